@@ -1,0 +1,171 @@
+//! The one door between the user's item ids (any text) and the item indices used inside.
+
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+
+/// Index of an item in an [`ItemVocabulary`], 0 ≤ index < number of items.
+pub type ItemIndex = u32;
+
+/// The items that a model knows: their ids in index order, and how often each occurs in training.
+///
+/// Built from the training part alone, so that nothing of the test part leaks into a model.
+#[derive(Clone)]
+pub struct ItemVocabulary {
+    /// All ids, one after the other.
+    text: String,
+    /// `ends[i]` is where id `i` ends in `text`.
+    ends: Vec<usize>,
+    /// Number of training events of each item.
+    support: Vec<u64>,
+    /// Indices hashed by id.
+    index: HashTable<ItemIndex>,
+    hasher: std::hash::RandomState,
+}
+
+impl std::fmt::Debug for ItemVocabulary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ItemVocabulary({} items)", self.len())
+    }
+}
+
+impl Default for ItemVocabulary {
+    fn default() -> Self {
+        Self {
+            text: String::new(),
+            ends: Vec::new(),
+            support: Vec::new(),
+            index: HashTable::new(),
+            hasher: std::hash::RandomState::new(),
+        }
+    }
+}
+
+impl ItemVocabulary {
+    /// An empty vocabulary.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is no item.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The user's id of an item.
+    ///
+    /// # Panics
+    /// If `item` is not below [`len`](Self::len).
+    pub fn id(&self, item: ItemIndex) -> &str {
+        let i = item as usize;
+        let start = if i == 0 { 0 } else { self.ends[i - 1] };
+        &self.text[start..self.ends[i]]
+    }
+
+    /// The ids in index order.
+    pub fn ids(&self) -> impl ExactSizeIterator<Item = &str> {
+        (0..self.len()).map(|i| self.id(i as ItemIndex))
+    }
+
+    /// The index of a user's id; `None` if training never saw it.
+    pub fn index_of(&self, id: &str) -> Option<ItemIndex> {
+        self.index.find(self.hasher.hash_one(id), |&i| self.id(i) == id).copied()
+    }
+
+    /// Number of training events of an item ("support").
+    ///
+    /// # Panics
+    /// If `item` is not below [`len`](Self::len).
+    pub fn support(&self, item: ItemIndex) -> u64 {
+        self.support[item as usize]
+    }
+
+    /// The support of all items, by index.
+    pub fn supports(&self) -> &[u64] {
+        &self.support
+    }
+
+    /// Adds `count` events of the item with this id, which joins the vocabulary if it is new.
+    ///
+    /// # Panics
+    /// If the vocabulary would exceed `u32::MAX` items.
+    pub fn add(&mut self, id: &str, count: u64) -> ItemIndex {
+        let Self { text, ends, support, index, hasher } = self;
+        let id_at = |i: ItemIndex| {
+            let i = i as usize;
+            &text[if i == 0 { 0 } else { ends[i - 1] }..ends[i]]
+        };
+        let hash = hasher.hash_one(id);
+        if let Some(&i) = index.find(hash, |&i| id_at(i) == id) {
+            support[i as usize] += count;
+            return i;
+        }
+        let item = ItemIndex::try_from(ends.len()).expect("more than 2^32 items cannot be indexed");
+        index.insert_unique(hash, item, |&i| hasher.hash_one(id_at(i)));
+        text.push_str(id);
+        ends.push(text.len());
+        support.push(count);
+        item
+    }
+
+    /// Sets the number of events of every item to 0, keeping ids and indices.
+    pub fn clear_support(&mut self) {
+        self.support.fill(0);
+    }
+
+    /// Items ordered by falling support, ties by index: the order of the popularity baseline and of every fall-back.
+    pub fn by_support(&self) -> Vec<ItemIndex> {
+        let mut items: Vec<ItemIndex> = (0..self.len() as ItemIndex).collect();
+        items.sort_by_key(|&i| (std::cmp::Reverse(self.support[i as usize]), i));
+        items
+    }
+
+    /// A 64-bit FNV-1a hash of all ids in index order, as 16 hex digits: models with the same fingerprint
+    /// mean the same items by the same indices.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        let mut eat = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        for id in self.ids() {
+            (id.len() as u64).to_le_bytes().into_iter().for_each(&mut eat);
+            id.bytes().for_each(&mut eat);
+        }
+        format!("{hash:016x}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_and_indices_are_inverse_and_support_adds_up() {
+        let mut v = ItemVocabulary::new();
+        for id in ["b", "a", "", "b", "ä,\n", "b"] {
+            v.add(id, 1);
+        }
+        assert_eq!(v.len(), 4);
+        for i in 0..4 {
+            assert_eq!(v.index_of(v.id(i)), Some(i));
+        }
+        assert_eq!(v.ids().collect::<Vec<_>>(), ["b", "a", "", "ä,\n"]);
+        assert_eq!(v.supports(), [3, 1, 1, 1]);
+        assert_eq!(v.index_of("c"), None);
+        assert_eq!(v.by_support(), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn fingerprint_tells_order_and_boundaries_apart() {
+        let of = |ids: &[&str]| {
+            let mut v = ItemVocabulary::new();
+            ids.iter().for_each(|id| _ = v.add(id, 1));
+            v.fingerprint()
+        };
+        assert_eq!(of(&["ab", "c"]), of(&["ab", "c"]));
+        assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));
+        assert_ne!(of(&["ab", "c"]), of(&["c", "ab"]));
+    }
+}

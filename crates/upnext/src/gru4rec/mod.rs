@@ -1,0 +1,3 @@
+//! GRU4Rec: the recurrent networks of Hidasi et al., ICLR 2016 (\[1\]) and CIKM 2018 (\[2\]).
+
+pub mod config;

@@ -1,0 +1,7 @@
+//! upnext: what comes next in a session, learnt from a click log.
+
+pub mod data;
+pub mod error;
+pub mod gru4rec;
+
+pub use error::{Error, Result};
