@@ -1,0 +1,180 @@
+//! Random numbers as a function of a counter: any position of any stream at once, so that a run resumes, and threads
+//! draw, without a state to hand around.
+
+/// A stream of random numbers addressed by a counter.
+///
+/// Number `i` is the finaliser of SplitMix64 (Steele, Lea and Flood, *Fast splittable pseudorandom number
+/// generators*, OOPSLA 2014) over a key for seed and stream plus `i` steps of its Weyl sequence.
+#[derive(Clone, Copy, Debug)]
+pub struct CounterRng {
+    key: u64,
+}
+
+const WEYL: u64 = 0x9e37_79b9_7f4a_7c15;
+
+#[inline(always)]
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+impl CounterRng {
+    /// The stream number `stream` of a seed.
+    pub fn new(seed: u64, stream: u64) -> Self {
+        Self { key: mix(mix(seed.wrapping_add(WEYL)) ^ stream.wrapping_mul(0xd134_2543_de82_ef95)) }
+    }
+
+    /// A stream of this stream.
+    pub fn substream(self, stream: u64) -> Self {
+        Self::new(self.key, stream)
+    }
+
+    /// 64 random bits: number `i` of the stream.
+    #[inline(always)]
+    pub fn bits(self, i: u64) -> u64 {
+        mix(self.key.wrapping_add(i.wrapping_mul(WEYL)))
+    }
+
+    /// Uniform in [0, 1), in steps of 2⁻²⁴.
+    #[inline(always)]
+    pub fn unit_f32(self, i: u64) -> f32 {
+        (self.bits(i) >> 40) as f32 * (1.0 / (1u64 << 24) as f32)
+    }
+
+    /// Uniform in [0, 1), in steps of 2⁻⁵³.
+    #[inline(always)]
+    pub fn unit_f64(self, i: u64) -> f64 {
+        (self.bits(i) >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
+    }
+
+    /// Uniform in 0..n (by the high half of a product: the bias is below n / 2⁶⁴).
+    ///
+    /// # Panics
+    /// If `n` is 0.
+    #[inline(always)]
+    pub fn below(self, i: u64, n: u64) -> u64 {
+        assert!(n > 0, "a number below 0");
+        ((u128::from(self.bits(i)) * u128::from(n)) >> 64) as u64
+    }
+
+    /// Shuffles `items` (Fisher and Yates) with the numbers 0.. of the stream.
+    pub fn shuffle<T>(self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            items.swap(i, self.below(i as u64, i as u64 + 1) as usize);
+        }
+    }
+}
+
+/// Writes an inverted dropout mask: each element is 0 with probability `drop`, else `1 / (1 − drop)`.
+///
+/// Element `j` depends on the stream and `j` alone.
+///
+/// # Panics
+/// If `drop` is not in [0, 1).
+pub fn dropout_mask(rng: CounterRng, drop: f32, mask: &mut [f32]) {
+    assert!((0.0..1.0).contains(&drop), "dropout probability {drop}");
+    let keep = 1.0 / (1.0 - drop);
+    // Two elements a draw, 32 bits each.
+    let threshold = (f64::from(drop) * 2f64.powi(32)) as u32;
+    for (i, pair) in mask.chunks_mut(2).enumerate() {
+        let bits = rng.bits(i as u64);
+        for (x, bits) in pair.iter_mut().zip([bits as u32, (bits >> 32) as u32]) {
+            *x = if bits < threshold { 0.0 } else { keep };
+        }
+    }
+}
+
+/// Draws indices with given probabilities in constant time (the alias method: Walker 1977, Vose 1991).
+#[derive(Clone, Debug)]
+pub struct AliasTable {
+    /// Per column: the probability (of 2³²) that the column's own index stands, and the index otherwise.
+    columns: Vec<(u32, u32)>,
+}
+
+impl AliasTable {
+    /// A table for probabilities proportional to `weights`; `None` if no weight is above 0, one is negative or not
+    /// finite, or there are more than 2³².
+    pub fn new(weights: &[f64]) -> Option<Self> {
+        let total: f64 = weights.iter().sum();
+        if !(total > 0.0 && total.is_finite())
+            || weights.iter().any(|&w| w < 0.0)
+            || u32::try_from(weights.len()).is_err()
+        {
+            return None;
+        }
+        let scale = weights.len() as f64 / total;
+        let mut share: Vec<f64> = weights.iter().map(|w| w * scale).collect();
+        let mut columns = vec![(u32::MAX, 0); weights.len()];
+        for (i, c) in columns.iter_mut().enumerate() {
+            c.1 = i as u32;
+        }
+        let (mut small, mut large): (Vec<u32>, Vec<u32>) =
+            (0..weights.len() as u32).partition(|&i| share[i as usize] < 1.0);
+        while let (Some(s), Some(&l)) = (small.pop(), large.last()) {
+            columns[s as usize] = ((share[s as usize] * 2f64.powi(32)) as u32, l);
+            share[l as usize] -= 1.0 - share[s as usize];
+            if share[l as usize] < 1.0 {
+                large.pop();
+                small.push(l);
+            }
+        }
+        Some(Self { columns })
+    }
+
+    /// The index drawn by 64 random bits.
+    #[inline]
+    pub fn pick(&self, bits: u64) -> u32 {
+        // High half: the column; low half: its own index or the other.
+        let column = ((bits >> 32) * self.columns.len() as u64) >> 32;
+        let (threshold, other) = self.columns[column as usize];
+        if (bits as u32) < threshold { column as u32 } else { other }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_differ_and_repeat() {
+        let (a, b) = (CounterRng::new(1, 0), CounterRng::new(1, 1));
+        assert_eq!(a.bits(5), CounterRng::new(1, 0).bits(5));
+        assert!((0..1000).all(|i| a.bits(i) != b.bits(i) && a.bits(i) != a.bits(i + 1)));
+        let mean = (0..100_000).map(|i| a.unit_f64(i)).sum::<f64>() / 1e5;
+        assert!((mean - 0.5).abs() < 0.005, "{mean}");
+        let mut x: Vec<u32> = (0..100).collect();
+        a.shuffle(&mut x);
+        assert_ne!(x, (0..100).collect::<Vec<_>>());
+        x.sort_unstable();
+        assert_eq!(x, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn dropout_drops_the_share_it_is_asked_to_and_scales_the_rest() {
+        for p in [0.0, 0.1, 0.5, 0.9] {
+            let mut mask = vec![f32::NAN; 100_001];
+            dropout_mask(CounterRng::new(3, 4), p, &mut mask);
+            let dropped = mask.iter().filter(|&&x| x == 0.0).count() as f64 / 100_001.0;
+            assert!((dropped - f64::from(p)).abs() < 0.01, "{dropped} of {p}");
+            assert!(mask.iter().all(|&x| x == 0.0 || x == 1.0 / (1.0 - p)));
+        }
+    }
+
+    #[test]
+    fn alias_draws_follow_the_weights() {
+        let weights = [5.0, 0.0, 1.0, 3.0, 0.5, 0.5];
+        let table = AliasTable::new(&weights).unwrap();
+        let rng = CounterRng::new(9, 0);
+        let mut count = [0.0; 6];
+        for i in 0..200_000 {
+            count[table.pick(rng.bits(i)) as usize] += 1.0 / 200_000.0;
+        }
+        for (c, w) in count.iter().zip(weights) {
+            assert!((c - w / 10.0).abs() < 0.005, "{count:?}");
+        }
+        assert_eq!(count[1], 0.0);
+        assert!(AliasTable::new(&[]).is_none() && AliasTable::new(&[0.0]).is_none());
+        assert!(AliasTable::new(&[1.0, f64::NAN]).is_none() && AliasTable::new(&[2.0, -1.0]).is_none());
+    }
+}

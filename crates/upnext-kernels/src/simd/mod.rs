@@ -1,0 +1,168 @@
+//! One vocabulary of vector operations over all instruction sets, and the choice of the set at run time.
+//!
+//! A kernel is written once, as a [`Kernel`] generic over [`Simd`]; [`Isa::run`] compiles it for each instruction
+//! set and calls the one that this machine has. Results differ in the last bits between instruction sets (fused
+//! multiply-add, width of partial sums), never between runs on one set.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+use std::fmt;
+
+/// Number of floats that every padded width is a multiple of: one cache line, the widest vector.
+pub const LINE: usize = 16;
+
+/// An instruction set that this machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Isa(Set);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Set {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Isa {
+    /// The plain path, which every machine has.
+    pub const PORTABLE: Isa = Isa(Set::Portable);
+
+    /// The best instruction set of this machine.
+    pub fn detect() -> Isa {
+        Self::available().pop().unwrap_or(Self::PORTABLE)
+    }
+
+    /// All instruction sets of this machine, slowest first.
+    pub fn available() -> Vec<Isa> {
+        let mut sets = vec![Self::PORTABLE];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                sets.push(Isa(Set::Avx2));
+                if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
+                    sets.push(Isa(Set::Avx512));
+                }
+            }
+        }
+        sets
+    }
+
+    /// The set with this name (see [`name`](Self::name)), if this machine has it.
+    pub fn by_name(name: &str) -> Option<Isa> {
+        Self::available().into_iter().find(|isa| isa.name() == name)
+    }
+
+    /// `portable`, `avx2` or `avx512`: recorded in checkpoints, since bits repeat on one set only.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Set::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => "avx512",
+        }
+    }
+
+    /// Runs a kernel compiled for this instruction set.
+    #[inline]
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        match self.0 {
+            Set::Portable => kernel.run(portable::Portable),
+            // SAFETY: these variants are made by `available` alone, after it has found the features.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => unsafe { avx2::run(kernel) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => unsafe { avx512::run(kernel) },
+        }
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A computation to be compiled for every instruction set. Implementations are `#[inline(always)]`, so that they
+/// take on the features of the function that calls them.
+pub(crate) trait Kernel {
+    /// What it computes.
+    type Output;
+    /// The computation.
+    fn run<S: Simd>(self, s: S) -> Self::Output;
+}
+
+/// The vector operations. A value of an implementing type is the proof that the machine has the instructions,
+/// which is what makes the methods safe to call; only this module makes such values.
+pub(crate) trait Simd: Copy {
+    /// A vector of [`LANES`](Self::LANES) floats.
+    type F: Copy;
+    /// A mask, one bit a lane.
+    type M: Copy;
+    /// Floats in a vector; divides [`LINE`].
+    const LANES: usize;
+    /// Largest number of rows of a tile of a matrix product, given the registers.
+    const TILE_ROWS: usize;
+    /// Rows and columns of a tile of a product of rows by rows.
+    const DOT_TILE: (usize, usize);
+
+    fn splat(self, x: f32) -> Self::F;
+    /// Reads `LANES` floats.
+    ///
+    /// # Safety
+    /// `p` must be valid for reads of `LANES` floats.
+    unsafe fn load_ptr(self, p: *const f32) -> Self::F;
+    /// Writes `LANES` floats.
+    ///
+    /// # Safety
+    /// `p` must be valid for writes of `LANES` floats.
+    unsafe fn store_ptr(self, p: *mut f32, v: Self::F);
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a * b + c`.
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// `a` where `a > b`, else `b` (also where either is NaN).
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a` where `a < b`, else `b` (also where either is NaN).
+    fn min(self, a: Self::F, b: Self::F) -> Self::F;
+    fn sqrt(self, a: Self::F) -> Self::F;
+    /// `a < b` (false where either is NaN).
+    fn lt(self, a: Self::F, b: Self::F) -> Self::M;
+    /// `a` where the mask is set, else `b`.
+    fn select(self, m: Self::M, a: Self::F, b: Self::F) -> Self::F;
+    /// The nearest whole number, for |a| < 2²².
+    fn round(self, a: Self::F) -> Self::F;
+    /// `2^a` for whole −126 ≤ a ≤ 127.
+    fn pow2(self, a: Self::F) -> Self::F;
+    /// `(m, e)` with `a = m · 2^e` and 0.5 ≤ m < 1, for normal a > 0.
+    fn split(self, a: Self::F) -> (Self::F, Self::F);
+    /// The sum of the lanes.
+    fn sum(self, a: Self::F) -> f32;
+
+    #[inline(always)]
+    fn load(self, x: &[f32]) -> Self::F {
+        let x = &x[..Self::LANES];
+        // SAFETY: `x` has `LANES` floats.
+        unsafe { self.load_ptr(x.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn store(self, x: &mut [f32], v: Self::F) {
+        let x = &mut x[..Self::LANES];
+        // SAFETY: `x` has `LANES` floats.
+        unsafe { self.store_ptr(x.as_mut_ptr(), v) }
+    }
+
+    #[inline(always)]
+    fn zero(self) -> Self::F {
+        self.splat(0.0)
+    }
+}
