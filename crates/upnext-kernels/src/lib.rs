@@ -4,13 +4,29 @@
 //! batches have rows, and that is all. Every kernel has a plain counterpart in its tests.
 
 mod activation;
+mod cell;
 mod gemm;
+mod loss;
 mod matrix;
+mod optimizer;
 mod random;
+mod rows;
 mod simd;
+mod team;
 
 pub use activation::{Activation, activate, activate_backward};
+pub use cell::{
+    add_scaled, count_above, dot, gru_reset, gru_reset_backward, gru_update, gru_update_backward, lstm,
+    lstm_backward, multiply,
+};
 pub use gemm::{product, product_by_rows};
+pub use loss::{Loss, LossKind, LossRows, SUMS};
 pub use matrix::{Matrix, View, padded, row_stride};
+pub use optimizer::{
+    DenseBlock, DenseBlocks, GradientRows, Optimizer, OptimizerState, Rule, dense_norm_squared,
+    table_norm_squared, update_dense, update_table,
+};
 pub use random::{AliasTable, CounterRng, dropout_mask};
+pub use rows::RowGroups;
 pub use simd::{Isa, LINE};
+pub use team::Team;

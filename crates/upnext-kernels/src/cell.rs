@@ -1,0 +1,341 @@
+//! Recurrent cells, row by row: forward and backward side by side (ALGORITHMS section 1).
+//!
+//! Shapes: `H` units rounded up to whole cache lines. A row of gates holds one block of `H` floats a gate: GRU `z, r, ĥ`;
+//! LSTM `i, f, o, g`; plain unit one block. The pre-activations come in (`x W + h' U + b`), the activated gates stay.
+//! The gradient goes one step back: `h'` and `c'` are constants.
+
+use crate::activation::{Activation, sigmoid, tanh};
+use crate::simd::{Isa, Kernel, Simd};
+
+/// First half of a GRU step: activates `z` and `r` and writes `r ⊙ h'`, which the candidate's product reads.
+///
+/// `gates`: 3 H; `previous`, `reset_state`: H.
+pub fn gru_reset(isa: Isa, gates: &mut [f32], previous: &[f32], reset_state: &mut [f32]) {
+    struct Reset<'a>(&'a mut [f32], &'a [f32], &'a mut [f32]);
+    impl Kernel for Reset<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Self(gates, previous, reset_state) = self;
+            let h = previous.len();
+            for j in (0..h).step_by(S::LANES) {
+                let z = sigmoid(s, s.load(&gates[j..]));
+                s.store(&mut gates[j..], z);
+                let r = sigmoid(s, s.load(&gates[h + j..]));
+                s.store(&mut gates[h + j..], r);
+                s.store(&mut reset_state[j..], s.mul(r, s.load(&previous[j..])));
+            }
+        }
+    }
+    check(3, gates, &[previous, reset_state]);
+    isa.run(Reset(gates, previous, reset_state));
+}
+
+/// Second half of a GRU step: activates `ĥ` and writes `h = (1 − z) ⊙ h' + z ⊙ ĥ`.
+///
+/// `gates`: 3 H, with `z` activated and the candidate's pre-activation; `previous`, `state`: H.
+pub fn gru_update(isa: Isa, activation: Activation, gates: &mut [f32], previous: &[f32], state: &mut [f32]) {
+    struct Update<'a>(Activation, &'a mut [f32], &'a [f32], &'a mut [f32]);
+    impl Kernel for Update<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Self(activation, gates, previous, state) = self;
+            let h = previous.len();
+            for j in (0..h).step_by(S::LANES) {
+                let z = s.load(&gates[j..]);
+                let candidate = activation.apply(s, s.load(&gates[2 * h + j..]));
+                s.store(&mut gates[2 * h + j..], candidate);
+                let previous = s.load(&previous[j..]);
+                s.store(&mut state[j..], s.fma(z, s.sub(candidate, previous), previous));
+            }
+        }
+    }
+    check(3, gates, &[previous, state]);
+    isa.run(Update(activation, gates, previous, state));
+}
+
+/// First half of a GRU step backward: the gradients of the pre-activations of `z` and `ĥ` from that of `h`.
+///
+/// `gates`, `d_gates`: 3 H (the block of `r` is left alone); `previous`, `d_state`: H.
+pub fn gru_update_backward(
+    isa: Isa,
+    activation: Activation,
+    gates: &[f32],
+    previous: &[f32],
+    d_state: &[f32],
+    d_gates: &mut [f32],
+) {
+    struct Backward<'a>(Activation, &'a [f32], &'a [f32], &'a [f32], &'a mut [f32]);
+    impl Kernel for Backward<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Self(activation, gates, previous, d_state, d_gates) = self;
+            let h = previous.len();
+            let one = s.splat(1.0);
+            for j in (0..h).step_by(S::LANES) {
+                let (z, candidate) = (s.load(&gates[j..]), s.load(&gates[2 * h + j..]));
+                let d = s.load(&d_state[j..]);
+                let dz = s.mul(d, s.sub(candidate, s.load(&previous[j..])));
+                s.store(&mut d_gates[j..], s.mul(dz, s.mul(z, s.sub(one, z))));
+                let dc = s.mul(s.mul(d, z), activation.derivative(s, candidate));
+                s.store(&mut d_gates[2 * h + j..], dc);
+            }
+        }
+    }
+    check(3, gates, &[previous, d_state]);
+    assert_eq!(gates.len(), d_gates.len(), "gradients of other gates");
+    isa.run(Backward(activation, gates, previous, d_state, d_gates));
+}
+
+/// Second half of a GRU step backward: the gradient of the pre-activation of `r` from that of `r ⊙ h'`.
+///
+/// `gates`, `d_gates`: 3 H; `previous`, `d_reset_state`: H.
+pub fn gru_reset_backward(
+    isa: Isa,
+    gates: &[f32],
+    previous: &[f32],
+    d_reset_state: &[f32],
+    d_gates: &mut [f32],
+) {
+    struct Backward<'a>(&'a [f32], &'a [f32], &'a [f32], &'a mut [f32]);
+    impl Kernel for Backward<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Self(gates, previous, d_reset_state, d_gates) = self;
+            let h = previous.len();
+            let one = s.splat(1.0);
+            for j in (0..h).step_by(S::LANES) {
+                let r = s.load(&gates[h + j..]);
+                let dr = s.mul(s.load(&d_reset_state[j..]), s.load(&previous[j..]));
+                s.store(&mut d_gates[h + j..], s.mul(dr, s.mul(r, s.sub(one, r))));
+            }
+        }
+    }
+    check(3, gates, &[previous, d_reset_state]);
+    assert_eq!(gates.len(), d_gates.len(), "gradients of other gates");
+    isa.run(Backward(gates, previous, d_reset_state, d_gates));
+}
+
+/// An LSTM step: `c = f ⊙ c' + i ⊙ g`, `h = o ⊙ tanh(c)` (Hochreiter and Schmidhuber 1997, with forget gate).
+///
+/// `gates`: 4 H, activated in place; `previous_cell`, `cell`, `state`: H.
+pub fn lstm(isa: Isa, gates: &mut [f32], previous_cell: &[f32], cell: &mut [f32], state: &mut [f32]) {
+    struct Lstm<'a>(&'a mut [f32], &'a [f32], &'a mut [f32], &'a mut [f32]);
+    impl Kernel for Lstm<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Self(gates, previous_cell, cell, state) = self;
+            let h = previous_cell.len();
+            for j in (0..h).step_by(S::LANES) {
+                let i = sigmoid(s, s.load(&gates[j..]));
+                let f = sigmoid(s, s.load(&gates[h + j..]));
+                let o = sigmoid(s, s.load(&gates[2 * h + j..]));
+                let g = tanh(s, s.load(&gates[3 * h + j..]));
+                for (gate, x) in [i, f, o, g].into_iter().enumerate() {
+                    s.store(&mut gates[gate * h + j..], x);
+                }
+                let c = s.fma(f, s.load(&previous_cell[j..]), s.mul(i, g));
+                s.store(&mut cell[j..], c);
+                s.store(&mut state[j..], s.mul(o, tanh(s, c)));
+            }
+        }
+    }
+    check(4, gates, &[previous_cell, cell, state]);
+    isa.run(Lstm(gates, previous_cell, cell, state));
+}
+
+/// An LSTM step backward: the gradients of all pre-activations from that of `h`.
+///
+/// `gates`, `d_gates`: 4 H; `previous_cell`, `cell`, `d_state`: H.
+pub fn lstm_backward(
+    isa: Isa,
+    gates: &[f32],
+    previous_cell: &[f32],
+    cell: &[f32],
+    d_state: &[f32],
+    d_gates: &mut [f32],
+) {
+    struct Backward<'a>(&'a [f32], &'a [f32], &'a [f32], &'a [f32], &'a mut [f32]);
+    impl Kernel for Backward<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Self(gates, previous_cell, cell, d_state, d_gates) = self;
+            let h = previous_cell.len();
+            let one = s.splat(1.0);
+            for j in (0..h).step_by(S::LANES) {
+                let [i, f, o, g]: [S::F; 4] = std::array::from_fn(|gate| s.load(&gates[gate * h + j..]));
+                let t = tanh(s, s.load(&cell[j..]));
+                let d = s.load(&d_state[j..]);
+                let dc = s.mul(s.mul(d, o), s.sub(one, s.mul(t, t)));
+                let logistic = |d: S::F, y: S::F| s.mul(d, s.mul(y, s.sub(one, y)));
+                let gradients = [
+                    logistic(s.mul(dc, g), i),
+                    logistic(s.mul(dc, s.load(&previous_cell[j..])), f),
+                    logistic(s.mul(d, t), o),
+                    s.mul(s.mul(dc, i), s.sub(one, s.mul(g, g))),
+                ];
+                for (gate, x) in gradients.into_iter().enumerate() {
+                    s.store(&mut d_gates[gate * h + j..], x);
+                }
+            }
+        }
+    }
+    check(4, gates, &[previous_cell, cell, d_state]);
+    assert_eq!(gates.len(), d_gates.len(), "gradients of other gates");
+    isa.run(Backward(gates, previous_cell, cell, d_state, d_gates));
+}
+
+fn check(gates: usize, blocks: &[f32], rows: &[&[f32]]) {
+    let h = rows[0].len();
+    assert!(
+        h % crate::LINE == 0 && blocks.len() == gates * h && rows.iter().all(|row| row.len() == h),
+        "a cell of {gates} gates with {} floats of gates and rows of {:?}",
+        blocks.len(),
+        rows.iter().map(|row| row.len()).collect::<Vec<_>>()
+    );
+}
+
+/// `y ← y + a x`, element by element.
+///
+/// # Panics
+/// If the lengths differ or are no multiple of [`LINE`](crate::LINE).
+pub fn add_scaled(isa: Isa, a: f32, x: &[f32], y: &mut [f32]) {
+    struct AddScaled<'a>(f32, &'a [f32], &'a mut [f32]);
+    impl Kernel for AddScaled<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let a = s.splat(self.0);
+            for (x, y) in self.1.chunks_exact(S::LANES).zip(self.2.chunks_exact_mut(S::LANES)) {
+                s.store(y, s.fma(a, s.load(x), s.load(y)));
+            }
+        }
+    }
+    assert!(x.len() == y.len() && x.len() % crate::LINE == 0, "{} floats to {}", x.len(), y.len());
+    isa.run(AddScaled(a, x, y));
+}
+
+/// `y ← y ⊙ x`, element by element.
+///
+/// # Panics
+/// If the lengths differ or are no multiple of [`LINE`](crate::LINE).
+pub fn multiply(isa: Isa, x: &[f32], y: &mut [f32]) {
+    struct Multiply<'a>(&'a [f32], &'a mut [f32]);
+    impl Kernel for Multiply<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            for (x, y) in self.0.chunks_exact(S::LANES).zip(self.1.chunks_exact_mut(S::LANES)) {
+                s.store(y, s.mul(s.load(x), s.load(y)));
+            }
+        }
+    }
+    assert!(x.len() == y.len() && x.len() % crate::LINE == 0, "{} floats by {}", x.len(), y.len());
+    isa.run(Multiply(x, y));
+}
+
+/// `Σ x ⊙ y`.
+///
+/// # Panics
+/// If the lengths differ or are no multiple of [`LINE`](crate::LINE).
+pub fn dot(isa: Isa, x: &[f32], y: &[f32]) -> f32 {
+    struct Dot<'a>(&'a [f32], &'a [f32]);
+    impl Kernel for Dot<'_> {
+        type Output = f32;
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> f32 {
+            let mut sum = s.zero();
+            for (x, y) in self.0.chunks_exact(S::LANES).zip(self.1.chunks_exact(S::LANES)) {
+                sum = s.fma(s.load(x), s.load(y), sum);
+            }
+            s.sum(sum)
+        }
+    }
+    assert!(x.len() == y.len() && x.len() % crate::LINE == 0, "{} floats by {}", x.len(), y.len());
+    isa.run(Dot(x, y))
+}
+
+/// Of a block of scores, item by item (`scores[r * L + b]`), counts per lane how many are larger than the lane's
+/// target and how many equal to it, adding to `larger` and `equal`.
+///
+/// Counts are exact below 2²⁴. A score that is NaN counts as equal.
+///
+/// # Panics
+/// If the lengths do not fit.
+pub fn count_above(isa: Isa, scores: &[f32], target: &[f32], larger: &mut [f32], equal: &mut [f32]) {
+    struct Count<'a>(&'a [f32], &'a [f32], &'a mut [f32], &'a mut [f32]);
+    impl Kernel for Count<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Self(scores, target, larger, equal) = self;
+            let lanes = target.len();
+            let (one, zero) = (s.splat(1.0), s.zero());
+            for v in (0..lanes).step_by(S::LANES) {
+                let t = s.load(&target[v..]);
+                let (mut above, mut not_below) = (zero, zero);
+                for x in scores.chunks_exact(lanes) {
+                    let x = s.load(&x[v..]);
+                    above = s.add(above, s.select(s.lt(t, x), one, zero));
+                    not_below = s.add(not_below, s.select(s.lt(x, t), zero, one));
+                }
+                let total = s.add(s.load(&larger[v..]), above);
+                s.store(&mut larger[v..], total);
+                let total = s.add(s.load(&equal[v..]), s.sub(not_below, above));
+                s.store(&mut equal[v..], total);
+            }
+        }
+    }
+    let lanes = target.len();
+    assert!(
+        lanes % crate::LINE == 0 && lanes > 0 && scores.len() % lanes == 0,
+        "{} scores of {lanes} lanes",
+        scores.len()
+    );
+    assert!(larger.len() == lanes && equal.len() == lanes, "counts of another number of lanes");
+    isa.run(Count(scores, target, larger, equal));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wave(n: usize, phase: f32) -> Vec<f32> {
+        (0..n).map(|i| (i as f32 * 0.7 + phase).sin()).collect()
+    }
+
+    #[test]
+    fn a_gru_step_follows_its_equations() {
+        let sigma = |x: f32| 1.0 / (1.0 + (-x).exp());
+        for isa in Isa::available() {
+            let h = 32;
+            let (gates, previous) = (wave(3 * h, 0.1), wave(h, 0.9));
+            let (mut g, mut reset, mut state) = (gates.clone(), vec![0.0; h], vec![0.0; h]);
+            gru_reset(isa, &mut g, &previous, &mut reset);
+            gru_update(isa, Activation::Tanh, &mut g, &previous, &mut state);
+            for j in 0..h {
+                let (z, r, c) = (sigma(gates[j]), sigma(gates[h + j]), gates[2 * h + j].tanh());
+                assert!((reset[j] - r * previous[j]).abs() < 1e-6);
+                assert!((state[j] - ((1.0 - z) * previous[j] + z * c)).abs() < 1e-6, "{isa} unit {j}");
+            }
+        }
+    }
+
+    #[test]
+    fn counts_tell_larger_from_equal() {
+        for isa in Isa::available() {
+            let scores: Vec<f32> = (0..5 * 16).map(|i| (i / 16) as f32).collect();
+            let target: Vec<f32> = (0..16).map(|b| (b % 5) as f32).collect();
+            let (mut larger, mut equal) = (vec![1.0; 16], vec![0.0; 16]);
+            count_above(isa, &scores, &target, &mut larger, &mut equal);
+            for b in 0..16 {
+                assert_eq!((larger[b], equal[b]), (1.0 + (4 - b % 5) as f32, 1.0), "{isa} lane {b}");
+            }
+        }
+    }
+}

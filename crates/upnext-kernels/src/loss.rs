@@ -1,0 +1,650 @@
+//! The losses over a block of scores, and their gradients (ALGORITHMS section 3; derivations in `docs/gradients.md`).
+//!
+//! Shapes: `B` rows of the mini-batch, `L` lanes (B rounded up to whole cache lines), `R` scored items (the B targets,
+//! then the samples). Scores stand item by item: `scores[r * L + b]`, so that a vector holds the same item's scores for
+//! adjacent rows of the mini-batch, and every sum over items runs lane by lane without a horizontal step.
+//!
+//! The R items are worked off in tiles that fit the first cache: [`Loss::collect`] turns a tile's scores into sums,
+//! [`Loss::combine`] adds up the sums of all tiles, [`Loss::gradient`] turns each tile's scores into their gradients.
+//! An excluded score (the row's own target, or one masked out) is −∞ in the block and has gradient 0; the positive's
+//! score is handed over apart.
+
+use crate::activation::{Activation, exp, log, sigmoid, softplus_sigmoid};
+use crate::simd::{Isa, Kernel, Simd};
+
+/// Which loss.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LossKind {
+    /// `1/N Σ_j [σ(r̂_j − r̂_i) + σ(r̂_j²)]` \[1, section 3.1.3\].
+    Top1,
+    /// `−1/N Σ_j log σ(r̂_i − r̂_j)` \[1, section 3.1.3\].
+    Bpr,
+    /// `−log softmax(r̂)_i` over positive and negatives.
+    CrossEntropy,
+    /// `Σ_j s_j [σ(r̂_j − r̂_i) + σ(r̂_j²)]`, `s` the softmax over the negatives \[2\].
+    Top1Max,
+    /// `−log Σ_j s_j σ(r̂_i − r̂_j) + λ Σ_j s_j r̂_j²` \[2\].
+    BprMax {
+        /// λ.
+        penalty: f32,
+    },
+}
+
+/// A loss and the output activation that its scores have gone through.
+///
+/// With [`LossKind::CrossEntropy`] the activation must be [`Activation::Linear`]: the softmax is its activation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Loss {
+    /// Which loss.
+    pub kind: LossKind,
+    /// The output activation.
+    pub activation: Activation,
+}
+
+/// What each row of the mini-batch brings along: L floats each.
+#[derive(Clone, Copy, Debug)]
+pub struct LossRows<'a> {
+    /// The score of the row's target.
+    pub positive: &'a [f32],
+    /// 1 / number of negatives; anything where there is none.
+    pub inverse_negatives: &'a [f32],
+    /// The weight of the row's loss: 1 / configured batch size; 0 for lanes that are no row, and rows without negatives.
+    pub weight: &'a [f32],
+}
+
+/// Floats a lane in the sums of a tile, and of all tiles.
+pub const SUMS: usize = 6;
+
+/// Where no score has been seen: far below any, yet finite, so that a difference to it is no NaN.
+const LOWEST: f32 = -1e30;
+
+// The rows of the sums while they are collected …
+const MAX: usize = 0; // the largest score
+const TOTAL: usize = 1; // Σ exp(s − MAX), or the plain sum of the loss
+const MAX_GAIN: usize = 2; // BPR-max: the largest s + log σ(p − s)
+const GAIN: usize = 3; // BPR-max: Σ exp(s + log σ(p − s) − MAX_GAIN)
+const SLOPE: usize = 4; // Σ of what becomes −∂/∂positive
+const VALUE: usize = 5; // TOP1-max: Σ exp(s − MAX) · value; BPR-max: Σ exp(s − MAX) · s²
+// … and after `combine`, with the same maxima.
+const SHARE: usize = 1; // weight / Σ
+const GAIN_SHARE: usize = 3;
+const MEAN: usize = 5;
+
+impl Loss {
+    /// Prepares the sums of a tile or of a run of tiles: SUMS × L floats.
+    pub fn reset(sums: &mut [f32]) {
+        let lanes = sums.len() / SUMS;
+        sums.fill(0.0);
+        sums[MAX * lanes..][..lanes].fill(LOWEST);
+        sums[MAX_GAIN * lanes..][..lanes].fill(LOWEST);
+    }
+
+    /// Adds a tile of scores to `sums`. What it leaves in `scores` and `tile_max` (L floats) is for
+    /// [`gradient`](Self::gradient).
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub fn collect(
+        &self,
+        isa: Isa,
+        scores: &mut [f32],
+        rows: &LossRows,
+        sums: &mut [f32],
+        tile_max: &mut [f32],
+    ) {
+        self.check(scores, rows, sums, tile_max);
+        isa.run(Collect { loss: *self, scores, positive: rows.positive, sums, tile_max });
+    }
+
+    /// Adds the sums of another run of tiles, `other`, to `sums`.
+    pub fn merge(&self, isa: Isa, sums: &mut [f32], other: &[f32]) {
+        assert_eq!(sums.len(), other.len(), "sums of another number of lanes");
+        isa.run(Merge { sums, other });
+    }
+
+    /// Turns the sums over all tiles into what [`gradient`](Self::gradient) needs, and writes each lane's weighted loss
+    /// and the gradient of its positive's score (before the activation).
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub fn combine(
+        &self,
+        isa: Isa,
+        rows: &LossRows,
+        sums: &mut [f32],
+        loss: &mut [f32],
+        d_positive: &mut [f32],
+    ) {
+        self.check(&[], rows, sums, loss);
+        assert_eq!(d_positive.len(), loss.len(), "gradients of another number of lanes");
+        isa.run(Combine { loss: *self, rows: *rows, sums, value: loss, d_positive });
+    }
+
+    /// Turns a tile that [`collect`](Self::collect) has seen into the gradients of its scores before the activation.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub fn gradient(&self, isa: Isa, scores: &mut [f32], rows: &LossRows, sums: &[f32], tile_max: &[f32]) {
+        self.check(scores, rows, sums, tile_max);
+        isa.run(Gradient { loss: *self, scores, rows: *rows, sums, tile_max });
+    }
+
+    fn check(&self, scores: &[f32], rows: &LossRows, sums: &[f32], per_lane: &[f32]) {
+        let lanes = per_lane.len();
+        assert!(
+            lanes > 0
+                && lanes % crate::LINE == 0
+                && scores.len() % lanes == 0
+                && sums.len() == SUMS * lanes
+                && [rows.positive, rows.inverse_negatives, rows.weight].iter().all(|x| x.len() == lanes),
+            "a loss over {lanes} lanes with {} scores and {} sums",
+            scores.len(),
+            sums.len()
+        );
+        assert!(
+            self.kind != LossKind::CrossEntropy || self.activation == Activation::Linear,
+            "cross-entropy takes linear scores"
+        );
+    }
+}
+
+/// TOP1 of one negative: `(value, ∂value/∂(s − p) part, ∂/∂s)`; all 0 where the score is excluded.
+#[inline(always)]
+fn top1<S: Simd>(s: S, x: S::F, positive: S::F) -> (S::F, S::F, S::F) {
+    let one = s.splat(1.0);
+    let live = s.lt(s.splat(LOWEST), x);
+    let x = s.select(live, x, s.zero());
+    let a = sigmoid(s, s.sub(x, positive));
+    let b = sigmoid(s, s.mul(x, x));
+    let slope = s.mul(a, s.sub(one, a));
+    let square = s.mul(s.mul(b, s.sub(one, b)), s.add(x, x));
+    let zero = s.zero();
+    (
+        s.select(live, s.add(a, b), zero),
+        s.select(live, slope, zero),
+        s.select(live, s.add(slope, square), zero),
+    )
+}
+
+struct Collect<'a> {
+    loss: Loss,
+    scores: &'a mut [f32],
+    positive: &'a [f32],
+    sums: &'a mut [f32],
+    tile_max: &'a mut [f32],
+}
+
+impl Kernel for Collect<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { loss: Loss { kind, activation }, scores, positive, sums, tile_max } = self;
+        let lanes = tile_max.len();
+        for v in (0..lanes).step_by(S::LANES) {
+            let p = s.load(&positive[v..]);
+            let sum_at = |row: usize| row * lanes + v;
+            let load = |sums: &[f32], row: usize| s.load(&sums[sum_at(row)..]);
+            match kind {
+                LossKind::Bpr | LossKind::Top1 => {
+                    let (mut total, mut slope) = (load(sums, TOTAL), load(sums, SLOPE));
+                    for x in scores.chunks_exact_mut(lanes) {
+                        let y = s.load(&x[v..]);
+                        let (value, da, dx) = if kind == LossKind::Bpr {
+                            let (value, sigma) = softplus_sigmoid(s, s.sub(y, p));
+                            (value, sigma, sigma)
+                        } else {
+                            top1(s, y, p)
+                        };
+                        total = s.add(total, value);
+                        slope = s.add(slope, da);
+                        let d = s.mul(dx, activation.derivative(s, y));
+                        // An excluded score is −∞, and its derivative perhaps NaN.
+                        s.store(&mut x[v..], s.select(s.lt(s.splat(LOWEST), y), d, s.zero()));
+                    }
+                    s.store(&mut sums[sum_at(TOTAL)..], total);
+                    s.store(&mut sums[sum_at(SLOPE)..], slope);
+                }
+                LossKind::CrossEntropy | LossKind::Top1Max | LossKind::BprMax { .. } => {
+                    let mut max = s.splat(LOWEST);
+                    for x in scores.chunks_exact(lanes) {
+                        max = s.max(s.load(&x[v..]), max);
+                    }
+                    s.store(&mut tile_max[v..], max);
+                    let (mut total, mut max_gain, mut gain, mut slope, mut value) =
+                        (s.zero(), s.splat(LOWEST), s.zero(), s.zero(), s.zero());
+                    match kind {
+                        LossKind::CrossEntropy => {
+                            for x in scores.chunks_exact_mut(lanes) {
+                                let e = exp(s, s.sub(s.load(&x[v..]), max));
+                                total = s.add(total, e);
+                                // The gradient is this times one number a lane.
+                                s.store(&mut x[v..], e);
+                            }
+                        }
+                        LossKind::Top1Max => {
+                            for x in scores.chunks_exact(lanes) {
+                                let y = s.load(&x[v..]);
+                                let e = exp(s, s.sub(y, max));
+                                let (t, da, _) = top1(s, y, p);
+                                total = s.add(total, e);
+                                value = s.fma(e, t, value);
+                                slope = s.fma(e, da, slope);
+                            }
+                        }
+                        _ => {
+                            // s + log σ(p − s) grows with s, so that its maximum belongs to the largest score.
+                            max_gain = s.sub(max, softplus_sigmoid(s, s.sub(max, p)).0);
+                            for x in scores.chunks_exact(lanes) {
+                                let y = s.load(&x[v..]);
+                                let e = exp(s, s.sub(y, max));
+                                let (softplus, sigma) = softplus_sigmoid(s, s.sub(y, p));
+                                let g = exp(s, s.sub(s.sub(y, softplus), max_gain));
+                                let y = s.max(y, s.splat(LOWEST));
+                                total = s.add(total, e);
+                                gain = s.add(gain, g);
+                                slope = s.fma(g, sigma, slope);
+                                value = s
+                                    .add(value, s.select(s.lt(s.zero(), e), s.mul(e, s.mul(y, y)), s.zero()));
+                            }
+                        }
+                    }
+                    merge(s, sums, lanes, v, [max, total, max_gain, gain, slope, value]);
+                }
+            }
+        }
+    }
+}
+
+/// Adds sums relative to other maxima to the sums at lane `v`.
+#[inline(always)]
+fn merge<S: Simd>(s: S, sums: &mut [f32], lanes: usize, v: usize, new: [S::F; SUMS]) {
+    let old: [S::F; SUMS] = std::array::from_fn(|row| s.load(&sums[row * lanes + v..]));
+    let max = s.max(old[MAX], new[MAX]);
+    let max_gain = s.max(old[MAX_GAIN], new[MAX_GAIN]);
+    let (a, b) = (exp(s, s.sub(old[MAX], max)), exp(s, s.sub(new[MAX], max)));
+    let (c, d) = (exp(s, s.sub(old[MAX_GAIN], max_gain)), exp(s, s.sub(new[MAX_GAIN], max_gain)));
+    // The slope of TOP1-max is relative to MAX, that of BPR-max to MAX_GAIN, those of the plain losses to nothing: where
+    // a maximum is not in use both its factors are 1, and of a loss at most one is in use for the slope.
+    let both = [
+        max,
+        s.fma(old[TOTAL], a, s.mul(new[TOTAL], b)),
+        max_gain,
+        s.fma(old[GAIN], c, s.mul(new[GAIN], d)),
+        s.zero(),
+        s.fma(old[VALUE], a, s.mul(new[VALUE], b)),
+    ];
+    let gain_in_use = s.lt(s.splat(LOWEST), max_gain);
+    let (e, f) = (s.select(gain_in_use, c, a), s.select(gain_in_use, d, b));
+    for (row, x) in both.into_iter().enumerate() {
+        let x = if row == SLOPE { s.fma(old[SLOPE], e, s.mul(new[SLOPE], f)) } else { x };
+        s.store(&mut sums[row * lanes + v..], x);
+    }
+}
+
+struct Merge<'a> {
+    sums: &'a mut [f32],
+    other: &'a [f32],
+}
+
+impl Kernel for Merge<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let lanes = self.sums.len() / SUMS;
+        for v in (0..lanes).step_by(S::LANES) {
+            let other = std::array::from_fn(|row| s.load(&self.other[row * lanes + v..]));
+            merge(s, self.sums, lanes, v, other);
+        }
+    }
+}
+
+struct Combine<'a> {
+    loss: Loss,
+    rows: LossRows<'a>,
+    sums: &'a mut [f32],
+    value: &'a mut [f32],
+    d_positive: &'a mut [f32],
+}
+
+impl Kernel for Combine<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { loss: Loss { kind, activation }, rows, sums, value, d_positive } = self;
+        let lanes = value.len();
+        for v in (0..lanes).step_by(S::LANES) {
+            let at = |row: usize| row * lanes + v;
+            let (p, inverse, weight) = (
+                s.load(&rows.positive[v..]),
+                s.load(&rows.inverse_negatives[v..]),
+                s.load(&rows.weight[v..]),
+            );
+            let old: [S::F; SUMS] = std::array::from_fn(|row| s.load(&sums[at(row)..]));
+            // A lane with a score has a sum ≥ 1; one without has weight 0, and must not divide by 0.
+            let floor = s.splat(1e-30);
+            let (max, total, gain) = (old[MAX], s.max(old[TOTAL], floor), s.max(old[GAIN], floor));
+            let share = s.div(weight, total);
+            let (loss, dp) = match kind {
+                LossKind::Bpr | LossKind::Top1 => {
+                    let share = s.mul(weight, inverse);
+                    s.store(&mut sums[at(SHARE)..], share);
+                    (s.mul(old[TOTAL], share), s.mul(old[SLOPE], share))
+                }
+                LossKind::CrossEntropy => {
+                    let m = s.max(max, p);
+                    let e = exp(s, s.sub(p, m));
+                    let total = s.fma(old[TOTAL], exp(s, s.sub(max, m)), e);
+                    s.store(&mut sums[at(MAX)..], m);
+                    s.store(&mut sums[at(SHARE)..], s.div(weight, total));
+                    let loss = s.add(log(s, total), s.sub(m, p));
+                    (s.mul(loss, weight), s.mul(s.sub(s.splat(1.0), s.div(e, total)), weight))
+                }
+                LossKind::Top1Max => {
+                    let mean = s.div(old[VALUE], total);
+                    s.store(&mut sums[at(SHARE)..], share);
+                    s.store(&mut sums[at(MEAN)..], mean);
+                    (s.mul(mean, weight), s.mul(old[SLOPE], share))
+                }
+                LossKind::BprMax { penalty } => {
+                    let mean = s.div(old[VALUE], total);
+                    let gain_share = s.div(weight, gain);
+                    s.store(&mut sums[at(SHARE)..], share);
+                    s.store(&mut sums[at(GAIN_SHARE)..], gain_share);
+                    s.store(&mut sums[at(MEAN)..], mean);
+                    let loss = s.add(
+                        s.sub(max, old[MAX_GAIN]),
+                        s.fma(s.splat(penalty), mean, s.sub(log(s, total), log(s, gain))),
+                    );
+                    (s.mul(loss, weight), s.mul(old[SLOPE], gain_share))
+                }
+            };
+            // A lane without weight may hold infinities.
+            let counts = s.lt(s.zero(), weight);
+            s.store(&mut value[v..], s.select(counts, loss, s.zero()));
+            let d = s.mul(s.sub(s.zero(), dp), activation.derivative(s, p));
+            s.store(&mut d_positive[v..], s.select(counts, d, s.zero()));
+        }
+    }
+}
+
+struct Gradient<'a> {
+    loss: Loss,
+    scores: &'a mut [f32],
+    rows: LossRows<'a>,
+    sums: &'a [f32],
+    tile_max: &'a [f32],
+}
+
+impl Kernel for Gradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { loss: Loss { kind, activation }, scores, rows, sums, tile_max } = self;
+        let lanes = tile_max.len();
+        for v in (0..lanes).step_by(S::LANES) {
+            let sum: [S::F; SUMS] = std::array::from_fn(|row| s.load(&sums[row * lanes + v..]));
+            let (max, share, max_gain, gain_share, mean) =
+                (sum[MAX], sum[SHARE], sum[MAX_GAIN], sum[GAIN_SHARE], sum[MEAN]);
+            let p = s.load(&rows.positive[v..]);
+            let counts = s.lt(s.zero(), s.load(&rows.weight[v..]));
+            match kind {
+                LossKind::Bpr | LossKind::Top1 | LossKind::CrossEntropy => {
+                    let factor = if kind == LossKind::CrossEntropy {
+                        s.mul(share, exp(s, s.sub(s.load(&tile_max[v..]), max)))
+                    } else {
+                        share
+                    };
+                    let factor = s.select(counts, factor, s.zero());
+                    for x in scores.chunks_exact_mut(lanes) {
+                        let d = s.mul(s.load(&x[v..]), factor);
+                        s.store(&mut x[v..], d);
+                    }
+                }
+                LossKind::Top1Max | LossKind::BprMax { .. } => {
+                    for x in scores.chunks_exact_mut(lanes) {
+                        let y = s.load(&x[v..]);
+                        let e = s.mul(exp(s, s.sub(y, max)), share);
+                        let finite = s.max(y, s.splat(LOWEST));
+                        let d = if let LossKind::BprMax { penalty } = kind {
+                            let (softplus, sigma) = softplus_sigmoid(s, s.sub(y, p));
+                            let g = s.mul(exp(s, s.sub(s.sub(y, softplus), max_gain)), gain_share);
+                            let pull = s.sub(e, s.mul(g, s.sub(s.splat(1.0), sigma)));
+                            let square = s.sub(s.fma(finite, finite, s.add(finite, finite)), mean);
+                            s.fma(s.mul(e, s.splat(penalty)), square, pull)
+                        } else {
+                            let (t, _, dx) = top1(s, y, p);
+                            s.mul(e, s.add(s.sub(t, mean), dx))
+                        };
+                        let d = s.mul(d, activation.derivative(s, finite));
+                        let live = s.lt(s.splat(LOWEST), y);
+                        s.store(&mut x[v..], s.select(counts, s.select(live, d, s.zero()), s.zero()));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::CounterRng;
+
+    const LANES: usize = 32;
+
+    fn sigma(x: f64) -> f64 {
+        1.0 / (1.0 + (-x).exp())
+    }
+
+    fn act(activation: Activation, x: f64) -> f64 {
+        match activation {
+            Activation::Linear => x,
+            Activation::Tanh => x.tanh(),
+            Activation::Relu => x.max(0.0),
+            Activation::Selu { lambda, alpha } => {
+                f64::from(lambda) * if x > 0.0 { x } else { f64::from(alpha) * x.exp_m1() }
+            }
+            Activation::Leaky { alpha } => {
+                if x > 0.0 {
+                    x
+                } else {
+                    f64::from(alpha) * x
+                }
+            }
+        }
+    }
+
+    /// The loss of one row as the paper writes it, in f64; `x[0]` is the positive before the activation.
+    fn plain(loss: Loss, x: &[f64]) -> f64 {
+        let y: Vec<f64> = x.iter().map(|&x| act(loss.activation, x)).collect();
+        let (p, negatives) = (y[0], &y[1..]);
+        if negatives.is_empty() {
+            return 0.0;
+        }
+        let n = negatives.len() as f64;
+        let softmax_total: f64 = negatives.iter().map(|y| y.exp()).sum();
+        let weighted = |f: &dyn Fn(f64) -> f64| -> f64 {
+            negatives.iter().map(|&y| y.exp() / softmax_total * f(y)).sum()
+        };
+        match loss.kind {
+            LossKind::Bpr => -negatives.iter().map(|y| sigma(p - y).ln()).sum::<f64>() / n,
+            LossKind::Top1 => negatives.iter().map(|y| sigma(y - p) + sigma(y * y)).sum::<f64>() / n,
+            LossKind::CrossEntropy => -(p.exp() / (softmax_total + p.exp())).ln(),
+            LossKind::Top1Max => weighted(&|y| sigma(y - p) + sigma(y * y)),
+            LossKind::BprMax { penalty } => {
+                -weighted(&|y| sigma(p - y)).ln() + f64::from(penalty) * weighted(&|y| y * y)
+            }
+        }
+    }
+
+    const KINDS: [LossKind; 6] = [
+        LossKind::Top1,
+        LossKind::Bpr,
+        LossKind::CrossEntropy,
+        LossKind::Top1Max,
+        LossKind::BprMax { penalty: 1.5 },
+        LossKind::BprMax { penalty: 0.0 },
+    ];
+
+    struct Outcome {
+        /// Before the activation, item by item, the positive's in its place.
+        gradient: Vec<f32>,
+        loss: Vec<f32>,
+    }
+
+    /// `raw[r * LANES + b]` before the activation; `excluded` beside the positives at r = b.
+    fn run(
+        isa: Isa,
+        loss: Loss,
+        raw: &[f32],
+        rows: usize,
+        excluded: &[(usize, usize)],
+        tile: usize,
+    ) -> Outcome {
+        let items = raw.len() / LANES;
+        let mut scores: Vec<f32> = raw.to_vec();
+        crate::activate(isa, loss.activation, &mut scores);
+        let mut positive = vec![0.0; LANES];
+        let mut negatives = vec![0.0; LANES];
+        for b in 0..rows {
+            positive[b] = std::mem::replace(&mut scores[b * LANES + b], f32::NEG_INFINITY);
+            negatives[b] = items as f32 - 1.0;
+        }
+        for &(r, b) in excluded {
+            scores[r * LANES + b] = f32::NEG_INFINITY;
+            negatives[b] -= 1.0;
+        }
+        let inverse: Vec<f32> = negatives.iter().map(|n| 1.0 / n).collect();
+        let weight: Vec<f32> = negatives.iter().map(|&n| if n > 0.0 { 0.25 } else { 0.0 }).collect();
+        let lanes = LossRows { positive: &positive, inverse_negatives: &inverse, weight: &weight };
+        // Two runs of tiles, merged, as two threads would have it.
+        let mut sums = vec![vec![0.0; SUMS * LANES]; 2];
+        sums.iter_mut().for_each(|s| Loss::reset(s));
+        let mut maxima = Vec::new();
+        for (t, tile) in scores.chunks_mut(tile * LANES).enumerate() {
+            let mut max = vec![0.0; LANES];
+            loss.collect(isa, tile, &lanes, &mut sums[t % 2], &mut max);
+            maxima.push(max);
+        }
+        let (total, other) = sums.split_at_mut(1);
+        loss.merge(isa, &mut total[0], &other[0]);
+        let (mut value, mut d_positive) = (vec![f32::NAN; LANES], vec![f32::NAN; LANES]);
+        loss.combine(isa, &lanes, &mut total[0], &mut value, &mut d_positive);
+        for (tile, max) in scores.chunks_mut(tile * LANES).zip(&maxima) {
+            loss.gradient(isa, tile, &lanes, &total[0], max);
+        }
+        for b in 0..rows {
+            scores[b * LANES + b] = d_positive[b];
+        }
+        Outcome { gradient: scores, loss: value }
+    }
+
+    #[test]
+    fn losses_and_gradients_agree_with_finite_differences() {
+        let activations = [
+            Activation::Linear,
+            Activation::Tanh,
+            Activation::Relu,
+            Activation::Leaky { alpha: 0.1 },
+            Activation::Selu { lambda: 1.0, alpha: 0.5 },
+            Activation::Selu { lambda: 1.05, alpha: 1.67 },
+        ];
+        for isa in Isa::available() {
+            for (rows, items) in [(1, 2), (3, 3), (5, 23), (17, 40), (32, 100)] {
+                for kind in KINDS {
+                    for activation in activations {
+                        if kind == LossKind::CrossEntropy && activation != Activation::Linear {
+                            continue;
+                        }
+                        let rng = CounterRng::new(items as u64, 1);
+                        // Away from 0, where some activations have a kink.
+                        let raw: Vec<f32> = (0..items * LANES)
+                            .map(|i| 4.0 * rng.unit_f32(i as u64) - 2.0)
+                            .map(|x| if x.abs() < 1e-3 { 0.01 } else { x })
+                            .collect();
+                        let excluded: &[_] = if items > 20 { &[(3, 1), (22, 0), (21, 1)] } else { &[] };
+                        let loss = Loss { kind, activation };
+                        let is = run(isa, loss, &raw, rows, excluded, 7);
+                        for b in 0..rows {
+                            let negatives: Vec<usize> =
+                                (0..items).filter(|&r| r != b && !excluded.contains(&(r, b))).collect();
+                            let mut x: Vec<f64> = vec![f64::from(raw[b * LANES + b])];
+                            x.extend(negatives.iter().map(|&r| f64::from(raw[r * LANES + b])));
+                            let expected = 0.25 * plain(loss, &x);
+                            let name = format!("{isa} {loss:?} {rows} × {items} row {b}");
+                            let got = f64::from(is.loss[b]);
+                            assert!((got - expected).abs() < 3e-6, "{name}: {got}, not {expected}");
+                            for (i, r) in std::iter::once(b).chain(negatives.iter().copied()).enumerate() {
+                                let at = |d: f64| {
+                                    let mut x = x.clone();
+                                    x[i] += d;
+                                    plain(loss, &x)
+                                };
+                                let slope = 0.25 * (at(1e-5) - at(-1e-5)) / 2e-5;
+                                let got = f64::from(is.gradient[r * LANES + b]);
+                                assert!((got - slope).abs() < 1e-6, "{name} item {r}: {got}, not {slope}");
+                            }
+                            for &(r, b) in excluded {
+                                assert_eq!(is.gradient[r * LANES + b], 0.0, "{name}: excluded");
+                            }
+                        }
+                        let idle = |i: &usize| i % LANES >= rows;
+                        assert!((0..items * LANES).filter(idle).all(|i| is.gradient[i] == 0.0));
+                        assert!(is.loss[rows..].iter().all(|&x| x == 0.0));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn extreme_scores_give_finite_losses_and_gradients() {
+        for isa in Isa::available() {
+            for kind in KINDS {
+                for (positive, negative) in [(-1e4, 1e4), (1e4, -1e4), (500.0, 500.0), (-300.0, 0.0)] {
+                    let mut raw = vec![negative; 5 * LANES];
+                    raw[3 * LANES] = negative * 0.5;
+                    raw[0] = positive;
+                    let is = run(isa, Loss { kind, activation: Activation::Linear }, &raw, 1, &[], 2);
+                    let name = format!("{isa} {kind:?} {positive} {negative}");
+                    assert!(is.loss[0].is_finite(), "{name}: {}", is.loss[0]);
+                    assert!(is.gradient.iter().all(|g| g.is_finite()), "{name}");
+                    if positive < negative {
+                        assert!(is.loss[0] > 0.0, "{name}: {}", is.loss[0]);
+                    }
+                }
+            }
+        }
+        // −log σ does not saturate: a positive that lies 20,000 below its negative still costs 20,000.
+        let raw: Vec<f32> = (0..2 * LANES).map(|i| if i == 0 { -1e4 } else { 1e4 }).collect();
+        for kind in [LossKind::Bpr, LossKind::CrossEntropy, LossKind::BprMax { penalty: 0.0 }] {
+            let is = run(Isa::detect(), Loss { kind, activation: Activation::Linear }, &raw, 1, &[], 8);
+            assert!((is.loss[0] - 5000.0).abs() < 0.01, "{kind:?}: {}", is.loss[0]);
+        }
+    }
+
+    #[test]
+    fn a_row_without_negatives_adds_nothing() {
+        for kind in KINDS {
+            let raw = vec![0.3; 2 * LANES];
+            let is = run(Isa::detect(), Loss { kind, activation: Activation::Linear }, &raw, 2, &[(1, 0)], 1);
+            assert_eq!(is.loss[0], 0.0, "{kind:?}");
+            assert!(is.loss[1] > 0.0, "{kind:?}");
+            assert_eq!((is.gradient[0], is.gradient[LANES]), (0.0, 0.0), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn bpr_max_without_its_penalty_is_another_loss() {
+        let raw: Vec<f32> = (0..4 * LANES).map(|i| (i % 7) as f32 * 0.3).collect();
+        let of = |penalty| {
+            let loss = Loss { kind: LossKind::BprMax { penalty }, activation: Activation::Linear };
+            run(Isa::detect(), loss, &raw, 2, &[], 4).loss[0]
+        };
+        assert!(of(1.0) - of(0.0) > 0.01);
+    }
+}

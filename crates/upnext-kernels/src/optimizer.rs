@@ -1,0 +1,579 @@
+//! How a gradient changes a parameter: Adagrad, RMSProp, SGD, Adam; momentum, L2; dense or row by row (ALGORITHMS 4).
+
+use crate::matrix::Matrix;
+use crate::rows::RowGroups;
+use crate::simd::{Isa, Kernel, Simd};
+use crate::team::Team;
+
+/// The rule that makes a change Δ of a gradient g, with learning rate η.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// `a += g²`, `Δ = −η g / sqrt(a + ε)`, `a` from 0 (Duchi et al. 2011).
+    Adagrad {
+        /// ε.
+        epsilon: f32,
+    },
+    /// `a ← ρ a + (1 − ρ) g²`, `Δ = −η g / sqrt(a + ε)`.
+    Rmsprop {
+        /// ρ.
+        decay: f32,
+        /// ε.
+        epsilon: f32,
+    },
+    /// `Δ = −η g`.
+    Sgd,
+    /// Kingma and Ba 2015, with bias correction by the number of updates of the row.
+    Adam {
+        /// β₁.
+        beta1: f32,
+        /// β₂.
+        beta2: f32,
+        /// ε, outside the root.
+        epsilon: f32,
+    },
+}
+
+/// A rule with its learning rate, momentum and L2.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Optimizer {
+    /// The rule.
+    pub rule: Rule,
+    /// η.
+    pub learning_rate: f32,
+    /// μ: `v ← μ v + Δ`, `θ ← θ + v`; 0: `θ ← θ + Δ`.
+    pub momentum: f32,
+    /// λ: `g ← g + λ θ` before all else.
+    pub l2: f32,
+}
+
+/// What an optimiser remembers of a parameter, row by row; all zeros at first.
+#[derive(Clone, Debug)]
+pub struct OptimizerState {
+    /// Adagrad's and RMSProp's `a`, Adam's second moment.
+    pub square: Option<Matrix>,
+    /// Adam's first moment.
+    pub mean: Option<Matrix>,
+    /// The momentum's `v`.
+    pub velocity: Option<Matrix>,
+    /// Adam's number of updates of each row.
+    pub steps: Vec<u32>,
+}
+
+impl OptimizerState {
+    /// The state before the first update of a parameter of this shape.
+    pub fn new(optimizer: &Optimizer, rows: usize, width: usize) -> Self {
+        let matrix = |wanted: bool| wanted.then(|| Matrix::zeros(rows, width));
+        let adam = matches!(optimizer.rule, Rule::Adam { .. });
+        Self {
+            square: matrix(optimizer.rule != Rule::Sgd),
+            mean: matrix(adam),
+            velocity: matrix(optimizer.momentum != 0.0),
+            steps: if adam { vec![0; rows] } else { Vec::new() },
+        }
+    }
+
+    /// Appends `count` rows that have never been updated.
+    pub fn add_rows(&mut self, count: usize) {
+        for matrix in [&mut self.square, &mut self.mean, &mut self.velocity].into_iter().flatten() {
+            matrix.add_rows(count);
+        }
+        if !self.steps.is_empty() {
+            self.steps.resize(self.steps.len() + count, 0);
+        }
+    }
+}
+
+/// Raw access to a parameter and its state, so that threads can each update rows of their own.
+#[derive(Clone, Copy)]
+struct Rows {
+    value: *mut f32,
+    square: *mut f32,
+    mean: *mut f32,
+    velocity: *mut f32,
+    steps: *mut u32,
+    stride: usize,
+}
+
+// SAFETY: the pointers are used by `update_row` alone, whose callers give every row to one thread only.
+unsafe impl Send for Rows {}
+// SAFETY: as above.
+unsafe impl Sync for Rows {}
+
+impl Rows {
+    fn new(value: &mut Matrix, state: &mut OptimizerState) -> Self {
+        let (rows, stride) = (value.rows(), value.stride());
+        let pointer = |m: &mut Option<Matrix>| {
+            m.as_mut().map_or(std::ptr::null_mut(), |m| {
+                assert!(m.rows() == rows && m.stride() == stride, "{m:?} beside {rows} rows, {stride} apart");
+                m.data_mut().as_mut_ptr()
+            })
+        };
+        let (square, mean, velocity) =
+            (pointer(&mut state.square), pointer(&mut state.mean), pointer(&mut state.velocity));
+        let steps = if state.steps.is_empty() {
+            std::ptr::null_mut()
+        } else {
+            assert_eq!(state.steps.len(), rows, "step counts beside {rows} rows");
+            state.steps.as_mut_ptr()
+        };
+        Self { value: value.data_mut().as_mut_ptr(), square, mean, velocity, steps, stride }
+    }
+}
+
+/// The gradients of one row: sums of rows of a matrix, each times a factor.
+///
+/// Gradient `u` is row `source[u]` of `gradients` times `factor[u]`; without a source it is row `u` itself.
+#[derive(Clone, Copy, Debug)]
+pub struct GradientRows<'a> {
+    /// The gradients, padded rows.
+    pub gradients: &'a Matrix,
+    /// Which row of `gradients` each use stands for, and its factor.
+    pub source: Option<(&'a [u32], &'a [f32])>,
+}
+
+impl GradientRows<'_> {
+    /// The sum over `uses` of 1 vector at column `j`.
+    #[inline(always)]
+    fn sum<S: Simd>(&self, s: S, uses: &[u32], j: usize) -> S::F {
+        let (data, stride) = (self.gradients.data(), self.gradients.stride());
+        let mut sum = s.zero();
+        for &u in uses {
+            match self.source {
+                None => sum = s.add(sum, s.load(&data[u as usize * stride + j..])),
+                Some((source, factor)) => {
+                    let x = s.load(&data[source[u as usize] as usize * stride + j..]);
+                    sum = s.fma(s.splat(factor[u as usize]), x, sum);
+                }
+            }
+        }
+        sum
+    }
+}
+
+/// Rows of a table that one task updates.
+const TABLE_BLOCK: usize = 32;
+
+/// Updates the used rows of a table, each once, by the sum of its gradients times `scale`.
+///
+/// # Panics
+/// If the groups, the table and its state do not fit each other.
+#[allow(clippy::too_many_arguments)] // a table, its state, and the gradients of its rows
+pub fn update_table(
+    team: &Team,
+    isa: Isa,
+    optimizer: &Optimizer,
+    scale: f32,
+    value: &mut Matrix,
+    state: &mut OptimizerState,
+    groups: &RowGroups,
+    gradients: GradientRows,
+) {
+    assert_eq!(groups.table_rows(), value.rows(), "groups of another table");
+    assert!(gradients.gradients.stride() >= value.width(), "{:?} for {value:?}", gradients.gradients);
+    let width = value.width().next_multiple_of(crate::LINE);
+    let rows = Rows::new(value, state);
+    let count = groups.rows().len();
+    team.for_each((0..count).step_by(TABLE_BLOCK), |from| {
+        isa.run(UpdateTable {
+            optimizer,
+            scale,
+            rows,
+            width,
+            groups,
+            gradients,
+            range: from..(from + TABLE_BLOCK).min(count),
+        });
+    });
+}
+
+struct UpdateTable<'a> {
+    optimizer: &'a Optimizer,
+    scale: f32,
+    rows: Rows,
+    width: usize,
+    groups: &'a RowGroups,
+    gradients: GradientRows<'a>,
+    range: std::ops::Range<usize>,
+}
+
+impl Kernel for UpdateTable<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for g in self.range {
+            let uses = self.groups.uses(g);
+            // SAFETY: groups hold each row once and the ranges of tasks are disjoint, so no other thread has this
+            // row; `RowGroups` has checked that it lies in a table of the size asserted in `update_table`.
+            unsafe {
+                update_row(s, self.optimizer, self.rows, self.groups.rows()[g] as usize, self.width, |j| {
+                    s.mul(s.splat(self.scale), self.gradients.sum(s, uses, j))
+                });
+            }
+        }
+    }
+}
+
+/// Updates a block of adjacent rows of a dense parameter by their gradients times `scale`.
+///
+/// The block comes from [`DenseBlocks`]; `gradient` holds its rows, as far apart as the parameter's.
+pub fn update_dense(isa: Isa, optimizer: &Optimizer, scale: f32, block: DenseBlock, gradient: &[f32]) {
+    assert_eq!(
+        gradient.len(),
+        block.count * block.rows.stride,
+        "gradient of a block of {} rows",
+        block.count
+    );
+    isa.run(UpdateDense { optimizer, scale, block, gradient });
+}
+
+struct UpdateDense<'a> {
+    optimizer: &'a Optimizer,
+    scale: f32,
+    block: DenseBlock<'a>,
+    gradient: &'a [f32],
+}
+
+impl Kernel for UpdateDense<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let DenseBlock { rows, first, count, .. } = self.block;
+        for (r, gradient) in self.gradient.chunks_exact(rows.stride).take(count).enumerate() {
+            // SAFETY: `DenseBlocks` hands out every row once, and all its rows lie in the parameter.
+            unsafe {
+                update_row(s, self.optimizer, rows, first + r, rows.stride, |j| {
+                    s.mul(s.splat(self.scale), s.load(&gradient[j..]))
+                });
+            }
+        }
+    }
+}
+
+/// A block of adjacent rows of a dense parameter with their state: the task of one thread.
+#[derive(Debug)]
+pub struct DenseBlock<'a> {
+    rows: Rows,
+    /// Index of the block's first row in the parameter.
+    pub first: usize,
+    /// Number of rows.
+    pub count: usize,
+    lifetime: std::marker::PhantomData<&'a mut f32>,
+}
+
+impl std::fmt::Debug for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Rows({} apart)", self.stride)
+    }
+}
+
+/// The rows of a dense parameter in disjoint blocks.
+#[derive(Debug)]
+pub struct DenseBlocks<'a> {
+    rows: Rows,
+    next: usize,
+    total: usize,
+    block: usize,
+    lifetime: std::marker::PhantomData<&'a mut f32>,
+}
+
+impl<'a> DenseBlocks<'a> {
+    /// Blocks of `block` rows of a parameter and its state.
+    ///
+    /// # Panics
+    /// If the state is of another shape, or `block` is 0.
+    pub fn new(value: &'a mut Matrix, state: &'a mut OptimizerState, block: usize) -> Self {
+        assert!(block > 0, "blocks of no row");
+        let total = value.rows();
+        Self { rows: Rows::new(value, state), next: 0, total, block, lifetime: std::marker::PhantomData }
+    }
+}
+
+impl<'a> Iterator for DenseBlocks<'a> {
+    type Item = DenseBlock<'a>;
+
+    fn next(&mut self) -> Option<DenseBlock<'a>> {
+        let first = self.next;
+        if first >= self.total {
+            return None;
+        }
+        let count = self.block.min(self.total - first);
+        self.next += count;
+        Some(DenseBlock { rows: self.rows, first, count, lifetime: self.lifetime })
+    }
+}
+
+/// Applies the optimiser to row `r`, `width` floats of it, a vector at a time.
+///
+/// # Safety
+/// Row `r` must lie in the parameter that `rows` was made of, `width` be at most its stride and a multiple of a cache
+/// line, and nobody else use the row meanwhile.
+#[inline(always)]
+unsafe fn update_row<S: Simd>(
+    s: S,
+    optimizer: &Optimizer,
+    rows: Rows,
+    r: usize,
+    width: usize,
+    gradient: impl Fn(usize) -> S::F,
+) {
+    let Optimizer { rule, learning_rate, momentum, l2 } = *optimizer;
+    let at = |p: *mut f32, j: usize| p.wrapping_add(r * rows.stride + j);
+    let rate = s.splat(-learning_rate);
+    let (mut correct_mean, mut correct_square) = (1.0, 1.0);
+    if let Rule::Adam { beta1, beta2, .. } = rule {
+        // SAFETY: with Adam there is a step count a row.
+        let steps = unsafe { &mut *rows.steps.add(r) };
+        *steps = steps.saturating_add(1);
+        let t = f64::from(*steps);
+        correct_mean = (1.0 / (1.0 - f64::from(beta1).powf(t))) as f32;
+        correct_square = (1.0 / (1.0 - f64::from(beta2).powf(t))) as f32;
+    }
+    let mut j = 0;
+    while j < width {
+        // SAFETY: columns j..j + LANES of row r lie in the parameter and in each state that the rule has.
+        unsafe {
+            let value = s.load_ptr(at(rows.value, j));
+            let mut g = gradient(j);
+            if l2 != 0.0 {
+                g = s.fma(s.splat(l2), value, g);
+            }
+            let delta = match rule {
+                Rule::Sgd => s.mul(rate, g),
+                Rule::Adagrad { epsilon } => {
+                    let a = s.fma(g, g, s.load_ptr(at(rows.square, j)));
+                    s.store_ptr(at(rows.square, j), a);
+                    s.div(s.mul(rate, g), s.sqrt(s.add(a, s.splat(epsilon))))
+                }
+                Rule::Rmsprop { decay, epsilon } => {
+                    let fresh = s.mul(s.splat(1.0 - decay), s.mul(g, g));
+                    let a = s.fma(s.splat(decay), s.load_ptr(at(rows.square, j)), fresh);
+                    s.store_ptr(at(rows.square, j), a);
+                    s.div(s.mul(rate, g), s.sqrt(s.add(a, s.splat(epsilon))))
+                }
+                Rule::Adam { beta1, beta2, epsilon } => {
+                    let m =
+                        s.fma(s.splat(beta1), s.load_ptr(at(rows.mean, j)), s.mul(s.splat(1.0 - beta1), g));
+                    s.store_ptr(at(rows.mean, j), m);
+                    let fresh = s.mul(s.splat(1.0 - beta2), s.mul(g, g));
+                    let v = s.fma(s.splat(beta2), s.load_ptr(at(rows.square, j)), fresh);
+                    s.store_ptr(at(rows.square, j), v);
+                    let root = s.sqrt(s.mul(v, s.splat(correct_square)));
+                    s.div(s.mul(rate, s.mul(m, s.splat(correct_mean))), s.add(root, s.splat(epsilon)))
+                }
+            };
+            let delta = if momentum != 0.0 {
+                let v = s.fma(s.splat(momentum), s.load_ptr(at(rows.velocity, j)), delta);
+                s.store_ptr(at(rows.velocity, j), v);
+                v
+            } else {
+                delta
+            };
+            s.store_ptr(at(rows.value, j), s.add(value, delta));
+        }
+        j += S::LANES;
+    }
+}
+
+/// The sum of squares of a table's gradients, L2 counted in, each row's summed first: for clipping by global norm.
+///
+/// Summed in f64 in the order of the groups, so that the number of threads does not matter.
+pub fn table_norm_squared(
+    isa: Isa,
+    l2: f32,
+    value: &Matrix,
+    groups: &RowGroups,
+    gradients: GradientRows,
+) -> f64 {
+    let width = value.width().next_multiple_of(crate::LINE);
+    groups.rows().iter().enumerate().fold(0.0, |sum, (g, &row)| {
+        let value = &value.row(row as usize)[..width];
+        sum + isa.run(NormSquared {
+            l2,
+            value,
+            gradient: |_| unreachable!(),
+            uses: groups.uses(g),
+            rows: Some(gradients),
+        })
+    })
+}
+
+/// The sum of squares of a dense gradient, L2 counted in.
+///
+/// # Panics
+/// If value and gradient differ in shape.
+pub fn dense_norm_squared(isa: Isa, l2: f32, value: &Matrix, gradient: &Matrix) -> f64 {
+    assert!(
+        value.rows() == gradient.rows() && value.stride() == gradient.stride(),
+        "{gradient:?} of {value:?}"
+    );
+    (0..value.rows()).fold(0.0, |sum, r| {
+        let gradient = gradient.row(r);
+        sum + isa.run(NormSquared {
+            l2,
+            value: value.row(r),
+            gradient: |j| &gradient[j..],
+            uses: &[],
+            rows: None,
+        })
+    })
+}
+
+struct NormSquared<'a, G> {
+    l2: f32,
+    value: &'a [f32],
+    gradient: G,
+    uses: &'a [u32],
+    rows: Option<GradientRows<'a>>,
+}
+
+impl<'a, G: Fn(usize) -> &'a [f32]> Kernel for NormSquared<'a, G> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> f64 {
+        let mut sum = s.zero();
+        for (i, value) in self.value.chunks_exact(S::LANES).enumerate() {
+            let j = i * S::LANES;
+            let g = match &self.rows {
+                Some(rows) => rows.sum(s, self.uses, j),
+                None => s.load((self.gradient)(j)),
+            };
+            let g = s.fma(s.splat(self.l2), s.load(value), g);
+            sum = s.fma(g, g, sum);
+        }
+        f64::from(s.sum(sum))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: [Rule; 4] = [
+        Rule::Adagrad { epsilon: 1e-6 },
+        Rule::Rmsprop { decay: 0.9, epsilon: 1e-6 },
+        Rule::Sgd,
+        Rule::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+    ];
+
+    /// The rules on one number, in f64: (θ, a, m, v, t).
+    fn plain(o: &Optimizer, g: f64, x: &mut (f64, f64, f64, f64, f64)) {
+        let g = g + f64::from(o.l2) * x.0;
+        let rate = f64::from(o.learning_rate);
+        let delta = match o.rule {
+            Rule::Sgd => -rate * g,
+            Rule::Adagrad { epsilon } => {
+                x.1 += g * g;
+                -rate * g / (x.1 + f64::from(epsilon)).sqrt()
+            }
+            Rule::Rmsprop { decay, epsilon } => {
+                x.1 = f64::from(decay) * x.1 + (1.0 - f64::from(decay)) * g * g;
+                -rate * g / (x.1 + f64::from(epsilon)).sqrt()
+            }
+            Rule::Adam { beta1, beta2, epsilon } => {
+                let (b1, b2) = (f64::from(beta1), f64::from(beta2));
+                x.4 += 1.0;
+                x.2 = b1 * x.2 + (1.0 - b1) * g;
+                x.1 = b2 * x.1 + (1.0 - b2) * g * g;
+                -rate * (x.2 / (1.0 - b1.powf(x.4)))
+                    / ((x.1 / (1.0 - b2.powf(x.4))).sqrt() + f64::from(epsilon))
+            }
+        };
+        x.3 = f64::from(o.momentum) * x.3 + delta;
+        x.0 += x.3;
+    }
+
+    #[test]
+    fn every_rule_agrees_with_its_formula_and_untouched_rows_stay() {
+        let team = Team::new(2);
+        for isa in Isa::available() {
+            for rule in RULES {
+                for (momentum, l2) in [(0.0, 0.0), (0.4, 0.01)] {
+                    let o = Optimizer { rule, learning_rate: 0.1, momentum, l2 };
+                    let (rows, width) = (7, 19);
+                    let mut value = Matrix::zeros(rows, width);
+                    for r in 0..rows {
+                        value.row_mut(r)[..width]
+                            .iter_mut()
+                            .enumerate()
+                            .for_each(|(j, x)| *x = (r + j) as f32 * 0.1);
+                    }
+                    let start = value.clone();
+                    let mut state = OptimizerState::new(&o, rows, width);
+                    let mut groups = RowGroups::new(rows);
+                    let mut expected: Vec<Vec<_>> = (0..rows)
+                        .map(|r| {
+                            value.values(r).iter().map(|&x| (f64::from(x), 0.0, 0.0, 0.0, 0.0)).collect()
+                        })
+                        .collect();
+                    for step in 0..5 {
+                        // Row 3 twice and row 5 once; row 1 from the third step on.
+                        let uses = [3, 5, 3, if step < 2 { 5 } else { 1 }];
+                        groups.group(uses.into_iter());
+                        let mut gradients = Matrix::zeros(4, width);
+                        for u in 0..4 {
+                            for j in 0..width {
+                                gradients.row_mut(u)[j] = ((u * 7 + j * 3 + step) as f32 * 0.7).sin();
+                            }
+                        }
+                        for row in [1, 3, 5] {
+                            if uses.contains(&row) {
+                                for j in 0..width {
+                                    let g = (0..4)
+                                        .filter(|&u| uses[u] == row)
+                                        .map(|u| f64::from(gradients.row(u)[j]));
+                                    plain(&o, g.sum(), &mut expected[row as usize][j]);
+                                }
+                            }
+                        }
+                        let source = GradientRows { gradients: &gradients, source: None };
+                        update_table(&team, isa, &o, 1.0, &mut value, &mut state, &groups, source);
+                    }
+                    for r in 0..rows {
+                        for j in 0..width {
+                            let (is, should) = (f64::from(value.row(r)[j]), expected[r][j].0);
+                            assert!((is - should).abs() < 2e-5, "{isa} {o:?} row {r}: {is}, not {should}");
+                        }
+                    }
+                    for r in [0, 2, 4, 6] {
+                        assert_eq!(value.row(r), start.row(r), "row {r} was not used");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn dense_updates_equal_table_updates() {
+        let team = Team::new(2);
+        for rule in RULES {
+            let o = Optimizer { rule, learning_rate: 0.05, momentum: 0.3, l2: 0.001 };
+            let mut gradient = Matrix::zeros(9, 33);
+            for r in 0..9 {
+                (0..33).for_each(|j| gradient.row_mut(r)[j] = ((r * 33 + j) as f32).cos());
+            }
+            let (mut a, mut b) = (gradient.clone(), gradient.clone());
+            let (mut state_a, mut state_b) = (OptimizerState::new(&o, 9, 33), OptimizerState::new(&o, 9, 33));
+            let mut groups = RowGroups::new(9);
+            groups.group(0..9);
+            for _ in 0..3 {
+                let source = GradientRows { gradients: &gradient, source: None };
+                update_table(&team, Isa::detect(), &o, 0.5, &mut a, &mut state_a, &groups, source);
+                let stride = gradient.stride();
+                team.for_each(DenseBlocks::new(&mut b, &mut state_b, 4), |block| {
+                    let gradient = &gradient.data()[block.first * stride..][..block.count * stride];
+                    update_dense(Isa::detect(), &o, 0.5, block, gradient);
+                });
+            }
+            assert_eq!(a.data(), b.data(), "{rule:?}");
+            let source = GradientRows { gradients: &gradient, source: None };
+            let (table, dense) = (
+                table_norm_squared(Isa::detect(), 0.1, &a, &groups, source),
+                dense_norm_squared(Isa::detect(), 0.1, &a, &gradient),
+            );
+            assert_eq!(table, dense);
+        }
+    }
+}
