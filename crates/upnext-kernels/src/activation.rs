@@ -11,7 +11,7 @@ pub(crate) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
     let y = s.max(s.min(x, s.splat(88.0)), low);
     let n = s.round(s.mul(y, s.splat(std::f32::consts::LOG2_E)));
     // ln 2 in two parts, so that y − n ln 2 loses nothing.
-    let r = s.fma(n, s.splat(-0.693_359_375), y);
+    let r = s.fma(n, s.splat(-0.693_359_4), y);
     let r = s.fma(n, s.splat(2.121_944_4e-4), r);
     let mut p = s.splat(1.987_569_1e-4);
     for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5] {
@@ -46,7 +46,7 @@ pub(crate) fn log<S: Simd>(s: S, x: S::F) -> S::F {
     let z = s.mul(f, f);
     let y = s.fma(e, s.splat(-2.121_944_4e-4), s.mul(s.mul(p, f), z));
     let y = s.fma(z, s.splat(-0.5), y);
-    s.fma(e, s.splat(0.693_359_375), s.add(f, y))
+    s.fma(e, s.splat(0.693_359_4), s.add(f, y))
 }
 
 /// `σ(x) = 1 / (1 + exp(−x))`.
@@ -63,7 +63,7 @@ pub(crate) fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
     // Around 0 the quotient below would cancel.
     let z = s.mul(x, x);
     let mut p = s.splat(-5.704_988e-3);
-    for c in [2.063_908_9e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328_2e-1] {
+    for c in [2.063_909e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1] {
         p = s.fma(p, z, s.splat(c));
     }
     let near = s.fma(s.mul(p, z), x, x);
@@ -175,7 +175,7 @@ pub fn activate_backward(isa: Isa, activation: Activation, y: &[f32], dy: &mut [
             }
         }
     }
-    assert!(y.len() == dy.len() && y.len() % crate::LINE == 0, "{} outputs, {} gradients", y.len(), dy.len());
+    assert!(y.len() == dy.len() && y.len().is_multiple_of(crate::LINE), "{} outputs, {} gradients", y.len(), dy.len());
     if activation != Activation::Linear {
         isa.run(Backward(activation, y, dy));
     }

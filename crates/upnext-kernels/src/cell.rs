@@ -193,7 +193,7 @@ pub fn lstm_backward(
 fn check(gates: usize, blocks: &[f32], rows: &[&[f32]]) {
     let h = rows[0].len();
     assert!(
-        h % crate::LINE == 0 && blocks.len() == gates * h && rows.iter().all(|row| row.len() == h),
+        h.is_multiple_of(crate::LINE) && blocks.len() == gates * h && rows.iter().all(|row| row.len() == h),
         "a cell of {gates} gates with {} floats of gates and rows of {:?}",
         blocks.len(),
         rows.iter().map(|row| row.len()).collect::<Vec<_>>()
@@ -216,7 +216,7 @@ pub fn add_scaled(isa: Isa, a: f32, x: &[f32], y: &mut [f32]) {
             }
         }
     }
-    assert!(x.len() == y.len() && x.len() % crate::LINE == 0, "{} floats to {}", x.len(), y.len());
+    assert!(x.len() == y.len() && x.len().is_multiple_of(crate::LINE), "{} floats to {}", x.len(), y.len());
     isa.run(AddScaled(a, x, y));
 }
 
@@ -235,7 +235,7 @@ pub fn multiply(isa: Isa, x: &[f32], y: &mut [f32]) {
             }
         }
     }
-    assert!(x.len() == y.len() && x.len() % crate::LINE == 0, "{} floats by {}", x.len(), y.len());
+    assert!(x.len() == y.len() && x.len().is_multiple_of(crate::LINE), "{} floats by {}", x.len(), y.len());
     isa.run(Multiply(x, y));
 }
 
@@ -256,7 +256,7 @@ pub fn dot(isa: Isa, x: &[f32], y: &[f32]) -> f32 {
             s.sum(sum)
         }
     }
-    assert!(x.len() == y.len() && x.len() % crate::LINE == 0, "{} floats by {}", x.len(), y.len());
+    assert!(x.len() == y.len() && x.len().is_multiple_of(crate::LINE), "{} floats by {}", x.len(), y.len());
     isa.run(Dot(x, y))
 }
 
@@ -293,7 +293,7 @@ pub fn count_above(isa: Isa, scores: &[f32], target: &[f32], larger: &mut [f32],
     }
     let lanes = target.len();
     assert!(
-        lanes % crate::LINE == 0 && lanes > 0 && scores.len() % lanes == 0,
+        lanes.is_multiple_of(crate::LINE) && lanes > 0 && scores.len().is_multiple_of(lanes),
         "{} scores of {lanes} lanes",
         scores.len()
     );

@@ -133,8 +133,8 @@ impl Loss {
         let lanes = per_lane.len();
         assert!(
             lanes > 0
-                && lanes % crate::LINE == 0
-                && scores.len() % lanes == 0
+                && lanes.is_multiple_of(crate::LINE)
+                && scores.len().is_multiple_of(lanes)
                 && sums.len() == SUMS * lanes
                 && [rows.positive, rows.inverse_negatives, rows.weight].iter().all(|x| x.len() == lanes),
             "a loss over {lanes} lanes with {} scores and {} sums",
@@ -509,7 +509,7 @@ mod tests {
         let mut scores: Vec<f32> = raw.to_vec();
         crate::activate(isa, loss.activation, &mut scores);
         let mut positive = vec![0.0; LANES];
-        let mut negatives = vec![0.0; LANES];
+        let mut negatives = [0.0; LANES];
         for b in 0..rows {
             positive[b] = std::mem::replace(&mut scores[b * LANES + b], f32::NEG_INFINITY);
             negatives[b] = items as f32 - 1.0;
