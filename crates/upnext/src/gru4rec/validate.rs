@@ -193,7 +193,10 @@ impl TrainingConfig {
     fn validate_batch(&self) -> Result<()> {
         match (self.batch_size, self.samples) {
             (0, _) => {
-                return refuse("training.batch_size", "a mini-batch needs at least one session: use 32, or another number above 0");
+                return refuse(
+                    "training.batch_size",
+                    "a mini-batch needs at least one session: use 32, or another number above 0",
+                );
             }
             (1, 0) => {
                 return refuse(
