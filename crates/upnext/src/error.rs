@@ -28,6 +28,30 @@ pub enum Error {
         /// Why, and what to use instead.
         reason: String,
     },
+
+    /// An experiment file that cannot be read as one.
+    #[error("{origin}:{line}:{column}: {reason}")]
+    ExperimentFile {
+        /// The file, or what stands for it.
+        origin: String,
+        /// From 1.
+        line: usize,
+        /// In characters, from 1.
+        column: usize,
+        /// The field, what is wrong with it, and what was expected.
+        reason: String,
+    },
+
+    /// A key that no experiment has.
+    #[error("{place}: unknown key `{key}`: {suggestion}")]
+    UnknownKey {
+        /// The file and line, or the assignment.
+        place: String,
+        /// The key, dotted.
+        key: String,
+        /// The nearest known key, or which there are.
+        suggestion: String,
+    },
 }
 
 impl Error {

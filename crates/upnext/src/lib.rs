@@ -2,6 +2,7 @@
 
 pub mod data;
 pub mod error;
+pub mod experiment;
 pub mod gru4rec;
 
 pub use error::{Error, Result};

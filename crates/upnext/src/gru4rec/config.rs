@@ -225,12 +225,15 @@ pub struct TrainingConfig {
     pub mask_own_target: bool,
     /// The loss.
     pub loss: Loss,
-    /// Strength of the logQ correction of cross-entropy, 0 (off) to 1.
-    pub logq: f32,
-    /// λ: the weight of BPR-max's score penalty.
+    /// Strength of the logQ correction of cross-entropy, 0 (off) to 1; absent: 1 with cross-entropy, 0 with other losses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logq: Option<f32>,
+    /// λ ≥ 0: the weight of BPR-max's score penalty; other losses have none.
     pub bpr_max_penalty: f32,
-    /// p_embed: share of the input vector's elements dropped in training, 0 ≤ p < 1; `embedding` and `shared` input only.
-    pub dropout_embedding: f32,
+    /// p_embed: share of the input vector's elements dropped in training, 0 ≤ p < 1; `embedding` and `shared` input
+    /// only; absent: 0.1 with those, 0 with the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropout_embedding: Option<f32>,
     /// p_hidden: share of each layer's units dropped in training, 0 ≤ p < 1.
     pub dropout_hidden: f32,
     /// The optimiser.
@@ -256,7 +259,7 @@ pub struct TrainingConfig {
     pub session_order: SessionOrder,
     /// Epochs without a better validation MRR after which training stops; 0: never. Needs validation.
     pub patience: usize,
-    /// Seed of initial weights, samples, dropout and shuffling.
+    /// Seed of initial weights, samples, dropout and shuffling, below 2⁶³ (TOML's largest integer).
     pub seed: u64,
 }
 
@@ -269,9 +272,9 @@ impl Default for TrainingConfig {
             sample_alpha: 0.75,
             mask_own_target: false,
             loss: Loss::CrossEntropy,
-            logq: 1.0,
+            logq: None,
             bpr_max_penalty: 1.0,
-            dropout_embedding: 0.1,
+            dropout_embedding: None,
             dropout_hidden: 0.0,
             optimizer: Optimizer::Adagrad,
             learning_rate: 0.1,

@@ -1,0 +1,451 @@
+//! An experiment from and to TOML, and `key=value` on top of it.
+
+use super::keys::{fields_of_kind, known_keys, nearest};
+use super::{Experiment, ModelConfig, ModelKind};
+use crate::{Error, Result};
+use serde::Deserialize;
+use std::ops::Range;
+use std::path::Path;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+use toml::{Spanned, Value};
+
+impl Experiment {
+    /// Reads an experiment file. Whether it makes sense is asked of [`validate`](Self::validate), after any `set`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be read; else as [`from_toml`](Self::from_toml).
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Io {
+            path: path.to_owned(),
+            action: "read",
+            source,
+        })?;
+        Self::from_toml(&text, &path.display().to_string())
+    }
+
+    /// Parses an experiment; `origin` is what errors call the text, such as its file.
+    ///
+    /// # Errors
+    /// [`Error::ExperimentFile`] with line and column for bad TOML, a value of the wrong type, or a field that the model's
+    /// kind does not have; [`Error::UnknownKey`] for a key that no experiment has.
+    pub fn from_toml(text: &str, origin: &str) -> Result<Self> {
+        let file = File { text, origin };
+        let mut tables = DeTable::parse(text).map_err(|e| file.toml_error("", &e))?.into_inner();
+        file.check_keys(&tables, "", &known_keys())?;
+        let model = match take(&mut tables, "model") {
+            Some(table) => file.model(table)?,
+            None => ModelConfig::default(),
+        };
+        Ok(Self {
+            data: file.section(&mut tables, "data")?,
+            model,
+            training: file.section(&mut tables, "training")?,
+            evaluation: file.section(&mut tables, "evaluation")?,
+        })
+    }
+
+    /// The whole experiment as TOML, absent fields [`resolved`](Self::resolved): what `--show-config` prints.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a number that TOML cannot hold (a seed of 2⁶³ or more).
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(&self.resolved())
+            .map_err(|e| Error::config("experiment", format!("not writable as TOML: {e}")))
+    }
+
+    /// Changes one field by `key=value`, the value read by the field's type: `training.learning_rate=0.05`,
+    /// `training.loss=bpr-max`, `model.layers=100,100` or `model.layers=[100, 100]`.
+    ///
+    /// A new `model.kind` brings that kind's defaults.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKey`] with the nearest key; [`Error::Config`] for a value of the wrong type, and for a field that
+    /// the model's kind does not have. The experiment is then unchanged.
+    pub fn set(&mut self, assignment: &str) -> Result<()> {
+        let Some((key, text)) = assignment.split_once('=') else {
+            return Err(Error::config(
+                assignment,
+                "no value: use key=value, as in training.learning_rate=0.05",
+            ));
+        };
+        let (key, text) = (key.trim(), text.trim());
+        let known = known_keys();
+        if !known.iter().any(|known| known == key) {
+            return Err(unknown(assignment, key, &known));
+        }
+        if key == "model.kind" {
+            let kind = text.trim_matches('"').parse::<ModelKind>()?;
+            if kind != self.model.kind() {
+                self.model = ModelConfig::of_kind(kind);
+            }
+            return Ok(());
+        }
+        if let Some(field) = key.strip_prefix("model.") {
+            let kind = self.model.kind();
+            if !fields_of_kind(kind).contains(&field) {
+                return Err(Error::config(key, not_of_kind(kind)));
+            }
+        }
+        let unchanged = toml::Table::try_from(&*self).map_err(|e| Error::config(key, e.to_string()))?;
+        let mut first_error = None;
+        for value in readings(text) {
+            let mut changed = unchanged.clone();
+            insert(&mut changed, key, value);
+            match Self::deserialize(changed) {
+                Ok(experiment) => {
+                    *self = experiment;
+                    return Ok(());
+                }
+                Err(e) => first_error = first_error.or(Some(e)),
+            }
+        }
+        let reason = first_error.map_or_else(|| "has no value".to_owned(), |e| plain(e.message()));
+        Err(Error::config(key, reason))
+    }
+}
+
+/// What the text of a value may mean, the most likely first.
+fn readings(text: &str) -> Vec<Value> {
+    let toml = |text: &str| {
+        Value::deserialize(ValueDeserializer::parse(text).ok()?).ok().filter(|value| !value.is_table())
+    };
+    let mut readings = Vec::new();
+    readings.extend(toml(text));
+    // `.5` and `1.` are numbers to everybody but TOML.
+    readings.extend(text.parse().ok().filter(|_| readings.is_empty()).map(Value::Float));
+    readings.push(Value::String(text.to_owned()));
+    readings.extend(toml(&format!("[{text}]")));
+    readings
+}
+
+/// Puts a value at a dotted key, the tables on the way made where missing.
+fn insert(table: &mut toml::Table, key: &str, value: Value) {
+    let Some((first, rest)) = key.split_once('.') else {
+        table.insert(key.to_owned(), value);
+        return;
+    };
+    if let Value::Table(inner) = table.entry(first).or_insert_with(|| Value::Table(toml::Table::new())) {
+        insert(inner, rest, value);
+    }
+}
+
+fn take<'i>(table: &mut DeTable<'i>, key: &str) -> Option<Spanned<DeValue<'i>>> {
+    table.remove(key)
+}
+
+/// A text with the name that errors give it.
+struct File<'a> {
+    text: &'a str,
+    origin: &'a str,
+}
+
+impl File<'_> {
+    /// Refuses the first key that no experiment has. `prefix` is the dotted path of `table`, with a dot at its end.
+    fn check_keys(&self, table: &DeTable<'_>, prefix: &str, known: &[String]) -> Result<()> {
+        let mut keys: Vec<_> = table.iter().collect();
+        keys.sort_by_key(|(key, _)| key.span().start);
+        for (key, value) in keys {
+            let path = format!("{prefix}{}", key.get_ref());
+            let inside = format!("{path}.");
+            if known.contains(&path) {
+                continue;
+            }
+            if !known.iter().any(|known| known.starts_with(&inside)) {
+                let (line, _) = self.place(&key.span());
+                return Err(unknown(&format!("{}:{line}", self.origin), &path, known));
+            }
+            match value.get_ref() {
+                DeValue::Table(table) => self.check_keys(table, &inside, known)?,
+                _ => return Err(self.error(&value.span(), format!("{path}: is a table: write [{path}]"))),
+            }
+        }
+        Ok(())
+    }
+
+    fn section<T: Default + for<'de> Deserialize<'de>>(
+        &self,
+        tables: &mut DeTable<'_>,
+        name: &str,
+    ) -> Result<T> {
+        match take(tables, name) {
+            Some(table) => self.parse(table, name),
+            None => Ok(T::default()),
+        }
+    }
+
+    fn model(&self, table: Spanned<DeValue<'_>>) -> Result<ModelConfig> {
+        let span = table.span();
+        // `check_keys` has refused anything but a table.
+        let DeValue::Table(mut fields) = table.into_inner() else { return Ok(ModelConfig::default()) };
+        let kind = match take(&mut fields, "kind") {
+            Some(kind) => self.parse(kind, "model.kind")?,
+            None => ModelKind::Gru4rec,
+        };
+        let foreign = fields.keys().filter(|key| !fields_of_kind(kind).contains(&key.get_ref().as_ref()));
+        if let Some(key) = foreign.min_by_key(|key| key.span().start) {
+            return Err(self.error(&key.span(), format!("model.{}: {}", key.get_ref(), not_of_kind(kind))));
+        }
+        Ok(match kind {
+            ModelKind::Gru4rec => {
+                ModelConfig::Gru4rec(self.parse(Spanned::new(span, DeValue::Table(fields)), "model")?)
+            }
+            ModelKind::Pop => ModelConfig::Pop,
+            ModelKind::SPop => ModelConfig::SPop,
+        })
+    }
+
+    fn parse<T: for<'de> Deserialize<'de>>(&self, value: Spanned<DeValue<'_>>, name: &str) -> Result<T> {
+        let key_of = |span: &Range<usize>| field_at(value.get_ref(), span);
+        T::deserialize(ValueDeserializer::from(value.clone())).map_err(|e| {
+            let field = e.span().and_then(|span| key_of(&span));
+            let name = field.map_or_else(|| name.to_owned(), |field| format!("{name}.{field}"));
+            self.toml_error(&name, &e)
+        })
+    }
+
+    fn toml_error(&self, field: &str, e: &toml::de::Error) -> Error {
+        let message = plain(e.message());
+        let reason = if field.is_empty() { message } else { format!("{field}: {message}") };
+        self.error(&e.span().unwrap_or(0..0), reason)
+    }
+
+    fn error(&self, span: &Range<usize>, reason: String) -> Error {
+        let (line, column) = self.place(span);
+        Error::ExperimentFile { origin: self.origin.to_owned(), line, column, reason }
+    }
+
+    /// Line and column of the start of a span, both from 1.
+    fn place(&self, span: &Range<usize>) -> (usize, usize) {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
+}
+
+/// The key of `table` whose value lies at a span.
+fn field_at(table: &DeValue<'_>, span: &Range<usize>) -> Option<String> {
+    let DeValue::Table(fields) = table else { return None };
+    let (key, _) =
+        fields.iter().find(|(_, value)| value.span().start <= span.start && span.end <= value.span().end)?;
+    Some(key.get_ref().to_string())
+}
+
+fn unknown(place: &str, key: &str, known: &[String]) -> Error {
+    let suggestion = match nearest(key, known.iter().map(String::as_str)) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => {
+            let table = key.split_once('.').map_or("", |(table, _)| table);
+            let beside: Vec<&str> =
+                known.iter().filter_map(|k| k.strip_prefix(table)?.strip_prefix('.')).collect();
+            if beside.is_empty() {
+                "the tables are [data], [model], [training] and [evaluation]".to_owned()
+            } else {
+                format!("[{table}] has {}", beside.join(", "))
+            }
+        }
+    };
+    Error::UnknownKey { place: place.to_owned(), key: key.to_owned(), suggestion }
+}
+
+fn not_of_kind(kind: ModelKind) -> String {
+    format!("a model of kind \"{kind}\" has no such field: remove it, or use another model.kind")
+}
+
+/// A message of the deserializer in the words of a user, and with a suggestion where a word is misspelt.
+fn plain(message: &str) -> String {
+    const WORDS: [(&str, &str); 7] = [
+        ("expected f32", "expected a number"),
+        ("expected f64", "expected a number"),
+        ("expected usize", "expected a whole number, 0 or above"),
+        ("expected u64", "expected a whole number, 0 or above"),
+        ("expected a sequence", "expected a list of whole numbers, as in [100, 50]"),
+        ("expected a boolean", "expected true or false"),
+        ("expected a string", "expected a text"),
+    ];
+    let mut text = message.trim_end().replace('\n', " ");
+    for (from, to) in WORDS {
+        text = text.replace(from, to);
+    }
+    if text.starts_with("unknown variant") {
+        let mut quoted = text.split('`').skip(1).step_by(2);
+        let word = quoted.next().unwrap_or_default();
+        if let Some(nearest) = nearest(word, quoted) {
+            text = format!("{text}: did you mean `{nearest}`?");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::TieRule;
+    use crate::gru4rec::config::{Loss, OutputActivation};
+
+    fn message(text: &str) -> String {
+        Experiment::from_toml(text, "mine.toml").expect_err("should be refused").to_string()
+    }
+
+    #[test]
+    fn an_empty_text_is_the_default_experiment() {
+        assert_eq!(Experiment::from_toml("", "mine.toml").unwrap(), Experiment::default());
+        assert_eq!(
+            Experiment::from_toml("[model]\n[training]\n", "mine.toml").unwrap(),
+            Experiment::default()
+        );
+    }
+
+    #[test]
+    fn every_table_is_read() {
+        let text = "[data]\nname = \"d\"\npublished = { recall_at_20 = 0.7, mrr_at_20 = 0.3 }\n\
+            [model]\nkind = \"gru4rec\"\nlayers = [10, 20]\noutput_activation = \"elu-0.5\"\n\
+            [training]\nloss = \"bpr-max\"\nlearning_rate = 1\n[evaluation]\nties = \"median\"\ncutoffs = [20]\n";
+        let experiment = Experiment::from_toml(text, "mine.toml").unwrap();
+        assert_eq!(experiment.data.published.unwrap().mrr_at_20, 0.3);
+        let network = experiment.model.network().unwrap();
+        assert_eq!(network.layers, [10, 20]);
+        assert_eq!(network.output_activation, Some(OutputActivation::Elu { alpha: 0.5 }));
+        assert_eq!((experiment.training.loss, experiment.training.learning_rate), (Loss::BprMax, 1.0));
+        assert_eq!((experiment.evaluation.ties, experiment.evaluation.cutoffs), (TieRule::Median, vec![20]));
+    }
+
+    #[test]
+    fn an_unknown_key_names_its_line_and_the_nearest_key() {
+        let got = message("[training]\nepochs = 3\nlearning_rat = 0.1\n");
+        assert_eq!(
+            got,
+            "mine.toml:3: unknown key `training.learning_rat`: did you mean `training.learning_rate`?"
+        );
+        let got = message("[modell]\nunit = \"gru\"\n");
+        assert!(got.starts_with("mine.toml:1: unknown key `modell`"), "{got}");
+        let got = message("[evaluation]\ncolour = 1\n");
+        assert!(got.ends_with("[evaluation] has cutoffs, ties, candidates"), "{got}");
+        let got = message("[data.published]\nrecall = 1\n");
+        assert!(got.starts_with("mine.toml:2: unknown key `data.published.recall`"), "{got}");
+    }
+
+    #[test]
+    fn a_wrong_value_names_its_line_its_field_and_what_was_expected() {
+        let got = message("[training]\nlearning_rate = \"fast\"\n");
+        assert_eq!(
+            got,
+            "mine.toml:2:17: training.learning_rate: invalid type: string \"fast\", expected a number"
+        );
+        let got = message("[model]\nlayers = 100\n");
+        assert!(
+            got.starts_with("mine.toml:2:10: model.layers: ") && got.contains("as in [100, 50]"),
+            "{got}"
+        );
+        let got = message("[training]\nloss = \"bprmax\"\n");
+        assert!(got.contains("training.loss: ") && got.ends_with("did you mean `bpr-max`?"), "{got}");
+        let got = message("[model]\nkind = \"popp\"\n");
+        assert!(
+            got.starts_with("mine.toml:2:8: model.kind: ") && got.ends_with("did you mean `pop`?"),
+            "{got}"
+        );
+        let got = message("[model]\noutput_activation = \"elu-x\"\n");
+        assert!(got.starts_with("mine.toml:2:21: model.output_activation: `elu-x`"), "{got}");
+        let got = message("model = 3\n");
+        assert!(got.contains("mine.toml:1:9") && got.contains("write [model]"), "{got}");
+        let got = message("[training\n");
+        assert!(got.starts_with("mine.toml:1:"), "{got}");
+    }
+
+    #[test]
+    fn a_field_of_the_network_is_refused_for_a_model_without_one() {
+        let got = message("[model]\nkind = \"pop\"\nlayers = [10]\n");
+        assert!(got.starts_with("mine.toml:3:1: model.layers: a model of kind \"pop\""), "{got}");
+        let mut experiment = Experiment::from_toml("[model]\nkind = \"s-pop\"\n", "mine.toml").unwrap();
+        assert_eq!(experiment.model, ModelConfig::SPop);
+        assert!(experiment.set("model.layers=10").unwrap_err().to_string().contains("s-pop"));
+    }
+
+    #[test]
+    fn set_reads_the_value_by_the_type_of_the_field() {
+        let mut experiment = Experiment::default();
+        for assignment in [
+            "training.learning_rate=.05",
+            "training.momentum = 0",
+            "training.l2=1e-6",
+            "training.loss=bpr-max",
+            "training.mask_own_target=true",
+            "training.dropout_embedding=0.5",
+            "model.layers=100,50",
+            "model.output_activation=elu-0.5",
+            "evaluation.cutoffs=[5, 10]",
+            "evaluation.candidates=30000",
+            "data.name=2014",
+        ] {
+            experiment.set(assignment).unwrap();
+        }
+        let training = &experiment.training;
+        assert_eq!((training.learning_rate, training.momentum, training.l2), (0.05, 0.0, 1e-6));
+        assert_eq!((training.loss, training.mask_own_target), (Loss::BprMax, true));
+        assert_eq!(training.dropout_embedding, Some(0.5));
+        assert_eq!(experiment.model.network().unwrap().layers, [100, 50]);
+        assert_eq!(experiment.evaluation.cutoffs, [5, 10]);
+        assert_eq!(experiment.evaluation.candidates, Some(30_000));
+        assert_eq!(experiment.data.name.as_deref(), Some("2014"));
+        experiment.set("model.layers=64").unwrap();
+        assert_eq!(experiment.model.network().unwrap().layers, [64]);
+        experiment.validate().unwrap();
+    }
+
+    #[test]
+    fn another_loss_alone_is_a_valid_experiment() {
+        for loss in ["top1", "bpr", "cross-entropy", "top1-max", "bpr-max"] {
+            for input in ["one-hot", "discounted", "embedding", "shared"] {
+                let mut experiment = Experiment::default();
+                experiment.set(&format!("training.loss={loss}")).unwrap();
+                experiment.set(&format!("model.input={input}")).unwrap();
+                experiment.validate().unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn set_refuses_what_it_cannot_read_and_changes_nothing() {
+        let mut experiment = Experiment::default();
+        let mut refused = |assignment| experiment.set(assignment).expect_err("should be refused").to_string();
+        let got = refused("training.learning_rat=0.1");
+        assert!(got.contains("did you mean `training.learning_rate`?"), "{got}");
+        let got = refused("training.learning_rate=fast");
+        assert_eq!(got, "training.learning_rate: invalid type: string \"fast\", expected a number");
+        let got = refused("training.epochs=1.5");
+        assert!(got.contains("expected a whole number, 0 or above"), "{got}");
+        let got = refused("training.epochs=-1");
+        assert!(got.starts_with("training.epochs: "), "{got}");
+        let got = refused("training.optimizer=adamm");
+        assert!(got.ends_with("did you mean `adam`?"), "{got}");
+        assert!(refused("training.epochs").contains("use key=value"));
+        assert!(refused("training.epochs=").starts_with("training.epochs: "));
+        assert!(refused("training={}").contains("unknown key"));
+        assert!(refused("model.kind=lda").contains("gru4rec, pop, s-pop"));
+        assert_eq!(experiment, Experiment::default());
+    }
+
+    #[test]
+    fn what_to_toml_writes_reads_back_as_the_resolved_experiment() {
+        let mut experiment = Experiment::default();
+        for assignments in [
+            &["model.kind=gru4rec"] as &[&str],
+            &["training.loss=bpr", "model.input=one-hot", "training.learning_rate=0.07"],
+            &["model.output_activation=selu-1.0507-1.6733", "training.optimizer=adam"],
+            &["data.source=a \"quoted\" text", "evaluation.candidates=30000"],
+            &["model.kind=s-pop"],
+        ] {
+            for assignment in assignments {
+                experiment.set(assignment).unwrap();
+            }
+            let text = experiment.to_toml().unwrap();
+            let back = Experiment::from_toml(&text, "shown.toml").unwrap();
+            assert_eq!(back, experiment.resolved(), "{text}");
+            assert_eq!(back.to_toml().unwrap(), text);
+        }
+        assert!(
+            Experiment::default().to_toml().unwrap().contains("learning_rate = 0.1\n"),
+            "short decimal numbers"
+        );
+    }
+}
