@@ -1,3 +1,5 @@
 //! GRU4Rec: the recurrent networks of Hidasi et al., ICLR 2016 (\[1\]) and CIKM 2018 (\[2\]).
 
 pub mod config;
+#[doc(hidden)]
+pub mod reference;
