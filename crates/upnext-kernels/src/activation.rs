@@ -175,7 +175,12 @@ pub fn activate_backward(isa: Isa, activation: Activation, y: &[f32], dy: &mut [
             }
         }
     }
-    assert!(y.len() == dy.len() && y.len().is_multiple_of(crate::LINE), "{} outputs, {} gradients", y.len(), dy.len());
+    assert!(
+        y.len() == dy.len() && y.len().is_multiple_of(crate::LINE),
+        "{} outputs, {} gradients",
+        y.len(),
+        dy.len()
+    );
     if activation != Activation::Linear {
         isa.run(Backward(activation, y, dy));
     }

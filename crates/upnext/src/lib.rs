@@ -1,8 +1,10 @@
 //! upnext: what comes next in a session, learnt from a click log.
 
+pub mod batch;
 pub mod data;
 pub mod error;
 pub mod experiment;
 pub mod gru4rec;
+pub mod recommender;
 
 pub use error::{Error, Result};

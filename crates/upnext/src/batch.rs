@@ -1,0 +1,251 @@
+//! Session-parallel mini-batches \[1, section 3.1.1\]: which sessions stand side by side, step by step.
+
+use crate::data::{ItemIndex, Sessions};
+use serde::{Deserialize, Serialize};
+
+/// Where the state of a row comes from: reset and shrinking are one question, answered here for training and
+/// evaluation alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carry {
+    /// A session begins: the state is zero, in every layer.
+    Fresh,
+    /// The session stood in this row in the step before.
+    Row(usize),
+}
+
+/// One step of a session-parallel mini-batch: `B` rows.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// The current item of each row.
+    pub inputs: Vec<ItemIndex>,
+    /// The next item of each row.
+    pub targets: Vec<ItemIndex>,
+    /// Where each row's state comes from.
+    pub carry: Vec<Carry>,
+    /// Where each row stands.
+    places: Vec<Place>,
+}
+
+/// A place in the sessions: the event that a row reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Place {
+    session: u32,
+    position: u32,
+}
+
+impl Batch {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// Whether no row is left.
+    pub fn is_empty(&self) -> bool {
+        self.inputs.is_empty()
+    }
+
+    /// The session that row `b` follows, as an index of the sessions.
+    pub fn session(&self, b: usize) -> usize {
+        self.places[b].session as usize
+    }
+
+    /// The events of row `b`'s session so far, the current one last.
+    pub fn history<'s>(&self, sessions: &'s Sessions, b: usize) -> &'s [ItemIndex] {
+        let place = self.places[b];
+        &sessions.session(place.session as usize)[..=place.position as usize]
+    }
+
+    /// Position of row `b`'s current event in its session, from 0.
+    pub fn position(&self, b: usize) -> usize {
+        self.places[b].position as usize
+    }
+}
+
+/// Deals sessions out to the rows of mini-batches.
+///
+/// Each step reads every row's current item and asks for its next. A row whose session has no further pair takes the
+/// next session in order; when none is left, the row is dropped and those behind it move up. Every session of length
+/// L ≥ 2 yields exactly L − 1 pairs; shorter ones are passed over.
+#[derive(Clone, Debug)]
+pub struct SessionBatcher<'s> {
+    sessions: &'s Sessions,
+    order: Vec<u32>,
+    position: BatcherPosition,
+    batch: Batch,
+}
+
+/// Where a [`SessionBatcher`] stands: with the order, all that is needed to go on from there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatcherPosition {
+    /// How many sessions of the order have been dealt out or passed over.
+    dealt: usize,
+    /// What each row read last.
+    rows: Vec<Place>,
+}
+
+impl<'s> SessionBatcher<'s> {
+    /// Batches of up to `rows` rows over the sessions that `order` names, in that order.
+    ///
+    /// # Panics
+    /// If `rows` is 0.
+    pub fn new(sessions: &'s Sessions, order: Vec<u32>, rows: usize) -> Self {
+        assert!(rows > 0, "a mini-batch without rows");
+        let mut batcher =
+            Self { sessions, order, position: BatcherPosition::default(), batch: Batch::default() };
+        while batcher.position.rows.len() < rows
+            && let Some(session) = batcher.deal()
+        {
+            // One before the first event: `next` moves every row on by one.
+            batcher.position.rows.push(Place { session, position: u32::MAX });
+        }
+        batcher
+    }
+
+    /// A batcher that goes on from a position in the same sessions and order.
+    ///
+    /// Returns `None` if the position cannot be one of these sessions.
+    pub fn resume(sessions: &'s Sessions, order: Vec<u32>, position: BatcherPosition) -> Option<Self> {
+        let fits = position.dealt <= order.len()
+            && position.rows.iter().all(|place| {
+                (place.session as usize) < sessions.len()
+                    && (place.position.wrapping_add(1) as usize)
+                        < sessions.session(place.session as usize).len()
+            });
+        fits.then(|| Self { sessions, order, position, batch: Batch::default() })
+    }
+
+    /// Where the batcher stands.
+    pub fn position(&self) -> &BatcherPosition {
+        &self.position
+    }
+
+    /// The sessions.
+    pub fn sessions(&self) -> &'s Sessions {
+        self.sessions
+    }
+
+    /// The next session with a pair.
+    fn deal(&mut self) -> Option<u32> {
+        while let Some(&session) = self.order.get(self.position.dealt) {
+            self.position.dealt += 1;
+            if self.sessions.session(session as usize).len() >= 2 {
+                return Some(session);
+            }
+        }
+        None
+    }
+
+    /// The next mini-batch; `None` when every pair has been used.
+    pub fn next_batch(&mut self) -> Option<&Batch> {
+        let mut rows = std::mem::take(&mut self.position.rows);
+        self.batch.carry.clear();
+        self.batch.inputs.clear();
+        self.batch.targets.clear();
+        let mut kept = 0;
+        for row in 0..rows.len() {
+            let Place { session, position } = rows[row];
+            let next = position.wrapping_add(1);
+            let (place, carry) = if (next as usize) + 1 < self.sessions.session(session as usize).len() {
+                let carry = if next == 0 { Carry::Fresh } else { Carry::Row(row) };
+                (Place { session, position: next }, carry)
+            } else if let Some(session) = self.deal() {
+                (Place { session, position: 0 }, Carry::Fresh)
+            } else {
+                continue;
+            };
+            rows[kept] = place;
+            kept += 1;
+            let (session, at) = (self.sessions.session(place.session as usize), place.position as usize);
+            self.batch.carry.push(carry);
+            self.batch.inputs.push(session[at]);
+            self.batch.targets.push(session[at + 1]);
+        }
+        rows.truncate(kept);
+        self.batch.places.clone_from(&rows);
+        self.position.rows = rows;
+        (kept > 0).then_some(&self.batch)
+    }
+}
+
+/// Session indices by start time, oldest first; sessions that start together keep their order.
+pub fn by_start_time(sessions: &Sessions) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..sessions.len() as u32).collect();
+    order.sort_by_key(|&s| sessions.start(s as usize));
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gru4rec::reference::batches::epoch;
+    use proptest::prelude::*;
+
+    fn sessions(lengths: &[usize]) -> (Sessions, Vec<Vec<u32>>) {
+        let mut sessions = Sessions::new();
+        let mut plain = Vec::new();
+        let mut item = 0;
+        for &length in lengths {
+            let items: Vec<u32> = (0..length as u32).map(|i| item + i).collect();
+            item += length as u32;
+            sessions.push(&items, 0);
+            plain.push(items);
+        }
+        (sessions, plain)
+    }
+
+    proptest! {
+        #[test]
+        fn batches_are_those_of_the_plain_reference(
+            lengths in prop::collection::vec(0usize..6, 0..30), rows in 1usize..8, stop in 0usize..20,
+        ) {
+            let (sessions, plain) = sessions(&lengths);
+            let expected = epoch(&plain, rows, 1);
+            let order: Vec<u32> = (0..sessions.len() as u32).collect();
+            let mut batcher = SessionBatcher::new(&sessions, order.clone(), rows);
+            for (i, step) in expected.steps.iter().enumerate() {
+                if i == stop {
+                    let position = serde_json::to_string(batcher.position()).unwrap();
+                    let position = serde_json::from_str(&position).unwrap();
+                    batcher = SessionBatcher::resume(&sessions, order.clone(), position).unwrap();
+                }
+                let batch = batcher.next_batch().expect("a step of the reference");
+                prop_assert_eq!(batch.len(), step.len());
+                for (b, row) in step.iter().enumerate() {
+                    prop_assert_eq!(batch.inputs[b], row.input);
+                    prop_assert_eq!(batch.targets[b], row.target);
+                    prop_assert_eq!(batch.session(b), row.session);
+                    prop_assert_eq!(batch.position(b), row.position);
+                    prop_assert_eq!(batch.carry[b], row.carried_from.map_or(Carry::Fresh, Carry::Row));
+                    prop_assert_eq!(batch.history(&sessions, b), &plain[row.session][..=row.position]);
+                }
+            }
+            prop_assert!(batcher.next_batch().is_none());
+            prop_assert!(batcher.next_batch().is_none());
+        }
+    }
+
+    #[test]
+    fn every_pair_is_used_while_the_batch_shrinks() {
+        let (sessions, _) = sessions(&[2, 5, 3]);
+        let mut batcher = SessionBatcher::new(&sessions, vec![0, 1, 2], 2);
+        let mut sizes = Vec::new();
+        let mut carries = Vec::new();
+        while let Some(batch) = batcher.next_batch() {
+            sizes.push(batch.len());
+            carries.push(batch.carry.clone());
+        }
+        assert_eq!(sizes, [2, 2, 2, 1]);
+        // Row 0 takes session 2 anew; when it ends, session 1 moves up from row 1.
+        assert_eq!(carries[1], [Carry::Fresh, Carry::Row(1)]);
+        assert_eq!(carries[3], [Carry::Row(1)]);
+    }
+
+    #[test]
+    fn a_position_of_other_sessions_is_refused() {
+        let (long, _) = sessions(&[5, 5, 5]);
+        let (short, _) = sessions(&[3, 2]);
+        let mut batcher = SessionBatcher::new(&long, vec![0, 1, 2], 3);
+        batcher.next_batch();
+        assert!(SessionBatcher::resume(&short, vec![0, 1], batcher.position().clone()).is_none());
+    }
+}

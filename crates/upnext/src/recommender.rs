@@ -1,0 +1,35 @@
+//! What every model is to the rest of the program: something that follows sessions and scores items.
+
+use crate::batch::Batch;
+use crate::data::{ItemIndex, Sessions};
+use upnext_kernels::padded;
+
+/// A model that scores items as the next one of a session.
+pub trait Recommender: Send + Sync + std::fmt::Debug {
+    /// Number of items that the model knows: indices 0..n.
+    fn num_items(&self) -> usize;
+
+    /// Follows up to `rows` sessions side by side.
+    fn follow(&self, rows: usize) -> Box<dyn Follower + '_>;
+}
+
+/// A model following sessions, event by event.
+pub trait Follower {
+    /// Reads one more event of each row's session.
+    ///
+    /// Rows stand where `batch.carry` says: a fresh row begins a session, the others go on from a row of the step
+    /// before. `sessions` are those that the batch was dealt from.
+    fn observe(&mut self, batch: &Batch, sessions: &Sessions);
+
+    /// Scores of some items as the next one of each row, item by item: that of `items[i]` for row `b` into
+    /// `scores[i * lanes + b]`, with [`lanes`] for the rows observed last; what stands in lanes behind the rows is left
+    /// open.
+    ///
+    /// The score of an item is the same number in whatever list it is asked for.
+    fn score(&mut self, items: &[ItemIndex], scores: &mut [f32]);
+}
+
+/// Floats from one item's scores to the next's: `rows` rounded up to whole cache lines.
+pub fn lanes(rows: usize) -> usize {
+    padded(rows.max(1))
+}
