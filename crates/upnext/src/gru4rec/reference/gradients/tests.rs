@@ -92,6 +92,24 @@ fn docs_loss_gradients_of_extreme_scores_are_finite_and_right() {
 }
 
 #[test]
+fn docs_bpr_max_from_its_sums_equals_the_loss_for_any_scores() {
+    let training = TrainingConfig { loss: Loss::BprMax, bpr_max_penalty: 0.5, ..TrainingConfig::default() };
+    for ri in [-1e4, -3.0, 0.0, 0.7, 40.0, 1e4] {
+        for r in [[0.3, -1.0, 2.0], [-900.0, 900.0, 899.0], [1e4, 1e4, -1e4], [0.0, 0.0, 0.0]] {
+            let m = r.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let t = f64::min(ri, m);
+            let z: f64 = r.iter().map(|rj| (rj - m).exp()).sum();
+            let w = |rj: &f64| (ri.min(*rj) - t).exp() / (1.0 + (-(ri - rj).abs()).exp());
+            let total: f64 = r.iter().map(w).sum();
+            let v = r.iter().map(|rj| (rj - m).exp() * rj * rj).sum::<f64>() / z;
+            let loss = m - t + z.ln() - total.ln() + 0.5 * v;
+            let expected = row_loss(&training, ri, &r);
+            assert!((loss - expected).abs() <= 1e-11 * (1.0 + expected.abs()), "{loss} is not {expected}");
+        }
+    }
+}
+
+#[test]
 fn docs_activation_slopes_agree_with_finite_differences() {
     for activation in ACTIVATIONS {
         for x in [-3.0, -0.4, -0.01, 0.01, 0.7, 2.0] {
