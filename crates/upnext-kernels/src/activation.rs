@@ -8,7 +8,8 @@ use crate::simd::{Isa, Kernel, Simd};
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
     let low = s.splat(-87.3);
-    let y = s.max(s.min(x, s.splat(88.0)), low);
+    // The order of the arguments lets a NaN through.
+    let y = s.max(low, s.min(s.splat(88.0), x));
     let n = s.round(s.mul(y, s.splat(std::f32::consts::LOG2_E)));
     // ln 2 in two parts, so that y − n ln 2 loses nothing.
     let r = s.fma(n, s.splat(-0.693_359_4), y);
@@ -79,7 +80,8 @@ pub(crate) fn softplus_sigmoid<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
     let minus_abs = s.select(negative, x, s.sub(s.zero(), x));
     let e = exp(s, minus_abs);
     let d = s.add(one, e);
-    let softplus = s.add(s.max(x, s.zero()), log(s, d));
+    // The order of the arguments of `max` lets a NaN through.
+    let softplus = s.add(s.max(s.zero(), x), log(s, d));
     (softplus, s.div(s.select(negative, e, one), d))
 }
 
@@ -113,7 +115,7 @@ impl Activation {
         match self {
             Self::Linear => x,
             Self::Tanh => tanh(s, x),
-            Self::Relu => s.max(x, s.zero()),
+            Self::Relu => s.max(s.zero(), x),
             Self::Selu { lambda, alpha } => {
                 let low = s.mul(s.sub(exp(s, x), s.splat(1.0)), s.splat(alpha));
                 s.mul(s.splat(lambda), s.select(s.lt(s.zero(), x), x, low))
@@ -264,6 +266,23 @@ mod tests {
             assert!(y.iter().all(|y| (0.0..=1.0).contains(y)), "{isa}: {y:?}");
             isa.run(Map(&x, &mut y, Tanh));
             assert_eq!((y[0], y[6]), (-1.0, 1.0), "{isa}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_stays_so() {
+        for isa in Isa::available() {
+            let x = [f32::NAN; 16];
+            let mut y = [0.0; 16];
+            isa.run(Map(&x, &mut y, Exp));
+            assert!(y.iter().all(|y| y.is_nan()), "{isa}");
+            isa.run(Map(&x, &mut y, Softplus));
+            assert!(y.iter().all(|y| y.is_nan()), "{isa}");
+            for kind in [Activation::Tanh, Activation::Relu, Activation::Selu { lambda: 1.0, alpha: 1.0 }] {
+                let mut y = x;
+                activate(isa, kind, &mut y);
+                assert!(y.iter().all(|y| y.is_nan()), "{isa} {kind:?}");
+            }
         }
     }
 

@@ -263,32 +263,47 @@ pub fn dot(isa: Isa, x: &[f32], y: &[f32]) -> f32 {
 /// Of a block of scores, item by item (`scores[r * L + b]`), counts per lane how many are larger than the lane's
 /// target and how many equal to it, adding to `larger` and `equal`.
 ///
-/// Counts are exact below 2²⁴. A score that is NaN counts as equal.
+/// Counts are exact below 2²⁴. Returns whether the scores of the first `rows` lanes are all finite; the counts mean
+/// nothing where they are not.
 ///
 /// # Panics
 /// If the lengths do not fit.
-pub fn count_above(isa: Isa, scores: &[f32], target: &[f32], larger: &mut [f32], equal: &mut [f32]) {
-    struct Count<'a>(&'a [f32], &'a [f32], &'a mut [f32], &'a mut [f32]);
+pub fn count_above(
+    isa: Isa,
+    scores: &[f32],
+    rows: usize,
+    target: &[f32],
+    larger: &mut [f32],
+    equal: &mut [f32],
+) -> bool {
+    struct Count<'a>(&'a [f32], usize, &'a [f32], &'a mut [f32], &'a mut [f32]);
     impl Kernel for Count<'_> {
-        type Output = ();
+        type Output = bool;
         #[inline(always)]
-        fn run<S: Simd>(self, s: S) {
-            let Self(scores, target, larger, equal) = self;
+        fn run<S: Simd>(self, s: S) -> bool {
+            let Self(scores, rows, target, larger, equal) = self;
             let lanes = target.len();
             let (one, zero) = (s.splat(1.0), s.zero());
+            let mut finite = true;
             for v in (0..lanes).step_by(S::LANES) {
                 let t = s.load(&target[v..]);
-                let (mut above, mut not_below) = (zero, zero);
+                let (mut above, mut not_below, mut nothing) = (zero, zero, zero);
                 for x in scores.chunks_exact(lanes) {
                     let x = s.load(&x[v..]);
                     above = s.add(above, s.select(s.lt(t, x), one, zero));
+                    // 0 times what is not finite is NaN.
+                    nothing = s.fma(x, zero, nothing);
                     not_below = s.add(not_below, s.select(s.lt(x, t), zero, one));
                 }
                 let total = s.add(s.load(&larger[v..]), above);
                 s.store(&mut larger[v..], total);
                 let total = s.add(s.load(&equal[v..]), s.sub(not_below, above));
                 s.store(&mut equal[v..], total);
+                let mut lanes = [0.0; crate::LINE];
+                s.store(&mut lanes, nothing);
+                finite &= lanes.iter().take(rows.saturating_sub(v)).all(|x| *x == 0.0);
             }
+            finite
         }
     }
     let lanes = target.len();
@@ -298,7 +313,7 @@ pub fn count_above(isa: Isa, scores: &[f32], target: &[f32], larger: &mut [f32],
         scores.len()
     );
     assert!(larger.len() == lanes && equal.len() == lanes, "counts of another number of lanes");
-    isa.run(Count(scores, target, larger, equal));
+    isa.run(Count(scores, rows, target, larger, equal))
 }
 
 #[cfg(test)]
@@ -332,9 +347,15 @@ mod tests {
             let scores: Vec<f32> = (0..5 * 16).map(|i| (i / 16) as f32).collect();
             let target: Vec<f32> = (0..16).map(|b| (b % 5) as f32).collect();
             let (mut larger, mut equal) = (vec![1.0; 16], vec![0.0; 16]);
-            count_above(isa, &scores, &target, &mut larger, &mut equal);
+            assert!(count_above(isa, &scores, 16, &target, &mut larger, &mut equal));
             for b in 0..16 {
                 assert_eq!((larger[b], equal[b]), (1.0 + (4 - b % 5) as f32, 1.0), "{isa} lane {b}");
+            }
+            for wrong in [f32::NAN, f32::INFINITY] {
+                let mut scores = scores.clone();
+                scores[3 * 16 + 9] = wrong;
+                assert!(!count_above(isa, &scores, 10, &target, &mut larger, &mut equal));
+                assert!(count_above(isa, &scores, 9, &target, &mut larger, &mut equal));
             }
         }
     }

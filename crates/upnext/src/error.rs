@@ -42,6 +42,28 @@ pub enum Error {
         reason: String,
     },
 
+    /// A saved parameter that does not fit the model.
+    #[error("parameter `{name}`: {reason}")]
+    Weights {
+        /// The parameter, as `docs/artifact.md` names it.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// Training whose loss or weights are no longer finite numbers.
+    #[error(
+        "epoch {epoch}, mini-batch {mini_batch}: {what} is no longer a finite number; try a lower training.learning_rate, or training.clip_norm=1"
+    )]
+    Diverged {
+        /// The epoch, from 1.
+        epoch: usize,
+        /// The mini-batch of the epoch, from 1.
+        mini_batch: u64,
+        /// What is not finite.
+        what: &'static str,
+    },
+
     /// A key that no experiment has.
     #[error("{place}: unknown key `{key}`: {suggestion}")]
     UnknownKey {
@@ -55,6 +77,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// An [`Error::Weights`].
+    pub fn weights(name: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Weights { name: name.into(), reason: reason.into() }
+    }
+
     /// An [`Error::Config`].
     pub fn config(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Config { field: field.into(), reason: reason.into() }

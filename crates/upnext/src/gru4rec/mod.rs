@@ -1,7 +1,15 @@
 //! GRU4Rec: the recurrent networks of Hidasi et al., ICLR 2016 (\[1\]) and CIKM 2018 (\[2\]).
 
 pub mod config;
+mod input;
+mod layers;
+mod negatives;
+mod network;
+mod output;
 mod parameters;
+mod pass;
 #[doc(hidden)]
 pub mod reference;
+mod step;
 pub mod validate;
+pub use network::{Network, Tensor};

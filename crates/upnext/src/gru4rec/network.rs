@@ -1,0 +1,247 @@
+//! A network: its configuration and its parameters' values.
+
+use super::config::{NetworkConfig, OutputActivation};
+use super::parameters::{BIAS_OF_OUTPUT, Layout, Parameters};
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use upnext_kernels::{Activation, CounterRng, Matrix};
+
+/// A trained, or still untrained, network over `n` items.
+#[derive(Clone, Debug)]
+pub struct Network {
+    config: NetworkConfig,
+    activation: OutputActivation,
+    items: usize,
+    pub(crate) layouts: Parameters<Layout>,
+    pub(crate) values: Parameters<Matrix>,
+}
+
+/// A named array of numbers: how parameters leave and enter a network (`docs/artifact.md`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// Rows and columns; a single number for a bias.
+    pub shape: Vec<usize>,
+    /// Row by row.
+    pub values: Vec<f32>,
+}
+
+/// Random streams of a seed: one a purpose, so that none depends on how many numbers another takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stream {
+    Weights,
+    Samples,
+    EmbeddingDropout,
+    HiddenDropout,
+    Order,
+}
+
+impl Stream {
+    pub(crate) fn of(self, seed: u64) -> CounterRng {
+        CounterRng::new(seed, self as u64)
+    }
+}
+
+impl Network {
+    /// A network over `items` items with initial weights drawn by `seed`; `activation` is that of its scores.
+    pub fn new(config: NetworkConfig, activation: OutputActivation, items: usize, seed: u64) -> Self {
+        let mut network = Self::zeros(config, activation, items);
+        network.initialise_rows(0, seed);
+        network
+    }
+
+    fn zeros(config: NetworkConfig, activation: OutputActivation, items: usize) -> Self {
+        let layouts = Parameters::layouts(&config, items);
+        let values = layouts.map(Layout::zeros);
+        Self { config, activation, items, layouts, values }
+    }
+
+    /// Draws the weights of tables from row `first` on, and with `first` 0 those of everything else.
+    fn initialise_rows(&mut self, first: usize, seed: u64) {
+        let rng = Stream::Weights.of(seed);
+        for (i, (layout, value)) in self.layouts.iter().zip(self.values.iter_mut()).enumerate() {
+            if layout.table || first == 0 {
+                layout.initialise(rng.substream(i as u64), first, value);
+            }
+        }
+    }
+
+    /// Adds rows for `count` new items behind those known, with initial weights.
+    pub fn add_items(&mut self, count: usize, seed: u64) {
+        let known = self.items;
+        self.items += count;
+        self.layouts = Parameters::layouts(&self.config, self.items);
+        for (layout, value) in self.layouts.iter().zip(self.values.iter_mut()) {
+            if layout.table {
+                value.add_rows(count);
+            }
+        }
+        if count > 0 {
+            self.initialise_rows(known, seed);
+        }
+    }
+
+    /// The structure.
+    pub fn config(&self) -> &NetworkConfig {
+        &self.config
+    }
+
+    /// The activation of the scores.
+    pub fn output_activation(&self) -> OutputActivation {
+        self.activation
+    }
+
+    /// Number of items.
+    pub fn num_items(&self) -> usize {
+        self.items
+    }
+
+    /// Number of trainable numbers.
+    pub fn num_parameters(&self) -> usize {
+        let bias = self.items;
+        bias + self.layouts.iter().map(|l| l.rows * l.blocks * l.columns).sum::<usize>()
+    }
+
+    /// All parameters by name.
+    pub fn tensors(&self) -> BTreeMap<String, Tensor> {
+        export(&self.layouts, &self.values, "")
+    }
+
+    /// A network with these parameters.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] names a tensor that is missing or of another shape, or that does not belong.
+    pub fn from_tensors(
+        config: NetworkConfig,
+        activation: OutputActivation,
+        items: usize,
+        tensors: &mut BTreeMap<String, Tensor>,
+    ) -> Result<Self> {
+        let mut network = Self::zeros(config, activation, items);
+        import(&network.layouts, &mut network.values, "", tensors)?;
+        match tensors.keys().next() {
+            Some(name) => Err(Error::weights(name, "this network has no such parameter")),
+            None => Ok(network),
+        }
+    }
+
+    /// Whether every parameter is a finite number.
+    pub fn is_finite(&self) -> bool {
+        self.values.iter().all(|value| value.data().iter().all(|x| x.is_finite()))
+    }
+}
+
+/// Parameters, or matrices of their shapes, by name with a prefix.
+pub(crate) fn export(
+    layouts: &Parameters<Layout>,
+    matrices: &Parameters<Matrix>,
+    prefix: &str,
+) -> BTreeMap<String, Tensor> {
+    let mut tensors = BTreeMap::new();
+    for (layout, matrix) in layouts.iter().zip(matrices.iter()) {
+        let width = layout.blocks * layout.columns;
+        let bias = layout.name.ends_with(".bias");
+        let shape = if bias { vec![width] } else { vec![layout.rows, width] };
+        tensors.insert(format!("{prefix}{}", layout.name), Tensor { shape, values: layout.export(matrix) });
+        if layout.bias_column {
+            let values = (0..layout.rows).map(|r| matrix.row(r)[layout.width() - 1]).collect();
+            let bias = Tensor { shape: vec![layout.rows], values };
+            tensors.insert(format!("{prefix}{BIAS_OF_OUTPUT}"), bias);
+        }
+    }
+    tensors
+}
+
+/// Takes the tensors with a prefix out of `tensors` into matrices of the parameters' shapes.
+pub(crate) fn import(
+    layouts: &Parameters<Layout>,
+    matrices: &mut Parameters<Matrix>,
+    prefix: &str,
+    tensors: &mut BTreeMap<String, Tensor>,
+) -> Result<()> {
+    let mut take = |name: &str, shape: &[usize]| {
+        let name = format!("{prefix}{name}");
+        let tensor = tensors.remove(&name).ok_or_else(|| Error::weights(&name, "it is missing"))?;
+        if tensor.shape != shape || tensor.values.len() != shape.iter().product::<usize>() {
+            return Err(Error::weights(&name, format!("its shape is {:?}, not {shape:?}", tensor.shape)));
+        }
+        Ok(tensor.values)
+    };
+    for (layout, matrix) in layouts.iter().zip(matrices.iter_mut()) {
+        let width = layout.blocks * layout.columns;
+        let bias = layout.name.ends_with(".bias");
+        let shape = if bias { vec![width] } else { vec![layout.rows, width] };
+        layout.import(take(&layout.name, &shape)?.into_iter(), matrix);
+        if layout.bias_column {
+            for (r, x) in take(BIAS_OF_OUTPUT, &[layout.rows])?.into_iter().enumerate() {
+                matrix.row_mut(r)[layout.width() - 1] = x;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The kernels' form of an output activation.
+pub(crate) fn kernel_activation(activation: OutputActivation) -> Activation {
+    match activation {
+        OutputActivation::Linear => Activation::Linear,
+        OutputActivation::Tanh => Activation::Tanh,
+        OutputActivation::Relu => Activation::Relu,
+        OutputActivation::Elu { alpha } => Activation::Selu { lambda: 1.0, alpha },
+        OutputActivation::Leaky { alpha } => Activation::Leaky { alpha },
+        OutputActivation::Selu { lambda, alpha } => Activation::Selu { lambda, alpha },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gru4rec::config::{Input, Unit};
+
+    #[test]
+    fn tensors_rebuild_the_network_and_wrong_ones_are_named() {
+        let config = NetworkConfig {
+            unit: Unit::Lstm,
+            layers: vec![5, 18],
+            feed_forward: vec![7],
+            input: Input::Embedding,
+            embedding_size: 3,
+            input_to_deeper_layers: true,
+            ..NetworkConfig::default()
+        };
+        let network = Network::new(config.clone(), OutputActivation::Tanh, 9, 7);
+        let tensors = network.tensors();
+        assert_eq!(tensors.values().map(|t| t.values.len()).sum::<usize>(), network.num_parameters());
+        let build = |mut tensors: BTreeMap<_, _>| {
+            Network::from_tensors(config.clone(), OutputActivation::Tanh, 9, &mut tensors)
+        };
+        let back = build(tensors.clone()).unwrap();
+        assert!(back.values.iter().zip(network.values.iter()).all(|(a, b)| a.data() == b.data()));
+
+        let mut missing = tensors.clone();
+        missing.remove("layer1.skip");
+        assert!(build(missing).unwrap_err().to_string().contains("layer1.skip"));
+        let mut short = tensors.clone();
+        short.get_mut("output.bias").unwrap().values.pop();
+        assert!(build(short).unwrap_err().to_string().contains("output.bias"));
+        let mut foreign = tensors;
+        foreign.insert("x".into(), Tensor { shape: vec![1], values: vec![0.0] });
+        assert!(build(foreign).unwrap_err().to_string().contains('x'));
+    }
+
+    #[test]
+    fn new_items_get_rows_and_old_ones_keep_theirs() {
+        let config = NetworkConfig { layers: vec![6], input: Input::OneHot, ..NetworkConfig::default() };
+        let old = Network::new(config, OutputActivation::Linear, 10, 1);
+        let mut new = old.clone();
+        new.add_items(3, 1);
+        for (old, new) in [
+            (&old.values.output, &new.values.output),
+            (&old.values.layers[0].input, &new.values.layers[0].input),
+        ] {
+            assert_eq!(new.rows(), 13);
+            assert_eq!(old.data(), &new.data()[..old.data().len()]);
+            assert!(new.values(12).iter().any(|&x| x != 0.0));
+        }
+        assert_eq!(old.values.layers[0].recurrent.data(), new.values.layers[0].recurrent.data());
+    }
+}
