@@ -4,5 +4,6 @@ pub mod data;
 pub mod error;
 pub mod experiment;
 pub mod gru4rec;
+pub mod simulate;
 
 pub use error::{Error, Result};
