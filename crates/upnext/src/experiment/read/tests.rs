@@ -160,3 +160,30 @@ fn what_to_toml_writes_reads_back_as_the_resolved_experiment() {
         "short decimal numbers"
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn a_number_survives_being_shown(rate in 1e-12_f32..1e6, alpha in 0.0_f64..4.0) {
+        let mut experiment = Experiment::default();
+        (experiment.training.learning_rate, experiment.training.sample_alpha) = (rate, alpha);
+        let back = Experiment::from_toml(&experiment.to_toml().unwrap(), "shown.toml").unwrap();
+        proptest::prop_assert_eq!(back.training.learning_rate, rate);
+        proptest::prop_assert_eq!(back.training.sample_alpha, alpha);
+        back.clone().set(&format!("training.learning_rate={rate}")).unwrap();
+    }
+
+    #[test]
+    fn no_text_is_too_strange_to_be_refused(at in 0_usize..400, with in "[\\[\\]=\"'{}.,\\n#0é€a-z ]{0,6}", value in ".{0,12}") {
+        let mut text = Experiment::default().to_toml().unwrap();
+        if text.is_char_boundary(at) {
+            text.insert_str(at, &with);
+        }
+        if let Err(e) = Experiment::from_toml(&text, "mine.toml") {
+            proptest::prop_assert!(e.to_string().starts_with("mine.toml:"), "{e}");
+        }
+        for key in ["training.epochs", "training.loss", "model.layers", "data.published.mrr_at_20", &with] {
+            // Either outcome is right: what counts is that there is one.
+            let _ = Experiment::default().set(&format!("{key}={value}"));
+        }
+    }
+}
