@@ -6,5 +6,6 @@ pub mod error;
 pub mod experiment;
 pub mod gru4rec;
 pub mod recommender;
+pub mod simulate;
 
 pub use error::{Error, Result};

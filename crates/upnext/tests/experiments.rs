@@ -31,7 +31,7 @@ fn every_published_setting_loads_validates_and_names_its_source() {
         assert!(experiment.data.name.is_some() && experiment.data.source.is_some(), "{name}");
         // The paper found this one unstable and gives no figures.
         assert_eq!(experiment.data.published.is_none(), name == "video-xe-1000", "{name}");
-        for figures in experiment.data.published {
+        if let Some(figures) = experiment.data.published {
             assert!(
                 0.0 < figures.mrr_at_20
                     && figures.mrr_at_20 < figures.recall_at_20

@@ -11,5 +11,7 @@ mod pass;
 #[doc(hidden)]
 pub mod reference;
 mod step;
+#[cfg(test)]
+mod step_tests;
 pub mod validate;
 pub use network::{Network, Tensor};

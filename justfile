@@ -1,0 +1,42 @@
+# Shortcuts; `.ci/run` does all of the checks and needs no `just`.
+
+# List the recipes.
+default:
+    @just --list
+
+# Everything that must hold before a change is merged.
+ci:
+    .ci/run
+
+# Format the code.
+fmt:
+    cargo fmt --all
+
+# Warnings are errors.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# All tests, or those whose name contains FILTER.
+test FILTER="":
+    cargo test --workspace {{FILTER}}
+
+# The documentation; warnings are errors.
+doc:
+    RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps
+
+# Compile the benches without running them.
+bench-build:
+    cargo bench --workspace --no-run
+
+# A simulated shop from click log to recommendations.
+demo:
+    cargo run --release -- demo
+
+# Install the program `upnext`.
+install:
+    cargo install --locked --path crates/upnext-cli
+
+# Build the container image.
+image:
+    podman build --tag upnext --file Containerfile .
