@@ -153,7 +153,7 @@ impl GradientRows<'_> {
 /// Rows of a table that one task updates.
 const TABLE_BLOCK: usize = 32;
 
-/// Updates the used rows of a table, each once, by the sum of its gradients times `scale`.
+/// Updates the used rows of a table, each once, by the sum of its gradients, L2 counted in, times `scale`.
 ///
 /// # Panics
 /// If the groups, the table and its state do not fit each other.
@@ -206,15 +206,21 @@ impl Kernel for UpdateTable<'_> {
             // SAFETY: groups hold each row once and the ranges of tasks are disjoint, so no other thread has this
             // row; `RowGroups` has checked that it lies in a table of the size asserted in `update_table`.
             unsafe {
-                update_row(s, self.optimizer, self.rows, self.groups.rows()[g] as usize, self.width, |j| {
-                    s.mul(s.splat(self.scale), self.gradients.sum(s, uses, j))
-                });
+                update_row(
+                    s,
+                    self.optimizer,
+                    self.scale,
+                    self.rows,
+                    self.groups.rows()[g] as usize,
+                    self.width,
+                    |j| self.gradients.sum(s, uses, j),
+                );
             }
         }
     }
 }
 
-/// Updates a block of adjacent rows of a dense parameter by their gradients times `scale`.
+/// Updates a block of adjacent rows of a dense parameter by their gradients, L2 counted in, times `scale`.
 ///
 /// The block comes from [`DenseBlocks`]; `gradient` holds its rows, as far apart as the parameter's.
 pub fn update_dense(isa: Isa, optimizer: &Optimizer, scale: f32, block: DenseBlock, gradient: &[f32]) {
@@ -243,8 +249,8 @@ impl Kernel for UpdateDense<'_> {
         for (r, gradient) in self.gradient.chunks_exact(rows.stride).take(count).enumerate() {
             // SAFETY: `DenseBlocks` hands out every row once, and all its rows lie in the parameter.
             unsafe {
-                update_row(s, self.optimizer, rows, first + r, rows.stride, |j| {
-                    s.mul(s.splat(self.scale), s.load(&gradient[j..]))
+                update_row(s, self.optimizer, self.scale, rows, first + r, rows.stride, |j| {
+                    s.load(&gradient[j..])
                 });
             }
         }
@@ -304,15 +310,17 @@ impl<'a> Iterator for DenseBlocks<'a> {
     }
 }
 
-/// Applies the optimiser to row `r`, `width` floats of it, a vector at a time.
+/// Applies the optimiser to row `r`, `width` floats of it, a vector at a time: L2 first, then `scale`, then the rule.
 ///
 /// # Safety
 /// Row `r` must lie in the parameter that `rows` was made of, `width` be at most its stride and a multiple of a cache
 /// line, and nobody else use the row meanwhile.
 #[inline(always)]
+#[allow(clippy::too_many_arguments)] // a row of a parameter, and how to change it
 unsafe fn update_row<S: Simd>(
     s: S,
     optimizer: &Optimizer,
+    scale: f32,
     rows: Rows,
     r: usize,
     width: usize,
@@ -339,6 +347,7 @@ unsafe fn update_row<S: Simd>(
             if l2 != 0.0 {
                 g = s.fma(s.splat(l2), value, g);
             }
+            let g = s.mul(s.splat(scale), g);
             let delta = match rule {
                 Rule::Sgd => s.mul(rate, g),
                 Rule::Adagrad { epsilon } => {
