@@ -71,11 +71,11 @@ pub enum Error {
     },
 
     /// A log without one of the three columns.
-    #[error("{}: no {role} column: {looked_for}; the file has {columns}. Name it, or give its position counted from 1, with the option `{role}`", path.display())]
+    #[error("{}: no {role} column: {looked_for}; the file has {columns}. Name it, or give its position counted from 1, with the option `{role}_column`", path.display())]
     MissingColumn {
         /// The file.
         path: PathBuf,
-        /// "session", "item", "time" or "user": also the option that names the column.
+        /// "session", "item", "time" or "user": the option that names the column is `{role}_column`.
         role: &'static str,
         /// What would have been such a column.
         looked_for: String,

@@ -200,9 +200,9 @@ impl Times {
     /// The time of a row, or the text that is none.
     fn get(&self, row: usize, unit: TimeUnit) -> std::result::Result<TimeMicros, String> {
         let (array, time): (&dyn Array, _) = match self {
-            Self::Typed(a, own) => (a, own.from_integer(a.value(row))),
-            Self::Integers(a) => (a, unit.from_integer(a.value(row))),
-            Self::Floats(a) => (a, unit.from_float(a.value(row))),
+            Self::Typed(a, own) => (a, own.integer(a.value(row))),
+            Self::Integers(a) => (a, unit.integer(a.value(row))),
+            Self::Floats(a) => (a, unit.float(a.value(row))),
             Self::Text(a) => (a, unit.parse(a.value(row).as_bytes())),
         };
         if array.is_null(row) {

@@ -79,10 +79,10 @@ impl Role {
 
     fn option(self, options: &ReadOptions) -> Option<&str> {
         match self {
-            Self::Session => options.session.as_deref(),
-            Self::User => options.user.as_deref(),
-            Self::Item => options.item.as_deref(),
-            Self::Time => options.time.as_deref(),
+            Self::Session => options.session_column.as_deref(),
+            Self::User => options.user_column.as_deref(),
+            Self::Item => options.item_column.as_deref(),
+            Self::Time => options.time_column.as_deref(),
         }
     }
 }
@@ -129,11 +129,11 @@ fn find_wanted(wanted: &str, names: Option<&[String]>, count: usize) -> Option<u
 
 /// Which column names the sessions: `User` where the options say so, or where a gap makes sessions of users.
 fn session_role(options: &ReadOptions, names: &[String]) -> Role {
-    let by_gap = options.session.is_none()
+    let by_gap = options.session_column.is_none()
         && options.session_gap.is_some()
         && find_known(Role::Session, names).is_none()
         && find_known(Role::User, names).is_some();
-    if options.user.is_some() || by_gap { Role::User } else { Role::Session }
+    if options.user_column.is_some() || by_gap { Role::User } else { Role::Session }
 }
 
 /// The columns of a log whose columns have names.
@@ -196,7 +196,7 @@ pub(super) fn shortened(text: &str) -> String {
 /// The columns of a log without names.
 fn unnamed_columns(path: &Path, options: &ReadOptions, rows: &[Vec<String>]) -> Result<Columns> {
     let count = rows[0].len();
-    let session = if options.user.is_some() { Role::User } else { Role::Session };
+    let session = if options.user_column.is_some() { Role::User } else { Role::Session };
     let mut at: [Option<usize>; 3] = [None; 3];
     let too_few = |role: Role, wanted: Option<&str>| Error::MissingColumn {
         path: path.to_owned(),
@@ -230,10 +230,10 @@ fn unnamed_columns(path: &Path, options: &ReadOptions, rows: &[Vec<String>]) -> 
 }
 
 fn distinct(at: [usize; 3]) -> Result<()> {
-    for (role, other) in [("item", 1), ("time", 2)] {
+    for (field, other) in [("item_column", 1), ("time_column", 2)] {
         if at[..other].contains(&at[other]) {
             let reason = format!("column {} already has another meaning: name another column", at[other] + 1);
-            return Err(Error::config(role, reason));
+            return Err(Error::config(field, reason));
         }
     }
     Ok(())
@@ -402,7 +402,7 @@ mod tests {
 
     #[test]
     fn missing_column_names_the_near_miss() {
-        let options = ReadOptions { item: Some("itm".into()), ..ReadOptions::default() };
+        let options = ReadOptions { item_column: Some("itm".into()), ..ReadOptions::default() };
         let error = of_text(Path::new("log.csv"), &options, b"session,itam,time\n1,2,3\n", true).unwrap_err();
         let message = error.to_string();
         assert!(message.contains("log.csv: no item column"), "{message}");
@@ -422,9 +422,9 @@ mod tests {
     #[test]
     fn columns_are_taken_by_position_with_and_without_header() {
         let options = ReadOptions {
-            session: Some("3".into()),
-            time: Some("1".into()),
-            item: Some("2".into()),
+            session_column: Some("3".into()),
+            time_column: Some("1".into()),
+            item_column: Some("2".into()),
             ..ReadOptions::default()
         };
         for text in ["x,y,z\n5,i,s\n", "5,i,s\n6,j,s\n"] {
@@ -436,11 +436,14 @@ mod tests {
 
     #[test]
     fn one_column_for_two_meanings_is_refused() {
-        let options =
-            ReadOptions { session: Some("1".into()), item: Some("1".into()), ..ReadOptions::default() };
+        let options = ReadOptions {
+            session_column: Some("1".into()),
+            item_column: Some("1".into()),
+            ..ReadOptions::default()
+        };
         assert!(matches!(
             of_text(Path::new("log"), &options, b"1,2,3\n", true),
-            Err(Error::Config { field, .. }) if field == "item"
+            Err(Error::Config { field, .. }) if field == "item_column"
         ));
     }
 }

@@ -25,18 +25,18 @@ pub enum Header {
 pub struct ReadOptions {
     /// The session column. Absent: found by name (`SessionId`, `session_id`, `visitorid`, …).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub session: Option<String>,
+    pub session_column: Option<String>,
     /// The item column. Absent: found by name (`ItemId`, `item_id`, `product_id`, …).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub item: Option<String>,
+    pub item_column: Option<String>,
     /// The time column. Absent: found by name (`Time`, `timestamp`, `ts`, …).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub time: Option<String>,
+    pub time_column: Option<String>,
     /// The user column, for logs without sessions: a user's events are cut into sessions by `session_gap`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
+    pub user_column: Option<String>,
     /// Where the next event is later than this, a new session begins. Absent: sessions are not cut, except those
-    /// made from a `user` column, where it is 30 minutes, the custom of web analytics.
+    /// made from a user column, where it is 30 minutes, the custom of web analytics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_gap: Option<TimeSpan>,
     /// The character between fields. Absent: found among tab, comma, semicolon and bar.
@@ -51,7 +51,7 @@ pub struct ReadOptions {
 }
 
 impl ReadOptions {
-    /// The gap that a log with a `user` column is cut by when none is given: 30 minutes.
+    /// The gap that a log with a user column is cut by when none is given: 30 minutes.
     pub const USER_SESSION_GAP_SECONDS: i64 = 1_800;
 
     /// Whether the options make sense together.
@@ -67,9 +67,9 @@ impl ReadOptions {
                 format!("{delimiter:?} cannot separate fields: use one ASCII character"),
             ));
         }
-        if self.session.is_some() && self.user.is_some() {
+        if self.session_column.is_some() && self.user_column.is_some() {
             return Err(Error::config(
-                "user",
+                "user_column",
                 "give either a session column or a user column; to cut given sessions at pauses, set session_gap alone",
             ));
         }
@@ -79,6 +79,6 @@ impl ReadOptions {
     /// The gap at which sessions are cut, if they are.
     pub(crate) fn effective_gap(&self) -> Option<TimeSpan> {
         let of_users = || TimeSpan::from_seconds(Self::USER_SESSION_GAP_SECONDS);
-        self.session_gap.or_else(|| self.user.as_ref().and_then(|_| of_users()))
+        self.session_gap.or_else(|| self.user_column.as_ref().and_then(|_| of_users()))
     }
 }

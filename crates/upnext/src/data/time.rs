@@ -78,25 +78,25 @@ impl TimeUnit {
     }
 
     /// A whole number as a time in this unit; `None` beyond the years ±290,000 and for `Iso`.
-    pub(crate) fn from_integer(self, value: i64) -> Option<TimeMicros> {
+    pub(crate) fn integer(self, value: i64) -> Option<TimeMicros> {
         match self {
             Self::S => value.checked_mul(MICROS_PER_SECOND),
             Self::Ms => value.checked_mul(1000),
             Self::Us => Some(value),
             Self::Ns => Some(value.div_euclid(1000)),
-            Self::Auto => Self::of_magnitude(value as f64).from_integer(value),
+            Self::Auto => Self::of_magnitude(value as f64).integer(value),
             Self::Iso => None,
         }
     }
 
     /// A number as a time in this unit, rounded to microseconds; `None` where it is not finite or too large.
-    pub(crate) fn from_float(self, value: f64) -> Option<TimeMicros> {
+    pub(crate) fn float(self, value: f64) -> Option<TimeMicros> {
         let micros = match self {
             Self::S => value * 1e6,
             Self::Ms => value * 1e3,
             Self::Us => value,
             Self::Ns => value / 1e3,
-            Self::Auto => return Self::of_magnitude(value).from_float(value),
+            Self::Auto => return Self::of_magnitude(value).float(value),
             Self::Iso => return None,
         };
         (micros.abs() < 9.2e18).then(|| micros.round() as i64)

@@ -81,7 +81,7 @@ pub(super) fn about_tail(ends: impl Iterator<Item = TimeMicros> + Clone, window:
     let until = (busy_hour + 1).saturating_mul(MICROS_PER_HOUR);
     let after: u64 = hours.range(busy_hour + 1..).map(|(_, count)| count).sum();
     Some(format!(
-        "the last {window} holds {in_last} sessions where {usual} are usual: a tail of wrong clocks? {after} sessions end after {until}; leave them out with `until` = {until}",
+        "sessions that end within the last {window}: {in_last}, where {usual} are usual: a tail of wrong clocks? {after} end after {until}; leave them out with `until` = {until}",
         until = format_time(until)
     ))
 }
@@ -134,9 +134,9 @@ mod tests {
         let busy = (0..14).flat_map(|d| (0..24).flat_map(move |h| vec![day(d) + h * MICROS_PER_HOUR; 10]));
         let ends: Vec<TimeMicros> = busy.chain([day(20), day(30) - 1, day(30)]).collect();
         let warning = about_tail(ends.iter().copied(), TimeSpan::DAY).unwrap();
-        assert!(warning.contains("the last 1d holds 2 sessions where 240 are usual"), "{warning}");
+        assert!(warning.contains("within the last 1d: 2, where 240 are usual"), "{warning}");
         assert!(
-            warning.contains("3 sessions end after") && warning.contains("`until` = 2017-10-15T00:00:00Z"),
+            warning.contains("3 end after") && warning.contains("`until` = 2017-10-15T00:00:00Z"),
             "{warning}"
         );
         assert_eq!(about_tail(ends[..ends.len() - 3].iter().copied(), TimeSpan::DAY), None);

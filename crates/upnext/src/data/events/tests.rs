@@ -212,7 +212,7 @@ fn parquet_nulls_and_foreign_types_are_named_by_row_and_column() {
 fn users_are_cut_into_sessions_at_pauses() {
     let text =
         b"user,item,time\nu,a,1500000000\nv,a,1500000001\nu,b,1500001800\nu,c,1500003601\nu/1,d,1500000000\n";
-    let options = ReadOptions { user: Some("user".into()), ..ReadOptions::default() };
+    let options = ReadOptions { user_column: Some("user".into()), ..ReadOptions::default() };
     let log = read_with("log", text, &options).unwrap();
     let sessions: Vec<_> = triples(&log).into_iter().map(|(s, i, _)| (s, i)).collect();
     assert_eq!(sessions, [("u/1", "a"), ("u/1", "b"), ("u/2", "c"), ("v/1", "a"), ("u/1/1", "d")]);
