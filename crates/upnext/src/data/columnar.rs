@@ -19,7 +19,10 @@ use arrow_cast::cast;
 use arrow_schema::{DataType, TimeUnit as ArrowUnit};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::metadata::ParquetMetaData;
+use std::fmt::Display;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 /// Rows decoded at a time.
@@ -36,9 +39,15 @@ pub(super) fn read(
     log: &mut EventLog,
     progress: &mut Progress<'_>,
 ) -> Result<FileReport> {
-    let damaged = |reason: String| Error::Damaged { path: path.to_owned(), format: "Parquet", reason };
+    // The decoder's messages may quote names from the damaged file.
+    let damaged = |reason: String| Error::Damaged {
+        path: path.to_owned(),
+        format: "Parquet",
+        reason: layout::shortened_to(&reason, 200),
+    };
     let size = file.metadata().map_err(Error::io(path, "read"))?.len();
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(e.to_string()))?;
+    let builder = guarded(|| ParquetRecordBatchReaderBuilder::try_new(file)).map_err(damaged)?;
+    check_chunks(builder.metadata(), size).map_err(damaged)?;
     let names: Vec<String> = builder.schema().fields().iter().map(|f| f.name().clone()).collect();
     let columns = layout::named_columns(path, options, &names)?;
     let num_rows = builder.metadata().file_metadata().num_rows().max(0) as u64;
@@ -48,18 +57,14 @@ pub(super) fn read(
     let projection = ProjectionMask::roots(builder.parquet_schema(), columns.at);
     // The reader gives the chosen columns in the order of the file.
     let place = columns.at.map(|c| columns.at.iter().filter(|&&other| other < c).count());
-    let reader = builder
-        .with_projection(projection)
-        .with_batch_size(BATCH_ROWS)
-        .build()
-        .map_err(|e| damaged(e.to_string()))?;
+    let builder = builder.with_projection(projection).with_batch_size(BATCH_ROWS);
+    let mut reader = guarded(|| builder.build()).map_err(damaged)?;
 
     let mut unit = options.time_unit;
     let mut builder = LogBuilder::new(log);
     let mut bad = BadRows::new(path, "row", options.skip_bad_rows);
     let mut rows = 0;
-    for batch in reader {
-        let batch = batch.map_err(|e| damaged(e.to_string()))?;
+    while let Some(batch) = guarded(|| reader.next().transpose()).map_err(damaged)? {
         let column = |i: usize| {
             batch
                 .columns()
@@ -69,7 +74,7 @@ pub(super) fn read(
         let sessions = ids(path, column(0)?, &columns.labels[0])?;
         let items = ids(path, column(1)?, &columns.labels[1])?;
         let times = Times::new(path, column(2)?, &columns.labels[2])?;
-        if unit == TimeUnit::Auto {
+        if unit == TimeUnit::Auto || matches!(times, Times::Typed(..)) {
             unit = times.guess_unit();
         }
         for row in 0..batch.num_rows() {
@@ -107,6 +112,35 @@ pub(super) fn read(
     [report.session, report.item, report.time] = columns.labels;
     bad.finish(&mut report)?;
     Ok(report)
+}
+
+/// Whether every column chunk lies inside the file. The decoder takes that for granted.
+fn check_chunks(metadata: &ParquetMetaData, size: u64) -> std::result::Result<(), String> {
+    for (group, metadata) in metadata.row_groups().iter().enumerate() {
+        for column in metadata.columns() {
+            let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+            let end = start.checked_add(column.compressed_size()).and_then(|end| u64::try_from(end).ok());
+            if start < 0 || column.compressed_size() < 0 || end.is_none_or(|end| end > size) {
+                return Err(format!("a column of row group {} lies outside the file", group + 1));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a step of the decoder gives, its errors and panics as text: it panics on some damaged files.
+fn guarded<T, E: Display>(
+    step: impl FnOnce() -> std::result::Result<T, E>,
+) -> std::result::Result<T, String> {
+    // After a panic the decoder is dropped without being used again, so that no broken state is seen.
+    match catch_unwind(AssertUnwindSafe(step)) {
+        Ok(result) => result.map_err(|e| e.to_string()),
+        Err(panic) => Err(panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()))
+            .unwrap_or_else(|| "the decoder gave up".to_owned())),
+    }
 }
 
 /// A column of ids as text.

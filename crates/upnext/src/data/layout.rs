@@ -184,10 +184,18 @@ fn missing(path: &Path, role: Role, wanted: Option<&str>, names: &[String]) -> E
     }
 }
 
-/// A text fit for a message: control characters escaped, not too long.
+/// A text fit for a message: control characters escaped, at most 40 characters.
 pub(super) fn shortened(text: &str) -> String {
-    let mut short: String = text.chars().take(40).flat_map(char::escape_debug).collect();
-    if text.chars().nth(40).is_some() {
+    shortened_to(text, 40)
+}
+
+/// A text fit for a message: control characters escaped, at most `max` characters.
+pub(super) fn shortened_to(text: &str, max: usize) -> String {
+    let mut short = String::new();
+    for c in text.chars().take(max) {
+        if c.is_control() { short.extend(c.escape_debug()) } else { short.push(c) }
+    }
+    if text.chars().nth(max).is_some() {
         short.push('…');
     }
     short
