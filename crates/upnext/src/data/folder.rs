@@ -1,6 +1,6 @@
 //! Folders that `prepare` made: their parts by name, and how one is written or replaced as a whole or not at all.
 
-use super::prepare::Statistics;
+use super::statistics::Statistics;
 use super::write::Format;
 use crate::error::{Error, Result};
 use rustix::fs::{CWD, RenameFlags, renameat_with};

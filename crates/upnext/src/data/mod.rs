@@ -1,6 +1,6 @@
 //! From a click log to sessions of item indices: how is a log read, cleaned, split, and turned into training data?
 //!
-//! [`EventLog::read`] reads a log as it is, [`prepare`] filters and splits it by the paper's rules, [`write_parts`]
+//! [`EventLog::read`] reads a log as it is, [`prepare()`] filters and splits it by the paper's rules, [`write_parts`]
 //! writes the parts, [`Dataset`] and [`TestSessions`] are what models are trained and tested on.
 
 mod columnar;
@@ -18,6 +18,7 @@ mod rows;
 pub mod sessions;
 pub mod shape;
 mod source;
+pub mod statistics;
 mod text;
 pub mod time;
 pub mod vocabulary;
@@ -28,10 +29,11 @@ pub use events::{Event, EventLog};
 pub use folder::{PartName, PreparedFolder};
 pub use options::{Header, ReadOptions};
 pub use part::{DroppedSessions, Part, PartCounts, TestSessions};
-pub use prepare::{PrepareOptions, Prepared, Statistics, prepare};
+pub use prepare::{PrepareOptions, Prepared, prepare};
 pub use report::ReadReport;
 pub use sessions::{Dataset, Sessions, TimeMicros};
 pub use shape::LogShape;
+pub use statistics::{DropRule, Dropped, Statistics};
 pub use time::{TimeSpan, TimeUnit, format_time, parse_time};
 pub use vocabulary::{ItemIndex, ItemVocabulary};
 pub use write::{Format, write_log, write_parts};

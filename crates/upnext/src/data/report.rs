@@ -68,7 +68,10 @@ impl fmt::Display for RowProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooFewFields { found, needed } => {
-                write!(f, "{found} fields where at least {needed} are needed (wrong delimiter?)")
+                write!(
+                    f,
+                    "{found} fields where at least {needed} are needed (another delimiter, or a quote left open?)"
+                )
             }
             Self::EmptyId { column } => write!(f, "{column} is empty"),
             Self::InvalidUtf8 { column } => {
@@ -81,7 +84,7 @@ impl fmt::Display for RowProblem {
                 )
             }
             Self::LongId { column, bytes } => {
-                write!(f, "{column} is {bytes} bytes long (is a quote left open?)")
+                write!(f, "{column} is {bytes} bytes long (a quote left open?)")
             }
             Self::BadTime { column, found, unit } => match unit {
                 TimeUnit::Auto => write!(f, "{column}: \"{found}\" is no time"),

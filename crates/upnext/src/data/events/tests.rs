@@ -134,10 +134,14 @@ fn first_bad_row_is_named_and_the_others_are_counted() {
 }
 
 #[test]
-fn an_open_quote_is_suspected_in_an_endless_id() {
-    let mut text = b"session,item,time\ns,\"i,1500000000\n".to_vec();
-    text.extend(b"s,j,1500000000\n".repeat(1000));
-    assert!(message(&text).contains("fields") || message(&text).contains("quote"), "{}", message(&text));
+fn a_quote_left_open_is_suspected_at_the_line_that_opens_it() {
+    let lines = b"s,j,1500000000\n".repeat(1000);
+    let unclosed = [&b"session,item,time\ns,\"i,1500000000\n"[..], &lines].concat();
+    let closed_late = [&unclosed[..], b"s,j\",1500000000\n"].concat();
+    for text in [unclosed, closed_late] {
+        let message = message(&text);
+        assert!(message.contains("line 2") && message.contains("quote left open"), "{message}");
+    }
 }
 
 #[test]
