@@ -254,9 +254,9 @@ impl<'a> Task<'a> {
             target.resize(lanes, 0.0);
             let first = tally.cases.len();
             let mut not_finite = 0;
-            for b in 0..rows {
-                let beside = !self.is_candidate[batch.targets[b] as usize];
-                not_finite += u64::from(beside && !target[b].is_finite());
+            for (b, (&item, score)) in batch.targets.iter().zip(&target).enumerate() {
+                let beside = !self.is_candidate[item as usize];
+                not_finite += u64::from(beside && !score.is_finite());
                 tally.cases.push(RankedCase {
                     session: batch.session(b) as u32,
                     position: batch.position(b) as u32,
