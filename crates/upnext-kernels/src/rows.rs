@@ -77,6 +77,11 @@ impl RowGroups {
         &self.uses[start as usize..self.ends[g] as usize]
     }
 
+    /// The group that use `u` belongs to.
+    pub fn group_of(&self, u: usize) -> usize {
+        self.group_of_use[u] as usize
+    }
+
     /// Number of rows of the table.
     pub fn table_rows(&self) -> usize {
         self.last_use.len()

@@ -1,6 +1,7 @@
 //! The one error of the library: what is wrong, where, and what to do about it.
 
-use std::path::PathBuf;
+use crate::data::report::RowProblem;
+use std::path::{Path, PathBuf};
 
 /// `Result` with the library's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -96,6 +97,117 @@ pub enum Error {
         /// The nearest known key, or which there are.
         suggestion: String,
     },
+
+    /// A compressed file ends before its data does.
+    #[error("{}: the {format} data ends too early: the file is truncated, copy or download it again", path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// The compression, "gzip" or "zstd".
+        format: &'static str,
+    },
+
+    /// A file that is not what its first bytes promise.
+    #[error("{}: damaged {format} data ({reason}): copy or write the file again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the file claims to be, such as "gzip" or "Parquet".
+        format: &'static str,
+        /// What the decoder says.
+        reason: String,
+    },
+
+    /// A kind of file that cannot be read.
+    #[error("{}: {found} cannot be read: {advice}", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What was found, such as "a zip archive".
+        found: String,
+        /// What to do.
+        advice: &'static str,
+    },
+
+    /// A log without a single event.
+    #[error("{}: {found}: an event log needs rows with a session, an item and a time", path.display())]
+    NoEvents {
+        /// The file.
+        path: PathBuf,
+        /// What was found: "the file is empty", "there is only a header line".
+        found: &'static str,
+    },
+
+    /// A log without one of the three columns.
+    #[error("{}: no {role} column: {looked_for}; the file has {columns}. Name it, or give its position counted from 1, with the option `{role}_column`", path.display())]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// "session", "item", "time" or "user": the option that names the column is `{role}_column`.
+        role: &'static str,
+        /// What would have been such a column.
+        looked_for: String,
+        /// The columns of the file.
+        columns: String,
+    },
+
+    /// Rows that are no events.
+    #[error("{}: {place} {position}: {problem}{}", path.display(), and_more(*.more))]
+    BadRow {
+        /// The file.
+        path: PathBuf,
+        /// What `position` counts: "line" of a text file, "row" of a Parquet file.
+        place: &'static str,
+        /// Line or row of the first bad row, counted from 1.
+        position: u64,
+        /// What is wrong with it.
+        problem: RowProblem,
+        /// Number of further bad rows in the file.
+        more: u64,
+    },
+
+    /// A log with more events than can be numbered.
+    #[error("{}: more than {} events: read a part of the log", path.display(), u32::MAX)]
+    TooManyEvents {
+        /// The file in which the limit was passed.
+        path: PathBuf,
+    },
+
+    /// A log of which nothing is left to train on.
+    #[error("{left_without}: {why}")]
+    NothingLeft {
+        /// What is missing, such as "no session is left".
+        left_without: &'static str,
+        /// The counts that led there, and what to do.
+        why: String,
+    },
+
+    /// A test log that shares no item with the training part.
+    #[error(
+        "none of the {events} test events is on an item that the model knows: are both from the same log, with the same item ids?"
+    )]
+    NoKnownItem {
+        /// Number of events in the test log.
+        events: u64,
+    },
+
+    /// A folder that will not be replaced.
+    #[error("{}: {reason}: choose another folder, or remove it yourself", path.display())]
+    WillNotReplace {
+        /// The folder.
+        path: PathBuf,
+        /// Why, such as "it holds files that `prepare` did not write".
+        reason: String,
+    },
+
+    /// A folder that is no output of `prepare`, or lacks a part.
+    #[error("{}: {reason}", path.display())]
+    NotPrepared {
+        /// The folder.
+        path: PathBuf,
+        /// What is missing.
+        reason: String,
+    },
 }
 
 impl Error {
@@ -108,4 +220,19 @@ impl Error {
     pub fn config(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Config { field: field.into(), reason: reason.into() }
     }
+
+    /// An [`Error::Io`], for `map_err`; `action` is a verb such as "open".
+    pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { path: path.to_owned(), action, source }
+    }
+}
+
+/// The end of a [`Error::BadRow`] message.
+fn and_more(more: u64) -> String {
+    let others = match more {
+        0 => String::new(),
+        1 => "; 1 more bad row follows".to_owned(),
+        _ => format!("; {more} more bad rows follow"),
+    };
+    format!("{others}. Correct the file, or set `skip_bad_rows` to go on without such rows")
 }

@@ -1,7 +1,39 @@
-//! From a click log to sessions of item indices.
+//! From a click log to sessions of item indices: how is a log read, cleaned, split, and turned into training data?
+//!
+//! [`EventLog::read`] reads a log as it is, [`prepare()`] filters and splits it by the paper's rules, [`write_parts`]
+//! writes the parts, [`Dataset`] and [`TestSessions`] are what models are trained and tested on.
 
+mod columnar;
+pub mod events;
+pub mod folder;
+#[doc(hidden)]
+pub mod fuzz;
+pub mod ids;
+mod layout;
+pub mod options;
+pub mod part;
+pub mod prepare;
+pub mod report;
+mod rows;
 pub mod sessions;
+pub mod shape;
+mod source;
+pub mod statistics;
+mod text;
+pub mod time;
 pub mod vocabulary;
+mod warnings;
+pub mod write;
 
+pub use events::{Event, EventLog};
+pub use folder::{PartName, PreparedFolder};
+pub use options::{Header, ReadOptions};
+pub use part::{DroppedSessions, Part, PartCounts, TestSessions};
+pub use prepare::{PrepareOptions, Prepared, prepare};
+pub use report::ReadReport;
 pub use sessions::{Dataset, Sessions, TimeMicros};
+pub use shape::LogShape;
+pub use statistics::{DropRule, Dropped, Statistics};
+pub use time::{TimeSpan, TimeUnit, format_time, parse_time};
 pub use vocabulary::{ItemIndex, ItemVocabulary};
+pub use write::{Format, write_log, write_parts};

@@ -1,7 +1,6 @@
 //! The one door between the user's item ids (any text) and the item indices used inside.
 
-use hashbrown::HashTable;
-use std::hash::BuildHasher;
+use super::ids::IdTable;
 
 /// Index of an item in an [`ItemVocabulary`], 0 ≤ index < number of items.
 pub type ItemIndex = u32;
@@ -9,34 +8,16 @@ pub type ItemIndex = u32;
 /// The items that a model knows: their ids in index order, and how often each occurs in training.
 ///
 /// Built from the training part alone, so that nothing of the test part leaks into a model.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct ItemVocabulary {
-    /// All ids, one after the other.
-    text: String,
-    /// `ends[i]` is where id `i` ends in `text`.
-    ends: Vec<usize>,
+    ids: IdTable,
     /// Number of training events of each item.
     support: Vec<u64>,
-    /// Indices hashed by id.
-    index: HashTable<ItemIndex>,
-    hasher: std::hash::RandomState,
 }
 
 impl std::fmt::Debug for ItemVocabulary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ItemVocabulary({} items)", self.len())
-    }
-}
-
-impl Default for ItemVocabulary {
-    fn default() -> Self {
-        Self {
-            text: String::new(),
-            ends: Vec::new(),
-            support: Vec::new(),
-            index: HashTable::new(),
-            hasher: std::hash::RandomState::new(),
-        }
     }
 }
 
@@ -48,12 +29,12 @@ impl ItemVocabulary {
 
     /// Number of items.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.ids.len()
     }
 
     /// Whether there is no item.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.ids.is_empty()
     }
 
     /// The user's id of an item.
@@ -61,19 +42,17 @@ impl ItemVocabulary {
     /// # Panics
     /// If `item` is not below [`len`](Self::len).
     pub fn id(&self, item: ItemIndex) -> &str {
-        let i = item as usize;
-        let start = if i == 0 { 0 } else { self.ends[i - 1] };
-        &self.text[start..self.ends[i]]
+        self.ids.get(item)
     }
 
     /// The ids in index order.
     pub fn ids(&self) -> impl ExactSizeIterator<Item = &str> {
-        (0..self.len()).map(|i| self.id(i as ItemIndex))
+        self.ids.iter()
     }
 
     /// The index of a user's id; `None` if training never saw it.
     pub fn index_of(&self, id: &str) -> Option<ItemIndex> {
-        self.index.find(self.hasher.hash_one(id), |&i| self.id(i) == id).copied()
+        self.ids.find(id)
     }
 
     /// Number of training events of an item ("support").
@@ -94,21 +73,11 @@ impl ItemVocabulary {
     /// # Panics
     /// If the vocabulary would exceed `u32::MAX` items.
     pub fn add(&mut self, id: &str, count: u64) -> ItemIndex {
-        let Self { text, ends, support, index, hasher } = self;
-        let id_at = |i: ItemIndex| {
-            let i = i as usize;
-            &text[if i == 0 { 0 } else { ends[i - 1] }..ends[i]]
-        };
-        let hash = hasher.hash_one(id);
-        if let Some(&i) = index.find(hash, |&i| id_at(i) == id) {
-            support[i as usize] += count;
-            return i;
+        let item = self.ids.add(id);
+        match self.support.get_mut(item as usize) {
+            Some(support) => *support += count,
+            None => self.support.push(count),
         }
-        let item = ItemIndex::try_from(ends.len()).expect("more than 2^32 items cannot be indexed");
-        index.insert_unique(hash, item, |&i| hasher.hash_one(id_at(i)));
-        text.push_str(id);
-        ends.push(text.len());
-        support.push(count);
         item
     }
 

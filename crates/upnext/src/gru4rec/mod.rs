@@ -1,6 +1,7 @@
 //! GRU4Rec: the recurrent networks of Hidasi et al., ICLR 2016 (\[1\]) and CIKM 2018 (\[2\]).
 
 pub mod config;
+mod follower;
 mod input;
 mod layers;
 mod negatives;
@@ -10,8 +11,12 @@ mod parameters;
 mod pass;
 #[doc(hidden)]
 pub mod reference;
+mod resume;
 mod step;
 #[cfg(test)]
 mod step_tests;
+mod trainer;
 pub mod validate;
 pub use network::{Network, Tensor};
+pub use resume::TrainerState;
+pub use trainer::{EpochEnd, EpochProgress, Trainer, Wish};

@@ -103,7 +103,11 @@ impl Network {
 
     /// All parameters by name.
     pub fn tensors(&self) -> BTreeMap<String, Tensor> {
-        export(&self.layouts, &self.values, "")
+        let mut tensors = BTreeMap::new();
+        for (layout, value) in self.layouts.iter().zip(self.values.iter()) {
+            export(layout, value, "", &mut tensors);
+        }
+        tensors
     }
 
     /// A network with these parameters.
@@ -117,7 +121,9 @@ impl Network {
         tensors: &mut BTreeMap<String, Tensor>,
     ) -> Result<Self> {
         let mut network = Self::zeros(config, activation, items);
-        import(&network.layouts, &mut network.values, "", tensors)?;
+        for (layout, value) in network.layouts.iter().zip(network.values.iter_mut()) {
+            import(layout, value, "", false, tensors)?;
+        }
         match tensors.keys().next() {
             Some(name) => Err(Error::weights(name, "this network has no such parameter")),
             None => Ok(network),
@@ -130,54 +136,53 @@ impl Network {
     }
 }
 
-/// Parameters, or matrices of their shapes, by name with a prefix.
-pub(crate) fn export(
-    layouts: &Parameters<Layout>,
-    matrices: &Parameters<Matrix>,
-    prefix: &str,
-) -> BTreeMap<String, Tensor> {
-    let mut tensors = BTreeMap::new();
-    for (layout, matrix) in layouts.iter().zip(matrices.iter()) {
-        let width = layout.blocks * layout.columns;
-        let bias = layout.name.ends_with(".bias");
-        let shape = if bias { vec![width] } else { vec![layout.rows, width] };
-        tensors.insert(format!("{prefix}{}", layout.name), Tensor { shape, values: layout.export(matrix) });
-        if layout.bias_column {
-            let values = (0..layout.rows).map(|r| matrix.row(r)[layout.width() - 1]).collect();
-            let bias = Tensor { shape: vec![layout.rows], values };
-            tensors.insert(format!("{prefix}{BIAS_OF_OUTPUT}"), bias);
-        }
+/// Adds a parameter, or a matrix of its shape, to `tensors` under its name with a prefix.
+pub(crate) fn export(layout: &Layout, matrix: &Matrix, prefix: &str, tensors: &mut BTreeMap<String, Tensor>) {
+    let tensor = Tensor { shape: shape_in_files(layout, layout.rows), values: layout.export(matrix) };
+    tensors.insert(format!("{prefix}{}", layout.name), tensor);
+    if layout.bias_column {
+        let values = (0..layout.rows).map(|r| matrix.row(r)[layout.width() - 1]).collect();
+        tensors.insert(format!("{prefix}{BIAS_OF_OUTPUT}"), Tensor { shape: vec![layout.rows], values });
     }
-    tensors
 }
 
-/// Takes the tensors with a prefix out of `tensors` into matrices of the parameters' shapes.
+/// Takes a parameter, or a matrix of its shape, out of `tensors`.
+///
+/// With `may_grow` a table in `tensors` may have fewer rows: the others are left as they are.
 pub(crate) fn import(
-    layouts: &Parameters<Layout>,
-    matrices: &mut Parameters<Matrix>,
+    layout: &Layout,
+    matrix: &mut Matrix,
     prefix: &str,
+    may_grow: bool,
     tensors: &mut BTreeMap<String, Tensor>,
 ) -> Result<()> {
-    let mut take = |name: &str, shape: &[usize]| {
+    let mut take = |name: &str, shape: &dyn Fn(usize) -> Vec<usize>| {
         let name = format!("{prefix}{name}");
         let tensor = tensors.remove(&name).ok_or_else(|| Error::weights(&name, "it is missing"))?;
-        if tensor.shape != shape || tensor.values.len() != shape.iter().product::<usize>() {
-            return Err(Error::weights(&name, format!("its shape is {:?}, not {shape:?}", tensor.shape)));
+        let rows = match tensor.shape.first() {
+            Some(&rows) if may_grow && layout.table && rows < layout.rows => rows,
+            _ => layout.rows,
+        };
+        let expected = shape(rows);
+        if tensor.shape != expected || tensor.values.len() != expected.iter().product::<usize>() {
+            return Err(Error::weights(&name, format!("its shape is {:?}, not {expected:?}", tensor.shape)));
         }
-        Ok(tensor.values)
+        Ok((rows, tensor.values))
     };
-    for (layout, matrix) in layouts.iter().zip(matrices.iter_mut()) {
-        let width = layout.blocks * layout.columns;
-        let bias = layout.name.ends_with(".bias");
-        let shape = if bias { vec![width] } else { vec![layout.rows, width] };
-        layout.import(take(&layout.name, &shape)?.into_iter(), matrix);
-        if layout.bias_column {
-            for (r, x) in take(BIAS_OF_OUTPUT, &[layout.rows])?.into_iter().enumerate() {
-                matrix.row_mut(r)[layout.width() - 1] = x;
-            }
+    let (rows, values) = take(&layout.name, &|rows| shape_in_files(layout, rows))?;
+    Layout { rows, ..layout.clone() }.import(values.into_iter(), matrix);
+    if layout.bias_column {
+        let (_, values) = take(BIAS_OF_OUTPUT, &|rows| vec![rows])?;
+        for (r, x) in values.into_iter().enumerate() {
+            matrix.row_mut(r)[layout.width() - 1] = x;
         }
     }
     Ok(())
+}
+
+fn shape_in_files(layout: &Layout, rows: usize) -> Vec<usize> {
+    let width = layout.blocks * layout.columns;
+    if layout.name.ends_with(".bias") { vec![width] } else { vec![rows, width] }
 }
 
 /// The kernels' form of an output activation.

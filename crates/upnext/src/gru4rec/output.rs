@@ -8,7 +8,8 @@
 
 use super::layers::Machine;
 use upnext_kernels::{
-    Activation, Loss, LossKind, LossRows, Matrix, SUMS, View, activate, add_scaled, dot, padded, product,
+    Activation, LINE, Loss, LossKind, LossRows, Matrix, SUMS, View, activate, add_scaled, dot, padded,
+    product,
 };
 
 /// Parts that the scored items are cut into: as many partial sums, whatever the number of threads, so that results are
@@ -23,16 +24,50 @@ const TILE: usize = 64;
 pub(crate) struct Output {
     loss: Loss,
     out: usize,
-    /// B × (out + 1): what the layer read, and the constant 1.
-    top: Matrix,
-    /// (out + 1) × L: the same, transposed.
-    top_lanes: Matrix,
+    top: Top,
     parts: Vec<Part>,
     /// (R + B) × (out + 1): the gradients of the rows of the output table, in the order of the scored items; behind them
     /// room for those of the input, where it shares the table.
     pub(crate) d_rows: Matrix,
     lanes: Lanes,
     sums: Vec<f32>,
+}
+
+/// What the output layer reads, with a constant 1 behind the units that meets the bias in the output table.
+#[derive(Debug)]
+pub(crate) struct Top {
+    /// B × (out + 1).
+    rows: Matrix,
+    /// (out + 1) × L: the same, transposed.
+    pub(crate) lanes: Matrix,
+}
+
+impl Top {
+    /// Buffers for up to `rows` rows.
+    pub(crate) fn new(out: usize, rows: usize) -> Self {
+        Self { rows: Matrix::zeros(rows, out + 1), lanes: Matrix::zeros(out + 1, padded(rows)) }
+    }
+
+    /// Copies the first `rows` rows of `state` (B × out).
+    pub(crate) fn read(&mut self, machine: Machine, state: &Matrix, rows: usize) {
+        let out = self.rows.width() - 1;
+        for b in 0..rows {
+            let row = self.rows.row_mut(b);
+            row[..out].copy_from_slice(&state.row(b)[..out]);
+            row[out] = 1.0;
+        }
+        let top = &self.rows;
+        let stride = self.lanes.stride();
+        // Lanes behind the rows are 0: with the 0 in place of the constant their scores are 0 too.
+        machine.team.for_each(self.lanes.blocks_mut(LINE).enumerate(), |(i, block)| {
+            let units = (out + 1).saturating_sub(i * LINE).min(LINE);
+            for (j, lanes) in block.chunks_mut(stride).take(units).enumerate() {
+                for (b, x) in lanes.iter_mut().enumerate() {
+                    *x = if b < rows { top.row(b)[i * LINE + j] } else { 0.0 };
+                }
+            }
+        });
+    }
 }
 
 /// One number a lane, L each.
@@ -91,8 +126,7 @@ impl Output {
         Self {
             loss,
             out,
-            top: Matrix::zeros(rows, out + 1),
-            top_lanes: Matrix::zeros(out + 1, lanes),
+            top: Top::new(out, rows),
             parts: (0..PARTS).map(|_| part()).collect(),
             d_rows: Matrix::zeros(items + extra, out + 1),
             lanes: Lanes {
@@ -128,29 +162,14 @@ impl Output {
 
     /// Copies what the layer reads, and scores each row's own target.
     fn read(&mut self, machine: Machine, table: &Matrix, state: &Matrix, scored: Scored) {
-        let (out, rows, isa) = (self.out, scored.rows, machine.isa);
-        for b in 0..rows {
-            let row = self.top.row_mut(b);
-            row[..out].copy_from_slice(&state.row(b)[..out]);
-            row[out] = 1.0;
-        }
-        let top = &self.top;
-        let stride = self.top_lanes.stride();
-        // Lanes behind the rows are 0: with the 0 in place of the constant their scores are 0 too.
-        machine.team.for_each(self.top_lanes.blocks_mut(16).enumerate(), |(i, block)| {
-            let units = (out + 1).saturating_sub(i * 16).min(16);
-            for (j, lanes) in block.chunks_mut(stride).take(units).enumerate() {
-                for (b, x) in lanes.iter_mut().enumerate() {
-                    *x = if b < rows { top.row(b)[i * 16 + j] } else { 0.0 };
-                }
-            }
-        });
+        let (rows, isa) = (scored.rows, machine.isa);
+        self.top.read(machine, state, rows);
         let negatives = scored.items.len() as f32 - 1.0;
         let lanes = &mut self.lanes;
         lanes.weight.fill(0.0);
         lanes.inverse_negatives.fill(0.0);
         for b in 0..rows {
-            let score = dot(isa, top.row(b), table.row(scored.items[b] as usize));
+            let score = dot(isa, self.top.rows.row(b), table.row(scored.items[b] as usize));
             lanes.positive[b] = score - scored.offsets.map_or(0.0, |offsets| offsets[b]);
             // The number of negatives first.
             lanes.inverse_negatives[b] = negatives;
@@ -182,7 +201,7 @@ impl Output {
         let lanes = self.lanes.positive.len();
         let part_size = scored.items.len().div_ceil(PARTS);
         let rows = Self::lane_rows(&self.lanes);
-        let top_lanes = self.top_lanes.view(out + 1);
+        let top_lanes = self.top.lanes.view(out + 1);
         machine.team.for_each(self.parts.iter_mut().enumerate(), |(p, part)| {
             Loss::reset(&mut part.sums);
             let items = part_of(scored.items, p, part_size);
@@ -233,7 +252,7 @@ impl Output {
         let lanes = self.lanes.positive.len();
         let part_size = scored.items.len().div_ceil(PARTS);
         let rows = Self::lane_rows(&self.lanes);
-        let (top, sums, d_positive) = (&self.top, &self.sums, &self.lanes.d_positive);
+        let (top, sums, d_positive) = (&self.top.rows, &self.sums, &self.lanes.d_positive);
         let stride = self.d_rows.stride();
         let parts = self.parts.iter_mut().zip(self.d_rows.blocks_mut(part_size)).enumerate();
         machine.team.for_each(parts, |(p, (part, d_rows))| {

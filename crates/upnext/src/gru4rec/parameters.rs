@@ -8,77 +8,77 @@ use upnext_kernels::{CounterRng, Matrix, padded};
 /// With `n` items, `G` gates and `H` units of a layer; every gate has a block of `H` columns rounded up to whole cache
 /// lines, so that the gates of a row start on cache lines.
 #[derive(Clone, Debug)]
-pub struct Parameters<T> {
+pub(crate) struct Parameters<T> {
     /// n × (out + 1): `Wy`, and `by` as the last column.
-    pub output: T,
+    pub(crate) output: T,
     /// n × d, with `embedding` input.
-    pub embedding: Option<T>,
+    pub(crate) embedding: Option<T>,
     /// The recurrent layers from the input up.
-    pub layers: Vec<LayerParameters<T>>,
+    pub(crate) layers: Vec<LayerParameters<T>>,
     /// The feed-forward layers behind them.
-    pub feed_forward: Vec<DenseParameters<T>>,
+    pub(crate) feed_forward: Vec<DenseParameters<T>>,
 }
 
 /// The parameters of a recurrent layer.
 #[derive(Clone, Debug)]
-pub struct LayerParameters<T> {
+pub(crate) struct LayerParameters<T> {
     /// From the layer below or the input: in × G·H, or n × G·H where the input is an item.
-    pub input: T,
+    pub(crate) input: T,
     /// From the network's input to a deeper layer, of the same shapes.
-    pub skip: Option<T>,
+    pub(crate) skip: Option<T>,
     /// From the carried state: H × G·H.
-    pub recurrent: T,
+    pub(crate) recurrent: T,
     /// 1 × G·H.
-    pub bias: T,
+    pub(crate) bias: T,
 }
 
 /// The parameters of a feed-forward layer.
 #[derive(Clone, Debug)]
-pub struct DenseParameters<T> {
+pub(crate) struct DenseParameters<T> {
     /// in × width.
-    pub weight: T,
+    pub(crate) weight: T,
     /// 1 × width.
-    pub bias: T,
+    pub(crate) bias: T,
 }
 
 /// How a parameter lies in its matrix, and what it is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// The name in files (`docs/artifact.md`); the output's bias is [`BIAS_OF_OUTPUT`].
-    pub name: String,
+    pub(crate) name: String,
     /// Number of rows.
-    pub rows: usize,
+    pub(crate) rows: usize,
     /// Column blocks of a row: one a gate.
-    pub blocks: usize,
+    pub(crate) blocks: usize,
     /// Columns of a block.
-    pub columns: usize,
+    pub(crate) columns: usize,
     /// Whether the last column is the output's bias.
-    pub bias_column: bool,
+    pub(crate) bias_column: bool,
     /// Whether a step touches only some of the rows: one row an item.
-    pub table: bool,
+    pub(crate) table: bool,
 }
 
 /// The output's bias in files.
-pub const BIAS_OF_OUTPUT: &str = "output.bias";
+pub(crate) const BIAS_OF_OUTPUT: &str = "output.bias";
 
 impl Layout {
     /// Columns from one block to the next.
-    pub fn block_step(&self) -> usize {
+    pub(crate) fn block_step(&self) -> usize {
         if self.blocks == 1 { self.columns } else { padded(self.columns) }
     }
 
     /// Width of the matrix.
-    pub fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.blocks * self.block_step() + usize::from(self.bias_column)
     }
 
     /// A matrix of zeros of this layout.
-    pub fn zeros(&self) -> Matrix {
+    pub(crate) fn zeros(&self) -> Matrix {
         Matrix::zeros(self.rows, self.width())
     }
 
     /// The values without padding and without the output's bias: rows × (blocks · columns).
-    pub fn export(&self, matrix: &Matrix) -> Vec<f32> {
+    pub(crate) fn export(&self, matrix: &Matrix) -> Vec<f32> {
         let mut values = Vec::with_capacity(self.rows * self.blocks * self.columns);
         for r in 0..self.rows {
             for block in 0..self.blocks {
@@ -92,7 +92,7 @@ impl Layout {
     ///
     /// # Panics
     /// If the number of values is not that of the layout.
-    pub fn import(&self, values: impl ExactSizeIterator<Item = f32>, matrix: &mut Matrix) {
+    pub(crate) fn import(&self, values: impl ExactSizeIterator<Item = f32>, matrix: &mut Matrix) {
         assert_eq!(values.len(), self.rows * self.blocks * self.columns, "values of {}", self.name);
         let mut values = values;
         for r in 0..self.rows {
@@ -105,7 +105,7 @@ impl Layout {
 
     /// Draws the rows from `first_row` on: uniform in ±sqrt(6 / (rows + columns)), each block on its own; the output's
     /// bias, and parameters that are biases, stay 0.
-    pub fn initialise(&self, rng: CounterRng, first_row: usize, matrix: &mut Matrix) {
+    pub(crate) fn initialise(&self, rng: CounterRng, first_row: usize, matrix: &mut Matrix) {
         if self.is_bias() {
             return;
         }
@@ -127,7 +127,7 @@ impl Layout {
 }
 
 /// Gates of a unit: blocks of columns of its weights.
-pub fn gates(unit: Unit) -> usize {
+pub(crate) fn gates(unit: Unit) -> usize {
     match unit {
         Unit::Gru => 3,
         Unit::Lstm => 4,
@@ -137,7 +137,7 @@ pub fn gates(unit: Unit) -> usize {
 
 impl Parameters<Layout> {
     /// The layouts of a network over `items` items.
-    pub fn layouts(config: &NetworkConfig, items: usize) -> Self {
+    pub(crate) fn layouts(config: &NetworkConfig, items: usize) -> Self {
         let sparse = !config.has_embedding();
         let input_rows = if sparse { items } else { config.input_width(items) };
         let dense = |name: String, rows, blocks, columns| Layout {
@@ -187,7 +187,7 @@ impl Parameters<Layout> {
 
 impl<T> Parameters<T> {
     /// One thing made of each parameter's, in the same places.
-    pub fn map<U>(&self, mut f: impl FnMut(&T) -> U) -> Parameters<U> {
+    pub(crate) fn map<U>(&self, mut f: impl FnMut(&T) -> U) -> Parameters<U> {
         Parameters {
             output: f(&self.output),
             embedding: self.embedding.as_ref().map(&mut f),
@@ -210,7 +210,7 @@ impl<T> Parameters<T> {
     }
 
     /// The parameters' things, in the order of [`map`](Self::map).
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         std::iter::once(&self.output)
             .chain(&self.embedding)
             .chain(self.layers.iter().flat_map(|layer| {
@@ -220,7 +220,7 @@ impl<T> Parameters<T> {
     }
 
     /// The parameters' things to be changed, in the order of [`map`](Self::map).
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         std::iter::once(&mut self.output)
             .chain(&mut self.embedding)
             .chain(self.layers.iter_mut().flat_map(|layer| {

@@ -1,0 +1,115 @@
+//! `upnext inspect`: what is in a click log, a prepared folder, or a model.
+
+use super::prepare::describe_statistics;
+use crate::output::{OutputArgs, Table, thousands, warn};
+use crate::reading::{ReadArgs, describe};
+use std::path::{Path, PathBuf};
+use upnext::data::{LogShape, PreparedFolder};
+
+/// Days shown one by one in a table; `--json` has them all.
+const MAX_DAYS: usize = 40;
+
+/// Show what is in a click log, in a folder that `prepare` made, or in a model.
+#[derive(clap::Args, Debug)]
+pub(crate) struct InspectArgs {
+    /// A click log, a folder that `prepare` made, or a model
+    path: PathBuf,
+
+    #[command(flatten)]
+    read: ReadArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<()> {
+    if args.path.join("manifest.json").is_file() {
+        return inspect_model(&args.path);
+    }
+    if args.path.is_dir() {
+        let folder = PreparedFolder::open(&args.path)?;
+        let statistics = folder.statistics();
+        warn(&statistics.warnings);
+        return args.output.print(statistics, describe_statistics);
+    }
+    let mut log = args.read.read(&[&args.path], args.output.quiet)?;
+    let shape = LogShape::of(&mut log);
+    warn(&shape.warnings);
+    args.output.print(&shape, describe_shape)
+}
+
+/// Shows a model.
+fn inspect_model(path: &Path) -> anyhow::Result<()> {
+    anyhow::bail!("{}: this version does not read models", path.display())
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1}%", share * 100.0)
+}
+
+/// A log's shape as tables.
+fn describe_shape(shape: &LogShape) -> String {
+    let counts = &shape.counts;
+    let mut text = describe(&shape.read.files);
+    let mut add = |title: &str, table: &Table| text.push_str(&format!("{title}\n{table}"));
+
+    let mut table = Table::new(&["", ""]);
+    for (name, number) in [("events", counts.events), ("sessions", counts.sessions), ("items", counts.items)]
+    {
+        table.row(vec![name.into(), thousands(number)]);
+    }
+    if !shape.times_are_counter {
+        table.row(vec!["first event".into(), shape.first_time.clone()]);
+        table.row(vec!["last event".into(), shape.last_time.clone()]);
+    }
+    table.row(vec!["repeats of the item just before".into(), percent(shape.immediate_repeats_share)]);
+    table.row(vec!["repeats of an item of the session".into(), percent(shape.repeats_share)]);
+    add("", &table);
+
+    let l = &shape.session_lengths;
+    let mut table =
+        Table::new(&["events in a session", "min", "25%", "median", "75%", "90%", "99%", "max", "mean"]);
+    let mut row = vec![String::new()];
+    row.extend([l.min, l.p25, l.median, l.p75, l.p90, l.p99, l.max].map(thousands));
+    row.push(format!("{:.2}", l.mean));
+    table.row(row);
+    add("", &table);
+    let mut table = Table::new(&["events", "sessions", "share"]);
+    for &(from, to, count) in &l.histogram {
+        let range =
+            if from == to { thousands(from) } else { format!("{}–{}", thousands(from), thousands(to)) };
+        table.row(vec![range, thousands(count), percent(count as f64 / counts.sessions.max(1) as f64)]);
+    }
+    add("", &table);
+
+    let p = &shape.popularity;
+    let mut table = Table::new(&["item popularity", ""]);
+    table.row(vec!["events on the top 1% of items".into(), percent(p.top_1_percent_share)]);
+    table.row(vec!["events on the top 10% of items".into(), percent(p.top_10_percent_share)]);
+    table.row(vec!["Gini coefficient".into(), format!("{:.3}", p.gini)]);
+    table.row(vec!["events of the median item".into(), thousands(p.median_support)]);
+    table.row(vec!["items with fewer than 5 events".into(), thousands(p.items_below_5_events)]);
+    add("", &table);
+    let mut table = Table::new(&["most popular item", "events"]);
+    for (id, events) in &p.most_popular {
+        // An id may hold line breaks, which would break the table.
+        table.row(vec![id.escape_debug().to_string(), thousands(*events)]);
+    }
+    add("", &table);
+
+    if !shape.days.is_empty() {
+        let mut table = Table::new(&["day", "events", "sessions ended"]);
+        let earlier = shape.days.len().saturating_sub(MAX_DAYS);
+        if earlier > 0 {
+            let events = shape.days[..earlier].iter().map(|d| d.events).sum();
+            let sessions = shape.days[..earlier].iter().map(|d| d.sessions_ended).sum();
+            table.row(vec![format!("{earlier} earlier days"), thousands(events), thousands(sessions)]);
+        }
+        for day in &shape.days[earlier..] {
+            table.row(vec![day.date.clone(), thousands(day.events), thousands(day.sessions_ended)]);
+        }
+        add("", &table);
+    }
+    text
+}

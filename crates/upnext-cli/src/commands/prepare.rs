@@ -1,0 +1,182 @@
+//! `upnext prepare`: reads a click log, filters it, splits it by time, writes the parts.
+
+use crate::output::{OutputArgs, Table, thousands, warn};
+use crate::progress::{Progress, Unit};
+use crate::reading::{ReadArgs, describe};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use upnext::data::folder::check_replaceable;
+use upnext::data::{Format, PartCounts, PrepareOptions, Statistics, TimeMicros, TimeSpan};
+use upnext::data::{format_time, parse_time, prepare, write_parts};
+
+/// Read a click log, filter it, split it by time into training and test parts, and write them.
+///
+/// The rules are those of the paper (Hidasi et al., ICLR 2016): sessions of one event go, then items with fewer than 5
+/// events, then sessions of one event again; the sessions that end on the log's last day are the test part. The
+/// training part is split once more by its last day into `fit` and `valid`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct PrepareArgs {
+    /// The click log: CSV, TSV or Parquet, plain or packed with gzip or zstd; several files are read as one log
+    #[arg(required = true, value_name = "CLICKS")]
+    clicks: Vec<PathBuf>,
+
+    /// Folder to write; one that `prepare` made is replaced
+    #[arg(long, short, value_name = "DIR")]
+    out: PathBuf,
+
+    /// Keep only sessions that end before this time, such as 2017-10-15T03:00Z (UTC unless it names a zone)
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    until: Option<TimeMicros>,
+
+    /// Length of the test part, back from the log's last event
+    #[arg(long, value_name = "SPAN", default_value_t = PrepareOptions::default().holdout)]
+    holdout: TimeSpan,
+
+    /// Length of the validation part, back from the training part's last event, or `none`
+    #[arg(long, value_name = "SPAN|none", default_value = "1d", value_parser = parse_validation)]
+    validation: Validation,
+
+    /// Drop items with fewer events
+    #[arg(long, value_name = "N", default_value_t = PrepareOptions::default().min_item_support)]
+    min_item_support: u64,
+
+    /// Drop sessions with fewer events, at least 2
+    #[arg(long, value_name = "N", default_value_t = PrepareOptions::default().min_session_length)]
+    min_session_length: usize,
+
+    /// Drop sessions with more events (bots) [default: none]
+    #[arg(long, value_name = "N")]
+    max_session_length: Option<usize>,
+
+    /// Of several events in a row on the same item keep the first
+    #[arg(long)]
+    drop_repeats: bool,
+
+    /// Drop rare items and short sessions again and again until nothing changes
+    #[arg(long)]
+    iterate_filters: bool,
+
+    /// Form of the written parts
+    #[arg(long, value_enum, default_value_t = FormatArg::Parquet)]
+    format: FormatArg,
+
+    #[command(flatten)]
+    read: ReadArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum FormatArg {
+    /// Parquet with zstd
+    Parquet,
+    /// Tab-separated text
+    Tsv,
+}
+
+/// The span of the validation part, if there is to be one.
+#[derive(Clone, Copy, Debug)]
+struct Validation(Option<TimeSpan>);
+
+fn parse_validation(text: &str) -> Result<Validation, String> {
+    if text == "none" { Ok(Validation(None)) } else { text.parse().map(|span| Validation(Some(span))) }
+}
+
+impl PrepareArgs {
+    fn options(&self) -> PrepareOptions {
+        PrepareOptions {
+            until: self.until,
+            holdout: self.holdout,
+            validation: self.validation.0,
+            min_item_support: self.min_item_support,
+            min_session_length: self.min_session_length,
+            max_session_length: self.max_session_length,
+            drop_repeats: self.drop_repeats,
+            iterate_filters: self.iterate_filters,
+        }
+    }
+}
+
+/// What `--json` prints: the statistics file, and where the folder is.
+#[derive(Serialize)]
+struct Done<'a> {
+    out: &'a Path,
+    #[serde(flatten)]
+    statistics: &'a Statistics,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &PrepareArgs) -> anyhow::Result<()> {
+    // Before a long reading, not after it.
+    check_replaceable(&args.out)?;
+    if let Some(input) = args.clicks.iter().find(|input| lies_in(input, &args.out)) {
+        anyhow::bail!(
+            "{}: lies in the folder that is to be written, {}: choose another folder",
+            input.display(),
+            args.out.display()
+        );
+    }
+    let log = args.read.read(&args.clicks, args.output.quiet)?;
+    let prepared = prepare(log, &args.options())?;
+    let format = match args.format {
+        FormatArg::Parquet => Format::Parquet,
+        FormatArg::Tsv => Format::Tsv,
+    };
+    let progress = Progress::new(args.output.quiet, "writing", Unit::Events);
+    write_parts(&prepared, &args.out, format, &mut |done, total| progress.at(done, total))?;
+    drop(progress);
+    let statistics = prepared.statistics();
+    warn(&statistics.warnings);
+    args.output.print(&Done { out: &args.out, statistics }, |done| {
+        format!("{}\nwritten to {}\n", describe_statistics(done.statistics), done.out.display())
+    })
+}
+
+/// Whether `file` is inside `folder`, whatever names lead there.
+fn lies_in(file: &Path, folder: &Path) -> bool {
+    match (file.canonicalize(), folder.canonicalize()) {
+        (Ok(file), Ok(folder)) => file.starts_with(folder),
+        _ => false,
+    }
+}
+
+/// The statistics as tables.
+pub(super) fn describe_statistics(statistics: &Statistics) -> String {
+    let mut parts = Table::new(&["", "events", "sessions", "items", "from", "to"]);
+    let mut part = |name: &str, counts: &PartCounts| {
+        parts.row(
+            [
+                name.to_owned(),
+                thousands(counts.events),
+                thousands(counts.sessions),
+                thousands(counts.items),
+                counts.first_time_us.map(format_time).unwrap_or_default(),
+                counts.last_time_us.map(format_time).unwrap_or_default(),
+            ]
+            .into(),
+        );
+    };
+    part("log", &statistics.log);
+    part("train", &statistics.train);
+    part("test", &statistics.test);
+    for (name, counts) in [("fit", &statistics.fit), ("valid", &statistics.valid)] {
+        if let Some(counts) = counts {
+            part(name, counts);
+        }
+    }
+    let mut text = format!("{}\n{parts}", describe(&statistics.sources));
+    for (title, dropped) in
+        [("dropped", &statistics.dropped), ("dropped from valid", &statistics.dropped_from_valid)]
+    {
+        if dropped.is_empty() {
+            continue;
+        }
+        let mut table = Table::new(&[title, "events", "sessions"]);
+        for d in dropped {
+            table.row(vec![d.rule.label().to_owned(), thousands(d.events), thousands(d.sessions)]);
+        }
+        text.push_str(&format!("\n{table}"));
+    }
+    text
+}

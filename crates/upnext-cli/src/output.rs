@@ -1,0 +1,133 @@
+//! Results on stdout: tables with aligned columns, or one JSON document.
+
+use serde::Serialize;
+use std::fmt;
+use std::io::{self, Write};
+
+/// How results are shown.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub(crate) struct OutputArgs {
+    /// Print exactly one JSON document instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// No progress bars
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+impl OutputArgs {
+    /// Prints `value` as JSON, or the text that `text` makes.
+    pub(crate) fn print<T: Serialize>(
+        &self,
+        value: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> anyhow::Result<()> {
+        if self.json {
+            let mut json = serde_json::to_string_pretty(value)?;
+            json.push('\n');
+            print(&json)
+        } else {
+            print(&text(value))
+        }
+    }
+}
+
+/// Nobody reads stdout any more.
+#[derive(Debug)]
+pub(crate) struct StdoutClosed;
+
+impl fmt::Display for StdoutClosed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stdout was closed")
+    }
+}
+
+impl std::error::Error for StdoutClosed {}
+
+/// Prints to stdout. `println!` would panic where the reader has gone or the disk is full.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(StdoutClosed.into()),
+        Err(error) => Err(anyhow::Error::new(error).context("cannot write to stdout")),
+    }
+}
+
+/// Prints warnings to stderr, each once.
+pub(crate) fn warn<S: AsRef<str>>(warnings: &[S]) {
+    for warning in warnings {
+        eprintln!("warning: {}", warning.as_ref());
+    }
+}
+
+/// A whole number with a comma between thousands.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// Rows of cells in aligned columns: the first column to the left, the others to the right.
+pub(crate) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with these headings.
+    pub(crate) fn new(headings: &[&str]) -> Self {
+        Self { rows: vec![headings.iter().map(|&h| h.to_owned()).collect()] }
+    }
+
+    /// Adds a row.
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let width = |c: usize| {
+            self.rows.iter().filter_map(|r| r.get(c)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        for row in &self.rows {
+            let mut line = String::new();
+            for (c, (cell, &width)) in row.iter().zip(&widths).enumerate() {
+                if c == 0 {
+                    line.push_str(&format!("{cell:<width$}"));
+                } else {
+                    line.push_str(&format!("  {cell:>width$}"));
+                }
+            }
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_three() {
+        let shown = [0, 12, 999, 1_000, 1_234_567, 100_000].map(thousands);
+        assert_eq!(shown, ["0", "12", "999", "1,000", "1,234,567", "100,000"]);
+    }
+
+    #[test]
+    fn columns_are_aligned_by_characters() {
+        let mut table = Table::new(&["part", "events"]);
+        table.row(vec!["träin".into(), "1,000".into()]);
+        assert_eq!(table.to_string(), "part   events\nträin   1,000\n");
+    }
+}

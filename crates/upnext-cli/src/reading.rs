@@ -1,0 +1,155 @@
+//! The arguments that say how a click log is read, shared by all commands that read one.
+
+use crate::progress::{Progress, Unit};
+use std::path::Path;
+use upnext::data::{EventLog, Header, ReadOptions, TimeSpan, TimeUnit};
+
+/// How the click log is read. All of it is found from the file where it is not given.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Reading the log")]
+pub(crate) struct ReadArgs {
+    /// Session column, by name or position from 1 [default: found by name, such as SessionId]
+    #[arg(long, value_name = "COLUMN")]
+    session_column: Option<String>,
+
+    /// Item column [default: found by name, such as ItemId]
+    #[arg(long, value_name = "COLUMN")]
+    item_column: Option<String>,
+
+    /// Time column [default: found by name, such as Time or timestamp]
+    #[arg(long, value_name = "COLUMN")]
+    time_column: Option<String>,
+
+    /// User column, for logs without sessions: they are cut at pauses
+    #[arg(long, value_name = "COLUMN", conflicts_with = "session_column")]
+    user_column: Option<String>,
+
+    /// Begin a new session after a pause longer than this, such as 30m [default: 30m with --user-column, else none]
+    #[arg(long, value_name = "SPAN")]
+    session_gap: Option<TimeSpan>,
+
+    /// Character between fields, or `tab` [default: found]
+    #[arg(long, value_parser = parse_delimiter)]
+    delimiter: Option<char>,
+
+    /// Whether the first line holds column names
+    #[arg(long, value_enum, default_value_t = HeaderArg::Auto)]
+    header: HeaderArg,
+
+    /// How times are written
+    #[arg(long, value_enum, default_value_t = TimeUnitArg::Auto)]
+    time_unit: TimeUnitArg,
+
+    /// Leave out rows that are no events, and count them, instead of failing
+    #[arg(long)]
+    skip_bad_rows: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum HeaderArg {
+    Auto,
+    Yes,
+    No,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum TimeUnitArg {
+    /// ISO 8601, or numbers whose unit is told by their size
+    Auto,
+    /// Seconds since 1970, fractions allowed; also counters
+    S,
+    /// Milliseconds
+    Ms,
+    /// Microseconds
+    Us,
+    /// Nanoseconds
+    Ns,
+    /// ISO 8601, UTC unless a zone is named
+    Iso,
+}
+
+fn parse_delimiter(text: &str) -> Result<char, String> {
+    let mut chars = text.chars();
+    match (text, chars.next(), chars.next()) {
+        ("tab" | "\\t", ..) => Ok('\t'),
+        (_, Some(c), None) if c.is_ascii() => Ok(c),
+        _ => Err("give one ASCII character, or `tab`".to_owned()),
+    }
+}
+
+impl ReadArgs {
+    /// The library's options.
+    pub(crate) fn options(&self) -> ReadOptions {
+        ReadOptions {
+            session_column: self.session_column.clone(),
+            item_column: self.item_column.clone(),
+            time_column: self.time_column.clone(),
+            user_column: self.user_column.clone(),
+            session_gap: self.session_gap,
+            delimiter: self.delimiter,
+            header: match self.header {
+                HeaderArg::Auto => Header::Auto,
+                HeaderArg::Yes => Header::Yes,
+                HeaderArg::No => Header::No,
+            },
+            time_unit: match self.time_unit {
+                TimeUnitArg::Auto => TimeUnit::Auto,
+                TimeUnitArg::S => TimeUnit::S,
+                TimeUnitArg::Ms => TimeUnit::Ms,
+                TimeUnitArg::Us => TimeUnit::Us,
+                TimeUnitArg::Ns => TimeUnit::Ns,
+                TimeUnitArg::Iso => TimeUnit::Iso,
+            },
+            skip_bad_rows: self.skip_bad_rows,
+        }
+    }
+
+    /// Reads one log from these files, with a progress bar.
+    pub(crate) fn read<P: AsRef<Path>>(&self, paths: &[P], quiet: bool) -> anyhow::Result<EventLog> {
+        let progress = Progress::new(quiet, "reading", Unit::Bytes);
+        Ok(EventLog::read_all(paths, &self.options(), &mut |done, total| progress.at(done, total))?)
+    }
+}
+
+/// In words, how each file of a log was read and what was left out.
+pub(crate) fn describe(files: &[upnext::data::report::FileReport]) -> String {
+    use crate::output::thousands;
+    use std::fmt::Write;
+    let mut text = String::new();
+    for file in files {
+        // Writing to a String cannot fail.
+        _ = writeln!(
+            text,
+            "{}: {} rows of {}{}; session {}, item {}, time {} in {}",
+            file.path.display(),
+            thousands(file.rows),
+            file.format,
+            file.compression.as_ref().map(|c| format!(" ({c})")).unwrap_or_default(),
+            file.session,
+            file.item,
+            file.time,
+            file.time_unit,
+        );
+        for (reason, count) in &file.skipped {
+            _ = writeln!(text, "  {} rows left out: {reason}", thousands(*count));
+        }
+        if let Some(first) = &file.first_skipped {
+            _ = writeln!(text, "  the first of them: {first}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delimiters_are_one_character_or_tab() {
+        assert_eq!(parse_delimiter("tab"), Ok('\t'));
+        assert_eq!(parse_delimiter(";"), Ok(';'));
+        assert!(
+            parse_delimiter("").is_err() && parse_delimiter("ab").is_err() && parse_delimiter("ä").is_err()
+        );
+    }
+}

@@ -1,0 +1,282 @@
+//! `prepare` and `inspect` as a user calls them: good logs, and every bad one with its message and exit code.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// The names in the folder.
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.0.path()).unwrap();
+        let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_upnext"))
+}
+
+fn prepare(log: &Path, out: &Path, more: &[&str]) -> Output {
+    program().arg("prepare").arg(log).arg("--out").arg(out).args(more).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// 60 sessions on three days, 10 items.
+fn good_log() -> String {
+    let mut text = "SessionId,ItemId,Time\n".to_owned();
+    for session in 0..60 {
+        for event in 0..4 {
+            let time = 1_500_000_000 + session * 4_000 + event * 10;
+            text.push_str(&format!("s{session},item {},{time}\n", (session + event) % 10));
+        }
+    }
+    text
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn prepared_folder_holds_the_parts_and_their_counts() {
+    let folder = Folder::new();
+    let log = folder.file("clicks.csv.gz", gzip(&good_log()));
+    let out = folder.path("parts");
+    let output = prepare(&log, &out, &["--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["log"]["events"], 240);
+    let events = |part: &str| json[part]["events"].as_u64().unwrap();
+    assert_eq!(events("train") + events("test"), 240);
+    assert_eq!(events("fit") + events("valid"), events("train"));
+    assert_eq!(json["test"]["sessions"], 22);
+    let names = Folder::names(&folder);
+    assert_eq!(names, ["clicks.csv.gz", "parts"]);
+    for name in ["train.parquet", "test.parquet", "fit.parquet", "valid.parquet", "statistics.json"] {
+        assert!(out.join(name).is_file(), "{name}");
+    }
+
+    // The folder and each of its parts can be looked at.
+    let shown = program().arg("inspect").arg(&out).output().unwrap();
+    assert!(shown.status.success() && String::from_utf8_lossy(&shown.stdout).contains("train"));
+    let part = program().arg("inspect").arg(out.join("test.parquet")).arg("--json").output().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&part.stdout).unwrap();
+    assert_eq!(json["counts"]["sessions"], 22);
+
+    // A second run replaces it, in the other format.
+    let again = prepare(&log, &out, &["--format", "tsv", "--validation", "none"]);
+    assert!(again.status.success(), "{}", stderr(&again));
+    assert!(out.join("train.tsv").is_file() && !out.join("train.parquet").exists());
+    assert!(!out.join("fit.tsv").exists());
+    assert_eq!(Folder::names(&folder), ["clicks.csv.gz", "parts"]);
+}
+
+#[test]
+fn bad_logs_fail_with_file_line_and_field_and_write_nothing() {
+    let good = good_log();
+    let line = |n: usize, by: &str| {
+        let mut lines: Vec<&str> = good.lines().collect();
+        lines[n - 1] = by;
+        lines.join("\n").into_bytes()
+    };
+    let gzipped = gzip(&good);
+    let not_utf8 = {
+        let mut bytes = line(7, "s1,item,1500000000");
+        let at = bytes.windows(5).position(|w| w == b"item,").unwrap();
+        bytes[at] = 0xff;
+        bytes
+    };
+    let singles = (0..20).fold("SessionId,ItemId,Time\n".to_owned(), |text, i| {
+        text + &format!("s{i},x,{}\n", 1_500_000_000 + i * 9_000)
+    });
+    let cases: Vec<(&str, Vec<u8>, &[&str])> = vec![
+        (
+            "missing column",
+            good.replace("ItemId", "Thing").into_bytes(),
+            &["no item column", "SessionId, Thing, Time", "item_column"],
+        ),
+        ("unreadable time", line(7, "s1,item 2,soon"), &["line 7", "column 3 (Time)", "\"soon\""]),
+        (
+            "unreadable times",
+            [line(7, "s1,item 2,soon"), b"\ns,i,later\ns,i,never\n".to_vec()].concat(),
+            &["line 7", "2 more bad rows"],
+        ),
+        ("empty file", Vec::new(), &["the file is empty"]),
+        ("header only", b"SessionId,ItemId,Time\n".to_vec(), &["only a header line"]),
+        (
+            "sessions of one event",
+            singles.into_bytes(),
+            &["no session is left", "20 events, 20 sessions: session too short"],
+        ),
+        ("truncated gzip", gzipped[..gzipped.len() / 2].to_vec(), &["gzip data ends too early"]),
+        ("NUL byte", line(7, "s1,it\0em,1500000000"), &["line 7", "column 2 (ItemId)", "NUL byte"]),
+        ("invalid UTF-8", not_utf8, &["column 2 (ItemId)", "not UTF-8"]),
+        ("too few fields", line(7, "s1,item 2"), &["line 7", "2 fields where at least 3 are needed"]),
+        ("damaged Parquet", b"PAR1 nothing more PAR1".to_vec(), &["damaged Parquet data"]),
+    ];
+    for (name, bytes, expected) in cases {
+        let folder = Folder::new();
+        let log = folder.file("clicks", bytes);
+        let output = prepare(&log, &folder.path("out"), &[]);
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{name}: {message}");
+        assert!(output.stdout.is_empty(), "{name}");
+        assert_eq!(message.lines().count(), 1, "{name}: {message}");
+        assert!(message.starts_with("error: "), "{name}: {message}");
+        if name != "sessions of one event" {
+            assert!(message.contains(log.to_str().unwrap()), "{name}: {message}");
+        }
+        for part in expected {
+            assert!(message.contains(part), "{name}: `{part}` is not in {message}");
+        }
+        assert_eq!(folder.names(), ["clicks"], "{name}");
+    }
+}
+
+#[test]
+fn bad_rows_are_left_out_and_counted_on_request() {
+    let folder = Folder::new();
+    let log = folder.file("clicks", good_log() + "s,i,never\ns,,1500000000\n");
+    let output = prepare(&log, &folder.path("out"), &["--skip-bad-rows"]);
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        shown.contains("1 rows left out: unreadable time") && shown.contains("1 rows left out: empty id"),
+        "{shown}"
+    );
+    assert!(shown.contains("line 242"), "{shown}");
+}
+
+#[test]
+fn absurd_times_are_warned_of_on_stderr() {
+    let folder = Folder::new();
+    let log = folder.file("clicks", good_log() + "s0,item 1,-7\n");
+    let output = prepare(&log, &folder.path("out"), &["--json"]);
+    assert!(output.status.success());
+    assert!(stderr(&output).contains("warning: 1 of 241 events lie before 1970"), "{}", stderr(&output));
+    assert!(serde_json::from_slice::<serde_json::Value>(&output.stdout).is_ok());
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    let folder = Folder::new();
+    let log = folder.file("clicks", good_log());
+    for more in [
+        &["--holdout", "soon"][..],
+        &["--until", "tomorrow"],
+        &["--min-session-length", "1"],
+        &["--validation", "some"],
+        &["--delimiter", "ab"],
+        &["--session-column", "1", "--item-column", "1"],
+        &["--no-such-option"],
+    ] {
+        let output = prepare(&log, &folder.path("out"), more);
+        assert_eq!(output.status.code(), Some(2), "{more:?}: {}", stderr(&output));
+    }
+    assert_eq!(program().output().unwrap().status.code(), Some(2));
+    assert_eq!(folder.names(), ["clicks"]);
+}
+
+#[test]
+fn what_prepare_did_not_make_is_never_replaced() {
+    let folder = Folder::new();
+    let log = folder.file("clicks", good_log());
+    let out = folder.path("out");
+    std::fs::create_dir(&out).unwrap();
+    std::fs::write(out.join("thesis.tex"), "years of work").unwrap();
+    let output = prepare(&log, &out, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("`thesis.tex`"), "{}", stderr(&output));
+    assert_eq!(std::fs::read_to_string(out.join("thesis.tex")).unwrap(), "years of work");
+
+    // A prepared folder with a stranger in it stays too, and so does one that holds the input.
+    let parts = folder.path("parts");
+    assert!(prepare(&log, &parts, &["--format", "tsv"]).status.success());
+    let output = prepare(&parts.join("train.tsv"), &parts, &[]);
+    assert!(stderr(&output).contains("lies in the folder that is to be written"), "{}", stderr(&output));
+    std::fs::write(parts.join("notes"), "mine").unwrap();
+    assert_eq!(prepare(&log, &parts, &[]).status.code(), Some(1));
+    assert_eq!(std::fs::read_to_string(parts.join("notes")).unwrap(), "mine");
+}
+
+#[test]
+fn a_write_that_fails_leaves_the_old_parts_and_nothing_else() {
+    let folder = Folder::new();
+    let log = folder.file("clicks", good_log());
+    let out = folder.path("out");
+    assert!(prepare(&log, &out, &["--format", "tsv"]).status.success());
+    let before = std::fs::read(out.join("train.tsv")).unwrap();
+    // A limit of one block on the size of files, as a full disk that needs no rights to make.
+    let script = "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"";
+    let output = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_upnext"), "prepare"])
+        .arg(&log)
+        .arg("--out")
+        .arg(&out)
+        .args(["--format", "tsv"])
+        .output();
+    let output = match output {
+        Ok(output) if output.status.code().is_some() && !stderr(&output).contains("ulimit") => output,
+        _ => {
+            eprintln!("skipped: this system's `sh` cannot limit the size of files");
+            return;
+        }
+    };
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("train.tsv: cannot write"), "{}", stderr(&output));
+    assert_eq!(std::fs::read(out.join("train.tsv")).unwrap(), before);
+    assert_eq!(folder.names(), ["clicks", "out"]);
+}
+
+#[test]
+fn stdout_that_is_closed_or_full_is_no_panic() {
+    let folder = Folder::new();
+    let log = folder.file("clicks", good_log());
+    let mut child =
+        program().arg("inspect").arg(&log).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+
+    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else {
+        eprintln!("skipped: this system has no /dev/full");
+        return;
+    };
+    let output = program().arg("inspect").arg(&log).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).starts_with("error: cannot write to stdout"), "{}", stderr(&output));
+}
+
+#[test]
+fn inspect_shows_the_shape_of_a_log() {
+    let folder = Folder::new();
+    let log = folder.file("clicks", good_log());
+    let output = program().arg("inspect").arg(&log).output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    for part in ["comma-separated text", "events", "240", "sessions", "60", "2017-07-14", "Gini"] {
+        assert!(shown.contains(part), "`{part}` is not in {shown}");
+    }
+}

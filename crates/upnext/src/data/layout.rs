@@ -1,0 +1,367 @@
+//! Which columns of a log are the session, the item and the time: found from names, or from how the first rows look.
+//!
+//! With a header the names decide. Without one, the first column of which every value is an ISO 8601 time is the time
+//! (the RecSys Challenge 2015 has session, time, item, category), and the first two others are session and item;
+//! where no column looks so, the order is session, item, time.
+
+use super::options::{Header, ReadOptions};
+use super::time::{TimeUnit, number};
+use crate::error::{Error, Result};
+use std::path::Path;
+
+/// Rows at the beginning of a file that its layout is guessed from.
+const SAMPLE_ROWS: usize = 200;
+
+/// What a column is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Session,
+    User,
+    Item,
+    Time,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::User => "user",
+            Self::Item => "item",
+            Self::Time => "time",
+        }
+    }
+
+    /// Names of such a column in known logs, without case, spaces and punctuation; the first that a log has is used.
+    fn known_names(self) -> &'static [&'static str] {
+        match self {
+            Self::Session => &[
+                "sessionid",
+                "session",
+                "usersession",
+                "sessionkey",
+                "sid",
+                "visitid",
+                "visitorid",
+                "visitor",
+            ],
+            Self::User => &["userid", "user", "visitorid", "visitor", "customerid", "clientid", "uid"],
+            Self::Item => &[
+                "itemid",
+                "item",
+                "productid",
+                "product",
+                "articleid",
+                "clickarticleid",
+                "newsid",
+                "videoid",
+                "contentid",
+                "trackid",
+                "movieid",
+                "sku",
+                "iid",
+                "aid",
+            ],
+            Self::Time => &[
+                "time",
+                "timestamp",
+                "ts",
+                "eventtime",
+                "eventtimestamp",
+                "clicktimestamp",
+                "datetime",
+                "unixtime",
+                "createdat",
+                "eventdate",
+                "date",
+            ],
+        }
+    }
+
+    fn option(self, options: &ReadOptions) -> Option<&str> {
+        match self {
+            Self::Session => options.session_column.as_deref(),
+            Self::User => options.user_column.as_deref(),
+            Self::Item => options.item_column.as_deref(),
+            Self::Time => options.time_column.as_deref(),
+        }
+    }
+}
+
+/// The three columns, by position from 0, and their names for messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Columns {
+    /// Session, item, time.
+    pub(super) at: [usize; 3],
+    /// How messages call them: `column 3 (Time)`.
+    pub(super) labels: [String; 3],
+}
+
+/// Everything about a text file that has to be known to read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TextLayout {
+    pub(super) delimiter: u8,
+    pub(super) header: bool,
+    pub(super) columns: Columns,
+    pub(super) unit: TimeUnit,
+}
+
+/// A name without case, spaces and punctuation.
+fn normalized(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// The column with a known name of `role`.
+fn find_known(role: Role, names: &[String]) -> Option<usize> {
+    let names: Vec<String> = names.iter().map(|n| normalized(n)).collect();
+    role.known_names().iter().find_map(|known| names.iter().position(|n| n == known))
+}
+
+/// The column that a user calls `wanted`: by name as written, in any case, or by position from 1.
+fn find_wanted(wanted: &str, names: Option<&[String]>, count: usize) -> Option<usize> {
+    let by_name = names.and_then(|names| {
+        let any_case = |n: &String| n.trim().eq_ignore_ascii_case(wanted.trim());
+        names.iter().position(|n| n == wanted).or_else(|| names.iter().position(any_case))
+    });
+    let by_position =
+        || wanted.trim().parse::<usize>().ok().filter(|p| (1..=count).contains(p)).map(|p| p - 1);
+    by_name.or_else(by_position)
+}
+
+/// Which column names the sessions: `User` where the options say so, or where a gap makes sessions of users.
+fn session_role(options: &ReadOptions, names: &[String]) -> Role {
+    let by_gap = options.session_column.is_none()
+        && options.session_gap.is_some()
+        && find_known(Role::Session, names).is_none()
+        && find_known(Role::User, names).is_some();
+    if options.user_column.is_some() || by_gap { Role::User } else { Role::Session }
+}
+
+/// The columns of a log whose columns have names.
+///
+/// # Errors
+/// [`Error::MissingColumn`].
+pub(super) fn named_columns(path: &Path, options: &ReadOptions, names: &[String]) -> Result<Columns> {
+    let mut at = [0; 3];
+    for (slot, role) in at.iter_mut().zip([session_role(options, names), Role::Item, Role::Time]) {
+        let wanted = role.option(options);
+        let found = match wanted {
+            Some(wanted) => find_wanted(wanted, Some(names), names.len()),
+            None => find_known(role, names),
+        };
+        *slot = found.ok_or_else(|| missing(path, role, wanted, names))?;
+    }
+    let label = |i: usize| format!("column {} ({})", i + 1, shortened(&names[i]));
+    distinct(at)?;
+    Ok(Columns { at, labels: at.map(label) })
+}
+
+fn missing(path: &Path, role: Role, wanted: Option<&str>, names: &[String]) -> Error {
+    let has_user = role == Role::Session && find_known(Role::User, names).is_some();
+    let looked_for = match wanted {
+        Some(wanted) => {
+            let close = names
+                .iter()
+                .map(|n| (strsim::jaro_winkler(&normalized(n), &normalized(wanted)), n))
+                .filter(|(similarity, _)| *similarity > 0.8)
+                .max_by(|a, b| a.0.total_cmp(&b.0));
+            match close {
+                Some((_, name)) => format!("there is no column `{wanted}` (is it `{}`?)", shortened(name)),
+                None => format!("there is no column `{wanted}`"),
+            }
+        }
+        None if has_user => {
+            "there are users but no sessions: set `session_gap` (such as 30m) to cut the users' events into sessions"
+                .to_owned()
+        }
+        None => format!("none is called {} or the like", role.known_names()[..3].join(", ")),
+    };
+    let names: Vec<String> = names.iter().take(30).map(|n| shortened(n)).collect();
+    Error::MissingColumn {
+        path: path.to_owned(),
+        role: role.name(),
+        looked_for,
+        columns: format!("the columns {}", names.join(", ")),
+    }
+}
+
+/// A text fit for a message: control characters escaped, at most 40 characters.
+pub(super) fn shortened(text: &str) -> String {
+    shortened_to(text, 40)
+}
+
+/// A text fit for a message: control characters escaped, at most `max` characters.
+pub(super) fn shortened_to(text: &str, max: usize) -> String {
+    let mut short = String::new();
+    for c in text.chars().take(max) {
+        if c.is_control() { short.extend(c.escape_debug()) } else { short.push(c) }
+    }
+    if text.chars().nth(max).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+/// The columns of a log without names.
+fn unnamed_columns(path: &Path, options: &ReadOptions, rows: &[Vec<String>]) -> Result<Columns> {
+    let count = rows[0].len();
+    let session = if options.user_column.is_some() { Role::User } else { Role::Session };
+    let mut at: [Option<usize>; 3] = [None; 3];
+    let too_few = |role: Role, wanted: Option<&str>| Error::MissingColumn {
+        path: path.to_owned(),
+        role: role.name(),
+        looked_for: match wanted {
+            Some(wanted) => format!("the file has no header and no column `{wanted}`"),
+            None => "the file has no header, and too few columns".to_owned(),
+        },
+        columns: if count == 1 { "1 column".to_owned() } else { format!("{count} columns") },
+    };
+    for (slot, role) in at.iter_mut().zip([session, Role::Item, Role::Time]) {
+        if let Some(wanted) = role.option(options) {
+            *slot = Some(find_wanted(wanted, None, count).ok_or_else(|| too_few(role, Some(wanted)))?);
+        }
+    }
+    if at[2].is_none() {
+        let is_time = |c: usize| {
+            rows.iter().all(|row| row.get(c).is_some_and(|f| TimeUnit::Iso.parse(f.as_bytes()).is_some()))
+        };
+        at[2] = (0..count).filter(|c| !at.contains(&Some(*c))).find(|&c| is_time(c));
+    }
+    for (i, role) in [(0, session), (1, Role::Item), (2, Role::Time)] {
+        if at[i].is_none() {
+            let free = (0..count).find(|c| !at.contains(&Some(*c)));
+            at[i] = Some(free.ok_or_else(|| too_few(role, None))?);
+        }
+    }
+    let at = at.map(|c| c.expect("every column was given, recognised or taken in order above"));
+    distinct(at)?;
+    Ok(Columns { at, labels: at.map(|c| format!("column {}", c + 1)) })
+}
+
+fn distinct(at: [usize; 3]) -> Result<()> {
+    for (field, other) in [("item_column", 1), ("time_column", 2)] {
+        if at[..other].contains(&at[other]) {
+            let reason = format!("column {} already has another meaning: name another column", at[other] + 1);
+            return Err(Error::config(field, reason));
+        }
+    }
+    Ok(())
+}
+
+/// The first rows of `sample`, as text; a last row that the sample may have cut is left out.
+fn sample_rows(sample: &[u8], delimiter: u8, complete: bool) -> Vec<Vec<String>> {
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(sample);
+    let mut rows: Vec<Vec<String>> = reader
+        .byte_records()
+        .take(SAMPLE_ROWS)
+        .map_while(|record| record.ok())
+        .map(|record| record.iter().map(|f| String::from_utf8_lossy(f).into_owned()).collect())
+        .collect();
+    if !complete && rows.len() > 1 && rows.len() < SAMPLE_ROWS {
+        rows.pop();
+    }
+    rows
+}
+
+/// The delimiter under which the rows have the most even number of fields, at least three if possible.
+fn guess_delimiter(sample: &[u8], complete: bool) -> u8 {
+    let score = |delimiter: u8| {
+        let rows = sample_rows(sample, delimiter, complete);
+        let first = rows.first().map_or(0, Vec::len);
+        let even = rows.iter().filter(|r| r.len() == first).count() * 1000 / rows.len().max(1);
+        (first.min(3), even, first)
+    };
+    let mut best = (b'\t', score(b'\t'));
+    for delimiter in *b",;|" {
+        let this = score(delimiter);
+        if this > best.1 {
+            best = (delimiter, this);
+        }
+    }
+    best.0
+}
+
+fn guess_header(options: &ReadOptions, rows: &[Vec<String>]) -> bool {
+    let looks_timed = |row: &Vec<String>| {
+        row.iter()
+            .any(|f| number(f.trim().as_bytes()).is_some() || TimeUnit::Iso.parse(f.as_bytes()).is_some())
+    };
+    let first = &rows[0];
+    let roles = [Role::Session, Role::User, Role::Item, Role::Time];
+    let named = roles
+        .into_iter()
+        .filter(|role| {
+            // A position that is asked for may well stand in a first row of events.
+            let named = |wanted: &str| {
+                wanted.parse::<usize>().is_err() && find_wanted(wanted, Some(first), 0).is_some()
+            };
+            role.option(options).is_some_and(named) || find_known(*role, first).is_some()
+        })
+        .count();
+    named >= 2 || (!looks_timed(first) && (named == 1 || rows[1..].iter().any(looks_timed)))
+}
+
+/// The unit of the times in these texts: the median number decides, or that most are no numbers.
+pub(super) fn guess_unit<'a>(texts: impl Iterator<Item = &'a str>) -> TimeUnit {
+    let (mut numbers, mut iso) = (Vec::new(), 0);
+    for text in texts {
+        match number(text.trim().as_bytes()) {
+            Some(value) => numbers.push(value.abs()),
+            None => iso += usize::from(TimeUnit::Iso.parse(text.as_bytes()).is_some()),
+        }
+    }
+    if numbers.is_empty() && iso == 0 {
+        return TimeUnit::Auto;
+    }
+    if numbers.len() >= iso { median_unit(numbers) } else { TimeUnit::Iso }
+}
+
+/// The unit in which the median of these numbers is a sensible time.
+pub(super) fn median_unit(mut numbers: Vec<f64>) -> TimeUnit {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).map_or(TimeUnit::S, |&median| TimeUnit::of_magnitude(median))
+}
+
+/// The layout of a text file that begins with `sample`.
+///
+/// # Errors
+/// [`Error::NoEvents`] if there is a header alone, [`Error::MissingColumn`].
+pub(super) fn of_text(
+    path: &Path,
+    options: &ReadOptions,
+    sample: &[u8],
+    complete: bool,
+) -> Result<TextLayout> {
+    let delimiter = match options.delimiter {
+        Some(c) => u8::try_from(c)
+            .map_err(|_| Error::config("delimiter", format!("{c:?} is not one ASCII character")))?,
+        None => guess_delimiter(sample, complete),
+    };
+    let mut rows = sample_rows(sample, delimiter, complete);
+    if rows.is_empty() {
+        return Err(Error::NoEvents { path: path.to_owned(), found: "the file is empty" });
+    }
+    let header = match options.header {
+        Header::Yes => true,
+        Header::No => false,
+        Header::Auto => guess_header(options, &rows),
+    };
+    let columns = if header {
+        named_columns(path, options, &rows.remove(0))?
+    } else {
+        unnamed_columns(path, options, &rows)?
+    };
+    if rows.is_empty() && complete {
+        return Err(Error::NoEvents { path: path.to_owned(), found: "there is only a header line" });
+    }
+    let unit = match options.time_unit {
+        TimeUnit::Auto => {
+            guess_unit(rows.iter().filter_map(|row| row.get(columns.at[2])).map(String::as_str))
+        }
+        unit => unit,
+    };
+    Ok(TextLayout { delimiter, header, columns, unit })
+}
+
+#[cfg(test)]
+mod tests;

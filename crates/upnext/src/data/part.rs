@@ -1,0 +1,301 @@
+//! A part of a log, session by session: what is written out, and what becomes a model's training or test data.
+
+use super::events::{Event, EventLog};
+use super::ids::IdTable;
+use super::sessions::{Dataset, Sessions, TimeMicros};
+use super::vocabulary::{ItemIndex, ItemVocabulary};
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// Some sessions of a log, each with its events in time order.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// Events of a session lie together.
+    events: &'a [Event],
+    /// Only sessions whose last event is before this.
+    ended_before: Option<TimeMicros>,
+    session_ids: &'a IdTable,
+    item_ids: &'a IdTable,
+}
+
+/// The size of a part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartCounts {
+    /// Number of events.
+    pub events: u64,
+    /// Number of sessions.
+    pub sessions: u64,
+    /// Number of different items.
+    pub items: u64,
+    /// Time of the first event, microseconds since 1970; absent in an empty part.
+    pub first_time_us: Option<TimeMicros>,
+    /// Time of the last event, microseconds since 1970; absent in an empty part.
+    pub last_time_us: Option<TimeMicros>,
+}
+
+impl<'a> Part<'a> {
+    /// All of `events`, which must be grouped by session.
+    pub(super) fn new(events: &'a [Event], session_ids: &'a IdTable, item_ids: &'a IdTable) -> Self {
+        Self { events, ended_before: None, session_ids, item_ids }
+    }
+
+    /// Only the sessions that ended before `time`.
+    pub(super) fn ended_before(self, time: TimeMicros) -> Self {
+        Self { ended_before: Some(time), ..self }
+    }
+
+    /// The sessions; each has at least one event, and its events are in time order.
+    pub fn sessions(&self) -> impl Iterator<Item = &'a [Event]> + use<'a> {
+        let limit = self.ended_before;
+        self.events
+            .chunk_by(|a, b| a.session == b.session)
+            .filter(move |s| limit.is_none_or(|limit| s[s.len() - 1].time < limit))
+    }
+
+    /// The user's id of an event's session.
+    pub fn session_id(&self, event: &Event) -> &'a str {
+        self.session_ids.get(event.session)
+    }
+
+    /// The user's id of an event's item.
+    pub fn item_id(&self, event: &Event) -> &'a str {
+        self.item_ids.get(event.item)
+    }
+
+    /// The size of the part.
+    pub fn counts(&self) -> PartCounts {
+        let mut counts = PartCounts::default();
+        let mut seen = vec![false; self.item_ids.len()];
+        for session in self.sessions() {
+            counts.sessions += 1;
+            counts.events += session.len() as u64;
+            for event in session {
+                counts.items += u64::from(!std::mem::replace(&mut seen[event.item as usize], true));
+            }
+            let (first, last) = (session[0].time, session[session.len() - 1].time);
+            counts.first_time_us = Some(counts.first_time_us.map_or(first, |t| t.min(first)));
+            counts.last_time_us = Some(counts.last_time_us.map_or(last, |t| t.max(last)));
+        }
+        counts
+    }
+
+    /// The sessions of at least two events, ordered by start time and then by id: the order depends on what the log
+    /// holds and not on the order of its lines.
+    fn ordered_sessions(&self) -> (Vec<&'a [Event]>, DroppedSessions) {
+        let mut dropped = DroppedSessions::default();
+        let mut sessions: Vec<&[Event]> = self
+            .sessions()
+            .filter(|s| {
+                dropped.short_sessions += u64::from(s.len() < 2);
+                s.len() >= 2
+            })
+            .collect();
+        sessions.sort_unstable_by(|a, b| {
+            let key = |s: &[Event]| (s[0].time, self.session_id(&s[0]));
+            key(a).cmp(&key(b))
+        });
+        (sessions, dropped)
+    }
+}
+
+/// What a part loses on its way into a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedSessions {
+    /// Events on items that training never saw (test data only).
+    pub unknown_events: u64,
+    /// Sessions of fewer than two events, after unknown items have been dropped: no next item to learn or predict.
+    pub short_sessions: u64,
+}
+
+impl Dataset {
+    /// Training data from a log: sessions of one event are dropped and counted.
+    ///
+    /// Sessions are ordered by start time, then id; items in the order in which the sessions show them. A file and
+    /// a copy of it with its lines in another order give the same data, but for events of one session at the same
+    /// time, which stay in file order.
+    ///
+    /// # Errors
+    /// [`Error::NothingLeft`] if no session has two events.
+    pub fn from_log(mut log: EventLog) -> Result<(Self, DroppedSessions)> {
+        Self::from_part(&log.grouped())
+    }
+
+    /// Training data from a part of a log, as [`from_log`](Self::from_log).
+    ///
+    /// # Errors
+    /// [`Error::NothingLeft`] if no session has two events.
+    pub fn from_part(part: &Part<'_>) -> Result<(Self, DroppedSessions)> {
+        let (ordered, dropped) = part.ordered_sessions();
+        if ordered.is_empty() {
+            return Err(Error::NothingLeft {
+                left_without: "no session to train on",
+                why: format!(
+                    "all {} sessions have a single event, and so no next item to learn: is the session column the right one?",
+                    dropped.short_sessions
+                ),
+            });
+        }
+        let mut support = vec![0_u64; part.item_ids.len()];
+        ordered.iter().copied().flatten().for_each(|e| support[e.item as usize] += 1);
+        let mut index: Vec<Option<ItemIndex>> = vec![None; part.item_ids.len()];
+        let mut items = ItemVocabulary::new();
+        let mut sessions = Sessions::new();
+        let mut row = Vec::new();
+        for session in ordered {
+            row.clear();
+            row.extend(session.iter().map(|e| {
+                *index[e.item as usize]
+                    .get_or_insert_with(|| items.add(part.item_id(e), support[e.item as usize]))
+            }));
+            sessions.push(&row, session[0].time);
+        }
+        Ok((Self { items, sessions }, dropped))
+    }
+}
+
+/// Sessions to test a model with: every item is one that the model knows, every session has at least two.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TestSessions {
+    /// The sessions, ordered by start time and then by id.
+    pub sessions: Sessions,
+    /// What was left out.
+    pub dropped: DroppedSessions,
+}
+
+impl TestSessions {
+    /// Test data from a log: events on items outside `items` are dropped, then sessions of fewer than two.
+    ///
+    /// # Errors
+    /// [`Error::NoKnownItem`] if no event is on a known item, [`Error::NothingLeft`] if no session keeps two events.
+    pub fn from_log(mut log: EventLog, items: &ItemVocabulary) -> Result<Self> {
+        Self::from_part(&log.grouped(), items)
+    }
+
+    /// Test data from a part of a log, as [`from_log`](Self::from_log).
+    ///
+    /// # Errors
+    /// As [`from_log`](Self::from_log).
+    pub fn from_part(part: &Part<'_>, items: &ItemVocabulary) -> Result<Self> {
+        let index: Vec<Option<ItemIndex>> = part.item_ids.iter().map(|id| items.index_of(id)).collect();
+        let mut dropped = DroppedSessions::default();
+        let mut kept: Vec<(TimeMicros, &str, &[Event])> = Vec::new();
+        let (mut events, mut row) = (0, Vec::new());
+        let known = |session: &[Event], row: &mut Vec<ItemIndex>| {
+            row.clear();
+            row.extend(session.iter().filter_map(|e| index[e.item as usize]));
+        };
+        for session in part.sessions() {
+            known(session, &mut row);
+            events += session.len() as u64;
+            dropped.unknown_events += (session.len() - row.len()) as u64;
+            if row.len() < 2 {
+                dropped.short_sessions += 1;
+            } else {
+                kept.push((session[0].time, part.session_id(&session[0]), session));
+            }
+        }
+        if dropped.unknown_events == events {
+            return Err(Error::NoKnownItem { events });
+        }
+        if kept.is_empty() {
+            return Err(Error::NothingLeft {
+                left_without: "no test session",
+                why: format!(
+                    "none of {} sessions has two events on items that the model knows ({} of {events} events are on others)",
+                    dropped.short_sessions, dropped.unknown_events
+                ),
+            });
+        }
+        kept.sort_unstable_by_key(|&(start, id, _)| (start, id));
+        let mut sessions = Sessions::new();
+        for (start, _, session) in kept {
+            known(session, &mut row);
+            sessions.push(&row, start);
+        }
+        Ok(Self { sessions, dropped })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(events: &[(&str, &str, TimeMicros)]) -> EventLog {
+        let mut log = EventLog::new();
+        events.iter().for_each(|&(session, item, time)| log.push(session, item, time));
+        log
+    }
+
+    fn named(dataset: &Dataset) -> Vec<Vec<&str>> {
+        dataset.sessions.iter().map(|s| s.iter().map(|&i| dataset.items.id(i)).collect()).collect()
+    }
+
+    #[test]
+    fn training_data_do_not_depend_on_the_order_of_lines() {
+        let mut events = vec![
+            ("s2", "b", 20),
+            ("s1", "a", 10),
+            ("s1", "c", 30),
+            ("s2", "a", 40),
+            ("lone", "z", 5),
+            ("s0", "a", 20),
+            ("s0", "b", 21),
+        ];
+        let (first, dropped) = Dataset::from_log(log(&events)).unwrap();
+        assert_eq!(dropped.short_sessions, 1);
+        assert_eq!(named(&first), [vec!["a", "c"], vec!["a", "b"], vec!["b", "a"]]);
+        assert_eq!(first.items.ids().collect::<Vec<_>>(), ["a", "c", "b"]);
+        assert_eq!(first.items.supports(), [3, 1, 2]);
+        for _ in 0..events.len() {
+            events.rotate_left(1);
+            let (other, _) = Dataset::from_log(log(&events)).unwrap();
+            assert_eq!(other.sessions, first.sessions);
+            assert_eq!(other.items.fingerprint(), first.items.fingerprint());
+        }
+    }
+
+    #[test]
+    fn events_at_the_same_time_stay_in_file_order() {
+        let (dataset, _) = Dataset::from_log(log(&[
+            ("s", "c", 1),
+            ("t", "x", 0),
+            ("s", "a", 1),
+            ("s", "b", 1),
+            ("t", "x", 0),
+        ]))
+        .unwrap();
+        assert_eq!(named(&dataset), [vec!["x", "x"], vec!["c", "a", "b"]]);
+    }
+
+    #[test]
+    fn unknown_items_go_first_and_short_sessions_after() {
+        let (train, _) = Dataset::from_log(log(&[("s", "a", 1), ("s", "b", 2)])).unwrap();
+        let test = log(&[
+            ("t1", "a", 5),
+            ("t1", "new", 6),
+            ("t1", "b", 7),
+            ("t2", "new", 1),
+            ("t2", "a", 2),
+            ("t3", "b", 4),
+            ("t3", "b", 4),
+        ]);
+        let test = TestSessions::from_log(test, &train.items).unwrap();
+        assert_eq!(test.sessions.iter().collect::<Vec<_>>(), [[1, 1], [0, 1]]);
+        assert_eq!(test.dropped, DroppedSessions { unknown_events: 2, short_sessions: 1 });
+    }
+
+    #[test]
+    fn a_test_log_of_another_shop_is_an_error() {
+        let (train, _) = Dataset::from_log(log(&[("s", "a", 1), ("s", "b", 2)])).unwrap();
+        let foreign = TestSessions::from_log(log(&[("t", "x", 1), ("t", "y", 2)]), &train.items);
+        assert!(matches!(foreign, Err(Error::NoKnownItem { events: 2 })));
+        let short = TestSessions::from_log(log(&[("t", "a", 1), ("t", "y", 2)]), &train.items);
+        assert!(matches!(short, Err(Error::NothingLeft { .. })));
+    }
+
+    #[test]
+    fn only_sessions_of_one_event_cannot_be_trained_on() {
+        let error = Dataset::from_log(log(&[("s", "a", 1), ("t", "b", 2)])).unwrap_err();
+        assert!(error.to_string().contains("all 2 sessions have a single event"), "{error}");
+    }
+}

@@ -1,0 +1,321 @@
+//! Filters a log and splits it by time into training and test parts, by the rules of Hidasi et al., ICLR 2016, section 4.
+//!
+//! In this order: sessions that do not end before [`until`](PrepareOptions::until), sessions longer than
+//! [`max_session_length`](PrepareOptions::max_session_length), immediate repeats, short sessions, rare items, sessions
+//! that are now short. Of what is left, the sessions whose last event is within
+//! [`holdout`](PrepareOptions::holdout) of the very last event are the test part. Events of the test part on items
+//! that the training part lacks are dropped, then its short sessions. The training part is split once more by
+//! the same rule into `fit` and `valid`, without filtering again.
+
+use super::events::{Event, EventLog};
+use super::ids::IdTable;
+use super::part::{Part, PartCounts};
+use super::sessions::TimeMicros;
+use super::statistics::{DropRule, Dropped, Statistics};
+use super::time::{TimeSpan, format_time, optional_time, span_or_none};
+use super::warnings;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// The rules of [`prepare`]. The default is the paper's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PrepareOptions {
+    /// Keep only sessions whose last event is before this. Absent: all. Written as ISO 8601.
+    #[serde(with = "optional_time", skip_serializing_if = "Option::is_none")]
+    pub until: Option<TimeMicros>,
+    /// The test part: sessions that end within this of the log's last event. 1 day, the paper's choice for RSC15.
+    pub holdout: TimeSpan,
+    /// The validation part, split off the training part by the same rule; `none`: no such split. 1 day (the paper
+    /// names no validation part).
+    #[serde(with = "span_or_none")]
+    pub validation: Option<TimeSpan>,
+    /// Items with fewer events are dropped. 5, which gives the paper's 37,483 items.
+    pub min_item_support: u64,
+    /// Sessions with fewer events are dropped, ≥ 2. 2, the paper's.
+    pub min_session_length: usize,
+    /// Sessions with more events are dropped (bots; the paper's rule for VIDEO, without its figure). Absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_session_length: Option<usize>,
+    /// Whether of several events in a row on the same item only the first is kept.
+    pub drop_repeats: bool,
+    /// Whether rare items and short sessions are dropped again and again until nothing changes. The paper: once.
+    pub iterate_filters: bool,
+}
+
+impl Default for PrepareOptions {
+    fn default() -> Self {
+        Self {
+            until: None,
+            holdout: TimeSpan::DAY,
+            validation: Some(TimeSpan::DAY),
+            min_item_support: 5,
+            min_session_length: 2,
+            max_session_length: None,
+            drop_repeats: false,
+            iterate_filters: false,
+        }
+    }
+}
+
+/// A log filtered and split.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    train: Vec<Event>,
+    test: Vec<Event>,
+    /// The validation events, and the time before which the sessions of `fit` end.
+    valid: Option<(Vec<Event>, TimeMicros)>,
+    session_ids: IdTable,
+    item_ids: IdTable,
+    statistics: Statistics,
+}
+
+impl Prepared {
+    fn part<'a>(&'a self, events: &'a [Event]) -> Part<'a> {
+        Part::new(events, &self.session_ids, &self.item_ids)
+    }
+
+    /// The training part.
+    pub fn train(&self) -> Part<'_> {
+        self.part(&self.train)
+    }
+
+    /// The test part.
+    pub fn test(&self) -> Part<'_> {
+        self.part(&self.test)
+    }
+
+    /// The training part without the validation part, if it was split.
+    pub fn fit(&self) -> Option<Part<'_>> {
+        self.valid.as_ref().map(|(_, limit)| self.train().ended_before(*limit))
+    }
+
+    /// The validation part, if it was split off.
+    pub fn valid(&self) -> Option<Part<'_>> {
+        self.valid.as_ref().map(|(events, _)| self.part(events))
+    }
+
+    /// All counts.
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+}
+
+/// Filters a log and splits it by time, as [the module](self) says. Needs about 20 bytes an event at its peak.
+///
+/// # Errors
+/// [`Error::Config`] for rules that make no sense, [`Error::NothingLeft`] if no training session is left.
+pub fn prepare(mut log: EventLog, options: &PrepareOptions) -> Result<Prepared> {
+    if options.min_session_length < 2 {
+        return Err(Error::config(
+            "min_session_length",
+            "must be at least 2: a session of one event has no next item",
+        ));
+    }
+    if options.max_session_length.is_some_and(|max| max < options.min_session_length) {
+        return Err(Error::config("max_session_length", "must be at least min_session_length"));
+    }
+    let whole = log.grouped();
+    let counts = whole.counts();
+    let mut warnings = log.report.warnings.clone();
+    if options.max_session_length.is_none() {
+        warnings.extend(warnings::about_long_sessions(log.grouped().sessions()));
+    }
+    let EventLog { mut events, session_ids, item_ids, report } = log;
+    let mut dropped = Vec::new();
+    filter(&mut events, options, item_ids.len(), &mut dropped);
+    let is_counter = warnings::is_counter(&events);
+    let Some(last) = events.iter().map(|e| e.time).max() else {
+        return Err(Error::NothingLeft {
+            left_without: "no session is left",
+            why: explain(&counts, &dropped),
+        });
+    };
+    if !is_counter {
+        let ends = events.chunk_by(|a, b| a.session == b.session).map(|s| s[s.len() - 1].time);
+        warnings.extend(warnings::about_tail(ends, options.holdout));
+    }
+
+    let limit = last.saturating_sub(options.holdout.micros());
+    let mut test = Vec::new();
+    retain_sessions(&mut events, |session| {
+        let is_train = session[session.len() - 1].time < limit;
+        if !is_train {
+            test.extend_from_slice(session);
+        }
+        is_train
+    });
+    if events.is_empty() {
+        let why = format!(
+            "every session ends within {} of the log's last event ({}): use a shorter `holdout`{}",
+            options.holdout,
+            format_time(last),
+            if is_counter {
+                "; the times look like a counter, and a split by time needs real times"
+            } else {
+                ""
+            }
+        );
+        return Err(Error::NothingLeft { left_without: "no training session is left", why });
+    }
+    drop_unknown(&mut test, &known_items(events.iter(), item_ids.len()), options, &mut dropped);
+    if test.is_empty() {
+        warnings.push(
+            "the test part is empty: no session of the held-out time has two events on items of the training part; a longer `holdout` may help"
+                .to_owned(),
+        );
+    }
+    let mut dropped_from_valid = Vec::new();
+    let valid = options.validation.and_then(|span| {
+        let valid = split_validation(&events, span, item_ids.len(), options, &mut dropped_from_valid);
+        if valid.is_none() {
+            dropped_from_valid.clear();
+            warnings.push(format!(
+                "no validation part: the training part, split at {span} before its last event, leaves one side empty"
+            ));
+        }
+        valid
+    });
+    let mut prepared = Prepared {
+        train: events,
+        test,
+        valid,
+        session_ids,
+        item_ids,
+        statistics: Statistics {
+            made_by: Statistics::MADE_BY.to_owned(),
+            format_version: Statistics::FORMAT_VERSION,
+            sources: report.files,
+            options: options.clone(),
+            log: counts,
+            dropped,
+            train: PartCounts::default(),
+            test: PartCounts::default(),
+            fit: None,
+            valid: None,
+            dropped_from_valid,
+            warnings,
+        },
+    };
+    let [train, test] = [prepared.train(), prepared.test()].map(|part| part.counts());
+    let [fit, valid] = [prepared.fit(), prepared.valid()].map(|part| part.map(|p| p.counts()));
+    prepared.statistics = Statistics { train, test, fit, valid, ..prepared.statistics };
+    Ok(prepared)
+}
+
+/// The rules that do not depend on the split.
+fn filter(events: &mut Vec<Event>, options: &PrepareOptions, num_items: usize, dropped: &mut Vec<Dropped>) {
+    let mut note = |rule, (events, sessions)| {
+        if events > 0 {
+            dropped.push(Dropped { rule, events, sessions });
+        }
+        events > 0
+    };
+    if let Some(until) = options.until {
+        note(DropRule::Until, retain_sessions(events, |s| s[s.len() - 1].time < until));
+    }
+    if let Some(max) = options.max_session_length {
+        note(DropRule::LongSession, retain_sessions(events, |s| s.len() <= max));
+    }
+    if options.drop_repeats {
+        let before = events.len();
+        events.dedup_by(|b, a| a.session == b.session && a.item == b.item);
+        note(DropRule::Repeat, ((before - events.len()) as u64, 0));
+    }
+    let long_enough = |s: &[Event]| s.len() >= options.min_session_length;
+    note(DropRule::ShortSession, retain_sessions(events, long_enough));
+    loop {
+        let mut support = vec![0_u64; num_items];
+        events.iter().for_each(|e| support[e.item as usize] += 1);
+        let rare = retain_items(events, |item| support[item as usize] >= options.min_item_support);
+        let any_rare = note(DropRule::RareItem, rare);
+        let any_short = note(DropRule::ShortSessionAfterItems, retain_sessions(events, long_enough));
+        if !options.iterate_filters || !(any_rare || any_short) {
+            break;
+        }
+    }
+}
+
+/// Keeps the sessions that `keep` says; returns the events and sessions dropped.
+fn retain_sessions(events: &mut Vec<Event>, mut keep: impl FnMut(&[Event]) -> bool) -> (u64, u64) {
+    let (mut read, mut write, mut sessions) = (0, 0, 0);
+    while read < events.len() {
+        let session = events[read].session;
+        let length = events[read..].iter().take_while(|e| e.session == session).count();
+        if keep(&events[read..read + length]) {
+            events.copy_within(read..read + length, write);
+            write += length;
+        } else {
+            sessions += 1;
+        }
+        read += length;
+    }
+    events.truncate(write);
+    ((read - write) as u64, sessions)
+}
+
+/// Keeps the events on items that `keep` says; returns the events dropped, and the sessions of which none is left.
+fn retain_items(events: &mut Vec<Event>, keep: impl Fn(u32) -> bool) -> (u64, u64) {
+    let count = |events: &[Event]| events.chunk_by(|a, b| a.session == b.session).count() as u64;
+    let (events_before, sessions_before) = (events.len(), count(events));
+    events.retain(|e| keep(e.item));
+    ((events_before - events.len()) as u64, sessions_before - count(events))
+}
+
+fn known_items<'a>(events: impl Iterator<Item = &'a Event>, num_items: usize) -> Vec<bool> {
+    let mut known = vec![false; num_items];
+    events.for_each(|e| known[e.item as usize] = true);
+    known
+}
+
+/// Drops from a test or validation part what training does not know, then what is too short.
+fn drop_unknown(
+    events: &mut Vec<Event>,
+    known: &[bool],
+    options: &PrepareOptions,
+    dropped: &mut Vec<Dropped>,
+) {
+    let unknown = retain_items(events, |item| known[item as usize]);
+    let short = retain_sessions(events, |s| s.len() >= options.min_session_length);
+    for (rule, (events, sessions)) in [(DropRule::UnknownItem, unknown), (DropRule::ShortTestSession, short)]
+    {
+        if events > 0 {
+            dropped.push(Dropped { rule, events, sessions });
+        }
+    }
+}
+
+/// The validation events and the time before which the other sessions end; `None` if one side would be empty.
+fn split_validation(
+    train: &[Event],
+    span: TimeSpan,
+    num_items: usize,
+    options: &PrepareOptions,
+    dropped: &mut Vec<Dropped>,
+) -> Option<(Vec<Event>, TimeMicros)> {
+    let limit = train.iter().map(|e| e.time).max()?.saturating_sub(span.micros());
+    let in_fit = |session: &[Event]| session[session.len() - 1].time < limit;
+    let sessions = || train.chunk_by(|a, b| a.session == b.session);
+    let known = known_items(sessions().filter(|s| in_fit(s)).flatten(), num_items);
+    let mut valid: Vec<Event> = sessions().filter(|s| !in_fit(s)).flatten().copied().collect();
+    drop_unknown(&mut valid, &known, options, dropped);
+    // Without a single session in `fit` no item is known, and `valid` is empty too.
+    (!valid.is_empty()).then_some((valid, limit))
+}
+
+/// The counts that left nothing.
+fn explain(log: &PartCounts, dropped: &[Dropped]) -> String {
+    let steps: Vec<String> = dropped
+        .iter()
+        .map(|d| format!("{} events, {} sessions: {}", d.events, d.sessions, d.rule.label()))
+        .collect();
+    format!(
+        "of {} events in {} sessions all were dropped ({}). Are the columns the right ones? Else soften the rules (`min_item_support`, `min_session_length`, `until`)",
+        log.events,
+        log.sessions,
+        steps.join("; ")
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! `prepare` against the rules applied naively, and its promises on random logs.
+
+use super::*;
+use crate::data::time::{MICROS_PER_DAY, MICROS_PER_HOUR};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// 2016-07-18, far from any counter.
+const START: TimeMicros = 17_000 * MICROS_PER_DAY;
+
+type Row = (String, String, TimeMicros);
+
+fn log(rows: &[Row]) -> EventLog {
+    let mut log = EventLog::new();
+    rows.iter().for_each(|(session, item, time)| log.push(session, item, *time));
+    log
+}
+
+fn rows(rows: &[(&str, &str, i64)]) -> Vec<Row> {
+    rows.iter().map(|&(s, i, hours)| (s.to_owned(), i.to_owned(), START + hours * MICROS_PER_HOUR)).collect()
+}
+
+/// Sessions as id → (item, time)…
+type Plain = BTreeMap<String, Vec<(String, TimeMicros)>>;
+
+fn plain(part: Part<'_>) -> Plain {
+    part.sessions()
+        .map(|s| {
+            let items = s.iter().map(|e| (part.item_id(e).to_owned(), e.time)).collect();
+            (part.session_id(&s[0]).to_owned(), items)
+        })
+        .collect()
+}
+
+/// All rules in the plainest way, without counts.
+fn naive(rows: &[Row], o: &PrepareOptions) -> Option<[Plain; 4]> {
+    let mut sessions = Plain::new();
+    for (session, item, time) in rows {
+        sessions.entry(session.clone()).or_default().push((item.clone(), *time));
+    }
+    sessions.values_mut().for_each(|s| s.sort_by_key(|e| e.1));
+    let end = |s: &Vec<(String, TimeMicros)>| s.last().unwrap().1;
+    sessions.retain(|_, s| o.until.is_none_or(|until| end(s) < until));
+    sessions.retain(|_, s| o.max_session_length.is_none_or(|max| s.len() <= max));
+    if o.drop_repeats {
+        sessions.values_mut().for_each(|s| s.dedup_by(|b, a| a.0 == b.0));
+    }
+    sessions.retain(|_, s| s.len() >= o.min_session_length);
+    loop {
+        let before = sessions.clone();
+        let mut support = BTreeMap::<String, u64>::new();
+        sessions.values().flatten().for_each(|e| *support.entry(e.0.clone()).or_default() += 1);
+        sessions.values_mut().for_each(|s| s.retain(|e| support[&e.0] >= o.min_item_support));
+        sessions.retain(|_, s| s.len() >= o.min_session_length);
+        if !o.iterate_filters || sessions == before {
+            break;
+        }
+    }
+    let split = |sessions: &Plain, span: TimeSpan| -> Option<(Plain, Plain)> {
+        let limit = sessions.values().map(end).max()? - span.micros();
+        let (mut test, train): (Plain, Plain) =
+            sessions.clone().into_iter().partition(|(_, s)| end(s) >= limit);
+        let known: BTreeSet<&String> = train.values().flatten().map(|e| &e.0).collect();
+        test.values_mut().for_each(|s| s.retain(|e| known.contains(&e.0)));
+        test.retain(|_, s| s.len() >= o.min_session_length);
+        (!train.is_empty()).then_some((train, test))
+    };
+    let (train, test) = split(&sessions, o.holdout)?;
+    let (fit, valid) = o
+        .validation
+        .and_then(|span| split(&train, span))
+        .filter(|(_, valid)| !valid.is_empty())
+        .unwrap_or_default();
+    Some([train, test, fit, valid])
+}
+
+fn options() -> impl Strategy<Value = PrepareOptions> {
+    let span = (1_i64..60).prop_map(|hours| TimeSpan::from_seconds(hours * 3_600).unwrap());
+    (
+        (proptest::option::of(0_i64..200), span.clone(), proptest::option::of(span)),
+        (1_u64..6, 2_usize..4, proptest::option::of(4_usize..9)),
+        (any::<bool>(), any::<bool>()),
+    )
+        .prop_map(|((until, holdout, validation), (support, length, longest), (repeats, iterate))| {
+            PrepareOptions {
+                until: until.map(|hours| START + hours * MICROS_PER_HOUR),
+                holdout,
+                validation,
+                min_item_support: support,
+                min_session_length: length,
+                max_session_length: longest,
+                drop_repeats: repeats,
+                iterate_filters: iterate,
+            }
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn parts_are_those_of_the_rules_applied_naively_and_nothing_is_lost_uncounted(
+        events in proptest::collection::vec((0_u8..25, 0_u8..12, 0_i64..200), 1..160),
+        options in options(),
+    ) {
+        let rows: Vec<Row> = events
+            .iter()
+            .map(|&(s, i, h)| (format!("s{s}"), format!("i{i}"), START + h * MICROS_PER_HOUR))
+            .collect();
+        match (prepare(log(&rows), &options), naive(&rows, &options)) {
+            (Ok(prepared), Some([train, test, fit, valid])) => {
+                prop_assert_eq!(plain(prepared.train()), train);
+                prop_assert_eq!(plain(prepared.test()), test);
+                prop_assert_eq!(prepared.fit().map(plain).unwrap_or_default(), fit);
+                prop_assert_eq!(prepared.valid().map(plain).unwrap_or_default(), valid);
+                let s = prepared.statistics();
+                let sum = |dropped: &[Dropped]| {
+                    dropped.iter().fold((0, 0), |sum, d| (sum.0 + d.events, sum.1 + d.sessions))
+                };
+                let (events, sessions) = sum(&s.dropped);
+                prop_assert_eq!(s.log.events, rows.len() as u64);
+                prop_assert_eq!(s.train.events + s.test.events + events, s.log.events);
+                prop_assert_eq!(s.train.sessions + s.test.sessions + sessions, s.log.sessions);
+                if let (Some(fit), Some(valid)) = (s.fit, s.valid) {
+                    let (events, sessions) = sum(&s.dropped_from_valid);
+                    prop_assert_eq!(fit.events + valid.events + events, s.train.events);
+                    prop_assert_eq!(fit.sessions + valid.sessions + sessions, s.train.sessions);
+                }
+            }
+            (Err(Error::NothingLeft { .. }), None) => {}
+            (got, expected) => prop_assert!(false, "{got:?} where the rules give {expected:?}"),
+        }
+    }
+}
+
+fn soft() -> PrepareOptions {
+    PrepareOptions { min_item_support: 1, validation: None, ..PrepareOptions::default() }
+}
+
+#[test]
+fn a_session_over_midnight_is_never_split_and_belongs_where_it_ends() {
+    let rows =
+        rows(&[("a", "x", 0), ("a", "y", 1), ("b", "x", 20), ("b", "y", 48), ("c", "x", 72), ("c", "y", 72)]);
+    let prepared = prepare(log(&rows), &soft()).unwrap();
+    // The limit is hour 48 and belongs to the test part.
+    assert_eq!(plain(prepared.train()).keys().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(plain(prepared.test()).keys().collect::<Vec<_>>(), ["b", "c"]);
+}
+
+#[test]
+fn until_needs_sessions_to_end_before_it() {
+    let rows =
+        rows(&[("a", "x", 0), ("a", "y", 1), ("b", "x", 30), ("b", "y", 40), ("c", "x", 30), ("c", "y", 39)]);
+    let until = Some(START + 40 * MICROS_PER_HOUR);
+    let prepared = prepare(log(&rows), &PrepareOptions { until, ..soft() }).unwrap();
+    assert_eq!(plain(prepared.test()).keys().collect::<Vec<_>>(), ["c"]);
+    assert_eq!(prepared.statistics().dropped, [Dropped { rule: DropRule::Until, events: 2, sessions: 1 }]);
+}
+
+#[test]
+fn a_log_within_one_holdout_has_no_training_part_and_says_so() {
+    let error = prepare(log(&rows(&[("a", "x", 0), ("a", "y", 1)])), &soft()).unwrap_err();
+    assert!(error.to_string().contains("shorter `holdout`"), "{error}");
+}
+
+#[test]
+fn single_events_only_leave_nothing_and_the_message_counts_them() {
+    let rows = rows(&[("a", "x", 0), ("b", "y", 50)]);
+    let error = prepare(log(&rows), &PrepareOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("2 events, 2 sessions: session too short"), "{error}");
+}
+
+#[test]
+fn rules_without_sense_are_refused_by_name() {
+    for (options, field) in [
+        (PrepareOptions { min_session_length: 1, ..soft() }, "min_session_length"),
+        (PrepareOptions { max_session_length: Some(1), ..soft() }, "max_session_length"),
+    ] {
+        let rows = rows(&[("a", "x", 0), ("a", "y", 1)]);
+        assert!(matches!(prepare(log(&rows), &options), Err(Error::Config { field: f, .. }) if f == field));
+    }
+}
+
+#[test]
+fn options_read_back_what_they_write() {
+    let until = Some(START + 1_500_000);
+    for options in [
+        PrepareOptions::default(),
+        PrepareOptions { until, validation: None, max_session_length: Some(9), ..PrepareOptions::default() },
+    ] {
+        let text = toml::to_string(&options).unwrap();
+        assert_eq!(toml::from_str::<PrepareOptions>(&text).unwrap(), options, "{text}");
+    }
+    assert!(toml::from_str::<PrepareOptions>("hold_out = \"1d\"").is_err());
+}
+
+#[test]
+fn a_million_event_session_is_noticed_and_can_be_dropped() {
+    let mut long = log(&rows(&[("a", "x", 0), ("a", "y", 1), ("b", "x", 50), ("b", "y", 51)]));
+    (0..1_000_000).for_each(|i| long.push("bot", if i % 2 == 0 { "x" } else { "y" }, START + i));
+    let kept = prepare(long.clone(), &soft()).unwrap();
+    assert!(kept.statistics().warnings.iter().any(|w| w.contains("the longest 1000000")));
+    let options = PrepareOptions { max_session_length: Some(1_000), ..soft() };
+    let without = prepare(long, &options).unwrap();
+    assert_eq!(without.statistics().train.events, 2);
+    assert!(without.statistics().warnings.is_empty(), "{:?}", without.statistics().warnings);
+}

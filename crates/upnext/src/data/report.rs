@@ -1,0 +1,148 @@
+//! What reading a log found: which columns were used, which rows were left out, and what looks wrong.
+
+use super::time::TimeUnit;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Why a row is no event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RowProblem {
+    /// The row has fewer fields than the last of the three columns needs.
+    TooFewFields {
+        /// Fields in the row.
+        found: usize,
+        /// Fields needed.
+        needed: usize,
+    },
+    /// The session or item id is empty (in Parquet: null).
+    EmptyId {
+        /// The column.
+        column: String,
+    },
+    /// The id is not UTF-8.
+    InvalidUtf8 {
+        /// The column.
+        column: String,
+    },
+    /// A NUL byte in an id, or in a row that is too short.
+    NulByte {
+        /// The column.
+        column: String,
+    },
+    /// The id is longer than [`MAX_ID_BYTES`](super::ids::MAX_ID_BYTES).
+    LongId {
+        /// The column.
+        column: String,
+        /// Length of the id in bytes.
+        bytes: usize,
+    },
+    /// The time is none in the log's unit.
+    BadTime {
+        /// The column.
+        column: String,
+        /// The text, shortened.
+        found: String,
+        /// The unit of the log.
+        unit: TimeUnit,
+    },
+}
+
+impl RowProblem {
+    /// A short name, used to count the rows that were left out.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::TooFewFields { .. } => "too few fields",
+            Self::EmptyId { .. } => "empty id",
+            Self::InvalidUtf8 { .. } => "invalid UTF-8",
+            Self::NulByte { .. } => "NUL byte",
+            Self::LongId { .. } => "over-long id",
+            Self::BadTime { .. } => "unreadable time",
+        }
+    }
+}
+
+impl fmt::Display for RowProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooFewFields { found, needed } => {
+                write!(
+                    f,
+                    "{found} fields where at least {needed} are needed (another delimiter, or a quote left open?)"
+                )
+            }
+            Self::EmptyId { column } => write!(f, "{column} is empty"),
+            Self::InvalidUtf8 { column } => {
+                write!(f, "{column} is not UTF-8 text: convert the file to UTF-8")
+            }
+            Self::NulByte { column } => {
+                write!(
+                    f,
+                    "{column} holds a NUL byte: the file is damaged or not UTF-8 text, write or convert it again"
+                )
+            }
+            Self::LongId { column, bytes } => {
+                write!(f, "{column} is {bytes} bytes long (a quote left open?)")
+            }
+            Self::BadTime { column, found, unit } => match unit {
+                TimeUnit::Auto => write!(f, "{column}: \"{found}\" is no time"),
+                TimeUnit::Iso => {
+                    write!(f, "{column}: \"{found}\" is no ISO 8601 time, as this log's other times are")
+                }
+                _ => write!(f, "{column}: \"{found}\" is no time in {unit}, as this log's other times are"),
+            },
+        }
+    }
+}
+
+/// What was decided about a file, and how many rows it gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileReport {
+    /// The file.
+    pub path: PathBuf,
+    /// "tab-separated text", "Parquet", …
+    pub format: String,
+    /// "gzip", "zstd" or none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub compression: Option<String>,
+    /// Whether the first line was taken as column names.
+    pub header: bool,
+    /// The session (or user) column.
+    pub session: String,
+    /// The item column.
+    pub item: String,
+    /// The time column.
+    pub time: String,
+    /// The unit of the times.
+    pub time_unit: TimeUnit,
+    /// Rows read, without the header: events and rows left out.
+    pub rows: u64,
+    /// Rows left out by reason; empty unless `skip_bad_rows` was set.
+    pub skipped: BTreeMap<String, u64>,
+    /// The first row that was left out, in words.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first_skipped: Option<String>,
+}
+
+/// What reading a log found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadReport {
+    /// The files in the order in which they were read.
+    pub files: Vec<FileReport>,
+    /// Things that look wrong but could be read.
+    pub warnings: Vec<String>,
+}
+
+impl ReadReport {
+    /// Rows read from all files, events and rows left out.
+    pub fn rows(&self) -> u64 {
+        self.files.iter().map(|f| f.rows).sum()
+    }
+
+    /// Rows left out of all files.
+    pub fn skipped_rows(&self) -> u64 {
+        self.files.iter().flat_map(|f| f.skipped.values()).sum()
+    }
+}

@@ -1,0 +1,103 @@
+//! Rows on their way into an [`EventLog`]: checked ids become numbers, bad rows are counted.
+
+use super::events::{Event, EventLog};
+use super::ids::MAX_ID_BYTES;
+use super::report::{FileReport, RowProblem};
+use super::sessions::TimeMicros;
+use crate::error::{Error, Result};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Appends rows to a log.
+pub(super) struct LogBuilder<'a> {
+    log: &'a mut EventLog,
+}
+
+impl<'a> LogBuilder<'a> {
+    pub(super) fn new(log: &'a mut EventLog) -> Self {
+        Self { log }
+    }
+
+    /// Whether no further event can be numbered.
+    pub(super) fn is_full(&self) -> bool {
+        self.log.events.len() >= u32::MAX as usize
+    }
+
+    /// Appends an event, or says what is wrong with its ids; `labels` are the names of the columns in messages.
+    pub(super) fn push(
+        &mut self,
+        session: &[u8],
+        item: &[u8],
+        time: TimeMicros,
+        labels: &[String; 3],
+    ) -> std::result::Result<(), RowProblem> {
+        let log = &mut *self.log;
+        // Most rows go on with the session of the row before.
+        let last = log.events.last().map(|e| e.session);
+        let session_number = last
+            .filter(|&s| log.session_ids.get(s).as_bytes() == session)
+            .or_else(|| log.session_ids.find_bytes(session));
+        let item_number = log.item_ids.find_bytes(item);
+        // Only ids not seen before need to be checked, and both are checked before one is added.
+        let new_session = session_number.is_none().then(|| checked(session, &labels[0])).transpose()?;
+        let new_item = item_number.is_none().then(|| checked(item, &labels[1])).transpose()?;
+        let add = |number: Option<u32>, new: Option<&str>, ids: &mut super::ids::IdTable| match (number, new)
+        {
+            (Some(number), _) => number,
+            (None, Some(id)) => ids.add(id),
+            (None, None) => unreachable!("an id without a number was checked as a new one"),
+        };
+        let session = add(session_number, new_session, &mut log.session_ids);
+        let item = add(item_number, new_item, &mut log.item_ids);
+        log.events.push(Event { session, item, time });
+        Ok(())
+    }
+}
+
+/// The id as text.
+fn checked<'a>(id: &'a [u8], label: &str) -> std::result::Result<&'a str, RowProblem> {
+    let column = || label.to_owned();
+    if id.is_empty() {
+        return Err(RowProblem::EmptyId { column: column() });
+    }
+    if id.len() > MAX_ID_BYTES {
+        return Err(RowProblem::LongId { column: column(), bytes: id.len() });
+    }
+    if id.contains(&0) {
+        return Err(RowProblem::NulByte { column: column() });
+    }
+    std::str::from_utf8(id).map_err(|_| RowProblem::InvalidUtf8 { column: column() })
+}
+
+/// The rows of one file that are no events.
+pub(super) struct BadRows {
+    path: PathBuf,
+    /// "line" or "row".
+    place: &'static str,
+    skip: bool,
+    first: Option<(u64, RowProblem)>,
+    counts: BTreeMap<&'static str, u64>,
+}
+
+impl BadRows {
+    pub(super) fn new(path: &Path, place: &'static str, skip: bool) -> Self {
+        Self { path: path.to_owned(), place, skip, first: None, counts: BTreeMap::new() }
+    }
+
+    pub(super) fn add(&mut self, position: u64, problem: RowProblem) {
+        *self.counts.entry(problem.name()).or_default() += 1;
+        self.first.get_or_insert((position, problem));
+    }
+
+    /// Enters the bad rows into the report, or fails with the first and the number of the others.
+    pub(super) fn finish(self, report: &mut FileReport) -> Result<()> {
+        let Some((position, problem)) = self.first else { return Ok(()) };
+        if !self.skip {
+            let more = self.counts.values().sum::<u64>() - 1;
+            return Err(Error::BadRow { path: self.path, place: self.place, position, problem, more });
+        }
+        report.first_skipped = Some(format!("{} {position}: {problem}", self.place));
+        report.skipped = self.counts.into_iter().map(|(name, n)| (name.to_owned(), n)).collect();
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! The counts of a preparation: `statistics.json` in the folder that `prepare` makes.
+
+use super::part::PartCounts;
+use super::prepare::PrepareOptions;
+use super::report::FileReport;
+use serde::{Deserialize, Serialize};
+
+/// Why events were dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DropRule {
+    /// The session does not end before `until`.
+    Until,
+    /// The session has more than `max_session_length` events.
+    LongSession,
+    /// The event repeats the item of the one before.
+    Repeat,
+    /// The session has fewer than `min_session_length` events.
+    ShortSession,
+    /// The item has fewer than `min_item_support` events.
+    RareItem,
+    /// The session has fewer than `min_session_length` events since rare items were dropped.
+    ShortSessionAfterItems,
+    /// The item of a test (or validation) event does not occur in training.
+    UnknownItem,
+    /// The test (or validation) session has fewer than `min_session_length` events since unknown items were dropped.
+    ShortTestSession,
+}
+
+impl DropRule {
+    /// The rule in a few words.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Until => "not ended before `until`",
+            Self::LongSession => "session too long",
+            Self::Repeat => "repeat of the item before",
+            Self::ShortSession => "session too short",
+            Self::RareItem => "rare item",
+            Self::ShortSessionAfterItems => "session too short after rare items",
+            Self::UnknownItem => "item not in training",
+            Self::ShortTestSession => "session too short after unknown items",
+        }
+    }
+}
+
+/// What one rule dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// The rule.
+    pub rule: DropRule,
+    /// Number of events dropped.
+    pub events: u64,
+    /// Number of sessions of which no event was left.
+    pub sessions: u64,
+}
+
+/// The counts of a preparation: what came in, what each rule dropped, what the parts hold.
+///
+/// Every event is counted once: those of `log` are those of `train`, `test` and `dropped`; those of `train` are those of
+/// `fit`, `valid` and `dropped_from_valid`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statistics {
+    /// The program, which marks the folder as one that it may replace.
+    pub made_by: String,
+    /// Version of this file's form.
+    pub format_version: u32,
+    /// The files that were read, and how.
+    pub sources: Vec<FileReport>,
+    /// The rules.
+    pub options: PrepareOptions,
+    /// The log as read.
+    pub log: PartCounts,
+    /// What was dropped, in the order of the rules.
+    pub dropped: Vec<Dropped>,
+    /// The training part.
+    pub train: PartCounts,
+    /// The test part.
+    pub test: PartCounts,
+    /// The training part without the validation part.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fit: Option<PartCounts>,
+    /// The validation part.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub valid: Option<PartCounts>,
+    /// What the validation part lost.
+    pub dropped_from_valid: Vec<Dropped>,
+    /// Things that look wrong.
+    pub warnings: Vec<String>,
+}
+
+impl Statistics {
+    /// The value of [`made_by`](Self::made_by).
+    pub const MADE_BY: &'static str = "upnext prepare";
+    /// The newest [`format_version`](Self::format_version).
+    pub const FORMAT_VERSION: u32 = 1;
+}

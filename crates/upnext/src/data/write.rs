@@ -1,0 +1,204 @@
+//! Writes events as Parquet or tab-separated text, with the columns `session_id`, `item_id`, `time`.
+
+use super::events::Event;
+use super::folder::{PartName, STATISTICS_FILE, check_replaceable, replace_folder};
+use super::part::Part;
+use super::prepare::Prepared;
+use super::time::format_seconds;
+use crate::error::{Error, Result};
+use arrow_array::builder::{StringBuilder, TimestampMicrosecondBuilder};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Rows handed to the Parquet writer at a time, and between two calls of the progress function.
+const BATCH_ROWS: usize = 16 * 1024;
+
+/// The form of written events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// Parquet with zstd; the time is a timestamp in microseconds, UTC.
+    #[default]
+    Parquet,
+    /// Tab-separated text with a header; the time is in seconds since 1970, with a fraction where it has one.
+    Tsv,
+}
+
+impl Format {
+    /// The ending of file names, without dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Parquet => "parquet",
+            Self::Tsv => "tsv",
+        }
+    }
+}
+
+/// Writes the parts and their statistics into a folder, which appears as a whole or not at all.
+///
+/// `progress` is called with the events written so far and their number.
+///
+/// # Errors
+/// [`Error::WillNotReplace`] if there is something at `folder` that `prepare` did not make; [`Error::Io`], such as a
+/// full disk, after which `folder` is as before.
+pub fn write_parts(
+    prepared: &Prepared,
+    folder: &Path,
+    format: Format,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<()> {
+    check_replaceable(folder)?;
+    let statistics = prepared.statistics();
+    let optional = [statistics.fit, statistics.valid].into_iter().flatten();
+    let total = [statistics.train, statistics.test].into_iter().chain(optional).map(|c| c.events).sum();
+    let mut before = 0;
+    replace_folder(folder, |unfinished| {
+        let parts = [
+            (PartName::Train, Some(prepared.train())),
+            (PartName::Test, Some(prepared.test())),
+            (PartName::Fit, prepared.fit()),
+            (PartName::Valid, prepared.valid()),
+        ];
+        for (name, part) in parts.into_iter().filter_map(|(name, part)| Some((name, part?))) {
+            let path = unfinished.join(name.file_name(format));
+            let shown = folder.join(name.file_name(format));
+            write_file(&part, &path, &shown, format, &mut |events| progress(before + events, total))?;
+            before += part.sessions().map(|s| s.len() as u64).sum::<u64>();
+        }
+        let path = unfinished.join(STATISTICS_FILE);
+        let text = serde_json::to_vec_pretty(statistics).map_err(io::Error::other);
+        text.and_then(|text| std::fs::write(path, text))
+            .map_err(Error::io(&folder.join(STATISTICS_FILE), "write"))
+    })
+}
+
+/// Writes a part of a log, or a whole one, into a file, which appears as a whole or not at all.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn write_log(part: &Part<'_>, path: &Path, format: Format) -> Result<()> {
+    let parent = path.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".upnext-unfinished-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let unfinished = builder.tempfile_in(parent).map_err(Error::io(path, "write"))?;
+    write_file(part, unfinished.path(), path, format, &mut |_| ())?;
+    unfinished.as_file().sync_all().map_err(Error::io(path, "write"))?;
+    unfinished.persist(path).map_err(|e| Error::io(path, "write")(e.error))?;
+    Ok(())
+}
+
+/// Writes into `path`; errors name `shown`.
+fn write_file(
+    part: &Part<'_>,
+    path: &Path,
+    shown: &Path,
+    format: Format,
+    progress: &mut dyn FnMut(u64),
+) -> Result<()> {
+    let file = File::create(path).map_err(Error::io(shown, "write"))?;
+    let file = BufWriter::with_capacity(1 << 20, file);
+    match format {
+        Format::Parquet => write_parquet(part, file, progress),
+        Format::Tsv => write_tsv(part, file, progress),
+    }
+    .map_err(Error::io(shown, "write"))
+}
+
+fn write_tsv(part: &Part<'_>, file: BufWriter<File>, progress: &mut dyn FnMut(u64)) -> io::Result<()> {
+    let mut writer = csv::WriterBuilder::new().delimiter(b'\t').from_writer(file);
+    writer.write_record(["session_id", "item_id", "time"])?;
+    for (i, event) in part.sessions().flatten().enumerate() {
+        writer.write_record([part.session_id(event), part.item_id(event), &format_seconds(event.time)])?;
+        if i % BATCH_ROWS == 0 {
+            progress(i as u64);
+        }
+    }
+    writer.into_inner().map_err(|e| io::Error::new(e.error().kind(), e.error().to_string()))?.flush()
+}
+
+fn write_parquet(part: &Part<'_>, file: BufWriter<File>, progress: &mut dyn FnMut(u64)) -> io::Result<()> {
+    let time_type = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("session_id", DataType::Utf8, false),
+        Field::new("item_id", DataType::Utf8, false),
+        Field::new("time", time_type.clone(), false),
+    ]));
+    let properties =
+        WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
+    let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).map_err(io_error)?;
+    let mut sessions = StringBuilder::new();
+    let mut items = StringBuilder::new();
+    let mut times = TimestampMicrosecondBuilder::new().with_data_type(time_type);
+    let mut events = part.sessions().flatten().peekable();
+    let mut written = 0;
+    while events.peek().is_some() {
+        for event in events.by_ref().take(BATCH_ROWS) {
+            let Event { time, .. } = *event;
+            sessions.append_value(part.session_id(event));
+            items.append_value(part.item_id(event));
+            times.append_value(time);
+            written += 1;
+        }
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(sessions.finish()), Arc::new(items.finish()), Arc::new(times.finish())];
+        let batch = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(io::Error::other)?;
+        writer.write(&batch).map_err(io_error)?;
+        progress(written);
+    }
+    writer.into_inner().map_err(io_error)?.flush()
+}
+
+/// The operating system's error inside a Parquet error, so that a full disk is named as such.
+fn io_error(error: ParquetError) -> io::Error {
+    match error {
+        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
+            Ok(error) => *error,
+            Err(other) => io::Error::other(other),
+        },
+        other => io::Error::other(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{EventLog, ReadOptions};
+    use super::*;
+
+    #[test]
+    fn ids_of_any_text_and_all_times_survive_both_formats() {
+        let mut log = EventLog::new();
+        let texts =
+            ["a\tb", "c\nd", "e\"f", "\"quoted\"", "g\r\nh", "ü,;|", " padded ", "0012", "nan", "#", "'"];
+        for (i, text) in texts.iter().enumerate() {
+            let time = 1_400_000_000_000_000 + 1_234_567 * i as i64;
+            log.push(text, texts[texts.len() - 1 - i], time);
+            log.push(text, "x", time + 1);
+        }
+        log.push("old", "x", -1_500_000);
+        log.push("old", "y", 0);
+        let place = tempfile::tempdir().unwrap();
+        for format in [Format::Parquet, Format::Tsv] {
+            let path = place.path().join(format!("log.{}", format.extension()));
+            write_log(&log.grouped(), &path, format).unwrap();
+            let read = EventLog::read(&path, &ReadOptions::default(), &mut |_, _| ()).unwrap();
+            assert_eq!(read.events(), log.events(), "{format:?}");
+            assert!(read.session_ids().iter().eq(log.session_ids().iter()));
+            assert!(read.item_ids().iter().eq(log.item_ids().iter()));
+        }
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 2);
+    }
+}
