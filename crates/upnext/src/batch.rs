@@ -167,6 +167,53 @@ impl<'s> SessionBatcher<'s> {
     }
 }
 
+/// Deals whole sessions out to the rows of batches without targets, so that all of them end in the last batch.
+///
+/// The longest session begins and the shorter ones join it, each in time for its last event: whoever follows scores
+/// once, after the last batch, for all rows. Empty sessions are passed over.
+#[derive(Clone, Debug)]
+pub struct HistoryBatcher<'s> {
+    sessions: &'s Sessions,
+    /// The longest first, so that the rows of a batch are the first of these.
+    order: Vec<u32>,
+    /// Number of batches to come.
+    left: usize,
+    batch: Batch,
+}
+
+impl<'s> HistoryBatcher<'s> {
+    /// Batches of up to as many rows as `order` names sessions.
+    ///
+    /// # Panics
+    /// If `order` names a session that there is not.
+    pub fn new(sessions: &'s Sessions, mut order: Vec<u32>) -> Self {
+        let length = |&s: &u32| sessions.session(s as usize).len();
+        order.retain(|s| length(s) > 0);
+        order.sort_by_key(|s| std::cmp::Reverse(length(s)));
+        let left = order.first().map_or(0, length);
+        Self { sessions, order, left, batch: Batch::default() }
+    }
+
+    /// The next batch, without targets; `None` when every session has been read.
+    pub fn next_batch(&mut self) -> Option<&Batch> {
+        if self.left == 0 {
+            return None;
+        }
+        self.batch.carry.clear();
+        self.batch.inputs.clear();
+        self.batch.places.clear();
+        for (row, &session) in self.order.iter().enumerate() {
+            let events = self.sessions.session(session as usize);
+            let Some(position) = events.len().checked_sub(self.left) else { break };
+            self.batch.carry.push(if position == 0 { Carry::Fresh } else { Carry::Row(row) });
+            self.batch.inputs.push(events[position]);
+            self.batch.places.push(Place { session, position: position as u32 });
+        }
+        self.left -= 1;
+        Some(&self.batch)
+    }
+}
+
 /// Session indices by start time, oldest first; sessions that start together keep their order.
 pub fn by_start_time(sessions: &Sessions) -> Vec<u32> {
     let mut order: Vec<u32> = (0..sessions.len() as u32).collect();
@@ -238,6 +285,27 @@ mod tests {
         // Row 0 takes session 2 anew; when it ends, session 1 moves up from row 1.
         assert_eq!(carries[1], [Carry::Fresh, Carry::Row(1)]);
         assert_eq!(carries[3], [Carry::Row(1)]);
+    }
+
+    #[test]
+    fn histories_of_any_length_end_in_the_last_batch() {
+        let (sessions, plain) = sessions(&[2, 0, 4, 1, 4]);
+        let mut batcher = HistoryBatcher::new(&sessions, vec![0, 1, 2, 3, 4]);
+        let mut read = vec![Vec::new(); 5];
+        let mut last = Vec::new();
+        while let Some(batch) = batcher.next_batch() {
+            assert!(batch.targets.is_empty());
+            for b in 0..batch.len() {
+                let session = batch.session(b);
+                let carry = if read[session].is_empty() { Carry::Fresh } else { Carry::Row(b) };
+                assert_eq!(batch.carry[b], carry);
+                read[session].push(batch.inputs[b]);
+                assert_eq!(batch.history(&sessions, b), read[session]);
+            }
+            last = (0..batch.len()).map(|b| batch.session(b)).collect();
+        }
+        assert_eq!(read, plain);
+        assert_eq!(last, [2, 4, 0, 3]);
     }
 
     #[test]

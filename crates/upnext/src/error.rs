@@ -65,6 +65,28 @@ pub enum Error {
         what: &'static str,
     },
 
+    /// A model whose scores are not all finite numbers: no rank means anything.
+    #[error(
+        "{model}: {count} of {scores} scores are not finite numbers: train it anew, with a lower training.learning_rate or training.clip_norm=1"
+    )]
+    NonFiniteScores {
+        /// What [`Recommender::name`](crate::recommender::Recommender::name) says.
+        model: String,
+        /// Number of such scores in the first step that had one.
+        count: u64,
+        /// Number of scores in that step.
+        scores: u64,
+    },
+
+    /// Sessions without a case to rank.
+    #[error(
+        "none of the {sessions} sessions to evaluate has two events on items that the model knows: nothing can be ranked"
+    )]
+    NoCases {
+        /// Number of sessions.
+        sessions: usize,
+    },
+
     /// A key that no experiment has.
     #[error("{place}: unknown key `{key}`: {suggestion}")]
     UnknownKey {

@@ -1,10 +1,15 @@
 //! upnext: what comes next in a session, learnt from a click log.
 
+pub mod baselines;
 pub mod batch;
+#[cfg(test)]
+mod contract;
 pub mod data;
 pub mod error;
+pub mod evaluation;
 pub mod experiment;
 pub mod gru4rec;
+pub mod ranking;
 pub mod recommender;
 pub mod simulate;
 

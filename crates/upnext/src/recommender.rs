@@ -6,6 +6,11 @@ use upnext_kernels::padded;
 
 /// A model that scores items as the next one of a session.
 pub trait Recommender: Send + Sync + std::fmt::Debug {
+    /// What messages call the model.
+    fn name(&self) -> &str {
+        "the model"
+    }
+
     /// Number of items that the model knows: indices 0..n.
     fn num_items(&self) -> usize;
 

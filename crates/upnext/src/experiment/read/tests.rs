@@ -38,7 +38,7 @@ fn an_unknown_key_names_its_line_and_the_nearest_key() {
     let got = message("[modell]\nunit = \"gru\"\n");
     assert!(got.starts_with("mine.toml:1: unknown key `modell`"), "{got}");
     let got = message("[evaluation]\ncolour = 1\n");
-    assert!(got.ends_with("[evaluation] has cutoffs, ties, candidates"), "{got}");
+    assert!(got.ends_with("[evaluation] has cutoffs, ties, candidates, lists"), "{got}");
     let got = message("[data.published]\nrecall = 1\n");
     assert!(got.starts_with("mine.toml:2: unknown key `data.published.recall`"), "{got}");
 }

@@ -1,0 +1,7 @@
+//! The models that every other must beat: counts, without a weight to learn \[1, section 4.1\].
+
+mod pop;
+mod s_pop;
+
+pub use pop::Pop;
+pub use s_pop::SPop;

@@ -1,0 +1,69 @@
+//! How a model is judged: the `[evaluation]` table of an experiment.
+
+use crate::ranking::TieRule;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// How a model is judged: the `[evaluation]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvaluationConfig {
+    /// The cut-offs k of the metrics, ascending, each ≥ 1. The paper reports 20.
+    pub cutoffs: Vec<usize>,
+    /// How ties are ranked.
+    pub ties: TieRule,
+    /// Rank the target against this many most popular items of training (the paper's VIDEO rule: 30,000); absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidates: Option<usize>,
+    /// Make the top-k list of every case, for coverage and popularity: about half as much time again.
+    pub lists: bool,
+}
+
+impl Default for EvaluationConfig {
+    fn default() -> Self {
+        Self { cutoffs: vec![1, 5, 10, 20], ties: TieRule::Conservative, candidates: None, lists: false }
+    }
+}
+
+impl EvaluationConfig {
+    /// Checks that the metrics are defined.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for cut-offs that are missing, 0 or not ascending, and for fewer candidates than a cut-off.
+    pub fn validate(&self) -> Result<()> {
+        if self.cutoffs.first().is_none_or(|&k| k == 0) || self.cutoffs.windows(2).any(|w| w[0] >= w[1]) {
+            let reason = format!(
+                "{:?} are no cut-offs: use ascending numbers from 1, as in [1, 5, 10, 20]",
+                self.cutoffs
+            );
+            return Err(Error::config("evaluation.cutoffs", reason));
+        }
+        match (self.candidates, self.cutoffs.last()) {
+            (Some(candidates), Some(&largest)) if candidates < largest => Err(Error::config(
+                "evaluation.candidates",
+                format!(
+                    "{candidates} candidates all fit into a list of {largest}: use more, or smaller cut-offs"
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evaluations_that_make_no_sense_are_refused() {
+        let refused = |cutoffs: &[usize], candidates| {
+            EvaluationConfig { cutoffs: cutoffs.to_vec(), candidates, ..Default::default() }
+                .validate()
+                .is_err()
+        };
+        assert!(!refused(&[20], None) && !refused(&[1, 20], Some(20)));
+        assert!(refused(&[], None) && refused(&[0, 5], None));
+        assert!(refused(&[5, 5], None) && refused(&[20, 5], None));
+        assert!(refused(&[20], Some(19)) && refused(&[1], Some(0)));
+    }
+}

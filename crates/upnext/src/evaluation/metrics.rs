@@ -1,0 +1,44 @@
+//! Metrics as functions of ranks: one right item a case, its rank counted from 1.
+//!
+//! Each is the mean over all cases of a gain that is 0 behind the cut-off, and 0 where there is no case.
+
+/// Recall@k, also called hit rate: the share of cases with rank ≤ k \[1, section 4\].
+pub fn recall(ranks: &[f64], k: usize) -> f64 {
+    mean(ranks, k, |_| 1.0)
+}
+
+/// MRR@k: the mean of 1 / rank \[1, section 4\].
+pub fn mrr(ranks: &[f64], k: usize) -> f64 {
+    mean(ranks, k, f64::recip)
+}
+
+/// NDCG@k: the mean of 1 / log2(1 + rank); with one right item the ideal gain is 1 (Järvelin and Kekäläinen 2002).
+pub fn ndcg(ranks: &[f64], k: usize) -> f64 {
+    mean(ranks, k, |rank| (1.0 + rank).log2().recip())
+}
+
+fn mean(ranks: &[f64], k: usize, gain: impl Fn(f64) -> f64) -> f64 {
+    if ranks.is_empty() {
+        return 0.0;
+    }
+    ranks.iter().filter(|&&rank| rank <= k as f64).map(|&rank| gain(rank)).sum::<f64>() / ranks.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gru4rec::reference::evaluation as reference;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn metrics_are_those_of_the_plain_reference(
+            halves in prop::collection::vec(2u32..80, 0..50), k in 1usize..30,
+        ) {
+            let ranks: Vec<f64> = halves.into_iter().map(|twice| f64::from(twice) / 2.0).collect();
+            prop_assert_eq!(recall(&ranks, k), reference::recall(&ranks, k));
+            prop_assert!((mrr(&ranks, k) - reference::mrr(&ranks, k)).abs() < 1e-12);
+            prop_assert!((ndcg(&ranks, k) - reference::ndcg(&ranks, k)).abs() < 1e-12);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! From scores to ranks and lists: what does a score say about the order of the items?
+//!
+//! Evaluation asks for the rank of one item among many, recommendation for the first few of all. Both agree on the
+//! order: a higher score first, then more support, then the lower index.
+
+mod recommend;
+
+pub use recommend::{Filter, Recommendation, RecommendationList, recommend};
+
+use crate::data::ItemIndex;
+use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
+
+/// Candidates that are scored at a time: some 100 KB of scores for a full batch, which stay in the second cache.
+pub(crate) const BLOCK: usize = 256;
+
+/// Sessions that are followed side by side: whole cache lines of scores, enough for a good matrix product.
+pub(crate) const ROWS: usize = 96;
+
+/// What the rank of a target is where other candidates have its score (ALGORITHMS section 5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TieRule {
+    /// The number of candidates, the target among them, with at least its score: a constant model scores 0.
+    #[default]
+    Conservative,
+    /// 1 + the number of candidates with a larger score.
+    Standard,
+    /// The mean of the other two.
+    Median,
+}
+
+impl TieRule {
+    /// All rules.
+    pub const ALL: [Self; 3] = [Self::Conservative, Self::Standard, Self::Median];
+
+    /// The rank, from 1, of a target with `larger` candidates above it and `equal` candidates, itself counted in, with
+    /// its score.
+    pub fn rank(self, larger: u32, equal: u32) -> f64 {
+        let (last, first) = (f64::from(larger) + f64::from(equal), 1.0 + f64::from(larger));
+        match self {
+            Self::Conservative => last,
+            Self::Standard => first,
+            Self::Median => (last + first) / 2.0,
+        }
+    }
+}
+
+/// The best `k` of the items that are pushed, in any order.
+#[derive(Clone, Debug)]
+pub(crate) struct TopK {
+    k: usize,
+    /// Up to `k`, and those that came since the last pruning.
+    entries: Vec<Entry>,
+    /// The score of the `k`-th best at the last pruning; nothing below it gets in.
+    floor: f32,
+}
+
+/// An item in a list.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) score: f32,
+    pub(crate) support: u64,
+    pub(crate) item: ItemIndex,
+}
+
+impl Entry {
+    /// `Less` where `self` stands before `other`. Scores are finite, and 0 is as good as −0.
+    fn order(&self, other: &Self) -> Ordering {
+        let by_score = other.score.partial_cmp(&self.score).unwrap_or(Ordering::Equal);
+        by_score.then(other.support.cmp(&self.support)).then(self.item.cmp(&other.item))
+    }
+}
+
+impl TopK {
+    /// No item yet.
+    pub(crate) fn new(k: usize) -> Self {
+        Self { k, entries: Vec::new(), floor: f32::NEG_INFINITY }
+    }
+
+    /// Whether an item with this score can get in: quick, and false for nearly all.
+    #[inline]
+    pub(crate) fn admits(&self, score: f32) -> bool {
+        score >= self.floor
+    }
+
+    /// Takes one more item.
+    pub(crate) fn push(&mut self, entry: Entry) {
+        self.entries.push(entry);
+        // Pruning costs as much as it has entries, so it waits until there are twice as many, and then some.
+        if self.entries.len() >= self.k.saturating_mul(2).saturating_add(32) {
+            self.prune();
+        }
+    }
+
+    fn prune(&mut self) {
+        match self.k.checked_sub(1) {
+            Some(last) if last < self.entries.len() => {
+                let (_, worst, _) = self.entries.select_nth_unstable_by(last, Entry::order);
+                self.floor = worst.score;
+            }
+            _ => {}
+        }
+        self.entries.truncate(self.k);
+    }
+
+    /// The best items in order, at most `k`.
+    pub(crate) fn sorted(&mut self) -> &[Entry] {
+        self.prune();
+        self.entries.sort_unstable_by(Entry::order);
+        &self.entries
+    }
+
+    /// Forgets all items.
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+        self.floor = f32::NEG_INFINITY;
+    }
+}
+
+/// Of scores item by item (`scores[i * lanes + b]`), how many in the first `rows` lanes are not finite.
+pub(crate) fn count_non_finite(scores: &[f32], lanes: usize, rows: usize) -> u64 {
+    scores.chunks_exact(lanes).flat_map(|x| &x[..rows]).filter(|x| !x.is_finite()).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gru4rec::reference::evaluation::{Ties, rank};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn ranks_are_those_of_the_plain_reference(
+            scores in prop::collection::vec(0u8..6, 1..40), target in any::<prop::sample::Index>(),
+        ) {
+            let scores: Vec<f64> = scores.into_iter().map(f64::from).collect();
+            let target = target.index(scores.len());
+            let larger = scores.iter().filter(|&&s| s > scores[target]).count() as u32;
+            let equal = scores.iter().filter(|&&s| s == scores[target]).count() as u32;
+            for (rule, ties) in
+                TieRule::ALL.into_iter().zip([Ties::Conservative, Ties::Standard, Ties::Median])
+            {
+                prop_assert_eq!(rule.rank(larger, equal), rank(&scores, target, ties));
+            }
+        }
+
+        #[test]
+        fn the_best_k_are_the_first_of_a_full_sort(
+            scores in prop::collection::vec((0u8..9, 0u64..3), 0..300), k in 0usize..50,
+        ) {
+            let mut all: Vec<Entry> = (0..).zip(&scores)
+                .map(|(item, &(score, support))| Entry { score: f32::from(score) - 4.0, support, item })
+                .collect();
+            let mut top = TopK::new(k);
+            for round in 0..2 {
+                for &entry in all.iter().filter(|e| round == 1 || e.item % 2 == 0) {
+                    if top.admits(entry.score) {
+                        top.push(entry);
+                    }
+                }
+                if round == 0 {
+                    top.clear();
+                }
+            }
+            all.sort_by(|a, b| {
+                b.score.total_cmp(&a.score).then(b.support.cmp(&a.support)).then(a.item.cmp(&b.item))
+            });
+            all.truncate(k);
+            prop_assert_eq!(top.sorted(), all);
+        }
+    }
+
+    #[test]
+    fn zero_is_as_good_as_minus_zero() {
+        let mut top = TopK::new(2);
+        top.push(Entry { score: 0.0, support: 1, item: 0 });
+        top.push(Entry { score: -0.0, support: 2, item: 1 });
+        assert_eq!(top.sorted()[0].item, 1);
+    }
+}
