@@ -1,6 +1,6 @@
 //! The one error of the library: what is wrong, where, and what to do about it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// `Result` with the library's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -64,6 +64,59 @@ pub enum Error {
         what: &'static str,
     },
 
+    /// A path that was to be a model and is none.
+    #[error("{}: {reason}", path.display())]
+    NotAModel {
+        /// The folder.
+        path: PathBuf,
+        /// What it is instead, and what to do.
+        reason: String,
+    },
+
+    /// A model in a format that this version does not know yet.
+    #[error("{}: written by upnext {written_by} in format {found}, and this upnext reads up to format {known}: use upnext {written_by} or newer", path.display())]
+    NewerFormat {
+        /// The manifest.
+        path: PathBuf,
+        /// The version of upnext that wrote it, or "of a newer version".
+        written_by: String,
+        /// The format's version in the manifest.
+        found: u64,
+        /// The newest version that can be read.
+        known: u32,
+    },
+
+    /// A manifest that cannot be read as one.
+    #[error("{}:{line}:{column}: {reason}", path.display())]
+    ManifestFile {
+        /// The manifest.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// From 1; 0 before the first character of a line.
+        column: usize,
+        /// What is wrong, with the field, and what to do.
+        reason: String,
+    },
+
+    /// A model with a file that is missing, or not the one that was saved.
+    #[error("{}: {reason}: copy the whole model folder again, or train the model anew", path.display())]
+    DamagedModel {
+        /// The file in the model's folder.
+        path: PathBuf,
+        /// What is wrong with it, and what was expected.
+        reason: String,
+    },
+
+    /// A folder that will not be replaced.
+    #[error("{}: {reason}: choose another folder, or remove it yourself", path.display())]
+    WillNotReplace {
+        /// The folder.
+        path: PathBuf,
+        /// Why, such as "it holds files that `prepare` did not write".
+        reason: String,
+    },
+
     /// A key that no experiment has.
     #[error("{place}: unknown key `{key}`: {suggestion}")]
     UnknownKey {
@@ -77,6 +130,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// An [`Error::Io`], for `map_err`; `action` is a verb such as "open".
+    pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { path: path.to_owned(), action, source }
+    }
+
     /// An [`Error::Weights`].
     pub fn weights(name: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Weights { name: name.into(), reason: reason.into() }

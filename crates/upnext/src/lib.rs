@@ -1,5 +1,6 @@
 //! upnext: what comes next in a session, learnt from a click log.
 
+pub mod artifact;
 pub mod batch;
 pub mod data;
 pub mod error;
