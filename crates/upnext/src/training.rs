@@ -52,8 +52,6 @@ pub enum Event<'a> {
     },
     /// A mini-batch has been learnt.
     MiniBatch(&'a EpochProgress),
-    /// Validation has judged so many of all events.
-    Validation(u64, u64),
     /// An epoch is done, judged and saved.
     Epoch(&'a EpochSummary),
     /// A checkpoint has been saved in the midst of an epoch.
@@ -142,8 +140,14 @@ struct Run<'p, 'd> {
 impl<'p, 'd> Run<'p, 'd> {
     fn begin(plan: &'p Plan<'d>, config: &NetworkConfig) -> Result<Self> {
         let (checkpoint, best) = (beside(plan.out, "checkpoint"), beside(plan.out, "best"));
-        let mut run =
-            Self { plan, trainer: None, summary: summary_of(plan.data), checkpoint, best, memory_taken_over: false };
+        let mut run = Self {
+            plan,
+            trainer: None,
+            summary: summary_of(plan.data),
+            checkpoint,
+            best,
+            memory_taken_over: false,
+        };
         if !plan.resume && run.checkpoint.exists() {
             let reason = format!(
                 "an interrupted training waits in {}: go on with it by --resume, or remove that folder to begin anew",
@@ -195,7 +199,10 @@ impl<'p, 'd> Run<'p, 'd> {
         compare::same_training(&saved.manifest, self.plan)?;
         let Plan { data, experiment, threads, .. } = *self.plan;
         let state = saved.training.ok_or_else(|| {
-            Error::config("resume", "the model was saved without its training state: start from it with --init instead")
+            Error::config(
+                "resume",
+                "the model was saved without its training state: start from it with --init instead",
+            )
         })?;
         let activation = config.output_activation_for(experiment.training.loss);
         let mut weights = saved.weights;
@@ -252,10 +259,7 @@ impl<'p, 'd> Run<'p, 'd> {
         progress: &EpochProgress,
         observe: &mut dyn FnMut(Event) -> Wish,
     ) -> Result<()> {
-        let validation = match self.plan.validation {
-            Some(sessions) => Some(self.validate(trainer, sessions, observe)?),
-            None => None,
-        };
+        let validation = self.plan.validation.map(|sessions| self.validate(trainer, sessions)).transpose()?;
         self.summary.pairs_left_out = progress.pairs_left_out;
         self.summary.epochs.push(EpochSummary {
             epoch: progress.epoch,
@@ -276,21 +280,10 @@ impl<'p, 'd> Run<'p, 'd> {
         Ok(())
     }
 
-    fn validate(
-        &self,
-        trainer: &Trainer,
-        sessions: &Sessions,
-        observe: &mut dyn FnMut(Event) -> Wish,
-    ) -> Result<ValidationSummary> {
+    fn validate(&self, trainer: &Trainer, sessions: &Sessions) -> Result<ValidationSummary> {
         let Plan { data, experiment, threads, .. } = *self.plan;
-        let result = evaluate(
-            trainer.network(),
-            &data.items,
-            sessions,
-            &experiment.evaluation,
-            threads,
-            &mut |done, total| _ = observe(Event::Validation(done, total)),
-        )?;
+        let options = &experiment.evaluation;
+        let result = evaluate(trainer.network(), &data.items, sessions, options, threads, &|_| {})?;
         let last = result.metrics[result.metrics.len() - 1];
         Ok(ValidationSummary { cutoff: last.k, recall: last.recall, mrr: last.mrr })
     }

@@ -38,10 +38,8 @@ pub(super) fn same_training(saved: &Manifest, plan: &Plan) -> Result<()> {
 
 /// Checks that the plan's network has the structure of the one that it starts from.
 pub(super) fn same_model(saved: &Manifest, plan: &Plan) -> Result<()> {
-    let only_model = |experiment: &Experiment| Experiment {
-        model: experiment.model.clone(),
-        ..Experiment::default()
-    };
+    let only_model =
+        |experiment: &Experiment| Experiment { model: experiment.model.clone(), ..Experiment::default() };
     if let Some((key, was, is)) =
         difference(&only_model(&saved.experiment), &only_model(&plan.experiment.resolved()))
     {
@@ -65,13 +63,11 @@ fn first_difference(key: &str, was: &Value, is: &Value) -> Option<(String, Strin
     if let (Value::Object(_), _) | (_, Value::Object(_)) = (was, is) {
         let (was, is) = (was.as_object().unwrap_or(&empty), is.as_object().unwrap_or(&empty));
         let keys = was.keys().chain(is.keys().filter(|key| !was.contains_key(*key)));
-        return keys
-            .into_iter()
-            .find_map(|name| {
-                let dotted = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
-                let of = |map: &serde_json::Map<String, Value>| map.get(name).cloned().unwrap_or(Value::Null);
-                first_difference(&dotted, &of(was), &of(is))
-            });
+        return keys.into_iter().find_map(|name| {
+            let dotted = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            let of = |map: &serde_json::Map<String, Value>| map.get(name).cloned().unwrap_or(Value::Null);
+            first_difference(&dotted, &of(was), &of(is))
+        });
     }
     let shown = |value: &Value| if value.is_null() { "not set".to_owned() } else { value.to_string() };
     Some((key.to_owned(), shown(was), shown(is)))
