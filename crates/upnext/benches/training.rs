@@ -53,7 +53,8 @@ fn run(name: &str, file: &str, data: &Dataset, threads: usize) {
     let config = experiment.model.network().expect("a network").clone();
     let activation = config.output_activation_for(experiment.training.loss);
     let network = Network::new(config, activation, data.items.len(), 1);
-    let mut trainer = Trainer::new(network, &experiment.training, data, threads).expect("a setting that fits");
+    let mut trainer =
+        Trainer::new(network, &experiment.training, data, threads).expect("a setting that fits");
     // Warm up, then five runs of at least a second each.
     let mut rates = Vec::new();
     for run in 0..6 {
