@@ -87,6 +87,50 @@ pub enum Error {
         sessions: usize,
     },
 
+    /// A path that was to be a model and is none.
+    #[error("{}: {reason}", path.display())]
+    NotAModel {
+        /// The folder.
+        path: PathBuf,
+        /// What it is instead, and what to do.
+        reason: String,
+    },
+
+    /// A model in a format that this version does not know yet.
+    #[error("{}: written by upnext {written_by} in format {found}, and this upnext reads up to format {known}: use upnext {written_by} or newer", path.display())]
+    NewerFormat {
+        /// The manifest.
+        path: PathBuf,
+        /// The version of upnext that wrote it, or "of a newer version".
+        written_by: String,
+        /// The format's version in the manifest.
+        found: u64,
+        /// The newest version that can be read.
+        known: u32,
+    },
+
+    /// A manifest that cannot be read as one.
+    #[error("{}:{line}:{column}: {reason}", path.display())]
+    ManifestFile {
+        /// The manifest.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// From 1; 0 before the first character of a line.
+        column: usize,
+        /// What is wrong, with the field, and what to do.
+        reason: String,
+    },
+
+    /// A model with a file that is missing, or not the one that was saved.
+    #[error("{}: {reason}: copy the whole model folder again, or train the model anew", path.display())]
+    DamagedModel {
+        /// The file in the model's folder.
+        path: PathBuf,
+        /// What is wrong with it, and what was expected.
+        reason: String,
+    },
+
     /// A key that no experiment has.
     #[error("{place}: unknown key `{key}`: {suggestion}")]
     UnknownKey {

@@ -125,6 +125,15 @@ impl Dataset {
     /// # Errors
     /// [`Error::NothingLeft`] if no session has two events.
     pub fn from_part(part: &Part<'_>) -> Result<(Self, DroppedSessions)> {
+        Self::extending(part, ItemVocabulary::new())
+    }
+
+    /// Training data for a model that knows `items` already: these keep their indices, new ones come behind them, and
+    /// support is that of both trainings together.
+    ///
+    /// # Errors
+    /// [`Error::NothingLeft`] if no session has two events.
+    pub fn extending(part: &Part<'_>, mut items: ItemVocabulary) -> Result<(Self, DroppedSessions)> {
         let (ordered, dropped) = part.ordered_sessions();
         if ordered.is_empty() {
             return Err(Error::NothingLeft {
@@ -138,7 +147,6 @@ impl Dataset {
         let mut support = vec![0_u64; part.item_ids.len()];
         ordered.iter().copied().flatten().for_each(|e| support[e.item as usize] += 1);
         let mut index: Vec<Option<ItemIndex>> = vec![None; part.item_ids.len()];
-        let mut items = ItemVocabulary::new();
         let mut sessions = Sessions::new();
         let mut row = Vec::new();
         for session in ordered {
@@ -252,6 +260,16 @@ mod tests {
             assert_eq!(other.sessions, first.sessions);
             assert_eq!(other.items.fingerprint(), first.items.fingerprint());
         }
+    }
+
+    #[test]
+    fn known_items_keep_their_place_and_support_adds_up() {
+        let (old, _) = Dataset::from_log(log(&[("s", "a", 1), ("s", "b", 2)])).unwrap();
+        let mut new = log(&[("t", "c", 1), ("t", "b", 2), ("t", "c", 3)]);
+        let (data, _) = Dataset::extending(&new.grouped(), old.items).unwrap();
+        assert_eq!(data.items.ids().collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(data.items.supports(), [1, 2, 2]);
+        assert_eq!(data.sessions.iter().collect::<Vec<_>>(), [[2, 1, 2]]);
     }
 
     #[test]

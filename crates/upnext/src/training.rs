@@ -1,0 +1,346 @@
+//! From data and an experiment to a saved model: epochs, validation, early stopping, checkpoints, resuming, retraining.
+//!
+//! While a network trains for the folder `OUT`, its checkpoint is the folder `OUT.checkpoint`, and the best model by
+//! validation `OUT.best`; both are models that every command can read. `OUT` itself appears, or is replaced, when
+//! training is done, and the other two go.
+
+mod compare;
+
+use crate::artifact::{Artifact, EpochSummary, Manifest, TrainingState, TrainingSummary, ValidationSummary};
+use crate::data::{Dataset, Sessions};
+use crate::evaluation::evaluate;
+use crate::experiment::{Experiment, ModelConfig};
+use crate::gru4rec::config::NetworkConfig;
+use crate::gru4rec::{EpochEnd, EpochProgress, Network, Trainer, TrainerState, Wish};
+use crate::{Error, Result};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A training to be run.
+#[derive(Debug)]
+pub struct Plan<'d> {
+    /// What to learn from.
+    pub data: &'d Dataset,
+    /// Sessions to judge every epoch by; they must not be part of `data`.
+    pub validation: Option<&'d Sessions>,
+    /// The model, its training, and how validation ranks.
+    pub experiment: &'d Experiment,
+    /// Threads, at least 1; the results do not depend on it.
+    pub threads: usize,
+    /// Where the model goes.
+    pub out: &'d Path,
+    /// Start from this model, whose items are the first of `data`'s ([`Dataset::extending`]).
+    pub init: Option<Artifact>,
+    /// Go on with a training of the same plan that was interrupted; where there is none, begin.
+    pub resume: bool,
+    /// Save a checkpoint when this much time has passed in an epoch; each epoch ends with one anyway.
+    pub checkpoint_every: Duration,
+    /// Whether the model keeps what a further training needs (the optimiser's memory).
+    pub keep_training_state: bool,
+}
+
+/// What an observer is told.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// Training begins, or goes on, after this many epochs.
+    Begin {
+        /// Epochs that are done.
+        epochs_done: usize,
+        /// The instruction set that the arithmetic runs on.
+        instruction_set: &'a str,
+    },
+    /// A mini-batch has been learnt.
+    MiniBatch(&'a EpochProgress),
+    /// An epoch is done, judged and saved.
+    Epoch(&'a EpochSummary),
+    /// A checkpoint has been saved in the midst of an epoch.
+    Checkpoint(&'a Path),
+}
+
+/// How a training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// All epochs are done.
+    Complete,
+    /// Validation has not improved for `training.patience` epochs.
+    Early,
+    /// The observer asked to stop: the checkpoint is there to go on from.
+    Interrupted,
+    /// There was nothing to resume: the model is complete.
+    Already,
+}
+
+/// What a training has brought about.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub ended: Ended,
+    /// How it went.
+    pub summary: TrainingSummary,
+    /// The checkpoint's folder; it exists only after an interruption.
+    pub checkpoint: PathBuf,
+    /// Whether the optimiser's memory was taken over from the model that training started from.
+    pub memory_taken_over: bool,
+}
+
+/// Trains and saves a model. The observer is told what happens, and can ask to stop after any mini-batch.
+///
+/// # Errors
+/// [`Error::Config`] for a plan that makes no sense, or does not go with the checkpoint that is to be resumed;
+/// [`Error::Diverged`] with the last good checkpoint kept; errors of reading and writing.
+///
+/// # Panics
+/// If `plan.threads` is 0.
+pub fn train(plan: Plan, observe: &mut dyn FnMut(Event) -> Wish) -> Result<Outcome> {
+    plan.experiment.validate()?;
+    Artifact::check_target(plan.out)?;
+    match &plan.experiment.model {
+        ModelConfig::Gru4rec(config) => Run::begin(&plan, config)?.run(observe),
+        ModelConfig::Pop | ModelConfig::SPop => {
+            let summary = TrainingSummary { finished: true, ..summary_of(plan.data) };
+            artifact_of(&plan, &summary).save(plan.out)?;
+            let (ended, checkpoint) = (Ended::Complete, beside(plan.out, "checkpoint"));
+            Ok(Outcome { ended, summary, checkpoint, memory_taken_over: false })
+        }
+    }
+}
+
+/// The folder `OUT.suffix`.
+fn beside(out: &Path, suffix: &str) -> PathBuf {
+    let mut name = out.file_name().map_or_else(OsString::new, OsString::from);
+    name.push(".");
+    name.push(suffix);
+    out.with_file_name(name)
+}
+
+fn summary_of(data: &Dataset) -> TrainingSummary {
+    TrainingSummary {
+        sessions: data.sessions.len() as u64,
+        events: data.sessions.num_events() as u64,
+        ..TrainingSummary::default()
+    }
+}
+
+fn artifact_of(plan: &Plan, summary: &TrainingSummary) -> Artifact {
+    Artifact::new(plan.experiment.clone(), plan.data.items.clone(), summary.clone())
+}
+
+/// A network's training under way.
+struct Run<'p, 'd> {
+    plan: &'p Plan<'d>,
+    /// `None`: the model is complete, and there is nothing to do.
+    trainer: Option<Trainer<'d>>,
+    summary: TrainingSummary,
+    checkpoint: PathBuf,
+    best: PathBuf,
+    memory_taken_over: bool,
+}
+
+impl<'p, 'd> Run<'p, 'd> {
+    fn begin(plan: &'p Plan<'d>, config: &NetworkConfig) -> Result<Self> {
+        let (checkpoint, best) = (beside(plan.out, "checkpoint"), beside(plan.out, "best"));
+        let mut run = Self {
+            plan,
+            trainer: None,
+            summary: summary_of(plan.data),
+            checkpoint,
+            best,
+            memory_taken_over: false,
+        };
+        if !plan.resume && run.checkpoint.exists() {
+            let reason = format!(
+                "an interrupted training waits in {}: go on with it by --resume, or remove that folder to begin anew",
+                run.checkpoint.display()
+            );
+            return Err(Error::config("resume", reason));
+        }
+        if plan.resume && run.checkpoint.exists() {
+            let saved = Artifact::load(&run.checkpoint)?;
+            run.resume(saved, config)?;
+        } else if plan.resume && plan.out.join("manifest.json").exists() {
+            let manifest = Manifest::load(plan.out)?;
+            compare::same_training(&manifest, plan)?;
+            if manifest.training.epochs.len() >= plan.experiment.training.epochs {
+                run.summary = manifest.training;
+                return Ok(run);
+            }
+            let saved = Artifact::load(plan.out)?;
+            run.resume(saved, config)?;
+        } else {
+            run.trainer = Some(run.start(config)?);
+        }
+        Ok(run)
+    }
+
+    /// A trainer before its first epoch: of a new network, or of the one to start from.
+    fn start(&mut self, config: &NetworkConfig) -> Result<Trainer<'d>> {
+        let Plan { data, experiment, threads, .. } = *self.plan;
+        let training = &experiment.training;
+        let activation = config.output_activation_for(training.loss);
+        let Some(init) = &self.plan.init else {
+            let network = Network::new(config.clone(), activation, data.items.len(), training.seed);
+            return Trainer::new(network, training, data, threads);
+        };
+        compare::same_model(&init.manifest, self.plan)?;
+        let known = init.items.len();
+        let mut network =
+            Network::from_tensors(config.clone(), activation, known, &mut init.weights.clone())?;
+        network.add_items(data.items.len() - known, training.seed);
+        let mut trainer = Trainer::new(network, training, data, threads)?;
+        if let Some(state) = init.training.clone() {
+            self.memory_taken_over = trainer.take_over_optimizer(trainer_state(state))?;
+        }
+        Ok(trainer)
+    }
+
+    /// Goes on from a checkpoint, or from a model that is to have more epochs.
+    fn resume(&mut self, saved: Artifact, config: &NetworkConfig) -> Result<()> {
+        compare::same_training(&saved.manifest, self.plan)?;
+        let Plan { data, experiment, threads, .. } = *self.plan;
+        let state = saved.training.ok_or_else(|| {
+            Error::config(
+                "resume",
+                "the model was saved without its training state: start from it with --init instead",
+            )
+        })?;
+        let activation = config.output_activation_for(experiment.training.loss);
+        let mut weights = saved.weights;
+        let network = Network::from_tensors(config.clone(), activation, data.items.len(), &mut weights)?;
+        self.trainer =
+            Some(Trainer::resume(network, &experiment.training, data, threads, trainer_state(state))?);
+        self.summary = TrainingSummary { finished: false, ..saved.manifest.training };
+        Ok(())
+    }
+
+    fn run(mut self, observe: &mut dyn FnMut(Event) -> Wish) -> Result<Outcome> {
+        let Some(mut trainer) = self.trainer.take() else { return Ok(self.outcome(Ended::Already)) };
+        let training = &self.plan.experiment.training;
+        self.summary.instruction_set = trainer.instruction_set().name().to_owned();
+        let (epochs_done, instruction_set) = (trainer.epochs_done(), &self.summary.instruction_set);
+        observe(Event::Begin { epochs_done, instruction_set });
+        let mut ended = Ended::Complete;
+        while trainer.epochs_done() < training.epochs {
+            if self.is_patience_over() {
+                ended = Ended::Early;
+                break;
+            }
+            let begun = Instant::now();
+            let mut interrupted = false;
+            let end = trainer.run_epoch(&mut |progress| {
+                interrupted = observe(Event::MiniBatch(progress)) == Wish::Stop;
+                let due = begun.elapsed() >= self.plan.checkpoint_every;
+                if interrupted || due { Wish::Stop } else { Wish::Continue }
+            })?;
+            match end {
+                EpochEnd::Finished(progress) => self.end_epoch(&trainer, &progress, observe)?,
+                EpochEnd::Stopped(_) => {
+                    self.artifact(&trainer, true).save(&self.checkpoint)?;
+                    observe(Event::Checkpoint(&self.checkpoint));
+                }
+            }
+            if interrupted {
+                return Ok(self.outcome(Ended::Interrupted));
+            }
+        }
+        self.finish(&trainer)?;
+        Ok(self.outcome(ended))
+    }
+
+    fn outcome(self, ended: Ended) -> Outcome {
+        let Self { summary, checkpoint, memory_taken_over, .. } = self;
+        Outcome { ended, summary, checkpoint, memory_taken_over }
+    }
+
+    /// Judges and saves an epoch.
+    fn end_epoch(
+        &mut self,
+        trainer: &Trainer,
+        progress: &EpochProgress,
+        observe: &mut dyn FnMut(Event) -> Wish,
+    ) -> Result<()> {
+        let validation = self.plan.validation.map(|sessions| self.validate(trainer, sessions)).transpose()?;
+        self.summary.pairs_left_out = progress.pairs_left_out;
+        self.summary.epochs.push(EpochSummary {
+            epoch: progress.epoch,
+            loss: progress.loss,
+            seconds: progress.seconds,
+            mini_batches: progress.mini_batches,
+            pairs: progress.pairs,
+            validation,
+        });
+        if validation.is_some() && best_epoch(&self.summary.epochs) == Some(progress.epoch) {
+            self.summary.best_epoch = Some(progress.epoch);
+            self.artifact(trainer, self.plan.keep_training_state).save(&self.best)?;
+        }
+        self.artifact(trainer, true).save(&self.checkpoint)?;
+        if let Some(epoch) = self.summary.epochs.last() {
+            observe(Event::Epoch(epoch));
+        }
+        Ok(())
+    }
+
+    fn validate(&self, trainer: &Trainer, sessions: &Sessions) -> Result<ValidationSummary> {
+        let Plan { data, experiment, threads, .. } = *self.plan;
+        let options = &experiment.evaluation;
+        let result = evaluate(trainer.network(), &data.items, sessions, options, threads, &|_| {})?;
+        let last = result.metrics[result.metrics.len() - 1];
+        Ok(ValidationSummary { cutoff: last.k, recall: last.recall, mrr: last.mrr })
+    }
+
+    fn is_patience_over(&self) -> bool {
+        let (patience, epochs) = (self.plan.experiment.training.patience, &self.summary.epochs);
+        match (epochs.last(), best_epoch(epochs)) {
+            (Some(last), Some(best)) => patience > 0 && last.epoch >= best + patience,
+            _ => false,
+        }
+    }
+
+    /// The model as it is now.
+    fn artifact(&self, trainer: &Trainer, with_state: bool) -> Artifact {
+        let mut artifact = artifact_of(self.plan, &self.summary);
+        artifact.weights = trainer.network().tensors();
+        artifact.training = with_state.then(|| {
+            let TrainerState { tensors, counts, position } = trainer.state();
+            TrainingState { tensors, counts, position }
+        });
+        artifact
+    }
+
+    /// Puts the model in its place, and removes what training needed.
+    fn finish(&mut self, trainer: &Trainer) -> Result<()> {
+        self.summary.finished = true;
+        let last = self.summary.epochs.last().map(|epoch| epoch.epoch);
+        let artifact = if self.summary.best_epoch == last || self.summary.best_epoch.is_none() {
+            self.artifact(trainer, self.plan.keep_training_state)
+        } else {
+            let mut best = Artifact::load(&self.best)?;
+            best.manifest.training = self.summary.clone();
+            best
+        };
+        artifact.save(self.plan.out)?;
+        for folder in [&self.checkpoint, &self.best] {
+            if folder.exists() {
+                std::fs::remove_dir_all(folder).map_err(Error::io(folder, "remove"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn trainer_state(state: TrainingState) -> TrainerState {
+    TrainerState { tensors: state.tensors, counts: state.counts, position: state.position }
+}
+
+/// The epoch with the largest validation MRR, the first of equals.
+fn best_epoch(epochs: &[EpochSummary]) -> Option<usize> {
+    let mut best: Option<(f64, usize)> = None;
+    for epoch in epochs {
+        if let Some(validation) = epoch.validation
+            && best.is_none_or(|(mrr, _)| validation.mrr > mrr)
+        {
+            best = Some((validation.mrr, epoch.epoch));
+        }
+    }
+    best.map(|(_, epoch)| epoch)
+}

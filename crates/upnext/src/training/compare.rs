@@ -1,0 +1,94 @@
+//! Whether a saved training and a plan are of the same thing.
+
+use super::Plan;
+use crate::artifact::Manifest;
+use crate::experiment::Experiment;
+use crate::{Error, Result};
+use serde_json::Value;
+
+/// What may change between the parts of one training.
+const MAY_CHANGE: [&str; 4] = ["data", "evaluation", "training.epochs", "training.patience"];
+
+/// Checks that the plan goes on with the training that was saved.
+pub(super) fn same_training(saved: &Manifest, plan: &Plan) -> Result<()> {
+    if let Some((key, was, is)) = difference(&saved.experiment, &plan.experiment.resolved()) {
+        let reason = format!(
+            "was {was} when this training was begun, and is {is} now: go on with the same, or begin another training in another folder"
+        );
+        return Err(Error::config(key, reason));
+    }
+    let data = plan.data;
+    let same = saved.vocabulary_fingerprint == data.items.fingerprint()
+        && saved.training.sessions == data.sessions.len() as u64
+        && saved.training.events == data.sessions.num_events() as u64;
+    if !same {
+        let reason = format!(
+            "this training was begun with {} events of {} sessions on {} items, and these are {} of {} on {}: resume with the same data (and the same --init, if it had one)",
+            saved.training.events,
+            saved.training.sessions,
+            saved.items,
+            data.sessions.num_events(),
+            data.sessions.len(),
+            data.items.len()
+        );
+        return Err(Error::config("resume", reason));
+    }
+    Ok(())
+}
+
+/// Checks that the plan's network has the structure of the one that it starts from.
+pub(super) fn same_model(saved: &Manifest, plan: &Plan) -> Result<()> {
+    let only_model =
+        |experiment: &Experiment| Experiment { model: experiment.model.clone(), ..Experiment::default() };
+    if let Some((key, was, is)) =
+        difference(&only_model(&saved.experiment), &only_model(&plan.experiment.resolved()))
+    {
+        let reason = format!("is {was} in the model to start from, not {is}: leave it out, or use {was}");
+        return Err(Error::config(key, reason));
+    }
+    Ok(())
+}
+
+/// The first field that differs, dotted, with its two values.
+fn difference(was: &Experiment, is: &Experiment) -> Option<(String, String, String)> {
+    let value = |experiment: &Experiment| serde_json::to_value(experiment).unwrap_or_default();
+    first_difference("", &value(was), &value(is))
+}
+
+fn first_difference(key: &str, was: &Value, is: &Value) -> Option<(String, String, String)> {
+    if was == is || MAY_CHANGE.contains(&key) {
+        return None;
+    }
+    let empty = serde_json::Map::new();
+    if let (Value::Object(_), _) | (_, Value::Object(_)) = (was, is) {
+        let (was, is) = (was.as_object().unwrap_or(&empty), is.as_object().unwrap_or(&empty));
+        let keys = was.keys().chain(is.keys().filter(|key| !was.contains_key(*key)));
+        return keys.into_iter().find_map(|name| {
+            let dotted = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            let of = |map: &serde_json::Map<String, Value>| map.get(name).cloned().unwrap_or(Value::Null);
+            first_difference(&dotted, &of(was), &of(is))
+        });
+    }
+    let shown = |value: &Value| if value.is_null() { "not set".to_owned() } else { value.to_string() };
+    Some((key.to_owned(), shown(was), shown(is)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_field_that_differs_is_named() {
+        let was = Experiment::default().resolved();
+        let mut is = was.clone();
+        is.training.epochs = 99;
+        is.evaluation.cutoffs = vec![3];
+        assert_eq!(difference(&was, &is), None);
+        is.set("training.learning_rate=0.5").unwrap();
+        let (key, _, is_now) = difference(&was, &is).unwrap();
+        assert_eq!((key.as_str(), is_now.as_str()), ("training.learning_rate", "0.5"));
+        is.training.learning_rate = was.training.learning_rate;
+        is.set("model.kind=pop").unwrap();
+        assert_eq!(difference(&was, &is).unwrap().0, "model.discount");
+    }
+}
