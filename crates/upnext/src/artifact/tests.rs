@@ -101,6 +101,14 @@ fn models_without_weights_or_items_have_the_same_form() {
 }
 
 #[test]
+fn empty_training_state_is_still_one() {
+    let (_place, dir) = saved();
+    let training = Some(TrainingState::default());
+    Artifact { training: training.clone(), ..marked(1, 4) }.save(&dir).unwrap();
+    assert_eq!(Artifact::load(&dir).unwrap().training, training);
+}
+
+#[test]
 fn saving_without_training_state_leaves_none_behind() {
     let (_place, dir) = saved();
     Artifact::load_without_training(&dir).unwrap().save(&dir).unwrap();

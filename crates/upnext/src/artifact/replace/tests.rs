@@ -138,6 +138,22 @@ fn readers_see_whole_models_while_another_process_saves_and_is_killed() {
 }
 
 #[test]
+fn writers_of_the_same_model_do_not_disturb_each_other() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path().join("model");
+    marked(1, 500).save(&dir).unwrap();
+    std::thread::scope(|scope| {
+        for writer in 2..5 {
+            let dir = &dir;
+            scope.spawn(move || (0..25).for_each(|_| marked(writer, 500).save(dir).unwrap()));
+        }
+        (0..50).for_each(|_| _ = mark(&dir));
+    });
+    assert!((2..5).contains(&mark(&dir)));
+    assert_eq!(names(place.path()), ["model"]);
+}
+
+#[test]
 fn left_overs_of_a_living_process_stay() {
     let place = tempfile::tempdir().unwrap();
     let dir = place.path().join("model");
