@@ -77,6 +77,9 @@ fn save_that_dies_at_any_step_leaves_the_old_or_the_new_model() {
             Manifest::load(&dir).unwrap();
             Artifact::check_target(&dir).unwrap();
             assert_eq!(mark(&dir), expected, "asking changes nothing");
+            let mut at = |_| Err(io::Error::other("injected"));
+            marked(8, 5).save_by(&dir, &mut Steps { exchange, at: Some(&mut at) }).unwrap_err();
+            assert_eq!(mark(&dir), expected, "a next save that fails loses nothing");
             marked(9, 5).save(&dir).unwrap();
             assert_eq!(mark(&dir), 9);
             assert_eq!(names(place.path()), ["model"], "left-overs of {step:?} are gone");
