@@ -2,11 +2,13 @@
 
 mod inspect;
 mod prepare;
+mod recommend;
 
 /// A command with its arguments.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Prepare(prepare::PrepareArgs),
+    Recommend(recommend::RecommendArgs),
     Inspect(inspect::InspectArgs),
 }
 
@@ -15,6 +17,7 @@ impl Command {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Prepare(args) => prepare::run(&args),
+            Self::Recommend(args) => recommend::run(&args),
             Self::Inspect(args) => inspect::run(&args),
         }
     }
