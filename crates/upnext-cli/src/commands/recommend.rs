@@ -3,6 +3,7 @@
 mod many;
 mod restrict;
 
+use crate::experiment::ThreadArgs;
 use crate::output::{OutputArgs, Table, printable, thousands, warn};
 use crate::reading::ReadArgs;
 use clap::ArgGroup;
@@ -31,11 +32,11 @@ pub(crate) struct RecommendArgs {
     model: PathBuf,
 
     /// The items of the session so far, oldest first, separated by commas; may be empty
-    #[arg(long, value_name = "ID,…", allow_negative_numbers = true, conflicts_with = "ReadArgs")]
+    #[arg(long, value_name = "ID,…", allow_negative_numbers = true, conflicts_with_all = ["ReadArgs", "ThreadArgs"])]
     session: Option<String>,
 
     /// One item of the session so far, taken as it is, commas too; repeat it for more, oldest first
-    #[arg(long, value_name = "ID", allow_negative_numbers = true, conflicts_with = "ReadArgs")]
+    #[arg(long, value_name = "ID", allow_negative_numbers = true, conflicts_with_all = ["ReadArgs", "ThreadArgs"])]
     item: Vec<String>,
 
     /// A click log, or a folder that `prepare` made (its test part): recommend to each of its sessions
@@ -62,9 +63,8 @@ pub(crate) struct RecommendArgs {
     #[arg(long, value_name = "FILE")]
     only: Option<PathBuf>,
 
-    /// With --sessions: threads to work with; results do not depend on it [default: all cores]
-    #[arg(long, value_name = "N", conflicts_with_all = ["session", "item"])]
-    threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    threads: ThreadArgs,
 
     #[command(flatten)]
     read: ReadArgs,

@@ -21,6 +21,7 @@ const ENTRIES_A_THREAD: usize = 1 << 20;
 pub(super) struct Sink {
     log: PathBuf,
     out: Out,
+    threads: usize,
 }
 
 enum Out {
@@ -41,7 +42,7 @@ impl Sink {
             None if args.output.json => Out::Json,
             None => Out::Csv,
         };
-        Ok(Self { log, out })
+        Ok(Self { log, out, threads: args.threads.threads()? })
     }
 }
 
@@ -100,7 +101,7 @@ pub(super) fn run(
     log.group();
     warn(&log.report().warnings);
     let index: Vec<Option<ItemIndex>> = log.item_ids().iter().map(|id| model.items.index_of(id)).collect();
-    let work = Work { args, model, filter, log: &log, index: &index };
+    let work = Work { args, model, filter, log: &log, index: &index, threads: sink.threads };
     match &sink.out {
         Out::File(path, format) => {
             let failed = |error| upnext::Error::io(path, "write")(error);
@@ -171,6 +172,7 @@ struct Work<'a> {
     log: &'a EventLog,
     /// The model's item of each of the log's.
     index: &'a [Option<ItemIndex>],
+    threads: usize,
 }
 
 impl Work<'_> {
@@ -179,8 +181,7 @@ impl Work<'_> {
         &self,
         each: &mut dyn FnMut(&[Event], &RecommendationList) -> anyhow::Result<()>,
     ) -> anyhow::Result<Counts> {
-        let threads = self.args.threads.map(usize::from);
-        let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let threads = self.threads;
         let k = self.args.k.get().min(self.model.items.len()).max(1);
         let block = threads * (ENTRIES_A_THREAD / k).clamp(1, SESSIONS_A_THREAD);
         let progress = Progress::new(self.args.output.quiet, "ranking", Unit::Events);
