@@ -3,6 +3,7 @@
 mod evaluate;
 mod inspect;
 mod prepare;
+mod recommend;
 mod train;
 
 /// A command with its arguments.
@@ -11,6 +12,7 @@ pub(crate) enum Command {
     Prepare(prepare::PrepareArgs),
     Train(Box<train::TrainArgs>),
     Evaluate(evaluate::EvaluateArgs),
+    Recommend(recommend::RecommendArgs),
     Inspect(inspect::InspectArgs),
 }
 
@@ -21,6 +23,7 @@ impl Command {
             Self::Prepare(args) => prepare::run(&args),
             Self::Train(args) => train::run(&args),
             Self::Evaluate(args) => evaluate::run(&args),
+            Self::Recommend(args) => recommend::run(&args),
             Self::Inspect(args) => inspect::run(&args),
         }
     }
