@@ -2,12 +2,14 @@
 
 mod inspect;
 mod prepare;
+mod simulate;
 
 /// A command with its arguments.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Prepare(prepare::PrepareArgs),
     Inspect(inspect::InspectArgs),
+    Simulate(simulate::SimulateArgs),
 }
 
 impl Command {
@@ -16,6 +18,7 @@ impl Command {
         match self {
             Self::Prepare(args) => prepare::run(&args),
             Self::Inspect(args) => inspect::run(&args),
+            Self::Simulate(args) => simulate::run(&args),
         }
     }
 }
