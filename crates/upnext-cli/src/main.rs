@@ -3,6 +3,7 @@
 //! Results go to stdout; progress, warnings and errors to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 mod commands;
+mod experiment;
 mod output;
 mod progress;
 mod reading;

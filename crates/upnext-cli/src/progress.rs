@@ -1,6 +1,7 @@
 //! Progress bars on stderr, where a person looks at it.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use upnext::gru4rec::EpochProgress;
 
 /// What a bar counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,56 @@ impl Drop for Progress {
     }
 }
 
+/// The bar of a training: an epoch at a time, with loss and speed.
+pub(crate) struct EpochBar {
+    bar: ProgressBar,
+    quiet: bool,
+}
+
+impl EpochBar {
+    /// A bar that shows nothing yet.
+    pub(crate) fn new(quiet: bool) -> Self {
+        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(Some(0), target);
+        let style =
+            ProgressStyle::with_template("{prefix} [{bar:30}] {percent}%, {msg}, {eta} left in the epoch")
+                .expect("the template is valid: a test makes it")
+                .progress_chars("=> ");
+        Self { bar: bar.with_style(style), quiet }
+    }
+
+    /// Shows an epoch's progress.
+    pub(crate) fn at(&mut self, progress: &EpochProgress, epochs: usize) {
+        // A bar that nobody sees is not worth a string a mini-batch.
+        if self.bar.is_hidden() || !progress.mini_batches.is_multiple_of(64) {
+            return;
+        }
+        self.bar.set_length(progress.pairs_in_epoch);
+        self.bar.set_position(progress.pairs + progress.pairs_left_out);
+        self.bar.set_prefix(format!("epoch {} of {epochs}", progress.epoch));
+        self.bar.set_message(format!(
+            "loss {:.4}, {:.0} mini-batches/s, {:.0} events/s",
+            progress.loss,
+            progress.mini_batches_per_second(),
+            progress.events_per_second()
+        ));
+    }
+
+    /// Prints a line that stays.
+    pub(crate) fn line(&mut self, text: &str) {
+        if !self.quiet {
+            self.bar.suspend(|| eprintln!("{text}"));
+            self.bar.reset();
+        }
+    }
+}
+
+impl Drop for EpochBar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,5 +105,6 @@ mod tests {
         for unit in [Unit::Bytes, Unit::Events] {
             Progress::new(true, "reading", unit).at(1, 2);
         }
+        EpochBar::new(true).at(&EpochProgress::default(), 1);
     }
 }

@@ -4,6 +4,8 @@ use crate::baselines::{Pop, SPop};
 use crate::batch::{Batch, HistoryBatcher, SessionBatcher};
 use crate::data::{Dataset, ItemIndex, ItemVocabulary, Sessions};
 use crate::evaluation::{Evaluation, EvaluationConfig, evaluate_in_blocks};
+use crate::gru4rec::Network;
+use crate::gru4rec::config::{Input, NetworkConfig, OutputActivation, Unit};
 use crate::gru4rec::reference::evaluation as reference;
 use crate::ranking::{Filter, TieRule, recommend};
 use crate::recommender::{Follower, Recommender, lanes};
@@ -20,6 +22,31 @@ fn pop_obeys_the_contract() {
 fn s_pop_obeys_the_contract() {
     let Dataset { items, sessions } = example();
     obeys_the_contract(&SPop::new(&items), &items, &sessions);
+}
+
+#[test]
+fn networks_of_every_unit_and_input_obey_the_contract() {
+    let Dataset { items, sessions } = example();
+    for unit in [Unit::Gru, Unit::Lstm, Unit::Rnn] {
+        for input in [Input::OneHot, Input::Discounted, Input::Embedding, Input::Shared] {
+            let config = NetworkConfig { unit, input, layers: vec![18], ..Default::default() };
+            let network = Network::new(config, OutputActivation::Tanh, items.len(), 3);
+            obeys_the_contract(&network, &items, &sessions);
+        }
+    }
+}
+
+#[test]
+fn deep_networks_obey_the_contract() {
+    let Dataset { items, sessions } = example();
+    let config = NetworkConfig {
+        layers: vec![18, 33],
+        input_to_deeper_layers: true,
+        feed_forward: vec![20],
+        ..Default::default()
+    };
+    let network = Network::new(config, OutputActivation::Linear, items.len(), 3);
+    obeys_the_contract(&network, &items, &sessions);
 }
 
 #[test]

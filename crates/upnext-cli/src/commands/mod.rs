@@ -1,13 +1,17 @@
 //! The commands: one file each, with its arguments and its `run`.
 
+mod evaluate;
 mod inspect;
 mod prepare;
 mod simulate;
+mod train;
 
 /// A command with its arguments.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Prepare(prepare::PrepareArgs),
+    Train(Box<train::TrainArgs>),
+    Evaluate(evaluate::EvaluateArgs),
     Inspect(inspect::InspectArgs),
     Simulate(simulate::SimulateArgs),
 }
@@ -17,6 +21,8 @@ impl Command {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Prepare(args) => prepare::run(&args),
+            Self::Train(args) => train::run(&args),
+            Self::Evaluate(args) => evaluate::run(&args),
             Self::Inspect(args) => inspect::run(&args),
             Self::Simulate(args) => simulate::run(&args),
         }

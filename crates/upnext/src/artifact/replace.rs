@@ -8,6 +8,7 @@
 
 use super::{ITEMS_FILE, MANIFEST_FILE, Manifest, TRAINING_FILE, WEIGHTS_FILE};
 use crate::{Error, Result};
+#[cfg(any(target_os = "linux", target_os = "macos"))]
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -313,6 +314,7 @@ impl Target {
         if !matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) {
             return Err(error);
         }
+        #[cfg(any(target_os = "linux", target_os = "macos"))]
         if steps.exchange {
             match renameat_with(CWD, new, CWD, &path, RenameFlags::EXCHANGE) {
                 Ok(()) => return Ok(true),

@@ -13,6 +13,10 @@ use upnext_kernels::{Isa, Matrix, Team, View, activate, product};
 const GATHERED: usize = 64;
 
 impl Recommender for Network {
+    fn name(&self) -> &str {
+        "gru4rec"
+    }
+
     fn num_items(&self) -> usize {
         Network::num_items(self)
     }

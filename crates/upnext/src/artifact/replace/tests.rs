@@ -77,6 +77,9 @@ fn save_that_dies_at_any_step_leaves_the_old_or_the_new_model() {
             Manifest::load(&dir).unwrap();
             Artifact::check_target(&dir).unwrap();
             assert_eq!(mark(&dir), expected, "asking changes nothing");
+            let mut at = |_| Err(io::Error::other("injected"));
+            marked(8, 5).save_by(&dir, &mut Steps { exchange, at: Some(&mut at) }).unwrap_err();
+            assert_eq!(mark(&dir), expected, "a next save that fails loses nothing");
             marked(9, 5).save(&dir).unwrap();
             assert_eq!(mark(&dir), 9);
             assert_eq!(names(place.path()), ["model"], "left-overs of {step:?} are gone");
@@ -135,6 +138,22 @@ fn readers_see_whole_models_while_another_process_saves_and_is_killed() {
         marked(9, 5).save(&dir).unwrap();
         assert_eq!(names(place.path()), ["model"]);
     }
+}
+
+#[test]
+fn writers_of_the_same_model_do_not_disturb_each_other() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path().join("model");
+    marked(1, 500).save(&dir).unwrap();
+    std::thread::scope(|scope| {
+        for writer in 2..5 {
+            let dir = &dir;
+            scope.spawn(move || (0..25).for_each(|_| marked(writer, 500).save(dir).unwrap()));
+        }
+        (0..50).for_each(|_| _ = mark(&dir));
+    });
+    assert!((2..5).contains(&mark(&dir)));
+    assert_eq!(names(place.path()), ["model"]);
 }
 
 #[test]

@@ -1,0 +1,160 @@
+//! `upnext evaluate`: judges a saved model on a test log.
+
+use crate::experiment::ThreadArgs;
+use crate::output::{OutputArgs, Table, thousands, warn};
+use crate::progress::{Progress, Unit};
+use crate::reading::ReadArgs;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use upnext::data::TestSessions;
+use upnext::data::folder::{PartName, PreparedFolder};
+use upnext::data::part::DroppedSessions;
+use upnext::evaluation::{Evaluation, EvaluationConfig, evaluate};
+use upnext::experiment::ModelKind;
+use upnext::model::LoadedModel;
+use upnext::ranking::TieRule;
+
+/// Judge a saved model: rank the next item of every event of every test session.
+///
+/// Test events on items that training never saw are dropped, then sessions of fewer than two events, as in the paper.
+/// Ties count against the model unless told otherwise.
+#[derive(clap::Args, Debug)]
+pub(crate) struct EvaluateArgs {
+    /// The model's folder
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+
+    /// Test log, or a folder that `prepare` made
+    #[arg(value_name = "TEST")]
+    test: PathBuf,
+
+    /// Cut-offs of the metrics, ascending [default: those of the model's experiment: 1,5,10,20]
+    #[arg(short, value_name = "K,…", value_delimiter = ',')]
+    k: Vec<usize>,
+
+    /// What a target's rank is among items of the same score [default: conservative]
+    #[arg(long, value_enum)]
+    ties: Option<TiesArg>,
+
+    /// Rank the target among this many most popular items only (the paper's VIDEO rule: 30000)
+    #[arg(long, value_name = "M")]
+    candidates: Option<usize>,
+
+    /// Make the top lists, for coverage and average popularity
+    #[arg(long)]
+    lists: bool,
+
+    #[command(flatten)]
+    threads: ThreadArgs,
+
+    #[command(flatten)]
+    read: ReadArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum TiesArg {
+    /// Behind all of them: a constant model scores 0
+    Conservative,
+    /// Before all of them
+    Standard,
+    /// In the middle
+    Median,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Done<'a> {
+    model: &'a Path,
+    kind: ModelKind,
+    test: &'a Path,
+    items: usize,
+    #[serde(flatten)]
+    evaluation: &'a Evaluation,
+    dropped: DroppedSessions,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
+    let threads = args.threads.threads()?;
+    let loaded = LoadedModel::load(&args.model)?;
+    let options = options(args, &loaded)?;
+    let log = args.read.read(&[PreparedFolder::resolve(&args.test, PartName::Test)?], args.output.quiet)?;
+    warn(&log.report().warnings);
+    let test = TestSessions::from_log(log, &loaded.items)?;
+    let evaluation = {
+        let progress = Progress::new(args.output.quiet, "ranking", Unit::Events);
+        let total = test.sessions.num_events() - test.sessions.len();
+        let at = |done: usize| progress.at(done as u64, total as u64);
+        evaluate(loaded.model.recommender(), &loaded.items, &test.sessions, &options, threads, &at)?
+    };
+    let done = Done {
+        model: &args.model,
+        kind: loaded.experiment.model.kind(),
+        test: &args.test,
+        items: loaded.items.len(),
+        evaluation: &evaluation,
+        dropped: test.dropped,
+    };
+    args.output.print(&done, describe)
+}
+
+/// How the model was to be judged, and what the arguments change of it.
+fn options(args: &EvaluateArgs, loaded: &LoadedModel) -> anyhow::Result<EvaluationConfig> {
+    let mut options = loaded.experiment.evaluation.clone();
+    if !args.k.is_empty() {
+        options.cutoffs.clone_from(&args.k);
+    }
+    match args.ties {
+        Some(TiesArg::Conservative) => options.ties = TieRule::Conservative,
+        Some(TiesArg::Standard) => options.ties = TieRule::Standard,
+        Some(TiesArg::Median) => options.ties = TieRule::Median,
+        None => {}
+    }
+    options.candidates = args.candidates.or(options.candidates);
+    options.lists |= args.lists;
+    options.validate()?;
+    Ok(options)
+}
+
+fn describe(done: &Done) -> String {
+    let Evaluation { cases, sessions, candidates, seconds, .. } = done.evaluation;
+    let mut text = format!(
+        "{} on {} cases of {} sessions, {} candidates, {} ties, {seconds:.1} s\n",
+        done.kind,
+        thousands(*cases as u64),
+        thousands(*sessions as u64),
+        thousands(*candidates as u64),
+        serde_json::to_value(done.evaluation.ties)
+            .ok()
+            .and_then(|v| v.as_str().map(str::to_owned))
+            .unwrap_or_default(),
+    );
+    if done.dropped != DroppedSessions::default() {
+        text.push_str(&format!(
+            "left out: {} events on items that training never saw, then {} sessions of fewer than two events\n",
+            thousands(done.dropped.unknown_events),
+            thousands(done.dropped.short_sessions)
+        ));
+    }
+    format!("{text}\n{}", metrics_table(done.evaluation))
+}
+
+/// The metrics by cut-off.
+pub(crate) fn metrics_table(evaluation: &Evaluation) -> Table {
+    let lists = evaluation.metrics.iter().any(|at| at.coverage.is_some());
+    let mut headings = vec!["k", "recall", "mrr", "ndcg"];
+    if lists {
+        headings.extend(["coverage", "popularity"]);
+    }
+    let mut table = Table::new(&headings);
+    for at in &evaluation.metrics {
+        let mut row = vec![at.k.to_string()];
+        row.extend([at.recall, at.mrr, at.ndcg].map(|x| format!("{x:.4}")));
+        row.extend([at.coverage, at.popularity].into_iter().flatten().map(|x| format!("{x:.4}")));
+        table.row(row);
+    }
+    table
+}

@@ -1,0 +1,347 @@
+//! `upnext train`: learns a model from a training log and saves it.
+
+use crate::experiment::{ExperimentArgs, ThreadArgs};
+use crate::output::{OutputArgs, Table, print, thousands, warn};
+use crate::progress::EpochBar;
+use crate::reading::ReadArgs;
+use anyhow::Context;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use upnext::artifact::{Artifact, EpochSummary};
+use upnext::data::folder::{PartName, PreparedFolder};
+use upnext::data::{Dataset, ItemVocabulary, TestSessions, TimeSpan};
+use upnext::experiment::Experiment;
+use upnext::gru4rec::Wish;
+use upnext::training::{Ended, Event, Outcome, Plan, train};
+
+/// Learn a model from a training log and save it.
+///
+/// Checkpoints are kept beside the model while it trains: an interrupted training (Ctrl-C, power cut) goes on with
+/// `--resume` and ends with the same numbers as one that was never interrupted.
+#[derive(clap::Args, Debug)]
+pub(crate) struct TrainArgs {
+    /// Training log, or a folder that `prepare` made
+    #[arg(required_unless_present = "show_config", value_name = "TRAIN")]
+    train: Option<PathBuf>,
+
+    /// Folder for the model; a model that is there is replaced when the training is done
+    #[arg(long, short, required_unless_present = "show_config", value_name = "MODEL")]
+    out: Option<PathBuf>,
+
+    /// Hold the last day out (the folder's `fit` and `valid` parts): judge every epoch on it and keep the best
+    #[arg(long, conflicts_with = "valid")]
+    validate: bool,
+
+    /// Judge every epoch on this log, and keep the best
+    #[arg(long, value_name = "LOG")]
+    valid: Option<PathBuf>,
+
+    /// Go on with an interrupted training, or with more epochs; where there is nothing to go on with, begin
+    #[arg(long)]
+    resume: bool,
+
+    /// Start from this model: it learns the new log, and gets rows for new items
+    #[arg(long, value_name = "MODEL")]
+    init: Option<PathBuf>,
+
+    /// Save a checkpoint this often within an epoch
+    #[arg(long, value_name = "SPAN", default_value = "10m")]
+    checkpoint_every: TimeSpan,
+
+    /// Leave out of the model what only further training needs: half the size or less
+    #[arg(long)]
+    slim: bool,
+
+    /// Print the complete experiment file and stop
+    #[arg(long)]
+    show_config: bool,
+
+    #[command(flatten)]
+    experiment: ExperimentArgs,
+
+    #[command(flatten)]
+    threads: ThreadArgs,
+
+    #[command(flatten)]
+    read: ReadArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Done<'a> {
+    out: &'a Path,
+    ended: &'static str,
+    experiment: Experiment,
+    events: u64,
+    sessions: u64,
+    items: usize,
+    new_items: usize,
+    epochs: Vec<EpochReport<'a>>,
+    best_epoch: Option<usize>,
+    pairs_left_out: u64,
+    instruction_set: &'a str,
+    threads: usize,
+    peak_memory_bytes: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct EpochReport<'a> {
+    #[serde(flatten)]
+    summary: &'a EpochSummary,
+    mini_batches_per_second: f64,
+    events_per_second: f64,
+}
+
+/// The data of a training.
+struct Data {
+    train: Dataset,
+    known_items: usize,
+    valid: Option<TestSessions>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
+    let mut experiment = args.experiment.experiment()?;
+    if args.show_config {
+        return print(&experiment.resolved().to_toml()?);
+    }
+    let (Some(path), Some(out)) = (&args.train, &args.out) else {
+        unreachable!("clap asks for both unless --show-config is given")
+    };
+    let threads = args.threads.threads()?;
+    if experiment.training.patience > 0 && !args.validate && args.valid.is_none() {
+        let reason = "early stopping needs a validation part: add --validate or --valid LOG";
+        return Err(upnext::Error::config("training.patience", reason).into());
+    }
+    // Before the reading, not after it.
+    Artifact::check_target(out)?;
+    let init = args.init.as_ref().map(Artifact::load).transpose()?;
+    if let Some(init) = &init
+        && experiment.model == Experiment::default().model
+    {
+        // Without another wish the structure is that of the model to start from.
+        experiment.model = init.manifest.experiment.model.clone();
+        experiment.validate()?;
+    }
+    let known = init.as_ref().map(|init| init.items.clone());
+    let data = read(args, path, known)?;
+    let plan = Plan {
+        data: &data.train,
+        validation: data.valid.as_ref().map(|valid| &valid.sessions),
+        experiment: &experiment,
+        threads,
+        out,
+        init,
+        resume: args.resume,
+        checkpoint_every: Duration::from_micros(args.checkpoint_every.micros().unsigned_abs()),
+        keep_training_state: !args.slim,
+    };
+    let outcome = learn(plan, args.output.quiet)?;
+    if outcome.ended == Ended::Interrupted {
+        anyhow::bail!(
+            "interrupted; the training is saved in {}. Go on with it by\n  {}",
+            outcome.checkpoint.display(),
+            command_to_resume()
+        );
+    }
+    let done = report(&outcome, out, &experiment, &data, threads);
+    args.output.print(&done, |done| describe(done, &outcome))
+}
+
+/// Reads the training log, and that to validate on.
+fn read(args: &TrainArgs, path: &Path, known: Option<ItemVocabulary>) -> anyhow::Result<Data> {
+    let quiet = args.output.quiet;
+    let part = if args.validate { PartName::Fit } else { PartName::Train };
+    if args.validate && !path.is_dir() {
+        let reason = "takes a folder that `prepare` made; with a single log use --valid LOG";
+        return Err(upnext::Error::config("--validate", reason).into());
+    }
+    let mut log = args.read.read(&[PreparedFolder::resolve(path, part)?], quiet)?;
+    warn(&log.report().warnings);
+    let known_items = known.as_ref().map_or(0, ItemVocabulary::len);
+    let (train, dropped) = Dataset::extending(&log.grouped(), known.unwrap_or_default())?;
+    if dropped.short_sessions > 0 && !quiet {
+        let count = thousands(dropped.short_sessions);
+        eprintln!("{count} sessions of a single event are left out: they have no next item to learn");
+    }
+    let valid = match (&args.valid, args.validate) {
+        (Some(file), _) => Some(PreparedFolder::resolve(file, PartName::Valid)?),
+        (None, true) => Some(PreparedFolder::resolve(path, PartName::Valid)?),
+        (None, false) => None,
+    };
+    let valid = match valid {
+        Some(file) => {
+            let log = args.read.read(&[file], quiet)?;
+            Some(TestSessions::from_log(log, &train.items).context("the validation part cannot be used")?)
+        }
+        None => None,
+    };
+    Ok(Data { train, known_items, valid })
+}
+
+/// Trains with a bar, line by line per epoch; Ctrl-C asks to stop, twice stops at once.
+fn learn(plan: Plan, quiet: bool) -> anyhow::Result<Outcome> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if asked.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+        eprintln!("stopping after this mini-batch, to save the training; once more to stop at once");
+    })
+    .context("cannot listen for Ctrl-C")?;
+    let epochs = plan.experiment.training.epochs;
+    let mut bar = EpochBar::new(quiet);
+    let outcome = train(plan, &mut |event| {
+        match event {
+            Event::Begin { epochs_done, .. } if epochs_done > 0 => {
+                bar.line(&format!("going on after epoch {epochs_done}"));
+            }
+            Event::MiniBatch(progress) => bar.at(progress, epochs),
+            Event::Epoch(epoch) => bar.line(&epoch_line(epoch, epochs)),
+            Event::Begin { .. } | Event::Checkpoint(_) => {}
+        }
+        if stop.load(Ordering::SeqCst) { Wish::Stop } else { Wish::Continue }
+    })?;
+    Ok(outcome)
+}
+
+fn per_second(count: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
+}
+
+fn epoch_line(epoch: &EpochSummary, epochs: usize) -> String {
+    let validation = epoch.validation.map_or(String::new(), |v| {
+        format!(", validation recall@{} {:.4} mrr@{} {:.4}", v.cutoff, v.recall, v.cutoff, v.mrr)
+    });
+    format!(
+        "epoch {:>2} of {epochs}: loss {:.4}, {:.1} s, {} mini-batches/s, {} events/s{validation}",
+        epoch.epoch,
+        epoch.loss,
+        epoch.seconds,
+        thousands(per_second(epoch.mini_batches, epoch.seconds) as u64),
+        thousands(per_second(epoch.pairs, epoch.seconds) as u64),
+    )
+}
+
+fn report<'a>(
+    outcome: &'a Outcome,
+    out: &'a Path,
+    experiment: &Experiment,
+    data: &Data,
+    threads: usize,
+) -> Done<'a> {
+    let summary = &outcome.summary;
+    let epochs = summary.epochs.iter().map(|epoch| EpochReport {
+        summary: epoch,
+        mini_batches_per_second: per_second(epoch.mini_batches, epoch.seconds),
+        events_per_second: per_second(epoch.pairs, epoch.seconds),
+    });
+    Done {
+        out,
+        ended: match outcome.ended {
+            Ended::Complete => "complete",
+            Ended::Early => "early",
+            Ended::Interrupted => "interrupted",
+            Ended::Already => "already",
+        },
+        experiment: experiment.resolved(),
+        events: summary.events,
+        sessions: summary.sessions,
+        items: data.train.items.len(),
+        new_items: data.train.items.len() - data.known_items,
+        epochs: epochs.collect(),
+        best_epoch: summary.best_epoch,
+        pairs_left_out: summary.pairs_left_out,
+        instruction_set: &summary.instruction_set,
+        threads,
+        peak_memory_bytes: peak_memory_bytes(),
+    }
+}
+
+fn describe(done: &Done, outcome: &Outcome) -> String {
+    let kind = done.experiment.model.kind();
+    let mut text = format!(
+        "{kind} of {} events in {} sessions on {} items",
+        thousands(done.events),
+        thousands(done.sessions),
+        thousands(done.items as u64)
+    );
+    if done.new_items < done.items {
+        let memory = if outcome.memory_taken_over { "" } else { "; the optimiser starts without memory" };
+        text.push_str(&format!(" ({} of them new{memory})", thousands(done.new_items as u64)));
+    }
+    text.push('\n');
+    if !done.epochs.is_empty() {
+        let mut table = Table::new(&[
+            "epoch",
+            "loss",
+            "seconds",
+            "mini-batches/s",
+            "events/s",
+            "valid recall",
+            "valid mrr",
+        ]);
+        for epoch in &done.epochs {
+            let valid = epoch.summary.validation;
+            table.row(vec![
+                epoch.summary.epoch.to_string(),
+                format!("{:.4}", epoch.summary.loss),
+                format!("{:.1}", epoch.summary.seconds),
+                thousands(epoch.mini_batches_per_second as u64),
+                thousands(epoch.events_per_second as u64),
+                valid.map_or(String::new(), |v| format!("{:.4}", v.recall)),
+                valid.map_or(String::new(), |v| format!("{:.4}", v.mrr)),
+            ]);
+        }
+        text.push_str(&format!("\n{table}\n"));
+    }
+    if done.pairs_left_out > 0 {
+        let count = thousands(done.pairs_left_out);
+        text.push_str(&format!(
+            "{count} pairs an epoch were left out: a last session alone has no negatives\n"
+        ));
+    }
+    match (outcome.ended, done.best_epoch) {
+        (Ended::Already, _) => text.push_str("the model is complete; for more epochs raise --epochs\n"),
+        (Ended::Early, Some(best)) => text.push_str(&format!("stopped early; epoch {best} was the best\n")),
+        (_, Some(best)) => text.push_str(&format!("epoch {best} was the best\n")),
+        _ => {}
+    }
+    if let Some(bytes) = done.peak_memory_bytes {
+        text.push_str(&format!("peak memory {} MB\n", thousands(bytes.div_ceil(1_000_000))));
+    }
+    text.push_str(&format!("saved in {}\n", done.out.display()));
+    text
+}
+
+/// The command line of this process, with `--resume`.
+fn command_to_resume() -> String {
+    let quoted = |argument: String| {
+        let plain = |c: char| c.is_alphanumeric() || "-_./=,:@%+".contains(c);
+        if !argument.is_empty() && argument.chars().all(plain) {
+            argument
+        } else {
+            format!("'{}'", argument.replace('\'', r"'\''"))
+        }
+    };
+    let mut words: Vec<String> =
+        std::env::args_os().map(|argument| quoted(argument.to_string_lossy().into_owned())).collect();
+    if !words.iter().any(|word| word == "--resume") {
+        words.push("--resume".to_owned());
+    }
+    words.join(" ")
+}
+
+/// The most memory that this process has had, where the system tells.
+fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}

@@ -1,0 +1,83 @@
+//! The arguments that make an experiment: a file, single fields, and short cuts for the most used ones.
+
+use std::path::PathBuf;
+use upnext::Result;
+use upnext::experiment::{Experiment, ModelConfig, ModelKind};
+
+/// The model and its training. Later arguments override earlier ones: file, `--model`, `--set`, short cuts.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Model and training")]
+pub(crate) struct ExperimentArgs {
+    /// Experiment file (TOML), such as those in `experiments/` [default: 100 units, the published RSC15 setting]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Set a field of the experiment, as in training.learning_rate=0.05; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    fields: Vec<String>,
+
+    /// Kind of model: gru4rec, pop, s-pop [default: that of the file, or gru4rec]
+    #[arg(long, value_name = "KIND")]
+    model: Option<String>,
+
+    /// Number of epochs
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+
+    /// Seed of everything that is drawn
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+impl ExperimentArgs {
+    /// The experiment, checked.
+    pub(crate) fn experiment(&self) -> Result<Experiment> {
+        let mut experiment = match &self.config {
+            Some(file) => Experiment::load(file)?,
+            None => Experiment::default(),
+        };
+        if let Some(kind) = &self.model {
+            let kind: ModelKind = kind.parse()?;
+            if kind != experiment.model.kind() {
+                experiment.model = ModelConfig::of_kind(kind);
+            }
+        }
+        for field in &self.fields {
+            experiment.set(field)?;
+        }
+        if let Some(epochs) = self.epochs {
+            experiment.training.epochs = epochs;
+        }
+        if let Some(seed) = self.seed {
+            experiment.training.seed = seed;
+        }
+        experiment.validate()?;
+        Ok(experiment)
+    }
+}
+
+/// How many threads work.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub(crate) struct ThreadArgs {
+    /// Threads to work with; results do not depend on it [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+impl ThreadArgs {
+    /// The number of threads.
+    pub(crate) fn threads(self) -> Result<usize> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        match self.threads {
+            None => Ok(cores),
+            Some(0) => Err(upnext::Error::config("--threads", "is 0: use 1 or more")),
+            Some(threads) if threads > cores => Err(upnext::Error::config(
+                "--threads",
+                format!(
+                    "is {threads}, more than this machine's {cores} cores, which would only be slower: use {cores} or less"
+                ),
+            )),
+            Some(threads) => Ok(threads),
+        }
+    }
+}
