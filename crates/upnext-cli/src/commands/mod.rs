@@ -1,5 +1,6 @@
 //! The commands: one file each, with its arguments and its `run`.
 
+mod demo;
 mod evaluate;
 mod inspect;
 mod prepare;
@@ -9,6 +10,7 @@ mod train;
 /// A command with its arguments.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
+    Demo(demo::DemoArgs),
     Prepare(prepare::PrepareArgs),
     Train(Box<train::TrainArgs>),
     Evaluate(evaluate::EvaluateArgs),
@@ -20,6 +22,7 @@ impl Command {
     /// Does what the command says.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
+            Self::Demo(args) => demo::run(&args),
             Self::Prepare(args) => prepare::run(&args),
             Self::Train(args) => train::run(&args),
             Self::Evaluate(args) => evaluate::run(&args),
