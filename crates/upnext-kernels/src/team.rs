@@ -4,7 +4,7 @@ use std::any::Any;
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 
 /// Turns of a waiting loop before a worker goes to sleep: some tens of microseconds, longer than the serial part of a
@@ -110,10 +110,7 @@ impl Team {
         let tasks = Mutex::new(tasks);
         self.broadcast(&|| {
             loop {
-                // The lock is poisoned only if the iterator itself panics; then there is nothing left to take.
-                let Ok(mut tasks) = tasks.lock() else { return };
-                let Some(task) = tasks.next() else { return };
-                drop(tasks);
+                let Some(task) = next_task(&tasks) else { return };
                 f(task);
             }
         });
@@ -152,6 +149,22 @@ impl Team {
         for (worker, asleep) in self.workers.iter().zip(&self.shared.asleep) {
             if asleep.load(Ordering::SeqCst) {
                 worker.thread().unpark();
+            }
+        }
+    }
+}
+
+/// Takes a task, waiting spinning for the others that do so: a lock that sleeps would cost more than most tasks.
+fn next_task<I: Iterator>(tasks: &Mutex<I>) -> Option<I::Item> {
+    let mut turns = 0;
+    loop {
+        match tasks.try_lock() {
+            Ok(mut tasks) => return tasks.next(),
+            // The iterator itself has panicked: there is nothing left to take.
+            Err(TryLockError::Poisoned(_)) => return None,
+            Err(TryLockError::WouldBlock) => {
+                turns += 1;
+                if turns < SPINS { std::hint::spin_loop() } else { thread::yield_now() }
             }
         }
     }
