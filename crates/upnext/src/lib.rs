@@ -55,6 +55,7 @@ pub mod gru4rec;
 pub mod model;
 pub mod ranking;
 pub mod recommender;
+pub mod replace;
 pub mod simulate;
 pub mod training;
 

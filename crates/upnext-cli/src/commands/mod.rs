@@ -4,6 +4,7 @@ mod demo;
 mod evaluate;
 mod inspect;
 mod prepare;
+mod recommend;
 mod simulate;
 mod train;
 
@@ -14,6 +15,7 @@ pub(crate) enum Command {
     Prepare(prepare::PrepareArgs),
     Train(Box<train::TrainArgs>),
     Evaluate(evaluate::EvaluateArgs),
+    Recommend(recommend::RecommendArgs),
     Inspect(inspect::InspectArgs),
     Simulate(simulate::SimulateArgs),
 }
@@ -26,6 +28,7 @@ impl Command {
             Self::Prepare(args) => prepare::run(&args),
             Self::Train(args) => train::run(&args),
             Self::Evaluate(args) => evaluate::run(&args),
+            Self::Recommend(args) => recommend::run(&args),
             Self::Inspect(args) => inspect::run(&args),
             Self::Simulate(args) => simulate::run(&args),
         }
