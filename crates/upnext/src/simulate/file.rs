@@ -1,6 +1,7 @@
 //! A simulated log as a file: packed by the ending of its name, there as a whole or not at all.
 
 use super::{LogFormat, SimulatedEvent, write_log};
+use crate::replace::replace_file;
 use crate::{Error, Result};
 use flate2::write::GzEncoder;
 use std::fs::File;
@@ -13,8 +14,7 @@ const BUFFER: usize = 1 << 18;
 /// Writes events as CSV into the file `path`, packed with gzip or zstd where its name ends in `.gz` or `.zst`, and returns
 /// how many.
 ///
-/// The file appears when all of it is on the disk. One that is there is replaced only with `overwrite`; otherwise it is
-/// not touched, even if it appears while this writes.
+/// The file appears when all of it is on the disk. One that is there is replaced only with `overwrite`.
 ///
 /// # Errors
 /// [`Error::Io`], after which nothing has changed.
@@ -31,22 +31,11 @@ pub fn write_log_file(
         // A device or a pipe would be replaced by a file.
         return Err(Error::io(path, "write")(io::Error::other("it is no file")));
     }
-    let parent = target.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".upnext-unfinished-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    if target.exists() && !overwrite {
+        return Err(Error::io(path, "write")(io::ErrorKind::AlreadyExists.into()));
     }
-    let unfinished = builder.tempfile_in(parent).map_err(Error::io(path, "write"))?;
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-    let rows =
-        write_packed(events, format, unfinished.as_file(), ending).map_err(Error::io(path, "write"))?;
-    unfinished.as_file().sync_all().map_err(Error::io(path, "write"))?;
-    let placed = if overwrite { unfinished.persist(&target) } else { unfinished.persist_noclobber(&target) };
-    placed.map_err(|e| Error::io(path, "write")(e.error))?;
-    Ok(rows)
+    replace_file(&target, |file| write_packed(events, format, file, ending).map_err(Error::io(path, "write")))
 }
 
 fn write_packed(

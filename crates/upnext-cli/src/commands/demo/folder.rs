@@ -3,9 +3,10 @@
 use anyhow::Context;
 use serde::Serialize;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use upnext::Error;
+use upnext::replace::replace_file;
 
 /// File of the demo's report, which also marks a folder as the demo's.
 pub(super) const REPORT_FILE: &str = "demo.json";
@@ -73,12 +74,9 @@ impl Folder {
     /// Writes the report, as a whole or not at all.
     pub(super) fn write_report<T: Serialize>(&self, report: &T) -> anyhow::Result<()> {
         let path = self.path.join(REPORT_FILE);
-        let unfinished = self.path.join(format!(".{REPORT_FILE}.unfinished"));
         let mut text = serde_json::to_string_pretty(report)?;
         text.push('\n');
-        fs::write(&unfinished, text)
-            .and_then(|()| fs::rename(&unfinished, &path))
-            .map_err(Error::io(&path, "write"))?;
+        replace_file(&path, |mut file| file.write_all(text.as_bytes()).map_err(Error::io(&path, "write")))?;
         Ok(())
     }
 }

@@ -27,9 +27,7 @@ const LIST: &str = "10";
 /// A network that a small shop trains within seconds: a larger mini-batch with fewer samples than the published setting,
 /// of which the shop has hardly more items. Measured on the default shop: Recall@20 0.695 in 5 epochs; mini-batches of
 /// 64 at a rate of 0.1 take twice the time for 0.701.
-const GRU4REC: [&str; 8] = [
-    "--epochs",
-    "5",
+const GRU4REC: [&str; 6] = [
     "--set",
     "training.batch_size=128",
     "--set",
@@ -37,6 +35,9 @@ const GRU4REC: [&str; 8] = [
     "--set",
     "training.learning_rate=0.15",
 ];
+
+/// Its epochs.
+const EPOCHS: &str = "5";
 
 /// Show all of it on a simulated shop: click log, preparation, training, comparison, recommendations.
 ///
@@ -249,7 +250,7 @@ impl Demo<'_> {
         let threads = self.args.threads.given().map(|threads| threads.to_string());
         let threads: Vec<&str> = threads.iter().flat_map(|threads| ["--threads", threads]).collect();
         if kind == ModelKind::Gru4rec {
-            train = train.with(GRU4REC);
+            train = train.with(["--epochs", EPOCHS]).with(GRU4REC);
             if let Some(seed) = self.args.seed {
                 train = train.with(["--seed", &seed.to_string()]);
             }
@@ -351,7 +352,7 @@ fn what_next(folder: &Folder, data: &str, network: &str) -> anyhow::Result<Vec<S
     Ok([
         CommandLine::new(["inspect", network]),
         CommandLine::new(["recommend", network, "--sessions", data, "--out", &lists]),
-        CommandLine::new(["train", data, "--out", &longer]).with(judged),
+        CommandLine::new(["train", data, "--out", &longer]).with(judged).with(GRU4REC),
     ]
     .map(|command| command.to_string())
     .to_vec())
