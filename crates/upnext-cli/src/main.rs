@@ -35,8 +35,10 @@ fn main() -> ExitCode {
             }
             eprintln!("{message}");
             use upnext::Error::{Config, ExperimentFile, UnknownKey};
-            let wrong_usage =
-                matches!(error.downcast_ref(), Some(Config { .. } | ExperimentFile { .. } | UnknownKey { .. }));
+            let wrong_usage = matches!(
+                error.downcast_ref(),
+                Some(Config { .. } | ExperimentFile { .. } | UnknownKey { .. })
+            );
             ExitCode::from(if wrong_usage { 2 } else { 1 })
         }
     }
