@@ -65,6 +65,11 @@ pub(crate) struct ThreadArgs {
 }
 
 impl ThreadArgs {
+    /// The number that was asked for, if any.
+    pub(crate) fn given(self) -> Option<usize> {
+        self.threads
+    }
+
     /// The number of threads.
     pub(crate) fn threads(self) -> Result<usize> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
