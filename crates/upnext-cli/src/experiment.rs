@@ -30,11 +30,11 @@ pub(crate) struct ExperimentArgs {
 }
 
 impl ExperimentArgs {
-    /// The experiment, checked.
-    pub(crate) fn experiment(&self) -> Result<Experiment> {
+    /// The experiment, checked; without a file it begins as `otherwise`.
+    pub(crate) fn experiment(&self, otherwise: Experiment) -> Result<Experiment> {
         let mut experiment = match &self.config {
             Some(file) => Experiment::load(file)?,
-            None => Experiment::default(),
+            None => otherwise,
         };
         if let Some(kind) = &self.model {
             let kind: ModelKind = kind.parse()?;

@@ -97,6 +97,14 @@ impl Artifact {
         self.save_by(dir.as_ref(), &mut replace::Steps::default())
     }
 
+    /// Removes the model in the folder `dir`, where there is one, in one step: no crash leaves a part of it there.
+    ///
+    /// # Errors
+    /// [`Error::WillNotReplace`] for anything but a model at `dir`, [`Error::Io`] where the system refuses.
+    pub fn remove(dir: impl AsRef<Path>) -> Result<()> {
+        replace::Target::new(dir.as_ref())?.remove()
+    }
+
     fn save_by(&self, dir: &Path, steps: &mut replace::Steps<'_>) -> Result<()> {
         let no_counts = BTreeMap::new();
         let weights = tensors::Plan::new(&self.weights, &no_counts)?;
