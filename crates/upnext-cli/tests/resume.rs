@@ -52,6 +52,7 @@ fn kill_until_done(command: &dyn Fn() -> Command, out: &Path) -> Kills {
 }
 
 #[test]
+// A checkpoint after every mini-batch makes even a fast machine slow enough to be interrupted.
 fn a_training_killed_within_epochs_ends_with_the_bits_of_a_whole_one() {
     let folder = Folder::new();
     let parts = folder.prepared_shop(700);
@@ -75,7 +76,7 @@ fn a_training_killed_within_epochs_ends_with_the_bits_of_a_whole_one() {
     let kills = kill_until_done(
         &|| {
             let mut command = command(&out);
-            command.args(["--checkpoint-every", "0.01"]);
+            command.args(["--checkpoint-every", "0.000001"]);
             command
         },
         &out,
@@ -120,7 +121,7 @@ fn a_retraining_that_is_killed_ends_with_the_bits_of_a_whole_one() {
     done(train(&old_log, &old).args(["--epochs", "1"]));
     let command = |out: &Path| {
         let mut command = train(&new_log, out);
-        command.args(["--epochs", "5", "--checkpoint-every", "0.02", "--init"]).arg(&old);
+        command.args(["--epochs", "5", "--checkpoint-every", "0.000001", "--init"]).arg(&old);
         command
     };
     let (whole, out) = (folder.path("whole"), folder.path("model"));
