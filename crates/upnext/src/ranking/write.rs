@@ -68,7 +68,7 @@ impl<W: Write + Send> std::fmt::Debug for ListWriter<'_, W> {
 }
 
 enum Form<W: Write + Send> {
-    Text(csv::Writer<W>),
+    Text(Box<csv::Writer<W>>),
     JsonLines(BufWriter<W>),
     Parquet(Box<Table<W>>),
 }
@@ -92,7 +92,7 @@ impl<'v, W: Write + Send> ListWriter<'v, W> {
         let text = |delimiter, out| {
             let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(out);
             writer.write_record(COLUMNS).map_err(csv_error)?;
-            Ok::<_, io::Error>(Form::Text(writer))
+            Ok::<_, io::Error>(Form::Text(Box::new(writer)))
         };
         let form = match format {
             ListFormat::Csv => text(b',', out)?,
