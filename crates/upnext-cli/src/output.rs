@@ -75,6 +75,20 @@ pub(crate) fn thousands(number: u64) -> String {
     grouped
 }
 
+/// An id on one line: it may hold line breaks, which would break a table or a message.
+pub(crate) fn printable(id: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut text: String = id
+        .chars()
+        .take(LONGEST)
+        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
+        .collect();
+    if id.chars().nth(LONGEST).is_some() {
+        text.push('…');
+    }
+    text
+}
+
 /// Rows of cells in aligned columns: the first column to the left, the others to the right.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
@@ -122,6 +136,12 @@ mod tests {
     fn numbers_are_grouped_by_three() {
         let shown = [0, 12, 999, 1_000, 1_234_567, 100_000].map(thousands);
         assert_eq!(shown, ["0", "12", "999", "1,000", "1,234,567", "100,000"]);
+    }
+
+    #[test]
+    fn ids_are_shown_on_one_line_and_not_too_long() {
+        assert_eq!(printable("ä\n\tb"), "ä\\n\\tb");
+        assert_eq!(printable(&"x".repeat(100)).chars().count(), 61);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::evaluation::{Evaluation, EvaluationConfig, evaluate_in_blocks};
 use crate::gru4rec::Network;
 use crate::gru4rec::config::{Input, NetworkConfig, OutputActivation, Unit};
 use crate::gru4rec::reference::evaluation as reference;
-use crate::ranking::{Filter, TieRule, recommend};
+use crate::ranking::{Filter, TieRule, recommend, recommend_on};
 use crate::recommender::{Follower, Recommender, lanes};
 use std::collections::BTreeMap;
 use upnext_kernels::CounterRng;
@@ -252,6 +252,9 @@ fn lists_are_those_of_the_scores(
         for k in [0, 1, 20, usize::MAX] {
             let lists = recommend(model, items, &histories, k, filter).unwrap();
             assert_eq!(lists.len(), histories.len());
+            for threads in [1, 3, 1000] {
+                assert_eq!(recommend_on(threads, model, items, &histories, k, filter).unwrap(), lists);
+            }
             for (s, (list, history)) in lists.iter().zip(&histories).enumerate() {
                 let mut expected: Vec<ItemIndex> = (0..n)
                     .filter(|item| !filter.exclude.contains(item))

@@ -1,6 +1,6 @@
 //! The models, one closed set: made from data, saved as an artifact, loaded again, used as a [`Recommender`].
 
-use crate::artifact::{Artifact, TrainingSummary};
+use crate::artifact::{Artifact, TrainingSummary, WEIGHTS_FILE};
 use crate::baselines::{Pop, SPop};
 use crate::data::ItemVocabulary;
 use crate::experiment::{Experiment, ModelConfig};
@@ -57,9 +57,14 @@ impl LoadedModel {
     /// Loads a saved model, without what only further training needs.
     ///
     /// # Errors
-    /// Those of [`Artifact::load`], and [`Error::Weights`] for weights that are not those of the model.
+    /// Those of [`Artifact::load`]; weights that are not those of the model's configuration are damage too.
     pub fn load(dir: &Path) -> Result<Self> {
-        Self::from_artifact(Artifact::load_without_training(dir)?)
+        Self::from_artifact(Artifact::load_without_training(dir)?).map_err(|error| match error {
+            Error::Weights { .. } => {
+                Error::DamagedModel { path: dir.join(WEIGHTS_FILE), reason: error.to_string() }
+            }
+            other => other,
+        })
     }
 
     /// The model of an artifact.

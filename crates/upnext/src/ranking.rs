@@ -4,8 +4,10 @@
 //! order: a higher score first, then more support, then the lower index.
 
 mod recommend;
+mod write;
 
-pub use recommend::{Filter, Recommendation, RecommendationList, recommend};
+pub use recommend::{Filter, Recommendation, RecommendationList, recommend, recommend_on};
+pub use write::{ListFormat, ListWriter};
 
 use crate::data::ItemIndex;
 use serde::{Deserialize, Serialize};

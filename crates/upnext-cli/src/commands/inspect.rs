@@ -1,9 +1,13 @@
 //! `upnext inspect`: what is in a click log, a prepared folder, or a model.
 
+mod model;
+
 use super::prepare::describe_statistics;
-use crate::output::{OutputArgs, Table, thousands, warn};
+use crate::output::{OutputArgs, Table, printable, thousands, warn};
 use crate::reading::{ReadArgs, describe};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use upnext::artifact::MANIFEST_FILE;
+use upnext::data::folder::STATISTICS_FILE;
 use upnext::data::{LogShape, PreparedFolder};
 
 /// Days shown one by one in a table; `--json` has them all.
@@ -24,10 +28,16 @@ pub(crate) struct InspectArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<()> {
-    if args.path.join("manifest.json").is_file() {
-        return inspect_model(&args.path);
+    if model::is_model(&args.path) {
+        return model::run(&args.path, args.output);
     }
     if args.path.is_dir() {
+        if !args.path.join(STATISTICS_FILE).exists() {
+            anyhow::bail!(
+                "{}: neither a model (it has no {MANIFEST_FILE}) nor a folder that `prepare` made (it has no {STATISTICS_FILE})",
+                args.path.display()
+            );
+        }
         let folder = PreparedFolder::open(&args.path)?;
         let statistics = folder.statistics();
         warn(&statistics.warnings);
@@ -37,11 +47,6 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<()> {
     let shape = LogShape::of(&mut log);
     warn(&shape.warnings);
     args.output.print(&shape, describe_shape)
-}
-
-/// Shows a model.
-fn inspect_model(path: &Path) -> anyhow::Result<()> {
-    anyhow::bail!("{}: this version does not read models", path.display())
 }
 
 fn percent(share: f64) -> String {
@@ -93,8 +98,7 @@ fn describe_shape(shape: &LogShape) -> String {
     add("", &table);
     let mut table = Table::new(&["most popular item", "events"]);
     for (id, events) in &p.most_popular {
-        // An id may hold line breaks, which would break the table.
-        table.row(vec![id.escape_debug().to_string(), thousands(*events)]);
+        table.row(vec![printable(id), thousands(*events)]);
     }
     add("", &table);
 

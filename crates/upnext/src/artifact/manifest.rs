@@ -1,9 +1,10 @@
 //! `manifest.json`: what a model is, how it was trained, and which files belong to it.
 
 use super::files::{one_line, quoted};
-use super::{ITEMS_FILE, MANIFEST_FILE, TRAINING_FILE, WEIGHTS_FILE, replace};
+use super::{ITEMS_FILE, MANIFEST_FILE, TRAINING_FILE, WEIGHTS_FILE};
 use crate::data::ItemVocabulary;
 use crate::experiment::Experiment;
+use crate::replace::read_one_version;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -155,7 +156,9 @@ impl Manifest {
     /// # Errors
     /// [`Error::NotAModel`], [`Error::ManifestFile`], [`Error::NewerFormat`], [`Error::DamagedModel`] and [`Error::Io`].
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
-        replace::read_one_version(dir.as_ref(), |dir| Self::parse(&read(dir)?, &dir.join(MANIFEST_FILE)))
+        read_one_version(dir.as_ref(), MANIFEST_FILE, |dir| {
+            Self::parse(&read(dir)?, &dir.join(MANIFEST_FILE))
+        })
     }
 
     /// Parses a manifest, which errors call `path`.

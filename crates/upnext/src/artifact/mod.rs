@@ -21,7 +21,9 @@ mod files;
 pub mod fuzz;
 mod items;
 mod manifest;
-mod replace;
+mod place;
+#[cfg(test)]
+mod replace_tests;
 mod tensors;
 #[cfg(test)]
 mod tests;
@@ -31,6 +33,7 @@ pub use manifest::{EpochSummary, FileEntry, Manifest, TrainingSummary, Validatio
 use crate::data::ItemVocabulary;
 use crate::experiment::Experiment;
 use crate::gru4rec::Tensor;
+use crate::replace::{Steps, read_one_version};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -81,7 +84,7 @@ impl Artifact {
     /// # Errors
     /// [`Error::WillNotReplace`] for anything else at `dir`, [`Error::Io`] for a folder above that is missing or read-only.
     pub fn check_target(dir: impl AsRef<Path>) -> Result<()> {
-        replace::Target::new(dir.as_ref())?.check()
+        place::target(dir.as_ref())?.check()
     }
 
     /// Writes the model into the folder `dir`, in place of a model that is there.
@@ -94,10 +97,18 @@ impl Artifact {
     /// shape and number of values differ; [`Error::Config`] for a number in the manifest that is not finite.
     /// Nothing at `dir` has changed then.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
-        self.save_by(dir.as_ref(), &mut replace::Steps::default())
+        self.save_by(dir.as_ref(), &mut Steps::default())
     }
 
-    fn save_by(&self, dir: &Path, steps: &mut replace::Steps<'_>) -> Result<()> {
+    /// Removes the model in the folder `dir`, where there is one, in one step: no crash leaves a part of it there.
+    ///
+    /// # Errors
+    /// [`Error::WillNotReplace`] for anything but a model at `dir`, [`Error::Io`] where the system refuses.
+    pub fn remove(dir: impl AsRef<Path>) -> Result<()> {
+        place::target(dir.as_ref())?.remove()
+    }
+
+    fn save_by(&self, dir: &Path, steps: &mut Steps<'_>) -> Result<()> {
         let no_counts = BTreeMap::new();
         let weights = tensors::Plan::new(&self.weights, &no_counts)?;
         let training =
@@ -108,7 +119,7 @@ impl Artifact {
         manifest.files.clear();
         manifest.to_json()?;
 
-        replace::Target::new(dir)?.replace(steps, |folder| {
+        place::target(dir)?.replace(steps, |folder| {
             let mut write = |name: &str, content: &mut files::Content<'_>| {
                 let entry = files::write(folder, dir, name, content)?;
                 manifest.files.push(entry);
@@ -144,7 +155,9 @@ impl Artifact {
     }
 
     fn load_parts(dir: &Path, with_training: bool) -> Result<Self> {
-        replace::read_one_version(dir, |folder| Self::read(folder, &manifest::read(folder)?, with_training))
+        read_one_version(dir, MANIFEST_FILE, |folder| {
+            Self::read(folder, &manifest::read(folder)?, with_training)
+        })
     }
 
     fn read(dir: &Path, text: &[u8], with_training: bool) -> Result<Self> {

@@ -3,7 +3,8 @@
 use super::statistics::Statistics;
 use super::write::Format;
 use crate::error::{Error, Result};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use crate::replace::{Steps, Target};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -125,99 +126,55 @@ impl PreparedFolder {
 /// # Errors
 /// [`Error::WillNotReplace`], or [`Error::Io`] if the folder cannot be read.
 pub fn check_replaceable(path: &Path) -> Result<()> {
-    let refused =
-        |reason: &str| Err(Error::WillNotReplace { path: path.to_owned(), reason: reason.to_owned() });
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            return refused("a file of this name exists");
-        }
-        Err(error) => return Err(Error::io(path, "read")(error)),
-    };
-    if path.is_symlink() {
-        return refused("this is a symbolic link");
-    }
+    Target::new(path, objection)?.check_replaceable()
+}
+
+/// Why a folder that holds `names` is not replaced by a prepared one.
+fn objection(path: &Path, names: &[OsString]) -> Option<String> {
     let own_names: Vec<String> = PartName::ALL
         .iter()
         .flat_map(|p| [Format::Parquet, Format::Tsv].map(|format| p.file_name(format)))
         .chain([STATISTICS_FILE.to_owned()])
         .collect();
-    let mut is_empty = true;
-    for entry in entries {
-        is_empty = false;
-        let name = entry.map_err(Error::io(path, "read"))?.file_name();
-        if !own_names.iter().any(|own| name == own.as_str()) {
-            return refused(&format!("it holds `{}`, which `prepare` did not write", name.to_string_lossy()));
-        }
+    if let Some(name) = names.iter().find(|name| !own_names.iter().any(|own| *name == own.as_str())) {
+        return Some(format!("it holds `{}`, which `prepare` did not write", name.to_string_lossy()));
     }
-    if is_empty || PreparedFolder::open(path).is_ok() {
-        return Ok(());
-    }
-    refused("it was not made by `prepare`")
+    PreparedFolder::open(path).is_err().then(|| "it was not made by `prepare`".to_owned())
 }
 
-/// Writes a folder as a whole or not at all: `fill` fills a temporary folder beside `target`, which then takes its
-/// place; whatever fails, `target` is as it was before.
+/// Writes a prepared folder as a whole or not at all: `fill` fills a temporary folder beside `target`, which then takes
+/// its place if [`check_replaceable`] allows it; whatever fails, `target` is as it was before.
 ///
-/// Folders below a missing parent are made. Whether `target` may be replaced is the caller's question.
+/// Folders below a missing parent are made.
 ///
 /// # Errors
-/// Those of `fill`, and [`Error::Io`].
-pub fn replace_folder(target: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let parent = match target.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(parent).map_err(Error::io(parent, "make"))?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".upnext-unfinished-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // The usual rights of a new folder, less the user's mask; a temporary one would be closed to others.
-        builder.permissions(fs::Permissions::from_mode(0o777));
-    }
-    let unfinished = builder.tempdir_in(parent).map_err(Error::io(parent, "write in"))?;
-    fill(unfinished.path())?;
-    for entry in fs::read_dir(unfinished.path()).map_err(Error::io(unfinished.path(), "read"))? {
-        let file = entry.map_err(Error::io(unfinished.path(), "read"))?.path();
-        sync(&file)?;
-    }
-    sync(unfinished.path())?;
-    if target.exists() {
-        exchange(unfinished.path(), target).map_err(Error::io(target, "replace"))?;
-        // What is now under the temporary name is the old folder, and goes.
-    } else {
-        fs::rename(unfinished.path(), target).map_err(Error::io(target, "write"))?;
-        _ = unfinished.keep();
-    }
-    sync(parent)
+/// Those of `fill` and of [`check_replaceable`], and [`Error::Io`].
+pub(super) fn replace_folder(target: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    replace_folder_by(target, &mut Steps::default(), fill)
 }
 
-fn sync(path: &Path) -> Result<()> {
-    File::open(path).and_then(|f| f.sync_all()).map_err(Error::io(path, "write"))
-}
-
-/// Lets two folders change places, at once where the file system can.
-fn exchange(new: &Path, old: &Path) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "macos"))]
-    match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
-        Ok(()) => return Ok(()),
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {}
-        Err(error) => return Err(error.into()),
+fn replace_folder_by(
+    target: &Path,
+    steps: &mut Steps<'_>,
+    fill: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let place = Target::new(target, objection)?;
+    if let Some(parent) = target.parent().filter(|parent| *parent != Path::new("")) {
+        fs::create_dir_all(parent).map_err(Error::io(parent, "make"))?;
     }
-    let aside = new.with_extension("old");
-    fs::rename(old, &aside)?;
-    if let Err(error) = fs::rename(new, old) {
-        fs::rename(&aside, old)?;
-        return Err(error);
-    }
-    fs::rename(&aside, new)
+    place.replace(steps, |unfinished| {
+        fill(unfinished)?;
+        for entry in fs::read_dir(unfinished).map_err(Error::io(unfinished, "read"))? {
+            let file = entry.map_err(Error::io(unfinished, "read"))?.path();
+            File::open(&file).and_then(|f| f.sync_all()).map_err(Error::io(&file, "write"))?;
+        }
+        Ok(())
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{EventLog, PrepareOptions, prepare};
     use super::*;
 
     fn names(path: &Path) -> Vec<String> {
@@ -227,34 +184,51 @@ mod tests {
         names
     }
 
+    /// Fills a folder that counts as prepared, and that `text` tells from others.
+    fn write(text: &'static str) -> impl Fn(&Path) -> Result<()> {
+        let mut log = EventLog::new();
+        for day in [0, 3] {
+            let time = day * 86_400_000_000;
+            ["a", "b"].iter().for_each(|item| log.push(&day.to_string(), item, time));
+        }
+        let options = PrepareOptions { min_item_support: 1, validation: None, ..PrepareOptions::default() };
+        let statistics = serde_json::to_vec(prepare(log, &options).unwrap().statistics()).unwrap();
+        move |path| {
+            fs::write(path.join(STATISTICS_FILE), &statistics).map_err(Error::io(path, "write"))?;
+            fs::write(path.join("train.tsv"), text).map_err(Error::io(path, "write"))
+        }
+    }
+
+    fn text(path: &Path) -> String {
+        fs::read_to_string(path.join("train.tsv")).unwrap()
+    }
+
     #[test]
     fn failed_write_leaves_the_old_folder_and_nothing_else() {
         let place = tempfile::tempdir().unwrap();
         let target = place.path().join("out");
-        let write =
-            |text: &'static str| move |p: &Path| fs::write(p.join("f"), text).map_err(Error::io(p, "write"));
         replace_folder(&target, write("old")).unwrap();
         let failing = replace_folder(&target, |p| {
             write("new")(p)?;
             Err(Error::config("x", "fails after writing"))
         });
         assert!(failing.is_err());
-        assert_eq!(fs::read_to_string(target.join("f")).unwrap(), "old");
+        assert_eq!(text(&target), "old");
         replace_folder(&target, write("new")).unwrap();
-        assert_eq!(fs::read_to_string(target.join("f")).unwrap(), "new");
+        assert_eq!(text(&target), "new");
         assert_eq!(names(place.path()), ["out"]);
     }
 
     #[test]
     fn folders_change_places_also_without_an_atomic_exchange() {
         let place = tempfile::tempdir().unwrap();
-        let [new, old] = ["new", "old"].map(|n| place.path().join(n));
-        for path in [&new, &old] {
-            fs::create_dir(path).unwrap();
-            fs::write(path.join(path.file_name().unwrap()), "").unwrap();
+        let target = place.path().join("a/b/out");
+        for version in ["old", "new"] {
+            let mut steps = Steps { exchange: false, at: None };
+            replace_folder_by(&target, &mut steps, write(version)).unwrap();
+            assert_eq!(text(&target), version);
         }
-        exchange(&new, &old).unwrap();
-        assert_eq!((names(&new), names(&old)), (vec!["old".to_owned()], vec!["new".to_owned()]));
+        assert_eq!(names(&place.path().join("a/b")), ["out"]);
     }
 
     #[test]

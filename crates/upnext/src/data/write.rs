@@ -6,6 +6,7 @@ use super::part::Part;
 use super::prepare::Prepared;
 use super::time::format_seconds;
 use crate::error::{Error, Result};
+use crate::replace::replace_file;
 use arrow_array::builder::{StringBuilder, TimestampMicrosecondBuilder};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
@@ -71,7 +72,9 @@ pub fn write_parts(
         for (name, part) in parts.into_iter().filter_map(|(name, part)| Some((name, part?))) {
             let path = unfinished.join(name.file_name(format));
             let shown = folder.join(name.file_name(format));
-            write_file(&part, &path, &shown, format, &mut |events| progress(before + events, total))?;
+            File::create(&path)
+                .and_then(|f| write_events(&part, f, format, &mut |events| progress(before + events, total)))
+                .map_err(Error::io(&shown, "write"))?;
             before += part.sessions().map(|s| s.len() as u64).sum::<u64>();
         }
         let path = unfinished.join(STATISTICS_FILE);
@@ -86,43 +89,29 @@ pub fn write_parts(
 /// # Errors
 /// [`Error::Io`].
 pub fn write_log(part: &Part<'_>, path: &Path, format: Format) -> Result<()> {
-    let parent = path.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".upnext-unfinished-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let unfinished = builder.tempfile_in(parent).map_err(Error::io(path, "write"))?;
-    write_file(part, unfinished.path(), path, format, &mut |_| ())?;
-    unfinished.as_file().sync_all().map_err(Error::io(path, "write"))?;
-    unfinished.persist(path).map_err(|e| Error::io(path, "write")(e.error))?;
-    Ok(())
+    replace_file(path, |file| write_events(part, file, format, &mut |_| ()).map_err(Error::io(path, "write")))
 }
 
-/// Writes into `path`; errors name `shown`.
-fn write_file(
+/// Writes the events of a part.
+fn write_events(
     part: &Part<'_>,
-    path: &Path,
-    shown: &Path,
+    file: impl Write + Send,
     format: Format,
     progress: &mut dyn FnMut(u64),
-) -> Result<()> {
-    let file = File::create(path).map_err(Error::io(shown, "write"))?;
+) -> io::Result<()> {
     let file = BufWriter::with_capacity(1 << 20, file);
     match format {
         Format::Parquet => write_parquet(part, file, progress),
         Format::Tsv => write_tsv(part, file, progress),
     }
-    .map_err(Error::io(shown, "write"))
 }
 
-fn write_tsv(part: &Part<'_>, file: BufWriter<File>, progress: &mut dyn FnMut(u64)) -> io::Result<()> {
+fn write_tsv(part: &Part<'_>, file: impl Write + Send, progress: &mut dyn FnMut(u64)) -> io::Result<()> {
     let mut writer = csv::WriterBuilder::new().delimiter(b'\t').from_writer(file);
-    writer.write_record(["session_id", "item_id", "time"])?;
+    writer.write_record(["session_id", "item_id", "time"]).map_err(csv_error)?;
     for (i, event) in part.sessions().flatten().enumerate() {
-        writer.write_record([part.session_id(event), part.item_id(event), &format_seconds(event.time)])?;
+        let fields = [part.session_id(event), part.item_id(event), &format_seconds(event.time)];
+        writer.write_record(fields).map_err(csv_error)?;
         if i % BATCH_ROWS == 0 {
             progress(i as u64);
         }
@@ -130,7 +119,7 @@ fn write_tsv(part: &Part<'_>, file: BufWriter<File>, progress: &mut dyn FnMut(u6
     writer.into_inner().map_err(|e| io::Error::new(e.error().kind(), e.error().to_string()))?.flush()
 }
 
-fn write_parquet(part: &Part<'_>, file: BufWriter<File>, progress: &mut dyn FnMut(u64)) -> io::Result<()> {
+fn write_parquet(part: &Part<'_>, file: impl Write + Send, progress: &mut dyn FnMut(u64)) -> io::Result<()> {
     let time_type = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let schema = Arc::new(Schema::new(vec![
         Field::new("session_id", DataType::Utf8, false),
@@ -163,13 +152,21 @@ fn write_parquet(part: &Part<'_>, file: BufWriter<File>, progress: &mut dyn FnMu
 }
 
 /// The operating system's error inside a Parquet error, so that a full disk is named as such.
-fn io_error(error: ParquetError) -> io::Error {
+pub(crate) fn io_error(error: ParquetError) -> io::Error {
     match error {
         ParquetError::External(inner) => match inner.downcast::<io::Error>() {
             Ok(error) => *error,
             Err(other) => io::Error::other(other),
         },
         other => io::Error::other(other),
+    }
+}
+
+/// The operating system's error inside that of a writer of delimited text.
+pub(crate) fn csv_error(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
     }
 }
 

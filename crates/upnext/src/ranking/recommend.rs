@@ -122,6 +122,35 @@ pub fn recommend(
     Ok(lists)
 }
 
+/// [`recommend`] on `threads` threads: the same lists, sooner.
+///
+/// # Errors
+/// As [`recommend`].
+///
+/// # Panics
+/// As [`recommend`], and if `threads` is 0.
+pub fn recommend_on(
+    threads: usize,
+    model: &dyn Recommender,
+    items: &ItemVocabulary,
+    histories: &[&[ItemIndex]],
+    k: usize,
+    filter: &Filter,
+) -> Result<Vec<RecommendationList>> {
+    assert!(threads > 0, "recommending needs a thread");
+    let mut shares = histories.chunks(histories.len().div_ceil(threads).max(1));
+    let own = shares.next().unwrap_or_default();
+    std::thread::scope(|scope| {
+        let work = |share| move || recommend(model, items, share, k, filter);
+        let others: Vec<_> = shares.map(|share| scope.spawn(work(share))).collect();
+        let mut lists = work(own)()?;
+        for thread in others {
+            lists.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        }
+        Ok(lists)
+    })
+}
+
 /// The candidates with the largest support.
 fn popular(items: &ItemVocabulary, candidates: &[ItemIndex], k: usize) -> RecommendationList {
     let mut best = TopK::new(k.min(candidates.len()));

@@ -1,8 +1,12 @@
 //! A save that fails, is killed or meets another leaves a whole model, and nothing else.
 
-use super::super::tests::marked;
-use super::super::{Artifact, WEIGHTS_FILE};
-use super::*;
+use super::tests::marked;
+use super::{Artifact, Manifest, WEIGHTS_FILE, place};
+use crate::Error;
+use crate::replace::{Step, Steps};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -34,7 +38,7 @@ fn names(folder: &Path) -> Vec<String> {
 fn spawn(dir: &Path, exchange: bool, step: &str) -> Child {
     let task = format!("{exchange}\n{step}\n{}", dir.display());
     Command::new(std::env::current_exe().unwrap())
-        .args(["artifact::replace::tests::saves_when_asked", "--exact"])
+        .args(["artifact::replace_tests::saves_when_asked", "--exact"])
         .env(TASK, task)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -160,7 +164,7 @@ fn writers_of_the_same_model_do_not_disturb_each_other() {
 fn left_overs_of_a_living_process_stay() {
     let place = tempfile::tempdir().unwrap();
     let dir = place.path().join("model");
-    let living = Target::new(&dir).unwrap().make_temporary().unwrap();
+    let living = place::target(&dir).unwrap().make_temporary().unwrap();
     let dead = place.path().join(".model.tmp-1-1");
     let foreign = [".model.tmp-notes", ".model.tmp-1-1-1", ".other.tmp-1-1", "model.tmp-1-1"];
     for name in foreign.map(|name| place.path().join(name)).iter().chain([&dead]) {

@@ -1,4 +1,4 @@
-//! How a model's folder is replaced as a whole or not at all.
+//! How a folder is replaced as a whole or not at all.
 //!
 //! The new version is written into `.NAME.tmp-PID-N` beside the folder NAME and then changes places with it in one
 //! step of the file system; what is then under the temporary name is the old version, and is removed. Where the file
@@ -6,7 +6,6 @@
 //! came. A process holds a lock on its temporary folder, which ends with it: that is how the next save knows which
 //! left-overs belong to nobody.
 
-use super::{ITEMS_FILE, MANIFEST_FILE, Manifest, TRAINING_FILE, WEIGHTS_FILE};
 use crate::{Error, Result};
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -17,12 +16,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How often a model is read anew because it was replaced meanwhile.
+/// How often a folder is read anew because it was replaced meanwhile.
 const READ_ATTEMPTS: usize = 100;
+
+/// Says why a folder with these names in it must not be replaced; `None`: it may be. Empty folders are not asked about.
+pub(crate) type Objection = fn(&Path, &[OsString]) -> Option<String>;
 
 /// Where a save stands: it can be killed at any of these places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// The temporary folder is there.
     Made,
     /// It is full.
@@ -38,11 +40,11 @@ pub(super) enum Step {
 }
 
 /// The steps of a save as a test sees them.
-pub(super) struct Steps<'a> {
+pub(crate) struct Steps<'a> {
     /// Whether the file system may be asked to exchange folders.
-    pub(super) exchange: bool,
+    pub(crate) exchange: bool,
     /// Called at each step; an error is one of this step.
-    pub(super) at: Option<&'a mut dyn FnMut(Step) -> io::Result<()>>,
+    pub(crate) at: Option<&'a mut dyn FnMut(Step) -> io::Result<()>>,
 }
 
 impl Steps<'_> {
@@ -79,14 +81,15 @@ impl Kind {
 
 /// The folder that a save writes.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(crate) struct Target {
     parent: PathBuf,
     name: OsString,
+    objection: Objection,
 }
 
 /// A folder that goes when this is dropped; the lock tells other processes that its owner lives.
-struct Temporary {
-    path: PathBuf,
+pub(crate) struct Temporary {
+    pub(crate) path: PathBuf,
     /// Whether the folder is still, or again, under this path.
     present: bool,
     _lock: Option<File>,
@@ -101,10 +104,10 @@ impl Drop for Temporary {
     }
 }
 
-/// Where the model `dir` can be read: `dir`, or the old version that a save was replacing when it was killed.
+/// Where the folder `dir` can be read: `dir`, or the old version that a save was replacing when it was killed.
 fn readable(dir: &Path) -> PathBuf {
     if fs::symlink_metadata(dir).is_err()
-        && let Ok(target) = Target::new(dir)
+        && let Ok(target) = Target::new(dir, |_, _| None)
         && let Some((_, old)) = target.siblings().into_iter().find(|(kind, _)| *kind == Kind::Old)
     {
         return old;
@@ -112,11 +115,15 @@ fn readable(dir: &Path) -> PathBuf {
     dir.to_owned()
 }
 
-/// Reads the model `dir` with `read`, again where the model was replaced meanwhile.
-pub(super) fn read_one_version<T>(dir: &Path, mut read: impl FnMut(&Path) -> Result<T>) -> Result<T> {
-    // Which version stands where: the number of its manifest's file may come again, with another time of creation.
+/// Reads the folder `dir` with `read`, again where the folder was replaced meanwhile, which its file `marker` tells.
+pub(crate) fn read_one_version<T>(
+    dir: &Path,
+    marker: &str,
+    mut read: impl FnMut(&Path) -> Result<T>,
+) -> Result<T> {
+    // Which version stands where: the number of the marker's file may come again, with another time of creation.
     let version = |folder: &Path| {
-        let file = fs::metadata(folder.join(MANIFEST_FILE)).ok();
+        let file = fs::metadata(folder.join(marker)).ok();
         (folder.to_owned(), file.map(|m| (m.dev(), m.ino(), m.ctime(), m.ctime_nsec())))
     };
     let mut attempts = 0;
@@ -132,7 +139,8 @@ pub(super) fn read_one_version<T>(dir: &Path, mut read: impl FnMut(&Path) -> Res
 }
 
 impl Target {
-    pub(super) fn new(dir: &Path) -> Result<Self> {
+    /// The folder `dir`, which replaces only what `objection` has nothing against.
+    pub(crate) fn new(dir: &Path, objection: Objection) -> Result<Self> {
         let Some(name) = dir.file_name() else {
             return Err(Error::WillNotReplace {
                 path: dir.to_owned(),
@@ -140,7 +148,7 @@ impl Target {
             });
         };
         let parent = dir.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
-        Ok(Self { parent: parent.to_owned(), name: name.to_owned() })
+        Ok(Self { parent: parent.to_owned(), name: name.to_owned(), objection })
     }
 
     fn path(&self) -> PathBuf {
@@ -148,13 +156,14 @@ impl Target {
         if self.parent == Path::new(".") { PathBuf::from(&self.name) } else { self.parent.join(&self.name) }
     }
 
-    /// Checks that a save can write here, and that it destroys nothing but a model.
-    pub(super) fn check(&self) -> Result<()> {
+    /// Checks that a save can write here, and that it destroys nothing that it should not.
+    pub(crate) fn check(&self) -> Result<()> {
         self.check_replaceable()?;
         self.make_temporary().map(|_| ())
     }
 
-    fn check_replaceable(&self) -> Result<()> {
+    /// Checks that a save destroys nothing that it should not.
+    pub(crate) fn check_replaceable(&self) -> Result<()> {
         let path = self.path();
         let refused =
             |reason: &str| Err(Error::WillNotReplace { path: path.clone(), reason: reason.to_owned() });
@@ -178,27 +187,8 @@ impl Target {
         for entry in fs::read_dir(&path).map_err(Error::io(&path, "read"))? {
             names.push(entry.map_err(Error::io(&path, "read"))?.file_name());
         }
-        if names.is_empty() {
-            return Ok(());
-        }
-        if !names.iter().any(|name| name == MANIFEST_FILE) {
-            return refused("it is neither empty nor a model that upnext wrote");
-        }
-        let manifest: Option<serde_json::Value> =
-            super::manifest::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        let Some(manifest) = manifest.filter(|m| m["format"] == Manifest::FORMAT) else {
-            return refused("its manifest.json is damaged or another program's");
-        };
-        // A newer version may have files that are not known here.
-        let listed = manifest["files"].as_array().into_iter().flatten().filter_map(|f| f["name"].as_str());
-        let own: Vec<&str> = listed.chain([MANIFEST_FILE, ITEMS_FILE, WEIGHTS_FILE, TRAINING_FILE]).collect();
-        match names.iter().find(|name| !own.iter().any(|own| *name == own)) {
-            Some(name) => {
-                let name = super::files::quoted(&name.to_string_lossy());
-                refused(&format!("it holds {name}, which is no file of a model and would be lost"))
-            }
-            None => Ok(()),
-        }
+        let objection = if names.is_empty() { None } else { (self.objection)(&path, &names) };
+        objection.map_or(Ok(()), |reason| refused(&reason))
     }
 
     fn sibling(&self, kind: Kind, number: u64) -> PathBuf {
@@ -254,7 +244,7 @@ impl Target {
         Ok(())
     }
 
-    fn make_temporary(&self) -> Result<Temporary> {
+    pub(crate) fn make_temporary(&self) -> Result<Temporary> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let failed = |error| Error::io(&self.parent, "write in")(error);
         loop {
@@ -281,7 +271,7 @@ impl Target {
     }
 
     /// Puts the folder that `fill` fills in the target's place.
-    pub(super) fn replace(
+    pub(crate) fn replace(
         &self,
         steps: &mut Steps<'_>,
         fill: impl FnOnce(&Path) -> Result<()>,
@@ -301,6 +291,19 @@ impl Target {
         sync(&self.parent)?;
         drop(temporary);
         steps.reach(Step::Removed).map_err(failed)
+    }
+
+    /// Removes the target, and what killed saves of it have left.
+    pub(crate) fn remove(&self) -> Result<()> {
+        let path = self.path();
+        self.recover()?;
+        if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            return Ok(());
+        }
+        self.check_replaceable()?;
+        let temporary = self.make_temporary()?;
+        fs::rename(&path, &temporary.path).map_err(Error::io(&path, "remove"))?;
+        sync(&self.parent)
     }
 
     /// Lets `new` become the target; returns whether the old version is now where `new` was.
@@ -355,6 +358,3 @@ impl Drop for Aside {
 fn sync(folder: &Path) -> Result<()> {
     File::open(folder).and_then(|f| f.sync_all()).map_err(Error::io(folder, "write"))
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,278 @@
+//! `upnext inspect MODEL`: what a model is, and how it was trained.
+
+use crate::output::{OutputArgs, Table, printable, thousands};
+use anyhow::Context;
+use serde::Serialize;
+use serde_json::Value;
+use std::path::Path;
+use upnext::artifact::{Artifact, MANIFEST_FILE, Manifest, TrainingSummary, ValidationSummary};
+use upnext::experiment::{Experiment, ModelConfig, ModelKind};
+use upnext::model::LoadedModel;
+
+/// Epochs shown one by one in a table; `--json` has them all.
+const MAX_EPOCHS: usize = 40;
+/// Most popular items that are shown.
+const MOST_POPULAR: usize = 10;
+
+/// A model as `--json` shows it.
+#[derive(Serialize)]
+struct Shape<'a> {
+    path: &'a Path,
+    kind: ModelKind,
+    /// Whether training came to its end; `false` in a checkpoint.
+    finished: bool,
+    /// Whether it holds what a further training needs to go on bit for bit.
+    has_training_state: bool,
+    format: String,
+    format_version: u32,
+    upnext_version: String,
+    items: usize,
+    vocabulary_fingerprint: String,
+    /// Numbers in all tensors.
+    parameters: u64,
+    tensors: Vec<TensorShape>,
+    bytes: u64,
+    /// The manifest first.
+    files: Vec<FileSize>,
+    /// The fields of the experiment that are not as by default.
+    changed: Vec<Changed>,
+    experiment: Experiment,
+    training: TrainingSummary,
+    most_popular: Vec<Popular>,
+}
+
+#[derive(Serialize)]
+struct TensorShape {
+    name: String,
+    shape: Vec<usize>,
+}
+
+#[derive(Serialize)]
+struct FileSize {
+    name: String,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Changed {
+    key: String,
+    value: Value,
+    default: Value,
+}
+
+#[derive(Serialize)]
+struct Popular {
+    item_id: String,
+    support: u64,
+}
+
+/// Whether `path` is a model, or was meant to be one.
+pub(super) fn is_model(path: &Path) -> bool {
+    path.join(MANIFEST_FILE).exists() || (!path.exists() && Manifest::load(path).is_ok())
+}
+
+/// Shows a model. All of its files are read, so that a damaged one is found.
+pub(super) fn run(path: &Path, output: OutputArgs) -> anyhow::Result<()> {
+    let artifact = Artifact::load(path)?;
+    let has_training_state = artifact.training.is_some();
+    let manifest = artifact.manifest.clone();
+    let tensors: Vec<TensorShape> = artifact
+        .weights
+        .iter()
+        .map(|(name, tensor)| TensorShape { name: name.clone(), shape: tensor.shape.clone() })
+        .collect();
+    let parameters = artifact.weights.values().map(|tensor| tensor.values.len() as u64).sum();
+    // Whether the weights are those of the model is seen where it is made of them.
+    let model = LoadedModel::from_artifact(artifact)
+        .with_context(|| format!("{}: its weights are not those of its configuration", path.display()))?;
+    let items = &model.items;
+    let popular = |&item: &u32| Popular { item_id: items.id(item).to_owned(), support: items.support(item) };
+    let own = std::fs::metadata(path.join(MANIFEST_FILE)).ok();
+    let own = own.map(|file| FileSize { name: MANIFEST_FILE.to_owned(), bytes: file.len() });
+    let others = manifest.files.into_iter().map(|file| FileSize { name: file.name, bytes: file.bytes });
+    let files: Vec<FileSize> = own.into_iter().chain(others).collect();
+    let shape = Shape {
+        path,
+        kind: model.experiment.model.kind(),
+        finished: model.training.finished,
+        has_training_state,
+        format: manifest.format,
+        format_version: manifest.format_version,
+        upnext_version: manifest.upnext_version,
+        items: items.len(),
+        vocabulary_fingerprint: manifest.vocabulary_fingerprint,
+        parameters,
+        tensors,
+        bytes: files.iter().map(|file| file.bytes).sum(),
+        files,
+        changed: changed(&model.experiment)?,
+        most_popular: items.by_support().iter().take(MOST_POPULAR).map(popular).collect(),
+        experiment: model.experiment,
+        training: model.training,
+    };
+    output.print(&shape, describe)
+}
+
+/// The fields that differ from the defaults of the same kind of model.
+fn changed(experiment: &Experiment) -> anyhow::Result<Vec<Changed>> {
+    let default =
+        Experiment { model: ModelConfig::of_kind(experiment.model.kind()), ..Experiment::default() };
+    // By way of text: as a number of 64 bits, 0.05 would no longer be that.
+    let values = |experiment: &Experiment| serde_json::from_str::<Value>(&serde_json::to_string(experiment)?);
+    let (values, defaults) = (values(&experiment.resolved())?, values(&default.resolved())?);
+    let mut changed = Vec::new();
+    collect_changed(&mut changed, "", &values, &defaults);
+    if experiment.model.network().is_none() {
+        // Models that only count ignore it.
+        changed.retain(|c| !c.key.starts_with("training."));
+    }
+    Ok(changed)
+}
+
+fn collect_changed(changed: &mut Vec<Changed>, key: &str, value: &Value, default: &Value) {
+    if let Value::Object(fields) = value {
+        for (name, value) in fields {
+            let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            collect_changed(changed, &key, value, &default[name]);
+        }
+    } else if value != default {
+        changed.push(Changed { key: key.to_owned(), value: value.clone(), default: default.clone() });
+    }
+}
+
+/// A model as tables.
+fn describe(shape: &Shape) -> String {
+    let mut tables = vec![overview(shape)];
+    if !shape.changed.is_empty() {
+        let mut table = Table::new(&["configuration, where not the default", "", "default"]);
+        for Changed { key, value, default } in &shape.changed {
+            let default = if default.is_null() { "absent".to_owned() } else { default.to_string() };
+            table.row(vec![key.clone(), value.to_string(), default]);
+        }
+        tables.push(table);
+    }
+    if !shape.training.epochs.is_empty() {
+        tables.push(epochs(&shape.training));
+    }
+    if !shape.tensors.is_empty() {
+        let mut table = Table::new(&["tensor", "shape"]);
+        for TensorShape { name, shape } in &shape.tensors {
+            let sizes: Vec<String> = shape.iter().map(|&size| thousands(size as u64)).collect();
+            table.row(vec![name.clone(), sizes.join(" × ")]);
+        }
+        tables.push(table);
+    }
+    let mut files = Table::new(&["file", "bytes"]);
+    for FileSize { name, bytes } in &shape.files {
+        files.row(vec![name.clone(), thousands(*bytes)]);
+    }
+    files.row(vec!["all".into(), thousands(shape.bytes)]);
+    let mut popular = Table::new(&["most popular item", "events"]);
+    for Popular { item_id, support } in &shape.most_popular {
+        popular.row(vec![printable(item_id), thousands(*support)]);
+    }
+    tables.extend([files, popular]);
+    let tables: Vec<String> = tables.iter().map(Table::to_string).collect();
+    tables.join("\n")
+}
+
+fn overview(shape: &Shape) -> Table {
+    let training = &shape.training;
+    let state = match (shape.finished, shape.has_training_state) {
+        (false, _) => "a checkpoint: training is not finished",
+        (true, true) => "finished, with what a further training needs",
+        (true, false) => "finished",
+    };
+    let mut table = Table::new(&["model", shape.kind.name()]);
+    let mut row = |name: &str, value: String| table.row(vec![name.to_owned(), value]);
+    row("state", state.to_owned());
+    row("items", thousands(shape.items as u64));
+    row("parameters", thousands(shape.parameters));
+    row("trained on events", thousands(training.events));
+    row("trained on sessions", thousands(training.sessions));
+    if training.pairs_left_out > 0 {
+        row("pairs of an epoch without negatives", thousands(training.pairs_left_out));
+    }
+    if !training.epochs.is_empty() {
+        row("epochs", training.epochs.len().to_string());
+    }
+    if let Some(best) = training.best_epoch {
+        row("best epoch", best.to_string());
+    }
+    if !training.instruction_set.is_empty() {
+        row("instruction set of the training", training.instruction_set.clone());
+    }
+    if let Some(created) = &training.created {
+        row("saved", created.clone());
+    }
+    row("written by", format!("upnext {}", shape.upnext_version));
+    row("format", format!("{} {}", shape.format, shape.format_version));
+    if shape.changed.is_empty() {
+        row("configuration", "the default".to_owned());
+    }
+    table
+}
+
+/// The last epochs; that of the model's weights has a star where validation chose it.
+fn epochs(training: &TrainingSummary) -> Table {
+    let shown = &training.epochs[training.epochs.len().saturating_sub(MAX_EPOCHS)..];
+    let validation = shown.iter().find_map(|epoch| epoch.validation);
+    let mut headings: Vec<String> =
+        ["epoch", "loss", "seconds", "mini-batches", "pairs"].map(str::to_owned).to_vec();
+    if let Some(ValidationSummary { cutoff, .. }) = validation {
+        headings.extend([format!("recall@{cutoff}"), format!("MRR@{cutoff}")]);
+    }
+    let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
+    let mut table = Table::new(&headings);
+    for epoch in shown {
+        let star = if training.best_epoch == Some(epoch.epoch) { "*" } else { "" };
+        let mut row = vec![
+            format!("{}{star}", epoch.epoch),
+            format!("{:.5}", epoch.loss),
+            format!("{:.1}", epoch.seconds),
+            thousands(epoch.mini_batches),
+            thousands(epoch.pairs),
+        ];
+        if let Some(ValidationSummary { recall, mrr, .. }) = epoch.validation {
+            row.extend([format!("{recall:.4}"), format!("{mrr:.4}")]);
+        }
+        table.row(row);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use upnext::artifact::EpochSummary;
+
+    #[test]
+    fn only_changed_fields_are_shown_as_they_were_written() {
+        let mut experiment = Experiment::default();
+        assert!(changed(&experiment).unwrap().is_empty());
+        for assignment in ["training.learning_rate=0.05", "model.layers=7,9"] {
+            experiment.set(assignment).unwrap();
+        }
+        let shown: Vec<String> = changed(&experiment)
+            .unwrap()
+            .iter()
+            .map(|c| format!("{} {} {}", c.key, c.value, c.default))
+            .collect();
+        assert_eq!(shown, ["model.layers [7,9] [100]", "training.learning_rate 0.05 0.1"]);
+        experiment.model = ModelConfig::Pop;
+        assert!(changed(&experiment).unwrap().is_empty());
+    }
+
+    #[test]
+    fn of_many_epochs_the_last_are_shown() {
+        let epoch = |epoch| EpochSummary { epoch, ..EpochSummary::default() };
+        let training = TrainingSummary {
+            epochs: (1..=100).map(epoch).collect(),
+            best_epoch: Some(99),
+            ..TrainingSummary::default()
+        };
+        let text = epochs(&training).to_string();
+        assert_eq!(text.lines().count(), 1 + MAX_EPOCHS);
+        assert!(text.contains("\n61 ") && text.contains("\n99* ") && !text.contains("\n60 "), "{text}");
+    }
+}

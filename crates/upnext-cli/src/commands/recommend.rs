@@ -1,0 +1,247 @@
+//! `upnext recommend`: the best next items for one session, or for all sessions of a log.
+
+mod many;
+mod restrict;
+
+use crate::experiment::ThreadArgs;
+use crate::output::{OutputArgs, Table, printable, thousands, warn};
+use crate::reading::ReadArgs;
+use clap::ArgGroup;
+use serde::Serialize;
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use upnext::data::{ItemIndex, ItemVocabulary};
+use upnext::experiment::ModelKind;
+use upnext::model::LoadedModel;
+use upnext::ranking::{Filter, RecommendationList, recommend};
+
+/// Unknown ids that a message names.
+const MAX_NAMED: usize = 5;
+
+/// Recommend the next items of a session, or of all sessions of a log.
+///
+/// Items that the model does not know are skipped and reported; a session without a known item gets the most popular
+/// items, and the result says so (`fell_back`). Scores can be compared within a list only. Sessions of a log need a
+/// time column, as in all commands: it says which event comes last.
+#[derive(clap::Args, Debug)]
+#[command(group(ArgGroup::new("input").required(true).args(["session", "item", "sessions"])))]
+pub(crate) struct RecommendArgs {
+    /// The model's folder
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+
+    /// The items of the session so far, oldest first, separated by commas; may be empty
+    #[arg(long, value_name = "ID,…", allow_negative_numbers = true, conflicts_with_all = ["ReadArgs", "ThreadArgs"])]
+    session: Option<String>,
+
+    /// One item of the session so far, taken as it is, commas too; repeat it for more, oldest first
+    #[arg(long, value_name = "ID", allow_negative_numbers = true, conflicts_with_all = ["ReadArgs", "ThreadArgs"])]
+    item: Vec<String>,
+
+    /// A click log, or a folder that `prepare` made (its test part): recommend to each of its sessions
+    #[arg(long, value_name = "FILE")]
+    sessions: Option<PathBuf>,
+
+    /// With --sessions: the file to write, .csv, .tsv, .parquet or .jsonl; `-` or absent: CSV (or JSON) to stdout
+    #[arg(long, short, value_name = "FILE", conflicts_with_all = ["session", "item"])]
+    out: Option<PathBuf>,
+
+    /// Length of the lists, at least 1
+    #[arg(short, value_name = "K", default_value = "20")]
+    k: NonZeroUsize,
+
+    /// Leave out the items of the session itself
+    #[arg(long)]
+    exclude_seen: bool,
+
+    /// Leave out the items in this file, one id a line
+    #[arg(long, value_name = "FILE")]
+    exclude: Option<PathBuf>,
+
+    /// Recommend nothing but the items in this file, one id a line
+    #[arg(long, value_name = "FILE")]
+    only: Option<PathBuf>,
+
+    #[command(flatten)]
+    threads: ThreadArgs,
+
+    #[command(flatten)]
+    read: ReadArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// The model, in JSON.
+#[derive(Clone, Copy, Serialize)]
+struct ModelDocument<'a> {
+    path: &'a Path,
+    kind: ModelKind,
+}
+
+/// The list of a session, in JSON.
+#[derive(Serialize)]
+struct ListDocument<'a> {
+    model: ModelDocument<'a>,
+    /// Absent where the session stands on the command line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<&'a str>,
+    /// All of its ids.
+    session: Vec<&'a str>,
+    /// Those that the model does not know, each once.
+    unknown_items: Vec<&'a str>,
+    fell_back: bool,
+    recommendations: Vec<EntryDocument<'a>>,
+}
+
+/// A recommended item, in JSON.
+#[derive(Serialize)]
+struct EntryDocument<'a> {
+    rank: usize,
+    item_id: &'a str,
+    score: f32,
+}
+
+impl<'a> ListDocument<'a> {
+    fn new(
+        model: ModelDocument<'a>,
+        items: &'a ItemVocabulary,
+        session_id: Option<&'a str>,
+        session: Vec<&'a str>,
+        list: &RecommendationList,
+    ) -> Self {
+        let mut named = HashSet::new();
+        let unknown_items =
+            session.iter().copied().filter(|id| items.index_of(id).is_none() && named.insert(*id)).collect();
+        let entry = |(rank, entry): (usize, &upnext::ranking::Recommendation)| EntryDocument {
+            rank,
+            item_id: items.id(entry.item),
+            score: entry.score,
+        };
+        let recommendations = (1..).zip(&list.entries).map(entry).collect();
+        Self { model, session_id, session, unknown_items, fell_back: list.fell_back, recommendations }
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &RecommendArgs) -> anyhow::Result<()> {
+    // What is wrong with the arguments is said before the work.
+    let session: Vec<&str> = match &args.session {
+        Some(text) => split(text)?,
+        None => args.item.iter().map(String::as_str).collect(),
+    };
+    let sink = args.sessions.as_deref().map(|log| many::Sink::new(args, log)).transpose()?;
+    let model = LoadedModel::load(&args.model)?;
+    let filter = restrict::filter(args, &model.items)?;
+    match sink {
+        Some(sink) => many::run(args, &sink, &model, &filter),
+        None => recommend_to_one(args, &session, &model, &filter),
+    }
+}
+
+/// The ids of `--session`.
+fn split(text: &str) -> upnext::Result<Vec<&str>> {
+    if text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<&str> = text.split(',').map(str::trim).collect();
+    if ids.contains(&"") {
+        let reason = "has an empty id: separate ids by one comma each, or give them with --item";
+        return Err(upnext::Error::config("--session", reason));
+    }
+    Ok(ids)
+}
+
+fn recommend_to_one(
+    args: &RecommendArgs,
+    session: &[&str],
+    model: &LoadedModel,
+    filter: &Filter,
+) -> anyhow::Result<()> {
+    let items = &model.items;
+    let known: Vec<ItemIndex> = session.iter().filter_map(|id| items.index_of(id)).collect();
+    let lists = recommend(model.model.recommender(), items, &[&known], args.k.get(), filter)?;
+    let list = lists.into_iter().next().unwrap_or_default();
+    let document = ListDocument::new(document_of(args, model), items, None, session.to_vec(), &list);
+    if !document.unknown_items.is_empty() {
+        let skipped = session.len() - known.len();
+        warn(&[format!("the model does not know {}: skipped", named(&document.unknown_items, skipped))]);
+    }
+    args.output.print(&document, describe)
+}
+
+fn document_of<'a>(args: &'a RecommendArgs, model: &LoadedModel) -> ModelDocument<'a> {
+    ModelDocument { path: &args.model, kind: model.experiment.model.kind() }
+}
+
+/// A list as a table.
+fn describe(document: &ListDocument) -> String {
+    let mut text = String::new();
+    if document.fell_back {
+        let why = if document.session.is_empty() { "is empty" } else { "has no item that the model knows" };
+        text = format!("The session {why}: these are the most popular items.\n");
+    }
+    if document.recommendations.is_empty() {
+        return text + "No item is left to recommend.\n";
+    }
+    let mut table = Table::new(&["rank", "item", if document.fell_back { "events" } else { "score" }]);
+    let largest = document.recommendations.iter().map(|r| r.score.abs()).fold(0.0, f32::max);
+    let counts = document.recommendations.iter().all(|r| r.score.fract() == 0.0 && r.score >= 0.0);
+    for entry in &document.recommendations {
+        let score = if counts { thousands(entry.score as u64) } else { shown(entry.score, largest) };
+        table.row(vec![entry.rank.to_string(), printable(entry.item_id), score]);
+    }
+    text + &table.to_string()
+}
+
+/// A score with as many decimals as give the largest of its list five digits.
+fn shown(score: f32, largest: f32) -> String {
+    let decimals = (4.0 - largest.log10().floor()).clamp(0.0, 12.0) as usize;
+    format!("{score:.decimals$}")
+}
+
+/// The first few of some ids, which stand for `count` places.
+fn named(ids: &[&str], count: usize) -> String {
+    let some: Vec<String> = ids.iter().take(MAX_NAMED).map(|id| format!("`{}`", printable(id))).collect();
+    let more = match ids.len().saturating_sub(MAX_NAMED) {
+        0 => String::new(),
+        more => format!(" and {} more", thousands(more as u64)),
+    };
+    let times =
+        if count > ids.len() { format!(" ({} times)", thousands(count as u64)) } else { String::new() };
+    format!("{}{more}{times}", some.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_are_split_at_commas_and_empty_ids_are_refused() {
+        assert_eq!(split("12, 7,99 ").unwrap(), ["12", "7", "99"]);
+        assert!(split("").unwrap().is_empty() && split(" ").unwrap().is_empty());
+        for wrong in ["12,", ",", "12,,7"] {
+            assert!(split(wrong).unwrap_err().to_string().starts_with("--session: has an empty id"));
+        }
+    }
+
+    #[test]
+    fn scores_have_five_digits() {
+        let of = |score, largest| shown(score, largest);
+        assert_eq!(of(0.999_991, 0.999_991), "0.99999");
+        assert_eq!(of(-1.234_567, 12.3), "-1.235");
+        assert_eq!(of(123_456.7, 123_456.7), "123457");
+        assert_eq!(of(0.0, 0.0), "0.000000000000");
+        assert_eq!(of(1.5e-7, 1.5e-7), "0.00000015000");
+    }
+
+    #[test]
+    fn messages_name_a_few_ids_on_one_line() {
+        assert_eq!(named(&["a\nb"], 1), "`a\\nb`");
+        assert_eq!(
+            named(&["1", "2", "3", "4", "5", "6"], 1_000),
+            "`1`, `2`, `3`, `4`, `5` and 1 more (1,000 times)"
+        );
+    }
+}

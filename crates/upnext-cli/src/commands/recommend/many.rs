@@ -1,0 +1,238 @@
+//! Recommendations to all sessions of a log, in blocks: memory does not grow with their number.
+
+use super::{ListDocument, ModelDocument, RecommendArgs, document_of, named};
+use crate::output::{StdoutClosed, print, thousands, warn};
+use crate::progress::{Progress, Unit};
+use serde::Serialize;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use upnext::data::{Event, EventLog, ItemIndex, PartName, PreparedFolder};
+use upnext::model::LoadedModel;
+use upnext::ranking::{Filter, ListFormat, ListWriter, RecommendationList, recommend_on};
+use upnext::replace::replace_file;
+
+/// Sessions that a thread gets at a time, where their lists are short.
+const SESSIONS_A_THREAD: usize = 960;
+/// Entries of lists that a thread makes at a time, where they are long.
+const ENTRIES_A_THREAD: usize = 1 << 20;
+
+/// Where the log is, and where the lists go.
+pub(super) struct Sink {
+    log: PathBuf,
+    out: Out,
+    threads: usize,
+}
+
+enum Out {
+    File(PathBuf, ListFormat),
+    Csv,
+    Json,
+}
+
+impl Sink {
+    /// Checks that the lists can be written, and will not replace the log.
+    pub(super) fn new(args: &RecommendArgs, log: &Path) -> anyhow::Result<Self> {
+        let log = PreparedFolder::resolve(log, PartName::Test)?;
+        let out = match args.out.as_deref().filter(|out| *out != Path::new("-")) {
+            Some(out) => {
+                let (path, format) = check_file(out, &log)?;
+                Out::File(path, format)
+            }
+            None if args.output.json => Out::Json,
+            None => Out::Csv,
+        };
+        Ok(Self { log, out, threads: args.threads.threads()? })
+    }
+}
+
+fn check_file(out: &Path, log: &Path) -> upnext::Result<(PathBuf, ListFormat)> {
+    let refused = |reason: String| upnext::Error::config("--out", format!("{}: {reason}", out.display()));
+    let format = ListFormat::of(out).ok_or_else(|| {
+        let endings: Vec<String> = ListFormat::EXTENSIONS.iter().map(|(e, _)| format!(".{e}")).collect();
+        refused(format!("the name must end in one of {}, which says what is written", endings.join(", ")))
+    })?;
+    if out.is_dir() {
+        return Err(refused("is a folder: name a file".to_owned()));
+    }
+    // A symbolic link stays one: the file that it leads to is written.
+    let path = out.canonicalize().unwrap_or_else(|_| out.to_owned());
+    if log.canonicalize().is_ok_and(|log| log == path) {
+        return Err(refused("is the log that is read: choose another file".to_owned()));
+    }
+    let parent = path.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
+    if !parent.is_dir() {
+        return Err(refused(format!("there is no folder {}: make it first", parent.display())));
+    }
+    Ok((path, format))
+}
+
+/// What was done, beside the lists.
+#[derive(Default, Serialize)]
+struct Counts {
+    sessions: u64,
+    /// Sessions that got the popular items.
+    fell_back: u64,
+    /// Recommended items in all lists.
+    recommendations: u64,
+    /// Events on items that the model does not know.
+    unknown_events: u64,
+    /// Such items.
+    unknown_items: u64,
+}
+
+/// What `--json` prints where the lists go into a file.
+#[derive(Serialize)]
+struct Done<'a> {
+    model: ModelDocument<'a>,
+    out: &'a Path,
+    #[serde(flatten)]
+    counts: Counts,
+}
+
+/// Recommends to all sessions of the log.
+pub(super) fn run(
+    args: &RecommendArgs,
+    sink: &Sink,
+    model: &LoadedModel,
+    filter: &Filter,
+) -> anyhow::Result<()> {
+    let mut log = args.read.read(&[&sink.log], args.output.quiet)?;
+    log.group();
+    warn(&log.report().warnings);
+    let index: Vec<Option<ItemIndex>> = log.item_ids().iter().map(|id| model.items.index_of(id)).collect();
+    let work = Work { args, model, filter, log: &log, index: &index, threads: sink.threads };
+    match &sink.out {
+        Out::File(path, format) => {
+            let failed = |error| upnext::Error::io(path, "write")(error);
+            let counts = replace_file(path, |file: &File| {
+                let mut lists = ListWriter::new(file, *format, &model.items).map_err(failed)?;
+                let counts = work.run(&mut |session, list| {
+                    Ok(lists.write(log.session_ids().get(session[0].session), list).map_err(failed)?)
+                })?;
+                lists.finish().map_err(failed)?;
+                anyhow::Ok(counts)
+            })?;
+            work.report(&counts);
+            let out = args.out.as_deref().unwrap_or(path);
+            args.output.print(&Done { model: document_of(args, model), out, counts }, |done| {
+                format!(
+                    "{} recommendations to {} sessions written to {}\n",
+                    thousands(done.counts.recommendations),
+                    thousands(done.counts.sessions),
+                    done.out.display()
+                )
+            })
+        }
+        Out::Csv => {
+            let mut lists =
+                ListWriter::new(io::stdout(), ListFormat::Csv, &model.items).map_err(to_stdout)?;
+            let counts = work.run(&mut |session, list| {
+                lists.write(log.session_ids().get(session[0].session), list).map_err(to_stdout)
+            })?;
+            lists.finish().map_err(to_stdout)?;
+            work.report(&counts);
+            Ok(())
+        }
+        Out::Json => {
+            let mut out = io::BufWriter::new(io::stdout().lock());
+            let mut before = "[\n";
+            let counts = work.run(&mut |session, list| {
+                let ids = session.iter().map(|event| log.item_ids().get(event.item)).collect();
+                let session_id = log.session_ids().get(session[0].session);
+                let document =
+                    ListDocument::new(document_of(args, model), &model.items, Some(session_id), ids, list);
+                let json = serde_json::to_string(&document)?;
+                write!(out, "{before}{json}").map_err(to_stdout)?;
+                before = ",\n";
+                Ok(())
+            })?;
+            out.flush().map_err(to_stdout)?;
+            drop(out);
+            print("\n]\n")?;
+            work.report(&counts);
+            Ok(())
+        }
+    }
+}
+
+fn to_stdout(error: io::Error) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => StdoutClosed.into(),
+        _ => anyhow::Error::new(error).context("cannot write to stdout"),
+    }
+}
+
+/// A log and what is to be recommended to its sessions.
+struct Work<'a> {
+    args: &'a RecommendArgs,
+    model: &'a LoadedModel,
+    filter: &'a Filter,
+    /// Grouped by session.
+    log: &'a EventLog,
+    /// The model's item of each of the log's.
+    index: &'a [Option<ItemIndex>],
+    threads: usize,
+}
+
+impl Work<'_> {
+    /// Makes the lists, and hands each with its session's events to `each`, in the order of the log.
+    fn run(
+        &self,
+        each: &mut dyn FnMut(&[Event], &RecommendationList) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Counts> {
+        let threads = self.threads;
+        let k = self.args.k.get().min(self.model.items.len()).max(1);
+        let block = threads * (ENTRIES_A_THREAD / k).clamp(1, SESSIONS_A_THREAD);
+        let progress = Progress::new(self.args.output.quiet, "ranking", Unit::Events);
+        let mut counts = Counts::default();
+        let mut sessions = self.log.events().chunk_by(|a, b| a.session == b.session).peekable();
+        let mut done = 0;
+        while sessions.peek().is_some() {
+            let block: Vec<&[Event]> = sessions.by_ref().take(block).collect();
+            let known = |event: &Event| self.index[event.item as usize];
+            let histories: Vec<Vec<ItemIndex>> =
+                block.iter().map(|events| events.iter().filter_map(known).collect()).collect();
+            let histories: Vec<&[ItemIndex]> = histories.iter().map(Vec::as_slice).collect();
+            let model = self.model.model.recommender();
+            let lists = recommend_on(threads, model, &self.model.items, &histories, k, self.filter)?;
+            for ((events, history), list) in block.into_iter().zip(histories).zip(&lists) {
+                counts.sessions += 1;
+                counts.fell_back += u64::from(list.fell_back);
+                counts.recommendations += list.entries.len() as u64;
+                counts.unknown_events += (events.len() - history.len()) as u64;
+                each(events, list)?;
+                done += events.len() as u64;
+            }
+            progress.at(done, self.log.len() as u64);
+        }
+        counts.unknown_items = self.unknown().count() as u64;
+        Ok(counts)
+    }
+
+    /// The ids of the log that the model does not know.
+    fn unknown(&self) -> impl Iterator<Item = &str> {
+        self.log.item_ids().iter().zip(self.index).filter(|(_, index)| index.is_none()).map(|(id, _)| id)
+    }
+
+    /// Says on stderr what was skipped.
+    fn report(&self, counts: &Counts) {
+        if counts.unknown_events > 0 {
+            let unknown: Vec<&str> = self.unknown().collect();
+            warn(&[format!(
+                "the model does not know {} of the log's items: {}: skipped {} of {} events",
+                thousands(counts.unknown_items),
+                named(&unknown, unknown.len()),
+                thousands(counts.unknown_events),
+                thousands(self.log.len() as u64)
+            )]);
+        }
+        if counts.fell_back > 0 {
+            warn(&[format!(
+                "{} of {} sessions have no item that the model knows, and get the most popular items",
+                thousands(counts.fell_back),
+                thousands(counts.sessions)
+            )]);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Which items may be recommended: `--exclude-seen`, `--exclude`, `--only`.
+
+use super::{RecommendArgs, named};
+use crate::output::{thousands, warn};
+use std::path::Path;
+use upnext::data::{ItemIndex, ItemVocabulary};
+use upnext::ranking::Filter;
+
+/// The filter that the arguments ask for.
+pub(super) fn filter(args: &RecommendArgs, items: &ItemVocabulary) -> anyhow::Result<Filter> {
+    let exclude = args.exclude.as_deref().map(|path| known(path, items)).transpose()?.unwrap_or_default();
+    let only = args.only.as_deref().map(|path| known(path, items)).transpose()?;
+    if let (Some(path), Some([])) = (&args.only, only.as_deref()) {
+        anyhow::bail!(
+            "{}: none of its ids is an item that the model knows, so nothing can be recommended: give ids of the log that the model was trained on, one a line",
+            path.display()
+        );
+    }
+    if let Some(path) = &args.exclude {
+        let mut left = vec![only.is_none(); items.len()];
+        only.iter().flatten().for_each(|&item| left[item as usize] = true);
+        exclude.iter().for_each(|&item| left[item as usize] = false);
+        if !left.contains(&true) {
+            anyhow::bail!("{}: leaves no item to recommend: exclude fewer items", path.display());
+        }
+    }
+    Ok(Filter { exclude_seen: args.exclude_seen, exclude, only })
+}
+
+/// The items whose ids are in a file, one a line; those that the model does not know are reported.
+fn known(path: &Path, items: &ItemVocabulary) -> anyhow::Result<Vec<ItemIndex>> {
+    let bytes = std::fs::read(path).map_err(upnext::Error::io(path, "read"))?;
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let (mut found, mut unknown) = (Vec::new(), Vec::new());
+    for (line, id) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
+        let Ok(id) = std::str::from_utf8(id.strip_suffix(b"\r").unwrap_or(id)) else {
+            anyhow::bail!("{}:{line}: not UTF-8 text: give one item id a line", path.display());
+        };
+        if id.trim().is_empty() {
+            continue;
+        }
+        // An id may begin or end with a space; a space that belongs to no id was typed.
+        match items.index_of(id).or_else(|| items.index_of(id.trim())) {
+            Some(item) => found.push(item),
+            None => unknown.push(id),
+        }
+    }
+    if !unknown.is_empty() {
+        let ids = found.len() + unknown.len();
+        warn(&[format!(
+            "{}: the model does not know {} of the {} ids: {}",
+            path.display(),
+            thousands(unknown.len() as u64),
+            thousands(ids as u64),
+            named(&unknown, unknown.len())
+        )]);
+    }
+    Ok(found)
+}

@@ -1,0 +1,299 @@
+//! Recommendations as a file: one row per recommended item.
+
+use super::RecommendationList;
+use crate::data::ItemVocabulary;
+use crate::data::write::{csv_error, io_error};
+use arrow_array::builder::{BooleanBuilder, Float32Builder, StringBuilder, UInt32Builder};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Field, Schema};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+use serde::Serialize;
+use std::ffi::OsStr;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Rows handed to the Parquet writer at a time.
+const BATCH_ROWS: usize = 16 * 1024;
+
+/// The columns: the session's id, the rank from 1, the item's id, its score, and whether the list is that of the
+/// popular items because the session has no known item.
+const COLUMNS: [&str; 5] = ["session_id", "rank", "item_id", "score", "fell_back"];
+
+/// The form of written recommendations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListFormat {
+    /// Comma-separated text with a header.
+    Csv,
+    /// Tab-separated text with a header.
+    Tsv,
+    /// One JSON object a row.
+    JsonLines,
+    /// Parquet with zstd.
+    Parquet,
+}
+
+impl ListFormat {
+    /// The endings of file names, without dot, and their formats.
+    pub const EXTENSIONS: [(&'static str, Self); 5] = [
+        ("csv", Self::Csv),
+        ("tsv", Self::Tsv),
+        ("parquet", Self::Parquet),
+        ("jsonl", Self::JsonLines),
+        ("ndjson", Self::JsonLines),
+    ];
+
+    /// The format that a file's name asks for; `None` for another ending.
+    pub fn of(path: &Path) -> Option<Self> {
+        let extension = path.extension().and_then(OsStr::to_str)?;
+        Self::EXTENSIONS
+            .into_iter()
+            .find(|(e, _)| extension.eq_ignore_ascii_case(e))
+            .map(|(_, format)| format)
+    }
+}
+
+/// Writes the lists of sessions, one after the other.
+pub struct ListWriter<'v, W: Write + Send> {
+    items: &'v ItemVocabulary,
+    form: Form<W>,
+}
+
+impl<W: Write + Send> std::fmt::Debug for ListWriter<'_, W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ListWriter")
+    }
+}
+
+enum Form<W: Write + Send> {
+    Text(Box<csv::Writer<W>>),
+    JsonLines(BufWriter<W>),
+    Parquet(Box<Table<W>>),
+}
+
+/// A row of JSON lines; the names are those of [`COLUMNS`].
+#[derive(Serialize)]
+struct Row<'a> {
+    session_id: &'a str,
+    rank: usize,
+    item_id: &'a str,
+    score: f32,
+    fell_back: bool,
+}
+
+impl<'v, W: Write + Send> ListWriter<'v, W> {
+    /// A file without a list; `items` are the model's.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn new(out: W, format: ListFormat, items: &'v ItemVocabulary) -> io::Result<Self> {
+        let text = |delimiter, out| {
+            let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(out);
+            writer.write_record(COLUMNS).map_err(csv_error)?;
+            Ok::<_, io::Error>(Form::Text(Box::new(writer)))
+        };
+        let form = match format {
+            ListFormat::Csv => text(b',', out)?,
+            ListFormat::Tsv => text(b'\t', out)?,
+            ListFormat::JsonLines => Form::JsonLines(BufWriter::new(out)),
+            ListFormat::Parquet => Form::Parquet(Box::new(Table::new(out)?)),
+        };
+        Ok(Self { items, form })
+    }
+
+    /// Appends the list of a session. An empty list has no row.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    ///
+    /// # Panics
+    /// If an item of the list is none of the vocabulary.
+    pub fn write(&mut self, session_id: &str, list: &RecommendationList) -> io::Result<()> {
+        for (rank, entry) in (1..).zip(&list.entries) {
+            let item_id = self.items.id(entry.item);
+            let row = Row { session_id, rank, item_id, score: entry.score, fell_back: list.fell_back };
+            match &mut self.form {
+                Form::Text(writer) => {
+                    let (rank, score) = (row.rank.to_string(), row.score.to_string());
+                    let fell_back = if row.fell_back { "true" } else { "false" };
+                    let fields = [session_id, &rank, item_id, &score, fell_back];
+                    writer.write_record(fields).map_err(csv_error)?;
+                }
+                Form::JsonLines(out) => {
+                    serde_json::to_writer(&mut *out, &row)?;
+                    out.write_all(b"\n")?;
+                }
+                Form::Parquet(table) => table.push(&row)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands all rows to the writer; without this the file is not whole.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn finish(self) -> io::Result<()> {
+        match self.form {
+            Form::Text(mut writer) => writer.flush(),
+            Form::JsonLines(mut out) => out.flush(),
+            Form::Parquet(mut table) => {
+                table.write_rows()?;
+                table.writer.into_inner().map_err(io_error)?.flush()
+            }
+        }
+    }
+}
+
+/// Rows on their way into a Parquet file.
+struct Table<W: Write + Send> {
+    writer: ArrowWriter<W>,
+    schema: Arc<Schema>,
+    rows: usize,
+    sessions: StringBuilder,
+    ranks: UInt32Builder,
+    items: StringBuilder,
+    scores: Float32Builder,
+    fell_back: BooleanBuilder,
+}
+
+impl<W: Write + Send> Table<W> {
+    fn new(out: W) -> io::Result<Self> {
+        let types = [DataType::Utf8, DataType::UInt32, DataType::Utf8, DataType::Float32, DataType::Boolean];
+        let fields: Vec<Field> = COLUMNS
+            .into_iter()
+            .zip(types)
+            .map(|(name, data_type)| Field::new(name, data_type, false))
+            .collect();
+        let schema = Arc::new(Schema::new(fields));
+        let properties =
+            WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
+        let writer = ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties)).map_err(io_error)?;
+        Ok(Self {
+            writer,
+            schema,
+            rows: 0,
+            sessions: StringBuilder::new(),
+            ranks: UInt32Builder::new(),
+            items: StringBuilder::new(),
+            scores: Float32Builder::new(),
+            fell_back: BooleanBuilder::new(),
+        })
+    }
+
+    fn push(&mut self, row: &Row<'_>) -> io::Result<()> {
+        self.sessions.append_value(row.session_id);
+        // A list has at most as many entries as there are item indices.
+        self.ranks.append_value(u32::try_from(row.rank).unwrap_or(u32::MAX));
+        self.items.append_value(row.item_id);
+        self.scores.append_value(row.score);
+        self.fell_back.append_value(row.fell_back);
+        self.rows += 1;
+        if self.rows == BATCH_ROWS { self.write_rows() } else { Ok(()) }
+    }
+
+    fn write_rows(&mut self) -> io::Result<()> {
+        self.rows = 0;
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(self.sessions.finish()),
+            Arc::new(self.ranks.finish()),
+            Arc::new(self.items.finish()),
+            Arc::new(self.scores.finish()),
+            Arc::new(self.fell_back.finish()),
+        ];
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(io::Error::other)?;
+        self.writer.write(&batch).map_err(io_error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Recommendation;
+    use super::*;
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::{Float32Type, UInt32Type};
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    fn items() -> ItemVocabulary {
+        let mut items = ItemVocabulary::new();
+        ["a,\"b\"", "tab\tand\nline", "ü"].iter().for_each(|id| _ = items.add(id, 1));
+        items
+    }
+
+    fn list(scores: &[f32], fell_back: bool) -> RecommendationList {
+        let entries = (0..).zip(scores).map(|(item, &score)| Recommendation { item, score }).collect();
+        RecommendationList { entries, fell_back }
+    }
+
+    fn written(format: ListFormat) -> Vec<u8> {
+        let (items, mut bytes) = (items(), Vec::new());
+        let mut writer = ListWriter::new(&mut bytes, format, &items).unwrap();
+        writer.write("s,1", &list(&[0.1, -1e-9, 1e-20], false)).unwrap();
+        writer.write("empty", &list(&[], false)).unwrap();
+        writer.write("s2", &list(&[16_777_216.0], true)).unwrap();
+        writer.finish().unwrap();
+        bytes
+    }
+
+    #[test]
+    fn text_quotes_ids_and_keeps_every_bit_of_a_score() {
+        for (format, delimiter) in [(ListFormat::Csv, b','), (ListFormat::Tsv, b'\t')] {
+            let bytes = written(format);
+            let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(&bytes[..]);
+            assert_eq!(reader.headers().unwrap(), COLUMNS.to_vec());
+            let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+            assert_eq!(rows.len(), 4);
+            assert_eq!(rows[1], vec!["s,1", "2", "tab\tand\nline", &(-1e-9_f32).to_string(), "false"]);
+            assert_eq!(rows[2][3].parse::<f32>().unwrap(), 1e-20);
+            assert_eq!(rows[3], vec!["s2", "1", "a,\"b\"", "16777216", "true"]);
+        }
+    }
+
+    #[test]
+    fn json_lines_are_one_object_a_row() {
+        let text = String::from_utf8(written(ListFormat::JsonLines)).unwrap();
+        let rows: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        let row = serde_json::json!(
+            {"session_id": "s,1", "rank": 1, "item_id": "a,\"b\"", "score": 0.1, "fell_back": false}
+        );
+        assert_eq!((rows.len(), &rows[0]), (4, &row));
+        assert_eq!(rows[3]["fell_back"], true);
+    }
+
+    #[test]
+    fn parquet_has_a_type_for_each_column_and_any_number_of_rows() {
+        let items = items();
+        for sessions in [0, 1, BATCH_ROWS, BATCH_ROWS + 1] {
+            let mut bytes = Vec::new();
+            let mut writer = ListWriter::new(&mut bytes, ListFormat::Parquet, &items).unwrap();
+            for session in 0..sessions {
+                writer.write(&session.to_string(), &list(&[session as f32], session == 1)).unwrap();
+            }
+            writer.finish().unwrap();
+            let reader =
+                ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap().build().unwrap();
+            let mut row = 0;
+            for batch in reader.map(Result::unwrap) {
+                for i in 0..batch.num_rows() {
+                    assert_eq!(batch.column(0).as_string::<i32>().value(i), row.to_string());
+                    assert_eq!(batch.column(1).as_primitive::<UInt32Type>().value(i), 1);
+                    assert_eq!(batch.column(3).as_primitive::<Float32Type>().value(i), row as f32);
+                    assert_eq!(batch.column(4).as_boolean().value(i), row == 1);
+                    row += 1;
+                }
+            }
+            assert_eq!(row, sessions);
+        }
+    }
+
+    #[test]
+    fn names_of_files_tell_the_format() {
+        let of = |name: &str| ListFormat::of(Path::new(name));
+        assert_eq!(of("a/lists.CSV"), Some(ListFormat::Csv));
+        assert_eq!(of("lists.ndjson"), Some(ListFormat::JsonLines));
+        assert_eq!(of("lists.csv.gz"), None);
+        assert_eq!(of("csv"), None);
+    }
+}
