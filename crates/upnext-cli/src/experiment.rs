@@ -30,11 +30,11 @@ pub(crate) struct ExperimentArgs {
 }
 
 impl ExperimentArgs {
-    /// The experiment, checked.
-    pub(crate) fn experiment(&self) -> Result<Experiment> {
+    /// The experiment, checked; without a file it begins as `otherwise`.
+    pub(crate) fn experiment(&self, otherwise: Experiment) -> Result<Experiment> {
         let mut experiment = match &self.config {
             Some(file) => Experiment::load(file)?,
-            None => Experiment::default(),
+            None => otherwise,
         };
         if let Some(kind) = &self.model {
             let kind: ModelKind = kind.parse()?;
@@ -65,6 +65,11 @@ pub(crate) struct ThreadArgs {
 }
 
 impl ThreadArgs {
+    /// The number that was asked for, if any.
+    pub(crate) fn given(self) -> Option<usize> {
+        self.threads
+    }
+
     /// The number of threads.
     pub(crate) fn threads(self) -> Result<usize> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);

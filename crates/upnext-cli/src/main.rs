@@ -34,7 +34,11 @@ fn main() -> ExitCode {
                 }
             }
             eprintln!("{message}");
-            let wrong_usage = matches!(error.downcast_ref(), Some(upnext::Error::Config { .. }));
+            use upnext::Error::{Config, ExperimentFile, UnknownKey};
+            let wrong_usage = matches!(
+                error.downcast_ref(),
+                Some(Config { .. } | ExperimentFile { .. } | UnknownKey { .. })
+            );
             ExitCode::from(if wrong_usage { 2 } else { 1 })
         }
     }

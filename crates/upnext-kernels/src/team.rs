@@ -3,8 +3,8 @@
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 
 /// Turns of a waiting loop before a worker goes to sleep: some tens of microseconds, longer than the serial part of a
@@ -13,7 +13,8 @@ const SPINS: usize = 4_000;
 
 /// Worker threads that wait spinning, so that handing them work costs about a microsecond.
 ///
-/// Dropping the team ends the threads.
+/// A job is done when its tasks are, whether or not every worker has taken one: on a busy machine a worker that the
+/// system does not let run holds nobody up. Dropping the team ends the threads.
 #[derive(Debug)]
 pub struct Team {
     shared: Arc<Shared>,
@@ -25,17 +26,29 @@ pub struct Team {
 type Job = *const (dyn Fn() + Sync);
 
 struct Shared {
-    /// Goes up by one with each job.
-    generation: AtomicUsize,
+    /// Number of the job, whether it is open to workers, and how many are at it: see [`OPEN`].
+    state: AtomicU64,
     job: UnsafeCell<Option<Job>>,
-    running: AtomicUsize,
     stop: AtomicBool,
     asleep: Vec<AtomicBool>,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
-// SAFETY: `job` is written by the caller of `broadcast` alone, before it raises `generation` (release) and after
-// `running` has come down to 0 (acquire); workers read it in between. What it points to is `Sync`.
+/// The bit of [`Shared::state`] that says that workers may join; below it the number of those that have, above it the
+/// number of the job.
+const OPEN: u64 = 1 << 31;
+
+fn number_of(state: u64) -> u64 {
+    state >> 32
+}
+
+fn workers_at(state: u64) -> u64 {
+    state & (OPEN - 1)
+}
+
+// SAFETY: `job` is written by the caller of `broadcast` alone, while the state is closed and no worker is at it; a worker
+// reads it only after it has joined an open job (acquire), which the caller opened after writing (release). What it
+// points to is `Sync`.
 unsafe impl Sync for Shared {}
 // SAFETY: as above; the pointer is used only while `broadcast` keeps what it points to alive.
 unsafe impl Send for Shared {}
@@ -54,9 +67,8 @@ impl Team {
     pub fn new(threads: usize) -> Self {
         assert!(threads > 0, "a team needs a thread");
         let shared = Arc::new(Shared {
-            generation: AtomicUsize::new(0),
+            state: AtomicU64::new(0),
             job: UnsafeCell::new(None),
-            running: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             asleep: (1..threads).map(|_| AtomicBool::new(false)).collect(),
             panic: Mutex::new(None),
@@ -98,30 +110,34 @@ impl Team {
         let tasks = Mutex::new(tasks);
         self.broadcast(&|| {
             loop {
-                // The lock is poisoned only if the iterator itself panics; then there is nothing left to take.
-                let Ok(mut tasks) = tasks.lock() else { return };
-                let Some(task) = tasks.next() else { return };
-                drop(tasks);
+                let Some(task) = next_task(&tasks) else { return };
                 f(task);
             }
         });
     }
 
-    /// Runs `job` on every thread, the caller's too, and returns when all are done.
+    /// Runs `job` on the caller's thread and on every worker that comes in time, and returns when all that came are done.
     fn broadcast<'a>(&self, job: &'a (dyn Fn() + Sync + 'a)) {
         let shared = &*self.shared;
-        // SAFETY: only the lifetime changes; no worker touches the job after `running` is 0, which is awaited below.
+        // SAFETY: only the lifetime changes; no worker touches the job after it is closed and all have left, which is
+        // awaited below.
         let job_static: Job = unsafe { std::mem::transmute::<*const (dyn Fn() + Sync + 'a), Job>(job) };
-        // SAFETY: no worker reads `job` now: `running` is 0, and `generation` has not been raised.
+        // SAFETY: the state is closed and no worker is at the last job, so nobody reads this now.
         unsafe { *shared.job.get() = Some(job_static) };
-        shared.running.store(self.workers.len(), Ordering::Relaxed);
-        shared.generation.fetch_add(1, Ordering::SeqCst);
+        let number = number_of(shared.state.load(Ordering::Relaxed)).wrapping_add(1);
+        shared.state.store(number << 32 | OPEN, Ordering::SeqCst);
         self.wake();
         let own = catch_unwind(AssertUnwindSafe(job));
+        let mut state = shared.state.fetch_and(!OPEN, Ordering::AcqRel);
         let mut turns = 0;
-        while shared.running.load(Ordering::Acquire) > 0 {
+        while workers_at(state) > 0 {
             turns += 1;
-            if turns < SPINS { std::hint::spin_loop() } else { thread::yield_now() }
+            if turns < SPINS {
+                std::hint::spin_loop()
+            } else {
+                thread::yield_now()
+            }
+            state = shared.state.load(Ordering::Acquire);
         }
         let theirs = shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(panic) = own.err().or(theirs) {
@@ -138,10 +154,25 @@ impl Team {
     }
 }
 
+/// Takes a task, waiting spinning for the others that do so: a lock that sleeps would cost more than most tasks.
+fn next_task<I: Iterator>(tasks: &Mutex<I>) -> Option<I::Item> {
+    let mut turns = 0;
+    loop {
+        match tasks.try_lock() {
+            Ok(mut tasks) => return tasks.next(),
+            // The iterator itself has panicked: there is nothing left to take.
+            Err(TryLockError::Poisoned(_)) => return None,
+            Err(TryLockError::WouldBlock) => {
+                turns += 1;
+                if turns < SPINS { std::hint::spin_loop() } else { thread::yield_now() }
+            }
+        }
+    }
+}
+
 impl Drop for Team {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
-        self.shared.generation.fetch_add(1, Ordering::SeqCst);
         self.wake();
         for worker in self.workers.drain(..) {
             // A worker catches the panics of its jobs, so that joining cannot fail.
@@ -153,38 +184,43 @@ impl Drop for Team {
 impl Shared {
     fn work(&self, me: usize) {
         let mut seen = 0;
-        loop {
-            seen = self.await_job(me, seen);
-            if self.stop.load(Ordering::SeqCst) {
-                return;
-            }
-            // SAFETY: `generation` has been raised after `job` was written, and `running` still counts this worker.
+        while let Some(number) = self.join_job(me, seen) {
+            seen = number;
+            // SAFETY: this worker has joined an open job, and its caller waits until it has left.
             let job = unsafe { (*self.job.get()).map(|job| &*job) };
             if let Some(job) = job
                 && let Err(panic) = catch_unwind(AssertUnwindSafe(job))
             {
                 *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
             }
-            self.running.fetch_sub(1, Ordering::Release);
+            self.state.fetch_sub(1, Ordering::Release);
         }
     }
 
-    /// Waits for a generation other than `seen` and returns it.
-    fn await_job(&self, me: usize, seen: usize) -> usize {
+    /// Waits for an open job other than number `seen` and joins it; `None` when the team ends.
+    fn join_job(&self, me: usize, seen: u64) -> Option<u64> {
         let mut turns = 0;
         loop {
-            let generation = self.generation.load(Ordering::SeqCst);
-            if generation != seen {
-                return generation;
+            if self.stop.load(Ordering::SeqCst) {
+                return None;
+            }
+            let state = self.state.load(Ordering::SeqCst);
+            if state & OPEN != 0 && number_of(state) != seen {
+                let joined =
+                    self.state.compare_exchange(state, state + 1, Ordering::SeqCst, Ordering::Relaxed);
+                if joined.is_ok() {
+                    return Some(number_of(state));
+                }
+                continue;
             }
             turns += 1;
             if turns < SPINS {
                 std::hint::spin_loop();
                 continue;
             }
-            // Announced first, looked again, then asleep: the caller looks at `asleep` after raising `generation`.
+            // Announced first, looked again, then asleep: the caller looks at `asleep` after opening a job.
             self.asleep[me].store(true, Ordering::SeqCst);
-            if self.generation.load(Ordering::SeqCst) == seen {
+            if self.state.load(Ordering::SeqCst) == state && !self.stop.load(Ordering::SeqCst) {
                 thread::park();
             }
             self.asleep[me].store(false, Ordering::SeqCst);
@@ -195,6 +231,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::AtomicUsize;
 
     #[test]
     fn every_task_runs_once_on_disjoint_parts() {

@@ -2,7 +2,7 @@
 //!
 //! While a network trains for the folder `OUT`, its checkpoint is the folder `OUT.checkpoint`, and the best model by
 //! validation `OUT.best`; both are models that every command can read. `OUT` itself appears, or is replaced, when
-//! training is done, and the other two go.
+//! training is done, and the other two go. A finished model that somebody keeps under one of these names is not touched.
 
 mod compare;
 
@@ -80,8 +80,9 @@ pub struct Outcome {
     pub summary: TrainingSummary,
     /// The checkpoint's folder; it exists only after an interruption.
     pub checkpoint: PathBuf,
-    /// Whether the optimiser's memory was taken over from the model that training started from.
-    pub memory_taken_over: bool,
+    /// Whether the optimiser's memory was taken over from the model that training started from; `None` if it started
+    /// from none, or went on with what it had.
+    pub memory_taken_over: Option<bool>,
 }
 
 /// Trains and saves a model. The observer is told what happens, and can ask to stop after any mini-batch.
@@ -92,18 +93,31 @@ pub struct Outcome {
 ///
 /// # Panics
 /// If `plan.threads` is 0.
-pub fn train(plan: Plan, observe: &mut dyn FnMut(Event) -> Wish) -> Result<Outcome> {
+pub fn train(mut plan: Plan, observe: &mut dyn FnMut(Event) -> Wish) -> Result<Outcome> {
     plan.experiment.validate()?;
+    if plan.experiment.training.patience > 0 && plan.validation.is_none() {
+        return Err(Error::config("training.patience", "early stopping needs sessions to validate on"));
+    }
     Artifact::check_target(plan.out)?;
+    // Apart from the plan, which lives as long as the training: the weights are not to be in memory twice.
+    let init = plan.init.take();
+    if let Some(init) = &init {
+        compare::same_model(&init.manifest, &plan)?;
+    }
     match &plan.experiment.model {
-        ModelConfig::Gru4rec(config) => Run::begin(&plan, config)?.run(observe),
+        ModelConfig::Gru4rec(config) => Run::begin(&plan, config, init)?.run(observe),
         ModelConfig::Pop | ModelConfig::SPop => {
             let summary = TrainingSummary { finished: true, ..summary_of(plan.data) };
             artifact_of(&plan, &summary).save(plan.out)?;
-            let (ended, checkpoint) = (Ended::Complete, beside(plan.out, "checkpoint"));
-            Ok(Outcome { ended, summary, checkpoint, memory_taken_over: false })
+            let (ended, checkpoint) = (Ended::Complete, checkpoint_of(plan.out));
+            Ok(Outcome { ended, summary, checkpoint, memory_taken_over: None })
         }
     }
+}
+
+/// The folder of the checkpoint while a model is trained for the folder `out`.
+pub fn checkpoint_of(out: &Path) -> PathBuf {
+    beside(out, "checkpoint")
 }
 
 /// The folder `OUT.suffix`.
@@ -134,19 +148,23 @@ struct Run<'p, 'd> {
     summary: TrainingSummary,
     checkpoint: PathBuf,
     best: PathBuf,
-    memory_taken_over: bool,
+    memory_taken_over: Option<bool>,
 }
 
 impl<'p, 'd> Run<'p, 'd> {
-    fn begin(plan: &'p Plan<'d>, config: &NetworkConfig) -> Result<Self> {
-        let (checkpoint, best) = (beside(plan.out, "checkpoint"), beside(plan.out, "best"));
+    fn begin(plan: &'p Plan<'d>, config: &NetworkConfig, init: Option<Artifact>) -> Result<Self> {
+        let (checkpoint, best) = (checkpoint_of(plan.out), beside(plan.out, "best"));
+        check_unfinished(&checkpoint)?;
+        if plan.validation.is_some() {
+            check_unfinished(&best)?;
+        }
         let mut run = Self {
             plan,
             trainer: None,
             summary: summary_of(plan.data),
             checkpoint,
             best,
-            memory_taken_over: false,
+            memory_taken_over: None,
         };
         if !plan.resume && run.checkpoint.exists() {
             let reason = format!(
@@ -157,46 +175,51 @@ impl<'p, 'd> Run<'p, 'd> {
         }
         if plan.resume && run.checkpoint.exists() {
             let saved = Artifact::load(&run.checkpoint)?;
+            compare::same_training(&saved.manifest, plan)?;
             run.resume(saved, config)?;
         } else if plan.resume && plan.out.join("manifest.json").exists() {
             let manifest = Manifest::load(plan.out)?;
             compare::same_training(&manifest, plan)?;
-            if manifest.training.epochs.len() >= plan.experiment.training.epochs {
-                run.summary = manifest.training;
+            run.summary = manifest.training;
+            if run.summary.epochs.len() >= plan.experiment.training.epochs || run.is_patience_over() {
                 return Ok(run);
             }
-            let saved = Artifact::load(plan.out)?;
+            let mut saved = Artifact::load(plan.out)?;
+            if saved.training.is_some() && saved.manifest.training.best_epoch.is_some() {
+                // It is the best so far, and no later epoch may be better.
+                saved.manifest.training.finished = false;
+                saved.save(&run.best)?;
+            }
             run.resume(saved, config)?;
         } else {
-            run.trainer = Some(run.start(config)?);
+            run.trainer = Some(run.start(config, init)?);
         }
         Ok(run)
     }
 
     /// A trainer before its first epoch: of a new network, or of the one to start from.
-    fn start(&mut self, config: &NetworkConfig) -> Result<Trainer<'d>> {
+    fn start(&mut self, config: &NetworkConfig, init: Option<Artifact>) -> Result<Trainer<'d>> {
         let Plan { data, experiment, threads, .. } = *self.plan;
         let training = &experiment.training;
         let activation = config.output_activation_for(training.loss);
-        let Some(init) = &self.plan.init else {
+        let Some(mut init) = init else {
             let network = Network::new(config.clone(), activation, data.items.len(), training.seed);
             return Trainer::new(network, training, data, threads);
         };
-        compare::same_model(&init.manifest, self.plan)?;
-        let known = init.items.len();
-        let mut network =
-            Network::from_tensors(config.clone(), activation, known, &mut init.weights.clone())?;
+        let known = usize::try_from(init.manifest.items).unwrap_or(usize::MAX).min(data.items.len());
+        let mut network = Network::from_tensors(config.clone(), activation, known, &mut init.weights)?;
         network.add_items(data.items.len() - known, training.seed);
         let mut trainer = Trainer::new(network, training, data, threads)?;
-        if let Some(state) = init.training.clone() {
-            self.memory_taken_over = trainer.take_over_optimizer(trainer_state(state))?;
-        }
+        self.memory_taken_over = Some(match init.training {
+            Some(state) => trainer.take_over_optimizer(trainer_state(state))?,
+            None => false,
+        });
         Ok(trainer)
     }
 
     /// Goes on from a checkpoint, or from a model that is to have more epochs.
     fn resume(&mut self, saved: Artifact, config: &NetworkConfig) -> Result<()> {
-        compare::same_training(&saved.manifest, self.plan)?;
+        compare::same_support(&saved, self.plan.data)?;
         let Plan { data, experiment, threads, .. } = *self.plan;
         let state = saved.training.ok_or_else(|| {
             Error::config(
@@ -207,9 +230,17 @@ impl<'p, 'd> Run<'p, 'd> {
         let activation = config.output_activation_for(experiment.training.loss);
         let mut weights = saved.weights;
         let network = Network::from_tensors(config.clone(), activation, data.items.len(), &mut weights)?;
-        self.trainer =
-            Some(Trainer::resume(network, &experiment.training, data, threads, trainer_state(state))?);
+        let trainer = Trainer::resume(network, &experiment.training, data, threads, trainer_state(state))?;
+        let begun = trainer.epochs_done() + usize::from(trainer.is_within_epoch());
+        if begun > experiment.training.epochs {
+            let asked = experiment.training.epochs;
+            let reason = format!("is {asked}, but epoch {begun} has begun already: use {begun} or more");
+            return Err(Error::config("training.epochs", reason));
+        }
         self.summary = TrainingSummary { finished: false, ..saved.manifest.training };
+        // A model of its best epoch goes on after that one: the later ones come again, with the same bits.
+        self.summary.epochs.truncate(trainer.epochs_done());
+        self.trainer = Some(trainer);
         Ok(())
     }
 
@@ -316,16 +347,31 @@ impl<'p, 'd> Run<'p, 'd> {
         } else {
             let mut best = Artifact::load(&self.best)?;
             best.manifest.training = self.summary.clone();
+            best.manifest.experiment = self.plan.experiment.resolved();
+            best.training = best.training.filter(|_| self.plan.keep_training_state);
             best
         };
         artifact.save(self.plan.out)?;
-        for folder in [&self.checkpoint, &self.best] {
-            if folder.exists() {
-                std::fs::remove_dir_all(folder).map_err(Error::io(folder, "remove"))?;
-            }
+        // In this order: a checkpoint that is left over can be finished again only with the best model.
+        Artifact::remove(&self.checkpoint)?;
+        if self.summary.best_epoch.is_some() {
+            Artifact::remove(&self.best)?;
         }
         Ok(())
     }
+}
+
+/// Refuses to use a folder for the training's own purposes where it holds anything but an earlier training's.
+fn check_unfinished(folder: &Path) -> Result<()> {
+    if std::fs::symlink_metadata(folder).is_err() {
+        return Ok(());
+    }
+    Artifact::check_target(folder)?;
+    if Manifest::load(folder).is_ok_and(|manifest| manifest.training.finished) {
+        let reason = "it is a finished model under the name that this training needs for itself".to_owned();
+        return Err(Error::WillNotReplace { path: folder.to_owned(), reason });
+    }
+    Ok(())
 }
 
 fn trainer_state(state: TrainingState) -> TrainerState {

@@ -1,30 +1,36 @@
 //! The commands: one file each, with its arguments and its `run`.
 
+mod demo;
 mod evaluate;
 mod inspect;
 mod prepare;
 mod recommend;
+mod simulate;
 mod train;
 
 /// A command with its arguments.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
+    Demo(demo::DemoArgs),
     Prepare(prepare::PrepareArgs),
     Train(Box<train::TrainArgs>),
     Evaluate(evaluate::EvaluateArgs),
     Recommend(recommend::RecommendArgs),
     Inspect(inspect::InspectArgs),
+    Simulate(simulate::SimulateArgs),
 }
 
 impl Command {
     /// Does what the command says.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
+            Self::Demo(args) => demo::run(&args),
             Self::Prepare(args) => prepare::run(&args),
             Self::Train(args) => train::run(&args),
             Self::Evaluate(args) => evaluate::run(&args),
             Self::Recommend(args) => recommend::run(&args),
             Self::Inspect(args) => inspect::run(&args),
+            Self::Simulate(args) => simulate::run(&args),
         }
     }
 }

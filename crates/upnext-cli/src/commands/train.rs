@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use upnext::artifact::{Artifact, EpochSummary};
+use upnext::artifact::{Artifact, EpochSummary, Manifest};
 use upnext::data::folder::{PartName, PreparedFolder};
 use upnext::data::{Dataset, ItemVocabulary, TestSessions, TimeSpan};
-use upnext::experiment::Experiment;
+use upnext::experiment::{DataConfig, Experiment};
 use upnext::gru4rec::Wish;
-use upnext::training::{Ended, Event, Outcome, Plan, train};
+use upnext::training::{Ended, Event, Outcome, Plan, checkpoint_of, train};
 
 /// Learn a model from a training log and save it.
 ///
@@ -43,7 +43,8 @@ pub(crate) struct TrainArgs {
     #[arg(long)]
     resume: bool,
 
-    /// Start from this model: it learns the new log, and gets rows for new items
+    /// Start from this model: it learns the new log, and gets rows for new items. Without --config, the experiment is that
+    /// of this model, too
     #[arg(long, value_name = "MODEL")]
     init: Option<PathBuf>,
 
@@ -81,7 +82,7 @@ struct Done<'a> {
     events: u64,
     sessions: u64,
     items: usize,
-    new_items: usize,
+    new_items: Option<usize>,
     epochs: Vec<EpochReport<'a>>,
     best_epoch: Option<usize>,
     pairs_left_out: u64,
@@ -101,13 +102,13 @@ struct EpochReport<'a> {
 /// The data of a training.
 struct Data {
     train: Dataset,
-    known_items: usize,
+    known_items: Option<usize>,
     valid: Option<TestSessions>,
 }
 
 /// Runs the command.
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
-    let mut experiment = args.experiment.experiment()?;
+    let experiment = experiment(args)?;
     if args.show_config {
         return print(&experiment.resolved().to_toml()?);
     }
@@ -121,15 +122,8 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     }
     // Before the reading, not after it.
     Artifact::check_target(out)?;
-    let init = args.init.as_ref().map(Artifact::load).transpose()?;
-    if let Some(init) = &init
-        && experiment.model == Experiment::default().model
-    {
-        // Without another wish the structure is that of the model to start from.
-        experiment.model = init.manifest.experiment.model.clone();
-        experiment.validate()?;
-    }
-    let known = init.as_ref().map(|init| init.items.clone());
+    let mut init = args.init.as_ref().map(Artifact::load).transpose()?;
+    let known = init.as_mut().map(|init| std::mem::take(&mut init.items));
     let data = read(args, path, known)?;
     let plan = Plan {
         data: &data.train,
@@ -154,6 +148,20 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     args.output.print(&done, |done| describe(done, &outcome))
 }
 
+/// What the arguments ask for; without a file, and with a model to start from, what that model was trained by.
+fn experiment(args: &TrainArgs) -> anyhow::Result<Experiment> {
+    let mut otherwise = Experiment::default();
+    if let Some(init) = &args.init {
+        otherwise = Manifest::load(init)?.experiment;
+        // The published figures are of the first training.
+        otherwise.data = DataConfig::default();
+        if !args.validate && args.valid.is_none() {
+            otherwise.training.patience = 0;
+        }
+    }
+    Ok(args.experiment.experiment(otherwise)?)
+}
+
 /// Reads the training log, and that to validate on.
 fn read(args: &TrainArgs, path: &Path, known: Option<ItemVocabulary>) -> anyhow::Result<Data> {
     let quiet = args.output.quiet;
@@ -162,10 +170,12 @@ fn read(args: &TrainArgs, path: &Path, known: Option<ItemVocabulary>) -> anyhow:
         let reason = "takes a folder that `prepare` made; with a single log use --valid LOG";
         return Err(upnext::Error::config("--validate", reason).into());
     }
-    let mut log = args.read.read(&[PreparedFolder::resolve(path, part)?], quiet)?;
-    warn(&log.report().warnings);
-    let known_items = known.as_ref().map_or(0, ItemVocabulary::len);
-    let (train, dropped) = Dataset::extending(&log.grouped(), known.unwrap_or_default())?;
+    let known_items = known.as_ref().map(ItemVocabulary::len);
+    let (train, dropped) = {
+        let mut log = args.read.read(&[PreparedFolder::resolve(path, part)?], quiet)?;
+        warn(&log.report().warnings);
+        Dataset::extending(&log.grouped(), known.unwrap_or_default())?
+    };
     if dropped.short_sessions > 0 && !quiet {
         let count = thousands(dropped.short_sessions);
         eprintln!("{count} sessions of a single event are left out: they have no next item to learn");
@@ -178,6 +188,7 @@ fn read(args: &TrainArgs, path: &Path, known: Option<ItemVocabulary>) -> anyhow:
     let valid = match valid {
         Some(file) => {
             let log = args.read.read(&[file], quiet)?;
+            warn(&log.report().warnings);
             Some(TestSessions::from_log(log, &train.items).context("the validation part cannot be used")?)
         }
         None => None,
@@ -197,6 +208,7 @@ fn learn(plan: Plan, quiet: bool) -> anyhow::Result<Outcome> {
     })
     .context("cannot listen for Ctrl-C")?;
     let epochs = plan.experiment.training.epochs;
+    let checkpoint = checkpoint_of(plan.out);
     let mut bar = EpochBar::new(quiet);
     let outcome = train(plan, &mut |event| {
         match event {
@@ -208,8 +220,17 @@ fn learn(plan: Plan, quiet: bool) -> anyhow::Result<Outcome> {
             Event::Begin { .. } | Event::Checkpoint(_) => {}
         }
         if stop.load(Ordering::SeqCst) { Wish::Stop } else { Wish::Continue }
-    })?;
-    Ok(outcome)
+    });
+    outcome.map_err(|error| match error {
+        upnext::Error::Diverged { .. } | upnext::Error::NonFiniteScores { .. } if checkpoint.exists() => {
+            let message = format!(
+                "{error}\nThe last good state is kept in {}, a model to look at or to start from by --init; remove it to begin anew",
+                checkpoint.display()
+            );
+            anyhow::Error::new(error).context(message)
+        }
+        error => error.into(),
+    })
 }
 
 fn per_second(count: u64, seconds: f64) -> f64 {
@@ -255,7 +276,7 @@ fn report<'a>(
         events: summary.events,
         sessions: summary.sessions,
         items: data.train.items.len(),
-        new_items: data.train.items.len() - data.known_items,
+        new_items: data.known_items.map(|known| data.train.items.len() - known),
         epochs: epochs.collect(),
         best_epoch: summary.best_epoch,
         pairs_left_out: summary.pairs_left_out,
@@ -273,9 +294,12 @@ fn describe(done: &Done, outcome: &Outcome) -> String {
         thousands(done.sessions),
         thousands(done.items as u64)
     );
-    if done.new_items < done.items {
-        let memory = if outcome.memory_taken_over { "" } else { "; the optimiser starts without memory" };
-        text.push_str(&format!(" ({} of them new{memory})", thousands(done.new_items as u64)));
+    if let Some(new_items) = done.new_items {
+        let memory = match outcome.memory_taken_over {
+            Some(false) => "; the optimiser starts without memory",
+            Some(true) | None => "",
+        };
+        text.push_str(&format!(" ({} of them new{memory})", thousands(new_items as u64)));
     }
     text.push('\n');
     if !done.epochs.is_empty() {

@@ -22,8 +22,6 @@ pub mod fuzz;
 mod items;
 mod manifest;
 mod place;
-#[cfg(test)]
-mod replace_tests;
 mod tensors;
 #[cfg(test)]
 mod tests;
@@ -98,6 +96,14 @@ impl Artifact {
     /// Nothing at `dir` has changed then.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         self.save_by(dir.as_ref(), &mut Steps::default())
+    }
+
+    /// Removes the model in the folder `dir`, where there is one, in one step: no crash leaves a part of it there.
+    ///
+    /// # Errors
+    /// [`Error::WillNotReplace`] for anything but a model at `dir`, [`Error::Io`] where the system refuses.
+    pub fn remove(dir: impl AsRef<Path>) -> Result<()> {
+        place::target(dir.as_ref())?.remove()
     }
 
     fn save_by(&self, dir: &Path, steps: &mut Steps<'_>) -> Result<()> {

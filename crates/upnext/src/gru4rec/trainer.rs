@@ -209,6 +209,11 @@ impl<'d> Trainer<'d> {
         self.position.epochs
     }
 
+    /// Whether an epoch has begun and is not finished.
+    pub fn is_within_epoch(&self) -> bool {
+        self.position.epoch.is_some()
+    }
+
     /// The instruction set that the arithmetic runs on.
     pub fn instruction_set(&self) -> Isa {
         self.isa

@@ -293,6 +293,19 @@ impl Target {
         steps.reach(Step::Removed).map_err(failed)
     }
 
+    /// Removes the target, and what killed saves of it have left.
+    pub(crate) fn remove(&self) -> Result<()> {
+        let path = self.path();
+        self.recover()?;
+        if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            return Ok(());
+        }
+        self.check_replaceable()?;
+        let temporary = self.make_temporary()?;
+        fs::rename(&path, &temporary.path).map_err(Error::io(&path, "remove"))?;
+        sync(&self.parent)
+    }
+
     /// Lets `new` become the target; returns whether the old version is now where `new` was.
     fn put_in_place(&self, new: &Path, steps: &mut Steps<'_>) -> io::Result<bool> {
         let path = self.path();

@@ -25,6 +25,7 @@
 //! # Ok::<(), upnext::Error>(())
 //! ```
 
+mod file;
 mod shop;
 mod write;
 
@@ -34,6 +35,7 @@ use shop::{Draw, Shop, TASTES};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+pub use file::write_log_file;
 pub use write::{LogFormat, write_log};
 
 /// Milliseconds of a day.

@@ -1,7 +1,8 @@
 //! Whether a saved training and a plan are of the same thing.
 
 use super::Plan;
-use crate::artifact::Manifest;
+use crate::artifact::{Artifact, Manifest};
+use crate::data::Dataset;
 use crate::experiment::Experiment;
 use crate::{Error, Result};
 use serde_json::Value;
@@ -33,7 +34,36 @@ pub(super) fn same_training(saved: &Manifest, plan: &Plan) -> Result<()> {
         );
         return Err(Error::config("resume", reason));
     }
-    Ok(())
+    same_validation(saved, plan)
+}
+
+/// Checks that every item occurs as often as in the training that was saved.
+pub(super) fn same_support(saved: &Artifact, data: &Dataset) -> Result<()> {
+    if saved.items.supports() == data.items.supports() {
+        return Ok(());
+    }
+    let reason = "the items do not occur as often as in the data that this training was begun with: resume with the same data (and the same --init, if it had one)";
+    Err(Error::config("resume", reason))
+}
+
+/// Checks that later epochs can be compared with those that are done.
+fn same_validation(saved: &Manifest, plan: &Plan) -> Result<()> {
+    let Some(epoch) = saved.training.epochs.last() else { return Ok(()) };
+    match (epoch.validation.is_some(), plan.validation.is_some()) {
+        (true, false) => Err(Error::config(
+            "resume",
+            "the epochs of this training were judged by validation: give the same validation log again",
+        )),
+        (false, true) => Err(Error::config(
+            "resume",
+            "this training was begun without validation, so that no best epoch can be found: go on without",
+        )),
+        (true, true) if saved.experiment.evaluation != plan.experiment.evaluation => Err(Error::config(
+            "evaluation",
+            "is not that by which the earlier epochs were judged, which chooses the best one: go on with the same",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Checks that the plan's network has the structure of the one that it starts from.
@@ -62,7 +92,10 @@ fn first_difference(key: &str, was: &Value, is: &Value) -> Option<(String, Strin
     let empty = serde_json::Map::new();
     if let (Value::Object(_), _) | (_, Value::Object(_)) = (was, is) {
         let (was, is) = (was.as_object().unwrap_or(&empty), is.as_object().unwrap_or(&empty));
-        let keys = was.keys().chain(is.keys().filter(|key| !was.contains_key(*key)));
+        let mut keys: Vec<&String> =
+            was.keys().chain(is.keys().filter(|key| !was.contains_key(*key))).collect();
+        // Where the kinds differ, all other fields do, and tell nothing.
+        keys.sort_by_key(|key| *key != "kind");
         return keys.into_iter().find_map(|name| {
             let dotted = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
             let of = |map: &serde_json::Map<String, Value>| map.get(name).cloned().unwrap_or(Value::Null);
@@ -89,6 +122,6 @@ mod tests {
         assert_eq!((key.as_str(), is_now.as_str()), ("training.learning_rate", "0.5"));
         is.training.learning_rate = was.training.learning_rate;
         is.set("model.kind=pop").unwrap();
-        assert_eq!(difference(&was, &is).unwrap().0, "model.discount");
+        assert_eq!(difference(&was, &is).unwrap().0, "model.kind");
     }
 }

@@ -1,0 +1,111 @@
+//! A command line of this program: shown as a user would type it, and run as such.
+//!
+//! What the demo shows can therefore not differ from what it does.
+
+use anyhow::{Context, bail};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// The words after `upnext`.
+#[derive(Clone, Debug)]
+pub(super) struct CommandLine {
+    words: Vec<String>,
+}
+
+/// What a command printed as JSON, and how long it took, in seconds.
+#[derive(Debug)]
+pub(super) struct Output {
+    pub(super) result: Value,
+    pub(super) seconds: f64,
+}
+
+impl Output {
+    /// The fields of the result that `T` has.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
+        T::deserialize(&self.result).context("a command's JSON lacks a field that the demo shows")
+    }
+}
+
+impl CommandLine {
+    /// A command line of these words.
+    pub(super) fn new<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { words: words.into_iter().map(str::to_owned).collect() }
+    }
+
+    /// The same with more words.
+    pub(super) fn with<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Self {
+        self.words.extend(words.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// Runs the command; its progress and messages go to stderr.
+    pub(super) fn run(&self, quiet: bool) -> anyhow::Result<Output> {
+        let begun = Instant::now();
+        let mut command = Command::new(program()?);
+        command.args(&self.words).arg("--json");
+        if quiet {
+            command.arg("--quiet");
+        }
+        let output = command
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .with_context(|| format!("cannot run `{self}`"))?;
+        if !output.status.success() {
+            bail!("`{self}` failed ({}): its message stands above", output.status);
+        }
+        let result = serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("`{self} --json` printed no JSON"))?;
+        Ok(Output { result, seconds: begun.elapsed().as_secs_f64() })
+    }
+}
+
+impl fmt::Display for CommandLine {
+    /// As a shell reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("upnext")?;
+        for word in &self.words {
+            let plain = |c: char| c.is_alphanumeric() || "-_./=,:@%+".contains(c);
+            if !word.is_empty() && word.chars().all(plain) {
+                write!(f, " {word}")?;
+            } else {
+                write!(f, " '{}'", word.replace('\'', r"'\''"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The file of this program.
+fn program() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("cannot find the file of this program")
+}
+
+/// The file of this program, where `upnext` alone would not start it.
+pub(super) fn program_outside_path() -> Option<PathBuf> {
+    let program = program().ok()?.canonicalize().ok()?;
+    let name = program.file_name().unwrap_or(OsStr::new("upnext"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_this = |folder: PathBuf| same_file(&folder.join(name), &program);
+    (!std::env::split_paths(&path).any(is_this)).then_some(program)
+}
+
+fn same_file(file: &Path, canonical: &Path) -> bool {
+    file.canonicalize().is_ok_and(|file| file == canonical)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_the_words_that_are_run() {
+        let line = CommandLine::new(["train", "my demo/data", "--set"]).with(["a.b=1,2", "it's", ""]);
+        assert_eq!(line.to_string(), r"upnext train 'my demo/data' --set a.b=1,2 'it'\''s' ''");
+    }
+}

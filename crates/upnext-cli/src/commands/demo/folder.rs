@@ -1,0 +1,89 @@
+//! The folder that the demo fills: whether it may, and how it knows its own.
+
+use anyhow::Context;
+use serde::Serialize;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use upnext::Error;
+use upnext::replace::replace_file;
+
+/// File of the demo's report, which also marks a folder as the demo's.
+pub(super) const REPORT_FILE: &str = "demo.json";
+
+/// What the report's field `made_by` holds.
+pub(super) const MADE_BY: &str = "upnext demo";
+
+/// The folder of a demo.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Opens a folder of the demo's: a new one, an empty one, or that of an earlier demo. What a user has put beside the
+    /// demo's own files stays.
+    ///
+    /// # Errors
+    /// [`Error::WillNotReplace`] for anything else, which is left as it is.
+    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+        let refused = |reason: &str| {
+            Err(Error::WillNotReplace { path: path.to_owned(), reason: reason.to_owned() }.into())
+        };
+        match fs::read_dir(path) {
+            Ok(mut entries) => {
+                if entries.next().is_some() && !is_demo(path) {
+                    return refused("the folder is not empty, and `upnext demo` did not make it");
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                return refused("a file of this name exists");
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(path).map_err(Error::io(path, "make"))?;
+            }
+            Err(error) => return Err(Error::io(path, "read")(error).into()),
+        }
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// The path of something in the folder, as the commands name it.
+    ///
+    /// # Errors
+    /// For a path that is no UTF-8: it could not be shown as something to type.
+    pub(super) fn name(&self, name: &str) -> anyhow::Result<String> {
+        let path = self.path.join(name);
+        let text = path.to_str().with_context(|| {
+            format!("{}: is no UTF-8, and cannot be part of a command to repeat", path.display())
+        })?;
+        // What begins with a hyphen would be an option.
+        Ok(if text.starts_with('-') { format!("./{text}") } else { text.to_owned() })
+    }
+
+    /// Removes what an interrupted training of this model has left.
+    pub(super) fn forget_training(&self, model: &str) -> anyhow::Result<()> {
+        for suffix in ["checkpoint", "best"] {
+            let left_over = self.path.join(format!("{model}.{suffix}"));
+            if left_over.is_dir() {
+                fs::remove_dir_all(&left_over).map_err(Error::io(&left_over, "remove"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the report, as a whole or not at all.
+    pub(super) fn write_report<T: Serialize>(&self, report: &T) -> anyhow::Result<()> {
+        let path = self.path.join(REPORT_FILE);
+        let mut text = serde_json::to_string_pretty(report)?;
+        text.push('\n');
+        replace_file(&path, |mut file| file.write_all(text.as_bytes()).map_err(Error::io(&path, "write")))?;
+        Ok(())
+    }
+}
+
+/// Whether a folder holds a demo's report.
+fn is_demo(path: &Path) -> bool {
+    let report = fs::read(path.join(REPORT_FILE)).ok();
+    let report = report.and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok());
+    report.is_some_and(|report| report["made_by"] == MADE_BY)
+}

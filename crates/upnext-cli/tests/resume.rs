@@ -1,0 +1,254 @@
+//! Trainings that are killed, stopped or changed on the way, and what `--resume` makes of them.
+
+mod program;
+
+use program::{Folder, bits, done, evaluate, json, manifest, refused, set, stderr, train};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Numbers of threads to take in turn, as far as this machine has them.
+fn threads(attempt: usize) -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (1 + attempt % cores.min(2)).to_string()
+}
+
+/// What kills have met.
+#[derive(Default)]
+struct Kills {
+    before_the_first_checkpoint: usize,
+    within_an_epoch: usize,
+    between_epochs: usize,
+}
+
+/// Runs a training again and again, each time killed after a longer while, until it comes to its end.
+fn kill_until_done(command: &dyn Fn() -> Command, out: &Path) -> Kills {
+    let checkpoint = out.with_file_name("model.checkpoint");
+    let mut kills = Kills::default();
+    for attempt in 0..200 {
+        let mut training = command();
+        training.args(["--resume", "--threads", &threads(attempt)]);
+        let mut child = training.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let end = Instant::now() + Duration::from_millis(10 + 9 * attempt as u64);
+        while Instant::now() < end {
+            if let Some(status) = child.try_wait().unwrap() {
+                assert!(status.success(), "{}", stderr(&child.wait_with_output().unwrap()));
+                return kills;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!out.join("manifest.json").exists() || manifest(out)["training"]["finished"] == true);
+        if !checkpoint.exists() {
+            kills.before_the_first_checkpoint += 1;
+        } else if manifest(&checkpoint)["training_position"]["epoch"].is_null() {
+            kills.between_epochs += 1;
+        } else {
+            kills.within_an_epoch += 1;
+        }
+    }
+    panic!("the training never came to its end");
+}
+
+#[test]
+fn a_training_killed_within_epochs_ends_with_the_bits_of_a_whole_one() {
+    let folder = Folder::new();
+    let parts = folder.prepared_shop(700);
+    let command = |out: &Path| {
+        let mut command = train(&parts, out);
+        set(
+            &mut command,
+            &[
+                "training.optimizer=adam",
+                "training.learning_rate=0.01",
+                "training.momentum=0.2",
+                "training.dropout_hidden=0.2",
+                "training.session_order=shuffled",
+            ],
+        );
+        command.args(["--epochs", "5", "--validate"]);
+        command
+    };
+    let (whole, out) = (folder.path("whole"), folder.path("model"));
+    done(command(&whole).args(["--threads", "1"]));
+    let kills = kill_until_done(
+        &|| {
+            let mut command = command(&out);
+            command.args(["--checkpoint-every", "0.01"]);
+            command
+        },
+        &out,
+    );
+    assert!(kills.within_an_epoch >= 2, "only {} kills within an epoch", kills.within_an_epoch);
+    assert_eq!(bits(&out), bits(&whole));
+    let losses = |model: &Path| {
+        let epochs = manifest(model)["training"]["epochs"].as_array().unwrap().clone();
+        epochs.iter().map(|e| (e["loss"].clone(), e["validation"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(losses(&out), losses(&whole));
+    assert_eq!(folder.names(), ["clicks.csv", "model", "parts", "whole"]);
+}
+
+#[test]
+fn a_training_killed_between_epochs_ends_with_the_bits_of_a_whole_one() {
+    let folder = Folder::new();
+    let log = folder.shop("clicks.csv", 200, 60, 1);
+    let command = |out: &Path| {
+        let mut command = train(&log, out);
+        set(
+            &mut command,
+            &["model.unit=lstm", "model.layers=8,6", "model.input=discounted", "training.batch_size=32"],
+        );
+        command.args(["--epochs", "12"]);
+        command
+    };
+    let (whole, out) = (folder.path("whole"), folder.path("model"));
+    done(command(&whole).args(["--threads", &threads(1)]));
+    let kills = kill_until_done(&|| command(&out), &out);
+    assert!(kills.between_epochs >= 2, "only {} kills between epochs", kills.between_epochs);
+    assert_eq!(kills.within_an_epoch, 0);
+    assert_eq!(bits(&out), bits(&whole));
+    assert_eq!(folder.names(), ["clicks.csv", "model", "whole"]);
+}
+
+#[test]
+fn a_retraining_that_is_killed_ends_with_the_bits_of_a_whole_one() {
+    let folder = Folder::new();
+    let (old_log, new_log) = (folder.shop("1.csv", 300, 40, 1), folder.shop("2.csv", 400, 70, 2));
+    let old = folder.path("old");
+    done(train(&old_log, &old).args(["--epochs", "1"]));
+    let command = |out: &Path| {
+        let mut command = train(&new_log, out);
+        command.args(["--epochs", "5", "--checkpoint-every", "0.02", "--init"]).arg(&old);
+        command
+    };
+    let (whole, out) = (folder.path("whole"), folder.path("model"));
+    done(command(&whole).args(["--threads", "1"]));
+    let kills = kill_until_done(&|| command(&out), &out);
+    assert!(kills.within_an_epoch >= 1, "no kill within an epoch");
+    assert_eq!(bits(&out), bits(&whole));
+
+    // Without the model to start from, the items are others.
+    refused(train(&new_log, &out).args(["--epochs", "9", "--resume"]), 2, &["resume", "--init"]);
+}
+
+#[test]
+fn ctrl_c_says_how_to_go_on_and_that_works() {
+    let folder = Folder::new();
+    let log = folder.shop("clicks.csv", 600, 60, 1);
+    let (whole, out) = (folder.path("whole"), folder.path("Ann's model"));
+    let command = |out: &Path| {
+        let mut command = train(&log, out);
+        command.args(["--epochs", "10", "--threads", "1", "--checkpoint-every", "0.03"]);
+        command
+    };
+    let child = command(&out).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let checkpoint = folder.path("Ann's model.checkpoint");
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !checkpoint.join("manifest.json").exists() {
+        assert!(Instant::now() < patience, "no checkpoint");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    done(Command::new("kill").args(["-INT", &child.id().to_string()]));
+    let output = child.wait_with_output().unwrap();
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(output.stdout.is_empty() && message.contains("Ann's model.checkpoint"), "{message}");
+    assert!(!out.exists() && checkpoint.exists());
+    assert_ne!(manifest(&checkpoint)["training"]["epochs"].as_array().unwrap().len(), 10);
+
+    // A new start does not destroy what waits.
+    let before = bits(&checkpoint);
+    refused(&mut command(&out), 2, &["interrupted training waits", "--resume"]);
+    assert_eq!(bits(&checkpoint), before);
+
+    let (_, advice) = message.split_once("Go on with it by\n").expect("the command to go on");
+    done(Command::new("sh").arg("-c").arg(advice.trim()));
+    done(&mut command(&whole));
+    assert_eq!(bits(&out), bits(&whole));
+    assert!(!checkpoint.exists());
+}
+
+#[test]
+fn only_the_same_training_is_resumed() {
+    let folder = Folder::new();
+    let parts = folder.prepared_shop(300);
+    let (log, out) = (parts.join("train.parquet"), folder.path("model"));
+    done(train(&log, &out).args(["--epochs", "1"]));
+    let before = bits(&out);
+    let resume = |log: &Path, more: &[&str]| {
+        let mut command = train(log, &out);
+        command.args(["--epochs", "2", "--resume"]).args(more);
+        command
+    };
+    refused(
+        &mut resume(&log, &["--set", "training.learning_rate=0.2"]),
+        2,
+        &["training.learning_rate", "0.2"],
+    );
+    refused(&mut resume(&log, &["--seed", "1"]), 2, &["training.seed", "was 42", "is 1"]);
+    refused(&mut resume(&log, &["--set", "model.layers=13"]), 2, &["model.layers"]);
+    refused(&mut resume(&parts.join("fit.parquet"), &[]), 2, &["resume with the same data"]);
+    let text = ["--valid", parts.join("valid.parquet").to_str().unwrap()].map(str::to_owned);
+    refused(&mut resume(&log, &text.each_ref().map(String::as_str)), 2, &["without validation"]);
+    assert_eq!(bits(&out), before);
+}
+
+#[test]
+fn data_that_differ_only_in_what_was_clicked_are_not_resumed() {
+    let folder = Folder::new();
+    // 30 sessions through four items; in the other log the very last event is on another one of them.
+    let mut text = "SessionId,ItemId,Time\n".to_owned();
+    for (session, event) in (0..30).flat_map(|s| (0..4).map(move |t| (s, t))) {
+        text.push_str(&format!("{session},item{},{}\n", (session + event) % 4, 100 * session + event));
+    }
+    let (log, out) = (folder.file("clicks.csv", &text), folder.path("model"));
+    done(train(&log, &out).args(["--epochs", "1"]));
+    let changed = text.replace("29,item0,2903", "29,item1,2903");
+    assert_ne!(changed, text);
+    let changed = folder.file("changed.csv", changed);
+    refused(train(&changed, &out).args(["--epochs", "2", "--resume"]), 2, &["resume with the same data"]);
+}
+
+#[test]
+fn a_finished_model_is_complete_or_gets_more_epochs() {
+    let folder = Folder::new();
+    let log = folder.shop("clicks.csv", 300, 40, 1);
+    let (out, whole) = (folder.path("model"), folder.path("whole"));
+    done(train(&log, &out).args(["--epochs", "2", "--resume"]));
+    let before = bits(&out);
+    let text = done(train(&log, &out).args(["--epochs", "2", "--resume"])).stdout;
+    assert!(String::from_utf8(text).unwrap().contains("the model is complete"));
+    assert_eq!(bits(&out), before);
+    assert_eq!(json(train(&log, &out).args(["--epochs", "1", "--resume"]))["ended"], "already");
+    let report = json(train(&log, &out).args(["--epochs", "4", "--resume"]));
+    assert_eq!((report["ended"].as_str(), report["epochs"].as_array().unwrap().len()), (Some("complete"), 4));
+    done(train(&log, &whole).args(["--epochs", "4"]));
+    assert_eq!(bits(&out), bits(&whole));
+}
+
+#[test]
+fn fewer_epochs_than_have_begun_are_refused() {
+    let folder = Folder::new();
+    let log = folder.shop("clicks.csv", 600, 60, 1);
+    let out = folder.path("model");
+    let child =
+        train(&log, &out).args(["--epochs", "30", "--threads", "1"]).stderr(Stdio::piped()).spawn().unwrap();
+    let checkpoint = folder.path("model.checkpoint");
+    let done_epochs = || manifest(&checkpoint)["training"]["epochs"].as_array().unwrap().len();
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !checkpoint.join("manifest.json").exists() {
+        assert!(Instant::now() < patience, "no checkpoint");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    done(Command::new("kill").args(["-TERM", &child.id().to_string()]));
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(1));
+    // Stopped after a mini-batch of the epoch behind those that are done.
+    assert!(!manifest(&checkpoint)["training_position"]["epoch"].is_null());
+    let asked = done_epochs().to_string();
+    let begun = format!("epoch {} has begun already", done_epochs() + 1);
+    refused(train(&log, &out).args(["--resume", "--epochs", &asked]), 2, &["training.epochs", &begun]);
+    // The checkpoint is a model like any other.
+    json(&mut evaluate(&checkpoint, &log, &["-k", "20"]));
+}
