@@ -3,6 +3,7 @@
 mod program;
 
 use program::{Folder, bits, done, evaluate, json, manifest, refused, set, stderr, train};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,46 +14,60 @@ fn threads(attempt: usize) -> String {
     (1 + attempt % cores.min(2)).to_string()
 }
 
-/// What kills have met.
-#[derive(Default)]
-struct Kills {
-    before_the_first_checkpoint: usize,
-    within_an_epoch: usize,
-    between_epochs: usize,
+/// When a checkpoint is saved, and so the training killed.
+#[derive(Clone, Copy, PartialEq)]
+enum Checkpoints {
+    AfterEveryMiniBatch,
+    AfterEveryEpoch,
 }
 
-/// Runs a training again and again, each time killed after a longer while, until it comes to its end.
-fn kill_until_done(command: &dyn Fn() -> Command, out: &Path) -> Kills {
+/// Kills a training at several of its checkpoints, each time soon after a new one, and lets it come to its end.
+fn kill_and_finish(command: &dyn Fn() -> Command, out: &Path, checkpoints: Checkpoints) {
     let checkpoint = out.with_file_name("model.checkpoint");
-    let mut kills = Kills::default();
-    for attempt in 0..200 {
-        let mut training = command();
-        training.args(["--resume", "--threads", &threads(attempt)]);
+    // The place and time of the file: it is another one in each checkpoint.
+    let version =
+        || std::fs::metadata(checkpoint.join("manifest.json")).ok().map(|m| (m.ino(), m.ctime_nsec()));
+    let command = |attempt: usize| {
+        let mut command = command();
+        command.args(["--resume", "--threads", &threads(attempt)]);
+        command
+    };
+    let mut kills = 0;
+    for attempt in 0..8 {
+        let mut training = command(attempt);
+        if checkpoints == Checkpoints::AfterEveryMiniBatch {
+            training.args(["--checkpoint-every", "0.000001"]);
+        }
+        let before = version();
         let mut child = training.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let end = Instant::now() + Duration::from_millis(10 + 9 * attempt as u64);
-        while Instant::now() < end {
-            if let Some(status) = child.try_wait().unwrap() {
-                assert!(status.success(), "{}", stderr(&child.wait_with_output().unwrap()));
-                return kills;
-            }
-            std::thread::sleep(Duration::from_millis(1));
+        // The first kill comes before there is anything to go on with.
+        let begun = Instant::now();
+        let mut is_over = || match attempt {
+            0 => begun.elapsed() > Duration::from_millis(3),
+            _ => version().is_some_and(|now| Some(now) != before),
+        };
+        while !is_over() && child.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "no checkpoint");
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        if checkpoints == Checkpoints::AfterEveryMiniBatch {
+            // At any point of a mini-batch or of the next save.
+            std::thread::sleep(Duration::from_micros(700 * attempt as u64));
         }
         child.kill().unwrap();
-        child.wait().unwrap();
-        assert!(!out.join("manifest.json").exists() || manifest(out)["training"]["finished"] == true);
-        if !checkpoint.exists() {
-            kills.before_the_first_checkpoint += 1;
-        } else if manifest(&checkpoint)["training_position"]["epoch"].is_null() {
-            kills.between_epochs += 1;
-        } else {
-            kills.within_an_epoch += 1;
+        let output = child.wait_with_output().unwrap();
+        if output.status.code().is_some() {
+            assert!(output.status.success(), "{}", stderr(&output));
+            break;
         }
+        kills += usize::from(version().is_some());
+        assert!(!out.exists());
     }
-    panic!("the training never came to its end");
+    assert!(kills > 0, "the training was never killed after a checkpoint");
+    done(&mut command(0));
 }
 
 #[test]
-// A checkpoint after every mini-batch makes even a fast machine slow enough to be interrupted.
 fn a_training_killed_within_epochs_ends_with_the_bits_of_a_whole_one() {
     let folder = Folder::new();
     let parts = folder.prepared_shop(700);
@@ -73,15 +88,7 @@ fn a_training_killed_within_epochs_ends_with_the_bits_of_a_whole_one() {
     };
     let (whole, out) = (folder.path("whole"), folder.path("model"));
     done(command(&whole).args(["--threads", "1"]));
-    let kills = kill_until_done(
-        &|| {
-            let mut command = command(&out);
-            command.args(["--checkpoint-every", "0.000001"]);
-            command
-        },
-        &out,
-    );
-    assert!(kills.within_an_epoch >= 2, "only {} kills within an epoch", kills.within_an_epoch);
+    kill_and_finish(&|| command(&out), &out, Checkpoints::AfterEveryMiniBatch);
     assert_eq!(bits(&out), bits(&whole));
     let losses = |model: &Path| {
         let epochs = manifest(model)["training"]["epochs"].as_array().unwrap().clone();
@@ -106,9 +113,7 @@ fn a_training_killed_between_epochs_ends_with_the_bits_of_a_whole_one() {
     };
     let (whole, out) = (folder.path("whole"), folder.path("model"));
     done(command(&whole).args(["--threads", &threads(1)]));
-    let kills = kill_until_done(&|| command(&out), &out);
-    assert!(kills.between_epochs >= 2, "only {} kills between epochs", kills.between_epochs);
-    assert_eq!(kills.within_an_epoch, 0);
+    kill_and_finish(&|| command(&out), &out, Checkpoints::AfterEveryEpoch);
     assert_eq!(bits(&out), bits(&whole));
     assert_eq!(folder.names(), ["clicks.csv", "model", "whole"]);
 }
@@ -126,8 +131,7 @@ fn a_retraining_that_is_killed_ends_with_the_bits_of_a_whole_one() {
     };
     let (whole, out) = (folder.path("whole"), folder.path("model"));
     done(command(&whole).args(["--threads", "1"]));
-    let kills = kill_until_done(&|| command(&out), &out);
-    assert!(kills.within_an_epoch >= 1, "no kill within an epoch");
+    kill_and_finish(&|| command(&out), &out, Checkpoints::AfterEveryMiniBatch);
     assert_eq!(bits(&out), bits(&whole));
 
     // Without the model to start from, the items are others.
@@ -227,6 +231,38 @@ fn a_finished_model_is_complete_or_gets_more_epochs() {
     assert_eq!((report["ended"].as_str(), report["epochs"].as_array().unwrap().len()), (Some("complete"), 4));
     done(train(&log, &whole).args(["--epochs", "4"]));
     assert_eq!(bits(&out), bits(&whole));
+}
+
+#[test]
+fn what_a_kill_at_the_very_end_leaves_is_removed() {
+    let folder = Folder::new();
+    let parts = folder.prepared_shop(300);
+    let out = folder.path("model");
+    let command = || {
+        let mut command = train(&parts, &out);
+        command.args(["--epochs", "2", "--validate", "--resume"]);
+        command
+    };
+    done(&mut command());
+    let (before, best) = (bits(&out), folder.path("model.best"));
+    // The model is in its place, the checkpoint is gone or nearly, the best model is still there.
+    std::fs::create_dir(&best).unwrap();
+    for file in std::fs::read_dir(&out).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), best.join(file.file_name())).unwrap();
+    }
+    let text = std::fs::read_to_string(best.join("manifest.json")).unwrap();
+    std::fs::write(best.join("manifest.json"), text.replace("\"finished\": true", "\"finished\": false"))
+        .unwrap();
+    for left_over in [".model.tmp-1-0", ".model.checkpoint.tmp-1-0", ".model.best.tmp-1-0"] {
+        std::fs::create_dir(folder.path(left_over)).unwrap();
+        folder.file(&format!("{left_over}/weights.safetensors"), "half of it");
+    }
+    assert_eq!(json(&mut command())["ended"], "already");
+    assert_eq!(
+        (bits(&out), folder.names()),
+        (before, ["clicks.csv", "model", "parts"].map(str::to_owned).into())
+    );
 }
 
 #[test]

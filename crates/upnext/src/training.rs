@@ -245,7 +245,10 @@ impl<'p, 'd> Run<'p, 'd> {
     }
 
     fn run(mut self, observe: &mut dyn FnMut(Event) -> Wish) -> Result<Outcome> {
-        let Some(mut trainer) = self.trainer.take() else { return Ok(self.outcome(Ended::Already)) };
+        let Some(mut trainer) = self.trainer.take() else {
+            self.clear()?;
+            return Ok(self.outcome(Ended::Already));
+        };
         let training = &self.plan.experiment.training;
         self.summary.instruction_set = trainer.instruction_set().name().to_owned();
         let (epochs_done, instruction_set) = (trainer.epochs_done(), &self.summary.instruction_set);
@@ -352,12 +355,14 @@ impl<'p, 'd> Run<'p, 'd> {
             best
         };
         artifact.save(self.plan.out)?;
+        self.clear()
+    }
+
+    /// Removes what only training needed, also where an earlier process was killed while it did so.
+    fn clear(&self) -> Result<()> {
         // In this order: a checkpoint that is left over can be finished again only with the best model.
         Artifact::remove(&self.checkpoint)?;
-        if self.summary.best_epoch.is_some() {
-            Artifact::remove(&self.best)?;
-        }
-        Ok(())
+        if self.summary.best_epoch.is_some() { Artifact::remove(&self.best) } else { Ok(()) }
     }
 }
 

@@ -156,8 +156,10 @@ impl Target {
         if self.parent == Path::new(".") { PathBuf::from(&self.name) } else { self.parent.join(&self.name) }
     }
 
-    /// Checks that a save can write here, and that it destroys nothing that it should not.
+    /// Checks that a save can write here, and that it destroys nothing that it should not. What killed saves have left
+    /// goes, or goes back to its place.
     pub(crate) fn check(&self) -> Result<()> {
+        self.recover()?;
         self.check_replaceable()?;
         self.make_temporary().map(|_| ())
     }
