@@ -42,7 +42,7 @@ fn kill_and_finish(command: &dyn Fn() -> Command, out: &Path, checkpoints: Check
         let mut child = training.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         // The first kill comes before there is anything to go on with.
         let begun = Instant::now();
-        let mut is_over = || match attempt {
+        let is_over = || match attempt {
             0 => begun.elapsed() > Duration::from_millis(3),
             _ => version().is_some_and(|now| Some(now) != before),
         };
