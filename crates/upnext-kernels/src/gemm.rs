@@ -44,13 +44,27 @@ pub fn product(
     }
     assert!(b.column_step == 1, "the columns of B must be adjacent, not {} apart", b.column_step);
     assert!(
-        a.data.len() > (m - 1) * a.row_step + (k - 1) * a.column_step,
+        a.data.len() > last(m, a.row_step).saturating_add(last(k, a.column_step)),
         "A has {} floats, too few for {m} × {k}",
         a.data.len()
     );
-    assert!(b.data.len() >= (k - 1) * b.row_step + n, "B has {} floats, too few for {k} × {n}", b.data.len());
-    assert!(c.len() >= (m - 1) * c_stride + n, "C has {} floats, too few for {m} × {n}", c.len());
+    assert!(
+        b.data.len() >= last(k, b.row_step).saturating_add(n),
+        "B has {} floats, too few for {k} × {n}",
+        b.data.len()
+    );
+    assert!(
+        c.len() >= last(m, c_stride).saturating_add(n),
+        "C has {} floats, too few for {m} × {n}",
+        c.len()
+    );
     isa.run(Product { m, n, k, a, b, c, c_stride, accumulate });
+}
+
+/// Where the last of `count` > 0 rows or columns begins; as large as can be where that overflows, so that the checks of
+/// bounds hold in builds without overflow checks.
+fn last(count: usize, step: usize) -> usize {
+    (count - 1).saturating_mul(step)
 }
 
 struct Product<'a> {
@@ -197,9 +211,21 @@ pub fn product_by_rows(
         return;
     }
     assert!(a.column_step == 1 && b.column_step == 1, "the columns of both operands must be adjacent");
-    assert!(a.data.len() >= (m - 1) * a.row_step + k, "A has {} floats, too few for {m} × {k}", a.data.len());
-    assert!(b.data.len() >= (n - 1) * b.row_step + k, "B has {} floats, too few for {n} × {k}", b.data.len());
-    assert!(c.len() >= (m - 1) * c_stride + n, "C has {} floats, too few for {m} × {n}", c.len());
+    assert!(
+        a.data.len() >= last(m, a.row_step).saturating_add(k),
+        "A has {} floats, too few for {m} × {k}",
+        a.data.len()
+    );
+    assert!(
+        b.data.len() >= last(n, b.row_step).saturating_add(k),
+        "B has {} floats, too few for {n} × {k}",
+        b.data.len()
+    );
+    assert!(
+        c.len() >= last(m, c_stride).saturating_add(n),
+        "C has {} floats, too few for {m} × {n}",
+        c.len()
+    );
     isa.run(ProductByRows(Product { m, n, k, a, b, c, c_stride, accumulate }));
 }
 
@@ -356,6 +382,28 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn operands_that_are_too_small_are_refused_whatever_their_steps() {
+        let data = [0.0; 64];
+        // Rows half the address space apart: twice that is 0 for a processor.
+        let far = View::rows(&data, usize::MAX / 2 + 1);
+        let near = View::rows(&data, 16);
+        let refused = |run: &dyn Fn(&mut [f32])| {
+            let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&mut [0.0; 256])))
+                .expect_err("operands too small");
+            panic.downcast_ref::<String>().is_some_and(|message| message.contains("too few for"))
+        };
+        for (a, b, shape) in [(far, near, (3, 16, 1)), (near, far, (1, 16, 3)), (near, near, (5, 16, 2))] {
+            assert!(refused(&|c| product(Isa::PORTABLE, shape, a, b, c, 16, false)), "{shape:?}");
+        }
+        for (a, b, shape) in [(far, near, (3, 1, 16)), (near, far, (1, 3, 16)), (near, near, (1, 5, 16))] {
+            assert!(
+                refused(&|c| product_by_rows(Isa::PORTABLE, shape, a, b, c, 16, false)),
+                "by rows {shape:?}"
+            );
         }
     }
 

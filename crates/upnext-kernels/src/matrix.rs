@@ -38,9 +38,17 @@ impl std::fmt::Debug for Matrix {
 
 impl Matrix {
     /// A matrix of zeros.
+    ///
+    /// # Panics
+    /// If it is larger than any memory.
     pub fn zeros(rows: usize, width: usize) -> Self {
         let stride = row_stride(width);
-        Self { lines: vec![Line([0.0; LINE]); rows * (stride / LINE)], rows, width, stride }
+        Self { lines: vec![Line([0.0; LINE]); Self::lines(rows, stride)], rows, width, stride }
+    }
+
+    /// Raw pointers to rows rely on it that the product does not wrap around.
+    fn lines(rows: usize, stride: usize) -> usize {
+        rows.checked_mul(stride / LINE).expect("a matrix larger than any memory")
     }
 
     /// Number of rows.
@@ -103,9 +111,13 @@ impl Matrix {
     }
 
     /// Appends `count` rows of zeros.
+    ///
+    /// # Panics
+    /// If the matrix becomes larger than any memory.
     pub fn add_rows(&mut self, count: usize) {
-        self.rows += count;
-        self.lines.resize(self.rows * (self.stride / LINE), Line([0.0; LINE]));
+        let rows = self.rows.checked_add(count).expect("a matrix larger than any memory");
+        self.lines.resize(Self::lines(rows, self.stride), Line([0.0; LINE]));
+        self.rows = rows;
     }
 
     /// The first `rows` rows as an operand.

@@ -118,6 +118,17 @@ impl Rows {
         };
         Self { value: value.data_mut().as_mut_ptr(), square, mean, velocity, steps, stride }
     }
+
+    /// Panics unless all that the optimiser remembers is there.
+    fn check(&self, optimizer: &Optimizer) {
+        let adam = matches!(optimizer.rule, Rule::Adam { .. });
+        assert!(
+            (optimizer.rule == Rule::Sgd || !self.square.is_null())
+                && (!adam || !(self.mean.is_null() || self.steps.is_null()))
+                && (optimizer.momentum == 0.0 || !self.velocity.is_null()),
+            "the state of another optimiser than {optimizer:?}"
+        );
+    }
 }
 
 /// The gradients of one row: sums of rows of a matrix, each times a factor.
@@ -156,7 +167,7 @@ const TABLE_BLOCK: usize = 32;
 /// Updates the used rows of a table, each once, by the sum of its gradients, L2 counted in, times `scale`.
 ///
 /// # Panics
-/// If the groups, the table and its state do not fit each other.
+/// If the groups, the table, its state and the optimiser do not fit each other, or a gradient is missing.
 #[allow(clippy::too_many_arguments)] // a table, its state, and the gradients of its rows
 pub fn update_table(
     team: &Team,
@@ -172,6 +183,7 @@ pub fn update_table(
     assert!(gradients.gradients.stride() >= value.width(), "{:?} for {value:?}", gradients.gradients);
     let width = value.width().next_multiple_of(crate::LINE);
     let rows = Rows::new(value, state);
+    rows.check(optimizer);
     let count = groups.rows().len();
     team.for_each((0..count).step_by(TABLE_BLOCK), |from| {
         isa.run(UpdateTable {
@@ -204,7 +216,8 @@ impl Kernel for UpdateTable<'_> {
         for g in self.range {
             let uses = self.groups.uses(g);
             // SAFETY: groups hold each row once and the ranges of tasks are disjoint, so no other thread has this
-            // row; `RowGroups` has checked that it lies in a table of the size asserted in `update_table`.
+            // row; `RowGroups` has checked that it lies in a table of the size asserted in `update_table`, which has also
+            // checked the state.
             unsafe {
                 update_row(
                     s,
@@ -223,6 +236,9 @@ impl Kernel for UpdateTable<'_> {
 /// Updates a block of adjacent rows of a dense parameter by their gradients, L2 counted in, times `scale`.
 ///
 /// The block comes from [`DenseBlocks`]; `gradient` holds its rows, as far apart as the parameter's.
+///
+/// # Panics
+/// If the gradient is of another size, or the state that of another optimiser.
 pub fn update_dense(isa: Isa, optimizer: &Optimizer, scale: f32, block: DenseBlock, gradient: &[f32]) {
     assert_eq!(
         gradient.len(),
@@ -230,6 +246,7 @@ pub fn update_dense(isa: Isa, optimizer: &Optimizer, scale: f32, block: DenseBlo
         "gradient of a block of {} rows",
         block.count
     );
+    block.rows.check(optimizer);
     isa.run(UpdateDense { optimizer, scale, block, gradient });
 }
 
@@ -247,7 +264,8 @@ impl Kernel for UpdateDense<'_> {
     fn run<S: Simd>(self, s: S) {
         let DenseBlock { rows, first, count, .. } = self.block;
         for (r, gradient) in self.gradient.chunks_exact(rows.stride).take(count).enumerate() {
-            // SAFETY: `DenseBlocks` hands out every row once, and all its rows lie in the parameter.
+            // SAFETY: `DenseBlocks` hands out every row once, and all its rows lie in the parameter; `update_dense` has
+            // checked the state.
             unsafe {
                 update_row(s, self.optimizer, self.scale, rows, first + r, rows.stride, |j| {
                     s.load(&gradient[j..])
@@ -261,11 +279,22 @@ impl Kernel for UpdateDense<'_> {
 #[derive(Debug)]
 pub struct DenseBlock<'a> {
     rows: Rows,
-    /// Index of the block's first row in the parameter.
-    pub first: usize,
-    /// Number of rows.
-    pub count: usize,
+    // Private: that they lie in the parameter is what makes an update safe.
+    first: usize,
+    count: usize,
     lifetime: std::marker::PhantomData<&'a mut f32>,
+}
+
+impl DenseBlock<'_> {
+    /// Index of the block's first row in the parameter.
+    pub fn first(&self) -> usize {
+        self.first
+    }
+
+    /// Number of rows.
+    pub fn count(&self) -> usize {
+        self.count
+    }
 }
 
 impl std::fmt::Debug for Rows {
@@ -314,7 +343,7 @@ impl<'a> Iterator for DenseBlocks<'a> {
 ///
 /// # Safety
 /// Row `r` must lie in the parameter that `rows` was made of, `width` be at most its stride and a multiple of a cache
-/// line, and nobody else use the row meanwhile.
+/// line, `rows` have passed [`Rows::check`], and nobody else use the row meanwhile.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)] // a row of a parameter, and how to change it
 unsafe fn update_row<S: Simd>(
@@ -331,7 +360,7 @@ unsafe fn update_row<S: Simd>(
     let rate = s.splat(-learning_rate);
     let (mut correct_mean, mut correct_square) = (1.0, 1.0);
     if let Rule::Adam { beta1, beta2, .. } = rule {
-        // SAFETY: with Adam there is a step count a row.
+        // SAFETY: with Adam there is a step count a row, which `Rows::check` has seen.
         let steps = unsafe { &mut *rows.steps.add(r) };
         *steps = steps.saturating_add(1);
         let t = f64::from(*steps);
@@ -518,8 +547,9 @@ mod tests {
                         })
                         .collect();
                     for step in 0..5 {
-                        // Row 3 twice and row 5 once; row 1 from the third step on.
-                        let uses = [3, 5, 3, if step < 2 { 5 } else { 1 }];
+                        // Row 3 in every step; row 5 no more, and row 1 for the first time, in the third.
+                        let other = if step < 2 { 5 } else { 1 };
+                        let uses = [3, other, 3, other];
                         groups.group(uses.into_iter());
                         let mut gradients = Matrix::zeros(4, width);
                         for u in 0..4 {
@@ -555,6 +585,37 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = "the state of another optimiser")]
+    fn the_state_of_another_optimiser_is_refused_by_a_table() {
+        let sgd = Optimizer { rule: Rule::Sgd, learning_rate: 0.1, momentum: 0.0, l2: 0.0 };
+        let (mut value, mut state) = (Matrix::zeros(2, 3), OptimizerState::new(&sgd, 2, 3));
+        let mut groups = RowGroups::new(2);
+        groups.group(0..2);
+        let source = GradientRows { gradients: &Matrix::zeros(2, 3), source: None };
+        let adam = Optimizer { rule: RULES[3], ..sgd };
+        update_table(&Team::new(1), Isa::PORTABLE, &adam, 1.0, &mut value, &mut state, &groups, source);
+    }
+
+    #[test]
+    fn the_state_of_another_optimiser_is_refused_by_a_block() {
+        let sgd = Optimizer { rule: Rule::Sgd, learning_rate: 0.1, momentum: 0.0, l2: 0.0 };
+        let others = [RULES[0], RULES[1], RULES[3]]
+            .map(|rule| Optimizer { rule, ..sgd })
+            .into_iter()
+            .chain([Optimizer { momentum: 0.5, ..sgd }]);
+        for other in others {
+            let refused = std::panic::catch_unwind(|| {
+                let (mut value, mut state) = (Matrix::zeros(2, 3), OptimizerState::new(&sgd, 2, 3));
+                let gradient = value.clone();
+                for block in DenseBlocks::new(&mut value, &mut state, 2) {
+                    update_dense(Isa::PORTABLE, &other, 1.0, block, gradient.data());
+                }
+            });
+            assert!(refused.is_err(), "{other:?}");
+        }
+    }
+
+    #[test]
     fn dense_updates_equal_table_updates() {
         let team = Team::new(2);
         for rule in RULES {
@@ -572,7 +633,7 @@ mod tests {
                 update_table(&team, Isa::detect(), &o, 0.5, &mut a, &mut state_a, &groups, source);
                 let stride = gradient.stride();
                 team.for_each(DenseBlocks::new(&mut b, &mut state_b, 4), |block| {
-                    let gradient = &gradient.data()[block.first * stride..][..block.count * stride];
+                    let gradient = &gradient.data()[block.first() * stride..][..block.count() * stride];
                     update_dense(Isa::detect(), &o, 0.5, block, gradient);
                 });
             }

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 
 /// Turns of a waiting loop before a worker goes to sleep: some tens of microseconds, longer than the serial part of a
@@ -103,10 +103,7 @@ impl Team {
         I: Iterator + Send,
         I::Item: Send,
     {
-        let guard = if self.workers.is_empty() { None } else { self.busy.try_lock().ok() };
-        if guard.is_none() {
-            return tasks.for_each(f);
-        }
+        let Some(_guard) = self.free_workers() else { return tasks.for_each(f) };
         let tasks = Mutex::new(tasks);
         self.broadcast(&|| {
             loop {
@@ -114,6 +111,19 @@ impl Team {
                 f(task);
             }
         });
+    }
+
+    /// The right to hand the workers a job, unless there are none or they have one.
+    fn free_workers(&self) -> Option<MutexGuard<'_, ()>> {
+        if self.workers.is_empty() {
+            return None;
+        }
+        match self.busy.try_lock() {
+            Ok(guard) => Some(guard),
+            // A job has panicked; `broadcast` waited for every worker before it passed the panic on.
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Runs `job` on the caller's thread and on every worker that comes in time, and returns when all that came are done.
@@ -270,8 +280,16 @@ mod tests {
         let team = Team::new(2);
         let panic = catch_unwind(AssertUnwindSafe(|| team.for_each(0..10, |i| assert_ne!(i, 7, "seven"))));
         assert!(panic.is_err());
-        let count = AtomicUsize::new(0);
-        team.for_each(0..10, |_| _ = count.fetch_add(1, Ordering::Relaxed));
-        assert_eq!(count.into_inner(), 10);
+        // Two tasks that wait for each other take two threads.
+        let arrived = AtomicUsize::new(0);
+        let met = |_| {
+            arrived.fetch_add(1, Ordering::SeqCst);
+            let begun = std::time::Instant::now();
+            while arrived.load(Ordering::SeqCst) < 2 {
+                assert!(begun.elapsed().as_secs() < 10, "a task waits for another in vain");
+                thread::yield_now();
+            }
+        };
+        team.for_each(0..2, met);
     }
 }

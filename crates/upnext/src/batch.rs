@@ -83,6 +83,13 @@ pub struct BatcherPosition {
     rows: Vec<Place>,
 }
 
+impl BatcherPosition {
+    /// Number of rows that the last batch had.
+    pub fn num_rows(&self) -> usize {
+        self.rows.len()
+    }
+}
+
 impl<'s> SessionBatcher<'s> {
     /// Batches of up to `rows` rows over the sessions that `order` names, in that order.
     ///
@@ -285,6 +292,15 @@ mod tests {
         // Row 0 takes session 2 anew; when it ends, session 1 moves up from row 1.
         assert_eq!(carries[1], [Carry::Fresh, Carry::Row(1)]);
         assert_eq!(carries[3], [Carry::Row(1)]);
+    }
+
+    #[test]
+    fn the_oldest_session_comes_first_whatever_the_order_in_the_data() {
+        let mut sessions = Sessions::new();
+        for (item, start) in [(0, 30), (1, -5), (2, 30), (3, 7)] {
+            sessions.push(&[item, item], start);
+        }
+        assert_eq!(by_start_time(&sessions), [1, 3, 0, 2]);
     }
 
     #[test]

@@ -22,8 +22,6 @@ pub mod fuzz;
 mod items;
 mod manifest;
 mod place;
-#[cfg(test)]
-mod replace_tests;
 mod tensors;
 #[cfg(test)]
 mod tests;

@@ -28,3 +28,6 @@ fn objection(dir: &Path, names: &[OsString]) -> Option<String> {
     let name = files::quoted(&foreign.to_string_lossy());
     Some(format!("it holds {name}, which is no file of a model and would be lost"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,8 @@ mod step;
 #[cfg(test)]
 mod step_tests;
 mod trainer;
+#[cfg(test)]
+mod trainer_tests;
 pub mod validate;
 pub use network::{Network, Tensor};
 pub use resume::TrainerState;

@@ -3,7 +3,7 @@
 use super::config::TrainingConfig;
 use super::network::{Network, Tensor, export, import};
 use super::parameters::Layout;
-use super::trainer::{Position, Trainer};
+use super::trainer::{EpochPosition, Position, Trainer};
 use crate::data::Dataset;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -89,6 +89,11 @@ impl<'d> Trainer<'d> {
             );
             Error::config("resume", reason)
         })?;
+        let rows = position.epoch.as_ref().map_or(0, EpochPosition::num_rows);
+        if rows > training.batch_size {
+            let reason = format!("it has {rows} rows, and the mini-batch {}", training.batch_size);
+            return Err(Error::weights("training position", reason));
+        }
         let mut trainer = Self::with_isa(network, training, data, threads, isa)?;
         trainer.restore_optimizer(&mut saved, false)?;
         if position.epoch.is_some() {
@@ -294,6 +299,18 @@ mod tests {
         assert!(resume(foreign, &data).unwrap_err().to_string().contains("abacus"));
         let broken = TrainerState { position: serde_json::Value::Null, ..state };
         assert!(resume(broken, &data).is_err());
+    }
+
+    #[test]
+    fn a_position_with_more_rows_than_the_mini_batch_is_refused() {
+        let data = dataset(40, 60);
+        let (network, training) = configurations().swap_remove(0);
+        let mut trainer = start(&network, &training, &data, 1);
+        trainer.run_epoch(&mut |_| Wish::Stop).unwrap();
+        let smaller = TrainingConfig { batch_size: 7, ..training };
+        let error =
+            Trainer::resume(trainer.network().clone(), &smaller, &data, 1, trainer.state()).unwrap_err();
+        assert!(error.to_string().contains("8 rows"), "{error}");
     }
 
     #[test]

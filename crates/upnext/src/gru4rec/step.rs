@@ -312,7 +312,7 @@ impl Visitor<'_> {
         let blocks = DenseBlocks::new(value, state, DENSE_BLOCK).zip(gradient.blocks_mut(DENSE_BLOCK));
         team.for_each(blocks, |(parameter, block)| {
             if !known {
-                fill(parameter.first, parameter.count, block, stride);
+                fill(parameter.first(), parameter.count(), block, stride);
             }
             update_dense(isa, self.optimizer, scale, parameter, block);
         });

@@ -14,7 +14,7 @@ use upnext_kernels::{CounterRng, Isa, Matrix, Team};
 const ITEMS: usize = 19;
 const SUPPORT: u64 = 40;
 
-fn to_f64(tensors: &BTreeMap<String, Tensor>) -> reference::Parameters {
+pub(super) fn to_f64(tensors: &BTreeMap<String, Tensor>) -> reference::Parameters {
     let plain = |t: &Tensor| reference::Tensor {
         shape: t.shape.clone(),
         values: t.values.iter().map(|&x| f64::from(x)).collect(),
@@ -22,7 +22,7 @@ fn to_f64(tensors: &BTreeMap<String, Tensor>) -> reference::Parameters {
     reference::Parameters(tensors.iter().map(|(name, t)| (name.clone(), plain(t))).collect())
 }
 
-fn values(matrix: &Matrix, rows: usize, width: usize) -> Vec<f64> {
+pub(super) fn values(matrix: &Matrix, rows: usize, width: usize) -> Vec<f64> {
     (0..rows).flat_map(|b| matrix.row(b)[..width].iter().map(|&x| f64::from(x)).collect::<Vec<_>>()).collect()
 }
 

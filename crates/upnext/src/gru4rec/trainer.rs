@@ -33,7 +33,7 @@ pub struct Trainer<'d> {
     isa: Isa,
     pub(super) position: Position,
     // What a step is asked for: kept to allocate nothing.
-    scored: Vec<ItemIndex>,
+    pub(super) scored: Vec<ItemIndex>,
     offsets: Vec<f32>,
     masked: Vec<(u32, u32)>,
 }
@@ -60,6 +60,13 @@ pub(super) struct EpochPosition {
     progress: EpochProgress,
     /// Sum of the losses of all pairs, as bits, since a decimal number may not give them back.
     loss_sum_bits: u64,
+}
+
+impl EpochPosition {
+    /// Number of rows that the last mini-batch had.
+    pub(super) fn num_rows(&self) -> usize {
+        self.batcher.num_rows()
+    }
 }
 
 /// What an epoch has done so far.

@@ -1,7 +1,8 @@
 //! A save that fails, is killed or meets another leaves a whole model, and nothing else.
 
-use super::tests::marked;
-use super::{Artifact, Manifest, WEIGHTS_FILE, place};
+use super::super::tests::marked;
+use super::super::{Artifact, Manifest, WEIGHTS_FILE};
+use super::target;
 use crate::Error;
 use crate::replace::{Step, Steps};
 use std::fs;
@@ -38,7 +39,7 @@ fn names(folder: &Path) -> Vec<String> {
 fn spawn(dir: &Path, exchange: bool, step: &str) -> Child {
     let task = format!("{exchange}\n{step}\n{}", dir.display());
     Command::new(std::env::current_exe().unwrap())
-        .args(["artifact::replace_tests::saves_when_asked", "--exact"])
+        .args(["artifact::place::tests::saves_when_asked", "--exact"])
         .env(TASK, task)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -164,7 +165,7 @@ fn writers_of_the_same_model_do_not_disturb_each_other() {
 fn left_overs_of_a_living_process_stay() {
     let place = tempfile::tempdir().unwrap();
     let dir = place.path().join("model");
-    let living = place::target(&dir).unwrap().make_temporary().unwrap();
+    let living = target(&dir).unwrap().make_temporary().unwrap();
     let dead = place.path().join(".model.tmp-1-1");
     let foreign = [".model.tmp-notes", ".model.tmp-1-1-1", ".other.tmp-1-1", "model.tmp-1-1"];
     for name in foreign.map(|name| place.path().join(name)).iter().chain([&dead]) {
