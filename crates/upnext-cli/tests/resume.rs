@@ -61,7 +61,7 @@ fn kill_and_finish(command: &dyn Fn() -> Command, out: &Path, checkpoints: Check
             break;
         }
         kills += usize::from(version().is_some());
-        assert!(!out.exists());
+        assert!(!out.exists() || manifest(out)["training"]["finished"] == true);
     }
     assert!(kills > 0, "the training was never killed after a checkpoint");
     done(&mut command(0));
@@ -108,7 +108,7 @@ fn a_training_killed_between_epochs_ends_with_the_bits_of_a_whole_one() {
             &mut command,
             &["model.unit=lstm", "model.layers=8,6", "model.input=discounted", "training.batch_size=32"],
         );
-        command.args(["--epochs", "12"]);
+        command.args(["--epochs", "60"]);
         command
     };
     let (whole, out) = (folder.path("whole"), folder.path("model"));
@@ -145,7 +145,7 @@ fn ctrl_c_says_how_to_go_on_and_that_works() {
     let (whole, out) = (folder.path("whole"), folder.path("Ann's model"));
     let command = |out: &Path| {
         let mut command = train(&log, out);
-        command.args(["--epochs", "10", "--threads", "1", "--checkpoint-every", "0.03"]);
+        command.args(["--epochs", "80", "--threads", "1"]);
         command
     };
     let child = command(&out).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -161,7 +161,7 @@ fn ctrl_c_says_how_to_go_on_and_that_works() {
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(output.stdout.is_empty() && message.contains("Ann's model.checkpoint"), "{message}");
     assert!(!out.exists() && checkpoint.exists());
-    assert_ne!(manifest(&checkpoint)["training"]["epochs"].as_array().unwrap().len(), 10);
+    assert_ne!(manifest(&checkpoint)["training"]["epochs"].as_array().unwrap().len(), 80);
 
     // A new start does not destroy what waits.
     let before = bits(&checkpoint);
@@ -271,7 +271,7 @@ fn fewer_epochs_than_have_begun_are_refused() {
     let log = folder.shop("clicks.csv", 600, 60, 1);
     let out = folder.path("model");
     let child =
-        train(&log, &out).args(["--epochs", "30", "--threads", "1"]).stderr(Stdio::piped()).spawn().unwrap();
+        train(&log, &out).args(["--epochs", "200", "--threads", "1"]).stderr(Stdio::piped()).spawn().unwrap();
     let checkpoint = folder.path("model.checkpoint");
     let done_epochs = || manifest(&checkpoint)["training"]["epochs"].as_array().unwrap().len();
     let patience = Instant::now() + Duration::from_secs(60);
