@@ -1,0 +1,158 @@
+//! The rules against their formulas in f64; tables against dense parameters.
+
+use super::*;
+
+const RULES: [Rule; 4] = [
+    Rule::Adagrad { epsilon: 1e-6 },
+    Rule::Rmsprop { decay: 0.9, epsilon: 1e-6 },
+    Rule::Sgd,
+    Rule::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+];
+
+/// The rules on one number, in f64: (θ, a, m, v, t).
+fn plain(o: &Optimizer, g: f64, x: &mut (f64, f64, f64, f64, f64)) {
+    let g = g + f64::from(o.l2) * x.0;
+    let rate = f64::from(o.learning_rate);
+    let delta = match o.rule {
+        Rule::Sgd => -rate * g,
+        Rule::Adagrad { epsilon } => {
+            x.1 += g * g;
+            -rate * g / (x.1 + f64::from(epsilon)).sqrt()
+        }
+        Rule::Rmsprop { decay, epsilon } => {
+            x.1 = f64::from(decay) * x.1 + (1.0 - f64::from(decay)) * g * g;
+            -rate * g / (x.1 + f64::from(epsilon)).sqrt()
+        }
+        Rule::Adam { beta1, beta2, epsilon } => {
+            let (b1, b2) = (f64::from(beta1), f64::from(beta2));
+            x.4 += 1.0;
+            x.2 = b1 * x.2 + (1.0 - b1) * g;
+            x.1 = b2 * x.1 + (1.0 - b2) * g * g;
+            -rate * (x.2 / (1.0 - b1.powf(x.4))) / ((x.1 / (1.0 - b2.powf(x.4))).sqrt() + f64::from(epsilon))
+        }
+    };
+    x.3 = f64::from(o.momentum) * x.3 + delta;
+    x.0 += x.3;
+}
+
+#[test]
+fn every_rule_agrees_with_its_formula_and_untouched_rows_stay() {
+    let team = Team::new(2);
+    for isa in Isa::available() {
+        for rule in RULES {
+            for (momentum, l2) in [(0.0, 0.0), (0.4, 0.01)] {
+                let o = Optimizer { rule, learning_rate: 0.1, momentum, l2 };
+                let (rows, width) = (7, 19);
+                let mut value = Matrix::zeros(rows, width);
+                for r in 0..rows {
+                    value.row_mut(r)[..width]
+                        .iter_mut()
+                        .enumerate()
+                        .for_each(|(j, x)| *x = (r + j) as f32 * 0.1);
+                }
+                let start = value.clone();
+                let mut state = OptimizerState::new(&o, rows, width);
+                let mut groups = RowGroups::new(rows);
+                let mut expected: Vec<Vec<_>> = (0..rows)
+                    .map(|r| value.values(r).iter().map(|&x| (f64::from(x), 0.0, 0.0, 0.0, 0.0)).collect())
+                    .collect();
+                for step in 0..5 {
+                    // Row 3 in every step; row 5 no more, and row 1 for the first time, in the third.
+                    let other = if step < 2 { 5 } else { 1 };
+                    let uses = [3, other, 3, other];
+                    groups.group(uses.into_iter());
+                    let mut gradients = Matrix::zeros(4, width);
+                    for u in 0..4 {
+                        for j in 0..width {
+                            gradients.row_mut(u)[j] = ((u * 7 + j * 3 + step) as f32 * 0.7).sin();
+                        }
+                    }
+                    for row in [1, 3, 5] {
+                        if uses.contains(&row) {
+                            for j in 0..width {
+                                let g = (0..4)
+                                    .filter(|&u| uses[u] == row)
+                                    .map(|u| f64::from(gradients.row(u)[j]));
+                                plain(&o, g.sum(), &mut expected[row as usize][j]);
+                            }
+                        }
+                    }
+                    let source = GradientRows { gradients: &gradients, source: None };
+                    update_table(&team, isa, &o, 1.0, &mut value, &mut state, &groups, source);
+                }
+                for r in 0..rows {
+                    for j in 0..width {
+                        let (is, should) = (f64::from(value.row(r)[j]), expected[r][j].0);
+                        assert!((is - should).abs() < 2e-5, "{isa} {o:?} row {r}: {is}, not {should}");
+                    }
+                }
+                for r in [0, 2, 4, 6] {
+                    assert_eq!(value.row(r), start.row(r), "row {r} was not used");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "the state of another optimiser")]
+fn the_state_of_another_optimiser_is_refused_by_a_table() {
+    let sgd = Optimizer { rule: Rule::Sgd, learning_rate: 0.1, momentum: 0.0, l2: 0.0 };
+    let (mut value, mut state) = (Matrix::zeros(2, 3), OptimizerState::new(&sgd, 2, 3));
+    let mut groups = RowGroups::new(2);
+    groups.group(0..2);
+    let source = GradientRows { gradients: &Matrix::zeros(2, 3), source: None };
+    let adam = Optimizer { rule: RULES[3], ..sgd };
+    update_table(&Team::new(1), Isa::PORTABLE, &adam, 1.0, &mut value, &mut state, &groups, source);
+}
+
+#[test]
+fn the_state_of_another_optimiser_is_refused_by_a_block() {
+    let sgd = Optimizer { rule: Rule::Sgd, learning_rate: 0.1, momentum: 0.0, l2: 0.0 };
+    let others = [RULES[0], RULES[1], RULES[3]]
+        .map(|rule| Optimizer { rule, ..sgd })
+        .into_iter()
+        .chain([Optimizer { momentum: 0.5, ..sgd }]);
+    for other in others {
+        let refused = std::panic::catch_unwind(|| {
+            let (mut value, mut state) = (Matrix::zeros(2, 3), OptimizerState::new(&sgd, 2, 3));
+            let gradient = value.clone();
+            for block in DenseBlocks::new(&mut value, &mut state, 2) {
+                update_dense(Isa::PORTABLE, &other, 1.0, block, gradient.data());
+            }
+        });
+        assert!(refused.is_err(), "{other:?}");
+    }
+}
+
+#[test]
+fn dense_updates_equal_table_updates() {
+    let team = Team::new(2);
+    for rule in RULES {
+        let o = Optimizer { rule, learning_rate: 0.05, momentum: 0.3, l2: 0.001 };
+        let mut gradient = Matrix::zeros(9, 33);
+        for r in 0..9 {
+            (0..33).for_each(|j| gradient.row_mut(r)[j] = ((r * 33 + j) as f32).cos());
+        }
+        let (mut a, mut b) = (gradient.clone(), gradient.clone());
+        let (mut state_a, mut state_b) = (OptimizerState::new(&o, 9, 33), OptimizerState::new(&o, 9, 33));
+        let mut groups = RowGroups::new(9);
+        groups.group(0..9);
+        for _ in 0..3 {
+            let source = GradientRows { gradients: &gradient, source: None };
+            update_table(&team, Isa::detect(), &o, 0.5, &mut a, &mut state_a, &groups, source);
+            let stride = gradient.stride();
+            team.for_each(DenseBlocks::new(&mut b, &mut state_b, 4), |block| {
+                let gradient = &gradient.data()[block.first() * stride..][..block.count() * stride];
+                update_dense(Isa::detect(), &o, 0.5, block, gradient);
+            });
+        }
+        assert_eq!(a.data(), b.data(), "{rule:?}");
+        let source = GradientRows { gradients: &gradient, source: None };
+        let (table, dense) = (
+            table_norm_squared(Isa::detect(), 0.1, &a, &groups, source),
+            dense_norm_squared(Isa::detect(), 0.1, &a, &gradient),
+        );
+        assert_eq!(table, dense);
+    }
+}
