@@ -3,25 +3,13 @@
 //! The figures were measured with other programs on the same cases: unknown test items dropped, then sessions
 //! shorter than two; ties of a session's counts broken by popularity.
 
-use std::path::PathBuf;
+mod public_logs;
+
+use public_logs::log;
 use upnext::baselines::{Pop, SPop};
-use upnext::data::{Dataset, EventLog, ReadOptions, TestSessions};
+use upnext::data::{Dataset, TestSessions};
 use upnext::evaluation::{EvaluationConfig, evaluate};
 use upnext::recommender::Recommender;
-
-/// The log `name`, or `None` with the reason printed.
-fn log(name: &str) -> Option<EventLog> {
-    let folder = std::env::var_os("UPNEXT_DATA").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-        PathBuf::from,
-    );
-    let path = folder.join(name);
-    if !path.is_file() {
-        eprintln!("skipped: {} is missing (set UPNEXT_DATA to the folder of public logs)", path.display());
-        return None;
-    }
-    Some(EventLog::read(&path, &ReadOptions::default(), &mut |_, _| ()).unwrap())
-}
 
 /// Training and test part of a folder with both.
 fn parts(folder: &str) -> Option<(Dataset, TestSessions)> {

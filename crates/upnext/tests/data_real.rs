@@ -1,24 +1,12 @@
 //! Public logs give the published counts. Skipped where the folder of logs is missing.
 
-use std::path::PathBuf;
+mod public_logs;
+
+use public_logs::log;
 use upnext::data::{
     Dataset, DroppedSessions, EventLog, Format, LogShape, PartCounts, PartName, PrepareOptions,
     PreparedFolder, ReadOptions, TestSessions, parse_time, prepare, write_parts,
 };
-
-/// The log `name`, or `None` with the reason printed.
-fn log(name: &str) -> Option<EventLog> {
-    let folder = std::env::var_os("UPNEXT_DATA").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-        PathBuf::from,
-    );
-    let path = folder.join(name);
-    if !path.is_file() {
-        eprintln!("skipped: {} is missing (set UPNEXT_DATA to the folder of public logs)", path.display());
-        return None;
-    }
-    Some(EventLog::read(&path, &ReadOptions::default(), &mut |_, _| ()).unwrap())
-}
 
 fn counts(part: PartCounts) -> (u64, u64, u64) {
     (part.events, part.sessions, part.items)
