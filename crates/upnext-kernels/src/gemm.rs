@@ -14,6 +14,9 @@ use crate::simd::{Isa, Kernel, Simd};
 /// Rows of `B` that are worked off before the next block of columns: they stay in the first cache.
 const DEPTH: usize = 256;
 
+/// Columns of both operands of a product by rows that are worked off at a time, so that `A`'s stay in the caches.
+const DOT_DEPTH: usize = 512;
+
 /// `C = A · B`, or `C += A · B`.
 ///
 /// * `a`: m × k, any steps.
@@ -237,84 +240,96 @@ impl Kernel for ProductByRows<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Product { m, n, k, a, b, c, c_stride, accumulate } = self.0;
-        let (tile_m, tile_n) = S::DOT_TILE;
-        let mut j = 0;
-        while j < n {
-            let columns = tile_n.min(n - j);
-            let mut i = 0;
-            while i < m {
-                let rows = tile_m.min(m - i);
-                // SAFETY: `product_by_rows` has checked the operands; rows i.. and j.. are below m and n.
-                let tile = unsafe {
-                    Tile {
-                        k,
-                        a: a.data.as_ptr().add(i * a.row_step),
-                        a_row: a.row_step,
-                        a_column: 1,
-                        b: b.data.as_ptr().add(j * b.row_step),
-                        b_row: b.row_step,
-                        c: c.as_mut_ptr().add(i * c_stride + j),
-                        c_row: c_stride,
-                        accumulate,
-                    }
-                };
-                // SAFETY: the tile covers rows i..i + rows ≤ m of A and j..j + columns ≤ n of B.
-                unsafe {
-                    match (rows, columns) {
-                        (4, 4) => dot_tile::<S, 4, 4>(s, tile),
-                        (3, 4) => dot_tile::<S, 3, 4>(s, tile),
-                        (2, 4) => dot_tile::<S, 2, 4>(s, tile),
-                        (2, 2) => dot_tile::<S, 2, 2>(s, tile),
-                        _ => {
-                            for r in 0..rows {
-                                for v in 0..columns {
-                                    let one = Tile {
-                                        a: tile.a.add(r * tile.a_row),
-                                        b: tile.b.add(v * tile.b_row),
-                                        c: tile.c.add(r * tile.c_row + v),
-                                        ..tile
-                                    };
-                                    dot_tile::<S, 1, 1>(s, one);
-                                }
-                            }
+        let mut depth = 0;
+        while depth < k {
+            let kk = DOT_DEPTH.min(k - depth);
+            let mut j = 0;
+            while j < n {
+                let columns = if n - j >= 4 { 4 } else { 1 };
+                let mut i = 0;
+                while i < m {
+                    let rows = if columns == 4 { S::DOT_ROWS.min(m - i) } else { 1 };
+                    // SAFETY: `product_by_rows` has checked the operands; rows i.. and j.. are below m and n, and the
+                    // floats from `depth` on belong to both.
+                    let tile = unsafe {
+                        Tile {
+                            k: kk,
+                            a: a.data.as_ptr().add(i * a.row_step + depth),
+                            a_row: a.row_step,
+                            a_column: 1,
+                            b: b.data.as_ptr().add(j * b.row_step + depth),
+                            b_row: b.row_step,
+                            c: c.as_mut_ptr().add(i * c_stride + j),
+                            c_row: c_stride,
+                            accumulate: accumulate || depth > 0,
+                        }
+                    };
+                    // SAFETY: the tile covers rows i..i + rows ≤ m of A and j..j + columns ≤ n of B.
+                    unsafe {
+                        match (columns, rows) {
+                            (4, 4) => dot_tile::<S, 4>(s, tile),
+                            (4, 3) => dot_tile::<S, 3>(s, tile),
+                            (4, 2) => dot_tile::<S, 2>(s, tile),
+                            (4, _) => dot_tile::<S, 1>(s, tile),
+                            _ => dot_single(s, tile),
                         }
                     }
+                    i += rows;
                 }
-                i += rows;
+                j += columns;
             }
-            j += columns;
+            depth += kk;
         }
     }
 }
 
+/// `R` rows by four columns.
+///
 /// # Safety
-/// `A` must hold `R` rows and `B` `V` rows of `t.k` floats, a multiple of the vector width; `C` R × V floats.
+/// `A` must hold `R` rows and `B` four rows of `t.k` floats, a multiple of the vector width; `C` R × 4 floats.
 #[inline(always)]
-unsafe fn dot_tile<S: Simd, const R: usize, const V: usize>(s: S, t: Tile) {
-    // SAFETY: rows r < R, v < V and columns 0..k are in bounds by the caller's promise.
+unsafe fn dot_tile<S: Simd, const R: usize>(s: S, t: Tile) {
+    // SAFETY: rows r < R, v < 4 and columns 0..k are in bounds by the caller's promise.
     unsafe {
-        let mut sum = [[s.zero(); V]; R];
+        let mut sum = [[s.zero(); 4]; R];
         let mut p = 0;
         while p < t.k {
-            let mut b = [s.zero(); V];
-            for v in 0..V {
-                b[v] = s.load_ptr(t.b.add(v * t.b_row + p));
-            }
+            let b: [S::F; 4] = std::array::from_fn(|v| s.load_ptr(t.b.add(v * t.b_row + p)));
             for r in 0..R {
                 let a = s.load_ptr(t.a.add(r * t.a_row + p));
-                for v in 0..V {
+                for v in 0..4 {
                     sum[r][v] = s.fma(a, b[v], sum[r][v]);
                 }
             }
             p += S::LANES;
         }
         for r in 0..R {
-            for v in 0..V {
-                let c = t.c.add(r * t.c_row + v);
-                let x = s.sum(sum[r][v]);
-                *c = if t.accumulate { *c + x } else { x };
+            let c = t.c.add(r * t.c_row).cast::<[f32; 4]>();
+            let mut x = s.sum_four(sum[r]);
+            if t.accumulate {
+                for (x, c) in x.iter_mut().zip(*c) {
+                    *x += c;
+                }
             }
+            *c = x;
         }
+    }
+}
+
+/// One row by one column, with the bits of [`dot_tile`].
+///
+/// # Safety
+/// `A` and `B` must hold `t.k` floats, a multiple of the vector width; `C` one.
+#[inline(always)]
+unsafe fn dot_single<S: Simd>(s: S, t: Tile) {
+    // SAFETY: columns 0..k are in bounds by the caller's promise.
+    unsafe {
+        let mut sum = s.zero();
+        for p in (0..t.k).step_by(S::LANES) {
+            sum = s.fma(s.load_ptr(t.a.add(p)), s.load_ptr(t.b.add(p)), sum);
+        }
+        let x = s.sum(sum);
+        *t.c = if t.accumulate { *t.c + x } else { x };
     }
 }
 

@@ -109,8 +109,8 @@ pub(crate) trait Simd: Copy {
     const LANES: usize;
     /// Largest number of rows of a tile of a matrix product, given the registers.
     const TILE_ROWS: usize;
-    /// Rows and columns of a tile of a product of rows by rows.
-    const DOT_TILE: (usize, usize);
+    /// Rows of a tile of a product of rows by rows, four columns wide.
+    const DOT_ROWS: usize;
 
     fn splat(self, x: f32) -> Self::F;
     /// Reads `LANES` floats.
@@ -146,6 +146,8 @@ pub(crate) trait Simd: Copy {
     fn split(self, a: Self::F) -> (Self::F, Self::F);
     /// The sum of the lanes.
     fn sum(self, a: Self::F) -> f32;
+    /// The sums of four vectors, each with the bits of [`sum`](Self::sum).
+    fn sum_four(self, a: [Self::F; 4]) -> [f32; 4];
 
     #[inline(always)]
     fn load(self, x: &[f32]) -> Self::F {

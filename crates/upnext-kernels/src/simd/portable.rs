@@ -17,7 +17,7 @@ impl Simd for Portable {
     type M = [bool; 8];
     const LANES: usize = 8;
     const TILE_ROWS: usize = 4;
-    const DOT_TILE: (usize, usize) = (2, 2);
+    const DOT_ROWS: usize = 1;
 
     #[inline(always)]
     fn splat(self, x: f32) -> V {
@@ -97,5 +97,9 @@ impl Simd for Portable {
     #[inline(always)]
     fn sum(self, a: V) -> f32 {
         ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
+    }
+    #[inline(always)]
+    fn sum_four(self, a: [V; 4]) -> [f32; 4] {
+        a.map(|a| self.sum(a))
     }
 }

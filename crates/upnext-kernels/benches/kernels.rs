@@ -1,0 +1,249 @@
+//! How fast each kernel is, on the shapes that the standard settings give it: `cargo bench -p upnext-kernels`.
+//!
+//! Throughput is in items: floating-point operations for products, floats for all others. One thread; `UPNEXT_BENCH_ISA`
+//! (portable, avx2, avx512) picks another instruction set than the best.
+
+use divan::counter::ItemsCount;
+use divan::{Bencher, black_box};
+use upnext_kernels::*;
+
+fn main() {
+    println!("instruction set: {}", isa());
+    divan::main();
+}
+
+/// The best of this machine, or the one that the environment names.
+fn isa() -> Isa {
+    std::env::var("UPNEXT_BENCH_ISA").map_or_else(
+        |_| Isa::detect(),
+        |name| Isa::by_name(&name).expect("an instruction set of this machine"),
+    )
+}
+
+fn matrix(rows: usize, width: usize, seed: u64) -> Matrix {
+    let rng = CounterRng::new(seed, 0);
+    let mut matrix = Matrix::zeros(rows, width);
+    for r in 0..rows {
+        for (j, x) in matrix.row_mut(r)[..width].iter_mut().enumerate() {
+            *x = rng.unit_f32((r * width + j) as u64) - 0.5;
+        }
+    }
+    matrix
+}
+
+fn floats(count: usize, seed: u64) -> Vec<f32> {
+    let rng = CounterRng::new(seed, 1);
+    (0..count as u64).map(|i| 4.0 * rng.unit_f32(i) - 2.0).collect()
+}
+
+/// Products, m × n × k; named after the settings whose threads ask for them.
+mod products {
+    use super::*;
+
+    const SHAPES: [(&str, (usize, usize, usize)); 9] = [
+        ("large", (240, 1024, 512)),
+        ("gates-100", (25, 208, 100)),
+        ("gates-512", (120, 1024, 512)),
+        ("gates-1000", (25, 2016, 1000)),
+        ("scores-100", (64, 32, 101)),
+        ("scores-512", (64, 240, 513)),
+        ("rows-100", (64, 101, 32)),
+        ("rows-512", (64, 513, 240)),
+        ("state-512", (240, 513, 64)),
+    ];
+
+    fn names() -> impl Iterator<Item = &'static str> {
+        SHAPES.iter().map(|(name, _)| *name)
+    }
+
+    fn shape(name: &str) -> (usize, usize, usize) {
+        SHAPES.iter().find(|(n, _)| *n == name).expect("a name from the list").1
+    }
+
+    /// `C = A · B`.
+    #[divan::bench(args = names())]
+    fn plain(bencher: Bencher, name: &str) {
+        let (m, n, k) = shape(name);
+        let (a, b, mut c) = (matrix(m, k, 1), matrix(k, n, 2), Matrix::zeros(m, n));
+        let stride = c.stride();
+        bencher.counter(ItemsCount::new(2 * m * n * k)).bench_local(|| {
+            product(isa(), (m, n, k), a.view(m), b.view(k), black_box(c.data_mut()), stride, false)
+        });
+    }
+
+    /// `C = A · Bᵀ`.
+    #[divan::bench(args = names())]
+    fn by_rows(bencher: Bencher, name: &str) {
+        let (m, n, k) = shape(name);
+        let (a, b, mut c) = (matrix(m, k, 1), matrix(n, k, 2), Matrix::zeros(m, n));
+        let stride = c.stride();
+        bencher.counter(ItemsCount::new(2 * m * n * k)).bench_local(|| {
+            let c = black_box(c.data_mut());
+            product_by_rows(isa(), (m, n, k), a.view(m), b.view(n), c, stride, false)
+        });
+    }
+
+    /// `C = Aᵀ · B`, a block of rows of a gradient: 16 rows, units · 2 columns, over a mini-batch.
+    #[divan::bench(args = [("100", 50), ("512", 240), ("1000", 50)])]
+    fn gradient(bencher: Bencher, (units, rows): (&str, usize)) {
+        let units: usize = units.parse().expect("a number");
+        let (a, b, mut c) =
+            (matrix(rows, units, 1), matrix(rows, 2 * units, 2), Matrix::zeros(16, 2 * units));
+        let stride = c.stride();
+        bencher.counter(ItemsCount::new(2 * 16 * 2 * units * rows)).bench_local(|| {
+            let a = a.view(rows).transposed();
+            product(isa(), (16, 2 * units, rows), a, b.view(rows), black_box(c.data_mut()), stride, false)
+        });
+    }
+}
+
+/// Activations and cells, on one row of 512 units.
+mod rows {
+    use super::*;
+
+    const H: usize = 512;
+
+    #[divan::bench(args = [Activation::Tanh, Activation::Relu, Activation::Selu { lambda: 1.0, alpha: 0.5 }])]
+    fn activation(bencher: Bencher, activation: Activation) {
+        let x = floats(H, 1);
+        bencher.counter(ItemsCount::new(H)).with_inputs(|| x.clone()).bench_local_refs(|x| {
+            activate(isa(), activation, x);
+        });
+    }
+
+    #[divan::bench]
+    fn gru_forward(bencher: Bencher) {
+        let (gates, previous) = (floats(3 * H, 1), floats(H, 2));
+        let (mut reset, mut state) = (vec![0.0; H], vec![0.0; H]);
+        bencher.counter(ItemsCount::new(3 * H)).with_inputs(|| gates.clone()).bench_local_refs(|gates| {
+            gru_reset(isa(), gates, &previous, &mut reset);
+            gru_update(isa(), Activation::Tanh, gates, &previous, &mut state);
+        });
+    }
+
+    #[divan::bench]
+    fn gru_backward(bencher: Bencher) {
+        let (gates, previous, d) = (floats(3 * H, 1), floats(H, 2), floats(H, 3));
+        let mut d_gates = vec![0.0; 3 * H];
+        bencher.counter(ItemsCount::new(3 * H)).bench_local(|| {
+            gru_update_backward(isa(), Activation::Tanh, &gates, &previous, &d, &mut d_gates);
+            gru_reset_backward(isa(), &gates, &previous, &d, black_box(&mut d_gates));
+        });
+    }
+
+    #[divan::bench]
+    fn lstm_forward(bencher: Bencher) {
+        let (gates, previous) = (floats(4 * H, 1), floats(H, 2));
+        let (mut cell, mut state) = (vec![0.0; H], vec![0.0; H]);
+        bencher
+            .counter(ItemsCount::new(4 * H))
+            .with_inputs(|| gates.clone())
+            .bench_local_refs(|gates| lstm(isa(), gates, &previous, &mut cell, &mut state));
+    }
+
+    #[divan::bench]
+    fn dropout(bencher: Bencher) {
+        let mut mask = vec![0.0; H];
+        let mut step = 0;
+        bencher.counter(ItemsCount::new(H)).bench_local(|| {
+            step += 1;
+            dropout_mask(CounterRng::new(1, step), 0.5, black_box(&mut mask));
+        });
+    }
+}
+
+/// Losses over a tile of 64 items and 32 rows.
+mod losses {
+    use super::*;
+
+    const KINDS: [LossKind; 5] = [
+        LossKind::Top1,
+        LossKind::Bpr,
+        LossKind::CrossEntropy,
+        LossKind::Top1Max,
+        LossKind::BprMax { penalty: 1.0 },
+    ];
+    const LANES: usize = 32;
+    const ITEMS: usize = 64;
+
+    #[divan::bench(args = KINDS)]
+    fn forward_and_backward(bencher: Bencher, kind: LossKind) {
+        let isa = isa();
+        let activation = match kind {
+            LossKind::Top1 | LossKind::Bpr => Activation::Tanh,
+            _ => Activation::Linear,
+        };
+        let loss = Loss { kind, activation };
+        let (positive, ones) = (floats(LANES, 1), vec![1.0; LANES]);
+        let rows = LossRows { positive: &positive, inverse_negatives: &ones, weight: &ones };
+        let (mut sums, mut max) = (vec![0.0; SUMS * LANES], vec![0.0; LANES]);
+        let (mut value, mut d_positive) = (vec![0.0; LANES], vec![0.0; LANES]);
+        let scores = floats(ITEMS * LANES, 2);
+        bencher.counter(ItemsCount::new(ITEMS * LANES)).with_inputs(|| scores.clone()).bench_local_refs(
+            |scores| {
+                Loss::reset(&mut sums);
+                loss.collect(isa, scores, &rows, &mut sums, &mut max);
+                loss.combine(isa, &rows, &mut sums, &mut value, &mut d_positive);
+                loss.gradient(isa, scores, &rows, &sums, &max);
+            },
+        );
+    }
+}
+
+/// Tables: updates of 2,080 rows out of 40,000 as after a step with 2,048 samples, and what goes before.
+mod tables {
+    use super::*;
+
+    const ITEMS: usize = 40_000;
+    const USED: usize = 2_080;
+
+    fn used(step: u64) -> impl Iterator<Item = u32> {
+        let rng = CounterRng::new(step, 3);
+        (0..USED as u64).map(move |i| rng.below(i, ITEMS as u64) as u32)
+    }
+
+    #[divan::bench(args = [100usize, 224, 512])]
+    fn adagrad(bencher: Bencher, width: usize) {
+        let optimizer =
+            Optimizer { rule: Rule::Adagrad { epsilon: 1e-6 }, learning_rate: 0.05, momentum: 0.0, l2: 0.0 };
+        let (mut table, gradients) = (matrix(ITEMS, width, 1), matrix(USED, width, 2));
+        let mut state = OptimizerState::new(&optimizer, ITEMS, width);
+        let (mut groups, team, mut step) = (RowGroups::new(ITEMS), Team::new(1), 0);
+        bencher.counter(ItemsCount::new(USED * width)).bench_local(|| {
+            step += 1;
+            groups.group(used(step));
+            let gradients = GradientRows { gradients: &gradients, source: None };
+            update_table(&team, isa(), &optimizer, 1.0, &mut table, &mut state, &groups, gradients);
+        });
+    }
+
+    #[divan::bench]
+    fn grouping(bencher: Bencher) {
+        let (mut groups, mut step) = (RowGroups::new(ITEMS), 0);
+        bencher.counter(ItemsCount::new(USED)).bench_local(|| {
+            step += 1;
+            groups.group(used(step));
+        });
+    }
+
+    #[divan::bench]
+    fn sampling(bencher: Bencher) {
+        let weights: Vec<f64> = (1..=ITEMS).map(|i| 1.0 / i as f64).collect();
+        let (table, rng) = (AliasTable::new(&weights).expect("weights"), CounterRng::new(1, 1));
+        let mut step = 0;
+        bencher.counter(ItemsCount::new(USED)).bench_local(|| {
+            step += USED as u64;
+            (0..USED as u64).map(|i| u64::from(table.pick(rng.bits(step + i)))).sum::<u64>()
+        });
+    }
+
+    /// Ranks: scores of a block of candidates counted against 64 targets.
+    #[divan::bench]
+    fn counting(bencher: Bencher) {
+        let (scores, targets) = (floats(256 * 64, 1), floats(64, 2));
+        let (mut above, mut equal) = (vec![0.0; 64], vec![0.0; 64]);
+        bencher.counter(ItemsCount::new(scores.len())).bench_local(|| {
+            count_above(isa(), &scores, 64, &targets, black_box(&mut above), black_box(&mut equal))
+        });
+    }
+}
