@@ -147,7 +147,7 @@ mod rows {
         let mut step = 0;
         bencher.counter(ItemsCount::new(H)).bench_local(|| {
             step += 1;
-            dropout_mask(CounterRng::new(1, step), 0.5, black_box(&mut mask));
+            dropout_mask(isa(), CounterRng::new(1, step), 0.5, black_box(&mut mask));
         });
     }
 }
@@ -208,12 +208,14 @@ mod tables {
             Optimizer { rule: Rule::Adagrad { epsilon: 1e-6 }, learning_rate: 0.05, momentum: 0.0, l2: 0.0 };
         let (mut table, gradients) = (matrix(ITEMS, width, 1), matrix(USED, width, 2));
         let mut state = OptimizerState::new(&optimizer, ITEMS, width);
-        let (mut groups, team, mut step) = (RowGroups::new(ITEMS), Team::new(1), 0);
+        let (mut groups, mut step) = (RowGroups::new(ITEMS), 0);
         bencher.counter(ItemsCount::new(USED * width)).bench_local(|| {
             step += 1;
             groups.group(used(step));
             let gradients = GradientRows { gradients: &gradients, source: None };
-            update_table(&team, isa(), &optimizer, 1.0, &mut table, &mut state, &groups, gradients);
+            for block in TableBlocks::new(&mut table, &mut state, &groups, gradients, 32) {
+                update_table(isa(), &optimizer, 1.0, block);
+            }
         });
     }
 

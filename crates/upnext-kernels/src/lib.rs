@@ -26,8 +26,8 @@ pub use gemm::{product, product_by_rows};
 pub use loss::{Loss, LossKind, LossRows, SUMS};
 pub use matrix::{Matrix, View, padded, row_stride};
 pub use optimizer::{
-    DenseBlock, DenseBlocks, GradientRows, Optimizer, OptimizerState, Rule, dense_norm_squared,
-    table_norm_squared, update_dense, update_table,
+    DenseBlock, DenseBlocks, GradientRows, Optimizer, OptimizerState, Rule, TableBlock, TableBlocks,
+    dense_norm_squared, table_norm_squared, update_dense, update_table,
 };
 pub use random::{AliasTable, CounterRng, dropout_mask};
 pub use rows::RowGroups;

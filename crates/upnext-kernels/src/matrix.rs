@@ -1,6 +1,7 @@
 //! Matrices in rows that start on cache lines, and views of them.
 
 use crate::LINE;
+use crate::simd::prefetch;
 
 /// `width` rounded up to whole cache lines (16 floats).
 pub const fn padded(width: usize) -> usize {
@@ -120,6 +121,53 @@ impl Matrix {
         self.rows = rows;
     }
 
+    /// Copies rows of `table` into the first rows of this matrix, one for each of `indices`.
+    ///
+    /// # Panics
+    /// If an index is no row of the table, there are more of them than rows here, or the strides differ.
+    pub fn gather(&mut self, table: &Matrix, indices: &[u32]) {
+        /// Rows that are asked for ahead, since they lie anywhere in a table that no cache holds.
+        const AHEAD: usize = 8;
+        assert_eq!(self.stride, table.stride, "rows of {table:?} into {self:?}");
+        let used = padded(table.width);
+        for (i, &index) in indices.iter().enumerate() {
+            if let Some(&ahead) = indices.get(i + AHEAD) {
+                let row = table.row(ahead as usize).as_ptr();
+                (0..used).step_by(LINE).for_each(|j| prefetch(row.wrapping_add(j)));
+            }
+            self.row_mut(i)[..used].copy_from_slice(&table.row(index as usize)[..used]);
+        }
+    }
+
+    /// Writes the first `rows` rows as the columns of `lanes`: `lanes[j][b] = self[b][j]`, 0 from column `rows` on.
+    ///
+    /// # Panics
+    /// If `lanes` has not a row for each column, or not a column for each row.
+    pub fn transpose_rows(&self, rows: usize, lanes: &mut Matrix) {
+        assert!(
+            rows <= self.rows && rows <= lanes.width && self.width == lanes.rows,
+            "{rows} rows of {self:?} as columns of {lanes:?}"
+        );
+        // Blocks of whole cache lines on both sides: each line is read once and written once.
+        let (to_stride, from_stride) = (lanes.stride, self.stride);
+        let from = self.data();
+        for (i, block) in lanes.blocks_mut(LINE).enumerate() {
+            let count = block.len() / to_stride;
+            for b0 in (0..to_stride).step_by(LINE) {
+                let mut tile = [[0.0; LINE]; LINE];
+                for (b, line) in (b0..rows.min(b0 + LINE)).zip(&mut tile) {
+                    line.copy_from_slice(&from[b * from_stride + i * LINE..][..LINE]);
+                }
+                for j in 0..count {
+                    let to = &mut block[j * to_stride + b0..][..LINE];
+                    for (x, line) in to.iter_mut().zip(&tile) {
+                        *x = line[j];
+                    }
+                }
+            }
+        }
+    }
+
     /// The first `rows` rows as an operand.
     pub fn view(&self, rows: usize) -> View<'_> {
         View::rows(&self.data()[..rows * self.stride], self.stride)
@@ -159,6 +207,24 @@ impl<'a> View<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_become_columns_on_odd_sizes() {
+        for (rows, width, used) in [(1, 1, 1), (3, 17, 2), (17, 33, 17), (50, 101, 0), (50, 101, 49)] {
+            let mut m = Matrix::zeros(rows, width);
+            for b in 0..rows {
+                (0..width).for_each(|j| m.row_mut(b)[j] = (b * width + j + 1) as f32);
+            }
+            let mut lanes = Matrix::zeros(width, padded(rows));
+            lanes.data_mut().fill(7.0);
+            m.transpose_rows(used, &mut lanes);
+            for j in 0..width {
+                for (b, &x) in lanes.row(j).iter().enumerate() {
+                    assert_eq!(x, if b < used { m.row(b)[j] } else { 0.0 }, "{rows} {width} {used}: {j} {b}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn rows_start_on_an_odd_number_of_cache_lines() {

@@ -1,6 +1,8 @@
 //! Random numbers as a function of a counter: any position of any stream at once, so that a run resumes, and threads
 //! draw, without a state to hand around.
 
+use crate::simd::{Isa, Kernel, Simd};
+
 /// A stream of random numbers addressed by a counter.
 ///
 /// Number `i` is the finaliser of SplitMix64 (Steele, Lea and Flood, *Fast splittable pseudorandom number
@@ -68,21 +70,34 @@ impl CounterRng {
 
 /// Writes an inverted dropout mask: each element is 0 with probability `drop`, else `1 / (1 − drop)`.
 ///
-/// Element `j` depends on the stream and `j` alone.
+/// Element `j` depends on the stream and `j` alone, and is the same on every instruction set.
 ///
 /// # Panics
 /// If `drop` is not in [0, 1).
-pub fn dropout_mask(rng: CounterRng, drop: f32, mask: &mut [f32]) {
-    assert!((0.0..1.0).contains(&drop), "dropout probability {drop}");
-    let keep = 1.0 / (1.0 - drop);
-    // Two elements a draw, 32 bits each.
-    let threshold = (f64::from(drop) * 2f64.powi(32)) as u32;
-    for (i, pair) in mask.chunks_mut(2).enumerate() {
-        let bits = rng.bits(i as u64);
-        for (x, bits) in pair.iter_mut().zip([bits as u32, (bits >> 32) as u32]) {
-            *x = if bits < threshold { 0.0 } else { keep };
+pub fn dropout_mask(isa: Isa, rng: CounterRng, drop: f32, mask: &mut [f32]) {
+    /// The stream, the threshold of 2³² below which an element is dropped, what is kept, the mask.
+    struct Mask<'a>(CounterRng, u32, f32, &'a mut [f32]);
+    impl Kernel for Mask<'_> {
+        type Output = ();
+        // Whole numbers, which the compiler turns into the vectors of the set.
+        #[inline(always)]
+        fn run<S: Simd>(self, _: S) {
+            let Self(rng, threshold, keep, mask) = self;
+            let choose = |bits: u32| if bits < threshold { 0.0 } else { keep };
+            // Two elements a draw, 32 bits each.
+            let (pairs, last) = mask.as_chunks_mut::<2>();
+            for (i, pair) in pairs.iter_mut().enumerate() {
+                let bits = rng.bits(i as u64);
+                *pair = [choose(bits as u32), choose((bits >> 32) as u32)];
+            }
+            if let [x] = last {
+                *x = choose(rng.bits(pairs.len() as u64) as u32);
+            }
         }
     }
+    assert!((0.0..1.0).contains(&drop), "dropout probability {drop}");
+    let threshold = (f64::from(drop) * 2f64.powi(32)) as u32;
+    isa.run(Mask(rng, threshold, 1.0 / (1.0 - drop), mask));
 }
 
 /// Draws indices with given probabilities in constant time (the alias method: Walker 1977, Vose 1991).
@@ -154,7 +169,7 @@ mod tests {
     fn dropout_drops_the_share_it_is_asked_to_and_scales_the_rest() {
         for p in [0.0, 0.1, 0.5, 0.9] {
             let mut mask = vec![f32::NAN; 100_001];
-            dropout_mask(CounterRng::new(3, 4), p, &mut mask);
+            dropout_mask(Isa::detect(), CounterRng::new(3, 4), p, &mut mask);
             let dropped = mask.iter().filter(|&&x| x == 0.0).count() as f64 / 100_001.0;
             assert!((dropped - f64::from(p)).abs() < 0.01, "{dropped} of {p}");
             assert!(mask.iter().all(|&x| x == 0.0 || x == 1.0 / (1.0 - p)));

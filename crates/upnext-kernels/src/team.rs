@@ -103,6 +103,10 @@ impl Team {
         I: Iterator + Send,
         I::Item: Send,
     {
+        // Waking others for a single task would cost more than it.
+        if tasks.size_hint().1.is_some_and(|most| most <= 1) {
+            return tasks.for_each(f);
+        }
         let Some(_guard) = self.free_workers() else { return tasks.for_each(f) };
         let tasks = Mutex::new(tasks);
         self.broadcast(&|| {

@@ -1,6 +1,7 @@
 //! The rules against their formulas in f64; tables against dense parameters.
 
 use super::*;
+use crate::team::Team;
 
 const RULES: [Rule; 4] = [
     Rule::Adagrad { epsilon: 1e-6 },
@@ -78,7 +79,9 @@ fn every_rule_agrees_with_its_formula_and_untouched_rows_stay() {
                         }
                     }
                     let source = GradientRows { gradients: &gradients, source: None };
-                    update_table(&team, isa, &o, 1.0, &mut value, &mut state, &groups, source);
+                    team.for_each(TableBlocks::new(&mut value, &mut state, &groups, source, 1), |block| {
+                        update_table(isa, &o, 1.0, block);
+                    });
                 }
                 for r in 0..rows {
                     for j in 0..width {
@@ -103,7 +106,9 @@ fn the_state_of_another_optimiser_is_refused_by_a_table() {
     groups.group(0..2);
     let source = GradientRows { gradients: &Matrix::zeros(2, 3), source: None };
     let adam = Optimizer { rule: RULES[3], ..sgd };
-    update_table(&Team::new(1), Isa::PORTABLE, &adam, 1.0, &mut value, &mut state, &groups, source);
+    for block in TableBlocks::new(&mut value, &mut state, &groups, source, 2) {
+        update_table(Isa::PORTABLE, &adam, 1.0, block);
+    }
 }
 
 #[test]
@@ -140,7 +145,9 @@ fn dense_updates_equal_table_updates() {
         groups.group(0..9);
         for _ in 0..3 {
             let source = GradientRows { gradients: &gradient, source: None };
-            update_table(&team, Isa::detect(), &o, 0.5, &mut a, &mut state_a, &groups, source);
+            team.for_each(TableBlocks::new(&mut a, &mut state_a, &groups, source, 4), |block| {
+                update_table(Isa::detect(), &o, 0.5, block);
+            });
             let stride = gradient.stride();
             team.for_each(DenseBlocks::new(&mut b, &mut state_b, 4), |block| {
                 let gradient = &gradient.data()[block.first() * stride..][..block.count() * stride];

@@ -52,7 +52,7 @@ impl Follower for NetworkFollower<'_> {
         let machine = Machine { team: &self.team, isa: self.isa };
         self.pass.forward(machine, self.network, batch, sessions, None);
         self.rows = batch.len();
-        self.top.read(machine, self.pass.top(), self.rows);
+        self.top.read(self.pass.top(), self.rows);
     }
 
     fn score(&mut self, items: &[ItemIndex], scores: &mut [f32]) {
@@ -66,9 +66,7 @@ impl Follower for NetworkFollower<'_> {
         } else {
             let mut gathered = std::mem::replace(&mut self.gathered, Matrix::zeros(0, 0));
             for (items, scores) in items.chunks(GATHERED).zip(scores.chunks_mut(GATHERED * lanes)) {
-                for (i, &item) in items.iter().enumerate() {
-                    gathered.row_mut(i).copy_from_slice(table.row(item as usize));
-                }
+                gathered.gather(table, items);
                 self.products(items.len(), gathered.view(items.len()), scores, lanes);
             }
             self.gathered = gathered;

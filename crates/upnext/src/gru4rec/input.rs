@@ -125,7 +125,7 @@ impl StepInput {
             // Behind the width the output table has its bias, which is no part of the vector.
             self.dense.row_mut(b)[..width].copy_from_slice(&table.row(batch.inputs[b] as usize)[..width]);
             if let Some((rng, drop)) = dropout {
-                dropout_mask(rng.substream(b as u64), drop, &mut self.mask.row_mut(b)[..width]);
+                dropout_mask(machine.isa, rng.substream(b as u64), drop, &mut self.mask.row_mut(b)[..width]);
                 multiply(machine.isa, self.mask.row(b), self.dense.row_mut(b));
             }
         }

@@ -6,6 +6,7 @@
 use super::config::{HiddenActivation, NetworkConfig, Unit};
 use super::input::StepInput;
 use super::parameters::{DenseParameters, LayerParameters, gates};
+use super::update::Reads;
 use crate::batch::Carry;
 use upnext_kernels::{
     Activation, CounterRng, Isa, Matrix, Team, View, activate, activate_backward, dropout_mask, gru_reset,
@@ -25,6 +26,13 @@ impl Machine<'_> {
     /// that the number of threads does not change a bit of the result.
     fn block(&self, rows: usize) -> usize {
         rows.div_ceil(self.team.threads()).max(1)
+    }
+
+    /// As [`block`](Self::block), where a row is `floats` floats to be touched: few of them are left to one thread, as
+    /// waking another would take longer.
+    pub(crate) fn light_block(&self, rows: usize, floats: usize) -> usize {
+        const LIGHT: usize = 32 * 1024;
+        if rows * floats <= LIGHT { rows.max(1) } else { self.block(rows) }
     }
 }
 
@@ -72,7 +80,7 @@ pub(crate) struct LayerBuffers {
     /// B × G·H: pre-activations, then activated gates.
     gates: Matrix,
     /// B × H: `r ⊙ h'`.
-    pub(crate) reset_state: Matrix,
+    reset_state: Matrix,
     /// B × H: the layer's output, after dropout.
     pub(crate) state: Matrix,
     pub(crate) cell: Matrix,
@@ -235,7 +243,7 @@ impl LayerBuffers {
                 if let Some((rng, drop)) = dropout {
                     for b in 0..count {
                         let mask = &mut mask[b * stride..][..stride];
-                        dropout_mask(rng.substream((first + b) as u64), drop, &mut mask[..units]);
+                        dropout_mask(isa, rng.substream((first + b) as u64), drop, &mut mask[..units]);
                         multiply(isa, mask, &mut state[b * stride..][..stride]);
                     }
                 }
@@ -331,6 +339,12 @@ impl LayerBuffers {
         }
     }
 
+    /// What the columns of the recurrent weights read: the GRU's candidate `r ⊙ h'`, all others `h'`.
+    pub(crate) fn recurrent_reads(&self) -> Reads<'_> {
+        let candidate = (self.unit == Unit::Gru).then(|| (&self.reset_state, 2 * padded(self.units)));
+        [Some((&self.previous, 0)), candidate]
+    }
+
     /// The dropout mask of the last step.
     #[cfg(test)]
     pub(crate) fn mask(&self) -> Option<&Matrix> {
@@ -413,7 +427,7 @@ impl DenseBuffers {
             if let Some((rng, drop)) = dropout {
                 for b in 0..count {
                     let mask = &mut mask[b * stride..][..stride];
-                    dropout_mask(rng.substream((first + b) as u64), drop, &mut mask[..width]);
+                    dropout_mask(isa, rng.substream((first + b) as u64), drop, &mut mask[..width]);
                     multiply(isa, mask, &mut state[b * stride..][..stride]);
                 }
             }

@@ -18,6 +18,7 @@ mod step_tests;
 mod trainer;
 #[cfg(test)]
 mod trainer_tests;
+mod update;
 pub mod validate;
 pub use network::{Network, Tensor};
 pub use resume::TrainerState;

@@ -8,8 +8,7 @@
 
 use super::layers::Machine;
 use upnext_kernels::{
-    Activation, LINE, Loss, LossKind, LossRows, Matrix, SUMS, View, activate, add_scaled, dot, padded,
-    product,
+    Activation, Loss, LossKind, LossRows, Matrix, SUMS, View, activate, add_scaled, dot, padded, product,
 };
 
 /// Parts that the scored items are cut into: as many partial sums, whatever the number of threads, so that results are
@@ -49,24 +48,15 @@ impl Top {
     }
 
     /// Copies the first `rows` rows of `state` (B × out).
-    pub(crate) fn read(&mut self, machine: Machine, state: &Matrix, rows: usize) {
+    pub(crate) fn read(&mut self, state: &Matrix, rows: usize) {
         let out = self.rows.width() - 1;
         for b in 0..rows {
             let row = self.rows.row_mut(b);
             row[..out].copy_from_slice(&state.row(b)[..out]);
             row[out] = 1.0;
         }
-        let top = &self.rows;
-        let stride = self.lanes.stride();
         // Lanes behind the rows are 0: with the 0 in place of the constant their scores are 0 too.
-        machine.team.for_each(self.lanes.blocks_mut(LINE).enumerate(), |(i, block)| {
-            let units = (out + 1).saturating_sub(i * LINE).min(LINE);
-            for (j, lanes) in block.chunks_mut(stride).take(units).enumerate() {
-                for (b, x) in lanes.iter_mut().enumerate() {
-                    *x = if b < rows { top.row(b)[i * LINE + j] } else { 0.0 };
-                }
-            }
-        });
+        self.rows.transpose_rows(rows, &mut self.lanes);
     }
 }
 
@@ -163,7 +153,7 @@ impl Output {
     /// Copies what the layer reads, and scores each row's own target.
     fn read(&mut self, machine: Machine, table: &Matrix, state: &Matrix, scored: Scored) {
         let (rows, isa) = (scored.rows, machine.isa);
-        self.top.read(machine, state, rows);
+        self.top.read(state, rows);
         let negatives = scored.items.len() as f32 - 1.0;
         let lanes = &mut self.lanes;
         lanes.weight.fill(0.0);
@@ -205,9 +195,7 @@ impl Output {
         machine.team.for_each(self.parts.iter_mut().enumerate(), |(p, part)| {
             Loss::reset(&mut part.sums);
             let items = part_of(scored.items, p, part_size);
-            for (i, &item) in items.iter().enumerate() {
-                part.gathered.row_mut(i).copy_from_slice(table.row(item as usize));
-            }
+            part.gathered.gather(table, items);
             for t in 0..items.len().div_ceil(TILE) {
                 let count = TILE.min(items.len() - t * TILE);
                 let first = p * part_size + t * TILE;
@@ -285,15 +273,19 @@ impl Output {
     fn sum_parts(&mut self, machine: Machine, rows: usize, d_state: &mut Matrix) {
         let (out, parts) = (self.out, &self.parts);
         // The constant 1 behind the units has no gradient, and the padding must stay 0.
-        let width = padded(out);
-        for b in 0..rows {
-            let row = d_state.row_mut(b);
-            row[..width].copy_from_slice(&parts[0].d_top.row(b)[..width]);
-            for part in &parts[1..] {
-                add_scaled(machine.isa, 1.0, &part.d_top.row(b)[..width], &mut row[..width]);
+        let (width, stride) = (padded(out), d_state.stride());
+        let block = machine.light_block(rows, PARTS * width);
+        let blocks = d_state.blocks_mut(block).take(rows.div_ceil(block)).enumerate();
+        machine.team.for_each(blocks, |(i, d_state)| {
+            for (b, row) in d_state.chunks_exact_mut(stride).enumerate().take(rows - i * block) {
+                let b = i * block + b;
+                row[..width].copy_from_slice(&parts[0].d_top.row(b)[..width]);
+                for part in &parts[1..] {
+                    add_scaled(machine.isa, 1.0, &part.d_top.row(b)[..width], &mut row[..width]);
+                }
+                row[out..].fill(0.0);
             }
-            row[out..].fill(0.0);
-        }
+        });
     }
 
     /// The kernel's loss for a configured one.

@@ -196,8 +196,12 @@ fn quickest_step(input: Input, items: u32) -> Duration {
 #[test]
 fn a_step_costs_the_same_whatever_the_number_of_items() {
     for input in [Input::OneHot, Input::Discounted, Input::Embedding, Input::Shared] {
-        let (few, many) = (quickest_step(input, 300), quickest_step(input, 400_000));
-        // To clear 8 bytes for each of 400,000 items takes longer than the limit leaves.
-        assert!(many < 4 * few + Duration::from_micros(5), "{input:?}: {few:?} and {many:?}");
+        // To clear 8 bytes for each of 400,000 items takes longer than the limit leaves, however often it is tried; on a
+        // busy machine an attempt may be slow for other reasons.
+        let constant = (0..10).any(|_| {
+            let (few, many) = (quickest_step(input, 300), quickest_step(input, 400_000));
+            many < 4 * few + Duration::from_micros(5)
+        });
+        assert!(constant, "{input:?}: a step of 400,000 items takes longer than one of 300");
     }
 }

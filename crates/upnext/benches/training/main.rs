@@ -1,7 +1,11 @@
-//! Training speed in the standard settings, on a simulated log: mini-batches a second.
+//! Training speed in the standard settings, on a simulated log: mini-batches a second, and the share of what the machine
+//! could do at best, measured in the same run.
 //!
-//! `cargo bench --bench training -- [NAME…] [--threads N]`; settings are those of `experiments/`.
+//! `cargo bench -p upnext --bench training -- [NAME…] [--threads N]`; settings are those of `experiments/`.
 
+mod limits;
+
+use limits::{Limits, Work};
 use std::time::Instant;
 use upnext::data::{Dataset, EventLog};
 use upnext::experiment::Experiment;
@@ -31,6 +35,20 @@ fn main() {
     }
     let data = simulated();
     println!("{threads} threads, {} items, {} sessions", data.items.len(), data.sessions.len());
+    println!("a step's limit: its products at the rate of large ones, its parameters at that of memory\n");
+    println!(
+        "{:24} {:>9} {:>17} {:>8} {:>8} {:>8} {:>9} {:>7} {:>7} {:>8}",
+        "",
+        "batches/s",
+        "of five runs",
+        "step",
+        "products",
+        "memory",
+        "products",
+        "GFLOP/s",
+        "GB/s",
+        "a phase"
+    );
     for (name, file) in SETTINGS {
         if names.is_empty() || names.iter().any(|n| name.contains(n.as_str())) {
             run(name, file, &data, threads);
@@ -71,5 +89,25 @@ fn run(name: &str, file: &str, data: &Dataset, threads: usize) {
         }
     }
     rates.sort_by(f64::total_cmp);
-    println!("{name:26} {:8.0} mini-batches/s  (of {:.0} to {:.0})", rates[2], rates[0], rates[4]);
+    // Beside the setting, since what the machine can do changes with what else it has to do.
+    let limits = Limits::measure(threads);
+    let work = Work::of(trainer.network().config(), &experiment.training);
+    let (step, products) = (1.0 / rates[2], work.flops / limits.flops_per_second);
+    println!(
+        "{name:24} {:9.0} {:>17} {:>8} {:>8} {:>8} {:>8.0}% {:7.0} {:7.1} {:>8}",
+        rates[2],
+        format!("{:.0} to {:.0}", rates[0], rates[4]),
+        micros(step),
+        micros(products),
+        micros(work.bytes / limits.bytes_per_second),
+        100.0 * products / step,
+        limits.flops_per_second / 1e9,
+        limits.bytes_per_second / 1e9,
+        micros(limits.seconds_a_phase),
+    );
+}
+
+fn micros(seconds: f64) -> String {
+    let micros = 1e6 * seconds;
+    if micros < 100.0 { format!("{micros:.1} µs") } else { format!("{micros:.0} µs") }
 }
