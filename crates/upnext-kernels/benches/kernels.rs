@@ -211,11 +211,10 @@ mod tables {
         let (mut groups, mut step) = (RowGroups::new(ITEMS), 0);
         bencher.counter(ItemsCount::new(USED * width)).bench_local(|| {
             step += 1;
-            groups.group(used(step));
+            groups.group((0..).zip(used(step)));
             let gradients = GradientRows { gradients: &gradients, source: None };
-            for block in TableBlocks::new(&mut table, &mut state, &groups, gradients, 32) {
-                update_table(isa(), &optimizer, 1.0, block);
-            }
+            let part = TableParts::new(&mut table, &mut state, 1).take(0);
+            update_table(isa(), &optimizer, 1.0, part, &groups, gradients);
         });
     }
 
@@ -224,7 +223,7 @@ mod tables {
         let (mut groups, mut step) = (RowGroups::new(ITEMS), 0);
         bencher.counter(ItemsCount::new(USED)).bench_local(|| {
             step += 1;
-            groups.group(used(step));
+            groups.group((0..).zip(used(step)));
         });
     }
 

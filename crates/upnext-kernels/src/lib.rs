@@ -26,7 +26,7 @@ pub use gemm::{product, product_by_rows};
 pub use loss::{Loss, LossKind, LossRows, SUMS};
 pub use matrix::{Matrix, View, padded, row_stride};
 pub use optimizer::{
-    DenseBlock, DenseBlocks, GradientRows, Optimizer, OptimizerState, Rule, TableBlock, TableBlocks,
+    DenseBlock, DenseBlocks, GradientRows, Optimizer, OptimizerState, Rule, TablePart, TableParts,
     dense_norm_squared, table_norm_squared, update_dense, update_table,
 };
 pub use random::{AliasTable, CounterRng, dropout_mask};

@@ -4,36 +4,56 @@
 ///
 /// A row that is used several times in a step has its gradients summed and is updated once; the groups say which
 /// gradients those are. Grouping `m` uses costs O(m), whatever the size of the table.
+///
+/// A table may be divided among several of these: part `p` of `n` knows the rows `p`, `p + n`, `p + 2n` …, so that threads
+/// group and update rows of their own.
 #[derive(Clone, Debug)]
 pub struct RowGroups {
-    /// Per row of the table: the step that used it last, and its group then.
+    part: usize,
+    parts: usize,
+    table_rows: usize,
+    /// Per row of the part: the step that used it last, and its group then.
     last_use: Vec<(u32, u32)>,
     step: u32,
     rows: Vec<u32>,
     /// `ends[g]` is where the uses of group `g` end in `uses`.
     ends: Vec<u32>,
     uses: Vec<u32>,
-    group_of_use: Vec<u32>,
+    /// The number and the group of each use, in the order in which they came.
+    came: Vec<(u32, u32)>,
 }
 
 impl RowGroups {
     /// Groups for a table of this many rows.
     pub fn new(table_rows: usize) -> Self {
+        Self::of_part(table_rows, 0, 1)
+    }
+
+    /// Groups for part `part` of `parts` of a table's rows: those whose number leaves `part` when divided by `parts`.
+    ///
+    /// # Panics
+    /// If there is no such part.
+    pub fn of_part(table_rows: usize, part: usize, parts: usize) -> Self {
+        assert!(part < parts, "part {part} of {parts}");
+        let rows = table_rows.saturating_sub(part).div_ceil(parts);
         Self {
-            last_use: vec![(0, 0); table_rows],
+            part,
+            parts,
+            table_rows,
+            last_use: vec![(0, 0); rows],
             step: 0,
             rows: Vec::new(),
             ends: Vec::new(),
             uses: Vec::new(),
-            group_of_use: Vec::new(),
+            came: Vec::new(),
         }
     }
 
-    /// Groups a step's uses: use `u` is of the `u`th row of the iterator.
+    /// Groups a step's uses: their numbers, and the row of each.
     ///
     /// # Panics
-    /// If a row is not in the table.
-    pub fn group(&mut self, rows: impl Iterator<Item = u32>) {
+    /// If a row is not in the table, or in another part of it.
+    pub fn group(&mut self, uses: impl Iterator<Item = (u32, u32)>) {
         self.step = self.step.wrapping_add(1);
         if self.step == 0 {
             self.last_use.fill((0, 0));
@@ -41,26 +61,27 @@ impl RowGroups {
         }
         self.rows.clear();
         self.ends.clear();
-        self.group_of_use.clear();
-        for row in rows {
-            let last = &mut self.last_use[row as usize];
+        self.came.clear();
+        for (number, row) in uses {
+            assert_eq!(row as usize % self.parts, self.part, "row {row} belongs to another part");
+            let last = &mut self.last_use[row as usize / self.parts];
             if last.0 != self.step {
                 *last = (self.step, self.rows.len() as u32);
                 self.rows.push(row);
                 self.ends.push(0);
             }
             self.ends[last.1 as usize] += 1;
-            self.group_of_use.push(last.1);
+            self.came.push((number, last.1));
         }
         // Counts to starts; placing the uses moves each start to its end.
         let mut start = 0;
         for end in &mut self.ends {
             start += std::mem::replace(end, start);
         }
-        self.uses.resize(self.group_of_use.len(), 0);
-        for (u, &group) in self.group_of_use.iter().enumerate() {
+        self.uses.resize(self.came.len(), 0);
+        for &(number, group) in &self.came {
             let place = &mut self.ends[group as usize];
-            self.uses[*place as usize] = u as u32;
+            self.uses[*place as usize] = number;
             *place += 1;
         }
     }
@@ -77,14 +98,19 @@ impl RowGroups {
         &self.uses[start as usize..self.ends[g] as usize]
     }
 
-    /// The group that use `u` belongs to.
-    pub fn group_of(&self, u: usize) -> usize {
-        self.group_of_use[u] as usize
+    /// The group of the use that came as number `i`, counted from 0.
+    pub fn group_of(&self, i: usize) -> usize {
+        self.came[i].1 as usize
     }
 
-    /// Number of rows of the table.
+    /// Number of rows of the whole table.
     pub fn table_rows(&self) -> usize {
-        self.last_use.len()
+        self.table_rows
+    }
+
+    /// Which part of how many.
+    pub fn part(&self) -> (usize, usize) {
+        (self.part, self.parts)
     }
 }
 
@@ -92,11 +118,15 @@ impl RowGroups {
 mod tests {
     use super::*;
 
+    fn numbered(rows: impl IntoIterator<Item = u32>) -> impl Iterator<Item = (u32, u32)> {
+        (0..).zip(rows)
+    }
+
     #[test]
     fn uses_are_grouped_by_row_in_order() {
         let mut groups = RowGroups::new(10);
         for _ in 0..3 {
-            groups.group([7, 3, 7, 7, 0, 3].into_iter());
+            groups.group(numbered([7, 3, 7, 7, 0, 3]));
             assert_eq!(groups.rows(), [7, 3, 0]);
             assert_eq!(
                 (groups.uses(0), groups.uses(1), groups.uses(2)),
@@ -106,7 +136,24 @@ mod tests {
         groups.group(std::iter::empty());
         assert!(groups.rows().is_empty());
         groups.step = u32::MAX;
-        groups.group([3, 3].into_iter());
+        groups.group(numbered([3, 3]));
         assert_eq!((groups.rows(), groups.uses(0)), (&[3][..], &[0, 1][..]));
+    }
+
+    #[test]
+    fn parts_divide_the_rows_of_a_table() {
+        let rows = [7, 3, 7, 9, 0, 3, 4];
+        let mut seen = Vec::new();
+        for part in 0..4 {
+            let mut groups = RowGroups::of_part(10, part, 4);
+            groups.group(numbered(rows).filter(|&(_, row)| row as usize % 4 == part));
+            for g in 0..groups.rows().len() {
+                seen.extend(groups.uses(g).iter().map(|&u| (u, groups.rows()[g])));
+            }
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, numbered(rows).collect::<Vec<_>>());
+        let of_another = || RowGroups::of_part(10, 1, 4).group([(0, 2)].into_iter());
+        assert!(std::panic::catch_unwind(of_another).is_err());
     }
 }

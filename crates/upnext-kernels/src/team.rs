@@ -23,7 +23,8 @@ pub struct Team {
     busy: Mutex<()>,
 }
 
-type Job = *const (dyn Fn() + Sync);
+/// Called with the number of the thread, the caller's being 0.
+type Job = *const (dyn Fn(usize) + Sync);
 
 struct Shared {
     /// Number of the job, whether it is open to workers, and how many are at it: see [`OPEN`].
@@ -103,16 +104,60 @@ impl Team {
         I: Iterator + Send,
         I::Item: Send,
     {
+        self.for_each_then_owned(tasks, f, &mut [(); 0], |_, _| ());
+    }
+
+    /// Runs `f` on every element of `owned`, each with its index, and in every call with as many elements on the same
+    /// thread, unless that has come so late that another has taken it over.
+    ///
+    /// For data that stays with a thread from phase to phase: what one core has written, another reads several times more
+    /// slowly. Results must not depend on the thread.
+    ///
+    /// # Panics
+    /// If `f` panics, once every thread has stopped; or if there are more than 64 elements.
+    pub fn for_each_owned<T: Send>(&self, owned: &mut [T], f: impl Fn(usize, &mut T) + Sync) {
+        self.for_each_then_owned(std::iter::empty::<()>(), |()| (), owned, f);
+    }
+
+    /// [`for_each`](Self::for_each) and [`for_each_owned`](Self::for_each_owned) without waiting in between: a thread turns
+    /// to its own when no task is left.
+    ///
+    /// # Panics
+    /// As both.
+    pub fn for_each_then_owned<I, T>(
+        &self,
+        tasks: I,
+        f: impl Fn(I::Item) + Sync,
+        owned: &mut [T],
+        g: impl Fn(usize, &mut T) + Sync,
+    ) where
+        I: Iterator + Send,
+        I::Item: Send,
+        T: Send,
+    {
+        let count = owned.len();
+        assert!(count <= 64, "{count} elements to be owned");
         // Waking others for a single task would cost more than it.
-        if tasks.size_hint().1.is_some_and(|most| most <= 1) {
-            return tasks.for_each(f);
-        }
-        let Some(_guard) = self.free_workers() else { return tasks.for_each(f) };
-        let tasks = Mutex::new(tasks);
-        self.broadcast(&|| {
-            loop {
-                let Some(task) = next_task(&tasks) else { return };
+        let single = tasks.size_hint().1.is_some_and(|most| most + count <= 1);
+        let guard = if single { None } else { self.free_workers() };
+        let Some(_guard) = guard else {
+            tasks.for_each(f);
+            return owned.iter_mut().enumerate().for_each(|(i, x)| g(i, x));
+        };
+        let (tasks, threads) = (Mutex::new(tasks), self.threads());
+        let (elements, claimed) = (Elements(owned.as_mut_ptr()), AtomicU64::new(0));
+        self.broadcast(&|me| {
+            while let Some(task) = next_task(&tasks) {
                 f(task);
+            }
+            let of = |thread: usize| thread * count / threads..(thread + 1) * count / threads;
+            let others = (me + 1..me + threads).flat_map(|thread| of(thread % threads).rev());
+            for i in of(me).chain(others) {
+                if claimed.fetch_or(1 << i, Ordering::Relaxed) & (1 << i) == 0 {
+                    // SAFETY: `i` is below the number of elements, and this thread alone has claimed it in this job,
+                    // which ends before `owned` does.
+                    g(i, unsafe { elements.at(i) });
+                }
             }
         });
     }
@@ -131,17 +176,17 @@ impl Team {
     }
 
     /// Runs `job` on the caller's thread and on every worker that comes in time, and returns when all that came are done.
-    fn broadcast<'a>(&self, job: &'a (dyn Fn() + Sync + 'a)) {
+    fn broadcast<'a>(&self, job: &'a (dyn Fn(usize) + Sync + 'a)) {
         let shared = &*self.shared;
         // SAFETY: only the lifetime changes; no worker touches the job after it is closed and all have left, which is
         // awaited below.
-        let job_static: Job = unsafe { std::mem::transmute::<*const (dyn Fn() + Sync + 'a), Job>(job) };
+        let job_static: Job = unsafe { std::mem::transmute::<*const (dyn Fn(usize) + Sync + 'a), Job>(job) };
         // SAFETY: the state is closed and no worker is at the last job, so nobody reads this now.
         unsafe { *shared.job.get() = Some(job_static) };
         let number = number_of(shared.state.load(Ordering::Relaxed)).wrapping_add(1);
         shared.state.store(number << 32 | OPEN, Ordering::SeqCst);
         self.wake();
-        let own = catch_unwind(AssertUnwindSafe(job));
+        let own = catch_unwind(AssertUnwindSafe(|| job(0)));
         let mut state = shared.state.fetch_and(!OPEN, Ordering::AcqRel);
         let mut turns = 0;
         while workers_at(state) > 0 {
@@ -165,6 +210,22 @@ impl Team {
                 worker.thread().unpark();
             }
         }
+    }
+}
+
+/// The elements of a slice that threads claim one by one.
+struct Elements<T>(*mut T);
+
+// SAFETY: an element is used by the thread that has claimed it, and is `Send`.
+unsafe impl<T: Send> Sync for Elements<T> {}
+
+impl<T> Elements<T> {
+    /// # Safety
+    /// `i` must be an index of the slice, and no other thread may use that element.
+    #[allow(clippy::mut_from_ref)] // that is what claiming is for
+    unsafe fn at(&self, i: usize) -> &mut T {
+        // SAFETY: the caller's promise.
+        unsafe { &mut *self.0.add(i) }
     }
 }
 
@@ -203,7 +264,7 @@ impl Shared {
             // SAFETY: this worker has joined an open job, and its caller waits until it has left.
             let job = unsafe { (*self.job.get()).map(|job| &*job) };
             if let Some(job) = job
-                && let Err(panic) = catch_unwind(AssertUnwindSafe(job))
+                && let Err(panic) = catch_unwind(AssertUnwindSafe(|| job(me + 1)))
             {
                 *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
             }
@@ -257,6 +318,32 @@ mod tests {
                 team.for_each(x.chunks_mut(10), |part| part.iter_mut().for_each(|x| *x += 1));
                 assert!(x.iter().all(|&x| x == round));
             }
+        }
+    }
+
+    #[test]
+    fn owned_elements_are_visited_once_after_the_tasks() {
+        for threads in [1, 2, 3, 5] {
+            let team = Team::new(threads);
+            let mut x = [0u32; 64];
+            let (tasks, mut visits) = (AtomicUsize::new(0), 0);
+            for count in [0, 1, 2, 3, 8, 64] {
+                for _ in 0..100 {
+                    team.for_each_then_owned(
+                        0..3,
+                        |_| _ = tasks.fetch_add(1, Ordering::Relaxed),
+                        &mut x[..count],
+                        |i, x| *x += 1 + i as u32,
+                    );
+                    team.for_each_owned(&mut x[..count], |_, x| *x += 1);
+                }
+                visits += 1;
+                for (i, x) in x.iter_mut().enumerate() {
+                    let rounds = if i < count { 100 } else { 0 };
+                    assert_eq!(std::mem::take(x), rounds * (2 + i as u32), "{threads} threads, element {i}");
+                }
+            }
+            assert_eq!(tasks.into_inner(), 300 * visits);
         }
     }
 

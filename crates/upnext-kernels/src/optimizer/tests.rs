@@ -53,7 +53,7 @@ fn every_rule_agrees_with_its_formula_and_untouched_rows_stay() {
                 }
                 let start = value.clone();
                 let mut state = OptimizerState::new(&o, rows, width);
-                let mut groups = RowGroups::new(rows);
+                let mut groups: Vec<_> = (0..3).map(|p| RowGroups::of_part(rows, p, 3)).collect();
                 let mut expected: Vec<Vec<_>> = (0..rows)
                     .map(|r| value.values(r).iter().map(|&x| (f64::from(x), 0.0, 0.0, 0.0, 0.0)).collect())
                     .collect();
@@ -61,7 +61,9 @@ fn every_rule_agrees_with_its_formula_and_untouched_rows_stay() {
                     // Row 3 in every step; row 5 no more, and row 1 for the first time, in the third.
                     let other = if step < 2 { 5 } else { 1 };
                     let uses = [3, other, 3, other];
-                    groups.group(uses.into_iter());
+                    for (p, groups) in groups.iter_mut().enumerate() {
+                        groups.group((0..).zip(uses).filter(|&(_, row)| row as usize % 3 == p));
+                    }
                     let mut gradients = Matrix::zeros(4, width);
                     for u in 0..4 {
                         for j in 0..width {
@@ -79,8 +81,9 @@ fn every_rule_agrees_with_its_formula_and_untouched_rows_stay() {
                         }
                     }
                     let source = GradientRows { gradients: &gradients, source: None };
-                    team.for_each(TableBlocks::new(&mut value, &mut state, &groups, source, 1), |block| {
-                        update_table(isa, &o, 1.0, block);
+                    let parts = TableParts::new(&mut value, &mut state, groups.len());
+                    team.for_each(groups.iter().enumerate(), |(p, groups)| {
+                        update_table(isa, &o, 1.0, parts.take(p), groups, source);
                     });
                 }
                 for r in 0..rows {
@@ -103,12 +106,11 @@ fn the_state_of_another_optimiser_is_refused_by_a_table() {
     let sgd = Optimizer { rule: Rule::Sgd, learning_rate: 0.1, momentum: 0.0, l2: 0.0 };
     let (mut value, mut state) = (Matrix::zeros(2, 3), OptimizerState::new(&sgd, 2, 3));
     let mut groups = RowGroups::new(2);
-    groups.group(0..2);
+    groups.group([(0, 0), (1, 1)].into_iter());
     let source = GradientRows { gradients: &Matrix::zeros(2, 3), source: None };
     let adam = Optimizer { rule: RULES[3], ..sgd };
-    for block in TableBlocks::new(&mut value, &mut state, &groups, source, 2) {
-        update_table(Isa::PORTABLE, &adam, 1.0, block);
-    }
+    let parts = TableParts::new(&mut value, &mut state, 1);
+    update_table(Isa::PORTABLE, &adam, 1.0, parts.take(0), &groups, source);
 }
 
 #[test]
@@ -142,12 +144,11 @@ fn dense_updates_equal_table_updates() {
         let (mut a, mut b) = (gradient.clone(), gradient.clone());
         let (mut state_a, mut state_b) = (OptimizerState::new(&o, 9, 33), OptimizerState::new(&o, 9, 33));
         let mut groups = RowGroups::new(9);
-        groups.group(0..9);
+        groups.group((0..9).map(|r| (r, r)));
         for _ in 0..3 {
             let source = GradientRows { gradients: &gradient, source: None };
-            team.for_each(TableBlocks::new(&mut a, &mut state_a, &groups, source, 4), |block| {
-                update_table(Isa::detect(), &o, 0.5, block);
-            });
+            let part = TableParts::new(&mut a, &mut state_a, 1).take(0);
+            update_table(Isa::detect(), &o, 0.5, part, &groups, source);
             let stride = gradient.stride();
             team.for_each(DenseBlocks::new(&mut b, &mut state_b, 4), |block| {
                 let gradient = &gradient.data()[block.first() * stride..][..block.count() * stride];
@@ -162,4 +163,24 @@ fn dense_updates_equal_table_updates() {
         );
         assert_eq!(table, dense);
     }
+}
+
+#[test]
+fn a_part_of_a_table_is_given_away_once_and_takes_its_own_groups_only() {
+    let sgd = Optimizer { rule: Rule::Sgd, learning_rate: 0.1, momentum: 0.0, l2: 0.0 };
+    let refused = |run: &dyn Fn(&TableParts)| {
+        let (mut value, mut state) = (Matrix::zeros(5, 3), OptimizerState::new(&sgd, 5, 3));
+        let parts = TableParts::new(&mut value, &mut state, 2);
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&parts))).is_err()
+    };
+    let gradients = Matrix::zeros(2, 3);
+    let source = GradientRows { gradients: &gradients, source: None };
+    let update = |parts: &TableParts, groups: RowGroups| {
+        update_table(Isa::PORTABLE, &sgd, 1.0, parts.take(1), &groups, source);
+    };
+    assert!(!refused(&|parts| update(parts, RowGroups::of_part(5, 1, 2))));
+    assert!(refused(&|parts| update(parts, RowGroups::of_part(5, 0, 2))), "another part");
+    assert!(refused(&|parts| update(parts, RowGroups::of_part(7, 1, 2))), "another table");
+    assert!(refused(&|parts| _ = (parts.take(1), parts.take(1))), "twice");
+    assert!(refused(&|parts| _ = parts.take(2)), "a part that is not there");
 }

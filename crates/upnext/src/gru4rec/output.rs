@@ -3,17 +3,25 @@
 //! Shapes: `B` rows, `L` lanes (B rounded up to whole cache lines), `R` scored items: the B targets, then S samples;
 //! `out` units read, with a constant 1 behind them that meets the bias, the last column of the output table.
 //!
-//! The scored items are cut into a fixed number of parts, and each part is worked off in tiles that fit the first
-//! cache. A part's rows of the table are gathered once, and serve the scores and the gradient of the hidden state.
+//! Every item belongs to one of a fixed number of parts, and every part to a thread: the rows of the table that a core has
+//! updated are those that it scores in the next step. A part is worked off in tiles that fit the first cache; its rows of
+//! the table are gathered once, and serve the scores and the gradient of the hidden state.
 
 use super::layers::Machine;
+use crate::data::ItemIndex;
 use upnext_kernels::{
-    Activation, Loss, LossKind, LossRows, Matrix, SUMS, View, activate, add_scaled, dot, padded, product,
+    Activation, Loss, LossKind, LossRows, Matrix, RowGroups, SUMS, View, activate, add_scaled, dot, padded,
+    product,
 };
 
-/// Parts that the scored items are cut into: as many partial sums, whatever the number of threads, so that results are
-/// the same bits for all of them. More threads than parts would idle here.
-const PARTS: usize = 8;
+/// Parts that items belong to: as many partial sums, whatever the number of threads, so that results are the same bits
+/// for all of them. More threads than parts would idle here.
+pub(crate) const PARTS: usize = 8;
+
+/// The part that an item belongs to.
+pub(crate) fn part_of(item: ItemIndex) -> usize {
+    item as usize % PARTS
+}
 
 /// Scored items of a tile: with 32 lanes 8 KiB of scores, and 28 KiB of rows of 100 units.
 const TILE: usize = 64;
@@ -24,10 +32,9 @@ pub(crate) struct Output {
     loss: Loss,
     out: usize,
     top: Top,
-    parts: Vec<Part>,
-    /// (R + B) × (out + 1): the gradients of the rows of the output table, in the order of the scored items; behind them
-    /// room for those of the input, where it shares the table.
-    pub(crate) d_rows: Matrix,
+    /// B × (out + 1): the targets' rows of the table.
+    targets: Matrix,
+    pub(crate) parts: [Part; PARTS],
     lanes: Lanes,
     sums: Vec<f32>,
 }
@@ -70,9 +77,12 @@ struct Lanes {
     d_positive: Vec<f32>,
 }
 
-/// A run of adjacent scored items.
+/// The scored items of one part.
 #[derive(Debug)]
-struct Part {
+pub(crate) struct Part {
+    items: Vec<ItemIndex>,
+    /// Which of the R scored items each is: ascending, so that targets come first.
+    order: Vec<u32>,
     /// Items × (out + 1).
     gathered: Matrix,
     /// Items × L.
@@ -83,6 +93,63 @@ struct Part {
     sums: Vec<f32>,
     /// B × (out + 1): the part's share of the gradient of what the layer read.
     d_top: Matrix,
+    /// (Items + inputs) × (out + 1): the gradients of the rows of the table; behind those of the scored items those of
+    /// the inputs, where they share the table.
+    pub(crate) d_rows: Matrix,
+    /// The rows used, and which of `d_rows` are their gradients.
+    pub(crate) uses: RowGroups,
+}
+
+impl Part {
+    fn new(part: usize, table_rows: usize, out: usize, rows: usize) -> Self {
+        Self {
+            items: Vec::new(),
+            order: Vec::new(),
+            gathered: Matrix::zeros(0, out + 1),
+            scores: Vec::new(),
+            tile_max: Vec::new(),
+            sums: vec![0.0; SUMS * padded(rows)],
+            d_top: Matrix::zeros(rows, out + 1),
+            d_rows: Matrix::zeros(0, out + 1),
+            uses: RowGroups::of_part(table_rows, part, PARTS),
+        }
+    }
+
+    /// Room for the items, of which a part may get any number: it grows to what it has needed.
+    fn make_room(&mut self, lanes: usize) {
+        let items = self.items.len();
+        for matrix in [&mut self.gathered, &mut self.d_rows] {
+            if matrix.rows() < items {
+                matrix.add_rows(items.next_multiple_of(TILE) - matrix.rows());
+            }
+        }
+        self.scores.resize(self.scores.len().max(items * lanes), 0.0);
+        self.tile_max.resize(self.tile_max.len().max(items.div_ceil(TILE) * lanes), 0.0);
+    }
+
+    /// Finds the rows of the table that the step uses, each once, after the gradients of their scores are known: those of
+    /// the scored items, and where the input shares the table those of `inputs` that belong to part `p`, with their
+    /// gradients.
+    pub(crate) fn group(&mut self, p: usize, inputs: Option<(&[ItemIndex], &Matrix)>) {
+        let scored = self.items.len() as u32;
+        let Some((inputs, d_inputs)) = inputs else {
+            return self.uses.group((0..).zip(self.items.iter().copied()));
+        };
+        let of_part = || inputs.iter().enumerate().filter(|&(_, &item)| part_of(item) == p);
+        let mut uses = scored as usize;
+        for (b, _) in of_part() {
+            if self.d_rows.rows() <= uses {
+                self.d_rows.add_rows(TILE);
+            }
+            // The bias of an input item, behind the units, has no gradient from the input.
+            let row = self.d_rows.row_mut(uses);
+            row.fill(0.0);
+            row[..d_inputs.width()].copy_from_slice(d_inputs.values(b));
+            uses += 1;
+        }
+        let items = self.items.iter().copied().chain(of_part().map(|(_, &item)| item));
+        self.uses.group((0..).zip(items));
+    }
 }
 
 /// What a step scores.
@@ -101,24 +168,16 @@ pub(crate) struct Scored<'a> {
 }
 
 impl Output {
-    /// Buffers for up to `rows` rows and `samples` samples; `extra` rows of gradients behind those of the scored items.
-    pub(crate) fn new(loss: Loss, out: usize, rows: usize, samples: usize, extra: usize) -> Self {
-        let (lanes, items) = (padded(rows), rows + samples);
-        let part = items.div_ceil(PARTS);
-        let part = || Part {
-            gathered: Matrix::zeros(part, out + 1),
-            scores: vec![0.0; part * lanes],
-            tile_max: vec![0.0; part.div_ceil(TILE) * lanes],
-            sums: vec![0.0; SUMS * lanes],
-            d_top: Matrix::zeros(rows, out + 1),
-        };
+    /// Buffers for up to `rows` rows and a table of `table_rows` rows.
+    pub(crate) fn new(loss: Loss, out: usize, rows: usize, table_rows: usize) -> Self {
+        let lanes = padded(rows);
         let numbers = || vec![0.0; lanes];
         Self {
             loss,
             out,
             top: Top::new(out, rows),
-            parts: (0..PARTS).map(|_| part()).collect(),
-            d_rows: Matrix::zeros(items + extra, out + 1),
+            targets: Matrix::zeros(rows, out + 1),
+            parts: std::array::from_fn(|part| Part::new(part, table_rows, out, rows)),
             lanes: Lanes {
                 positive: numbers(),
                 inverse_negatives: numbers(),
@@ -130,8 +189,8 @@ impl Output {
         }
     }
 
-    /// Scores, loss and gradients of a step: returns the mini-batch's loss, leaves the gradients of the table's rows in
-    /// `d_rows` and that of `state` in `d_state`.
+    /// Scores, loss and gradients of a step: returns the mini-batch's loss, leaves the gradients of the table's rows in the
+    /// parts and that of `state` in `d_state`.
     ///
     /// `table`: n × (out + 1); `state`, `d_state`: B × out.
     pub(crate) fn step(
@@ -142,12 +201,26 @@ impl Output {
         scored: Scored,
         d_state: &mut Matrix,
     ) -> f64 {
+        self.divide(scored);
         self.read(machine, table, state, scored);
         self.score(machine, table, scored);
         let loss = self.combine(machine);
         self.differentiate(machine, scored);
         self.sum_parts(machine, scored.rows, d_state);
         loss
+    }
+
+    /// Deals the scored items out to their parts.
+    fn divide(&mut self, scored: Scored) {
+        for part in &mut self.parts {
+            part.items.clear();
+            part.order.clear();
+        }
+        for (r, &item) in (0..).zip(scored.items) {
+            let part = &mut self.parts[part_of(item)];
+            part.items.push(item);
+            part.order.push(r);
+        }
     }
 
     /// Copies what the layer reads, and scores each row's own target.
@@ -158,8 +231,9 @@ impl Output {
         let lanes = &mut self.lanes;
         lanes.weight.fill(0.0);
         lanes.inverse_negatives.fill(0.0);
+        self.targets.gather(table, &scored.items[..rows]);
         for b in 0..rows {
-            let score = dot(isa, self.top.rows.row(b), table.row(scored.items[b] as usize));
+            let score = dot(isa, self.top.rows.row(b), self.targets.row(b));
             lanes.positive[b] = score - scored.offsets.map_or(0.0, |offsets| offsets[b]);
             // The number of negatives first.
             lanes.inverse_negatives[b] = negatives;
@@ -189,33 +263,32 @@ impl Output {
     fn score(&mut self, machine: Machine, table: &Matrix, scored: Scored) {
         let (loss, out, isa) = (self.loss, self.out, machine.isa);
         let lanes = self.lanes.positive.len();
-        let part_size = scored.items.len().div_ceil(PARTS);
         let rows = Self::lane_rows(&self.lanes);
         let top_lanes = self.top.lanes.view(out + 1);
-        machine.team.for_each(self.parts.iter_mut().enumerate(), |(p, part)| {
+        machine.team.for_each_owned(&mut self.parts, |_, part| {
             Loss::reset(&mut part.sums);
-            let items = part_of(scored.items, p, part_size);
-            part.gathered.gather(table, items);
-            for t in 0..items.len().div_ceil(TILE) {
-                let count = TILE.min(items.len() - t * TILE);
-                let first = p * part_size + t * TILE;
-                let scores = &mut part.scores[t * TILE * lanes..][..count * lanes];
-                let gathered = part.gathered.view(items.len()).from_row(t * TILE);
-                product(isa, (count, lanes, out + 1), gathered, top_lanes, scores, lanes, false);
+            part.make_room(lanes);
+            part.gathered.gather(table, &part.items);
+            for (t, order) in part.order.chunks(TILE).enumerate() {
+                let scores = &mut part.scores[t * TILE * lanes..][..order.len() * lanes];
+                let gathered = part.gathered.view(part.items.len()).from_row(t * TILE);
+                product(isa, (order.len(), lanes, out + 1), gathered, top_lanes, scores, lanes, false);
                 if let Some(offsets) = scored.offsets {
-                    for (row, offset) in scores.chunks_mut(lanes).zip(&offsets[first..]) {
+                    for (row, &r) in scores.chunks_mut(lanes).zip(order) {
+                        let offset = offsets[r as usize];
                         row.iter_mut().for_each(|score| *score -= offset);
                     }
                 }
                 activate(isa, loss.activation, scores);
-                for r in first..(first + count).min(scored.rows) {
-                    scores[(r - first) * lanes + r] = f32::NEG_INFINITY;
+                let targets = order.iter().map(|&r| r as usize).take_while(|&r| r < scored.rows);
+                for (row, r) in scores.chunks_mut(lanes).zip(targets) {
+                    row[r] = f32::NEG_INFINITY;
                 }
-                let from = scored.masked.partition_point(|&(r, _)| (r as usize) < first);
-                for &(r, b) in
-                    scored.masked[from..].iter().take_while(|&&(r, _)| (r as usize) < first + count)
-                {
-                    scores[(r as usize - first) * lanes + b as usize] = f32::NEG_INFINITY;
+                for (row, &r) in scores.chunks_mut(lanes).zip(order).filter(|_| !scored.masked.is_empty()) {
+                    let from = scored.masked.partition_point(|&(masked, _)| masked < r);
+                    for &(_, b) in scored.masked[from..].iter().take_while(|&&(masked, _)| masked == r) {
+                        row[b as usize] = f32::NEG_INFINITY;
+                    }
                 }
                 loss.collect(isa, scores, &rows, &mut part.sums, &mut part.tile_max[t * lanes..][..lanes]);
             }
@@ -238,30 +311,26 @@ impl Output {
     fn differentiate(&mut self, machine: Machine, scored: Scored) {
         let (loss, out, isa) = (self.loss, self.out, machine.isa);
         let lanes = self.lanes.positive.len();
-        let part_size = scored.items.len().div_ceil(PARTS);
         let rows = Self::lane_rows(&self.lanes);
         let (top, sums, d_positive) = (&self.top.rows, &self.sums, &self.lanes.d_positive);
-        let stride = self.d_rows.stride();
-        let parts = self.parts.iter_mut().zip(self.d_rows.blocks_mut(part_size)).enumerate();
-        machine.team.for_each(parts, |(p, (part, d_rows))| {
-            let items = part_of(scored.items, p, part_size);
-            let d_top_stride = part.d_top.stride();
-            if items.is_empty() {
+        machine.team.for_each_owned(&mut self.parts, |_, part| {
+            let (stride, d_top_stride) = (part.d_rows.stride(), part.d_top.stride());
+            if part.items.is_empty() {
                 part.d_top.clear();
             }
-            for t in 0..items.len().div_ceil(TILE) {
-                let count = TILE.min(items.len() - t * TILE);
-                let first = p * part_size + t * TILE;
+            for (t, order) in part.order.chunks(TILE).enumerate() {
+                let count = order.len();
                 let scores = &mut part.scores[t * TILE * lanes..][..count * lanes];
                 loss.gradient(isa, scores, &rows, sums, &part.tile_max[t * lanes..][..lanes]);
-                for r in first..(first + count).min(scored.rows) {
-                    scores[(r - first) * lanes + r] = d_positive[r];
+                let targets = order.iter().map(|&r| r as usize).take_while(|&r| r < scored.rows);
+                for (row, r) in scores.chunks_mut(lanes).zip(targets) {
+                    row[r] = d_positive[r];
                 }
                 let scores = View::rows(scores, lanes);
-                let d_rows = &mut d_rows[t * TILE * stride..];
+                let d_rows = &mut part.d_rows.data_mut()[t * TILE * stride..];
                 let shape = (count, out + 1, scored.rows);
                 product(isa, shape, scores, top.view(scored.rows), d_rows, stride, false);
-                let gathered = part.gathered.view(items.len()).from_row(t * TILE);
+                let gathered = part.gathered.view(part.items.len()).from_row(t * TILE);
                 let shape = (scored.rows, out + 1, count);
                 let d_top = part.d_top.data_mut();
                 product(isa, shape, scores.transposed(), gathered, d_top, d_top_stride, t > 0);
@@ -292,10 +361,4 @@ impl Output {
     pub(crate) fn loss(kind: LossKind, activation: Activation) -> Loss {
         Loss { kind, activation }
     }
-}
-
-/// Part `p` of the items, `size` each.
-fn part_of(items: &[u32], p: usize, size: usize) -> &[u32] {
-    let from = (p * size).min(items.len());
-    &items[from..(from + size).min(items.len())]
 }

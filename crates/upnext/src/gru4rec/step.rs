@@ -3,10 +3,10 @@
 use super::config::{self, TrainingConfig};
 use super::layers::Machine;
 use super::network::{Network, kernel_activation};
-use super::output::{Output, Scored};
+use super::output::{Output, PARTS, Scored};
 use super::parameters::{Layout, Parameters};
 use super::pass::{Dropout, Pass};
-use super::update::{Gradients, update};
+use super::update::{Gradients, Owned, Update};
 use crate::batch::Batch;
 use crate::data::{ItemIndex, Sessions};
 use upnext_kernels::{LossKind, Matrix, Optimizer, OptimizerState, RowGroups, Rule};
@@ -20,11 +20,9 @@ pub(crate) struct TrainingStep {
     clip_norm: f64,
     /// 1 / configured batch size.
     weight: f32,
-    /// The uses of the output table's rows, and of the input's where it has a table of its own.
-    output_rows: RowGroups,
-    input_rows: Option<RowGroups>,
-    shared: bool,
-    /// Of the dense parameters, where they are to be clipped; those of tables are rows of `Output::d_rows`, `d_dense` and
+    /// The uses of the rows of the input's tables, part by part, where it has tables of its own.
+    input_uses: Option<[RowGroups; PARTS]>,
+    /// Of the dense parameters, where they are to be clipped; those of tables are rows of `Part::d_rows`, `d_dense` and
     /// `d_gates`.
     gradients: Parameters<Matrix>,
     /// B × 1: what a bias reads.
@@ -57,7 +55,6 @@ impl TrainingStep {
         };
         let shared = config.input == config::Input::Shared;
         let loss = Output::loss(kind, kernel_activation(network.output_activation()));
-        let extra = if shared { rows } else { 0 };
         let mut ones = Matrix::zeros(rows, 1);
         (0..rows).for_each(|b| ones.row_mut(b)[0] = 1.0);
         let clip = training.clip_norm > 0.0;
@@ -65,13 +62,11 @@ impl TrainingStep {
             |layout: &Layout| if clip && !layout.table { layout.zeros() } else { Matrix::zeros(0, 0) };
         Self {
             pass: Pass::new(config, rows),
-            output: Output::new(loss, out, rows, training.samples, extra),
+            output: Output::new(loss, out, rows, items),
             optimizer: optimizer(training),
             clip_norm: f64::from(training.clip_norm),
             weight: 1.0 / rows as f32,
-            output_rows: RowGroups::new(items),
-            input_rows: (!shared).then(|| RowGroups::new(items)),
-            shared,
+            input_uses: (!shared).then(|| std::array::from_fn(|part| RowGroups::of_part(items, part, PARTS))),
             gradients: network.layouts.map(place),
             ones,
         }
@@ -105,42 +100,11 @@ impl TrainingStep {
         };
         let loss = self.output.step(machine, &network.values.output, top, scored, d_top);
         self.pass.backward(machine, network, rows);
-        self.group_rows(batch, items.scored);
-        let gradients = Gradients {
-            rows,
-            pass: &self.pass,
-            d_rows: &self.output.d_rows,
-            output_rows: &self.output_rows,
-            input_rows: self.input_rows.as_ref(),
-            ones: &self.ones,
-        };
-        let (values, places) = (&mut network.values, &mut self.gradients);
-        update(machine, &self.optimizer, self.clip_norm, values, state, places, gradients);
+        let gradients = Gradients { rows, pass: &self.pass, inputs: &batch.inputs, ones: &self.ones };
+        let owned = Owned::all(&mut self.output.parts, self.input_uses.as_mut());
+        let update = Update { machine, optimizer: &self.optimizer, clip_norm: self.clip_norm };
+        update.run(&mut network.values, state, &mut self.gradients, gradients, owned);
         loss
-    }
-
-    /// Finds the rows of tables that the step uses, each once.
-    fn group_rows(&mut self, batch: &Batch, scored: &[ItemIndex]) {
-        let used = scored.iter().copied();
-        if self.shared {
-            self.output_rows.group(used.chain(batch.inputs.iter().copied()));
-            let d_vectors = &self.pass.input.d_dense;
-            for b in 0..batch.len() {
-                // The bias of an input item, behind the units, has no gradient from the input.
-                let row = self.output.d_rows.row_mut(scored.len() + b);
-                row.fill(0.0);
-                row[..d_vectors.width()].copy_from_slice(d_vectors.values(b));
-            }
-        } else {
-            self.output_rows.group(used);
-        }
-        if let Some(groups) = &mut self.input_rows {
-            if self.pass.input.is_sparse() {
-                groups.group(self.pass.input.entries.items.iter().copied());
-            } else {
-                groups.group(batch.inputs.iter().copied());
-            }
-        }
     }
 }
 

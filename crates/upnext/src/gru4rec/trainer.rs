@@ -333,7 +333,7 @@ impl<'d> Trainer<'d> {
             self.offsets.extend(self.scored.iter().enumerate().map(of));
         }
         if let Some(groups) = &mut self.same_items {
-            groups.group(self.scored.iter().copied());
+            groups.group((0..).zip(self.scored.iter().copied()));
             self.masked.clear();
             for b in 0..targets.len() {
                 let same = groups.uses(groups.group_of(b)).iter().filter(|&&r| r as usize != b);

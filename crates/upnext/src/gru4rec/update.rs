@@ -2,35 +2,77 @@
 //! updated block by block in one phase of all threads.
 
 use super::layers::Machine;
+use super::output::{PARTS, Part, part_of};
 use super::parameters::Parameters;
 use super::pass::Pass;
+use crate::data::ItemIndex;
 use std::cell::RefCell;
 use upnext_kernels::{
-    DenseBlock, DenseBlocks, GradientRows, Matrix, Optimizer, OptimizerState, RowGroups, TableBlock,
-    TableBlocks, View, dense_norm_squared, product, table_norm_squared, update_dense, update_table,
+    DenseBlock, DenseBlocks, GradientRows, LINE, Matrix, Optimizer, OptimizerState, RowGroups, TableParts,
+    View, dense_norm_squared, product, table_norm_squared, update_dense, update_table,
 };
 
 /// Floats of a block of a dense parameter, the task of one thread: with its gradient and the optimiser's state it fits
 /// the second cache, and a layer of 100 units is a single block, which one thread keeps to itself.
 const DENSE_FLOATS: usize = 48 * 1024;
 
-/// Rows of a table in a task.
-const TABLE_ROWS: usize = 64;
-
-/// What a step knows about the gradients of all parameters.
+/// What a step knows about the gradients of all parameters besides those of the output table.
 #[derive(Clone, Copy)]
 pub(crate) struct Gradients<'a> {
     /// Number of rows of the batch.
     pub(crate) rows: usize,
     /// The pass, gone through backward.
     pub(crate) pass: &'a Pass,
-    /// The gradients of the output table's rows, and which rows those are.
-    pub(crate) d_rows: &'a Matrix,
-    pub(crate) output_rows: &'a RowGroups,
-    /// The rows of the input's tables, where it has tables of its own.
-    pub(crate) input_rows: Option<&'a RowGroups>,
+    /// The rows' current items.
+    pub(crate) inputs: &'a [ItemIndex],
     /// B × 1, all 1: what a bias reads.
     pub(crate) ones: &'a Matrix,
+}
+
+/// What one thread updates of all tables: the rows of the items of a part.
+pub(crate) struct Owned<'a> {
+    output: &'a mut Part,
+    /// The uses of the rows of the input's tables, where it has tables of its own.
+    input: Option<&'a mut RowGroups>,
+}
+
+impl<'a> Owned<'a> {
+    /// The parts in their order.
+    pub(crate) fn all(
+        output: &'a mut [Part; PARTS],
+        input: Option<&'a mut [RowGroups; PARTS]>,
+    ) -> [Self; PARTS] {
+        let mut input = input.into_iter().flatten();
+        output.each_mut().map(|output| Self { output, input: input.next() })
+    }
+
+    /// Finds the rows that the step uses.
+    fn group(&mut self, p: usize, gradients: Gradients) {
+        let Gradients { pass, inputs, .. } = gradients;
+        let Some(uses) = &mut self.input else {
+            return self.output.group(p, Some((inputs, &pass.input.d_dense)));
+        };
+        self.output.group(p, None);
+        let items = if pass.input.is_sparse() { &pass.input.entries.items } else { inputs };
+        uses.group((0..).zip(items.iter().copied()).filter(|&(_, item)| part_of(item) == p));
+    }
+
+    /// The rows used of a table, and their gradients.
+    fn rows<'s>(&'s self, table: &TableOf<'s>) -> (&'s RowGroups, GradientRows<'s>) {
+        match (table, &self.input) {
+            (TableOf::Input(gradients), Some(uses)) => (uses, *gradients),
+            _ => (&self.output.uses, GradientRows { gradients: &self.output.d_rows, source: None }),
+        }
+    }
+}
+
+/// Whose rows a table's are.
+#[derive(Clone, Copy)]
+enum TableOf<'a> {
+    /// The scored items', and where the input shares the table the inputs'.
+    Output,
+    /// The input's, with their gradients.
+    Input(GradientRows<'a>),
 }
 
 /// The matrices that the columns of a dense parameter read, B × in each, and the column from which on they do.
@@ -57,70 +99,129 @@ impl Source<'_> {
     }
 }
 
+/// A dense parameter to be updated; `place` is for its gradient, empty where none is needed.
+struct Dense<'a> {
+    value: &'a mut Matrix,
+    state: &'a mut OptimizerState,
+    place: &'a mut Matrix,
+    source: Source<'a>,
+}
+
+/// A table of which the rows in use are to be updated.
+struct Table<'a> {
+    value: &'a mut Matrix,
+    state: &'a mut OptimizerState,
+    of: TableOf<'a>,
+}
+
 /// A parameter to be updated.
 enum Parameter<'a> {
-    /// Every row; `gradient` is a place for it, empty where none is needed.
-    Dense {
-        value: &'a mut Matrix,
-        state: &'a mut OptimizerState,
-        gradient: &'a mut Matrix,
-        source: Source<'a>,
-    },
-    /// The rows that the step used.
-    Table {
-        value: &'a mut Matrix,
-        state: &'a mut OptimizerState,
-        groups: &'a RowGroups,
-        gradients: GradientRows<'a>,
-    },
+    Dense(Dense<'a>),
+    Table(Table<'a>),
 }
 
-/// The task of one thread.
-enum Task<'a> {
-    Dense { block: DenseBlock<'a>, source: Source<'a>, known: Option<&'a Matrix> },
-    Table(TableBlock<'a>),
+/// How parameters are updated.
+#[derive(Clone, Copy)]
+pub(crate) struct Update<'a> {
+    pub(crate) machine: Machine<'a>,
+    pub(crate) optimizer: &'a Optimizer,
+    /// The largest norm of all gradients together; 0: any.
+    pub(crate) clip_norm: f64,
 }
 
-/// Updates all parameters by their gradients.
-///
-/// `places`: for the gradients of dense parameters, where their norm must be known before the update; else empty.
-pub(crate) fn update(
-    machine: Machine,
-    optimizer: &Optimizer,
-    clip_norm: f64,
-    values: &mut Parameters<Matrix>,
-    state: &mut Parameters<OptimizerState>,
-    places: &mut Parameters<Matrix>,
-    gradients: Gradients,
-) {
-    let clip = clip_norm > 0.0;
-    let mut scale = 1.0;
-    if clip {
-        let squares = |parameter| norm_squared(machine, optimizer, parameter);
-        let norm = parameters(values, state, places, gradients).map(squares).sum::<f64>().sqrt();
-        if norm > clip_norm {
-            scale = (clip_norm / norm) as f32;
-        }
-    }
-    let tasks = parameters(values, state, places, gradients).flat_map(|parameter| parameter.tasks(clip));
-    machine.team.for_each(tasks, |task| task.run(machine, optimizer, scale));
-}
-
-/// The sum of the squares of a parameter's gradient, which is left in its place.
-fn norm_squared(machine: Machine, optimizer: &Optimizer, parameter: Parameter) -> f64 {
-    match parameter {
-        Parameter::Dense { value, gradient, source, .. } => {
-            let (stride, rows) = (gradient.stride(), gradient.rows());
-            let block = block_rows(stride);
-            machine.team.for_each(gradient.blocks_mut(block).enumerate(), |(i, floats)| {
-                let first = i * block;
-                source.differentiate(machine, first, block.min(rows - first), floats, stride);
+impl Update<'_> {
+    /// Updates all parameters by their gradients.
+    ///
+    /// `places`: for the gradients of dense parameters, where their norm must be known before the update; else empty.
+    pub(crate) fn run(
+        self,
+        values: &mut Parameters<Matrix>,
+        state: &mut Parameters<OptimizerState>,
+        places: &mut Parameters<Matrix>,
+        gradients: Gradients,
+        mut owned: [Owned; PARTS],
+    ) {
+        let Self { machine, optimizer, clip_norm } = self;
+        let clip = clip_norm > 0.0;
+        let mut scale = 1.0;
+        if clip {
+            machine.team.for_each_owned(&mut owned, |p, owned| owned.group(p, gradients));
+            let squares = parameters(values, state, places, gradients).map(|parameter| match parameter {
+                Parameter::Dense(dense) => self.norm_squared_of_dense(dense),
+                Parameter::Table(Table { value, of, .. }) => {
+                    let parts = owned.iter().map(|owned| {
+                        let (uses, gradients) = owned.rows(&of);
+                        table_norm_squared(machine.isa, optimizer.l2, value, uses, gradients)
+                    });
+                    parts.sum()
+                }
             });
-            dense_norm_squared(machine.isa, optimizer.l2, value, gradient)
+            let norm = squares.sum::<f64>().sqrt();
+            if norm > clip_norm {
+                scale = (clip_norm / norm) as f32;
+            }
         }
-        Parameter::Table { value, groups, gradients, .. } => {
-            table_norm_squared(machine.isa, optimizer.l2, value, groups, gradients)
+        let (mut dense, mut tables) = (Vec::new(), Vec::new());
+        for parameter in parameters(values, state, places, gradients) {
+            match parameter {
+                Parameter::Dense(parameter) => dense.push(parameter),
+                Parameter::Table(Table { value, state, of }) => {
+                    tables.push((TableParts::new(value, state, PARTS), of));
+                }
+            }
         }
+        let blocks = dense.into_iter().flat_map(|Dense { value, state, place, source }| {
+            let known = clip.then_some(&*place);
+            let rows = block_rows(value.stride());
+            DenseBlocks::new(value, state, rows).map(move |block| (block, source, known))
+        });
+        machine.team.for_each_then_owned(
+            blocks,
+            |(block, source, known)| self.update_block(scale, block, source, known),
+            &mut owned,
+            |p, owned| {
+                if !clip {
+                    owned.group(p, gradients);
+                }
+                for (parts, of) in &tables {
+                    let (uses, gradients) = owned.rows(of);
+                    update_table(machine.isa, optimizer, scale, parts.take(p), uses, gradients);
+                }
+            },
+        );
+    }
+
+    /// The sum of the squares of a dense parameter's gradient, which is left in its place.
+    fn norm_squared_of_dense(&self, parameter: Dense) -> f64 {
+        let Dense { value, place, source, .. } = parameter;
+        let (stride, rows) = (place.stride(), place.rows());
+        let block = block_rows(stride);
+        self.machine.team.for_each(place.blocks_mut(block).enumerate(), |(i, floats)| {
+            let first = i * block;
+            source.differentiate(self.machine, first, block.min(rows - first), floats, stride);
+        });
+        dense_norm_squared(self.machine.isa, self.optimizer.l2, value, place)
+    }
+
+    /// Differentiates a block of a dense parameter, unless its gradient is known, and updates it.
+    fn update_block(&self, scale: f32, block: DenseBlock, source: Source, known: Option<&Matrix>) {
+        let Self { machine, optimizer, .. } = *self;
+        let (stride, needed) = (block.stride(), block.count() * block.stride());
+        if let Some(gradient) = known {
+            let floats = &gradient.data()[block.first() * stride..][..needed];
+            return update_dense(machine.isa, optimizer, scale, block, floats);
+        }
+        BLOCK.with_borrow_mut(|floats| {
+            if floats.data().len() < needed {
+                *floats = Matrix::zeros(1, needed);
+            }
+            let floats = &mut floats.data_mut()[..needed];
+            // What the product leaves alone behind the columns is another block's.
+            let width = source.d.width().next_multiple_of(LINE);
+            floats.chunks_exact_mut(stride).for_each(|row| row[width..].fill(0.0));
+            source.differentiate(machine, block.first(), block.count(), floats, stride);
+            update_dense(machine.isa, optimizer, scale, block, floats);
+        });
     }
 }
 
@@ -128,53 +229,9 @@ fn block_rows(stride: usize) -> usize {
     (DENSE_FLOATS / stride).max(1)
 }
 
-impl<'a> Parameter<'a> {
-    /// The parameter in blocks; `known` says that its gradient is in its place.
-    fn tasks(self, known: bool) -> impl Iterator<Item = Task<'a>> {
-        let (dense, table) = match self {
-            Parameter::Dense { value, state, gradient, source } => {
-                let known = known.then_some(&*gradient);
-                let block = block_rows(value.stride());
-                let task = move |block| Task::Dense { block, source, known };
-                (Some(DenseBlocks::new(value, state, block).map(task)), None)
-            }
-            Parameter::Table { value, state, groups, gradients } => {
-                let blocks = TableBlocks::new(value, state, groups, gradients, TABLE_ROWS);
-                (None, Some(blocks.map(Task::Table)))
-            }
-        };
-        dense.into_iter().flatten().chain(table.into_iter().flatten())
-    }
-}
-
 thread_local! {
     /// A block's gradient, between the product that makes it and the update that reads it.
     static BLOCK: RefCell<Matrix> = RefCell::new(Matrix::zeros(0, 0));
-}
-
-impl Task<'_> {
-    fn run(self, machine: Machine, optimizer: &Optimizer, scale: f32) {
-        match self {
-            Task::Table(block) => update_table(machine.isa, optimizer, scale, block),
-            Task::Dense { block, known: Some(gradient), .. } => {
-                let stride = gradient.stride();
-                let floats = &gradient.data()[block.first() * stride..][..block.count() * stride];
-                update_dense(machine.isa, optimizer, scale, block, floats);
-            }
-            Task::Dense { block, source, known: None } => BLOCK.with_borrow_mut(|floats| {
-                let (stride, needed) = (block.stride(), block.count() * block.stride());
-                if floats.data().len() < needed {
-                    *floats = Matrix::zeros(1, needed);
-                }
-                let floats = &mut floats.data_mut()[..needed];
-                // What the product leaves alone behind the columns is another block's.
-                let width = source.d.width().next_multiple_of(upnext_kernels::LINE);
-                floats.chunks_exact_mut(stride).for_each(|row| row[width..].fill(0.0));
-                source.differentiate(machine, block.first(), block.count(), floats, stride);
-                update_dense(machine.isa, optimizer, scale, block, floats);
-            }),
-        }
-    }
 }
 
 /// All parameters, each with its gradient's source.
@@ -184,36 +241,31 @@ fn parameters<'a>(
     places: &'a mut Parameters<Matrix>,
     gradients: Gradients<'a>,
 ) -> impl Iterator<Item = Parameter<'a>> {
-    let Gradients { rows, pass, d_rows, output_rows, input_rows, ones } = gradients;
-    let dense = move |value, state, gradient, reads, d| Parameter::Dense {
-        value,
-        state,
-        gradient,
-        source: Source { rows, reads, d },
+    let Gradients { rows, pass, ones, .. } = gradients;
+    let dense = move |value, state, place, reads, d| {
+        Parameter::Dense(Dense { value, state, place, source: Source { rows, reads, d } })
     };
     let entries = &pass.input.entries;
-    let input_groups = input_rows.filter(|_| pass.input.is_sparse());
+    let sparse = pass.input.is_sparse();
     let layers = values.layers.iter_mut().zip(&mut state.layers).zip(&mut places.layers).enumerate();
     let layers = layers.flat_map(move |(l, ((value, state), place))| {
         let layer = &pass.layers[l];
         let d = &layer.d_gates;
-        let of_items = |value, state, groups| Parameter::Table {
-            value,
-            state,
-            groups,
-            gradients: GradientRows { gradients: d, source: Some((&entries.rows, &entries.weights)) },
+        let of_items = |value, state| {
+            let gradients = GradientRows { gradients: d, source: Some((&entries.rows, &entries.weights)) };
+            Parameter::Table(Table { value, state, of: TableOf::Input(gradients) })
         };
-        let input = match (l, input_groups) {
-            (0, Some(groups)) => of_items(&mut value.input, &mut state.input, groups),
-            _ => {
-                let read = if l == 0 { &pass.input.dense } else { &pass.layers[l - 1].state };
-                dense(&mut value.input, &mut state.input, &mut place.input, [Some((read, 0)), None], d)
-            }
+        let input = if l == 0 && sparse {
+            of_items(&mut value.input, &mut state.input)
+        } else {
+            let read = if l == 0 { &pass.input.dense } else { &pass.layers[l - 1].state };
+            dense(&mut value.input, &mut state.input, &mut place.input, [Some((read, 0)), None], d)
         };
         let skip = match (&mut value.skip, &mut state.skip, &mut place.skip) {
-            (Some(value), Some(state), Some(place)) => Some(match input_groups {
-                Some(groups) => of_items(value, state, groups),
-                None => dense(value, state, place, [Some((&pass.input.dense, 0)), None], d),
+            (Some(value), Some(state), Some(place)) => Some(if sparse {
+                of_items(value, state)
+            } else {
+                dense(value, state, place, [Some((&pass.input.dense, 0)), None], d)
             }),
             _ => None,
         };
@@ -234,18 +286,14 @@ fn parameters<'a>(
             dense(&mut value.bias, &mut state.bias, &mut place.bias, [Some((ones, 0)), None], d),
         ]
     });
-    let embedding = match (&mut values.embedding, &mut state.embedding, input_rows) {
-        (Some(value), Some(state), Some(groups)) => {
+    let embedding = match (&mut values.embedding, &mut state.embedding) {
+        (Some(value), Some(state)) => {
             let gradients = GradientRows { gradients: &pass.input.d_dense, source: None };
-            Some(Parameter::Table { value, state, groups, gradients })
+            Some(Parameter::Table(Table { value, state, of: TableOf::Input(gradients) }))
         }
         _ => None,
     };
-    let output = Parameter::Table {
-        value: &mut values.output,
-        state: &mut state.output,
-        groups: output_rows,
-        gradients: GradientRows { gradients: d_rows, source: None },
-    };
+    let (value, state) = (&mut values.output, &mut state.output);
+    let output = Parameter::Table(Table { value, state, of: TableOf::Output });
     layers.chain(forward).chain(embedding).chain([output])
 }
