@@ -71,28 +71,16 @@ fn quickest(tries: usize, mut run: impl FnMut()) -> f64 {
     times.fold(f64::INFINITY, f64::min)
 }
 
-/// What a step of a GRU of one layer must compute and move (`docs/performance.md` derives it part by part).
-pub(crate) struct Work {
-    /// Floating-point operations of matrix products.
-    pub(crate) flops: f64,
-    /// Bytes of parameters and of the optimiser's memory, read and written once each.
-    pub(crate) bytes: f64,
-}
-
-impl Work {
-    /// Of a full mini-batch.
-    pub(crate) fn of(network: &NetworkConfig, training: &TrainingConfig) -> Self {
-        assert!(network.layers.len() == 1 && network.feed_forward.is_empty(), "one recurrent layer");
-        let (b, s) = (training.batch_size as f64, training.samples as f64);
-        let h = network.layers[0] as f64;
-        let one_hot = network.input == Input::OneHot;
-        let products = if one_hot { 14.0 * b * h * h } else { 32.0 * b * h * h };
-        let scores = 6.0 * b * (h + 1.0) * (b + s);
-        // Rows of the output table with their bias; rows of the input: 3 H of its own table, or H of the shared one.
-        let rows = (b + s) * (h + 1.0) + if one_hot { 3.0 * b * h } else { b * h };
-        let dense = if one_hot { 3.0 } else { 6.0 } * h * h;
-        // Value and accumulator, and with momentum the velocity: read and written.
-        let times = if training.momentum > 0.0 { 6.0 } else { 4.0 };
-        Self { flops: products + scores, bytes: 4.0 * times * (rows + dense) }
-    }
+/// Bytes of parameters and of the optimiser's memory that a step of a GRU of one layer reads and writes, once each
+/// (`docs/performance.md` derives it part by part).
+pub(crate) fn bytes_per_step(network: &NetworkConfig, training: &TrainingConfig) -> f64 {
+    assert!(network.layers.len() == 1 && network.feed_forward.is_empty(), "one recurrent layer");
+    let (b, s, h) = (training.batch_size as f64, training.samples as f64, network.layers[0] as f64);
+    let one_hot = network.input == Input::OneHot;
+    // Rows of the output table with their bias; rows of the input: 3 H of its own table, or H of the shared one.
+    let rows = (b + s) * (h + 1.0) + if one_hot { 3.0 * b * h } else { b * h };
+    let dense = if one_hot { 3.0 } else { 6.0 } * h * h;
+    // Value and accumulator, and with momentum the velocity: read and written.
+    let times = if training.momentum > 0.0 { 6.0 } else { 4.0 };
+    4.0 * times * (rows + dense)
 }

@@ -5,7 +5,7 @@
 
 mod limits;
 
-use limits::{Limits, Work};
+use limits::{Limits, bytes_per_step};
 use std::time::Instant;
 use upnext::data::{Dataset, EventLog};
 use upnext::experiment::Experiment;
@@ -90,16 +90,16 @@ fn run(name: &str, file: &str, data: &Dataset, threads: usize) {
     }
     rates.sort_by(f64::total_cmp);
     // Beside the setting, since what the machine can do changes with what else it has to do.
-    let limits = Limits::measure(threads);
-    let work = Work::of(trainer.network().config(), &experiment.training);
-    let (step, products) = (1.0 / rates[2], work.flops / limits.flops_per_second);
+    let limits = Limits::measure(trainer.threads());
+    let bytes = bytes_per_step(trainer.network().config(), &experiment.training);
+    let (step, products) = (1.0 / rates[2], trainer.operations_per_step() / limits.flops_per_second);
     println!(
         "{name:24} {:9.0} {:>17} {:>8} {:>8} {:>8} {:>8.0}% {:7.0} {:7.1} {:>8}",
         rates[2],
         format!("{:.0} to {:.0}", rates[0], rates[4]),
         micros(step),
         micros(products),
-        micros(work.bytes / limits.bytes_per_second),
+        micros(bytes / limits.bytes_per_second),
         100.0 * products / step,
         limits.flops_per_second / 1e9,
         limits.bytes_per_second / 1e9,

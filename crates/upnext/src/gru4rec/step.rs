@@ -1,10 +1,10 @@
 //! One training step: forward, loss, backward, update. Its cost does not depend on the number of items.
 
-use super::config::{self, TrainingConfig};
+use super::config::{self, NetworkConfig, TrainingConfig, Unit};
 use super::layers::Machine;
 use super::network::{Network, kernel_activation};
 use super::output::{Output, PARTS, Scored};
-use super::parameters::{Layout, Parameters};
+use super::parameters::{Layout, Parameters, gates};
 use super::pass::{Dropout, Pass};
 use super::update::{Gradients, Owned, Update};
 use crate::batch::Batch;
@@ -40,6 +40,9 @@ pub(crate) struct StepItems<'a> {
     pub(crate) masked: &'a [(u32, u32)],
     pub(crate) dropout: Option<Dropout>,
 }
+
+/// Work for a thread that has time, handed over with a step: of the next one what does not depend on this one.
+pub(crate) type Meanwhile<'a> = Option<&'a mut (dyn FnMut() + Send)>;
 
 impl TrainingStep {
     /// Buffers for training `network` as configured.
@@ -87,6 +90,7 @@ impl TrainingStep {
         batch: &Batch,
         sessions: &Sessions,
         items: StepItems,
+        meanwhile: Meanwhile,
     ) -> f64 {
         let rows = batch.len();
         self.pass.forward(machine, network, batch, sessions, items.dropout);
@@ -103,9 +107,31 @@ impl TrainingStep {
         let gradients = Gradients { rows, pass: &self.pass, inputs: &batch.inputs, ones: &self.ones };
         let owned = Owned::all(&mut self.output.parts, self.input_uses.as_mut());
         let update = Update { machine, optimizer: &self.optimizer, clip_norm: self.clip_norm };
-        update.run(&mut network.values, state, &mut self.gradients, gradients, owned);
+        update.run(&mut network.values, state, &mut self.gradients, gradients, owned, meanwhile);
         loss
     }
+}
+
+/// Floating-point operations of the matrix products of a step with a full mini-batch (`docs/performance.md`).
+pub(crate) fn operations(config: &NetworkConfig, training: &TrainingConfig) -> f64 {
+    let rows = training.batch_size as f64;
+    let gates = gates(config.unit) as f64;
+    // A product, and those of its two gradients.
+    let thrice = |below: usize, width: f64| 6.0 * rows * below as f64 * width;
+    let mut total = thrice(config.output_width() + 1, rows + training.samples as f64);
+    for (l, &units) in config.layers.iter().enumerate() {
+        let width = gates * units as f64;
+        let vector = if config.has_embedding() { config.input_width(0) } else { 0 };
+        total += thrice(if l == 0 { vector } else { config.layers[l - 1] }, width);
+        if l > 0 && config.input_to_deeper_layers {
+            total += thrice(vector, width);
+        }
+        // The carried state is a constant: of it only the GRU's reset gate has a gradient, through the candidate.
+        let candidate = if config.unit == Unit::Gru { 2.0 * rows * (units * units) as f64 } else { 0.0 };
+        total += 4.0 * rows * units as f64 * width + candidate;
+    }
+    let below = config.layers.last().into_iter().chain(&config.feed_forward);
+    total + below.zip(&config.feed_forward).map(|(&below, &width)| thrice(below, width as f64)).sum::<f64>()
 }
 
 /// The kernels' form of the configured optimiser.

@@ -181,7 +181,7 @@ impl Case {
             masked: &masked,
             dropout: Some(dropout),
         };
-        (step.run(machine, network, state, batch, sessions, items), dropout)
+        (step.run(machine, network, state, batch, sessions, items, None), dropout)
     }
 }
 

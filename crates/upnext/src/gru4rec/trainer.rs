@@ -6,13 +6,17 @@ use super::negatives::NegativeSampler;
 use super::network::{Network, Stream};
 use super::parameters::Parameters;
 use super::pass::Dropout;
-use super::step::{StepItems, TrainingStep};
+use super::step::{StepItems, TrainingStep, operations};
 use crate::batch::{BatcherPosition, SessionBatcher, by_start_time};
 use crate::data::{Dataset, ItemIndex};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 use upnext_kernels::{Isa, OptimizerState, RowGroups, Team};
+
+/// Operations of a step below which one thread does it alone: cores that share no cache take longer to hand each other
+/// its data than to compute with it (`docs/performance.md`).
+const LIGHT_STEP: f64 = 12e6;
 
 /// Trains a network on a dataset.
 ///
@@ -36,6 +40,32 @@ pub struct Trainer<'d> {
     pub(super) scored: Vec<ItemIndex>,
     offsets: Vec<f32>,
     masked: Vec<(u32, u32)>,
+    drawn: Drawn,
+}
+
+/// Additional samples of a step, drawn while the step before was updating.
+#[derive(Debug, Default)]
+struct Drawn {
+    step: Option<u64>,
+    items: Vec<ItemIndex>,
+    /// What logQ subtracts of each, where it is on.
+    offsets: Vec<f32>,
+}
+
+impl Drawn {
+    /// Draws the samples of a step; `log_support`: with the factor α for samples.
+    fn draw(&mut self, step: u64, sampler: &NegativeSampler, log_support: Option<(&[f32], f32)>) {
+        if self.step == Some(step) {
+            return;
+        }
+        self.step = Some(step);
+        self.items.clear();
+        sampler.draw(step, &mut self.items);
+        self.offsets.clear();
+        if let Some((log_support, alpha)) = log_support {
+            self.offsets.extend(self.items.iter().map(|&item| log_support[item as usize] * alpha));
+        }
+    }
 }
 
 /// How far training has come.
@@ -177,13 +207,15 @@ impl<'d> Trainer<'d> {
             data.items.supports().iter().map(log).collect()
         });
         let items = training.batch_size + training.samples;
+        assert!(threads > 0, "a training needs a thread");
+        let operations = operations(network.config(), training);
         Ok(Self {
             state: TrainingStep::initial_state(&network, training),
             step: TrainingStep::new(&network, training),
             sampler,
             log_support,
             same_items: training.mask_own_target.then(|| RowGroups::new(data.items.len())),
-            team: Team::new(threads),
+            team: Team::new(if operations < LIGHT_STEP { 1 } else { threads }),
             isa,
             position: Position {
                 epochs: 0,
@@ -195,6 +227,7 @@ impl<'d> Trainer<'d> {
             scored: Vec::with_capacity(items),
             offsets: Vec::with_capacity(items),
             masked: Vec::new(),
+            drawn: Drawn::default(),
             data,
             network,
             training: training.clone(),
@@ -219,6 +252,16 @@ impl<'d> Trainer<'d> {
     /// Whether an epoch has begun and is not finished.
     pub fn is_within_epoch(&self) -> bool {
         self.position.epoch.is_some()
+    }
+
+    /// Floating-point operations of the matrix products of a step with a full mini-batch.
+    pub fn operations_per_step(&self) -> f64 {
+        operations(self.network.config(), &self.training)
+    }
+
+    /// Number of threads at work: 1 where a step is too small to be divided.
+    pub fn threads(&self) -> usize {
+        self.team.threads()
     }
 
     /// The instruction set that the arithmetic runs on.
@@ -255,8 +298,13 @@ impl<'d> Trainer<'d> {
                 dropout: Some(self.dropout()),
             };
             let machine = Machine { team: &self.team, isa: self.isa };
-            let loss =
-                self.step.run(machine, &mut self.network, &mut self.state, batch, &data.sessions, items);
+            let (drawn, next) = (&mut self.drawn, self.position.steps + 1);
+            let log_support = self.log_support.as_deref().zip(Some(self.training.sample_alpha as f32));
+            let mut draw_next =
+                self.sampler.as_ref().map(|sampler| move || drawn.draw(next, sampler, log_support));
+            let meanwhile = draw_next.as_mut().map(|draw| draw as &mut (dyn FnMut() + Send));
+            let (network, state) = (&mut self.network, &mut self.state);
+            let loss = self.step.run(machine, network, state, batch, &data.sessions, items, meanwhile);
             self.position.steps += 1;
             let progress = &mut at.progress;
             progress.mini_batches += 1;
@@ -319,18 +367,17 @@ impl<'d> Trainer<'d> {
 
     /// The items that a step scores, with their logQ and what is masked.
     fn prepare_items(&mut self, targets: &[ItemIndex]) {
+        let (log_support, step) = (self.log_support.as_deref(), self.position.steps);
+        if let Some(sampler) = &self.sampler {
+            self.drawn.draw(step, sampler, log_support.zip(Some(self.training.sample_alpha as f32)));
+        }
         self.scored.clear();
         self.scored.extend_from_slice(targets);
-        if let Some(sampler) = &self.sampler {
-            sampler.draw(self.position.steps, &mut self.scored);
-        }
-        if let Some(log_support) = &self.log_support {
-            let alpha = self.training.sample_alpha as f32;
-            let of = |(r, &item): (usize, &ItemIndex)| {
-                log_support[item as usize] * if r < targets.len() { 1.0 } else { alpha }
-            };
+        self.scored.extend_from_slice(&self.drawn.items);
+        if let Some(log_support) = log_support {
             self.offsets.clear();
-            self.offsets.extend(self.scored.iter().enumerate().map(of));
+            self.offsets.extend(targets.iter().map(|&item| log_support[item as usize]));
+            self.offsets.extend_from_slice(&self.drawn.offsets);
         }
         if let Some(groups) = &mut self.same_items {
             groups.group((0..).zip(self.scored.iter().copied()));

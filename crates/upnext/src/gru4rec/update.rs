@@ -5,6 +5,7 @@ use super::layers::Machine;
 use super::output::{PARTS, Part, part_of};
 use super::parameters::Parameters;
 use super::pass::Pass;
+use super::step::Meanwhile;
 use crate::data::ItemIndex;
 use std::cell::RefCell;
 use upnext_kernels::{
@@ -120,6 +121,13 @@ enum Parameter<'a> {
     Table(Table<'a>),
 }
 
+/// The task of any thread.
+enum Task<'a, 'm> {
+    Meanwhile(&'m mut (dyn FnMut() + Send)),
+    /// A block, what its gradient is made of, and where that is if it is known.
+    Dense(DenseBlock<'a>, Source<'a>, Option<&'a Matrix>),
+}
+
 /// How parameters are updated.
 #[derive(Clone, Copy)]
 pub(crate) struct Update<'a> {
@@ -140,6 +148,7 @@ impl Update<'_> {
         places: &mut Parameters<Matrix>,
         gradients: Gradients,
         mut owned: [Owned; PARTS],
+        meanwhile: Meanwhile,
     ) {
         let Self { machine, optimizer, clip_norm } = self;
         let clip = clip_norm > 0.0;
@@ -173,11 +182,14 @@ impl Update<'_> {
         let blocks = dense.into_iter().flat_map(|Dense { value, state, place, source }| {
             let known = clip.then_some(&*place);
             let rows = block_rows(value.stride());
-            DenseBlocks::new(value, state, rows).map(move |block| (block, source, known))
+            DenseBlocks::new(value, state, rows).map(move |block| Task::Dense(block, source, known))
         });
         machine.team.for_each_then_owned(
-            blocks,
-            |(block, source, known)| self.update_block(scale, block, source, known),
+            meanwhile.into_iter().map(Task::Meanwhile).chain(blocks),
+            |task| match task {
+                Task::Meanwhile(work) => work(),
+                Task::Dense(block, source, known) => self.update_block(scale, block, source, known),
+            },
             &mut owned,
             |p, owned| {
                 if !clip {
