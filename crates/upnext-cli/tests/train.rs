@@ -289,6 +289,16 @@ fn the_number_of_sessions_that_is_named_can_be_used() {
 }
 
 #[test]
+fn a_network_larger_than_memory_is_refused_with_its_size() {
+    let folder = Folder::new();
+    let parts = folder.prepared_shop(300);
+    let mut command = train(&parts, &folder.path("model"));
+    command.args(["--set", "model.layers=[4000000]"]);
+    refused(&mut command, 1, &["the network's training needs", "TB of memory", "use fewer units"]);
+    assert_eq!(folder.names(), ["clicks.csv", "parts"]);
+}
+
+#[test]
 fn missing_files_and_foreign_folders_are_named() {
     let folder = Folder::new();
     let log = folder.shop("clicks.csv", 100, 40, 1);

@@ -62,14 +62,22 @@ pub struct OptimizerState {
 impl OptimizerState {
     /// The state before the first update of a parameter of this shape.
     pub fn new(optimizer: &Optimizer, rows: usize, width: usize) -> Self {
-        let matrix = |wanted: bool| wanted.then(|| Matrix::zeros(rows, width));
+        let [square, mean, velocity] =
+            Self::wanted(optimizer).map(|wanted| wanted.then(|| Matrix::zeros(rows, width)));
+        // Adam alone has a mean.
+        let steps = if mean.is_some() { vec![0; rows] } else { Vec::new() };
+        Self { square, mean, velocity, steps }
+    }
+
+    /// Number of matrices of a parameter's shape that an optimiser remembers: what to ask of memory.
+    pub fn matrices(optimizer: &Optimizer) -> usize {
+        Self::wanted(optimizer).into_iter().filter(|&wanted| wanted).count()
+    }
+
+    /// Whether there is a square, a mean, a velocity.
+    fn wanted(optimizer: &Optimizer) -> [bool; 3] {
         let adam = matches!(optimizer.rule, Rule::Adam { .. });
-        Self {
-            square: matrix(optimizer.rule != Rule::Sgd),
-            mean: matrix(adam),
-            velocity: matrix(optimizer.momentum != 0.0),
-            steps: if adam { vec![0; rows] } else { Vec::new() },
-        }
+        [optimizer.rule != Rule::Sgd, adam, optimizer.momentum != 0.0]
     }
 
     /// Appends `count` rows that have never been updated.

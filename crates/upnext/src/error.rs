@@ -65,6 +65,20 @@ pub enum Error {
         what: &'static str,
     },
 
+    /// Something that does not fit into memory, found before it was begun.
+    #[error(
+        "{what} needs {} of memory, and {} are available: use fewer units, or fewer items (`prepare` with a larger --min-item-support)",
+        in_bytes(*needed_bytes), in_bytes(*available_bytes)
+    )]
+    Memory {
+        /// What needs it.
+        what: &'static str,
+        /// How much it needs.
+        needed_bytes: u64,
+        /// How much there is.
+        available_bytes: u64,
+    },
+
     /// A model whose scores are not all finite numbers: no rank means anything.
     #[error(
         "{model}: {count} of {scores} scores are not finite numbers: train it anew, with a lower training.learning_rate or training.clip_norm=1"
@@ -272,6 +286,17 @@ impl Error {
 }
 
 /// The end of a [`Error::BadRow`] message.
+/// A number of bytes for people, in powers of 1000.
+fn in_bytes(bytes: u64) -> String {
+    let (mut value, mut unit) = (bytes as f64, "bytes");
+    for larger in ["kB", "MB", "GB", "TB"] {
+        if value >= 1000.0 {
+            (value, unit) = (value / 1000.0, larger);
+        }
+    }
+    format!("{value:.1} {unit}")
+}
+
 fn and_more(more: u64) -> String {
     let others = match more {
         0 => String::new(),

@@ -52,6 +52,7 @@ pub mod error;
 pub mod evaluation;
 pub mod experiment;
 pub mod gru4rec;
+mod memory;
 pub mod model;
 pub mod ranking;
 pub mod recommender;

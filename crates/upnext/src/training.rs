@@ -12,7 +12,7 @@ use crate::evaluation::evaluate;
 use crate::experiment::{Experiment, ModelConfig};
 use crate::gru4rec::config::NetworkConfig;
 use crate::gru4rec::{EpochEnd, EpochProgress, Network, Trainer, TrainerState, Wish};
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -89,7 +89,7 @@ pub struct Outcome {
 ///
 /// # Errors
 /// [`Error::Config`] for a plan that makes no sense, or does not go with the checkpoint that is to be resumed;
-/// [`Error::Diverged`] with the last good checkpoint kept; errors of reading and writing.
+/// [`Error::Memory`] for a network that does not fit into memory; [`Error::Diverged`] with the last good checkpoint kept; errors of reading and writing.
 ///
 /// # Panics
 /// If `plan.threads` is 0.
@@ -153,6 +153,8 @@ struct Run<'p, 'd> {
 
 impl<'p, 'd> Run<'p, 'd> {
     fn begin(plan: &'p Plan<'d>, config: &NetworkConfig, init: Option<Artifact>) -> Result<Self> {
+        let needed = Trainer::bytes(config, &plan.experiment.training, plan.data.items.len());
+        memory::require("the network's training", needed)?;
         let (checkpoint, best) = (checkpoint_of(plan.out), beside(plan.out, "best"));
         check_unfinished(&checkpoint)?;
         if plan.validation.is_some() {

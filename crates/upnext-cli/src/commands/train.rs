@@ -14,7 +14,7 @@ use upnext::artifact::{Artifact, EpochSummary, Manifest};
 use upnext::data::folder::{PartName, PreparedFolder};
 use upnext::data::{Dataset, ItemVocabulary, TestSessions, TimeSpan};
 use upnext::experiment::{DataConfig, Experiment};
-use upnext::gru4rec::Wish;
+use upnext::gru4rec::{Isa, Wish};
 use upnext::training::{Ended, Event, Outcome, Plan, checkpoint_of, train};
 
 /// Learn a model from a training log and save it.
@@ -212,12 +212,17 @@ fn learn(plan: Plan, quiet: bool) -> anyhow::Result<Outcome> {
     let mut bar = EpochBar::new(quiet);
     let outcome = train(plan, &mut |event| {
         match event {
-            Event::Begin { epochs_done, .. } if epochs_done > 0 => {
-                bar.line(&format!("going on after epoch {epochs_done}"));
+            Event::Begin { epochs_done, instruction_set } => {
+                if let Some(notice) = slow_arithmetic(instruction_set) {
+                    bar.line(notice);
+                }
+                if epochs_done > 0 {
+                    bar.line(&format!("going on after epoch {epochs_done}"));
+                }
             }
             Event::MiniBatch(progress) => bar.at(progress, epochs),
             Event::Epoch(epoch) => bar.line(&epoch_line(epoch, epochs)),
-            Event::Begin { .. } | Event::Checkpoint(_) => {}
+            Event::Checkpoint(_) => {}
         }
         if stop.load(Ordering::SeqCst) { Wish::Stop } else { Wish::Continue }
     });
@@ -231,6 +236,13 @@ fn learn(plan: Plan, quiet: bool) -> anyhow::Result<Outcome> {
         }
         error => error.into(),
     })
+}
+
+/// What to say once about a machine without fast arithmetic.
+fn slow_arithmetic(instruction_set: &str) -> Option<&'static str> {
+    (instruction_set == Isa::PORTABLE.name()).then_some(
+        "this processor has no AVX2 with FMA: the portable arithmetic gives results as good, several times more slowly",
+    )
 }
 
 fn per_second(count: u64, seconds: f64) -> f64 {
@@ -368,4 +380,15 @@ fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_arithmetic_is_said_and_fast_is_not() {
+        assert!(slow_arithmetic("portable").is_some_and(|notice| notice.contains("AVX2")));
+        assert_eq!(slow_arithmetic("avx2").or(slow_arithmetic("avx512")), None);
+    }
 }

@@ -23,3 +23,4 @@ pub mod validate;
 pub use network::{Network, Tensor};
 pub use resume::TrainerState;
 pub use trainer::{EpochEnd, EpochProgress, Trainer, Wish};
+pub use upnext_kernels::Isa;

@@ -131,21 +131,18 @@ impl Part {
     /// the scored items, and where the input shares the table those of `inputs` that belong to part `p`, with their
     /// gradients.
     pub(crate) fn group(&mut self, p: usize, inputs: Option<(&[ItemIndex], &Matrix)>) {
-        let scored = self.items.len() as u32;
         let Some((inputs, d_inputs)) = inputs else {
             return self.uses.group((0..).zip(self.items.iter().copied()));
         };
         let of_part = || inputs.iter().enumerate().filter(|&(_, &item)| part_of(item) == p);
-        let mut uses = scored as usize;
-        for (b, _) in of_part() {
-            if self.d_rows.rows() <= uses {
+        for (place, (b, _)) in (self.items.len()..).zip(of_part()) {
+            if self.d_rows.rows() <= place {
                 self.d_rows.add_rows(TILE);
             }
             // The bias of an input item, behind the units, has no gradient from the input.
-            let row = self.d_rows.row_mut(uses);
+            let row = self.d_rows.row_mut(place);
             row.fill(0.0);
             row[..d_inputs.width()].copy_from_slice(d_inputs.values(b));
-            uses += 1;
         }
         let items = self.items.iter().copied().chain(of_part().map(|(_, &item)| item));
         self.uses.group((0..).zip(items));

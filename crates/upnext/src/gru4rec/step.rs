@@ -30,7 +30,6 @@ pub(crate) struct TrainingStep {
 }
 
 /// What a step is asked to learn from, besides the batch.
-#[derive(Clone, Copy, Debug)]
 pub(crate) struct StepItems<'a> {
     /// The targets of the batch, then the samples.
     pub(crate) scored: &'a [ItemIndex],
@@ -39,6 +38,7 @@ pub(crate) struct StepItems<'a> {
     /// (scored item, row), ordered: what is no negative of the row besides its own target.
     pub(crate) masked: &'a [(u32, u32)],
     pub(crate) dropout: Option<Dropout>,
+    pub(crate) meanwhile: Meanwhile<'a>,
 }
 
 /// Work for a thread that has time, handed over with a step: of the next one what does not depend on this one.
@@ -90,7 +90,6 @@ impl TrainingStep {
         batch: &Batch,
         sessions: &Sessions,
         items: StepItems,
-        meanwhile: Meanwhile,
     ) -> f64 {
         let rows = batch.len();
         self.pass.forward(machine, network, batch, sessions, items.dropout);
@@ -107,7 +106,7 @@ impl TrainingStep {
         let gradients = Gradients { rows, pass: &self.pass, inputs: &batch.inputs, ones: &self.ones };
         let owned = Owned::all(&mut self.output.parts, self.input_uses.as_mut());
         let update = Update { machine, optimizer: &self.optimizer, clip_norm: self.clip_norm };
-        update.run(&mut network.values, state, &mut self.gradients, gradients, owned, meanwhile);
+        update.run(&mut network.values, state, &mut self.gradients, gradients, owned, items.meanwhile);
         loss
     }
 }
@@ -132,6 +131,14 @@ pub(crate) fn operations(config: &NetworkConfig, training: &TrainingConfig) -> f
     }
     let below = config.layers.last().into_iter().chain(&config.feed_forward);
     total + below.zip(&config.feed_forward).map(|(&below, &width)| thrice(below, width as f64)).sum::<f64>()
+}
+
+/// Bytes of the parameters and of the optimiser's memory of them.
+pub(crate) fn bytes_of_parameters(config: &NetworkConfig, training: &TrainingConfig, items: usize) -> u64 {
+    let copies = 1 + OptimizerState::matrices(&optimizer(training));
+    let layouts = Parameters::layouts(config, items);
+    let bytes = layouts.iter().map(|layout| Matrix::bytes(layout.rows, layout.width()) as u64);
+    bytes.fold(0, u64::saturating_add).saturating_mul(copies as u64)
 }
 
 /// The kernels' form of the configured optimiser.

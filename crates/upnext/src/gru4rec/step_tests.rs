@@ -180,8 +180,9 @@ impl Case {
             offsets: (q > 0.0).then_some(&offsets),
             masked: &masked,
             dropout: Some(dropout),
+            meanwhile: None,
         };
-        (step.run(machine, network, state, batch, sessions, items, None), dropout)
+        (step.run(machine, network, state, batch, sessions, items), dropout)
     }
 }
 

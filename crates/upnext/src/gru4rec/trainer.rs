@@ -1,12 +1,12 @@
 //! Training: epochs of session-parallel mini-batches. The caller owns the loop over epochs, and what is shown and saved.
 
-use super::config::{Optimizer, SessionOrder, TrainingConfig};
+use super::config::{NetworkConfig, Optimizer, SessionOrder, TrainingConfig};
 use super::layers::Machine;
 use super::negatives::NegativeSampler;
 use super::network::{Network, Stream};
 use super::parameters::Parameters;
 use super::pass::Dropout;
-use super::step::{StepItems, TrainingStep, operations};
+use super::step::{StepItems, TrainingStep, bytes_of_parameters, operations};
 use crate::batch::{BatcherPosition, SessionBatcher, by_start_time};
 use crate::data::{Dataset, ItemIndex};
 use crate::{Error, Result};
@@ -254,6 +254,12 @@ impl<'d> Trainer<'d> {
         self.position.epoch.is_some()
     }
 
+    /// Bytes that a training of this network over `items` items needs beside the data: its parameters and the
+    /// optimiser's memory, and a copy of them when they are saved.
+    pub fn bytes(network: &NetworkConfig, training: &TrainingConfig, items: usize) -> u64 {
+        bytes_of_parameters(network, training, items).saturating_mul(2)
+    }
+
     /// Floating-point operations of the matrix products of a step with a full mini-batch.
     pub fn operations_per_step(&self) -> f64 {
         operations(self.network.config(), &self.training)
@@ -291,20 +297,20 @@ impl<'d> Trainer<'d> {
                 continue;
             }
             self.prepare_items(&batch.targets);
-            let items = StepItems {
-                scored: &self.scored,
-                offsets: self.log_support.as_ref().map(|_| &self.offsets[..]),
-                masked: &self.masked,
-                dropout: Some(self.dropout()),
-            };
-            let machine = Machine { team: &self.team, isa: self.isa };
-            let (drawn, next) = (&mut self.drawn, self.position.steps + 1);
             let log_support = self.log_support.as_deref().zip(Some(self.training.sample_alpha as f32));
+            let (dropout, next, drawn) = (self.dropout(), self.position.steps + 1, &mut self.drawn);
             let mut draw_next =
                 self.sampler.as_ref().map(|sampler| move || drawn.draw(next, sampler, log_support));
-            let meanwhile = draw_next.as_mut().map(|draw| draw as &mut (dyn FnMut() + Send));
+            let items = StepItems {
+                scored: &self.scored,
+                offsets: log_support.map(|_| &self.offsets[..]),
+                masked: &self.masked,
+                dropout: Some(dropout),
+                meanwhile: draw_next.as_mut().map(|draw| draw as &mut (dyn FnMut() + Send)),
+            };
+            let machine = Machine { team: &self.team, isa: self.isa };
             let (network, state) = (&mut self.network, &mut self.state);
-            let loss = self.step.run(machine, network, state, batch, &data.sessions, items, meanwhile);
+            let loss = self.step.run(machine, network, state, batch, &data.sessions, items);
             self.position.steps += 1;
             let progress = &mut at.progress;
             progress.mini_batches += 1;

@@ -1,0 +1,40 @@
+//! Whether something fits into this machine's memory: asked before the hours of work, not found out by being killed.
+
+use crate::{Error, Result};
+use sysinfo::{MemoryRefreshKind, RefreshKind, System};
+
+/// Refuses what needs more bytes than there are.
+///
+/// # Errors
+/// [`Error::Memory`].
+pub(crate) fn require(what: &'static str, needed_bytes: u64) -> Result<()> {
+    let available_bytes = available();
+    if needed_bytes <= available_bytes {
+        return Ok(());
+    }
+    Err(Error::Memory { what, needed_bytes, available_bytes })
+}
+
+/// Bytes that this process could still have; as large as can be where the system does not tell.
+fn available() -> u64 {
+    let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
+    let Ok(system) = System::new_with_specifics(memory) else { return u64::MAX };
+    // A container's limit may be below what the machine has; what its files take of it can be had back.
+    let limit = system.cgroup_limits().map_or(u64::MAX, |c| c.total_memory.saturating_sub(c.rss));
+    match system.available_memory() {
+        0 => limit,
+        available => available.min(limit),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_machine_has_is_refused_with_its_size() {
+        require("a small thing", 4096).unwrap();
+        let error = require("a table", 3 << 50).unwrap_err().to_string();
+        assert!(error.contains("a table needs 3377.7 TB of memory"), "{error}");
+    }
+}
