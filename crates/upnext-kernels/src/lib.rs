@@ -9,6 +9,7 @@
 mod activation;
 mod cell;
 mod gemm;
+mod huge;
 mod loss;
 mod matrix;
 mod optimizer;

@@ -1,6 +1,7 @@
 //! Matrices in rows that start on cache lines, and views of them.
 
 use crate::LINE;
+use crate::huge;
 use crate::simd::prefetch;
 
 /// `width` rounded up to whole cache lines (16 floats).
@@ -44,7 +45,8 @@ impl Matrix {
     /// If it is larger than any memory.
     pub fn zeros(rows: usize, width: usize) -> Self {
         let stride = row_stride(width);
-        Self { lines: vec![Line([0.0; LINE]); Self::lines(rows, stride)], rows, width, stride }
+        let lines = huge::filled(Self::lines(rows, stride), Line([0.0; LINE]));
+        Self { lines, rows, width, stride }
     }
 
     /// Raw pointers to rows rely on it that the product does not wrap around.

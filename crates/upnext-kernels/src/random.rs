@@ -120,7 +120,7 @@ impl AliasTable {
         }
         let scale = weights.len() as f64 / total;
         let mut share: Vec<f64> = weights.iter().map(|w| w * scale).collect();
-        let mut columns = vec![(u32::MAX, 0); weights.len()];
+        let mut columns = crate::huge::filled(weights.len(), (u32::MAX, 0));
         for (i, c) in columns.iter_mut().enumerate() {
             c.1 = i as u32;
         }

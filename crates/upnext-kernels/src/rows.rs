@@ -40,7 +40,7 @@ impl RowGroups {
             part,
             parts,
             table_rows,
-            last_use: vec![(0, 0); rows],
+            last_use: crate::huge::filled(rows, (0, 0)),
             step: 0,
             rows: Vec::new(),
             ends: Vec::new(),

@@ -1,7 +1,7 @@
 //! Training speed in the standard settings, on a simulated log: mini-batches a second, and the share of what the machine
 //! could do at best, measured in the same run.
 //!
-//! `cargo bench -p upnext --bench training -- [NAME…] [--threads N]`; settings are those of `experiments/`.
+//! `cargo bench -p upnext --bench training -- [NAME…] [--threads N] [--items N]`; settings are those of `experiments/`.
 
 mod limits;
 
@@ -25,15 +25,16 @@ const SETTINGS: [(&str, &str); 5] = [
 
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
-    let (mut names, mut threads) = (Vec::new(), 2);
+    let (mut names, mut threads, mut items) = (Vec::new(), 2, ITEMS);
     while let Some(argument) = arguments.next() {
-        if argument == "--threads" {
-            threads = arguments.next().and_then(|n| n.parse().ok()).expect("--threads N");
-        } else {
-            names.push(argument);
+        let mut number = || arguments.next().and_then(|n| n.parse().ok()).expect("a number");
+        match argument.as_str() {
+            "--threads" => threads = number() as usize,
+            "--items" => items = number(),
+            _ => names.push(argument),
         }
     }
-    let data = simulated();
+    let data = simulated(items);
     println!("{threads} threads, {} items, {} sessions", data.items.len(), data.sessions.len());
     println!("a step's limit: its products at the rate of large ones, its parameters at that of memory\n");
     println!(
@@ -56,8 +57,10 @@ fn main() {
     }
 }
 
-fn simulated() -> Dataset {
-    let options = SimulateOptions { sessions: 400_000, items: ITEMS, ..SimulateOptions::default() };
+fn simulated(items: u32) -> Dataset {
+    // Enough sessions that nearly every item occurs.
+    let sessions = u64::from(items.max(200_000)) * 2;
+    let options = SimulateOptions { sessions, items, ..SimulateOptions::default() };
     let mut log = EventLog::new();
     for event in simulate(&options).expect("options that make sense") {
         log.push(&event.session.to_string(), &event.item.to_string(), event.time_ms * 1000);

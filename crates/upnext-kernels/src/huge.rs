@@ -1,0 +1,45 @@
+//! Large arrays on large pages: rows of a table lie anywhere in it, and with pages of 4 KiB finding the page of a row in
+//! a table of hundreds of megabytes takes as long as reading the row.
+
+/// Bytes from which an array is worth it: a few large pages.
+const LARGE: usize = 8 << 20;
+
+/// `count` times `value`, on large pages where the array is large and the system has them.
+pub(crate) fn filled<T: Copy>(count: usize, value: T) -> Vec<T> {
+    let mut array = Vec::with_capacity(count);
+    // Before the first write, which decides about the page.
+    advise(array.as_mut_ptr(), count * size_of::<T>());
+    array.resize(count, value);
+    array
+}
+
+#[cfg(target_os = "linux")]
+fn advise<T>(start: *mut T, bytes: usize) {
+    const PAGE: usize = 4096;
+    if bytes < LARGE {
+        return;
+    }
+    let skip = start.cast::<u8>().align_offset(PAGE);
+    let length = (bytes - skip) / PAGE * PAGE;
+    // SAFETY: the range lies in an array that is allocated and not yet used, and this advice changes no byte of it.
+    // That the system may not know it is no loss.
+    let _ = unsafe {
+        rustix::mm::madvise(start.wrapping_byte_add(skip).cast(), length, rustix::mm::Advice::LinuxHugepage)
+    };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn advise<T>(_: *mut T, _: usize) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_are_filled_whatever_their_size() {
+        for count in [0, 1, LARGE / 8 - 1, LARGE / 8 + 12_345] {
+            let array = filled(count, 7u64);
+            assert!(array.len() == count && array.iter().all(|&x| x == 7));
+        }
+    }
+}
