@@ -68,6 +68,7 @@ fn imports_run_one_way() {
     let order = [
         "error",
         "memory",
+        "arrays",
         "replace",
         "data",
         "batch",

@@ -42,6 +42,7 @@
 //! # Ok::<(), upnext::Error>(())
 //! ```
 
+pub mod arrays;
 pub mod artifact;
 pub mod baselines;
 pub mod batch;

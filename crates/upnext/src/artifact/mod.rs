@@ -28,9 +28,9 @@ mod tests;
 
 pub use manifest::{EpochSummary, FileEntry, Manifest, TrainingSummary, ValidationSummary};
 
+use crate::arrays::Tensor;
 use crate::data::ItemVocabulary;
 use crate::experiment::Experiment;
-use crate::gru4rec::Tensor;
 use crate::replace::{Steps, read_one_version};
 use crate::{Error, Result};
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! Named arrays as safetensors, streamed: a table is in memory once, whether written or read.
 
 use super::files::{Problem, quoted};
-use crate::gru4rec::Tensor;
+use crate::arrays::Tensor;
 use crate::{Error, Result};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};

@@ -2,6 +2,7 @@
 
 mod pop;
 mod s_pop;
+mod sparse;
 
 pub use pop::Pop;
 pub use s_pop::SPop;

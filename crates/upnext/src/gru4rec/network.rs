@@ -2,6 +2,7 @@
 
 use super::config::{NetworkConfig, OutputActivation};
 use super::parameters::{BIAS_OF_OUTPUT, Layout, Parameters};
+use crate::arrays::Tensor;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use upnext_kernels::{Activation, CounterRng, Matrix};
@@ -14,15 +15,6 @@ pub struct Network {
     items: usize,
     pub(crate) layouts: Parameters<Layout>,
     pub(crate) values: Parameters<Matrix>,
-}
-
-/// A named array of numbers: how parameters leave and enter a network (`docs/artifact.md`).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tensor {
-    /// Rows and columns; a single number for a bias.
-    pub shape: Vec<usize>,
-    /// Row by row.
-    pub values: Vec<f32>,
 }
 
 /// Random streams of a seed: one a purpose, so that none depends on how many numbers another takes.

@@ -1,9 +1,10 @@
 //! Stopping a training and going on with it: what is saved besides the network, and how it is taken up again.
 
 use super::config::TrainingConfig;
-use super::network::{Network, Tensor, export, import};
+use super::network::{Network, export, import};
 use super::parameters::Layout;
 use super::trainer::{EpochPosition, Position, Trainer};
+use crate::arrays::Tensor;
 use crate::data::Dataset;
 use crate::{Error, Result};
 use std::collections::BTreeMap;

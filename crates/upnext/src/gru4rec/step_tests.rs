@@ -2,10 +2,11 @@
 
 use super::config::*;
 use super::layers::Machine;
-use super::network::{Network, Tensor};
+use super::network::Network;
 use super::pass::Dropout;
 use super::reference::{self, example::Example};
 use super::step::{StepItems, TrainingStep};
+use crate::arrays::Tensor;
 use crate::batch::{Batch, SessionBatcher};
 use crate::data::Sessions;
 use std::collections::BTreeMap;

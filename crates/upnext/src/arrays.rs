@@ -1,0 +1,77 @@
+//! What a fitted model consists of when it is saved: named arrays, of floats and of whole numbers.
+
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+
+/// A named array of numbers: how parameters leave and enter a network (`docs/artifact.md`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// Rows and columns; a single number for a bias.
+    pub shape: Vec<usize>,
+    /// Row by row.
+    pub values: Vec<f32>,
+}
+
+/// The arrays of a model by name; a name stands in only one of the two maps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Arrays {
+    /// Arrays of floats.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// Arrays of whole numbers, such as counts and indices.
+    pub counts: BTreeMap<String, Vec<u64>>,
+}
+
+impl Arrays {
+    /// Takes an array of floats out, which must have this shape.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if it is not there, or of another shape.
+    pub fn take_tensor(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let Some(tensor) = self.tensors.remove(name) else {
+            return Err(Error::weights(name, "is missing"));
+        };
+        if tensor.shape != shape || tensor.values.len() != shape.iter().product::<usize>() {
+            return Err(Error::weights(name, format!("has the shape {:?}, not {shape:?}", tensor.shape)));
+        }
+        Ok(tensor.values)
+    }
+
+    /// Takes an array of whole numbers out.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if it is not there.
+    pub fn take_counts(&mut self, name: &str) -> Result<Vec<u64>> {
+        self.counts.remove(name).ok_or_else(|| Error::weights(name, "is missing"))
+    }
+
+    /// Refuses arrays that nobody has taken.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] that names one.
+    pub fn finish(self) -> Result<()> {
+        match self.tensors.into_keys().chain(self.counts.into_keys()).next() {
+            Some(name) => Err(Error::weights(name, "is no array of this model")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_of_another_shape_and_arrays_left_over_are_refused() {
+        let mut arrays = Arrays::default();
+        let tensor = Tensor { shape: vec![2, 3], values: vec![0.5; 6] };
+        arrays.tensors.insert("a".into(), tensor.clone());
+        arrays.counts.insert("n".into(), vec![1, 2]);
+        let mut other = arrays.clone();
+        assert!(other.take_tensor("a", &[3, 2]).unwrap_err().to_string().contains("[2, 3], not [3, 2]"));
+        assert!(arrays.clone().take_counts("m").is_err());
+        assert_eq!(arrays.take_tensor("a", &[2, 3]).unwrap(), tensor.values);
+        assert!(arrays.clone().finish().unwrap_err().to_string().contains("`n`"));
+        assert_eq!(arrays.take_counts("n").unwrap(), [1, 2]);
+        arrays.finish().unwrap();
+    }
+}
