@@ -1,44 +1,125 @@
 //! The models, one closed set: made from data, saved as an artifact, loaded again, used as a [`Recommender`].
 
+use crate::arrays::Arrays;
 use crate::artifact::{Artifact, TrainingSummary, WEIGHTS_FILE};
 use crate::baselines::{Pop, SPop};
-use crate::data::ItemVocabulary;
-use crate::experiment::{Experiment, ModelConfig};
+use crate::data::{Dataset, ItemVocabulary};
+use crate::experiment::{Experiment, ModelConfig, NoFields};
 use crate::gru4rec::Network;
 use crate::recommender::Recommender;
 use crate::{Error, Result};
 use std::path::Path;
 
-/// A model of any kind.
-#[derive(Clone, Debug)]
-pub enum Model {
-    /// The recurrent network.
-    Gru4rec(Box<Network>),
+macro_rules! models {
+    ($($(#[$doc:meta])* $variant:ident($model:ty),)*) => {
+        /// A model of any kind.
+        #[derive(Clone, Debug)]
+        pub enum Model {
+            /// The recurrent network.
+            Gru4rec(Box<Network>),
+            $($(#[$doc])* $variant(Box<$model>),)*
+        }
+
+        impl Model {
+            /// Fits a model that is no network, on `threads` threads; the result does not depend on their number.
+            ///
+            /// # Errors
+            /// [`Error::Config`] for fields that make no sense, and for a network: [`training::train`](crate::training::train)
+            /// makes those.
+            pub fn fit(experiment: &Experiment, data: &Dataset, threads: usize) -> Result<Self> {
+                let fit = Fit { data, seed: experiment.training.seed, threads };
+                Ok(match &experiment.model {
+                    ModelConfig::Gru4rec(_) => {
+                        return Err(Error::config("model.kind", "a network is trained, not fitted"));
+                    }
+                    $(ModelConfig::$variant(config) => Self::$variant(Box::new(<$model>::fitted(config, fit)?)),)*
+                })
+            }
+
+            /// What is saved of the model besides its configuration and its items.
+            pub fn arrays(&self) -> Arrays {
+                match self {
+                    Self::Gru4rec(network) => Arrays { tensors: network.tensors(), ..Arrays::default() },
+                    $(Self::$variant(model) => model.to_arrays(),)*
+                }
+            }
+
+            /// The model that [`arrays`](Self::arrays) came from.
+            ///
+            /// # Errors
+            /// [`Error::Weights`] for arrays that are not those of the model.
+            fn from_arrays(experiment: &Experiment, items: &ItemVocabulary, mut arrays: Arrays) -> Result<Self> {
+                Ok(match &experiment.model {
+                    ModelConfig::Gru4rec(config) => {
+                        let activation = config.output_activation_for(experiment.training.loss);
+                        let count = items.len();
+                        let network = Network::from_tensors(config.clone(), activation, count, &mut arrays.tensors)?;
+                        arrays.finish()?;
+                        Self::Gru4rec(Box::new(network))
+                    }
+                    $(ModelConfig::$variant(config) => {
+                        Self::$variant(Box::new(<$model>::restored(config, items, arrays)?))
+                    })*
+                })
+            }
+
+            /// What the rest of the program sees of the model.
+            pub fn recommender(&self) -> &dyn Recommender {
+                match self {
+                    Self::Gru4rec(network) => &**network,
+                    $(Self::$variant(model) => &**model,)*
+                }
+            }
+        }
+    };
+}
+
+models! {
     /// Popularity in training.
     Pop(Pop),
     /// Popularity in the session so far, then in training.
     SPop(SPop),
 }
 
-impl Model {
-    /// The model that counts, where `config` is of such a kind: all that it needs are the items and their support.
-    pub fn counted(config: &ModelConfig, items: &ItemVocabulary) -> Option<Self> {
-        match config {
-            ModelConfig::Gru4rec(_) => None,
-            ModelConfig::Pop => Some(Self::Pop(Pop::new(items))),
-            ModelConfig::SPop => Some(Self::SPop(SPop::new(items))),
-        }
-    }
-
-    /// What the rest of the program sees of the model.
-    pub fn recommender(&self) -> &dyn Recommender {
-        match self {
-            Self::Gru4rec(network) => &**network,
-            Self::Pop(pop) => pop,
-            Self::SPop(s_pop) => s_pop,
-        }
-    }
+/// What a model is fitted to.
+#[derive(Clone, Copy)]
+struct Fit<'a> {
+    data: &'a Dataset,
+    seed: u64,
+    threads: usize,
 }
+
+/// A model that is fitted in one go, saved as arrays and made of them again.
+trait Fitted: Sized {
+    type Config;
+    fn fitted(config: &Self::Config, fit: Fit) -> Result<Self>;
+    fn to_arrays(&self) -> Arrays;
+    fn restored(config: &Self::Config, items: &ItemVocabulary, arrays: Arrays) -> Result<Self>;
+}
+
+/// Models that follow from the items' support alone.
+macro_rules! of_support {
+    ($($model:ty),*) => {$(
+        impl Fitted for $model {
+            type Config = NoFields;
+
+            fn fitted(_: &NoFields, fit: Fit) -> Result<Self> {
+                Ok(Self::new(&fit.data.items))
+            }
+
+            fn to_arrays(&self) -> Arrays {
+                Arrays::default()
+            }
+
+            fn restored(_: &NoFields, items: &ItemVocabulary, arrays: Arrays) -> Result<Self> {
+                arrays.finish()?;
+                Ok(Self::new(items))
+            }
+        }
+    )*};
+}
+
+of_support!(Pop, SPop);
 
 /// A model loaded for use: to evaluate, to recommend, to serve.
 #[derive(Clone, Debug)]
@@ -72,20 +153,33 @@ impl LoadedModel {
     /// # Errors
     /// [`Error::Weights`] for weights that are not those of the model.
     pub fn from_artifact(artifact: Artifact) -> Result<Self> {
-        let Artifact { manifest, items, mut weights, .. } = artifact;
+        let Artifact { manifest, items, weights, counts, .. } = artifact;
         let experiment = manifest.experiment;
-        let model = match (Model::counted(&experiment.model, &items), experiment.model.network()) {
-            (None, Some(config)) => {
-                let activation = config.output_activation_for(experiment.training.loss);
-                let network = Network::from_tensors(config.clone(), activation, items.len(), &mut weights)?;
-                Model::Gru4rec(Box::new(network))
-            }
-            (Some(model), _) => match weights.keys().next() {
-                Some(name) => return Err(Error::weights(name, "a model that only counts has no weights")),
-                None => model,
-            },
-            (None, None) => unreachable!("a model counts or is a network"),
-        };
+        let model = Model::from_arrays(&experiment, &items, Arrays { tensors: weights, counts })?;
         Ok(Self { model, items, experiment, training: manifest.training })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::ModelKind;
+
+    #[test]
+    fn arrays_of_another_model_are_refused() {
+        let mut items = ItemVocabulary::new();
+        items.add("a", 3);
+        for kind in [ModelKind::Pop, ModelKind::Gru4rec] {
+            let experiment = Experiment { model: ModelConfig::of_kind(kind), ..Experiment::default() };
+            let mut artifact = Artifact::new(experiment.clone(), items.clone(), TrainingSummary::default());
+            if let Some(config) = experiment.model.network() {
+                let activation = config.output_activation_for(experiment.training.loss);
+                artifact.weights = Network::new(config.clone(), activation, 1, 1).tensors();
+            }
+            LoadedModel::from_artifact(artifact.clone()).unwrap();
+            artifact.counts.insert("w".into(), vec![1]);
+            let error = LoadedModel::from_artifact(artifact).unwrap_err().to_string();
+            assert!(error.contains("`w`") && error.contains("no array of this model"), "{error}");
+        }
     }
 }

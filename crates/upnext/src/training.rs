@@ -6,12 +6,14 @@
 
 mod compare;
 
+use crate::arrays::Arrays;
 use crate::artifact::{Artifact, EpochSummary, Manifest, TrainingState, TrainingSummary, ValidationSummary};
 use crate::data::{Dataset, Sessions};
 use crate::evaluation::evaluate;
 use crate::experiment::{Experiment, ModelConfig};
 use crate::gru4rec::config::NetworkConfig;
 use crate::gru4rec::{EpochEnd, EpochProgress, Network, Trainer, TrainerState, Wish};
+use crate::model::Model;
 use crate::{Error, Result, memory};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -103,12 +105,16 @@ pub fn train(mut plan: Plan, observe: &mut dyn FnMut(Event) -> Wish) -> Result<O
     let init = plan.init.take();
     if let Some(init) = &init {
         compare::same_model(&init.manifest, &plan)?;
+        compare::counts_on(&plan)?;
     }
     match &plan.experiment.model {
         ModelConfig::Gru4rec(config) => Run::begin(&plan, config, init)?.run(observe),
-        ModelConfig::Pop | ModelConfig::SPop => {
+        _ => {
+            let model = Model::fit(plan.experiment, plan.data, plan.threads)?;
             let summary = TrainingSummary { finished: true, ..summary_of(plan.data) };
-            artifact_of(&plan, &summary).save(plan.out)?;
+            let mut artifact = artifact_of(&plan, &summary);
+            Arrays { tensors: artifact.weights, counts: artifact.counts } = model.arrays();
+            artifact.save(plan.out)?;
             let (ended, checkpoint) = (Ended::Complete, checkpoint_of(plan.out));
             Ok(Outcome { ended, summary, checkpoint, memory_taken_over: None })
         }

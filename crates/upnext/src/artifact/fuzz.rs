@@ -46,7 +46,7 @@ fn read_tensors(bytes: &[u8]) -> Result<(), files::Problem> {
     plan.write(&mut file).expect("memory takes any file");
     let back = tensors::read(&mut &file[..], file.len() as u64)?;
     // Numbers that are no numbers are unequal to themselves: bits are compared.
-    let bits = |arrays: &tensors::Arrays| -> Vec<u32> {
+    let bits = |arrays: &crate::arrays::Arrays| -> Vec<u32> {
         arrays.tensors.values().flat_map(|t| t.values.iter().map(|x| x.to_bits())).collect()
     };
     assert!(back.counts == arrays.counts && bits(&back) == bits(&arrays));

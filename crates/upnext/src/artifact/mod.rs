@@ -28,6 +28,7 @@ mod tests;
 
 pub use manifest::{EpochSummary, FileEntry, Manifest, TrainingSummary, ValidationSummary};
 
+use crate::arrays::Arrays;
 use crate::arrays::Tensor;
 use crate::data::ItemVocabulary;
 use crate::experiment::Experiment;
@@ -52,8 +53,10 @@ pub struct Artifact {
     pub manifest: Manifest,
     /// The items that it knows.
     pub items: ItemVocabulary,
-    /// Its parameters by name; empty for models that only count.
+    /// Its parameters by name; empty for models that follow from the items' support alone.
     pub weights: BTreeMap<String, Tensor>,
+    /// Its whole numbers by name, such as counts and indices; a name stands in only one of the two maps.
+    pub counts: BTreeMap<String, Vec<u64>>,
     /// What training needs to go on.
     pub training: Option<TrainingState>,
 }
@@ -73,7 +76,7 @@ impl Artifact {
     /// A model without weights and without training state; both are fields to set.
     pub fn new(experiment: Experiment, items: ItemVocabulary, training: TrainingSummary) -> Self {
         let manifest = Manifest::new(experiment, &items, training);
-        Self { manifest, items, weights: BTreeMap::new(), training: None }
+        Self { manifest, items, weights: BTreeMap::new(), counts: BTreeMap::new(), training: None }
     }
 
     /// Whether [`save`](Self::save) may write at `dir`: nothing is there, or an empty folder, or a model; and the folder
@@ -107,8 +110,7 @@ impl Artifact {
     }
 
     fn save_by(&self, dir: &Path, steps: &mut Steps<'_>) -> Result<()> {
-        let no_counts = BTreeMap::new();
-        let weights = tensors::Plan::new(&self.weights, &no_counts)?;
+        let weights = tensors::Plan::new(&self.weights, &self.counts)?;
         let training =
             self.training.as_ref().map(|t| tensors::Plan::new(&t.tensors, &t.counts)).transpose()?;
         let training_position = self.training.as_ref().map(|t| t.position.clone());
@@ -124,7 +126,7 @@ impl Artifact {
                 Ok::<_, Error>(())
             };
             write(ITEMS_FILE, &mut |out| items::write(&self.items, out))?;
-            if !self.weights.is_empty() {
+            if !(self.weights.is_empty() && self.counts.is_empty()) {
                 write(WEIGHTS_FILE, &mut |out| weights.write(out))?;
             }
             if let Some(training) = &training {
@@ -182,15 +184,10 @@ impl Artifact {
             return Err(damaged(ITEMS_FILE, reason));
         }
 
-        let mut weights = BTreeMap::new();
-        if let Some(entry) = entry(WEIGHTS_FILE)? {
-            let arrays = files::read(dir, entry, tensors::read)?;
-            if let Some(name) = arrays.counts.keys().next() {
-                let reason = format!("tensor {} is of type U64, not F32", files::quoted(name));
-                return Err(damaged(WEIGHTS_FILE, reason));
-            }
-            weights = arrays.tensors;
-        }
+        let Arrays { tensors: weights, counts } = match entry(WEIGHTS_FILE)? {
+            Some(entry) => files::read(dir, entry, tensors::read)?,
+            None => Arrays::default(),
+        };
         let training = match (entry(TRAINING_FILE)?, position) {
             (None, None) => None,
             (Some(_), None) => {
@@ -201,10 +198,10 @@ impl Artifact {
             }
             (Some(_), Some(_)) if !with_training => None,
             (Some(entry), Some(position)) => {
-                let tensors::Arrays { tensors, counts } = files::read(dir, entry, tensors::read)?;
+                let Arrays { tensors, counts } = files::read(dir, entry, tensors::read)?;
                 Some(TrainingState { tensors, counts, position })
             }
         };
-        Ok(Self { manifest, items, weights, training })
+        Ok(Self { manifest, items, weights, counts, training })
     }
 }

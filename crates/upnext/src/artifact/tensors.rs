@@ -1,7 +1,7 @@
 //! Named arrays as safetensors, streamed: a table is in memory once, whether written or read.
 
 use super::files::{Problem, quoted};
-use crate::arrays::Tensor;
+use crate::arrays::{Arrays, Tensor};
 use crate::{Error, Result};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
@@ -12,13 +12,6 @@ use std::io::{self, Read, Write};
 const CHUNK: usize = 1 << 16;
 /// The largest header that is read, in bytes: that of the safetensors format.
 const MAX_HEADER: u64 = 100_000_000;
-
-/// What is in a file: tensors of f32, and arrays of u64.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Arrays {
-    pub(super) tensors: BTreeMap<String, Tensor>,
-    pub(super) counts: BTreeMap<String, Vec<u64>>,
-}
 
 /// A file to be written: its header, and the arrays in the order of their bytes.
 pub(super) struct Plan<'a> {

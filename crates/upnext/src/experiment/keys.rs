@@ -1,9 +1,10 @@
 //! The keys of an experiment, taken from the structs themselves, and the nearest one to a misspelt key.
 
 use super::{DataConfig, EvaluationConfig, Experiment, ModelKind, Published};
-use crate::gru4rec::config::{NetworkConfig, TrainingConfig};
+use crate::gru4rec::config::TrainingConfig;
 use serde::de::value::Error as ProbeError;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
+use std::collections::BTreeSet;
 
 /// Every key of an experiment, dotted, as in `training.learning_rate`.
 pub fn known_keys() -> Vec<String> {
@@ -14,8 +15,10 @@ pub fn known_keys() -> Vec<String> {
                 fields_of::<DataConfig>().iter().copied().filter(|&field| field != "published").collect()
             }
             "model" => {
-                let of_kinds = ModelKind::ALL.into_iter().flat_map(fields_of_kind);
-                std::iter::once("kind").chain(of_kinds.copied()).collect()
+                let of_kinds = ModelKind::ALL.into_iter().flat_map(ModelKind::fields).copied();
+                // Kinds share names of fields.
+                let of_kinds: BTreeSet<&str> = of_kinds.collect();
+                std::iter::once("kind").chain(of_kinds).collect()
             }
             "training" => fields_of::<TrainingConfig>().to_vec(),
             _ => fields_of::<EvaluationConfig>().to_vec(),
@@ -26,14 +29,6 @@ pub fn known_keys() -> Vec<String> {
         }
     }
     keys
-}
-
-/// The fields of the `[model]` table of a kind, beside `kind`.
-pub(super) fn fields_of_kind(kind: ModelKind) -> &'static [&'static str] {
-    match kind {
-        ModelKind::Gru4rec => fields_of::<NetworkConfig>(),
-        ModelKind::Pop | ModelKind::SPop => &[],
-    }
 }
 
 /// The candidate most like `word`: one that differs in its table alone, or else in at most a third of its letters.
@@ -55,7 +50,7 @@ pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
 }
 
 /// The names of a struct's fields, as its `Deserialize` asks for them: a list kept by hand would go stale.
-fn fields_of<T: DeserializeOwned>() -> &'static [&'static str] {
+pub(super) fn fields_of<T: DeserializeOwned>() -> &'static [&'static str] {
     let mut fields: &'static [&'static str] = &[];
     // The probe always answers with an error: what counts is what it was asked for.
     let _ = T::deserialize(FieldProbe(&mut fields));

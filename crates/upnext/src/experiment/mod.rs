@@ -14,16 +14,17 @@
 //! ```
 
 mod keys;
+mod model;
 mod read;
 
-use crate::gru4rec::config::{NetworkConfig, TrainingConfig};
-use crate::{Error, Result};
+use crate::Result;
+use crate::gru4rec::config::TrainingConfig;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 pub use crate::evaluation::EvaluationConfig;
 pub use crate::ranking::TieRule;
 pub use keys::known_keys;
+pub use model::{ModelConfig, ModelKind, NoFields};
 
 /// The whole configuration of one experiment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -67,111 +68,13 @@ pub struct Published {
     pub mrr_at_20: f64,
 }
 
-/// The kinds of models.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ModelKind {
-    /// The recurrent network.
-    Gru4rec,
-    /// Popularity in training.
-    Pop,
-    /// Popularity in the session so far, then in training.
-    SPop,
-}
-
-impl ModelKind {
-    /// All kinds, in the order in which reports show them.
-    pub const ALL: [Self; 3] = [Self::Gru4rec, Self::Pop, Self::SPop];
-
-    /// The name in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Gru4rec => "gru4rec",
-            Self::Pop => "pop",
-            Self::SPop => "s-pop",
-        }
-    }
-}
-
-impl fmt::Display for ModelKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl std::str::FromStr for ModelKind {
-    type Err = Error;
-
-    /// # Errors
-    /// [`Error::Config`] that lists the kinds and suggests the nearest.
-    fn from_str(name: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
-            let names = Self::ALL.map(Self::name);
-            let nearest =
-                keys::nearest(name, names).map(|n| format!("did you mean `{n}`? ")).unwrap_or_default();
-            Error::config(
-                "model.kind",
-                format!("`{name}` is no model: {nearest}The models are {}", names.join(", ")),
-            )
-        })
-    }
-}
-
-/// A model's kind and structure: the `[model]` table, its kind under the key `kind` (absent: `gru4rec`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum ModelConfig {
-    /// The recurrent network.
-    Gru4rec(NetworkConfig),
-    /// Popularity in training: no field.
-    Pop,
-    /// Popularity in the session so far, then in training: no field.
-    SPop,
-}
-
-impl Default for ModelConfig {
-    fn default() -> Self {
-        Self::of_kind(ModelKind::Gru4rec)
-    }
-}
-
-impl ModelConfig {
-    /// The default model of a kind.
-    pub fn of_kind(kind: ModelKind) -> Self {
-        match kind {
-            ModelKind::Gru4rec => Self::Gru4rec(NetworkConfig::default()),
-            ModelKind::Pop => Self::Pop,
-            ModelKind::SPop => Self::SPop,
-        }
-    }
-
-    /// The kind.
-    pub fn kind(&self) -> ModelKind {
-        match self {
-            Self::Gru4rec(_) => ModelKind::Gru4rec,
-            Self::Pop => ModelKind::Pop,
-            Self::SPop => ModelKind::SPop,
-        }
-    }
-
-    /// The network, where the model is one.
-    pub fn network(&self) -> Option<&NetworkConfig> {
-        match self {
-            Self::Gru4rec(network) => Some(network),
-            Self::Pop | Self::SPop => None,
-        }
-    }
-}
-
 impl Experiment {
     /// Checks the model with its training, and the evaluation.
     ///
     /// # Errors
     /// [`Error::Config`] with the first field that makes no sense, alone or with another.
     pub fn validate(&self) -> Result<()> {
-        if let Some(network) = self.model.network() {
-            network.validate(&self.training)?;
-        }
+        self.model.validate(&self.training)?;
         self.evaluation.validate()
     }
 
@@ -191,27 +94,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_has_one_name_everywhere() {
-        for kind in ModelKind::ALL {
-            assert_eq!(kind.name().parse::<ModelKind>().unwrap(), kind);
-            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
-            let model = serde_json::to_value(ModelConfig::of_kind(kind)).unwrap();
-            assert_eq!(model["kind"], kind.name());
-            assert_eq!(serde_json::from_value::<ModelConfig>(model).unwrap().kind(), kind);
-        }
-        let message = "spop".parse::<ModelKind>().unwrap_err().to_string();
-        assert!(
-            message.contains("did you mean `s-pop`?") && message.contains("gru4rec, pop, s-pop"),
-            "{message}"
-        );
-    }
-
-    #[test]
     fn only_the_network_of_a_gru4rec_is_validated_with_the_training() {
         let mut experiment = Experiment::default();
         experiment.training.batch_size = 0;
         assert!(experiment.validate().is_err());
-        experiment.model = ModelConfig::Pop;
+        experiment.model = ModelConfig::of_kind(ModelKind::Pop);
         experiment.validate().unwrap();
     }
 }

@@ -1,6 +1,7 @@
 //! An experiment from and to TOML, and `key=value` on top of it.
 
-use super::keys::{fields_of_kind, known_keys, nearest};
+use super::keys::{known_keys, nearest};
+use super::model::Parse;
 use super::{Experiment, ModelConfig, ModelKind};
 use crate::{Error, Result};
 use serde::Deserialize;
@@ -83,7 +84,7 @@ impl Experiment {
         }
         if let Some(field) = key.strip_prefix("model.") {
             let kind = self.model.kind();
-            if !fields_of_kind(kind).contains(&field) {
+            if !kind.fields().contains(&field) {
                 return Err(Error::config(key, not_of_kind(kind)));
             }
         }
@@ -182,17 +183,12 @@ impl File<'_> {
             Some(kind) => self.parse(kind, "model.kind")?,
             None => ModelKind::Gru4rec,
         };
-        let foreign = fields.keys().filter(|key| !fields_of_kind(kind).contains(&key.get_ref().as_ref()));
+        let foreign = fields.keys().filter(|key| !kind.fields().contains(&key.get_ref().as_ref()));
         if let Some(key) = foreign.min_by_key(|key| key.span().start) {
             return Err(self.error(&key.span(), format!("model.{}: {}", key.get_ref(), not_of_kind(kind))));
         }
-        Ok(match kind {
-            ModelKind::Gru4rec => {
-                ModelConfig::Gru4rec(self.parse(Spanned::new(span, DeValue::Table(fields)), "model")?)
-            }
-            ModelKind::Pop => ModelConfig::Pop,
-            ModelKind::SPop => ModelConfig::SPop,
-        })
+        let fields = Spanned::new(span, DeValue::Table(fields));
+        ModelConfig::read(kind, ModelFields { file: self, fields })
     }
 
     fn parse<T: for<'de> Deserialize<'de>>(&self, value: Spanned<DeValue<'_>>, name: &str) -> Result<T> {
@@ -220,6 +216,18 @@ impl File<'_> {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
+}
+
+/// The `[model]` table without its kind.
+struct ModelFields<'f, 'i> {
+    file: &'f File<'f>,
+    fields: Spanned<DeValue<'i>>,
+}
+
+impl Parse for ModelFields<'_, '_> {
+    fn parse<T: for<'de> Deserialize<'de>>(self) -> Result<T> {
+        self.file.parse(self.fields, "model")
     }
 }
 

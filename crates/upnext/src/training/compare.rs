@@ -3,7 +3,7 @@
 use super::Plan;
 use crate::artifact::{Artifact, Manifest};
 use crate::data::Dataset;
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, ModelKind};
 use crate::{Error, Result};
 use serde_json::Value;
 
@@ -35,6 +35,19 @@ pub(super) fn same_training(saved: &Manifest, plan: &Plan) -> Result<()> {
         return Err(Error::config("resume", reason));
     }
     same_validation(saved, plan)
+}
+
+/// Checks that the plan's model can go on from an earlier one: a network learns on, popularity counts on.
+pub(super) fn counts_on(plan: &Plan) -> Result<()> {
+    match plan.experiment.model.kind() {
+        ModelKind::Gru4rec | ModelKind::Pop | ModelKind::SPop => Ok(()),
+        kind => Err(Error::config(
+            "--init",
+            format!(
+                "a model of kind \"{kind}\" is fitted to a log as a whole: fit it to all of the log, without --init"
+            ),
+        )),
+    }
 }
 
 /// Checks that every item occurs as often as in the training that was saved.

@@ -80,8 +80,14 @@ pub(super) fn run(path: &Path, output: OutputArgs) -> anyhow::Result<()> {
         .weights
         .iter()
         .map(|(name, tensor)| TensorShape { name: name.clone(), shape: tensor.shape.clone() })
+        .chain(
+            artifact
+                .counts
+                .iter()
+                .map(|(name, counts)| TensorShape { name: name.clone(), shape: vec![counts.len()] }),
+        )
         .collect();
-    let parameters = artifact.weights.values().map(|tensor| tensor.values.len() as u64).sum();
+    let parameters = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>() as u64).sum();
     // Whether the weights are those of the model is seen where it is made of them.
     let model = LoadedModel::from_artifact(artifact)
         .with_context(|| format!("{}: its weights are not those of its configuration", path.display()))?;
@@ -259,7 +265,7 @@ mod tests {
             .map(|c| format!("{} {} {}", c.key, c.value, c.default))
             .collect();
         assert_eq!(shown, ["model.layers [7,9] [100]", "training.learning_rate 0.05 0.1"]);
-        experiment.model = ModelConfig::Pop;
+        experiment.model = ModelConfig::of_kind(ModelKind::Pop);
         assert!(changed(&experiment).unwrap().is_empty());
     }
 

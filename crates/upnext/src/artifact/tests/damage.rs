@@ -178,10 +178,6 @@ fn tensors_of_other_types_and_impossible_sizes_are_refused() {
             file(r#"{"w":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}}"#, &[0; 4]),
             "`w` is of type F16, not F32",
         ),
-        (
-            file(r#"{"w":{"dtype":"U64","shape":[1],"data_offsets":[0,8]}}"#, &[0; 8]),
-            "`w` is of type U64, not F32",
-        ),
         (file(r#"{"w":{"dtype":"F32","shape":[3],"data_offsets":[0,4]}}"#, &[0; 4]), "header is damaged"),
         (file(r#"{"w":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#, &[0; 8]), "header is damaged"),
         (

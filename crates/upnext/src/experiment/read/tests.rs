@@ -69,7 +69,7 @@ fn a_field_of_the_network_is_refused_for_a_model_without_one() {
     let got = message("[model]\nkind = \"pop\"\nlayers = [10]\n");
     assert!(got.starts_with("mine.toml:3:1: model.layers: a model of kind \"pop\""), "{got}");
     let mut experiment = Experiment::from_toml("[model]\nkind = \"s-pop\"\n", "mine.toml").unwrap();
-    assert_eq!(experiment.model, ModelConfig::SPop);
+    assert_eq!(experiment.model, ModelConfig::of_kind(ModelKind::SPop));
     assert!(experiment.set("model.layers=10").unwrap_err().to_string().contains("s-pop"));
 }
 
