@@ -1,9 +1,15 @@
 //! How a gradient changes a parameter: Adagrad, RMSProp, SGD, Adam; momentum, L2; dense or row by row (ALGORITHMS 4).
 
+mod dense;
+mod norm;
+mod table;
+
 use crate::matrix::Matrix;
-use crate::rows::RowGroups;
-use crate::simd::{Isa, Kernel, Simd, prefetch};
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::simd::{Simd, prefetch};
+
+pub use dense::{DenseBlock, DenseBlocks, update_dense};
+pub use norm::{dense_norm_squared, table_norm_squared};
+pub use table::{TablePart, TableParts, update_table};
 
 /// The rule that makes a change Δ of a gradient g, with learning rate η.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -180,218 +186,9 @@ impl GradientRows<'_> {
     }
 }
 
-/// Groups that are fetched ahead: what a row's arithmetic takes hides about a quarter of what its memory does.
-const AHEAD: usize = 4;
-
-/// Updates the used rows of a part of a table, each once, by the sum of its gradients, L2 counted in, times `scale`.
-///
-/// # Panics
-/// If the groups are those of another part or table, the state is that of another optimiser, or a gradient is missing.
-pub fn update_table(
-    isa: Isa,
-    optimizer: &Optimizer,
-    scale: f32,
-    part: TablePart,
-    groups: &RowGroups,
-    gradients: GradientRows,
-) {
-    let TablePart { rows, table_rows, width, part, .. } = part;
-    assert!(
-        groups.table_rows() == table_rows && groups.part() == part,
-        "groups of part {:?} of {} rows for part {part:?} of {table_rows}",
-        groups.part(),
-        groups.table_rows()
-    );
-    assert!(gradients.gradients.stride() >= width, "{:?} for rows of {width}", gradients.gradients);
-    rows.check(optimizer);
-    isa.run(UpdateTable { optimizer, scale, rows, width, groups, gradients });
-}
-
-struct UpdateTable<'a> {
-    optimizer: &'a Optimizer,
-    scale: f32,
-    rows: Rows,
-    width: usize,
-    groups: &'a RowGroups,
-    gradients: GradientRows<'a>,
-}
-
-impl Kernel for UpdateTable<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Self { optimizer, scale, rows, width, groups, gradients } = self;
-        for (g, &row) in groups.rows().iter().enumerate() {
-            if let Some(&ahead) = groups.rows().get(g + AHEAD) {
-                rows.prefetch(ahead as usize, width);
-            }
-            let uses = groups.uses(g);
-            // SAFETY: groups hold each row once, and only rows of their part, which is this thread's alone since
-            // `TableParts` gives every part away once; `RowGroups` has checked that the row lies in a table of the size
-            // asserted in `update_table`, which has also checked the state.
-            unsafe {
-                update_row(s, optimizer, scale, rows, row as usize, width, |j| gradients.sum(s, uses, j));
-            }
-        }
-    }
-}
-
-/// A table and its state, whose rows are divided among the threads: part `p` of `n` has the rows `p`, `p + n`, `p + 2n` ….
-#[derive(Debug)]
-pub struct TableParts<'a> {
-    rows: Rows,
-    table_rows: usize,
-    width: usize,
-    parts: usize,
-    taken: AtomicU64,
-    lifetime: std::marker::PhantomData<&'a mut f32>,
-}
-
-/// The rows of a table that one thread updates.
-#[derive(Debug)]
-pub struct TablePart<'a> {
-    rows: Rows,
-    table_rows: usize,
-    width: usize,
-    // Private: that no two have the same is what makes an update safe.
-    part: (usize, usize),
-    lifetime: std::marker::PhantomData<&'a mut f32>,
-}
-
-impl<'a> TableParts<'a> {
-    /// Divides a table and its state into `parts` parts.
-    ///
-    /// # Panics
-    /// If the state is of another shape, or there are no parts or more than 64.
-    pub fn new(value: &'a mut Matrix, state: &'a mut OptimizerState, parts: usize) -> Self {
-        assert!((1..=64).contains(&parts), "{parts} parts of a table");
-        let (table_rows, width) = (value.rows(), value.width().next_multiple_of(crate::LINE));
-        let (rows, taken) = (Rows::new(value, state), AtomicU64::new(0));
-        Self { rows, table_rows, width, parts, taken, lifetime: std::marker::PhantomData }
-    }
-
-    /// Gives part `part` away.
-    ///
-    /// # Panics
-    /// If it has been given away before, or there is no such part.
-    pub fn take(&self, part: usize) -> TablePart<'a> {
-        assert!(part < self.parts, "part {part} of {}", self.parts);
-        let before = self.taken.fetch_or(1 << part, Ordering::Relaxed);
-        assert!(before & (1 << part) == 0, "part {part} of a table twice");
-        let Self { rows, table_rows, width, lifetime, .. } = *self;
-        TablePart { rows, table_rows, width, part: (part, self.parts), lifetime }
-    }
-}
-
-/// Updates a block of adjacent rows of a dense parameter by their gradients, L2 counted in, times `scale`.
-///
-/// The block comes from [`DenseBlocks`]; `gradient` holds its rows, as far apart as the parameter's.
-///
-/// # Panics
-/// If the gradient is of another size, or the state that of another optimiser.
-pub fn update_dense(isa: Isa, optimizer: &Optimizer, scale: f32, block: DenseBlock, gradient: &[f32]) {
-    assert_eq!(
-        gradient.len(),
-        block.count * block.rows.stride,
-        "gradient of a block of {} rows",
-        block.count
-    );
-    block.rows.check(optimizer);
-    isa.run(UpdateDense { optimizer, scale, block, gradient });
-}
-
-struct UpdateDense<'a> {
-    optimizer: &'a Optimizer,
-    scale: f32,
-    block: DenseBlock<'a>,
-    gradient: &'a [f32],
-}
-
-impl Kernel for UpdateDense<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let DenseBlock { rows, first, count, .. } = self.block;
-        for (r, gradient) in self.gradient.chunks_exact(rows.stride).take(count).enumerate() {
-            // SAFETY: `DenseBlocks` hands out every row once, and all its rows lie in the parameter; `update_dense` has
-            // checked the state.
-            unsafe {
-                update_row(s, self.optimizer, self.scale, rows, first + r, rows.stride, |j| {
-                    s.load(&gradient[j..])
-                });
-            }
-        }
-    }
-}
-
-/// A block of adjacent rows of a dense parameter with their state: the task of one thread.
-#[derive(Debug)]
-pub struct DenseBlock<'a> {
-    rows: Rows,
-    // Private: that they lie in the parameter is what makes an update safe.
-    first: usize,
-    count: usize,
-    lifetime: std::marker::PhantomData<&'a mut f32>,
-}
-
-impl DenseBlock<'_> {
-    /// Index of the block's first row in the parameter.
-    pub fn first(&self) -> usize {
-        self.first
-    }
-
-    /// Number of rows.
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
-    /// Floats from one row to the next.
-    pub fn stride(&self) -> usize {
-        self.rows.stride
-    }
-}
-
 impl std::fmt::Debug for Rows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Rows({} apart)", self.stride)
-    }
-}
-
-/// The rows of a dense parameter in disjoint blocks.
-#[derive(Debug)]
-pub struct DenseBlocks<'a> {
-    rows: Rows,
-    next: usize,
-    total: usize,
-    block: usize,
-    lifetime: std::marker::PhantomData<&'a mut f32>,
-}
-
-impl<'a> DenseBlocks<'a> {
-    /// Blocks of `block` rows of a parameter and its state.
-    ///
-    /// # Panics
-    /// If the state is of another shape, or `block` is 0.
-    pub fn new(value: &'a mut Matrix, state: &'a mut OptimizerState, block: usize) -> Self {
-        assert!(block > 0, "blocks of no row");
-        let total = value.rows();
-        Self { rows: Rows::new(value, state), next: 0, total, block, lifetime: std::marker::PhantomData }
-    }
-}
-
-impl<'a> Iterator for DenseBlocks<'a> {
-    type Item = DenseBlock<'a>;
-
-    fn next(&mut self) -> Option<DenseBlock<'a>> {
-        let first = self.next;
-        if first >= self.total {
-            return None;
-        }
-        let count = self.block.min(self.total - first);
-        self.next += count;
-        Some(DenseBlock { rows: self.rows, first, count, lifetime: self.lifetime })
     }
 }
 
@@ -467,77 +264,6 @@ unsafe fn update_row<S: Simd>(
             s.store_ptr(at(rows.value, j), s.add(value, delta));
         }
         j += S::LANES;
-    }
-}
-
-/// The sum of squares of a table's gradients, L2 counted in, each row's summed first: for clipping by global norm.
-///
-/// Summed in f64 in the order of the groups, so that the number of threads does not matter.
-pub fn table_norm_squared(
-    isa: Isa,
-    l2: f32,
-    value: &Matrix,
-    groups: &RowGroups,
-    gradients: GradientRows,
-) -> f64 {
-    let width = value.width().next_multiple_of(crate::LINE);
-    groups.rows().iter().enumerate().fold(0.0, |sum, (g, &row)| {
-        let value = &value.row(row as usize)[..width];
-        sum + isa.run(NormSquared {
-            l2,
-            value,
-            gradient: |_| unreachable!(),
-            uses: groups.uses(g),
-            rows: Some(gradients),
-        })
-    })
-}
-
-/// The sum of squares of a dense gradient, L2 counted in.
-///
-/// # Panics
-/// If value and gradient differ in shape.
-pub fn dense_norm_squared(isa: Isa, l2: f32, value: &Matrix, gradient: &Matrix) -> f64 {
-    assert!(
-        value.rows() == gradient.rows() && value.stride() == gradient.stride(),
-        "{gradient:?} of {value:?}"
-    );
-    (0..value.rows()).fold(0.0, |sum, r| {
-        let gradient = gradient.row(r);
-        sum + isa.run(NormSquared {
-            l2,
-            value: value.row(r),
-            gradient: |j| &gradient[j..],
-            uses: &[],
-            rows: None,
-        })
-    })
-}
-
-struct NormSquared<'a, G> {
-    l2: f32,
-    value: &'a [f32],
-    gradient: G,
-    uses: &'a [u32],
-    rows: Option<GradientRows<'a>>,
-}
-
-impl<'a, G: Fn(usize) -> &'a [f32]> Kernel for NormSquared<'a, G> {
-    type Output = f64;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> f64 {
-        let mut sum = s.zero();
-        for (i, value) in self.value.chunks_exact(S::LANES).enumerate() {
-            let j = i * S::LANES;
-            let g = match &self.rows {
-                Some(rows) => rows.sum(s, self.uses, j),
-                None => s.load((self.gradient)(j)),
-            };
-            let g = s.fma(s.splat(self.l2), s.load(value), g);
-            sum = s.fma(g, g, sum);
-        }
-        f64::from(s.sum(sum))
     }
 }
 

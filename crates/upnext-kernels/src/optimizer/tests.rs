@@ -1,6 +1,8 @@
 //! The rules against their formulas in f64; tables against dense parameters.
 
 use super::*;
+use crate::rows::RowGroups;
+use crate::simd::Isa;
 use crate::team::Team;
 
 const RULES: [Rule; 4] = [

@@ -1,7 +1,7 @@
 //! Additional negative samples \[2\]: drawn by support, shared by the rows of a mini-batch.
 
 use super::network::Stream;
-use crate::data::ItemVocabulary;
+use crate::data::{ItemIndex, ItemVocabulary};
 use upnext_kernels::{AliasTable, CounterRng};
 
 /// Draws items with probability ∝ support^α.
@@ -28,6 +28,31 @@ impl NegativeSampler {
     pub(crate) fn draw(&self, step: u64, items: &mut Vec<u32>) {
         let first = step * self.samples as u64;
         items.extend((0..self.samples as u64).map(|i| self.table.pick(self.rng.bits(first + i))));
+    }
+}
+
+/// Additional samples of a step, drawn while the step before was updating.
+#[derive(Debug, Default)]
+pub(crate) struct Drawn {
+    step: Option<u64>,
+    pub(crate) items: Vec<ItemIndex>,
+    /// What logQ subtracts of each, where it is on.
+    pub(crate) offsets: Vec<f32>,
+}
+
+impl Drawn {
+    /// Draws the samples of a step; `log_support`: with the factor α for samples.
+    pub(crate) fn draw(&mut self, step: u64, sampler: &NegativeSampler, log_support: Option<(&[f32], f32)>) {
+        if self.step == Some(step) {
+            return;
+        }
+        self.step = Some(step);
+        self.items.clear();
+        sampler.draw(step, &mut self.items);
+        self.offsets.clear();
+        if let Some((log_support, alpha)) = log_support {
+            self.offsets.extend(self.items.iter().map(|&item| log_support[item as usize] * alpha));
+        }
     }
 }
 

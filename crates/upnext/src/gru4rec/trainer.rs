@@ -2,7 +2,7 @@
 
 use super::config::{NetworkConfig, Optimizer, SessionOrder, TrainingConfig};
 use super::layers::Machine;
-use super::negatives::NegativeSampler;
+use super::negatives::{Drawn, NegativeSampler};
 use super::network::{Network, Stream};
 use super::parameters::Parameters;
 use super::pass::Dropout;
@@ -41,31 +41,6 @@ pub struct Trainer<'d> {
     offsets: Vec<f32>,
     masked: Vec<(u32, u32)>,
     drawn: Drawn,
-}
-
-/// Additional samples of a step, drawn while the step before was updating.
-#[derive(Debug, Default)]
-struct Drawn {
-    step: Option<u64>,
-    items: Vec<ItemIndex>,
-    /// What logQ subtracts of each, where it is on.
-    offsets: Vec<f32>,
-}
-
-impl Drawn {
-    /// Draws the samples of a step; `log_support`: with the factor α for samples.
-    fn draw(&mut self, step: u64, sampler: &NegativeSampler, log_support: Option<(&[f32], f32)>) {
-        if self.step == Some(step) {
-            return;
-        }
-        self.step = Some(step);
-        self.items.clear();
-        sampler.draw(step, &mut self.items);
-        self.offsets.clear();
-        if let Some((log_support, alpha)) = log_support {
-            self.offsets.extend(self.items.iter().map(|&item| log_support[item as usize] * alpha));
-        }
-    }
 }
 
 /// How far training has come.

@@ -1,0 +1,110 @@
+//! Updates of every row of a parameter, block by block.
+
+use super::{Optimizer, OptimizerState, Rows, update_row};
+use crate::matrix::Matrix;
+use crate::simd::{Isa, Kernel, Simd};
+
+/// Updates a block of adjacent rows of a dense parameter by their gradients, L2 counted in, times `scale`.
+///
+/// The block comes from [`DenseBlocks`]; `gradient` holds its rows, as far apart as the parameter's.
+///
+/// # Panics
+/// If the gradient is of another size, or the state that of another optimiser.
+pub fn update_dense(isa: Isa, optimizer: &Optimizer, scale: f32, block: DenseBlock, gradient: &[f32]) {
+    assert_eq!(
+        gradient.len(),
+        block.count * block.rows.stride,
+        "gradient of a block of {} rows",
+        block.count
+    );
+    block.rows.check(optimizer);
+    isa.run(UpdateDense { optimizer, scale, block, gradient });
+}
+
+struct UpdateDense<'a> {
+    optimizer: &'a Optimizer,
+    scale: f32,
+    block: DenseBlock<'a>,
+    gradient: &'a [f32],
+}
+
+impl Kernel for UpdateDense<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let DenseBlock { rows, first, count, .. } = self.block;
+        for (r, gradient) in self.gradient.chunks_exact(rows.stride).take(count).enumerate() {
+            // SAFETY: `DenseBlocks` hands out every row once, and all its rows lie in the parameter; `update_dense` has
+            // checked the state.
+            unsafe {
+                update_row(s, self.optimizer, self.scale, rows, first + r, rows.stride, |j| {
+                    s.load(&gradient[j..])
+                });
+            }
+        }
+    }
+}
+
+/// A block of adjacent rows of a dense parameter with their state: the task of one thread.
+#[derive(Debug)]
+pub struct DenseBlock<'a> {
+    rows: Rows,
+    // Private: that they lie in the parameter is what makes an update safe.
+    first: usize,
+    count: usize,
+    lifetime: std::marker::PhantomData<&'a mut f32>,
+}
+
+impl DenseBlock<'_> {
+    /// Index of the block's first row in the parameter.
+    pub fn first(&self) -> usize {
+        self.first
+    }
+
+    /// Number of rows.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Floats from one row to the next.
+    pub fn stride(&self) -> usize {
+        self.rows.stride
+    }
+}
+
+/// The rows of a dense parameter in disjoint blocks.
+#[derive(Debug)]
+pub struct DenseBlocks<'a> {
+    rows: Rows,
+    next: usize,
+    total: usize,
+    block: usize,
+    lifetime: std::marker::PhantomData<&'a mut f32>,
+}
+
+impl<'a> DenseBlocks<'a> {
+    /// Blocks of `block` rows of a parameter and its state.
+    ///
+    /// # Panics
+    /// If the state is of another shape, or `block` is 0.
+    pub fn new(value: &'a mut Matrix, state: &'a mut OptimizerState, block: usize) -> Self {
+        assert!(block > 0, "blocks of no row");
+        let total = value.rows();
+        Self { rows: Rows::new(value, state), next: 0, total, block, lifetime: std::marker::PhantomData }
+    }
+}
+
+impl<'a> Iterator for DenseBlocks<'a> {
+    type Item = DenseBlock<'a>;
+
+    fn next(&mut self) -> Option<DenseBlock<'a>> {
+        let first = self.next;
+        if first >= self.total {
+            return None;
+        }
+        let count = self.block.min(self.total - first);
+        self.next += count;
+        Some(DenseBlock { rows: self.rows, first, count, lifetime: self.lifetime })
+    }
+}

@@ -1,0 +1,111 @@
+//! Updates of the rows of a table that a step has used, divided among threads.
+
+use super::{GradientRows, Optimizer, OptimizerState, Rows, update_row};
+use crate::matrix::Matrix;
+use crate::rows::RowGroups;
+use crate::simd::{Isa, Kernel, Simd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Groups that are fetched ahead: what a row's arithmetic takes hides about a quarter of what its memory does.
+const AHEAD: usize = 4;
+
+/// Updates the used rows of a part of a table, each once, by the sum of its gradients, L2 counted in, times `scale`.
+///
+/// # Panics
+/// If the groups are those of another part or table, the state is that of another optimiser, or a gradient is missing.
+pub fn update_table(
+    isa: Isa,
+    optimizer: &Optimizer,
+    scale: f32,
+    part: TablePart,
+    groups: &RowGroups,
+    gradients: GradientRows,
+) {
+    let TablePart { rows, table_rows, width, part, .. } = part;
+    assert!(
+        groups.table_rows() == table_rows && groups.part() == part,
+        "groups of part {:?} of {} rows for part {part:?} of {table_rows}",
+        groups.part(),
+        groups.table_rows()
+    );
+    assert!(gradients.gradients.stride() >= width, "{:?} for rows of {width}", gradients.gradients);
+    rows.check(optimizer);
+    isa.run(UpdateTable { optimizer, scale, rows, width, groups, gradients });
+}
+
+struct UpdateTable<'a> {
+    optimizer: &'a Optimizer,
+    scale: f32,
+    rows: Rows,
+    width: usize,
+    groups: &'a RowGroups,
+    gradients: GradientRows<'a>,
+}
+
+impl Kernel for UpdateTable<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { optimizer, scale, rows, width, groups, gradients } = self;
+        for (g, &row) in groups.rows().iter().enumerate() {
+            if let Some(&ahead) = groups.rows().get(g + AHEAD) {
+                rows.prefetch(ahead as usize, width);
+            }
+            let uses = groups.uses(g);
+            // SAFETY: groups hold each row once, and only rows of their part, which is this thread's alone since
+            // `TableParts` gives every part away once; `RowGroups` has checked that the row lies in a table of the size
+            // asserted in `update_table`, which has also checked the state.
+            unsafe {
+                update_row(s, optimizer, scale, rows, row as usize, width, |j| gradients.sum(s, uses, j));
+            }
+        }
+    }
+}
+
+/// A table and its state, whose rows are divided among the threads: part `p` of `n` has the rows `p`, `p + n`, `p + 2n` ….
+#[derive(Debug)]
+pub struct TableParts<'a> {
+    rows: Rows,
+    table_rows: usize,
+    width: usize,
+    parts: usize,
+    taken: AtomicU64,
+    lifetime: std::marker::PhantomData<&'a mut f32>,
+}
+
+/// The rows of a table that one thread updates.
+#[derive(Debug)]
+pub struct TablePart<'a> {
+    rows: Rows,
+    table_rows: usize,
+    width: usize,
+    // Private: that no two have the same is what makes an update safe.
+    part: (usize, usize),
+    lifetime: std::marker::PhantomData<&'a mut f32>,
+}
+
+impl<'a> TableParts<'a> {
+    /// Divides a table and its state into `parts` parts.
+    ///
+    /// # Panics
+    /// If the state is of another shape, or there are no parts or more than 64.
+    pub fn new(value: &'a mut Matrix, state: &'a mut OptimizerState, parts: usize) -> Self {
+        assert!((1..=64).contains(&parts), "{parts} parts of a table");
+        let (table_rows, width) = (value.rows(), value.width().next_multiple_of(crate::LINE));
+        let (rows, taken) = (Rows::new(value, state), AtomicU64::new(0));
+        Self { rows, table_rows, width, parts, taken, lifetime: std::marker::PhantomData }
+    }
+
+    /// Gives part `part` away.
+    ///
+    /// # Panics
+    /// If it has been given away before, or there is no such part.
+    pub fn take(&self, part: usize) -> TablePart<'a> {
+        assert!(part < self.parts, "part {part} of {}", self.parts);
+        let before = self.taken.fetch_or(1 << part, Ordering::Relaxed);
+        assert!(before & (1 << part) == 0, "part {part} of a table twice");
+        let Self { rows, table_rows, width, lifetime, .. } = *self;
+        TablePart { rows, table_rows, width, part: (part, self.parts), lifetime }
+    }
+}
