@@ -1,6 +1,6 @@
 //! What every model must obey, checked for each on the same sessions: a new model joins with one line.
 
-use crate::baselines::{Pop, SPop};
+use crate::baselines::{BprMf, BprMfConfig, Pop, SPop, SessionAverage, SessionAverageConfig};
 use crate::batch::{Batch, HistoryBatcher, SessionBatcher};
 use crate::data::{Dataset, ItemIndex, ItemVocabulary, Sessions};
 use crate::evaluation::{Evaluation, EvaluationConfig, evaluate_in_blocks};
@@ -22,6 +22,21 @@ fn pop_obeys_the_contract() {
 fn s_pop_obeys_the_contract() {
     let Dataset { items, sessions } = example();
     obeys_the_contract(&SPop::new(&items), &items, &sessions);
+}
+
+#[test]
+fn bpr_mf_obeys_the_contract() {
+    let data = example();
+    let model = BprMf::fit(&BprMfConfig::default(), &data, 3).unwrap();
+    obeys_the_contract(&model, &data.items, &data.sessions);
+}
+
+#[test]
+fn session_average_obeys_the_contract() {
+    let data = example();
+    let config = SessionAverageConfig { factors: 17, ..Default::default() };
+    let model = SessionAverage::fit(&config, &data, 3).unwrap();
+    obeys_the_contract(&model, &data.items, &data.sessions);
 }
 
 #[test]
