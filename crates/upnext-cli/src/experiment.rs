@@ -16,8 +16,8 @@ pub(crate) struct ExperimentArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     fields: Vec<String>,
 
-    /// Kind of model: gru4rec, pop, s-pop [default: that of the file, or gru4rec]
-    #[arg(long, value_name = "KIND")]
+    /// Kind of model [default: that of the file, or gru4rec]
+    #[arg(long, value_name = "KIND", value_parser = clap::builder::PossibleValuesParser::new(ModelKind::ALL.map(ModelKind::name)))]
     model: Option<String>,
 
     /// Number of epochs

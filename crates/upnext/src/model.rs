@@ -2,7 +2,7 @@
 
 use crate::arrays::Arrays;
 use crate::artifact::{Artifact, TrainingSummary, WEIGHTS_FILE};
-use crate::baselines::{Pop, SPop};
+use crate::baselines::{BprMf, BprMfConfig, Pop, SPop, SessionAverage, SessionAverageConfig};
 use crate::data::{Dataset, ItemVocabulary};
 use crate::experiment::{Experiment, ModelConfig, NoFields};
 use crate::gru4rec::Network;
@@ -21,13 +21,13 @@ macro_rules! models {
         }
 
         impl Model {
-            /// Fits a model that is no network, on `threads` threads; the result does not depend on their number.
+            /// Fits a model that is no network.
             ///
             /// # Errors
             /// [`Error::Config`] for fields that make no sense, and for a network: [`training::train`](crate::training::train)
             /// makes those.
-            pub fn fit(experiment: &Experiment, data: &Dataset, threads: usize) -> Result<Self> {
-                let fit = Fit { data, seed: experiment.training.seed, threads };
+            pub fn fit(experiment: &Experiment, data: &Dataset) -> Result<Self> {
+                let fit = Fit { data, seed: experiment.training.seed };
                 Ok(match &experiment.model {
                     ModelConfig::Gru4rec(_) => {
                         return Err(Error::config("model.kind", "a network is trained, not fitted"));
@@ -79,6 +79,10 @@ models! {
     Pop(Pop),
     /// Popularity in the session so far, then in training.
     SPop(SPop),
+    /// Factors of sessions and items, learnt from pairs.
+    BprMf(BprMf),
+    /// Factors of items and of items in a session, learnt from pairs.
+    SessionAverage(SessionAverage),
 }
 
 /// What a model is fitted to.
@@ -86,7 +90,6 @@ models! {
 struct Fit<'a> {
     data: &'a Dataset,
     seed: u64,
-    threads: usize,
 }
 
 /// A model that is fitted in one go, saved as arrays and made of them again.
@@ -120,6 +123,32 @@ macro_rules! of_support {
 }
 
 of_support!(Pop, SPop);
+
+/// Models that are fitted to sessions, with the call that does it.
+macro_rules! of_sessions {
+    ($($model:ident($config:ty): |$c:ident, $fit:ident| $call:expr;)*) => {$(
+        impl Fitted for $model {
+            type Config = $config;
+
+            fn fitted($c: &Self::Config, $fit: Fit) -> Result<Self> {
+                $call
+            }
+
+            fn to_arrays(&self) -> Arrays {
+                self.arrays()
+            }
+
+            fn restored(config: &Self::Config, items: &ItemVocabulary, arrays: Arrays) -> Result<Self> {
+                Self::from_arrays(config, items, arrays)
+            }
+        }
+    )*};
+}
+
+of_sessions! {
+    BprMf(BprMfConfig): |config, fit| Self::fit(config, fit.data, fit.seed);
+    SessionAverage(SessionAverageConfig): |config, fit| Self::fit(config, fit.data, fit.seed);
+}
 
 /// A model loaded for use: to evaluate, to recommend, to serve.
 #[derive(Clone, Debug)]

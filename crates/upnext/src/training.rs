@@ -110,7 +110,7 @@ pub fn train(mut plan: Plan, observe: &mut dyn FnMut(Event) -> Wish) -> Result<O
     match &plan.experiment.model {
         ModelConfig::Gru4rec(config) => Run::begin(&plan, config, init)?.run(observe),
         _ => {
-            let model = Model::fit(plan.experiment, plan.data, plan.threads)?;
+            let model = Model::fit(plan.experiment, plan.data)?;
             let summary = TrainingSummary { finished: true, ..summary_of(plan.data) };
             let mut artifact = artifact_of(&plan, &summary);
             Arrays { tensors: artifact.weights, counts: artifact.counts } = model.arrays();

@@ -2,6 +2,7 @@
 
 use super::keys;
 use super::keys::fields_of;
+use crate::baselines::{BprMfConfig, SessionAverageConfig};
 use crate::gru4rec::config::{NetworkConfig, TrainingConfig};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -108,6 +109,10 @@ models! {
     Pop(NoFields) = "pop",
     /// Popularity in the session so far, then in training.
     SPop(NoFields) = "s-pop",
+    /// Factors of sessions and items, learnt from pairs.
+    BprMf(BprMfConfig) = "bpr-mf",
+    /// Factors of items and of items in a session, learnt from pairs.
+    SessionAverage(SessionAverageConfig) = "session-average",
 }
 
 /// Something that can be read as a configuration of any type.
