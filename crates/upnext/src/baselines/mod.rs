@@ -1,8 +1,15 @@
 //! The models that every other must beat: counts, without a weight to learn \[1, section 4.1\].
 
+mod item_item;
+mod item_knn;
+mod markov;
 mod pop;
+mod rules;
 mod s_pop;
 mod sparse;
 
+pub use item_knn::{ItemKnn, ItemKnnConfig};
+pub use markov::{Markov, MarkovConfig};
 pub use pop::Pop;
+pub use rules::{AssociationRules, AssociationRulesConfig, SequentialRules, SequentialRulesConfig};
 pub use s_pop::SPop;
