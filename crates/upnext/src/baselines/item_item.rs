@@ -299,12 +299,23 @@ mod tests {
 
     #[test]
     fn the_largest_weights_are_kept_and_of_equal_ones_those_of_larger_support_then_of_lower_index() {
-        // Supports are 3, 2, 2, 2, 0.
-        let (_, model) = counted(1);
-        assert_eq!(rows(&model), [vec![(1, 2.0)], vec![(0, 2.0)], vec![(0, 1.0)], vec![(0, 2.0)], vec![]]);
-        let (_, model) = counted(2);
-        assert_eq!(rows(&model)[0], [(1, 2.0), (3, 2.0)]);
-        assert_eq!(rows(&model)[1], [(0, 2.0), (2, 1.0)]);
+        let data = dataset(5, &[&[0, 1], &[0, 2], &[0, 3], &[0, 4], &[0, 4], &[3], &[3], &[1], &[2]]);
+        // The weights of items 1 to 4 in the row of item 0 are 1, 1, 1, 2, their supports 2, 2, 3, 2.
+        let kept = |keep| {
+            let model = ItemItem::count(
+                &data.items,
+                &data.sessions,
+                keep,
+                |session, at, sums| session[at + 1..].iter().for_each(|&j| sums.add(j, 1.0)),
+                |pair| pair.sum,
+            );
+            model.row(0).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(1), [(4, 2.0)]);
+        assert_eq!(kept(2), [(3, 1.0), (4, 2.0)]);
+        assert_eq!(kept(3), [(1, 1.0), (3, 1.0), (4, 2.0)]);
+        assert_eq!(kept(4), [(1, 1.0), (2, 1.0), (3, 1.0), (4, 2.0)]);
+        assert_eq!(kept(usize::MAX), kept(4));
     }
 
     #[test]
