@@ -293,7 +293,7 @@ fn a_network_larger_than_memory_is_refused_with_its_size() {
     let folder = Folder::new();
     let parts = folder.prepared_shop(300);
     let mut command = train(&parts, &folder.path("model"));
-    command.args(["--set", "model.layers=[4000000]"]);
+    command.args(["--set", "model.layers=[65536,65536,65536,65536,65536,65536]"]);
     refused(&mut command, 1, &["the network's training needs", "TB of memory", "use fewer units"]);
     assert_eq!(folder.names(), ["clicks.csv", "parts"]);
 }

@@ -1,6 +1,9 @@
 //! What every model must obey, checked for each on the same sessions: a new model joins with one line.
 
-use crate::baselines::{BprMf, BprMfConfig, Pop, SPop, SessionAverage, SessionAverageConfig};
+use crate::baselines::{
+    AssociationRules, AssociationRulesConfig, BprMf, BprMfConfig, ItemKnn, ItemKnnConfig, Markov,
+    MarkovConfig, Pop, SPop, SequentialRules, SequentialRulesConfig, SessionAverage, SessionAverageConfig,
+};
 use crate::batch::{Batch, HistoryBatcher, SessionBatcher};
 use crate::data::{Dataset, ItemIndex, ItemVocabulary, Sessions};
 use crate::evaluation::{Evaluation, EvaluationConfig, evaluate_in_blocks};
@@ -37,6 +40,29 @@ fn session_average_obeys_the_contract() {
     let config = SessionAverageConfig { factors: 17, ..Default::default() };
     let model = SessionAverage::fit(&config, &data, 3).unwrap();
     obeys_the_contract(&model, &data.items, &data.sessions);
+}
+
+#[test]
+fn models_of_item_to_item_weights_obey_the_contract_and_return_from_their_arrays() {
+    let data = example();
+    let judge = |model: &dyn Recommender| obeys_the_contract(model, &data.items, &data.sessions);
+    macro_rules! judge {
+        ($model:ident, $config:expr) => {
+            let config = $config;
+            let model = $model::fit(&config, &data).unwrap();
+            judge(&model);
+            let again = $model::from_arrays(&config, &data.items, model.arrays()).unwrap();
+            assert_eq!(again.arrays(), model.arrays());
+            assert_eq!(followed_alone(&again, &data.sessions), followed_alone(&model, &data.sessions));
+        };
+    }
+    judge!(ItemKnn, ItemKnnConfig::default());
+    judge!(ItemKnn, ItemKnnConfig { neighbours: 3, regularization: 0.0 });
+    judge!(Markov, MarkovConfig::default());
+    judge!(AssociationRules, AssociationRulesConfig::default());
+    judge!(AssociationRules, AssociationRulesConfig { pruning: 2 });
+    judge!(SequentialRules, SequentialRulesConfig::default());
+    judge!(SequentialRules, SequentialRulesConfig { steps: 2, pruning: 2 });
 }
 
 #[test]

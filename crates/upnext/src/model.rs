@@ -2,7 +2,10 @@
 
 use crate::arrays::Arrays;
 use crate::artifact::{Artifact, TrainingSummary, WEIGHTS_FILE};
-use crate::baselines::{BprMf, BprMfConfig, Pop, SPop, SessionAverage, SessionAverageConfig};
+use crate::baselines::{
+    AssociationRules, AssociationRulesConfig, BprMf, BprMfConfig, ItemKnn, ItemKnnConfig, Markov,
+    MarkovConfig, Pop, SPop, SequentialRules, SequentialRulesConfig, SessionAverage, SessionAverageConfig,
+};
 use crate::data::{Dataset, ItemVocabulary};
 use crate::experiment::{Experiment, ModelConfig, NoFields};
 use crate::gru4rec::Network;
@@ -79,6 +82,14 @@ models! {
     Pop(Pop),
     /// Popularity in the session so far, then in training.
     SPop(SPop),
+    /// Items that occur in the same sessions as the last one.
+    ItemKnn(ItemKnn),
+    /// What has followed the last item.
+    Markov(Markov),
+    /// Association rules: items that go together with the last one.
+    Ar(AssociationRules),
+    /// Sequential rules: items that come some steps after the last one.
+    Sr(SequentialRules),
     /// Factors of sessions and items, learnt from pairs.
     BprMf(BprMf),
     /// Factors of items and of items in a session, learnt from pairs.
@@ -146,6 +157,10 @@ macro_rules! of_sessions {
 }
 
 of_sessions! {
+    ItemKnn(ItemKnnConfig): |config, fit| Self::fit(config, fit.data);
+    Markov(MarkovConfig): |config, fit| Self::fit(config, fit.data);
+    AssociationRules(AssociationRulesConfig): |config, fit| Self::fit(config, fit.data);
+    SequentialRules(SequentialRulesConfig): |config, fit| Self::fit(config, fit.data);
     BprMf(BprMfConfig): |config, fit| Self::fit(config, fit.data, fit.seed);
     SessionAverage(SessionAverageConfig): |config, fit| Self::fit(config, fit.data, fit.seed);
 }

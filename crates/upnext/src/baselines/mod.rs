@@ -2,12 +2,19 @@
 
 mod bpr_mf;
 mod factors;
+mod item_item;
+mod item_knn;
+mod markov;
 mod pop;
+mod rules;
 mod s_pop;
 mod session_average;
 mod sparse;
 
 pub use bpr_mf::{BprMf, BprMfConfig};
+pub use item_knn::{ItemKnn, ItemKnnConfig};
+pub use markov::{Markov, MarkovConfig};
 pub use pop::Pop;
+pub use rules::{AssociationRules, AssociationRulesConfig, SequentialRules, SequentialRulesConfig};
 pub use s_pop::SPop;
 pub use session_average::{SessionAverage, SessionAverageConfig};

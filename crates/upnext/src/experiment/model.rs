@@ -2,7 +2,10 @@
 
 use super::keys;
 use super::keys::fields_of;
-use crate::baselines::{BprMfConfig, SessionAverageConfig};
+use crate::baselines::{
+    AssociationRulesConfig, BprMfConfig, ItemKnnConfig, MarkovConfig, SequentialRulesConfig,
+    SessionAverageConfig,
+};
 use crate::gru4rec::config::{NetworkConfig, TrainingConfig};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -109,6 +112,14 @@ models! {
     Pop(NoFields) = "pop",
     /// Popularity in the session so far, then in training.
     SPop(NoFields) = "s-pop",
+    /// Items that occur in the same sessions as the last one.
+    ItemKnn(ItemKnnConfig) = "item-knn",
+    /// What has followed the last item.
+    Markov(MarkovConfig) = "markov",
+    /// Association rules: items that go together with the last one.
+    Ar(AssociationRulesConfig) = "ar",
+    /// Sequential rules: items that come some steps after the last one.
+    Sr(SequentialRulesConfig) = "sr",
     /// Factors of sessions and items, learnt from pairs.
     BprMf(BprMfConfig) = "bpr-mf",
     /// Factors of items and of items in a session, learnt from pairs.

@@ -1,0 +1,173 @@
+//! Item-KNN: items that occur in the same sessions as the last item, by cosine.
+
+use super::item_item::{ItemItem, check_kept};
+use crate::arrays::Arrays;
+use crate::data::{Dataset, ItemVocabulary, Sessions};
+use crate::recommender::{Follower, Recommender};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// How [`ItemKnn`] weighs neighbours and how many it keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ItemKnnConfig {
+    /// λ, by which rare items are damped: a finite number, 0 or above. Default 20, which is ours: \[1, section 4.1\]
+    /// regularises without a figure.
+    pub regularization: f32,
+    /// Number of neighbours that are kept of each item, the most similar: 1 or more. Default 100, which is ours:
+    /// enough for lists of 20; with the number of items, all are kept.
+    pub neighbours: usize,
+}
+
+impl Default for ItemKnnConfig {
+    fn default() -> Self {
+        Self { regularization: 20.0, neighbours: 100 }
+    }
+}
+
+impl ItemKnnConfig {
+    /// Refuses what makes no sense.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that names the field.
+    pub fn validate(&self) -> Result<()> {
+        let lambda = self.regularization;
+        if !(lambda.is_finite() && lambda >= 0.0) {
+            let reason = format!("is {lambda}: use a finite number, 0 or above");
+            return Err(Error::config("model.regularization", reason));
+        }
+        check_kept("model.neighbours", self.neighbours)
+    }
+}
+
+/// The cosine between items as vectors of the sessions that they occur in, from the last item of the session
+/// \[1, section 4.1\].
+///
+/// `score(j) = co(i, j) / sqrt((n_i + λ)(n_j + λ))` with `i` the last item, `co` the number of training sessions with
+/// both and `n` that with one. An item is no neighbour of itself. Equal scores, and items outside the neighbours, are
+/// ordered by popularity.
+#[derive(Clone, Debug)]
+pub struct ItemKnn {
+    rows: ItemItem,
+}
+
+impl ItemKnn {
+    /// Counts the sessions of `data`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] as [`ItemKnnConfig::validate`].
+    pub fn fit(config: &ItemKnnConfig, data: &Dataset) -> Result<Self> {
+        config.validate()?;
+        let lambda = f64::from(config.regularization);
+        let sets = as_sets(&data.sessions);
+        let mut damped = vec![lambda; data.items.len()];
+        sets.iter().flatten().for_each(|&item| damped[item as usize] += 1.0);
+        let rows = ItemItem::count(
+            &data.items,
+            &sets,
+            config.neighbours,
+            |set, at, sums| {
+                set[..at].iter().chain(&set[at + 1..]).for_each(|&neighbour| sums.add(neighbour, 1.0));
+            },
+            |pair| pair.sum / (damped[pair.item as usize] * damped[pair.neighbour as usize]).sqrt(),
+        );
+        Ok(Self { rows })
+    }
+
+    /// What the model consists of.
+    pub fn arrays(&self) -> Arrays {
+        self.rows.arrays()
+    }
+
+    /// The model that [`arrays`](Self::arrays) came from.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if the arrays cannot be those of such a model of `items`; [`Error::Config`] as
+    /// [`ItemKnnConfig::validate`].
+    pub fn from_arrays(config: &ItemKnnConfig, items: &ItemVocabulary, arrays: Arrays) -> Result<Self> {
+        config.validate()?;
+        Ok(Self { rows: ItemItem::from_arrays(items, arrays)? })
+    }
+}
+
+/// The sessions with every item once.
+fn as_sets(sessions: &Sessions) -> Sessions {
+    let mut sets = Sessions::new();
+    let mut set = Vec::new();
+    for (s, session) in sessions.iter().enumerate() {
+        set.clear();
+        set.extend_from_slice(session);
+        set.sort_unstable();
+        set.dedup();
+        sets.push(&set, sessions.start(s));
+    }
+    sets
+}
+
+impl Recommender for ItemKnn {
+    fn name(&self) -> &str {
+        "item-knn"
+    }
+
+    fn num_items(&self) -> usize {
+        self.rows.num_items()
+    }
+
+    fn follow(&self, rows: usize) -> Box<dyn Follower + '_> {
+        self.rows.follow(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::item_item::dataset;
+    use super::*;
+
+    #[test]
+    fn similarity_is_the_damped_cosine_of_sessions_not_of_events() {
+        // Items 0 to 3 occur in 2, 3, 2, 1 sessions; item 0 twice in the first.
+        let data = dataset(4, &[&[0, 1, 0], &[2, 1, 0], &[2], &[1, 3]]);
+        for (lambda, n) in [(0.0, [2.0, 3.0, 2.0, 1.0]), (20.0, [22.0, 23.0, 22.0, 21.0f64])] {
+            let config = ItemKnnConfig { regularization: lambda, ..Default::default() };
+            let model = ItemKnn::fit(&config, &data).unwrap();
+            let row = |item| model.rows.row(item).collect::<Vec<_>>();
+            let cosine = |co: f64, i: usize, j: usize| (co / (n[i] * n[j]).sqrt()) as f32;
+            assert_eq!(row(0), [(1, cosine(2.0, 0, 1)), (2, cosine(1.0, 0, 2))]);
+            assert_eq!(row(1), [(0, cosine(2.0, 1, 0)), (2, cosine(1.0, 1, 2)), (3, cosine(1.0, 1, 3))]);
+            assert_eq!(row(2), [(0, cosine(1.0, 2, 0)), (1, cosine(1.0, 2, 1))]);
+            assert_eq!(row(3), [(1, cosine(1.0, 3, 1))]);
+        }
+    }
+
+    #[test]
+    fn the_most_similar_neighbours_are_kept() {
+        let data = dataset(4, &[&[0, 1], &[0, 1], &[0, 2], &[3, 0], &[3, 0], &[3, 0]]);
+        let config = ItemKnnConfig { neighbours: 2, ..Default::default() };
+        let model = ItemKnn::fit(&config, &data).unwrap();
+        assert_eq!(model.rows.row(0).map(|(item, _)| item).collect::<Vec<_>>(), [1, 3]);
+    }
+
+    #[test]
+    fn settings_without_sense_are_refused() {
+        for (config, field) in [
+            (ItemKnnConfig { regularization: -1.0, ..Default::default() }, "model.regularization: is -1"),
+            (
+                ItemKnnConfig { regularization: f32::NAN, ..Default::default() },
+                "model.regularization: is NaN",
+            ),
+            (ItemKnnConfig { neighbours: 0, ..Default::default() }, "model.neighbours: is 0"),
+        ] {
+            let refused = ItemKnn::fit(&config, &Dataset::default()).unwrap_err().to_string();
+            assert!(refused.starts_with(field), "{refused}");
+        }
+        ItemKnnConfig { regularization: 0.0, neighbours: usize::MAX }.validate().unwrap();
+    }
+
+    #[test]
+    fn the_largest_damping_still_orders_neighbours() {
+        let data = dataset(3, &[&[0, 1], &[0, 1], &[0, 2]]);
+        let config = ItemKnnConfig { regularization: f32::MAX, ..Default::default() };
+        let model = ItemKnn::fit(&config, &data).unwrap();
+        ItemKnn::from_arrays(&config, &data.items, model.arrays()).unwrap();
+    }
+}

@@ -1,0 +1,302 @@
+//! Association rules and sequential rules: what occurs in the same sessions as the last item, or after it.
+
+use super::item_item::{ItemItem, check_kept};
+use crate::arrays::Arrays;
+use crate::data::{Dataset, ItemVocabulary};
+use crate::recommender::{Follower, Recommender};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// How many rules [`AssociationRules`] keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AssociationRulesConfig {
+    /// Number of rules that are kept of each item, those of the largest weight: 1 or more. Default 20, as Ludewig and
+    /// Jannach (2018) have it; with the number of items, all are kept.
+    pub pruning: usize,
+}
+
+impl Default for AssociationRulesConfig {
+    fn default() -> Self {
+        Self { pruning: 20 }
+    }
+}
+
+impl AssociationRulesConfig {
+    /// Refuses what makes no sense.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that names the field.
+    pub fn validate(&self) -> Result<()> {
+        check_kept("model.pruning", self.pruning)
+    }
+}
+
+/// Association rules of size two (AR; Ludewig and Jannach, *Evaluation of session-based recommendation algorithms*,
+/// 2018).
+///
+/// An item's score is its number of pairs with the last item, as a share of all pairs that the last item has: every
+/// position of the one with every position of the other in the same training session, in either order. An event is no
+/// pair with itself, but two events of one item are. Equal scores, and items without a rule, are ordered by popularity.
+#[derive(Clone, Debug)]
+pub struct AssociationRules {
+    rows: ItemItem,
+}
+
+impl AssociationRules {
+    /// Counts the pairs of `data`: time grows with the squares of the sessions' lengths.
+    ///
+    /// # Errors
+    /// [`Error::Config`] as [`AssociationRulesConfig::validate`].
+    pub fn fit(config: &AssociationRulesConfig, data: &Dataset) -> Result<Self> {
+        config.validate()?;
+        let rows = ItemItem::count(
+            &data.items,
+            &data.sessions,
+            config.pruning,
+            |session, at, sums| {
+                session[..at].iter().chain(&session[at + 1..]).for_each(|&other| sums.add(other, 1.0));
+            },
+            |pair| pair.share(),
+        );
+        Ok(Self { rows })
+    }
+
+    /// What the model consists of.
+    pub fn arrays(&self) -> Arrays {
+        self.rows.arrays()
+    }
+
+    /// The model that [`arrays`](Self::arrays) came from.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if the arrays cannot be those of such a model of `items`; [`Error::Config`] as
+    /// [`AssociationRulesConfig::validate`].
+    pub fn from_arrays(
+        config: &AssociationRulesConfig,
+        items: &ItemVocabulary,
+        arrays: Arrays,
+    ) -> Result<Self> {
+        config.validate()?;
+        Ok(Self { rows: ItemItem::from_arrays(items, arrays)? })
+    }
+}
+
+impl Recommender for AssociationRules {
+    fn name(&self) -> &str {
+        "ar"
+    }
+
+    fn num_items(&self) -> usize {
+        self.rows.num_items()
+    }
+
+    fn follow(&self, rows: usize) -> Box<dyn Follower + '_> {
+        self.rows.follow(rows)
+    }
+}
+
+/// How far [`SequentialRules`] look and how many are kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SequentialRulesConfig {
+    /// Largest distance between two events of a rule, 1 for neighbours: 1 or more. Default 10, as Ludewig and Jannach
+    /// (2018) have it.
+    pub steps: usize,
+    /// Number of rules that are kept of each item, those of the largest weight: 1 or more. Default 20, as Ludewig and
+    /// Jannach (2018) have it; with the number of items, all are kept.
+    pub pruning: usize,
+}
+
+impl Default for SequentialRulesConfig {
+    fn default() -> Self {
+        Self { steps: 10, pruning: 20 }
+    }
+}
+
+impl SequentialRulesConfig {
+    /// Refuses what makes no sense.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that names the field.
+    pub fn validate(&self) -> Result<()> {
+        if self.steps == 0 {
+            return Err(Error::config("model.steps", "is 0: use 1 for direct successors only, or more"));
+        }
+        check_kept("model.pruning", self.pruning)
+    }
+}
+
+/// Sequential rules (SR; Ludewig and Jannach, *Evaluation of session-based recommendation algorithms*, 2018).
+///
+/// Every event that comes `d` steps after the last item in a training session, `d` ≤ `steps`, adds 1/d to the score of
+/// its item. The sum is given as a share of the last item's sums, where the publication divides by another number of
+/// the last item: the order is the same. Equal scores, and items without a rule, are ordered by popularity.
+#[derive(Clone, Debug)]
+pub struct SequentialRules {
+    rows: ItemItem,
+}
+
+impl SequentialRules {
+    /// Counts what follows what in `data`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] as [`SequentialRulesConfig::validate`].
+    pub fn fit(config: &SequentialRulesConfig, data: &Dataset) -> Result<Self> {
+        config.validate()?;
+        let rows = ItemItem::count(
+            &data.items,
+            &data.sessions,
+            config.pruning,
+            |session, at, sums| {
+                for (before, &later) in session[at + 1..].iter().take(config.steps).enumerate() {
+                    sums.add(later, 1.0 / (before + 1) as f64);
+                }
+            },
+            |pair| pair.share(),
+        );
+        Ok(Self { rows })
+    }
+
+    /// What the model consists of.
+    pub fn arrays(&self) -> Arrays {
+        self.rows.arrays()
+    }
+
+    /// The model that [`arrays`](Self::arrays) came from.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if the arrays cannot be those of such a model of `items`; [`Error::Config`] as
+    /// [`SequentialRulesConfig::validate`].
+    pub fn from_arrays(
+        config: &SequentialRulesConfig,
+        items: &ItemVocabulary,
+        arrays: Arrays,
+    ) -> Result<Self> {
+        config.validate()?;
+        Ok(Self { rows: ItemItem::from_arrays(items, arrays)? })
+    }
+}
+
+impl Recommender for SequentialRules {
+    fn name(&self) -> &str {
+        "sr"
+    }
+
+    fn num_items(&self) -> usize {
+        self.rows.num_items()
+    }
+
+    fn follow(&self, rows: usize) -> Box<dyn Follower + '_> {
+        self.rows.follow(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::item_item::dataset;
+    use super::*;
+    use crate::contract::example;
+    use crate::data::ItemIndex;
+
+    /// Larger than any number of items here.
+    const ALL: usize = 1000;
+
+    #[test]
+    fn association_rules_count_pairs_of_positions_in_either_order() {
+        let data = dataset(4, &[&[0, 1, 0], &[2, 0], &[3]]);
+        let config = AssociationRulesConfig { pruning: ALL };
+        let model = AssociationRules::fit(&config, &data).unwrap();
+        let row = |item| model.rows.row(item).collect::<Vec<_>>();
+        // The two positions of item 0 pair with one another, each with item 1, and item 0 of the second session with 2.
+        assert_eq!(row(0), [(0, 0.4), (1, 0.4), (2, 0.2)]);
+        assert_eq!(row(1), [(0, 1.0)]);
+        assert_eq!(row(2), [(0, 1.0)]);
+        assert_eq!(row(3), []);
+    }
+
+    #[test]
+    fn sequential_rules_count_what_comes_later_by_its_distance() {
+        let data = dataset(4, &[&[0, 1, 2, 3], &[0, 2]]);
+        let of_0 = |steps| {
+            let config = SequentialRulesConfig { steps, pruning: ALL };
+            let model = SequentialRules::fit(&config, &data).unwrap();
+            assert_eq!(model.rows.row(3).count(), 0);
+            model.rows.row(0).collect::<Vec<_>>()
+        };
+        assert_eq!(of_0(1), [(1, 0.5), (2, 0.5)]);
+        assert_eq!(of_0(2), [(1, 0.4), (2, 0.6)]);
+        let total = 1.0 + 1.5 + 1.0 / 3.0;
+        let share = |sum: f64| (sum / total) as f32;
+        assert_eq!(of_0(3), [(1, share(1.0)), (2, share(1.5)), (3, share(1.0 / 3.0))]);
+        assert_eq!(of_0(10), of_0(3));
+        assert_eq!(of_0(usize::MAX), of_0(3));
+    }
+
+    /// The published sums of weights over all pairs of positions x of `from` and y of `to`, x ≠ y.
+    fn published(
+        data: &Dataset,
+        from: ItemIndex,
+        to: ItemIndex,
+        weight: impl Fn(usize, usize) -> f64,
+    ) -> f64 {
+        let mut sum = 0.0;
+        for session in data.sessions.iter() {
+            for (x, _) in session.iter().enumerate().filter(|&(_, &item)| item == from) {
+                for (y, _) in session.iter().enumerate().filter(|&(y, &item)| item == to && y != x) {
+                    sum += weight(x, y);
+                }
+            }
+        }
+        sum
+    }
+
+    fn are_shares_of(rows: &ItemItem, data: &Dataset, weight: impl Fn(usize, usize) -> f64) {
+        let n = data.items.len() as ItemIndex;
+        for from in 0..n {
+            let sums: Vec<f64> = (0..n).map(|to| published(data, from, to, &weight)).collect();
+            let total: f64 = sums.iter().sum();
+            let mut shares = vec![0.0; n as usize];
+            rows.row(from).for_each(|(to, share)| shares[to as usize] = f64::from(share));
+            for (share, sum) in shares.iter().zip(sums) {
+                assert!((share - if sum == 0.0 { 0.0 } else { sum / total }).abs() < 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn rules_are_the_published_sums() {
+        let data = example();
+        let rules = AssociationRules::fit(&AssociationRulesConfig { pruning: ALL }, &data).unwrap();
+        are_shares_of(&rules.rows, &data, |_, _| 1.0);
+        let config = SequentialRulesConfig { steps: 4, pruning: ALL };
+        let rules = SequentialRules::fit(&config, &data).unwrap();
+        are_shares_of(&rules.rows, &data, |x, y| {
+            if (x + 1..=x + 4).contains(&y) { 1.0 / (y - x) as f64 } else { 0.0 }
+        });
+    }
+
+    #[test]
+    fn pruning_keeps_the_largest_weights() {
+        let data = dataset(4, &[&[0, 1], &[0, 1], &[0, 2], &[0, 3], &[0, 3], &[0, 3]]);
+        let rules = AssociationRules::fit(&AssociationRulesConfig { pruning: 2 }, &data).unwrap();
+        assert_eq!(rules.rows.row(0).map(|(item, _)| item).collect::<Vec<_>>(), [1, 3]);
+        let config = SequentialRulesConfig { pruning: 1, ..Default::default() };
+        let rules = SequentialRules::fit(&config, &data).unwrap();
+        assert_eq!(rules.rows.row(0).collect::<Vec<_>>(), [(3, 0.5)]);
+    }
+
+    #[test]
+    fn settings_without_sense_are_refused() {
+        let data = Dataset::default();
+        let refused = AssociationRules::fit(&AssociationRulesConfig { pruning: 0 }, &data).unwrap_err();
+        assert!(refused.to_string().starts_with("model.pruning: is 0"));
+        for (config, field) in [
+            (SequentialRulesConfig { steps: 0, ..Default::default() }, "model.steps: is 0"),
+            (SequentialRulesConfig { pruning: 0, ..Default::default() }, "model.pruning: is 0"),
+        ] {
+            let refused = SequentialRules::fit(&config, &data).unwrap_err().to_string();
+            assert!(refused.starts_with(field), "{refused}");
+        }
+    }
+}
