@@ -33,6 +33,8 @@ def row_loss(kind, positive, negatives, penalty):
         return -sum(sigmoid(positive - r).ln() for r in negatives) / n
     if kind == "top1":
         return sum(sigmoid(r - positive) + sigmoid(r * r) for r in negatives) / n
+    if kind == "mrr":
+        return 1 - 1 / (1 + sum(sigmoid(r - positive) for r in negatives))
     if kind == "cross-entropy":
         return -softmax([positive] + negatives)[0].ln()
     s = softmax(negatives)
@@ -94,7 +96,7 @@ def loss_cases():
             scores=[[-800.0, 30.0, 750.0], [-5.0, 900.0, -900.0]],
         ),
     ]
-    for kind in ["top1", "bpr", "cross-entropy", "top1-max", "bpr-max"]:
+    for kind in ["top1", "bpr", "cross-entropy", "top1-max", "bpr-max", "mrr"]:
         for shape in shapes:
             for mask in [False, True]:
                 logqs = [(0, 0.75), (1, 0.75), (0.5, 0)] if kind == "cross-entropy" else [(0, 0.75)]

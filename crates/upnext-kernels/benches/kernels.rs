@@ -156,11 +156,12 @@ mod rows {
 mod losses {
     use super::*;
 
-    const KINDS: [LossKind; 5] = [
+    const KINDS: [LossKind; 6] = [
         LossKind::Top1,
         LossKind::Bpr,
         LossKind::CrossEntropy,
         LossKind::Top1Max,
+        LossKind::Mrr,
         LossKind::BprMax { penalty: 1.0 },
     ];
     const LANES: usize = 32;
@@ -170,7 +171,7 @@ mod losses {
     fn forward_and_backward(bencher: Bencher, kind: LossKind) {
         let isa = isa();
         let activation = match kind {
-            LossKind::Top1 | LossKind::Bpr => Activation::Tanh,
+            LossKind::Top1 | LossKind::Bpr | LossKind::Mrr => Activation::Tanh,
             _ => Activation::Linear,
         };
         let loss = Loss { kind, activation };

@@ -23,6 +23,8 @@ pub enum LossKind {
     CrossEntropy,
     /// `Σ_j s_j [σ(r̂_j − r̂_i) + σ(r̂_j²)]`, `s` the softmax over the negatives \[2\].
     Top1Max,
+    /// `1 − 1/R` with the smooth rank `R = 1 + Σ_j σ(r̂_j − r̂_i)`.
+    Mrr,
     /// `−log Σ_j s_j σ(r̂_i − r̂_j) + λ Σ_j s_j r̂_j²` \[2\].
     BprMax {
         /// λ.
@@ -166,6 +168,14 @@ fn top1<S: Simd>(s: S, x: S::F, positive: S::F) -> (S::F, S::F, S::F) {
     )
 }
 
+/// A negative's part in the smooth rank, σ(s − p), and its slope; both 0 where the score is excluded.
+#[inline(always)]
+fn rank_above<S: Simd>(s: S, x: S::F, positive: S::F) -> (S::F, S::F) {
+    let live = s.lt(s.splat(LOWEST), x);
+    let a = s.select(live, sigmoid(s, s.sub(x, positive)), s.zero());
+    (a, s.mul(a, s.sub(s.splat(1.0), a)))
+}
+
 struct Collect<'a> {
     loss: Loss,
     scores: &'a mut [f32],
@@ -186,15 +196,20 @@ impl Kernel for Collect<'_> {
             let sum_at = |row: usize| row * lanes + v;
             let load = |sums: &[f32], row: usize| s.load(&sums[sum_at(row)..]);
             match kind {
-                LossKind::Bpr | LossKind::Top1 => {
+                LossKind::Bpr | LossKind::Top1 | LossKind::Mrr => {
                     let (mut total, mut slope) = (load(sums, TOTAL), load(sums, SLOPE));
                     for x in scores.chunks_exact_mut(lanes) {
                         let y = s.load(&x[v..]);
-                        let (value, da, dx) = if kind == LossKind::Bpr {
-                            let (value, sigma) = softplus_sigmoid(s, s.sub(y, p));
-                            (value, sigma, sigma)
-                        } else {
-                            top1(s, y, p)
+                        let (value, da, dx) = match kind {
+                            LossKind::Bpr => {
+                                let (value, sigma) = softplus_sigmoid(s, s.sub(y, p));
+                                (value, sigma, sigma)
+                            }
+                            LossKind::Mrr => {
+                                let (value, slope) = rank_above(s, y, p);
+                                (value, slope, slope)
+                            }
+                            _ => top1(s, y, p),
                         };
                         total = s.add(total, value);
                         slope = s.add(slope, da);
@@ -333,6 +348,15 @@ impl Kernel for Combine<'_> {
                     s.store(&mut sums[at(SHARE)..], share);
                     (s.mul(old[TOTAL], share), s.mul(old[SLOPE], share))
                 }
+                LossKind::Mrr => {
+                    let above = old[TOTAL];
+                    let inverse_rank = s.div(s.splat(1.0), s.add(s.splat(1.0), above));
+                    let share = s.mul(weight, inverse_rank);
+                    let slope = s.mul(share, inverse_rank);
+                    s.store(&mut sums[at(SHARE)..], slope);
+                    // 1 − 1/R without the difference, which would cancel for a target far ahead.
+                    (s.mul(above, share), s.mul(old[SLOPE], slope))
+                }
                 LossKind::CrossEntropy => {
                     let m = s.max(max, p);
                     let e = exp(s, s.sub(p, m));
@@ -392,7 +416,7 @@ impl Kernel for Gradient<'_> {
             let p = s.load(&rows.positive[v..]);
             let counts = s.lt(s.zero(), s.load(&rows.weight[v..]));
             match kind {
-                LossKind::Bpr | LossKind::Top1 | LossKind::CrossEntropy => {
+                LossKind::Bpr | LossKind::Top1 | LossKind::Mrr | LossKind::CrossEntropy => {
                     let factor = if kind == LossKind::CrossEntropy {
                         s.mul(share, exp(s, s.sub(s.load(&tile_max[v..]), max)))
                     } else {

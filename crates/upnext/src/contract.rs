@@ -30,7 +30,8 @@ fn s_pop_obeys_the_contract() {
 #[test]
 fn bpr_mf_obeys_the_contract() {
     let data = example();
-    let model = BprMf::fit(&BprMfConfig::default(), &data, 3).unwrap();
+    let config = BprMfConfig { item_biases: true, ..Default::default() };
+    let model = BprMf::fit(&config, &data, 3).unwrap();
     obeys_the_contract(&model, &data.items, &data.sessions);
 }
 

@@ -43,17 +43,19 @@ fn plain(loss: Loss, x: &[f64]) -> f64 {
         LossKind::Top1 => negatives.iter().map(|y| sigma(y - p) + sigma(y * y)).sum::<f64>() / n,
         LossKind::CrossEntropy => -(p.exp() / (softmax_total + p.exp())).ln(),
         LossKind::Top1Max => weighted(&|y| sigma(y - p) + sigma(y * y)),
+        LossKind::Mrr => 1.0 - 1.0 / (1.0 + negatives.iter().map(|y| sigma(y - p)).sum::<f64>()),
         LossKind::BprMax { penalty } => {
             -weighted(&|y| sigma(p - y)).ln() + f64::from(penalty) * weighted(&|y| y * y)
         }
     }
 }
 
-const KINDS: [LossKind; 6] = [
+const KINDS: [LossKind; 7] = [
     LossKind::Top1,
     LossKind::Bpr,
     LossKind::CrossEntropy,
     LossKind::Top1Max,
+    LossKind::Mrr,
     LossKind::BprMax { penalty: 1.5 },
     LossKind::BprMax { penalty: 0.0 },
 ];
@@ -207,4 +209,17 @@ fn bpr_max_without_its_penalty_is_another_loss() {
         run(Isa::detect(), loss, &raw, 2, &[], 4).loss[0]
     };
     assert!(of(1.0) - of(0.0) > 0.01);
+}
+
+#[test]
+fn mrr_is_one_less_the_inverse_rank_where_scores_lie_far_apart() {
+    for above in 0..5 {
+        let mut raw = vec![-100.0; 6 * LANES];
+        raw[0] = 0.0;
+        (1..=above).for_each(|r| raw[r * LANES] = 100.0);
+        let loss = Loss { kind: LossKind::Mrr, activation: Activation::Linear };
+        let is = run(Isa::detect(), loss, &raw, 1, &[], 4).loss[0];
+        let rank = above as f32 + 1.0;
+        assert!((is - 0.25 * (1.0 - 1.0 / rank)).abs() < 1e-7, "{is} at rank {rank}");
+    }
 }

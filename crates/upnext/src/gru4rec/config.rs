@@ -137,6 +137,9 @@ pub enum Loss {
     Top1Max,
     /// BPR weighted by the softmax over the negatives, with a score penalty \[2\].
     BprMax,
+    /// `1 − 1/R` with the smooth rank `R = 1 + Σ_j σ(r̂_j − r̂_i)`: the pointwise objective for MRR that \[1, section 4.2\]
+    /// tried, in a form of our own (`docs/gradients.md`).
+    Mrr,
 }
 
 /// The rule by which a gradient changes a parameter (ALGORITHMS section 4).

@@ -54,6 +54,7 @@ impl TrainingStep {
             config::Loss::Bpr => LossKind::Bpr,
             config::Loss::CrossEntropy => LossKind::CrossEntropy,
             config::Loss::Top1Max => LossKind::Top1Max,
+            config::Loss::Mrr => LossKind::Mrr,
             config::Loss::BprMax => LossKind::BprMax { penalty: training.bpr_max_penalty },
         };
         let shared = config.input == config::Input::Shared;

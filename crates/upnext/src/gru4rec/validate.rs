@@ -36,11 +36,11 @@ impl NetworkConfig {
         matches!(self.input, Input::Embedding | Input::Shared)
     }
 
-    /// The output activation, or where absent the published choice: `tanh` for TOP1 and BPR \[1\], `linear` for
+    /// The output activation, or where absent the published choice: `tanh` for TOP1, BPR and MRR \[1\], `linear` for
     /// cross-entropy, `elu-0.5` for TOP1-max and BPR-max \[2\].
     pub fn output_activation_for(&self, loss: Loss) -> OutputActivation {
         self.output_activation.unwrap_or(match loss {
-            Loss::Top1 | Loss::Bpr => OutputActivation::Tanh,
+            Loss::Top1 | Loss::Bpr | Loss::Mrr => OutputActivation::Tanh,
             Loss::CrossEntropy => OutputActivation::Linear,
             Loss::Top1Max | Loss::BprMax => OutputActivation::Elu { alpha: 0.5 },
         })

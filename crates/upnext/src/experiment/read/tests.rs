@@ -106,7 +106,7 @@ fn set_reads_the_value_by_the_type_of_the_field() {
 
 #[test]
 fn another_loss_alone_is_a_valid_experiment() {
-    for loss in ["top1", "bpr", "cross-entropy", "top1-max", "bpr-max"] {
+    for loss in ["top1", "bpr", "cross-entropy", "top1-max", "bpr-max", "mrr"] {
         for input in ["one-hot", "discounted", "embedding", "shared"] {
             let mut experiment = Experiment::default();
             experiment.set(&format!("training.loss={loss}")).unwrap();

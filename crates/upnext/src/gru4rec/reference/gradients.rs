@@ -32,6 +32,10 @@ fn loss_gradient(training: &TrainingConfig, ri: f64, r: &[f64]) -> (f64, Vec<f64
     match training.loss {
         Loss::Bpr => (-sum(&a) / n, each(&|rj| a(rj) / n)),
         Loss::Top1 => (-sum(&slope_a) / n, each(&|rj| (slope_a(rj) + slope_b(rj)) / n)),
+        Loss::Mrr => {
+            let rank = 1.0 + sum(&a);
+            (-sum(&slope_a) / (rank * rank), each(&|rj| slope_a(rj) / (rank * rank)))
+        }
         Loss::CrossEntropy => {
             let m = m.max(ri);
             let e = |x: f64| (x - m).exp();

@@ -3,10 +3,10 @@
 use crate::gru4rec::config::{Loss, NetworkConfig, OutputActivation, TrainingConfig};
 
 /// The output activation of a network trained with a loss: the configured one, or else the published choice
-/// (\[1\]: `tanh` for TOP1 and BPR; \[2\]: `elu-0.5` for TOP1-max and BPR-max).
+/// (\[1\]: `tanh` for TOP1 and BPR, and so for MRR; \[2\]: `elu-0.5` for TOP1-max and BPR-max).
 pub fn output_activation(network: &NetworkConfig, loss: Loss) -> OutputActivation {
     network.output_activation.unwrap_or(match loss {
-        Loss::Top1 | Loss::Bpr => OutputActivation::Tanh,
+        Loss::Top1 | Loss::Bpr | Loss::Mrr => OutputActivation::Tanh,
         Loss::CrossEntropy => OutputActivation::Linear,
         Loss::Top1Max | Loss::BprMax => OutputActivation::Elu { alpha: 0.5 },
     })
@@ -67,6 +67,7 @@ pub fn row_loss(training: &TrainingConfig, positive: f64, negatives: &[f64]) -> 
     match training.loss {
         Loss::Bpr => -negatives.iter().map(|r| log_sigmoid(positive - r)).sum::<f64>() / count,
         Loss::Top1 => negatives.iter().map(|r| top1(positive, *r)).sum::<f64>() / count,
+        Loss::Mrr => 1.0 - 1.0 / (1.0 + negatives.iter().map(|r| sigmoid(r - positive)).sum::<f64>()),
         Loss::CrossEntropy => {
             let mut all = negatives.to_vec();
             all.push(positive);
@@ -141,7 +142,8 @@ mod tests {
     use crate::gru4rec::reference::uniform;
     use serde_json::Value;
 
-    const LOSSES: [Loss; 5] = [Loss::Top1, Loss::Bpr, Loss::CrossEntropy, Loss::Top1Max, Loss::BprMax];
+    const LOSSES: [Loss; 6] =
+        [Loss::Top1, Loss::Bpr, Loss::CrossEntropy, Loss::Top1Max, Loss::BprMax, Loss::Mrr];
 
     fn of(loss: Loss) -> TrainingConfig {
         TrainingConfig { loss, logq: Some(0.0), bpr_max_penalty: 0.0, ..TrainingConfig::default() }
@@ -161,7 +163,7 @@ mod tests {
         let text = std::fs::read_to_string(path).expect("the golden values are in the tree");
         let golden: Value = serde_json::from_str(&text).expect("golden.py writes JSON");
         let cases = golden["losses"].as_array().expect("golden.py writes a list");
-        assert_eq!(cases.len(), 80);
+        assert_eq!(cases.len(), 90);
         for case in cases {
             let training = TrainingConfig {
                 batch_size: from(case, "batch_size"),
@@ -199,6 +201,15 @@ mod tests {
     }
 
     #[test]
+    fn mrr_is_one_less_the_inverse_rank_and_a_tie_is_half_a_place() {
+        for above in 0..5 {
+            let negatives: Vec<f64> = (0..9).map(|j| if j < above { 1e3 } else { -1e3 }).collect();
+            close(row_loss(&of(Loss::Mrr), 0.0, &negatives), 1.0 - 1.0 / f64::from(above + 1));
+        }
+        close(row_loss(&of(Loss::Mrr), 0.3, &[0.3; 6]), 0.75);
+    }
+
+    #[test]
     fn one_negative_makes_the_max_losses_the_plain_ones_and_cross_entropy_bpr() {
         for (positive, negative) in [(0.3, -1.2), (-2.0, 0.7), (5.0, 5.5)] {
             let loss = |kind| row_loss(&of(kind), positive, &[negative]);
@@ -224,7 +235,7 @@ mod tests {
         let mut state = 3;
         let negatives: Vec<f64> = (0..6).map(|_| 4.0 * uniform(&mut state) - 2.0).collect();
         let shifted: Vec<f64> = negatives.iter().map(|r| r + 1.75).collect();
-        for loss in [Loss::Bpr, Loss::CrossEntropy, Loss::BprMax] {
+        for loss in [Loss::Bpr, Loss::CrossEntropy, Loss::BprMax, Loss::Mrr] {
             close(row_loss(&of(loss), 0.4, &negatives), row_loss(&of(loss), 2.15, &shifted));
         }
         // TOP1 ties the negatives' scores to 0, and so it does move.
@@ -236,14 +247,14 @@ mod tests {
     }
 
     #[test]
-    fn every_negative_counted_twice_changes_no_mean_but_cross_entropy() {
+    fn every_negative_counted_twice_changes_cross_entropy_and_mrr_but_no_mean() {
         let (once, twice) = ([0.5, -1.0], [0.5, -1.0, 0.5, -1.0]);
         for loss in [Loss::Top1, Loss::Bpr, Loss::Top1Max, Loss::BprMax] {
             close(row_loss(&of(loss), 0.2, &once), row_loss(&of(loss), 0.2, &twice));
         }
-        assert!(
-            row_loss(&of(Loss::CrossEntropy), 0.2, &twice) > row_loss(&of(Loss::CrossEntropy), 0.2, &once)
-        );
+        for loss in [Loss::CrossEntropy, Loss::Mrr] {
+            assert!(row_loss(&of(loss), 0.2, &twice) > row_loss(&of(loss), 0.2, &once));
+        }
     }
 
     #[test]
@@ -284,7 +295,7 @@ mod tests {
     fn absent_output_activation_is_the_published_one_of_the_loss() {
         let network = NetworkConfig::default();
         let of_loss = LOSSES.map(|loss| output_activation(&network, loss).to_string());
-        assert_eq!(of_loss, ["tanh", "tanh", "linear", "elu-0.5", "elu-0.5"]);
+        assert_eq!(of_loss, ["tanh", "tanh", "linear", "elu-0.5", "elu-0.5", "tanh"]);
         let network = NetworkConfig { output_activation: Some(OutputActivation::Relu), ..network };
         assert_eq!(output_activation(&network, Loss::Top1), OutputActivation::Relu);
     }

@@ -21,7 +21,7 @@ fn refused(change: impl FnOnce(&mut NetworkConfig, &mut TrainingConfig)) -> Stri
 
 #[test]
 fn the_default_and_every_loss_input_unit_and_optimizer_are_accepted() {
-    for loss in [Loss::Top1, Loss::Bpr, Loss::CrossEntropy, Loss::Top1Max, Loss::BprMax] {
+    for loss in [Loss::Top1, Loss::Bpr, Loss::CrossEntropy, Loss::Top1Max, Loss::BprMax, Loss::Mrr] {
         for input in [Input::OneHot, Input::Discounted, Input::Embedding, Input::Shared] {
             for unit in [Unit::Gru, Unit::Lstm, Unit::Rnn] {
                 for optimizer in [Optimizer::Adagrad, Optimizer::Rmsprop, Optimizer::Sgd, Optimizer::Adam] {

@@ -6,7 +6,7 @@ use super::super::loss::row_loss;
 use super::super::uniform;
 use super::*;
 
-const LOSSES: [Loss; 5] = [Loss::Top1, Loss::Bpr, Loss::CrossEntropy, Loss::Top1Max, Loss::BprMax];
+const LOSSES: [Loss; 6] = [Loss::Top1, Loss::Bpr, Loss::CrossEntropy, Loss::Top1Max, Loss::BprMax, Loss::Mrr];
 
 const ACTIVATIONS: [OutputActivation; 6] = [
     OutputActivation::Linear,
