@@ -1,6 +1,8 @@
 //! What every model must obey, checked for each on the same sessions: a new model joins with one line.
 
-use crate::baselines::{Pop, SPop};
+use crate::baselines::{
+    Pop, SKnn, SKnnConfig, SPop, Stan, StanConfig, VsKnn, VsKnnConfig, Vstan, VstanConfig,
+};
 use crate::batch::{Batch, HistoryBatcher, SessionBatcher};
 use crate::data::{Dataset, ItemIndex, ItemVocabulary, Sessions};
 use crate::evaluation::{Evaluation, EvaluationConfig, evaluate_in_blocks};
@@ -22,6 +24,17 @@ fn pop_obeys_the_contract() {
 fn s_pop_obeys_the_contract() {
     let Dataset { items, sessions } = example();
     obeys_the_contract(&SPop::new(&items), &items, &sessions);
+}
+
+#[test]
+fn session_neighbours_obey_the_contract() {
+    let data = example();
+    let Dataset { items, sessions } = &data;
+    let cut = SKnnConfig { k: 4, sample_size: 9, ..Default::default() };
+    obeys_the_contract(&SKnn::fit(&cut, &data).unwrap(), items, sessions);
+    obeys_the_contract(&VsKnn::fit(&VsKnnConfig::default(), &data).unwrap(), items, sessions);
+    obeys_the_contract(&Stan::fit(&StanConfig::default(), &data).unwrap(), items, sessions);
+    obeys_the_contract(&Vstan::fit(&VstanConfig::default(), &data).unwrap(), items, sessions);
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 mod pop;
 mod s_pop;
+pub mod session_knn;
 mod sparse;
 
 pub use pop::Pop;
 pub use s_pop::SPop;
+pub use session_knn::{SKnn, SKnnConfig, Stan, StanConfig, VsKnn, VsKnnConfig, Vstan, VstanConfig};
