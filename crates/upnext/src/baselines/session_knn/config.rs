@@ -89,6 +89,11 @@ pub struct VsKnnConfig {
 impl Default for VsKnnConfig {
     /// Ludewig and Jannach, UMUAI 2018: product with linear decay, as S-KNN 500 neighbours of 1,000 candidates, and the
     /// neighbour's weight of S-SKNN there, `x / |s|`; Ludewig et al. 2020 bring in the IDF weight, as an option.
+    ///
+    /// The figures of 2020 are those of tuned parameters. Ours, the best Recall@20 of 22 points among those that keep the
+    /// product, with the last tenth of yoochoose1_64's training sessions held out, were `sample_size` 5000, `weighting`
+    /// and `weighting_score` `div`, `idf_weighting` 5: they reach these figures on the test part (0.6985 / 0.2876), the
+    /// defaults do not (0.6606 / 0.2674).
     fn default() -> Self {
         Self {
             k: 500,
@@ -128,24 +133,26 @@ impl VsKnnConfig {
 pub struct StanConfig {
     /// `k` (default 500): number of neighbours that recommend; at least 1.
     pub k: usize,
-    /// `sample_size` (default 1000): `m`, the number of most recent sessions with a common item among which the
+    /// `sample_size` (default 5000): `m`, the number of most recent sessions with a common item among which the
     /// neighbours are looked for; at least 1.
     pub sample_size: usize,
-    /// `lambda1` (default 3.62): λ1, in events: items of the current session weigh `exp((p − L) / λ1)` in the similarity,
+    /// `lambda1` (default 0.905): λ1, in events: items of the current session weigh `exp((p − L) / λ1)` in the similarity,
     /// at position `p` of `L`; 0 or more, 0 leaves the weight out (the paper's λ1 = ∞).
     pub lambda1: f64,
     /// `lambda2` (default 3.62): λ2, in days: a neighbour that began `d` days before the current session weighs
     /// `exp(−d / λ2)`; 0 or more, 0 leaves the weight out (the paper's λ2 = ∞).
     pub lambda2: f64,
-    /// `lambda3` (default 3.62): λ3, in events: a neighbour's items weigh `exp(−distance / λ3)`, by their distance from
+    /// `lambda3` (default 0.905): λ3, in events: a neighbour's items weigh `exp(−distance / λ3)`, by their distance from
     /// the last item of the current session that the neighbour has; 0 or more, 0 leaves the weight out (the paper's
     /// λ3 = ∞).
     pub lambda3: f64,
 }
 
 impl Default for StanConfig {
+    /// Our choice, as the paper tunes every log: the best Recall@20 of nine points when the last tenth of yoochoose1_64's training
+    /// sessions was held out. Its λ2 is in that log's counter, 86,400 events a day.
     fn default() -> Self {
-        Self { k: 500, sample_size: 1000, lambda1: 3.62, lambda2: 3.62, lambda3: 3.62 }
+        Self { k: 500, sample_size: 5000, lambda1: 0.905, lambda2: 3.62, lambda3: 0.905 }
     }
 }
 
@@ -175,35 +182,35 @@ impl StanConfig {
 pub struct VstanConfig {
     /// `k` (default 500): number of neighbours that recommend; at least 1.
     pub k: usize,
-    /// `sample_size` (default 1000): `m`, the number of most recent sessions with a common item among which the
+    /// `sample_size` (default 5000): `m`, the number of most recent sessions with a common item among which the
     /// neighbours are looked for; at least 1.
     pub sample_size: usize,
     /// `similarity` (default `cosine`): how alike two sessions are.
     pub similarity: Similarity,
-    /// `lambda1` (default 3.62): as [`StanConfig::lambda1`].
+    /// `lambda1` (default 1.81): as [`StanConfig::lambda1`].
     pub lambda1: f64,
     /// `lambda2` (default 3.62): as [`StanConfig::lambda2`].
     pub lambda2: f64,
-    /// `lambda3` (default 3.62): as [`StanConfig::lambda3`].
+    /// `lambda3` (default 1.81): as [`StanConfig::lambda3`].
     pub lambda3: f64,
-    /// `weighting_score` (default `linear`): as [`VsKnnConfig::weighting_score`].
+    /// `weighting_score` (default `div`): as [`VsKnnConfig::weighting_score`].
     pub weighting_score: Decay,
-    /// `idf_weighting` (default 0): as [`VsKnnConfig::idf_weighting`].
+    /// `idf_weighting` (default 5): as [`VsKnnConfig::idf_weighting`].
     pub idf_weighting: f64,
 }
 
 impl Default for VstanConfig {
+    /// Our choice, found as [`StanConfig`]'s: the best Recall@20 of four points.
     fn default() -> Self {
-        let stan = StanConfig::default();
         Self {
-            k: stan.k,
-            sample_size: stan.sample_size,
+            k: 500,
+            sample_size: 5000,
             similarity: Similarity::Cosine,
-            lambda1: stan.lambda1,
-            lambda2: stan.lambda2,
-            lambda3: stan.lambda3,
-            weighting_score: Decay::Linear,
-            idf_weighting: 0.0,
+            lambda1: 1.81,
+            lambda2: 3.62,
+            lambda3: 1.81,
+            weighting_score: Decay::Div,
+            idf_weighting: 5.0,
         }
     }
 }
