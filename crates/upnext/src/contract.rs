@@ -2,7 +2,8 @@
 
 use crate::baselines::{
     AssociationRules, AssociationRulesConfig, BprMf, BprMfConfig, ItemKnn, ItemKnnConfig, Markov,
-    MarkovConfig, Pop, SPop, SequentialRules, SequentialRulesConfig, SessionAverage, SessionAverageConfig,
+    MarkovConfig, Pop, SKnn, SKnnConfig, SPop, SequentialRules, SequentialRulesConfig, SessionAverage,
+    SessionAverageConfig, Stan, StanConfig, VsKnn, VsKnnConfig, Vstan, VstanConfig,
 };
 use crate::batch::{Batch, HistoryBatcher, SessionBatcher};
 use crate::data::{Dataset, ItemIndex, ItemVocabulary, Sessions};
@@ -64,6 +65,17 @@ fn models_of_item_to_item_weights_obey_the_contract_and_return_from_their_arrays
     judge!(AssociationRules, AssociationRulesConfig { pruning: 2 });
     judge!(SequentialRules, SequentialRulesConfig::default());
     judge!(SequentialRules, SequentialRulesConfig { steps: 2, pruning: 2 });
+}
+
+#[test]
+fn session_neighbours_obey_the_contract() {
+    let data = example();
+    let Dataset { items, sessions } = &data;
+    let cut = SKnnConfig { k: 4, sample_size: 9, ..Default::default() };
+    obeys_the_contract(&SKnn::fit(&cut, &data).unwrap(), items, sessions);
+    obeys_the_contract(&VsKnn::fit(&VsKnnConfig::default(), &data).unwrap(), items, sessions);
+    obeys_the_contract(&Stan::fit(&StanConfig::default(), &data).unwrap(), items, sessions);
+    obeys_the_contract(&Vstan::fit(&VstanConfig::default(), &data).unwrap(), items, sessions);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::baselines::{
     AssociationRules, AssociationRulesConfig, BprMf, BprMfConfig, ItemKnn, ItemKnnConfig, Markov,
     MarkovConfig, Pop, SPop, SequentialRules, SequentialRulesConfig, SessionAverage, SessionAverageConfig,
 };
+use crate::baselines::{SKnn, SKnnConfig, Stan, StanConfig, VsKnn, VsKnnConfig, Vstan, VstanConfig};
 use crate::data::{Dataset, ItemVocabulary};
 use crate::experiment::{Experiment, ModelConfig, NoFields};
 use crate::gru4rec::Network;
@@ -90,6 +91,14 @@ models! {
     Ar(AssociationRules),
     /// Sequential rules: items that come some steps after the last one.
     Sr(SequentialRules),
+    /// What similar sessions hold.
+    SKnn(SKnn),
+    /// What similar sessions hold, with a weight on the latest events.
+    VsKnn(VsKnn),
+    /// What similar sessions hold, with weights by place, age and distance.
+    Stan(Stan),
+    /// STAN with VS-KNN's weights.
+    Vstan(Vstan),
     /// Factors of sessions and items, learnt from pairs.
     BprMf(BprMf),
     /// Factors of items and of items in a session, learnt from pairs.
@@ -161,6 +170,10 @@ of_sessions! {
     Markov(MarkovConfig): |config, fit| Self::fit(config, fit.data);
     AssociationRules(AssociationRulesConfig): |config, fit| Self::fit(config, fit.data);
     SequentialRules(SequentialRulesConfig): |config, fit| Self::fit(config, fit.data);
+    SKnn(SKnnConfig): |config, fit| Self::fit(config, fit.data);
+    VsKnn(VsKnnConfig): |config, fit| Self::fit(config, fit.data);
+    Stan(StanConfig): |config, fit| Self::fit(config, fit.data);
+    Vstan(VstanConfig): |config, fit| Self::fit(config, fit.data);
     BprMf(BprMfConfig): |config, fit| Self::fit(config, fit.data, fit.seed);
     SessionAverage(SessionAverageConfig): |config, fit| Self::fit(config, fit.data, fit.seed);
 }

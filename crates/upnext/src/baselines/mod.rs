@@ -9,6 +9,7 @@ mod pop;
 mod rules;
 mod s_pop;
 mod session_average;
+pub mod session_knn;
 mod sparse;
 
 pub use bpr_mf::{BprMf, BprMfConfig};
@@ -18,3 +19,4 @@ pub use pop::Pop;
 pub use rules::{AssociationRules, AssociationRulesConfig, SequentialRules, SequentialRulesConfig};
 pub use s_pop::SPop;
 pub use session_average::{SessionAverage, SessionAverageConfig};
+pub use session_knn::{SKnn, SKnnConfig, Stan, StanConfig, VsKnn, VsKnnConfig, Vstan, VstanConfig};

@@ -6,6 +6,7 @@ use crate::baselines::{
     AssociationRulesConfig, BprMfConfig, ItemKnnConfig, MarkovConfig, SequentialRulesConfig,
     SessionAverageConfig,
 };
+use crate::baselines::{SKnnConfig, StanConfig, VsKnnConfig, VstanConfig};
 use crate::gru4rec::config::{NetworkConfig, TrainingConfig};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -120,6 +121,14 @@ models! {
     Ar(AssociationRulesConfig) = "ar",
     /// Sequential rules: items that come some steps after the last one.
     Sr(SequentialRulesConfig) = "sr",
+    /// What similar sessions hold.
+    SKnn(SKnnConfig) = "s-knn",
+    /// What similar sessions hold, with a weight on the latest events.
+    VsKnn(VsKnnConfig) = "vs-knn",
+    /// What similar sessions hold, with weights by place, age and distance.
+    Stan(StanConfig) = "stan",
+    /// STAN with VS-KNN's weights.
+    Vstan(VstanConfig) = "vstan",
     /// Factors of sessions and items, learnt from pairs.
     BprMf(BprMfConfig) = "bpr-mf",
     /// Factors of items and of items in a session, learnt from pairs.
