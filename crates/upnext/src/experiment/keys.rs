@@ -36,6 +36,13 @@ pub(super) fn fields_of_kind(kind: ModelKind) -> &'static [&'static str] {
     }
 }
 
+impl ModelKind {
+    /// Whether the `[model]` table of this kind has a field of this name.
+    pub fn has_field(self, field: &str) -> bool {
+        fields_of_kind(self).contains(&field)
+    }
+}
+
 /// The candidate most like `word`: one that differs in its table alone, or else in at most a third of its letters.
 pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Hyphens, underscores and capitals are what people remember least.
