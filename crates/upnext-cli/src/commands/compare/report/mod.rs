@@ -237,13 +237,14 @@ fn groups(outcome: &Outcome) -> String {
     let k = outcome.cutoff();
     let mut plots = String::new();
     for breakdown in &outcome.comparison.breakdowns {
-        for metric in [Metric::Recall, Metric::Mrr] {
+        let pair = [Metric::Recall, Metric::Mrr].map(|metric| {
             let caption = format!("{}@{k} by {}", shown(metric), breakdown.by.title());
-            plots.push_str(&figure(&caption, &by_group(outcome, breakdown, metric)));
-        }
+            figure(&caption, &by_group(outcome, breakdown, metric))
+        });
+        _ = write!(plots, "<div class=\"plots\">{}</div>", pair.concat());
     }
     format!(
-        "<p>Below each group stands its number of cases. Targets are grouped by how often training has them, in fifths of the cases.</p><div class=\"plots\">{plots}</div>"
+        "<p>Below each group stands its number of cases. Targets are grouped by how often training has them, in fifths of the cases.</p>{plots}"
     )
 }
 

@@ -3,7 +3,7 @@
 use super::super::outcome::{Outcome, seconds};
 use super::svg::{Plot, Point, Series, bars};
 use crate::output::thousands;
-use upnext::comparison::{Breakdown, Estimate, Group, GroupBy, Interval, Metric};
+use upnext::comparison::{Breakdown, Estimate, Group, Interval, Metric};
 
 /// A metric's name as headings show it.
 pub(super) fn shown(metric: Metric) -> &'static str {
@@ -84,7 +84,7 @@ pub(super) fn by_group(outcome: &Outcome, breakdown: &Breakdown, metric: Metric)
         ticks: breakdown.groups.iter().enumerate().map(tick).collect(),
         x_range: (-0.5, breakdown.groups.len() as f64 - 0.5),
         from_zero: true,
-        lines: breakdown.by != GroupBy::SessionLength || breakdown.groups.len() > 1,
+        lines: true,
         series: (0..count).map(series).collect(),
     }
     .svg()
