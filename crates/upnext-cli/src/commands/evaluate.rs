@@ -55,13 +55,24 @@ pub(crate) struct EvaluateArgs {
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum TiesArg {
+pub(crate) enum TiesArg {
     /// Behind all of them: a constant model scores 0
     Conservative,
     /// Before all of them
     Standard,
     /// In the middle
     Median,
+}
+
+impl TiesArg {
+    /// The library's rule.
+    pub(crate) fn rule(self) -> TieRule {
+        match self {
+            Self::Conservative => TieRule::Conservative,
+            Self::Standard => TieRule::Standard,
+            Self::Median => TieRule::Median,
+        }
+    }
 }
 
 /// What `--json` prints.
@@ -107,12 +118,7 @@ fn options(args: &EvaluateArgs, loaded: &LoadedModel) -> anyhow::Result<Evaluati
     if !args.k.is_empty() {
         options.cutoffs.clone_from(&args.k);
     }
-    match args.ties {
-        Some(TiesArg::Conservative) => options.ties = TieRule::Conservative,
-        Some(TiesArg::Standard) => options.ties = TieRule::Standard,
-        Some(TiesArg::Median) => options.ties = TieRule::Median,
-        None => {}
-    }
+    options.ties = args.ties.map_or(options.ties, TiesArg::rule);
     options.candidates = args.candidates.or(options.candidates);
     options.lists |= args.lists;
     options.validate()?;

@@ -1,5 +1,6 @@
 //! The commands: one file each, with its arguments and its `run`.
 
+mod compare;
 mod demo;
 mod evaluate;
 mod inspect;
@@ -15,6 +16,7 @@ pub(crate) enum Command {
     Prepare(prepare::PrepareArgs),
     Train(Box<train::TrainArgs>),
     Evaluate(evaluate::EvaluateArgs),
+    Compare(Box<compare::CompareArgs>),
     Recommend(recommend::RecommendArgs),
     Inspect(inspect::InspectArgs),
     Simulate(simulate::SimulateArgs),
@@ -28,6 +30,7 @@ impl Command {
             Self::Prepare(args) => prepare::run(&args),
             Self::Train(args) => train::run(&args),
             Self::Evaluate(args) => evaluate::run(&args),
+            Self::Compare(args) => compare::run(&args),
             Self::Recommend(args) => recommend::run(&args),
             Self::Inspect(args) => inspect::run(&args),
             Self::Simulate(args) => simulate::run(&args),

@@ -2,26 +2,67 @@
 //!
 //! Each is the mean over all cases of a gain that is 0 behind the cut-off, and 0 where there is no case.
 
+use serde::{Deserialize, Serialize};
+
+/// The metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metric {
+    /// [`recall`].
+    Recall,
+    /// [`mrr`].
+    Mrr,
+    /// [`ndcg`].
+    Ndcg,
+}
+
+impl Metric {
+    /// All metrics.
+    pub const ALL: [Self; 3] = [Self::Recall, Self::Mrr, Self::Ndcg];
+
+    /// The name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Recall => "recall",
+            Self::Mrr => "mrr",
+            Self::Ndcg => "ndcg",
+        }
+    }
+
+    /// What a case with this rank, from 1, contributes at the cut-off `k`: the metric is the mean of it.
+    #[inline]
+    pub fn gain(self, rank: f64, k: usize) -> f64 {
+        if rank > k as f64 {
+            return 0.0;
+        }
+        match self {
+            Self::Recall => 1.0,
+            Self::Mrr => rank.recip(),
+            Self::Ndcg => (1.0 + rank).log2().recip(),
+        }
+    }
+}
+
 /// Recall@k, also called hit rate: the share of cases with rank ≤ k \[1, section 4\].
 pub fn recall(ranks: &[f64], k: usize) -> f64 {
-    mean(ranks, k, |_| 1.0)
+    mean(ranks, k, Metric::Recall)
 }
 
 /// MRR@k: the mean of 1 / rank \[1, section 4\].
 pub fn mrr(ranks: &[f64], k: usize) -> f64 {
-    mean(ranks, k, f64::recip)
+    mean(ranks, k, Metric::Mrr)
 }
 
 /// NDCG@k: the mean of 1 / log2(1 + rank); with one right item the ideal gain is 1 (Järvelin and Kekäläinen 2002).
 pub fn ndcg(ranks: &[f64], k: usize) -> f64 {
-    mean(ranks, k, |rank| (1.0 + rank).log2().recip())
+    mean(ranks, k, Metric::Ndcg)
 }
 
-fn mean(ranks: &[f64], k: usize, gain: impl Fn(f64) -> f64) -> f64 {
+fn mean(ranks: &[f64], k: usize, metric: Metric) -> f64 {
     if ranks.is_empty() {
         return 0.0;
     }
-    ranks.iter().filter(|&&rank| rank <= k as f64).map(|&rank| gain(rank)).sum::<f64>() / ranks.len() as f64
+    ranks.iter().map(|&rank| metric.gain(rank, k)).sum::<f64>() / ranks.len() as f64
 }
 
 #[cfg(test)]

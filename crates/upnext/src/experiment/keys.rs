@@ -31,6 +31,13 @@ pub fn known_keys() -> Vec<String> {
     keys
 }
 
+impl ModelKind {
+    /// Whether the `[model]` table of this kind has a field of this name.
+    pub fn has_field(self, field: &str) -> bool {
+        self.fields().contains(&field)
+    }
+}
+
 /// The candidate most like `word`: one that differs in its table alone, or else in at most a third of its letters.
 pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Hyphens, underscores and capitals are what people remember least.

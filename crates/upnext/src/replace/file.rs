@@ -29,6 +29,23 @@ pub fn replace_file<T, E: From<Error>>(
     Ok(result)
 }
 
+/// Whether [`replace_file`] can write at `target`: to be asked before hours of work.
+///
+/// # Errors
+/// [`Error::Io`] where `target` is a folder, or the folder above it is missing or cannot be written.
+pub fn check_file(target: &Path) -> crate::Result<()> {
+    if target.is_dir() {
+        return Err(Error::io(target, "write")(std::io::ErrorKind::IsADirectory.into()));
+    }
+    let parent = target.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
+    // Rights, full quotas and read-only systems: only the attempt tells.
+    tempfile::Builder::new()
+        .prefix(".upnext-unfinished-")
+        .tempfile_in(parent)
+        .map_err(Error::io(target, "write"))?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,5 +66,15 @@ mod tests {
         assert!(write("new", true).is_err());
         assert_eq!(std::fs::read_to_string(&target).unwrap(), "old");
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn places_that_cannot_be_written_are_found_beforehand() {
+        let place = tempfile::tempdir().unwrap();
+        check_file(&place.path().join("new.html")).unwrap();
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+        let missing = check_file(&place.path().join("missing/new.html")).unwrap_err().to_string();
+        assert!(missing.contains("missing/new.html: cannot write"), "{missing}");
+        assert!(check_file(place.path()).is_err());
     }
 }

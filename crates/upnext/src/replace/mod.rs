@@ -3,7 +3,7 @@
 mod file;
 mod folder;
 
-pub use file::replace_file;
+pub use file::{check_file, replace_file};
 #[cfg(test)]
 pub(crate) use folder::Step;
 pub(crate) use folder::{Steps, Target, read_one_version};

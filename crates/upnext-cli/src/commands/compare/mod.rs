@@ -1,0 +1,460 @@
+//! `upnext compare`: all models on the same data, with confidence intervals.
+
+mod contenders;
+mod outcome;
+mod report;
+
+use super::evaluate::TiesArg;
+use crate::experiment::ThreadArgs;
+use crate::output::{OutputArgs, shell_word, warn};
+use crate::progress::{EpochBar, Progress, Unit};
+use crate::reading::ReadArgs;
+use anyhow::Context;
+use contenders::{Contender, Source, contenders};
+use outcome::{DataReport, Example, Failed, LogReport, Outcome, Row, describe};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use upnext::artifact::{Artifact, Manifest};
+use upnext::comparison::{BootstrapOptions, compare, examples};
+use upnext::data::folder::{PartName, PreparedFolder};
+use upnext::data::{Dataset, LogShape, TestSessions};
+use upnext::evaluation::{Evaluation, EvaluationConfig, evaluate};
+use upnext::experiment::Experiment;
+use upnext::gru4rec::Wish;
+use upnext::model::LoadedModel;
+use upnext::ranking::{Filter, recommend_on};
+use upnext::replace::{check_file, replace_file};
+use upnext::training::{Ended, Event, Plan, train};
+
+/// Sessions that the report shows.
+const EXAMPLES: usize = 6;
+
+/// Length of the lists that it shows.
+const LIST: usize = 10;
+
+/// Compare models on the same data, with confidence intervals.
+///
+/// Every model is trained on TRAIN and ranks the next item of every event of TEST, by the same rules and among the same
+/// candidates. The intervals (95 %) come from drawing test sessions anew; for every pair of models there is the interval
+/// of their difference on the same sessions.
+#[derive(clap::Args, Debug)]
+pub(crate) struct CompareArgs {
+    /// Training log, or a folder that `prepare` made
+    #[arg(value_name = "TRAIN")]
+    train: PathBuf,
+
+    /// Test log, or a folder that `prepare` made [default: TRAIN, where that is such a folder]
+    #[arg(value_name = "TEST")]
+    test: Option<PathBuf>,
+
+    /// Models: kinds, experiment files (.toml), folders of saved models [default: all kinds]
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
+    models: Vec<String>,
+
+    /// Write a report to look at in a browser: one file that needs nothing else
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+
+    /// Keep the trained models in this folder; a comparison that was interrupted then goes on with their checkpoints
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+
+    /// Cut-offs of the metrics, ascending [default: 1,5,10,20]
+    #[arg(short, value_name = "K,…", value_delimiter = ',')]
+    k: Vec<usize>,
+
+    /// What a target's rank is among items of the same score [default: conservative]
+    #[arg(long, value_enum)]
+    ties: Option<TiesArg>,
+
+    /// Rank the target among this many most popular items only (the paper's VIDEO rule: 30000)
+    #[arg(long, value_name = "M")]
+    candidates: Option<usize>,
+
+    /// Set a field of every model that has it, as in training.learning_rate=0.05; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    fields: Vec<String>,
+
+    /// Number of epochs of the models that are trained in epochs
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+
+    /// Seed of everything that is drawn
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+
+    /// Resamples of the test sessions, for the intervals
+    #[arg(long, value_name = "N", default_value_t = BootstrapOptions::default().resamples,
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(100..=100_000))]
+    resamples: usize,
+
+    #[command(flatten)]
+    threads: ThreadArgs,
+
+    #[command(flatten)]
+    read: ReadArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl CompareArgs {
+    fn test(&self) -> &Path {
+        self.test.as_deref().unwrap_or(&self.train)
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
+    let threads = args.threads.threads()?;
+    if args.test.is_none() && !args.train.is_dir() {
+        let reason = "a single log is no test of what was learnt from it: name a test log, or prepare a folder with both by `upnext prepare`";
+        return Err(upnext::Error::config("TEST", reason).into());
+    }
+    let evaluation = evaluation(args)?;
+    let contenders = contenders(args, &evaluation)?;
+    if let Some(file) = &args.report {
+        check_report(file)?;
+    }
+    let place = Place::new(args.keep.as_deref())?;
+    for contender in &contenders {
+        if !matches!(contender.source, Source::Saved(_)) {
+            Artifact::check_target(place.of(contender))?;
+        }
+    }
+
+    let data = Data::read(args)?;
+    check_vocabularies(&contenders, &data.train)?;
+    let outcome = judge_all(args, &contenders, &evaluation, data, &place, threads)?;
+    if let Some(file) = &args.report {
+        write_report(file, &report::page(&outcome))?;
+    }
+    args.output.print(&outcome, |outcome| {
+        let mut text = describe(outcome);
+        if let Some(file) = &args.report {
+            text.push_str(&format!("report in {}\n", file.display()));
+        }
+        text
+    })?;
+    match outcome.failed.as_slice() {
+        [] => Ok(()),
+        failed => anyhow::bail!(
+            "{} of {} models failed: {}",
+            failed.len(),
+            contenders.len(),
+            failed.iter().map(|f| format!("{}: {}", f.name, f.reason)).collect::<Vec<_>>().join("; ")
+        ),
+    }
+}
+
+/// How all models are judged.
+fn evaluation(args: &CompareArgs) -> upnext::Result<EvaluationConfig> {
+    let mut options = EvaluationConfig { lists: true, candidates: args.candidates, ..Default::default() };
+    if !args.k.is_empty() {
+        options.cutoffs.clone_from(&args.k);
+    }
+    options.ties = args.ties.map_or(options.ties, TiesArg::rule);
+    options.validate()?;
+    Ok(options)
+}
+
+/// Whether the report can be written, and nothing but an earlier report is lost by it.
+fn check_report(file: &Path) -> anyhow::Result<()> {
+    check_file(file)?;
+    match std::fs::read(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("{}: cannot be read", file.display())),
+        Ok(bytes) if bytes.is_empty() || String::from_utf8_lossy(&bytes).contains(report::GENERATOR) => {
+            Ok(())
+        }
+        Ok(_) => anyhow::bail!(
+            "{}: exists and is no report of `upnext compare`: choose another name",
+            file.display()
+        ),
+    }
+}
+
+fn write_report(file: &Path, page: &str) -> upnext::Result<()> {
+    replace_file(file, |mut out| out.write_all(page.as_bytes()).map_err(upnext::Error::io(file, "write")))
+}
+
+/// Where models go.
+enum Place {
+    Kept(PathBuf),
+    /// Goes with the comparison.
+    Passing(tempfile::TempDir),
+}
+
+impl Place {
+    fn new(keep: Option<&Path>) -> anyhow::Result<Self> {
+        Ok(match keep {
+            Some(folder) => {
+                std::fs::create_dir_all(folder).map_err(upnext::Error::io(folder, "create"))?;
+                Self::Kept(folder.to_owned())
+            }
+            None => Self::Passing(tempfile::tempdir().context("cannot make a temporary folder")?),
+        })
+    }
+
+    fn of(&self, contender: &Contender) -> PathBuf {
+        let folder = match self {
+            Self::Kept(folder) => folder,
+            Self::Passing(folder) => folder.path(),
+        };
+        folder.join(&contender.name)
+    }
+}
+
+/// The logs and what is made of them.
+struct Data {
+    train: Dataset,
+    test: TestSessions,
+    reports: (LogReport, LogReport),
+}
+
+impl Data {
+    fn read(args: &CompareArgs) -> anyhow::Result<Self> {
+        let read = |path: &Path, part| -> anyhow::Result<_> {
+            let file = PreparedFolder::resolve(path, part)?;
+            let mut log = args.read.read(&[&file], args.output.quiet)?;
+            warn(&log.report().warnings);
+            let shape = LogShape::of(&mut log);
+            Ok((log, shape))
+        };
+        let (log, shape) = read(&args.train, PartName::Train)?;
+        let (train, dropped) = Dataset::from_log(log)?;
+        let train_report = LogReport {
+            path: args.train.clone(),
+            shape,
+            dropped,
+            events: train.sessions.num_events(),
+            sessions: train.sessions.len(),
+        };
+        let (log, shape) = read(args.test(), PartName::Test)?;
+        let test = TestSessions::from_log(log, &train.items).context("the test part cannot be used")?;
+        let test_report = LogReport {
+            path: args.test().to_owned(),
+            shape,
+            dropped: test.dropped,
+            events: test.sessions.num_events(),
+            sessions: test.sessions.len(),
+        };
+        Ok(Self { train, test, reports: (train_report, test_report) })
+    }
+}
+
+/// Refuses saved models of other items: the same index would mean another item.
+fn check_vocabularies(contenders: &[Contender], train: &Dataset) -> upnext::Result<()> {
+    let fingerprint = train.items.fingerprint();
+    for contender in contenders {
+        let Source::Saved(folder) = &contender.source else { continue };
+        let manifest = Manifest::load(folder)?;
+        if manifest.vocabulary_fingerprint != fingerprint {
+            let reason = format!(
+                "{} was trained on other items ({} of them, fingerprint {}) than TRAIN has ({}, fingerprint {fingerprint}), so that the two cannot be compared: train it on the same log, or leave it out",
+                folder.display(),
+                manifest.items,
+                manifest.vocabulary_fingerprint,
+                train.items.len()
+            );
+            return Err(upnext::Error::config("--models", reason));
+        }
+        let (events, theirs) = (train.sessions.num_events() as u64, manifest.training.events);
+        if theirs != events {
+            let text = format!(
+                "{} was trained on {theirs} events and TRAIN has {events}: it does not know the same data",
+                folder.display()
+            );
+            warn(&[text]);
+        }
+    }
+    Ok(())
+}
+
+/// Trains and judges one model after the other, and compares them.
+fn judge_all(
+    args: &CompareArgs,
+    contenders: &[Contender],
+    options: &EvaluationConfig,
+    data: Data,
+    place: &Place,
+    threads: usize,
+) -> anyhow::Result<Outcome> {
+    let shown = examples(&data.test.sessions, EXAMPLES, args.seed.unwrap_or(1));
+    let histories: Vec<_> = shown.iter().map(|&s| data.test.sessions.session(s)).collect();
+    let mut shown: Vec<Example> = histories
+        .iter()
+        .map(|session| {
+            let mut seen: Vec<String> =
+                session.iter().map(|&item| data.train.items.id(item).to_owned()).collect();
+            let next = seen.pop().unwrap_or_default();
+            Example { seen, next, lists: Vec::new() }
+        })
+        .collect();
+    let histories: Vec<_> = histories.into_iter().map(|session| &session[..session.len() - 1]).collect();
+
+    let stop = listen_for_interrupt()?;
+    let (mut rows, mut failed, mut evaluations) = (Vec::new(), Vec::new(), Vec::new());
+    for contender in contenders {
+        let judged = judge(args, contender, options, &data, place, threads, &stop).and_then(|judged| {
+            let Judged { loaded, evaluation, training_seconds } = judged;
+            let items = &data.train.items;
+            let lists = recommend_on(
+                threads,
+                loaded.model.recommender(),
+                items,
+                &histories,
+                LIST,
+                &Filter::default(),
+            )?;
+            for (example, list) in shown.iter_mut().zip(lists) {
+                example.lists.push(list.entries.iter().map(|e| items.id(e.item).to_owned()).collect());
+            }
+            Ok((
+                Row {
+                    name: contender.name.clone(),
+                    kind: contender.experiment.model.kind(),
+                    commands: contender.commands(args, &args.fields),
+                    experiment: Experiment { evaluation: options.clone(), ..loaded.experiment.resolved() },
+                    training_seconds,
+                    prediction_seconds: evaluation.seconds,
+                    epochs: loaded.training.epochs,
+                    metrics: evaluation.metrics.clone(),
+                },
+                evaluation,
+            ))
+        });
+        match judged {
+            Ok((row, evaluation)) => {
+                if !args.output.quiet {
+                    let at = row.metrics[row.metrics.len() - 1];
+                    eprintln!("{}: recall@{} {:.4}, mrr@{} {:.4}", row.name, at.k, at.recall, at.k, at.mrr);
+                }
+                rows.push(row);
+                evaluations.push(evaluation);
+            }
+            Err(error) if stop.load(Ordering::SeqCst) => return Err(error),
+            // The others may have taken hours.
+            Err(error) => {
+                let reason = format!("{error:#}");
+                warn(&[format!("{} failed: {reason}", contender.name)]);
+                failed.push(Failed { name: contender.name.clone(), reason });
+            }
+        }
+    }
+    if rows.is_empty() {
+        anyhow::bail!(
+            "no model could be judged: {}",
+            failed.iter().map(|f| format!("{}: {}", f.name, f.reason)).collect::<Vec<_>>().join("; ")
+        );
+    }
+    let bootstrap = BootstrapOptions { resamples: args.resamples, seed: args.seed.unwrap_or(1) };
+    let evaluations: Vec<&Evaluation> = evaluations.iter().collect();
+    let comparison =
+        compare(&evaluations, &data.test.sessions, &data.train.items, &options.cutoffs, bootstrap, threads);
+    let words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| shell_word(&word.to_string_lossy())).collect();
+    let (train, test) = data.reports;
+    Ok(Outcome {
+        version: env!("CARGO_PKG_VERSION"),
+        command: format!("upnext {}", words.join(" ")),
+        threads,
+        data: DataReport {
+            train,
+            test,
+            items: data.train.items.len(),
+            cases: evaluations[0].cases,
+            candidates: evaluations[0].candidates,
+        },
+        evaluation: options.clone(),
+        models: rows,
+        failed,
+        comparison,
+        examples: shown,
+    })
+}
+
+/// A model that has been judged.
+struct Judged {
+    loaded: LoadedModel,
+    evaluation: Evaluation,
+    training_seconds: Option<f64>,
+}
+
+/// Trains a model, or loads it, and ranks all cases.
+fn judge(
+    args: &CompareArgs,
+    contender: &Contender,
+    options: &EvaluationConfig,
+    data: &Data,
+    place: &Place,
+    threads: usize,
+    stop: &AtomicBool,
+) -> anyhow::Result<Judged> {
+    let begun = Instant::now();
+    let (loaded, training_seconds) = if let Source::Saved(folder) = &contender.source {
+        let loaded = LoadedModel::load(folder)?;
+        let seconds: f64 = loaded.training.epochs.iter().map(|epoch| epoch.seconds).sum();
+        (loaded, (seconds > 0.0).then_some(seconds))
+    } else {
+        let out = place.of(contender);
+        let kept = args.keep.is_some();
+        let plan = Plan {
+            data: &data.train,
+            validation: None,
+            experiment: &contender.experiment,
+            threads,
+            out: &out,
+            init: None,
+            resume: kept,
+            checkpoint_every: Duration::from_secs(600),
+            keep_training_state: kept,
+        };
+        let epochs = contender.experiment.training.epochs;
+        let mut bar = EpochBar::new(args.output.quiet);
+        let outcome = train(plan, &mut |event| {
+            if let Event::MiniBatch(progress) = event {
+                bar.at(progress, epochs);
+            }
+            if stop.load(Ordering::SeqCst) { Wish::Stop } else { Wish::Continue }
+        })?;
+        let fitting = begun.elapsed().as_secs_f64();
+        if outcome.ended == Ended::Interrupted {
+            let advice = if kept { "; the same command goes on with it" } else { "" };
+            anyhow::bail!("interrupted while {} was trained{advice}", contender.name);
+        }
+        // A training that went on, or was there, took longer than this time.
+        let of_epochs: f64 = outcome.summary.epochs.iter().map(|epoch| epoch.seconds).sum();
+        let loaded = LoadedModel::load(&out)?;
+        (loaded, Some(if outcome.summary.epochs.is_empty() { fitting } else { of_epochs }))
+    };
+    if stop.load(Ordering::SeqCst) {
+        anyhow::bail!("interrupted");
+    }
+    let progress = Progress::new(args.output.quiet, "ranking", Unit::Events);
+    let total = data.test.sessions.num_events() - data.test.sessions.len();
+    let done = std::sync::atomic::AtomicUsize::new(0);
+    let at = |more: usize| {
+        progress.at((done.fetch_add(more, Ordering::Relaxed) + more) as u64, total as u64);
+    };
+    let evaluation =
+        evaluate(loaded.model.recommender(), &data.train.items, &data.test.sessions, options, threads, &at)?;
+    Ok(Judged { loaded, evaluation, training_seconds })
+}
+
+/// Set by the first Ctrl-C; the second stops at once.
+fn listen_for_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if asked.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+        eprintln!("stopping after this mini-batch or evaluation; once more to stop at once");
+    })
+    .context("cannot listen for Ctrl-C")?;
+    Ok(stop)
+}

@@ -1,0 +1,191 @@
+//! What a comparison has brought about: what `--json` prints and the report shows.
+
+use crate::output::{Table, thousands};
+use serde::Serialize;
+use std::path::PathBuf;
+use upnext::artifact::EpochSummary;
+use upnext::comparison::{Comparison, Interval, Metric};
+use upnext::data::LogShape;
+use upnext::data::part::DroppedSessions;
+use upnext::evaluation::{EvaluationConfig, MetricsAt};
+use upnext::experiment::{Experiment, ModelKind};
+
+/// All of it.
+#[derive(Serialize)]
+pub(super) struct Outcome {
+    pub(super) version: &'static str,
+    pub(super) command: String,
+    pub(super) threads: usize,
+    pub(super) data: DataReport,
+    /// How all models were judged.
+    pub(super) evaluation: EvaluationConfig,
+    /// In the order in which they were named.
+    pub(super) models: Vec<Row>,
+    pub(super) failed: Vec<Failed>,
+    /// Its models are those of `models`.
+    pub(super) comparison: Comparison,
+    pub(super) examples: Vec<Example>,
+}
+
+/// The logs, and what of them the models saw.
+#[derive(Serialize)]
+pub(super) struct DataReport {
+    pub(super) train: LogReport,
+    pub(super) test: LogReport,
+    pub(super) items: usize,
+    pub(super) cases: usize,
+    pub(super) candidates: usize,
+}
+
+#[derive(Serialize)]
+pub(super) struct LogReport {
+    pub(super) path: PathBuf,
+    pub(super) shape: LogShape,
+    /// What the models did not see of it.
+    pub(super) dropped: DroppedSessions,
+    /// What they saw.
+    pub(super) events: usize,
+    pub(super) sessions: usize,
+}
+
+/// A model and its figures.
+#[derive(Serialize)]
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) kind: ModelKind,
+    /// The commands that give the same figures on their own.
+    pub(super) commands: Vec<String>,
+    /// The whole configuration.
+    pub(super) experiment: Experiment,
+    /// Absent for a model that was there already and does not say.
+    pub(super) training_seconds: Option<f64>,
+    pub(super) prediction_seconds: f64,
+    pub(super) epochs: Vec<EpochSummary>,
+    pub(super) metrics: Vec<MetricsAt>,
+}
+
+/// A model that has no figures.
+#[derive(Serialize)]
+pub(super) struct Failed {
+    pub(super) name: String,
+    pub(super) reason: String,
+}
+
+/// A test session and what each model would have shown before its last event.
+#[derive(Serialize)]
+pub(super) struct Example {
+    /// The ids of all events but the last.
+    pub(super) seen: Vec<String>,
+    /// The id of the last.
+    pub(super) next: String,
+    /// Per model.
+    pub(super) lists: Vec<Vec<String>>,
+}
+
+impl Outcome {
+    /// The largest cut-off, at which the summary stands.
+    pub(super) fn cutoff(&self) -> usize {
+        self.evaluation.cutoffs.last().copied().unwrap_or_default()
+    }
+
+    /// Models by falling MRR at the largest cut-off.
+    pub(super) fn by_mrr(&self) -> Vec<usize> {
+        let mrr = |i: usize| self.models[i].metrics.last().map_or(0.0, |at| at.mrr);
+        let mut order: Vec<usize> = (0..self.models.len()).collect();
+        order.sort_by(|&a, &b| mrr(b).total_cmp(&mrr(a)));
+        order
+    }
+
+    /// The interval of a model's figure.
+    pub(super) fn interval(&self, model: usize, metric: Metric, k: usize) -> Option<Interval> {
+        let figures = self.comparison.models.get(model)?;
+        figures.iter().find(|at| at.metric == metric && at.k == k)?.estimate.interval
+    }
+}
+
+/// Seconds in three digits.
+pub(super) fn seconds(seconds: f64) -> String {
+    match seconds {
+        s if s < 10.0 => format!("{s:.2}"),
+        s if s < 100.0 => format!("{s:.1}"),
+        s => thousands(s.round() as u64),
+    }
+}
+
+/// The outcome as text.
+pub(super) fn describe(outcome: &Outcome) -> String {
+    let k = outcome.cutoff();
+    let data = &outcome.data;
+    let mut text = format!(
+        "trained on {} events of {} sessions on {} items; {} cases of {} sessions, {} candidates\n\n",
+        thousands(data.train.events as u64),
+        thousands(data.train.sessions as u64),
+        thousands(data.items as u64),
+        thousands(data.cases as u64),
+        thousands(data.test.sessions as u64),
+        thousands(data.candidates as u64),
+    );
+    let order = outcome.by_mrr();
+    for &k in outcome.evaluation.cutoffs.iter().rev() {
+        let names = [format!("recall@{k}"), format!("mrr@{k}"), format!("ndcg@{k}")];
+        let mut headings =
+            vec!["model", &names[0], "95 %", &names[1], "95 %", &names[2], "coverage", "popularity"];
+        let last = k == outcome.cutoff();
+        if last {
+            headings.extend(["train s", "predict s"]);
+        }
+        let mut table = Table::new(&headings);
+        for &i in &order {
+            let row = &outcome.models[i];
+            let Some(at) = row.metrics.iter().find(|at| at.k == k) else { continue };
+            let range = |metric| {
+                outcome
+                    .interval(i, metric, k)
+                    .map_or(String::new(), |x| format!("{:.4}–{:.4}", x.low, x.high))
+            };
+            let share = |x: Option<f64>| x.map_or(String::new(), |x| format!("{x:.4}"));
+            let mut cells = vec![
+                row.name.clone(),
+                format!("{:.4}", at.recall),
+                range(Metric::Recall),
+                format!("{:.4}", at.mrr),
+                range(Metric::Mrr),
+                format!("{:.4}", at.ndcg),
+                share(at.coverage),
+                share(at.popularity),
+            ];
+            if last {
+                cells.push(row.training_seconds.map_or("–".to_owned(), seconds));
+                cells.push(seconds(row.prediction_seconds));
+            }
+            table.row(cells);
+        }
+        text.push_str(&format!("{table}\n"));
+    }
+    for metric in [Metric::Recall, Metric::Mrr] {
+        text.push_str(&not_apart(outcome, &order, metric, k));
+    }
+    for failed in &outcome.failed {
+        text.push_str(&format!("{} failed: {}\n", failed.name, failed.reason));
+    }
+    text
+}
+
+/// Which pairs may differ by chance only.
+fn not_apart(outcome: &Outcome, order: &[usize], metric: Metric, k: usize) -> String {
+    let mut pairs = Vec::new();
+    for (place, &a) in order.iter().enumerate() {
+        for &b in &order[place + 1..] {
+            let interval = outcome.comparison.difference(a, b, metric, k).and_then(|d| d.interval);
+            if interval.is_some_and(|interval| interval.contains(0.0)) {
+                pairs.push(format!("{} and {}", outcome.models[a].name, outcome.models[b].name));
+            }
+        }
+    }
+    let name = metric.name();
+    match (order.len(), pairs.is_empty()) {
+        (0 | 1, _) => String::new(),
+        (_, true) => format!("{name}@{k}: every difference is more than chance (95 % interval, paired)\n"),
+        (_, false) => format!("{name}@{k}: no more than chance between {}\n", pairs.join(", ")),
+    }
+}

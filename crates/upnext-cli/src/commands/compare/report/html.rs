@@ -1,0 +1,48 @@
+//! Text in HTML.
+
+/// Text as it stands in an element or a quoted attribute: ids may hold anything.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            '\t' | '\n' => escaped.push(c),
+            // Not allowed in HTML, and invisible.
+            c if c.is_control() => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// A table: the first column names the row. Cells are HTML.
+pub(super) fn table(class: &str, headings: &[String], rows: &[Vec<String>]) -> String {
+    let mut html = format!(r#"<div class="scroll" tabindex="0"><table class="{class}"><thead><tr>"#);
+    headings.iter().for_each(|heading| html.push_str(&format!(r#"<th scope="col">{heading}</th>"#)));
+    html.push_str("</tr></thead><tbody>");
+    for row in rows {
+        html.push_str("<tr>");
+        for (i, cell) in row.iter().enumerate() {
+            let cell =
+                if i == 0 { format!(r#"<th scope="row">{cell}</th>"#) } else { format!("<td>{cell}</td>") };
+            html.push_str(&cell);
+        }
+        html.push_str("</tr>");
+    }
+    html.push_str("</tbody></table></div>");
+    html
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_becomes_markup() {
+        assert_eq!(escape("<a href='x'>\"&\u{7}ä"), "&lt;a href=&#39;x&#39;&gt;&quot;&amp;\u{fffd}ä");
+    }
+}

@@ -1,0 +1,203 @@
+//! What is plotted: which figures of the outcome stand where.
+
+use super::super::outcome::{Outcome, seconds};
+use super::svg::{Plot, Point, Series, bars};
+use crate::output::thousands;
+use upnext::comparison::{Breakdown, Estimate, Group, Interval, Metric};
+
+/// A metric's name as headings show it.
+pub(super) fn shown(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Recall => "Recall",
+        Metric::Mrr => "MRR",
+        Metric::Ndcg => "NDCG",
+    }
+}
+
+fn ends(interval: Option<Interval>) -> Option<(f64, f64)> {
+    interval.map(|interval| (interval.low, interval.high))
+}
+
+fn title(outcome: &Outcome, model: usize, at: &str, figure: &Estimate) -> String {
+    let range = figure.interval.map_or(String::new(), |i| format!(" ({:.4} to {:.4})", i.low, i.high));
+    format!("{}, {at}: {:.4}{range}", outcome.models[model].name, figure.value)
+}
+
+/// Moves the marks of models apart, so that intervals do not lie on each other.
+fn apart(model: usize, models: usize) -> f64 {
+    0.5 * ((model as f64 + 0.5) / models.max(1) as f64 - 0.5)
+}
+
+/// A metric by cut-off.
+pub(super) fn by_cutoff(outcome: &Outcome, metric: Metric) -> String {
+    let cutoffs = &outcome.evaluation.cutoffs;
+    let count = outcome.models.len();
+    let series = |model: usize| {
+        let figures = outcome.comparison.models[model].iter().filter(|at| at.metric == metric);
+        let points = figures.enumerate().map(|(i, at)| Point {
+            x: i as f64 + apart(model, count),
+            y: at.estimate.value,
+            low_high: ends(at.estimate.interval),
+            title: title(outcome, model, &format!("{}@{}", shown(metric), at.k), &at.estimate),
+        });
+        Series { model, points: points.collect() }
+    };
+    Plot {
+        label: &format!("{} by cut-off", shown(metric)),
+        x_title: "cut-off k",
+        ticks: (0..).zip(cutoffs).map(|(i, k)| (f64::from(i), k.to_string())).collect(),
+        x_range: (-0.5, cutoffs.len() as f64 - 0.5),
+        from_zero: true,
+        lines: true,
+        series: (0..count).map(series).collect(),
+    }
+    .svg()
+}
+
+fn range(group: &Group) -> String {
+    match group.to {
+        Some(to) if to == group.from => to.to_string(),
+        Some(to) => format!("{}–{to}", group.from),
+        None => format!("{}+", group.from),
+    }
+}
+
+/// A metric by groups of cases.
+pub(super) fn by_group(outcome: &Outcome, breakdown: &Breakdown, metric: Metric) -> String {
+    let Some(place) = Metric::ALL.iter().position(|&m| m == metric) else { return String::new() };
+    let count = outcome.models.len();
+    let series = |model: usize| {
+        let figures = breakdown.figures[place][model].iter().zip(&breakdown.groups).enumerate();
+        let points = figures.map(|(i, (figure, group))| Point {
+            x: i as f64 + apart(model, count),
+            y: figure.value,
+            low_high: ends(figure.interval),
+            title: title(outcome, model, &range(group), figure),
+        });
+        Series { model, points: points.collect() }
+    };
+    let tick =
+        |(i, group): (usize, &Group)| (i as f64, format!("{}\n{}", range(group), short(group.cases as u64)));
+    Plot {
+        label: &format!("{}@{} by {}", shown(metric), outcome.cutoff(), breakdown.by.title()),
+        x_title: breakdown.by.title(),
+        ticks: breakdown.groups.iter().enumerate().map(tick).collect(),
+        x_range: (-0.5, breakdown.groups.len() as f64 - 0.5),
+        from_zero: true,
+        lines: true,
+        series: (0..count).map(series).collect(),
+    }
+    .svg()
+}
+
+/// A count in few characters, for below an axis.
+fn short(count: u64) -> String {
+    match count {
+        0..10_000 => thousands(count),
+        10_000..1_000_000 => format!("{}k", count / 1000),
+        _ => format!("{:.1}M", count as f64 / 1e6),
+    }
+}
+
+/// The loss of one model by epoch.
+pub(super) fn training_curve(outcome: &Outcome, model: usize) -> String {
+    let epochs = &outcome.models[model].epochs;
+    let points = epochs.iter().map(|epoch| Point {
+        x: epoch.epoch as f64,
+        y: epoch.loss,
+        low_high: None,
+        title: format!("epoch {}: loss {:.4}, {} s", epoch.epoch, epoch.loss, seconds(epoch.seconds)),
+    });
+    let last = epochs.len().max(1);
+    let step = last.div_ceil(10);
+    Plot {
+        label: &format!("Loss of {} by epoch", outcome.models[model].name),
+        x_title: "epoch",
+        ticks: (1..=last).filter(|e| e % step == 0 || last < 10).map(|e| (e as f64, e.to_string())).collect(),
+        x_range: (0.5, last as f64 + 0.5),
+        from_zero: false,
+        lines: true,
+        series: vec![Series { model, points: points.collect() }],
+    }
+    .svg()
+}
+
+/// The metric against a time, on a logarithmic axis.
+pub(super) fn against_time(outcome: &Outcome, metric: Metric, training: bool) -> String {
+    let k = outcome.cutoff();
+    let time = |model: usize| {
+        let row = &outcome.models[model];
+        if training {
+            row.training_seconds
+        } else {
+            Some(row.prediction_seconds / outcome.data.cases.max(1) as f64 * 1000.0)
+        }
+    };
+    let timed: Vec<(usize, f64)> =
+        (0..outcome.models.len()).filter_map(|m| Some((m, time(m)?.max(1e-4).log10()))).collect();
+    let low = timed.iter().map(|t| t.1).fold(f64::INFINITY, f64::min);
+    let high = timed.iter().map(|t| t.1).fold(f64::NEG_INFINITY, f64::max);
+    if timed.is_empty() {
+        return String::new();
+    }
+    let (from, to) = (low.floor() as i32, (high.ceil() as i32).max(low.floor() as i32 + 1));
+    let (unit, axis) = if training {
+        ("s", "seconds to train (logarithmic)")
+    } else {
+        ("ms", "milliseconds to rank all candidates, a case (logarithmic)")
+    };
+    let series = timed.iter().filter_map(|&(model, x)| {
+        let figures = &outcome.comparison.models[model];
+        let figure = figures.iter().find(|at| at.metric == metric && at.k == k)?.estimate;
+        let text = title(outcome, model, &format!("{} {unit}", seconds(10_f64.powf(x))), &figure);
+        let points = vec![Point { x, y: figure.value, low_high: ends(figure.interval), title: text }];
+        Some(Series { model, points })
+    });
+    let tick = |power: i32| {
+        let text =
+            if power >= 3 { thousands(10_u64.pow(power as u32)) } else { 10_f64.powi(power).to_string() };
+        (f64::from(power), text)
+    };
+    Plot {
+        label: &format!("{}@{k} against {axis}", shown(metric)),
+        x_title: axis,
+        ticks: (from..=to).map(tick).collect(),
+        x_range: (f64::from(from) - 0.1, f64::from(to) + 0.15),
+        from_zero: true,
+        lines: false,
+        series: series.collect(),
+    }
+    .svg()
+}
+
+/// How long the sessions of both logs are.
+pub(super) fn lengths(outcome: &Outcome) -> String {
+    let [train, test] = [&outcome.data.train.shape, &outcome.data.test.shape];
+    let mut names: Vec<(u64, u64)> = Vec::new();
+    for shape in [train, test] {
+        for &(from, to, _) in &shape.session_lengths.histogram {
+            match names.iter_mut().find(|name| name.0 == from) {
+                Some(name) => name.1 = name.1.max(to),
+                None => names.push((from, to)),
+            }
+        }
+    }
+    names.sort_unstable();
+    let of = |shape: &upnext::data::LogShape| {
+        let height = |&(from, _): &(u64, u64)| {
+            let found = shape.session_lengths.histogram.iter().find(|range| range.0 == from);
+            found.map_or(0.0, |range| range.2 as f64 / shape.counts.sessions.max(1) as f64)
+        };
+        names.iter().map(height).collect()
+    };
+    let texts: Vec<String> = names
+        .iter()
+        .map(|&(from, to)| if from == to { from.to_string() } else { format!("{from}–{to}") })
+        .collect();
+    bars(
+        "Share of sessions by length",
+        "events of a session",
+        &texts,
+        &[("train", of(train)), ("test", of(test))],
+    )
+}

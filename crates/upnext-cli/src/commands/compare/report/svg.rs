@@ -1,0 +1,293 @@
+//! Plots as SVG: lines with intervals, points, bars.
+//!
+//! A plotting library writes every colour and font size into every element, where neither dark mode, nor print, nor the
+//! check boxes of the legend could change them. Here elements carry classes, and `style.css` has the colours.
+
+use super::html::escape;
+use std::fmt::Write;
+
+/// Width of a plot in units of about a pixel on a phone, so that text is readable there.
+const WIDTH: f64 = 360.0;
+const HEIGHT: f64 = 250.0;
+const LEFT: f64 = 46.0;
+const RIGHT: f64 = 10.0;
+const TOP: f64 = 10.0;
+const BOTTOM: f64 = 46.0;
+
+/// Shapes of marks; with 7 colours the pair repeats after 63 series.
+const SHAPES: usize = 9;
+
+/// A point with its interval.
+#[derive(Clone, Debug)]
+pub(super) struct Point {
+    pub(super) x: f64,
+    pub(super) y: f64,
+    pub(super) low_high: Option<(f64, f64)>,
+    /// Shown when pointed at.
+    pub(super) title: String,
+}
+
+/// A line with marks.
+#[derive(Clone, Debug)]
+pub(super) struct Series {
+    /// Which model: gives colour, dashes and shape.
+    pub(super) model: usize,
+    pub(super) points: Vec<Point>,
+}
+
+/// A plot of series over one horizontal axis.
+#[derive(Clone, Debug)]
+pub(super) struct Plot<'a> {
+    /// What a screen reader says.
+    pub(super) label: &'a str,
+    pub(super) x_title: &'a str,
+    /// Ticks: place and text, of which a line break begins a second line.
+    pub(super) ticks: Vec<(f64, String)>,
+    pub(super) x_range: (f64, f64),
+    /// The vertical axis begins at 0.
+    pub(super) from_zero: bool,
+    pub(super) lines: bool,
+    pub(super) series: Vec<Series>,
+}
+
+impl Plot<'_> {
+    /// The `<svg>` element.
+    pub(super) fn svg(&self) -> String {
+        let points = || self.series.iter().flat_map(|series| &series.points);
+        let ends = points().flat_map(|p| {
+            let (low, high) = p.low_high.unwrap_or((p.y, p.y));
+            [p.y, low, high]
+        });
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        ends.filter(|y| y.is_finite()).for_each(|y| (low, high) = (low.min(y), high.max(y)));
+        if low > high {
+            (low, high) = (0.0, 1.0);
+        }
+        if self.from_zero {
+            low = low.min(0.0);
+        }
+        let y_ticks = nice_ticks(low, high);
+        let (low, high) = (y_ticks[0], y_ticks[y_ticks.len() - 1]);
+        let x = |value: f64| {
+            let (from, to) = self.x_range;
+            LEFT + (value - from) / (to - from).max(f64::MIN_POSITIVE) * (WIDTH - LEFT - RIGHT)
+        };
+        let y = |value: f64| HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - TOP - BOTTOM);
+
+        let mut svg = open(self.label);
+        let step = y_ticks[1] - y_ticks[0];
+        for &tick in &y_ticks {
+            let at = y(tick);
+            // Writing to a String cannot fail.
+            _ = write!(
+                svg,
+                r#"<line class="grid" x1="{LEFT}" x2="{:.1}" y1="{at:.1}" y2="{at:.1}"/><text class="end" x="{:.1}" y="{:.1}">{}</text>"#,
+                WIDTH - RIGHT,
+                LEFT - 5.0,
+                at + 4.0,
+                number(tick, step)
+            );
+        }
+        for (place, text) in &self.ticks {
+            tick_text(&mut svg, x(*place), text);
+        }
+        axis_title(&mut svg, self.x_title);
+        for series in &self.series {
+            self.draw(&mut svg, series, &x, &y);
+        }
+        svg.push_str("</svg>");
+        svg
+    }
+
+    fn draw(&self, svg: &mut String, series: &Series, x: &dyn Fn(f64) -> f64, y: &dyn Fn(f64) -> f64) {
+        let model = series.model;
+        _ = write!(svg, r#"<g class="m{model} {}">"#, style(model));
+        if self.lines && series.points.len() > 1 {
+            let places: Vec<String> =
+                series.points.iter().map(|p| format!("{:.1},{:.1}", x(p.x), y(p.y))).collect();
+            _ = write!(svg, r#"<polyline class="line" points="{}"/>"#, places.join(" "));
+        }
+        for point in &series.points {
+            let (px, py) = (x(point.x), y(point.y));
+            svg.push_str("<g>");
+            if let Some((low, high)) = point.low_high {
+                _ = write!(
+                    svg,
+                    r#"<line class="bar" x1="{px:.1}" x2="{px:.1}" y1="{:.1}" y2="{:.1}"/>"#,
+                    y(low),
+                    y(high)
+                );
+            }
+            mark(svg, model, px, py);
+            _ = write!(svg, "<title>{}</title></g>", escape(&point.title));
+        }
+        svg.push_str("</g>");
+    }
+}
+
+/// Bars side by side: names below, two groups of heights (train, test).
+pub(super) fn bars(label: &str, x_title: &str, names: &[String], groups: &[(&str, Vec<f64>)]) -> String {
+    let high = groups.iter().flat_map(|(_, heights)| heights).fold(0.0, |a: f64, &b| a.max(b));
+    let ticks = nice_ticks(0.0, high.max(1e-9));
+    let high = ticks[ticks.len() - 1];
+    let y = |value: f64| HEIGHT - BOTTOM - value / high * (HEIGHT - TOP - BOTTOM);
+    let mut svg = open(label);
+    for &tick in &ticks {
+        let at = y(tick);
+        _ = write!(
+            svg,
+            r#"<line class="grid" x1="{LEFT}" x2="{}" y1="{at:.1}" y2="{at:.1}"/><text class="end" x="{:.1}" y="{:.1}">{:.0} %</text>"#,
+            WIDTH - RIGHT,
+            LEFT - 5.0,
+            at + 4.0,
+            tick * 100.0
+        );
+    }
+    let room = (WIDTH - LEFT - RIGHT) / names.len().max(1) as f64;
+    let width = room * 0.8 / groups.len().max(1) as f64;
+    for (i, name) in names.iter().enumerate() {
+        let left = LEFT + room * (i as f64 + 0.1);
+        for (g, (group, heights)) in groups.iter().enumerate() {
+            let height = heights.get(i).copied().unwrap_or(0.0);
+            _ = write!(
+                svg,
+                r#"<rect class="bar{g}" x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}"><title>{} {}: {:.1} %</title></rect>"#,
+                left + width * g as f64,
+                y(height),
+                width,
+                HEIGHT - BOTTOM - y(height),
+                escape(group),
+                escape(name),
+                height * 100.0
+            );
+        }
+        tick_text(&mut svg, left + room * 0.4, name);
+    }
+    axis_title(&mut svg, x_title);
+    svg.push_str("</svg>");
+    svg
+}
+
+/// The mark of a model, to stand in a legend.
+pub(super) fn sample(model: usize) -> String {
+    let mut svg = format!(
+        r#"<svg class="sample {}" viewBox="0 0 34 14" width="34" height="14" aria-hidden="true"><line class="line" x1="0" x2="34" y1="7" y2="7"/>"#,
+        style(model)
+    );
+    mark(&mut svg, model, 17.0, 7.0);
+    svg.push_str("</svg>");
+    svg
+}
+
+fn open(label: &str) -> String {
+    format!(r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{}">"#, escape(label))
+}
+
+/// The classes of colour and dashes.
+fn style(model: usize) -> String {
+    format!("c{} d{}", model % 7, model / 2 % 4)
+}
+
+fn tick_text(svg: &mut String, x: f64, text: &str) {
+    let mut lines = text.split('\n');
+    _ = write!(
+        svg,
+        r#"<text class="mid" x="{x:.1}" y="{:.1}">{}</text>"#,
+        HEIGHT - BOTTOM + 14.0,
+        escape(lines.next().unwrap_or_default())
+    );
+    if let Some(second) = lines.next() {
+        _ = write!(
+            svg,
+            r#"<text class="mid small" x="{x:.1}" y="{:.1}">{}</text>"#,
+            HEIGHT - BOTTOM + 25.0,
+            escape(second)
+        );
+    }
+}
+
+fn axis_title(svg: &mut String, title: &str) {
+    let middle = (LEFT + WIDTH - RIGHT) / 2.0;
+    _ = write!(svg, r#"<text class="mid" x="{middle}" y="{}">{}</text>"#, HEIGHT - 5.0, escape(title));
+}
+
+fn mark(svg: &mut String, model: usize, x: f64, y: f64) {
+    let path = |points: &[(f64, f64)]| -> String {
+        points.iter().map(|(dx, dy)| format!("{:.1},{:.1} ", x + dx, y + dy)).collect()
+    };
+    let polygon =
+        |points: &[(f64, f64)]| format!(r#"<polygon class="mark" points="{}"/>"#, path(points).trim_end());
+    let strokes = |d: &str| format!(r#"<path class="cross" transform="translate({x:.1} {y:.1})" d="{d}"/>"#);
+    svg.push_str(&match model % SHAPES {
+        0 => format!(r#"<circle class="mark" cx="{x:.1}" cy="{y:.1}" r="3.6"/>"#),
+        1 => polygon(&[(-3.4, -3.4), (3.4, -3.4), (3.4, 3.4), (-3.4, 3.4)]),
+        2 => polygon(&[(0.0, -4.4), (4.2, 3.2), (-4.2, 3.2)]),
+        3 => polygon(&[(0.0, -4.8), (4.8, 0.0), (0.0, 4.8), (-4.8, 0.0)]),
+        4 => polygon(&[(0.0, 4.4), (4.2, -3.2), (-4.2, -3.2)]),
+        5 => strokes("M-3.6-3.6 3.6 3.6M-3.6 3.6 3.6-3.6"),
+        6 => strokes("M-4.6 0H4.6M0-4.6V4.6"),
+        7 => format!(r#"<circle class="hollow" cx="{x:.1}" cy="{y:.1}" r="3.6"/>"#),
+        _ => format!(r#"<rect class="hollow" x="{:.1}" y="{:.1}" width="7" height="7"/>"#, x - 3.5, y - 3.5),
+    });
+}
+
+/// Round numbers that hold the range, 3 to 7 of them.
+fn nice_ticks(low: f64, high: f64) -> Vec<f64> {
+    let span = (high - low).max(1e-6 * high.abs()).max(1e-9);
+    let power = 10_f64.powf((span / 4.0).log10().floor());
+    let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * power).into_iter().find(|s| span / s <= 5.0);
+    let step = step.unwrap_or(10.0 * power);
+    let first = (low / step + 1e-9).floor();
+    let last = (high / step - 1e-9).ceil().max(first + 1.0);
+    (0..=(last - first) as usize).map(|i| (first + i as f64) * step).collect()
+}
+
+/// A number with as many places as the step between ticks needs.
+fn number(value: f64, step: f64) -> String {
+    let places = (0..9).find(|&p| {
+        let scaled = step * 10_f64.powi(p);
+        (scaled - scaled.round()).abs() < 1e-6 * scaled
+    });
+    format!("{value:.0$}", places.unwrap_or(9) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_hold_the_range() {
+        assert_eq!(nice_ticks(0.0, 1.0), [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
+        for (low, high) in [(0.0, 0.0), (0.61, 0.72), (-3.0, 250.0), (5.0, 5.0), (1e-7, 2e-7)] {
+            let ticks = nice_ticks(low, high);
+            assert!(
+                ticks[0] <= low && ticks[ticks.len() - 1] >= high * (1.0 - 1e-6),
+                "{low} {high}: {ticks:?}"
+            );
+            assert!((2..=8).contains(&ticks.len()), "{low} {high}: {ticks:?}");
+        }
+        assert_eq!(
+            (number(0.25, 0.25), number(0.2, 0.1), number(30.0, 10.0)),
+            ("0.25".into(), "0.2".into(), "30".into())
+        );
+    }
+
+    #[test]
+    fn texts_are_escaped_and_models_told_apart_by_more_than_colour() {
+        let point = Point { x: 1.0, y: 0.5, low_high: Some((0.4, 0.6)), title: "<b>&".into() };
+        let series = |model| Series { model, points: vec![point.clone()] };
+        let plot = Plot {
+            label: "\"x\"",
+            x_title: "k",
+            ticks: vec![(1.0, "<1>".into())],
+            x_range: (0.0, 2.0),
+            from_zero: true,
+            lines: true,
+            series: vec![series(0), series(7)],
+        };
+        let svg = plot.svg();
+        assert!(svg.contains("&lt;b&gt;&amp;") && svg.contains("&lt;1&gt;") && svg.contains("&quot;x&quot;"));
+        assert!(!svg.contains("<b>") && !svg.contains("NaN"), "{svg}");
+        assert_ne!(sample(0).replace("c0", ""), sample(7).replace("c0", ""));
+    }
+}

@@ -1,0 +1,132 @@
+//! `upnext compare`: figures, refusals before any work, kept models.
+
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod program;
+
+use program::{Folder, done, evaluate, json, refused, set, stderr, train, upnext};
+use std::path::Path;
+use std::process::Command;
+
+const NETWORK: [&str; 3] = ["model.layers=12", "training.batch_size=8", "training.samples=24"];
+
+fn compare(data: &Path, models: &str) -> Command {
+    let mut command = upnext();
+    command.arg("compare").arg(data).args(["--models", models, "--quiet", "--resamples", "200"]);
+    command
+}
+
+#[test]
+fn figures_are_those_of_train_and_evaluate_within_their_intervals() {
+    let folder = Folder::new();
+    let data = folder.prepared_shop(800);
+    let mut command = compare(&data, "pop,s-pop,gru4rec");
+    let keep = folder.path("kept");
+    let outcome = json(set(&mut command, &NETWORK).args(["--epochs", "2"]).arg("--keep").arg(&keep));
+    let rows = outcome["models"].as_array().unwrap();
+    assert_eq!(rows.len(), 3);
+    for (row, figures) in rows.iter().zip(outcome["comparison"]["models"].as_array().unwrap()) {
+        let name = row["name"].as_str().unwrap();
+        let alone = json(&mut evaluate(&keep.join(name), &data, &["--lists"]));
+        assert_eq!(row["metrics"], alone["metrics"], "{name}");
+        for figure in figures.as_array().unwrap() {
+            let of = |key: &str| figure[key].as_f64().unwrap();
+            assert!(of("low") <= of("value") && of("value") <= of("high"), "{name}: {figure}");
+        }
+        assert!(row["commands"][0].as_str().unwrap().contains(&format!("--model {name}")));
+    }
+    let trained = folder.path("trained");
+    let model = json(set(&mut train(&data, &trained), &[]).args(["--epochs", "2"]));
+    assert_eq!(model["epochs"][1]["loss"], rows[2]["epochs"][1]["loss"]);
+    assert_eq!(outcome["comparison"]["differences"].as_array().unwrap().len(), 3);
+    // The second pair is POP and GRU4Rec, its fourth figure Recall@20.
+    let difference = &outcome["comparison"]["differences"][1]["figures"][3];
+    assert_eq!((&difference["metric"], &difference["k"]), (&"recall".into(), &20.into()));
+    let recall = |row: usize| rows[row]["metrics"][3]["recall"].as_f64().unwrap();
+    let [value, low, high] = ["value", "low", "high"].map(|key| difference[key].as_f64().unwrap());
+    assert!((value - (recall(0) - recall(2))).abs() < 1e-9 && low < value && value < high, "{difference}");
+}
+
+#[test]
+fn a_saved_model_and_an_experiment_file_stand_beside_a_kind() {
+    let folder = Folder::new();
+    let data = folder.prepared_shop(300);
+    let saved = folder.path("mine");
+    done(train(&data, &saved).args(["--epochs", "1"]));
+    let file = folder
+        .file("small.toml", "[model]\nlayers = [4]\n[training]\nepochs = 1\nbatch_size = 8\nsamples = 16\n");
+    let models = format!("pop,{},{},pop", saved.display(), file.display());
+    let outcome = json(&mut compare(&data, &models));
+    let names: Vec<_> = outcome["models"].as_array().unwrap().iter().map(|row| &row["name"]).collect();
+    assert_eq!(names, ["pop", "mine", "small", "pop-2"]);
+    assert_eq!(outcome["models"][2]["experiment"]["model"]["layers"][0], 4);
+    assert_eq!(outcome["models"][1]["commands"].as_array().unwrap().len(), 1);
+    let figures = &outcome["comparison"]["models"];
+    assert_eq!(figures[0], figures[3]);
+}
+
+#[test]
+fn models_of_other_items_are_refused() {
+    let folder = Folder::new();
+    let data = folder.prepared_shop(300);
+    let other = folder.path("other");
+    done(
+        upnext()
+            .arg("train")
+            .arg(folder.shop("other.csv", 300, 40, 9))
+            .args(["--model", "pop"])
+            .arg("--out")
+            .arg(&other),
+    );
+    let models = format!("pop,{}", other.display());
+    refused(&mut compare(&data, &models), 2, &["other", "was trained on other items", "leave it out"]);
+}
+
+#[test]
+fn what_cannot_be_written_is_found_before_any_log_is_read() {
+    let folder = Folder::new();
+    // The log is not there: whoever reads it first fails with another message.
+    let data = folder.path("no-log.csv");
+    let with = |report: &Path| {
+        let mut command = compare(&data, "pop");
+        command.arg(&data).arg("--report").arg(report);
+        command
+    };
+    refused(&mut with(&folder.path("no/report.html")), 1, &["report.html", "cannot write"]);
+    let mine = folder.file("mine.html", "<html>my own page</html>");
+    refused(&mut with(&mine), 1, &["mine.html", "no report of `upnext compare`"]);
+    let keep = folder.file("file", "");
+    refused(compare(&data, "pop").arg(&data).arg("--keep").arg(&keep), 1, &["file", "cannot create"]);
+    assert_eq!(std::fs::read_to_string(&mine).unwrap(), "<html>my own page</html>");
+}
+
+#[test]
+fn usage_that_makes_no_sense_is_refused() {
+    let folder = Folder::new();
+    let data = folder.prepared_shop(300);
+    refused(&mut compare(&data, "popp"), 2, &["did you mean `pop`?"]);
+    refused(
+        compare(&data, "pop").args(["--set", "model.layers=3"]),
+        2,
+        &["model.layers", "none of the models"],
+    );
+    refused(compare(&data, "pop").args(["--set", "training.lerning_rate=3"]), 2, &["learning_rate"]);
+    refused(compare(&data, "pop").args(["--set", "evaluation.cutoffs=3"]), 2, &["-k"]);
+    refused(compare(&data, "pop").args(["-k", "5,1"]), 2, &["ascending"]);
+    refused(compare(&folder.path("clicks.csv"), "pop").arg("--json"), 2, &["name a test log"]);
+    let patient = folder.file("patient.toml", "[training]\npatience = 2\n");
+    refused(&mut compare(&data, patient.to_str().unwrap()), 2, &["patience", "validation"]);
+}
+
+#[test]
+fn one_model_that_fails_does_not_take_the_others_with_it() {
+    let folder = Folder::new();
+    let data = folder.prepared_shop(300);
+    let mut command = compare(&data, "pop,gru4rec");
+    set(&mut command, &NETWORK);
+    set(&mut command, &["training.learning_rate=1e30", "training.loss=bpr-max"]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let (text, message) = (String::from_utf8(output.stdout.clone()).unwrap(), stderr(&output));
+    assert!(text.contains("pop") && text.contains("gru4rec failed: "), "{text}");
+    assert!(message.contains("1 of 2 models failed"), "{message}");
+}

@@ -1,0 +1,108 @@
+//! The report in a real browser: its parts are there, it asks for nothing outside itself, and it fits a phone.
+
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod program;
+
+use program::{Folder, done, upnext};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The headless browser, where there is one.
+fn chromium() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let names = ["chromium", "chromium-browser", "google-chrome", "chrome"];
+    std::env::split_paths(&path).flat_map(|dir| names.map(|name| dir.join(name))).find(|file| file.is_file())
+}
+
+fn browse(browser: &Path, profile: &Path, more: &[&str], page: &Path) -> Output {
+    let flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--hide-scrollbars",
+        "--virtual-time-budget=5000",
+        "--enable-logging=stderr",
+    ];
+    let mut command = Command::new(browser);
+    command.args(flags).arg(format!("--user-data-dir={}", profile.display())).args(more);
+    done(command.arg(format!("file://{}", page.display())))
+}
+
+/// A report on a small shop, one of whose ids is markup.
+fn report(folder: &Folder) -> PathBuf {
+    let log = folder.shop("clicks.csv", 600, 60, 1);
+    let text = std::fs::read_to_string(&log).unwrap();
+    let most: &str = text.lines().nth(1).unwrap().split(',').nth(1).unwrap();
+    let hostile = text.replace(&format!(",{most},"), ",<img src=x onerror=console.error(1)>&\"',");
+    let log = folder.file("hostile.csv", hostile);
+    let (parts, page) = (folder.path("parts"), folder.path("report.html"));
+    done(upnext().arg("prepare").arg(log).arg("--out").arg(&parts));
+    let mut command = upnext();
+    command.arg("compare").arg(&parts).args(["--models", "pop,s-pop,gru4rec", "--epochs", "2", "--quiet"]);
+    program::set(&mut command, &["model.layers=12", "training.batch_size=8", "training.samples=24"]);
+    done(command.arg("--report").arg(&page));
+    page
+}
+
+/// Width and height in the header of a PNG.
+fn png_size(file: &Path) -> (u32, u32) {
+    let bytes = std::fs::read(file).unwrap();
+    assert_eq!(&bytes[1..4], b"PNG");
+    let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+    (number(16), number(20))
+}
+
+#[test]
+fn report_is_whole_and_silent_in_a_browser_and_asks_for_nothing() {
+    let Some(browser) = chromium() else {
+        eprintln!("skipped: no chromium to look at the report with");
+        return;
+    };
+    let folder = Folder::new();
+    let page = report(&folder);
+    let output = browse(&browser, &folder.path("profile"), &["--dump-dom"], &page);
+    let dom = String::from_utf8_lossy(&output.stdout);
+    for part in ["table", "differences", "cutoffs", "groups", "time", "training", "examples", "data", "rows"]
+    {
+        assert!(dom.contains(&format!("<section id=\"{part}\">")), "no part `{part}`");
+    }
+    assert!(dom.matches("<polyline").count() >= 3 * 9 + 1, "lines are missing");
+    assert!(dom.contains("&lt;img src=x") && !dom.contains("<img"), "an id became markup");
+    assert!(!dom.contains("NaN"));
+    for reference in ["<script", "<link", "src=\"", "url(", "@import", "href="] {
+        assert!(!dom.contains(reference), "the page refers to something: {reference}");
+    }
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(!log.contains("CONSOLE"), "the page says something to the console: {log}");
+}
+
+#[test]
+fn screenshots_of_the_report_are_neither_blank_nor_alike_in_the_dark() {
+    let Some(browser) = chromium() else {
+        eprintln!("skipped: no chromium to look at the report with");
+        return;
+    };
+    let folder = Folder::new();
+    let page = report(&folder);
+    let shot = |name: &str, more: &[&str]| {
+        let file = folder.path(name);
+        let screenshot = format!("--screenshot={}", file.display());
+        let mut flags = vec![screenshot.as_str()];
+        flags.extend(more);
+        browse(&browser, &folder.path("profile"), &flags, &page);
+        file
+    };
+    let light = shot("light.png", &["--window-size=1200,900"]);
+    let dark = shot("dark.png", &["--window-size=1200,900", "--blink-settings=preferredColorScheme=0"]);
+    let phone = shot("phone.png", &["--window-size=500,900"]);
+    assert_eq!((png_size(&light), png_size(&phone)), ((1200, 900), (500, 900)));
+    let bytes = |file: &Path| std::fs::read(file).unwrap();
+    // A blank page packs into some 5 KB.
+    assert!([&light, &dark, &phone].iter().all(|file| bytes(file).len() > 20_000));
+    assert_ne!(bytes(&light), bytes(&dark));
+}
