@@ -141,10 +141,10 @@ impl Resamples {
     fn draw(&self, block: usize, counts: &mut [[f64; SIDE_BY_SIDE]]) {
         counts.fill([0.0; SIDE_BY_SIDE]);
         let rng = CounterRng::new(self.seed, STREAM);
-        for lane in 0..SIDE_BY_SIDE {
-            let rng = rng.substream((block * SIDE_BY_SIDE + lane) as u64);
+        for lane in 0..SIDE_BY_SIDE as u64 {
+            let rng = rng.substream((block * SIDE_BY_SIDE) as u64 + lane);
             for i in 0..self.sessions as u64 {
-                counts[rng.below(i, self.sessions as u64) as usize][lane] += 1.0;
+                counts[rng.below(i, self.sessions as u64) as usize][lane as usize] += 1.0;
             }
         }
     }

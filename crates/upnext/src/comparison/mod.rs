@@ -96,8 +96,9 @@ impl Comparison {
         if a < b {
             return Some(found);
         }
-        let interval = found.interval.map(|i| Interval { low: -i.high, high: -i.low });
-        Some(Estimate { value: -found.value, interval })
+        // From 0, so that no difference does not become −0.
+        let interval = found.interval.map(|i| Interval { low: 0.0 - i.high, high: 0.0 - i.low });
+        Some(Estimate { value: 0.0 - found.value, interval })
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn page(outcome: &Outcome) -> String {
     let mut section = |id: &str, title: &str, body: String| {
         if !body.is_empty() {
             // Writing to a String cannot fail.
-            _ = write!(page, "<section id=\"{id}\"><h2>{title}</h2>{body}</section>\n");
+            _ = writeln!(page, "<section id=\"{id}\"><h2>{title}</h2>{body}</section>");
         }
     };
     section("table", "Which model is best?", results(outcome));
