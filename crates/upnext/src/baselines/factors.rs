@@ -354,17 +354,16 @@ pub(super) mod tests {
         (-x).max(0.0) + (-x.abs()).exp().ln_1p()
     }
 
+    /// A table in f64, row by row.
+    pub(crate) type Rows = Vec<Vec<f64>>;
+
     /// Asserts that the step from `before` to `after` is the negative gradient of `loss`, by central differences in f64:
     /// with a learning rate of 1 a step is just that.
-    pub(crate) fn is_a_step_down(
-        before: &[Matrix],
-        after: &[Matrix],
-        loss: &dyn Fn(&[Vec<Vec<f64>>]) -> f64,
-    ) {
-        let values = |table: &Matrix| -> Vec<Vec<f64>> {
+    pub(crate) fn is_a_step_down(before: &[Matrix], after: &[Matrix], loss: &dyn Fn(&[Rows]) -> f64) {
+        let values = |table: &Matrix| -> Rows {
             (0..table.rows()).map(|r| table.values(r).iter().map(|&x| f64::from(x)).collect()).collect()
         };
-        let at: Vec<Vec<Vec<f64>>> = before.iter().map(values).collect();
+        let at: Vec<Rows> = before.iter().map(values).collect();
         let mut moved = 0;
         for (t, table) in after.iter().enumerate() {
             for r in 0..table.rows() {
