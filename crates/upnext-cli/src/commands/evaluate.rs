@@ -6,6 +6,7 @@ use crate::progress::{Progress, Unit};
 use crate::reading::ReadArgs;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use upnext::data::TestSessions;
 use upnext::data::folder::{PartName, PreparedFolder};
 use upnext::data::part::DroppedSessions;
@@ -98,7 +99,10 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
     let evaluation = {
         let progress = Progress::new(args.output.quiet, "ranking", Unit::Events);
         let total = test.sessions.num_events() - test.sessions.len();
-        let at = |done: usize| progress.at(done as u64, total as u64);
+        let done = AtomicUsize::new(0);
+        let at = |more: usize| {
+            progress.at((done.fetch_add(more, Ordering::Relaxed) + more) as u64, total as u64);
+        };
         evaluate(loaded.model.recommender(), &loaded.items, &test.sessions, &options, threads, &at)?
     };
     let done = Done {

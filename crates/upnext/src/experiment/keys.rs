@@ -117,7 +117,7 @@ mod tests {
         let nearest = |word| nearest(word, keys.iter().map(String::as_str));
         assert_eq!(nearest("training.learning_rat"), Some("training.learning_rate"));
         assert_eq!(nearest("training.batchsize"), Some("training.batch_size"));
-        assert_eq!(nearest("model.learning_rate"), Some("training.learning_rate"));
+        assert_eq!(nearest("model.momentum"), Some("training.momentum"));
         assert_eq!(nearest("momentum"), Some("training.momentum"));
         assert_eq!(nearest("model.layer"), Some("model.layers"));
         assert_eq!(nearest("training.colour"), None);

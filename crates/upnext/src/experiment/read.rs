@@ -85,7 +85,7 @@ impl Experiment {
         if let Some(field) = key.strip_prefix("model.") {
             let kind = self.model.kind();
             if !kind.fields().contains(&field) {
-                return Err(Error::config(key, not_of_kind(kind)));
+                return Err(Error::config(key, not_of_kind(kind, field)));
             }
         }
         let unchanged = toml::Table::try_from(&*self).map_err(|e| Error::config(key, e.to_string()))?;
@@ -185,7 +185,10 @@ impl File<'_> {
         };
         let foreign = fields.keys().filter(|key| !kind.fields().contains(&key.get_ref().as_ref()));
         if let Some(key) = foreign.min_by_key(|key| key.span().start) {
-            return Err(self.error(&key.span(), format!("model.{}: {}", key.get_ref(), not_of_kind(kind))));
+            return Err(self.error(
+                &key.span(),
+                format!("model.{}: {}", key.get_ref(), not_of_kind(kind, key.get_ref())),
+            ));
         }
         let fields = Spanned::new(span, DeValue::Table(fields));
         ModelConfig::read(kind, ModelFields { file: self, fields })
@@ -256,8 +259,12 @@ fn unknown(place: &str, key: &str, known: &[String]) -> Error {
     Error::UnknownKey { place: place.to_owned(), key: key.to_owned(), suggestion }
 }
 
-fn not_of_kind(kind: ModelKind) -> String {
-    format!("a model of kind \"{kind}\" has no such field: remove it, or use another model.kind")
+fn not_of_kind(kind: ModelKind, field: &str) -> String {
+    let known = known_keys();
+    let elsewhere = known.iter().map(String::as_str).filter(|key| !key.starts_with("model."));
+    let suggestion = nearest(&format!("model.{field}"), elsewhere)
+        .map_or_else(|| "remove it".to_owned(), |key| format!("did you mean `{key}`? Else remove it"));
+    format!("a model of kind \"{kind}\" has no such field: {suggestion}, or use another model.kind")
 }
 
 /// A message of the deserializer in the words of a user, and with a suggestion where a word is misspelt.

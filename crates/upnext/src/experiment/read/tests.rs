@@ -71,6 +71,9 @@ fn a_field_of_the_network_is_refused_for_a_model_without_one() {
     let mut experiment = Experiment::from_toml("[model]\nkind = \"s-pop\"\n", "mine.toml").unwrap();
     assert_eq!(experiment.model, ModelConfig::of_kind(ModelKind::SPop));
     assert!(experiment.set("model.layers=10").unwrap_err().to_string().contains("s-pop"));
+    // A field that another kind has there, and this one elsewhere.
+    let got = Experiment::default().set("model.learning_rate=0.1").unwrap_err().to_string();
+    assert!(got.contains("did you mean `training.learning_rate`?"), "{got}");
 }
 
 #[test]
