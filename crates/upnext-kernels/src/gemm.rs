@@ -213,6 +213,12 @@ pub fn product_by_rows(
     if m == 0 || n == 0 {
         return;
     }
+    if k == 0 {
+        if !accumulate {
+            c.chunks_mut(c_stride).take(m).for_each(|row| row[..n].fill(0.0));
+        }
+        return;
+    }
     assert!(a.column_step == 1 && b.column_step == 1, "the columns of both operands must be adjacent");
     assert!(
         a.data.len() >= last(m, a.row_step).saturating_add(k),
@@ -357,9 +363,16 @@ mod tests {
     #[test]
     fn products_agree_with_the_plain_sum_on_odd_sizes() {
         for isa in Isa::available() {
-            for (m, n, k) in
-                [(1, 1, 1), (3, 7, 5), (7, 17, 3), (17, 33, 100), (12, 48, 300), (50, 100, 513), (25, 16, 1)]
-            {
+            for (m, n, k) in [
+                (1, 1, 1),
+                (3, 7, 5),
+                (7, 17, 3),
+                (17, 33, 100),
+                (12, 48, 300),
+                (50, 100, 513),
+                (25, 16, 1),
+                (3, 7, 0),
+            ] {
                 let (a, b) = (random(m, k, 1), random(k, n, 2));
                 let (at, bt) = (random(k, m, 3), random(n, k, 4));
                 let mut c = random(m, n, 5);

@@ -2,6 +2,7 @@
 //! a table of hundreds of megabytes takes as long as reading the row.
 
 /// Bytes from which an array is worth it: a few large pages.
+#[cfg(any(target_os = "linux", test))]
 const LARGE: usize = 8 << 20;
 
 /// `count` times `value`, on large pages where the array is large and the system has them.

@@ -126,11 +126,11 @@ impl Matrix {
     /// Copies rows of `table` into the first rows of this matrix, one for each of `indices`.
     ///
     /// # Panics
-    /// If an index is no row of the table, there are more of them than rows here, or the strides differ.
+    /// If an index is no row of the table, there are more of them than rows here, or the widths differ.
     pub fn gather(&mut self, table: &Matrix, indices: &[u32]) {
         /// Rows that are asked for ahead, since they lie anywhere in a table that no cache holds.
         const AHEAD: usize = 8;
-        assert_eq!(self.stride, table.stride, "rows of {table:?} into {self:?}");
+        assert_eq!(self.width, table.width, "rows of {table:?} into {self:?}");
         let used = padded(table.width);
         for (i, &index) in indices.iter().enumerate() {
             if let Some(&ahead) = indices.get(i + AHEAD) {

@@ -138,7 +138,7 @@ impl Team {
         let count = owned.len();
         assert!(count <= 64, "{count} elements to be owned");
         // Waking others for a single task would cost more than it.
-        let single = tasks.size_hint().1.is_some_and(|most| most + count <= 1);
+        let single = tasks.size_hint().1.is_some_and(|most| most.saturating_add(count) <= 1);
         let guard = if single { None } else { self.free_workers() };
         let Some(_guard) = guard else {
             tasks.for_each(f);

@@ -72,7 +72,7 @@ impl Experiment {
     /// Checks the model with its training, and the evaluation.
     ///
     /// # Errors
-    /// [`Error::Config`] with the first field that makes no sense, alone or with another.
+    /// [`Error::Config`](crate::Error::Config) with the first field that makes no sense, alone or with another.
     pub fn validate(&self) -> Result<()> {
         self.model.validate(&self.training)?;
         self.evaluation.validate()

@@ -31,7 +31,8 @@ impl Machine<'_> {
     /// As [`block`](Self::block), where a row is `floats` floats to be touched: few of them are left to one thread, as
     /// waking another would take longer.
     pub(crate) fn light_block(&self, rows: usize, floats: usize) -> usize {
-        const LIGHT: usize = 32 * 1024;
+        // In tests even small ones are divided.
+        const LIGHT: usize = if cfg!(test) { 64 } else { 32 * 1024 };
         if rows * floats <= LIGHT { rows.max(1) } else { self.block(rows) }
     }
 }

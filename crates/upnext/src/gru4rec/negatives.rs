@@ -6,8 +6,8 @@ use upnext_kernels::{AliasTable, CounterRng};
 
 /// Draws items with probability ∝ support^α.
 ///
-/// The samples of a step are a function of seed and step, so that a resumed training draws what the other would have;
-/// with a constant cost a draw, nothing is gained by drawing ahead.
+/// The samples of a step are a function of seed and step, so that a resumed training draws what the other would have,
+/// and a step's samples can be drawn while the step before is updating; blocks of many steps would gain nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct NegativeSampler {
     table: AliasTable,
@@ -31,7 +31,7 @@ impl NegativeSampler {
     }
 }
 
-/// Additional samples of a step, drawn while the step before was updating.
+/// Additional samples of a step, drawn while the step before was updating or, where there was none, at once.
 #[derive(Debug, Default)]
 pub(crate) struct Drawn {
     step: Option<u64>,

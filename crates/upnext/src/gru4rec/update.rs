@@ -14,8 +14,8 @@ use upnext_kernels::{
 };
 
 /// Floats of a block of a dense parameter, the task of one thread: with its gradient and the optimiser's state it fits
-/// the second cache, and a layer of 100 units is a single block, which one thread keeps to itself.
-const DENSE_FLOATS: usize = 48 * 1024;
+/// the second cache, and a layer of 100 units is a single task. In tests a small layer is to have several.
+const DENSE_FLOATS: usize = if cfg!(test) { 256 } else { 48 * 1024 };
 
 /// What a step knows about the gradients of all parameters besides those of the output table.
 #[derive(Clone, Copy)]
