@@ -142,6 +142,50 @@ mod rows {
     }
 
     #[divan::bench]
+    fn lstm_backward_step(bencher: Bencher) {
+        let (gates, previous, cell, d) = (floats(4 * H, 1), floats(H, 2), floats(H, 3), floats(H, 4));
+        let mut d_gates = vec![0.0; 4 * H];
+        bencher.counter(ItemsCount::new(4 * H)).bench_local(|| {
+            lstm_backward(isa(), &gates, &previous, &cell, &d, black_box(&mut d_gates));
+        });
+    }
+
+    #[divan::bench]
+    fn tanh_backward(bencher: Bencher) {
+        let (y, mut dy) = (floats(H, 1), floats(H, 2));
+        bencher.counter(ItemsCount::new(H)).bench_local(|| {
+            activate_backward(isa(), Activation::Tanh, &y, black_box(&mut dy));
+        });
+    }
+
+    #[divan::bench]
+    fn scaled_sum(bencher: Bencher) {
+        let (x, mut y) = (floats(H, 1), floats(H, 2));
+        bencher.counter(ItemsCount::new(H)).bench_local(|| add_scaled(isa(), 0.5, &x, black_box(&mut y)));
+    }
+
+    #[divan::bench]
+    fn elementwise_product(bencher: Bencher) {
+        let (x, mut y) = (vec![1.0; H], floats(H, 2));
+        bencher.counter(ItemsCount::new(H)).bench_local(|| multiply(isa(), &x, black_box(&mut y)));
+    }
+
+    #[divan::bench]
+    fn inner_product(bencher: Bencher) {
+        let (x, y) = (floats(H, 1), floats(H, 2));
+        bencher.counter(ItemsCount::new(H)).bench_local(|| dot(isa(), black_box(&x), &y));
+    }
+
+    /// 64 rows of H units to columns.
+    #[divan::bench]
+    fn transposition(bencher: Bencher) {
+        let (rows, mut lanes) = (matrix(64, H, 1), Matrix::zeros(H, 64));
+        bencher
+            .counter(ItemsCount::new(64 * H))
+            .bench_local(|| rows.transpose_rows(64, black_box(&mut lanes)));
+    }
+
+    #[divan::bench]
     fn dropout(bencher: Bencher) {
         let mut mask = vec![0.0; H];
         let mut step = 0;
@@ -203,10 +247,21 @@ mod tables {
         (0..USED as u64).map(move |i| rng.below(i, ITEMS as u64) as u32)
     }
 
-    #[divan::bench(args = [100usize, 224, 512])]
-    fn adagrad(bencher: Bencher, width: usize) {
-        let optimizer =
-            Optimizer { rule: Rule::Adagrad { epsilon: 1e-6 }, learning_rate: 0.05, momentum: 0.0, l2: 0.0 };
+    const RULES: [(&str, Rule); 4] = [
+        ("adagrad", Rule::Adagrad { epsilon: 1e-6 }),
+        ("rmsprop", Rule::Rmsprop { decay: 0.9, epsilon: 1e-6 }),
+        ("sgd", Rule::Sgd),
+        ("adam", Rule::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }),
+    ];
+
+    fn optimizer(name: &str) -> Optimizer {
+        let (_, rule) = RULES.into_iter().find(|(n, _)| *n == name).expect("a rule from the list");
+        Optimizer { rule, learning_rate: 0.05, momentum: 0.0, l2: 0.0 }
+    }
+
+    #[divan::bench(args = [("adagrad", 100), ("adagrad", 224), ("adagrad", 512), ("rmsprop", 100), ("sgd", 100), ("adam", 100)])]
+    fn table_update(bencher: Bencher, (rule, width): (&str, usize)) {
+        let optimizer = optimizer(rule);
         let (mut table, gradients) = (matrix(ITEMS, width, 1), matrix(USED, width, 2));
         let mut state = OptimizerState::new(&optimizer, ITEMS, width);
         let (mut groups, mut step) = (RowGroups::new(ITEMS), 0);
@@ -216,6 +271,29 @@ mod tables {
             let gradients = GradientRows { gradients: &gradients, source: None };
             let part = TableParts::new(&mut table, &mut state, 1).take(0);
             update_table(isa(), &optimizer, 1.0, part, &groups, gradients);
+        });
+    }
+
+    /// A block of 16 rows of the weights of 1,000 units.
+    #[divan::bench(args = RULES.map(|(name, _)| name))]
+    fn dense_update(bencher: Bencher, rule: &str) {
+        let optimizer = optimizer(rule);
+        let (mut value, gradient) = (matrix(16, 3024, 1), matrix(16, 3024, 2));
+        let mut state = OptimizerState::new(&optimizer, 16, 3024);
+        bencher.counter(ItemsCount::new(16 * 3024usize)).bench_local(|| {
+            for block in DenseBlocks::new(&mut value, &mut state, 16) {
+                update_dense(isa(), &optimizer, 1.0, block, gradient.data());
+            }
+        });
+    }
+
+    /// Rows copied out of a table, as many as a step scores.
+    #[divan::bench(args = [100, 512])]
+    fn gathering(bencher: Bencher, width: usize) {
+        let (table, mut rows, mut step) = (matrix(ITEMS, width, 1), Matrix::zeros(USED, width), 0);
+        bencher.counter(ItemsCount::new(USED * width)).bench_local(|| {
+            step += 1;
+            rows.gather(&table, &used(step).collect::<Vec<_>>());
         });
     }
 
