@@ -4,8 +4,10 @@
 
 mod commands;
 mod experiment;
+mod interrupt;
 mod output;
 mod progress;
+mod ranking;
 mod reading;
 
 use clap::Parser;

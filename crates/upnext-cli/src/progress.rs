@@ -38,6 +38,11 @@ impl Progress {
         self.bar.set_length(total.max(done));
         self.bar.set_position(done);
     }
+
+    /// Moves a bar whose length is known on by `more`; from any thread.
+    pub(crate) fn add(&self, more: u64) {
+        self.bar.inc(more);
+    }
 }
 
 impl Drop for Progress {

@@ -3,17 +3,16 @@
 use crate::experiment::ThreadArgs;
 use crate::output::{OutputArgs, Table, thousands, warn};
 use crate::progress::{Progress, Unit};
+use crate::ranking::RankingArgs;
 use crate::reading::ReadArgs;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use upnext::data::TestSessions;
 use upnext::data::folder::{PartName, PreparedFolder};
 use upnext::data::part::DroppedSessions;
 use upnext::evaluation::{Evaluation, EvaluationConfig, evaluate};
 use upnext::experiment::ModelKind;
 use upnext::model::LoadedModel;
-use upnext::ranking::TieRule;
 
 /// Judge a saved model: rank the next item of every event of every test session.
 ///
@@ -29,17 +28,8 @@ pub(crate) struct EvaluateArgs {
     #[arg(value_name = "TEST")]
     test: PathBuf,
 
-    /// Cut-offs of the metrics, ascending [default: those of the model's experiment: 1,5,10,20]
-    #[arg(short, value_name = "K,…", value_delimiter = ',')]
-    k: Vec<usize>,
-
-    /// What a target's rank is among items of the same score [default: conservative]
-    #[arg(long, value_enum)]
-    ties: Option<TiesArg>,
-
-    /// Rank the target among this many most popular items only (the paper's VIDEO rule: 30000)
-    #[arg(long, value_name = "M")]
-    candidates: Option<usize>,
+    #[command(flatten)]
+    ranking: RankingArgs,
 
     /// Make the top lists, for coverage and average popularity
     #[arg(long)]
@@ -53,27 +43,6 @@ pub(crate) struct EvaluateArgs {
 
     #[command(flatten)]
     output: OutputArgs,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(crate) enum TiesArg {
-    /// Behind all of them: a constant model scores 0
-    Conservative,
-    /// Before all of them
-    Standard,
-    /// In the middle
-    Median,
-}
-
-impl TiesArg {
-    /// The library's rule.
-    pub(crate) fn rule(self) -> TieRule {
-        match self {
-            Self::Conservative => TieRule::Conservative,
-            Self::Standard => TieRule::Standard,
-            Self::Median => TieRule::Median,
-        }
-    }
 }
 
 /// What `--json` prints.
@@ -99,10 +68,8 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
     let evaluation = {
         let progress = Progress::new(args.output.quiet, "ranking", Unit::Events);
         let total = test.sessions.num_events() - test.sessions.len();
-        let done = AtomicUsize::new(0);
-        let at = |more: usize| {
-            progress.at((done.fetch_add(more, Ordering::Relaxed) + more) as u64, total as u64);
-        };
+        progress.at(0, total as u64);
+        let at = |more: usize| progress.add(more as u64);
         evaluate(loaded.model.recommender(), &loaded.items, &test.sessions, &options, threads, &at)?
     };
     let done = Done {
@@ -119,14 +86,8 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
 /// How the model was to be judged, and what the arguments change of it.
 fn options(args: &EvaluateArgs, loaded: &LoadedModel) -> anyhow::Result<EvaluationConfig> {
     let mut options = loaded.experiment.evaluation.clone();
-    if !args.k.is_empty() {
-        options.cutoffs.clone_from(&args.k);
-    }
-    options.ties = args.ties.map_or(options.ties, TiesArg::rule);
-    options.candidates = args.candidates.or(options.candidates);
     options.lists |= args.lists;
-    options.validate()?;
-    Ok(options)
+    Ok(args.ranking.over(options)?)
 }
 
 fn describe(done: &Done) -> String {

@@ -1,14 +1,14 @@
 //! `upnext train`: learns a model from a training log and saves it.
 
 use crate::experiment::{ExperimentArgs, ThreadArgs};
-use crate::output::{OutputArgs, Table, print, thousands, warn};
+use crate::interrupt;
+use crate::output::{OutputArgs, Table, print, shell_word, thousands, warn};
 use crate::progress::EpochBar;
 use crate::reading::ReadArgs;
 use anyhow::Context;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use upnext::artifact::{Artifact, EpochSummary, Manifest};
 use upnext::data::folder::{PartName, PreparedFolder};
@@ -198,15 +198,7 @@ fn read(args: &TrainArgs, path: &Path, known: Option<ItemVocabulary>) -> anyhow:
 
 /// Trains with a bar, line by line per epoch; Ctrl-C asks to stop, twice stops at once.
 fn learn(plan: Plan, quiet: bool) -> anyhow::Result<Outcome> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if asked.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-        eprintln!("stopping after this mini-batch, to save the training; once more to stop at once");
-    })
-    .context("cannot listen for Ctrl-C")?;
+    let stop = interrupt::listen("stopping after this mini-batch, to save the training")?;
     let epochs = plan.experiment.training.epochs;
     let checkpoint = checkpoint_of(plan.out);
     let mut bar = EpochBar::new(quiet);
@@ -359,16 +351,8 @@ fn describe(done: &Done, outcome: &Outcome) -> String {
 
 /// The command line of this process, with `--resume`.
 fn command_to_resume() -> String {
-    let quoted = |argument: String| {
-        let plain = |c: char| c.is_alphanumeric() || "-_./=,:@%+".contains(c);
-        if !argument.is_empty() && argument.chars().all(plain) {
-            argument
-        } else {
-            format!("'{}'", argument.replace('\'', r"'\''"))
-        }
-    };
     let mut words: Vec<String> =
-        std::env::args_os().map(|argument| quoted(argument.to_string_lossy().into_owned())).collect();
+        std::env::args_os().map(|argument| shell_word(&argument.to_string_lossy())).collect();
     if !words.iter().any(|word| word == "--resume") {
         words.push("--resume".to_owned());
     }

@@ -4,17 +4,17 @@ mod contenders;
 mod outcome;
 mod report;
 
-use super::evaluate::TiesArg;
 use crate::experiment::ThreadArgs;
+use crate::interrupt;
 use crate::output::{OutputArgs, shell_word, warn};
 use crate::progress::{EpochBar, Progress, Unit};
+use crate::ranking::RankingArgs;
 use crate::reading::ReadArgs;
 use anyhow::Context;
 use contenders::{Contender, Source, contenders};
 use outcome::{DataReport, Example, Failed, LogReport, Outcome, Row, describe};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use upnext::artifact::{Artifact, Manifest};
@@ -62,17 +62,8 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
 
-    /// Cut-offs of the metrics, ascending [default: 1,5,10,20]
-    #[arg(short, value_name = "K,…", value_delimiter = ',')]
-    k: Vec<usize>,
-
-    /// What a target's rank is among items of the same score [default: conservative]
-    #[arg(long, value_enum)]
-    ties: Option<TiesArg>,
-
-    /// Rank the target among this many most popular items only (the paper's VIDEO rule: 30000)
-    #[arg(long, value_name = "M")]
-    candidates: Option<usize>,
+    #[command(flatten)]
+    ranking: RankingArgs,
 
     /// Set a field of every model that has it, as in training.learning_rate=0.05; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -152,13 +143,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
 
 /// How all models are judged.
 fn evaluation(args: &CompareArgs) -> upnext::Result<EvaluationConfig> {
-    let mut options = EvaluationConfig { lists: true, candidates: args.candidates, ..Default::default() };
-    if !args.k.is_empty() {
-        options.cutoffs.clone_from(&args.k);
-    }
-    options.ties = args.ties.map_or(options.ties, TiesArg::rule);
-    options.validate()?;
-    Ok(options)
+    args.ranking.over(EvaluationConfig { lists: true, ..Default::default() })
 }
 
 /// Whether the report can be written, and nothing but an earlier report is lost by it.
@@ -296,7 +281,7 @@ fn judge_all(
         .collect();
     let histories: Vec<_> = histories.into_iter().map(|session| &session[..session.len() - 1]).collect();
 
-    let stop = listen_for_interrupt()?;
+    let stop = interrupt::listen("stopping after this mini-batch or evaluation")?;
     let (mut rows, mut failed, mut evaluations) = (Vec::new(), Vec::new(), Vec::new());
     for contender in contenders {
         let judged = judge(args, contender, options, &data, place, threads, &stop).and_then(|judged| {
@@ -436,25 +421,9 @@ fn judge(
     }
     let progress = Progress::new(args.output.quiet, "ranking", Unit::Events);
     let total = data.test.sessions.num_events() - data.test.sessions.len();
-    let done = std::sync::atomic::AtomicUsize::new(0);
-    let at = |more: usize| {
-        progress.at((done.fetch_add(more, Ordering::Relaxed) + more) as u64, total as u64);
-    };
+    progress.at(0, total as u64);
+    let at = |more: usize| progress.add(more as u64);
     let evaluation =
         evaluate(loaded.model.recommender(), &data.train.items, &data.test.sessions, options, threads, &at)?;
     Ok(Judged { loaded, evaluation, training_seconds })
-}
-
-/// Set by the first Ctrl-C; the second stops at once.
-fn listen_for_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if asked.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-        eprintln!("stopping after this mini-batch or evaluation; once more to stop at once");
-    })
-    .context("cannot listen for Ctrl-C")?;
-    Ok(stop)
 }

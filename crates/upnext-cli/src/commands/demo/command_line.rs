@@ -2,6 +2,7 @@
 //!
 //! What the demo shows can therefore not differ from what it does.
 
+use crate::output::shell_word;
 use anyhow::{Context, bail};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -70,12 +71,7 @@ impl fmt::Display for CommandLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("upnext")?;
         for word in &self.words {
-            let plain = |c: char| c.is_alphanumeric() || "-_./=,:@%+".contains(c);
-            if !word.is_empty() && word.chars().all(plain) {
-                write!(f, " {word}")?;
-            } else {
-                write!(f, " '{}'", word.replace('\'', r"'\''"))?;
-            }
+            write!(f, " {}", shell_word(word))?;
         }
         Ok(())
     }
