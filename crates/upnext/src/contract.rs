@@ -1,8 +1,8 @@
 //! What every model must obey, checked for each on the same sessions: a new model joins with one line.
 
 use crate::baselines::{
-    AssociationRules, AssociationRulesConfig, BprMf, BprMfConfig, ItemKnn, ItemKnnConfig, Markov,
-    MarkovConfig, Pop, SKnn, SKnnConfig, SPop, SequentialRules, SequentialRulesConfig, SessionAverage,
+    AssociationRules, AssociationRulesConfig, BprMf, BprMfConfig, ItemKnn, ItemKnnConfig, Markov, NoFields,
+    Pop, SKnn, SKnnConfig, SPop, SequentialRules, SequentialRulesConfig, SessionAverage,
     SessionAverageConfig, Stan, StanConfig, VsKnn, VsKnnConfig, Vstan, VstanConfig,
 };
 use crate::batch::{Batch, HistoryBatcher, SessionBatcher};
@@ -60,7 +60,7 @@ fn models_of_item_to_item_weights_obey_the_contract_and_return_from_their_arrays
     }
     judge!(ItemKnn, ItemKnnConfig::default());
     judge!(ItemKnn, ItemKnnConfig { neighbours: 3, regularization: 0.0 });
-    judge!(Markov, MarkovConfig::default());
+    judge!(Markov, NoFields::default());
     judge!(AssociationRules, AssociationRulesConfig::default());
     judge!(AssociationRules, AssociationRulesConfig { pruning: 2 });
     judge!(SequentialRules, SequentialRulesConfig::default());

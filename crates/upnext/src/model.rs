@@ -3,12 +3,12 @@
 use crate::arrays::Arrays;
 use crate::artifact::{Artifact, TrainingSummary, WEIGHTS_FILE};
 use crate::baselines::{
-    AssociationRules, AssociationRulesConfig, BprMf, BprMfConfig, ItemKnn, ItemKnnConfig, Markov,
-    MarkovConfig, Pop, SPop, SequentialRules, SequentialRulesConfig, SessionAverage, SessionAverageConfig,
+    AssociationRules, AssociationRulesConfig, BprMf, BprMfConfig, ItemKnn, ItemKnnConfig, Markov, NoFields,
+    Pop, SPop, SequentialRules, SequentialRulesConfig, SessionAverage, SessionAverageConfig,
 };
 use crate::baselines::{SKnn, SKnnConfig, Stan, StanConfig, VsKnn, VsKnnConfig, Vstan, VstanConfig};
 use crate::data::{Dataset, ItemVocabulary};
-use crate::experiment::{Experiment, ModelConfig, NoFields};
+use crate::experiment::{Experiment, ModelConfig};
 use crate::gru4rec::Network;
 use crate::recommender::Recommender;
 use crate::{Error, Result};
@@ -167,7 +167,7 @@ macro_rules! of_sessions {
 
 of_sessions! {
     ItemKnn(ItemKnnConfig): |config, fit| Self::fit(config, fit.data);
-    Markov(MarkovConfig): |config, fit| Self::fit(config, fit.data);
+    Markov(NoFields): |config, fit| Self::fit(config, fit.data);
     AssociationRules(AssociationRulesConfig): |config, fit| Self::fit(config, fit.data);
     SequentialRules(SequentialRulesConfig): |config, fit| Self::fit(config, fit.data);
     SKnn(SKnnConfig): |config, fit| Self::fit(config, fit.data);

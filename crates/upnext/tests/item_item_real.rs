@@ -8,7 +8,7 @@ mod public_logs;
 
 use public_logs::log;
 use upnext::baselines::{
-    AssociationRules, AssociationRulesConfig, ItemKnn, ItemKnnConfig, Markov, MarkovConfig, SequentialRules,
+    AssociationRules, AssociationRulesConfig, ItemKnn, ItemKnnConfig, Markov, NoFields, SequentialRules,
     SequentialRulesConfig,
 };
 use upnext::data::{Dataset, TestSessions};
@@ -42,7 +42,7 @@ impl Parts {
     }
 
     fn markov(&self) -> (f64, f64) {
-        self.at_20(&Markov::fit(&MarkovConfig::default(), &self.train).unwrap())
+        self.at_20(&Markov::fit(&NoFields::default(), &self.train).unwrap())
     }
 }
 

@@ -27,6 +27,47 @@ impl std::fmt::Debug for ItemItem {
     }
 }
 
+/// A model that consists of such rows alone: how it is saved, made again, and followed.
+macro_rules! item_item_model {
+    ($model:ident($config:ident) = $name:literal) => {
+        impl $model {
+            /// What the model consists of.
+            pub fn arrays(&self) -> crate::arrays::Arrays {
+                self.rows.arrays()
+            }
+
+            /// The model that [`arrays`](Self::arrays) came from.
+            ///
+            /// # Errors
+            /// [`Error::Weights`](crate::Error::Weights) if the arrays cannot be those of such a model of `items`;
+            /// [`Error::Config`](crate::Error::Config) for a configuration that makes no sense.
+            pub fn from_arrays(
+                config: &$config,
+                items: &crate::data::ItemVocabulary,
+                arrays: crate::arrays::Arrays,
+            ) -> crate::Result<Self> {
+                config.validate()?;
+                Ok(Self { rows: ItemItem::from_arrays(items, arrays)? })
+            }
+        }
+
+        impl crate::recommender::Recommender for $model {
+            fn name(&self) -> &str {
+                $name
+            }
+
+            fn num_items(&self) -> usize {
+                self.rows.num_items()
+            }
+
+            fn follow(&self, rows: usize) -> Box<dyn crate::recommender::Follower + '_> {
+                self.rows.follow(rows)
+            }
+        }
+    };
+}
+pub(super) use item_item_model;
+
 /// The sums of one row while it is counted: dense, with a list of what to clear.
 pub(super) struct Sums {
     of: Vec<f64>,

@@ -1,9 +1,7 @@
 //! Item-KNN: items that occur in the same sessions as the last item, by cosine.
 
-use super::item_item::{ItemItem, check_kept};
-use crate::arrays::Arrays;
-use crate::data::{Dataset, ItemVocabulary, Sessions};
-use crate::recommender::{Follower, Recommender};
+use super::item_item::{ItemItem, check_kept, item_item_model};
+use crate::data::{Dataset, Sessions};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -73,21 +71,6 @@ impl ItemKnn {
         );
         Ok(Self { rows })
     }
-
-    /// What the model consists of.
-    pub fn arrays(&self) -> Arrays {
-        self.rows.arrays()
-    }
-
-    /// The model that [`arrays`](Self::arrays) came from.
-    ///
-    /// # Errors
-    /// [`Error::Weights`] if the arrays cannot be those of such a model of `items`; [`Error::Config`] as
-    /// [`ItemKnnConfig::validate`].
-    pub fn from_arrays(config: &ItemKnnConfig, items: &ItemVocabulary, arrays: Arrays) -> Result<Self> {
-        config.validate()?;
-        Ok(Self { rows: ItemItem::from_arrays(items, arrays)? })
-    }
 }
 
 /// The sessions with every item once.
@@ -104,19 +87,7 @@ fn as_sets(sessions: &Sessions) -> Sessions {
     sets
 }
 
-impl Recommender for ItemKnn {
-    fn name(&self) -> &str {
-        "item-knn"
-    }
-
-    fn num_items(&self) -> usize {
-        self.rows.num_items()
-    }
-
-    fn follow(&self, rows: usize) -> Box<dyn Follower + '_> {
-        self.rows.follow(rows)
-    }
-}
+item_item_model!(ItemKnn(ItemKnnConfig) = "item-knn");
 
 #[cfg(test)]
 mod tests {

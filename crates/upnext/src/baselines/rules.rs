@@ -1,9 +1,7 @@
 //! Association rules and sequential rules: what occurs in the same sessions as the last item, or after it.
 
-use super::item_item::{ItemItem, check_kept};
-use crate::arrays::Arrays;
-use crate::data::{Dataset, ItemVocabulary};
-use crate::recommender::{Follower, Recommender};
+use super::item_item::{ItemItem, check_kept, item_item_model};
+use crate::data::Dataset;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -61,40 +59,9 @@ impl AssociationRules {
         );
         Ok(Self { rows })
     }
-
-    /// What the model consists of.
-    pub fn arrays(&self) -> Arrays {
-        self.rows.arrays()
-    }
-
-    /// The model that [`arrays`](Self::arrays) came from.
-    ///
-    /// # Errors
-    /// [`Error::Weights`] if the arrays cannot be those of such a model of `items`; [`Error::Config`] as
-    /// [`AssociationRulesConfig::validate`].
-    pub fn from_arrays(
-        config: &AssociationRulesConfig,
-        items: &ItemVocabulary,
-        arrays: Arrays,
-    ) -> Result<Self> {
-        config.validate()?;
-        Ok(Self { rows: ItemItem::from_arrays(items, arrays)? })
-    }
 }
 
-impl Recommender for AssociationRules {
-    fn name(&self) -> &str {
-        "ar"
-    }
-
-    fn num_items(&self) -> usize {
-        self.rows.num_items()
-    }
-
-    fn follow(&self, rows: usize) -> Box<dyn Follower + '_> {
-        self.rows.follow(rows)
-    }
-}
+item_item_model!(AssociationRules(AssociationRulesConfig) = "ar");
 
 /// How far [`SequentialRules`] look and how many are kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -157,40 +124,9 @@ impl SequentialRules {
         );
         Ok(Self { rows })
     }
-
-    /// What the model consists of.
-    pub fn arrays(&self) -> Arrays {
-        self.rows.arrays()
-    }
-
-    /// The model that [`arrays`](Self::arrays) came from.
-    ///
-    /// # Errors
-    /// [`Error::Weights`] if the arrays cannot be those of such a model of `items`; [`Error::Config`] as
-    /// [`SequentialRulesConfig::validate`].
-    pub fn from_arrays(
-        config: &SequentialRulesConfig,
-        items: &ItemVocabulary,
-        arrays: Arrays,
-    ) -> Result<Self> {
-        config.validate()?;
-        Ok(Self { rows: ItemItem::from_arrays(items, arrays)? })
-    }
 }
 
-impl Recommender for SequentialRules {
-    fn name(&self) -> &str {
-        "sr"
-    }
-
-    fn num_items(&self) -> usize {
-        self.rows.num_items()
-    }
-
-    fn follow(&self, rows: usize) -> Box<dyn Follower + '_> {
-        self.rows.follow(rows)
-    }
-}
+item_item_model!(SequentialRules(SequentialRulesConfig) = "sr");
 
 #[cfg(test)]
 mod tests {

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::evaluation::EvaluationConfig;
 pub use crate::ranking::TieRule;
 pub use keys::known_keys;
-pub use model::{ModelConfig, ModelKind, NoFields};
+pub use model::{ModelConfig, ModelKind};
 
 /// The whole configuration of one experiment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

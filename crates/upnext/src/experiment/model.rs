@@ -3,27 +3,13 @@
 use super::keys;
 use super::keys::fields_of;
 use crate::baselines::{
-    AssociationRulesConfig, BprMfConfig, ItemKnnConfig, MarkovConfig, SequentialRulesConfig,
-    SessionAverageConfig,
+    AssociationRulesConfig, BprMfConfig, ItemKnnConfig, NoFields, SequentialRulesConfig, SessionAverageConfig,
 };
 use crate::baselines::{SKnnConfig, StanConfig, VsKnnConfig, VstanConfig};
 use crate::gru4rec::config::{NetworkConfig, TrainingConfig};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-
-/// The configuration of a model that has none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NoFields {}
-
-impl NoFields {
-    /// Nothing to check.
-    #[allow(clippy::missing_errors_doc)] // there is none
-    pub fn validate(&self) -> Result<()> {
-        Ok(())
-    }
-}
 
 macro_rules! models {
     ($($(#[$doc:meta])* $variant:ident($config:ty) = $name:literal,)*) => {
@@ -116,7 +102,7 @@ models! {
     /// Items that occur in the same sessions as the last one.
     ItemKnn(ItemKnnConfig) = "item-knn",
     /// What has followed the last item.
-    Markov(MarkovConfig) = "markov",
+    Markov(NoFields) = "markov",
     /// Association rules: items that go together with the last one.
     Ar(AssociationRulesConfig) = "ar",
     /// Sequential rules: items that come some steps after the last one.
