@@ -6,6 +6,7 @@ mod commands;
 mod experiment;
 mod interrupt;
 mod output;
+mod page;
 mod progress;
 mod ranking;
 mod reading;

@@ -7,13 +7,13 @@ mod report;
 use crate::experiment::ThreadArgs;
 use crate::interrupt;
 use crate::output::{OutputArgs, shell_word, warn};
+use crate::page;
 use crate::progress::{EpochBar, Progress, Unit};
 use crate::ranking::RankingArgs;
 use crate::reading::ReadArgs;
 use anyhow::Context;
 use contenders::{Contender, Source, contenders};
 use outcome::{DataReport, Example, Failed, LogReport, Outcome, Row, describe};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -26,7 +26,6 @@ use upnext::experiment::Experiment;
 use upnext::gru4rec::Wish;
 use upnext::model::LoadedModel;
 use upnext::ranking::{Filter, recommend_on};
-use upnext::replace::{check_file, replace_file};
 use upnext::training::{Ended, Event, Plan, train};
 
 /// Sessions that the report shows.
@@ -108,7 +107,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
     let evaluation = evaluation(args)?;
     let contenders = contenders(args, &evaluation)?;
     if let Some(file) = &args.report {
-        check_report(file)?;
+        page::check(file)?;
     }
     let place = Place::new(args.keep.as_deref())?;
     for contender in &contenders {
@@ -121,7 +120,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
     check_vocabularies(&contenders, &data.train)?;
     let outcome = judge_all(args, &contenders, &evaluation, data, &place, threads)?;
     if let Some(file) = &args.report {
-        write_report(file, &report::page(&outcome))?;
+        page::write(file, &report::page(&outcome))?;
     }
     args.output.print(&outcome, |outcome| {
         let mut text = describe(outcome);
@@ -144,26 +143,6 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
 /// How all models are judged.
 fn evaluation(args: &CompareArgs) -> upnext::Result<EvaluationConfig> {
     args.ranking.over(EvaluationConfig { lists: true, ..Default::default() })
-}
-
-/// Whether the report can be written, and nothing but an earlier report is lost by it.
-fn check_report(file: &Path) -> anyhow::Result<()> {
-    check_file(file)?;
-    match std::fs::read(file) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("{}: cannot be read", file.display())),
-        Ok(bytes) if bytes.is_empty() || String::from_utf8_lossy(&bytes).contains(report::GENERATOR) => {
-            Ok(())
-        }
-        Ok(_) => anyhow::bail!(
-            "{}: exists and is no report of `upnext compare`: choose another name",
-            file.display()
-        ),
-    }
-}
-
-fn write_report(file: &Path, page: &str) -> upnext::Result<()> {
-    replace_file(file, |mut out| out.write_all(page.as_bytes()).map_err(upnext::Error::io(file, "write")))
 }
 
 /// Where models go.

@@ -1,52 +1,32 @@
-//! The report: one page that needs nothing but itself. It has no script; the legend's check boxes work by style alone.
+//! The report of a comparison. The legend's check boxes show and hide models by style alone.
 
-mod html;
 mod plots;
-mod svg;
 
 use super::outcome::{LogReport, Outcome, seconds};
 use crate::output::thousands;
-use html::{escape, table};
+use crate::page::{Page, escape, figure, percent, side_by_side, svg, table};
 use plots::{against_time, by_cutoff, by_group, lengths, shown, training_curve};
 use std::fmt::Write;
 use upnext::comparison::Metric;
 
-/// What tells a report from any other file.
-pub(super) const GENERATOR: &str = r#"<meta name="generator" content="upnext compare">"#;
-
-const STYLE: &str = include_str!("style.css");
-
 /// The page.
 pub(super) fn page(outcome: &Outcome) -> String {
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">{GENERATOR}\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>Comparison of {} models</title>\n<style>\n{STYLE}{}</style></head><body>\n",
-        outcome.models.len(),
-        switches(outcome)
-    );
-    page.push_str(&head(outcome));
-    page.push_str(&legend(outcome));
-    page.push_str("<main>");
-    let mut section = |id: &str, title: &str, body: String| {
-        if !body.is_empty() {
-            // Writing to a String cannot fail.
-            _ = writeln!(page, "<section id=\"{id}\"><h2>{title}</h2>{body}</section>");
-        }
-    };
-    section("table", "Which model is best?", results(outcome));
-    section("differences", "Is the difference more than chance?", differences(outcome));
-    section("cutoffs", "How long is the list?", cutoffs(outcome));
-    section("groups", "Where is a model good?", groups(outcome));
-    section("time", "What does it cost?", time(outcome));
-    section("training", "How did training go?", training(outcome));
-    section("examples", "What would visitors have seen?", examples(outcome));
-    section("data", "The data", data(outcome));
-    section("rows", "How to get these figures again", rows(outcome));
-    page.push_str("</main></body></html>\n");
-    page
+    let title = format!("Comparison of {} models", outcome.models.len());
+    let mut page = Page::new("compare", &title, &switches(outcome));
+    page.raw(&head(outcome));
+    page.raw(&legend(outcome));
+    page.raw("<main>");
+    page.section("table", "Which model is best?", &results(outcome));
+    page.section("differences", "Is the difference more than chance?", &differences(outcome));
+    page.section("cutoffs", "How long is the list?", &cutoffs(outcome));
+    page.section("groups", "Where is a model good?", &groups(outcome));
+    page.section("time", "What does it cost?", &time(outcome));
+    page.section("training", "How did training go?", &training(outcome));
+    page.section("examples", "What would visitors have seen?", &examples(outcome));
+    page.section("data", "The data", &data(outcome));
+    page.section("rows", "How to get these figures again", &rows(outcome));
+    page.raw("</main>");
+    page.finish()
 }
 
 /// For each model, the rule that hides it where its box is not checked.
@@ -58,10 +38,6 @@ fn switches(outcome: &Outcome) -> String {
 
 fn name(outcome: &Outcome, model: usize) -> String {
     escape(&outcome.models[model].name)
-}
-
-fn percent(x: f64) -> String {
-    format!("{:.2}", x * 100.0)
 }
 
 fn head(outcome: &Outcome) -> String {
@@ -223,14 +199,10 @@ fn differences(outcome: &Outcome) -> String {
     )
 }
 
-fn figure(caption: &str, svg: &str) -> String {
-    format!("<figure><figcaption>{caption}</figcaption>{svg}</figure>")
-}
-
 fn cutoffs(outcome: &Outcome) -> String {
     let plots: String =
         Metric::ALL.map(|m| figure(&format!("{}@k", shown(m)), &by_cutoff(outcome, m))).concat();
-    format!("<p>Upright lines are 95 % intervals.</p><div class=\"plots\">{plots}</div>")
+    format!("<p>Upright lines are 95 % intervals.</p>{}", side_by_side(&plots))
 }
 
 fn groups(outcome: &Outcome) -> String {
@@ -241,7 +213,7 @@ fn groups(outcome: &Outcome) -> String {
             let caption = format!("{}@{k} by {}", shown(metric), breakdown.by.title());
             figure(&caption, &by_group(outcome, breakdown, metric))
         });
-        _ = write!(plots, "<div class=\"plots\">{}</div>", pair.concat());
+        plots.push_str(&side_by_side(&pair.concat()));
     }
     format!(
         "<p>Below each group stands its number of cases. Targets are grouped by how often training has them, in fifths of the cases.</p>{plots}"
@@ -258,8 +230,9 @@ fn time(outcome: &Outcome) -> String {
         }
     }
     format!(
-        "<p>Farther up is better, farther left is cheaper. On {} threads; training includes saving, prediction ranks all candidates and makes the lists.</p><div class=\"plots\">{plots}</div>",
-        outcome.threads
+        "<p>Farther up is better, farther left is cheaper. On {} threads; training includes saving, prediction ranks all candidates and makes the lists.</p>{}",
+        outcome.threads,
+        side_by_side(&plots)
     )
 }
 
@@ -271,9 +244,7 @@ fn training(outcome: &Outcome) -> String {
     if plots.is_empty() {
         return plots;
     }
-    format!(
-        "<p>Losses of different kinds cannot be compared with each other.</p><div class=\"plots\">{plots}</div>"
-    )
+    format!("<p>Losses of different kinds cannot be compared with each other.</p>{}", side_by_side(&plots))
 }
 
 fn examples(outcome: &Outcome) -> String {
@@ -341,15 +312,15 @@ fn data(outcome: &Outcome) -> String {
     ];
     let ties = serde_json::to_value(outcome.evaluation.ties).ok();
     format!(
-        "{}<p>Ranked among {} of {} items; ties: {}.</p><div class=\"plots\">{}</div>",
+        "{}<p>Ranked among {} of {} items; ties: {}.</p>{}",
         table("facts", &["".into(), "train".into(), "test".into()], &rows),
         thousands(outcome.data.candidates as u64),
         thousands(outcome.data.items as u64),
         ties.as_ref().and_then(|t| t.as_str()).unwrap_or_default(),
-        figure(
+        side_by_side(&figure(
             "Share of sessions by length: <span class=\"key bar0\">train</span> <span class=\"key bar1\">test</span>",
             &lengths(outcome)
-        )
+        ))
     )
 }
 

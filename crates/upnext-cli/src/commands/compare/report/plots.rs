@@ -1,8 +1,8 @@
 //! What is plotted: which figures of the outcome stand where.
 
 use super::super::outcome::{Outcome, seconds};
-use super::svg::{Plot, Point, Series, bars};
 use crate::output::thousands;
+use crate::page::svg::{Plot, Point, Series, bars};
 use upnext::comparison::{Breakdown, Estimate, Group, Interval, Metric};
 
 /// A metric's name as headings show it.

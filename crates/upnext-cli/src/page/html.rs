@@ -1,7 +1,7 @@
 //! Text in HTML.
 
 /// Text as it stands in an element or a quoted attribute: ids may hold anything.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -20,7 +20,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// A table: the first column names the row. Cells are HTML.
-pub(super) fn table(class: &str, headings: &[String], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(class: &str, headings: &[String], rows: &[Vec<String>]) -> String {
     let mut html = format!(r#"<div class="scroll" tabindex="0"><table class="{class}"><thead><tr>"#);
     headings.iter().for_each(|heading| html.push_str(&format!(r#"<th scope="col">{heading}</th>"#)));
     html.push_str("</tr></thead><tbody>");

@@ -19,40 +19,40 @@ const SHAPES: usize = 9;
 
 /// A point with its interval.
 #[derive(Clone, Debug)]
-pub(super) struct Point {
-    pub(super) x: f64,
-    pub(super) y: f64,
-    pub(super) low_high: Option<(f64, f64)>,
+pub(crate) struct Point {
+    pub(crate) x: f64,
+    pub(crate) y: f64,
+    pub(crate) low_high: Option<(f64, f64)>,
     /// Shown when pointed at.
-    pub(super) title: String,
+    pub(crate) title: String,
 }
 
 /// A line with marks.
 #[derive(Clone, Debug)]
-pub(super) struct Series {
+pub(crate) struct Series {
     /// Which model: gives colour, dashes and shape.
-    pub(super) model: usize,
-    pub(super) points: Vec<Point>,
+    pub(crate) model: usize,
+    pub(crate) points: Vec<Point>,
 }
 
 /// A plot of series over one horizontal axis.
 #[derive(Clone, Debug)]
-pub(super) struct Plot<'a> {
+pub(crate) struct Plot<'a> {
     /// What a screen reader says.
-    pub(super) label: &'a str,
-    pub(super) x_title: &'a str,
+    pub(crate) label: &'a str,
+    pub(crate) x_title: &'a str,
     /// Ticks: place and text, of which a line break begins a second line.
-    pub(super) ticks: Vec<(f64, String)>,
-    pub(super) x_range: (f64, f64),
+    pub(crate) ticks: Vec<(f64, String)>,
+    pub(crate) x_range: (f64, f64),
     /// The vertical axis begins at 0.
-    pub(super) from_zero: bool,
-    pub(super) lines: bool,
-    pub(super) series: Vec<Series>,
+    pub(crate) from_zero: bool,
+    pub(crate) lines: bool,
+    pub(crate) series: Vec<Series>,
 }
 
 impl Plot<'_> {
     /// The `<svg>` element.
-    pub(super) fn svg(&self) -> String {
+    pub(crate) fn svg(&self) -> String {
         let points = || self.series.iter().flat_map(|series| &series.points);
         let ends = points().flat_map(|p| {
             let (low, high) = p.low_high.unwrap_or((p.y, p.y));
@@ -126,7 +126,7 @@ impl Plot<'_> {
 }
 
 /// Bars side by side: names below, two groups of heights (train, test).
-pub(super) fn bars(label: &str, x_title: &str, names: &[String], groups: &[(&str, Vec<f64>)]) -> String {
+pub(crate) fn bars(label: &str, x_title: &str, names: &[String], groups: &[(&str, Vec<f64>)]) -> String {
     let high = groups.iter().flat_map(|(_, heights)| heights).fold(0.0, |a: f64, &b| a.max(b));
     let ticks = nice_ticks(0.0, high.max(1e-9));
     let high = ticks[ticks.len() - 1];
@@ -169,7 +169,7 @@ pub(super) fn bars(label: &str, x_title: &str, names: &[String], groups: &[(&str
 }
 
 /// The mark of a model, to stand in a legend.
-pub(super) fn sample(model: usize) -> String {
+pub(crate) fn sample(model: usize) -> String {
     let mut svg = format!(
         r#"<svg class="sample {}" viewBox="0 0 34 14" width="34" height="14" aria-hidden="true"><line class="line" x1="0" x2="34" y1="7" y2="7"/>"#,
         style(model)
