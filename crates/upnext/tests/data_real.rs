@@ -77,3 +77,24 @@ fn a_log_of_order_only_is_read_and_named_a_counter_once() {
     assert_eq!(test.dropped, DroppedSessions { unknown_events: 531, short_sessions: 91 });
     assert_eq!((test.sessions.num_events(), test.sessions.len()), (70_633, 15_233));
 }
+
+#[test]
+fn the_published_64th_has_a_64th_of_the_paper_s_pairs_and_is_cut_further_to_the_pair() {
+    const PAPER: (u64, u64) = (31_637_239, 7_966_257);
+    let Some(log) = log("yoochoose1_64/train.tsv.gz") else { return };
+    // Times are a counter of seconds: the last 2,000 stand for the last day.
+    let holdout = "2000s".parse().unwrap();
+    let options =
+        PrepareOptions { holdout, min_item_support: 1, validation: None, ..PrepareOptions::default() };
+    let whole = prepare(log.clone(), &options).unwrap();
+    let published = counts(whole.statistics().log);
+    assert_eq!(published.0 - published.1, (PAPER.0 - PAPER.1) / 64);
+    let pairs = whole.statistics().train.pairs();
+    for scale in [2, 7, 64] {
+        let cut = prepare(log.clone(), &PrepareOptions { scale, ..options.clone() }).unwrap();
+        let (s, whole) = (cut.statistics(), whole.statistics());
+        assert_eq!(s.train.pairs(), pairs / scale);
+        assert_eq!((s.uncut_train, s.test), (Some(whole.train), whole.test));
+        assert_eq!(s.train.last_time_us, whole.train.last_time_us);
+    }
+}

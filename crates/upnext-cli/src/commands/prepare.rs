@@ -56,6 +56,10 @@ pub(crate) struct PrepareArgs {
     #[arg(long)]
     iterate_filters: bool,
 
+    /// Of the training part keep the last 1/N of the pairs (events less sessions), by the sessions' start
+    #[arg(long, value_name = "N", default_value_t = PrepareOptions::default().scale)]
+    scale: u64,
+
     /// Form of the written parts
     #[arg(long, value_enum, default_value_t = FormatArg::Parquet)]
     format: FormatArg,
@@ -94,6 +98,7 @@ impl PrepareArgs {
             max_session_length: self.max_session_length,
             drop_repeats: self.drop_repeats,
             iterate_filters: self.iterate_filters,
+            scale: self.scale,
         }
     }
 }

@@ -33,6 +33,13 @@ pub struct PartCounts {
     pub last_time_us: Option<TimeMicros>,
 }
 
+impl PartCounts {
+    /// Number of pairs to learn from: each event but a session's first is the target of one.
+    pub fn pairs(&self) -> u64 {
+        self.events - self.sessions
+    }
+}
+
 impl<'a> Part<'a> {
     /// All of `events`, which must be grouped by session.
     pub(super) fn new(events: &'a [Event], session_ids: &'a IdTable, item_ids: &'a IdTable) -> Self {

@@ -4,8 +4,11 @@
 //! [`max_session_length`](PrepareOptions::max_session_length), immediate repeats, short sessions, rare items, sessions
 //! that are now short. Of what is left, the sessions whose last event is within
 //! [`holdout`](PrepareOptions::holdout) of the very last event are the test part. Events of the test part on items
-//! that the training part lacks are dropped, then its short sessions. The training part is split once more by
-//! the same rule into `fit` and `valid`, without filtering again.
+//! that the training part lacks are dropped, then its short sessions. Of the training part the last pairs are
+//! kept, where a [`scale`](PrepareOptions::scale) asks for it. It is split once more by the same rule into `fit` and
+//! `valid`, without filtering again.
+
+mod cut;
 
 use super::events::{Event, EventLog};
 use super::ids::IdTable;
@@ -41,6 +44,15 @@ pub struct PrepareOptions {
     pub drop_repeats: bool,
     /// Whether rare items and short sessions are dropped again and again until nothing changes. The paper: once.
     pub iterate_filters: bool,
+    /// Of the training part keep the last 1/`scale` of the pairs (events less sessions), rounded down, in session order:
+    /// by start time, then id. Sessions stay whole but for the one at the cut, of which the latest events stay. The test
+    /// part is that of the whole log. 1: all of them; later publications take 4 and 64 of RSC15.
+    #[serde(skip_serializing_if = "is_one")]
+    pub scale: u64,
+}
+
+fn is_one(scale: &u64) -> bool {
+    *scale == 1
 }
 
 impl Default for PrepareOptions {
@@ -54,6 +66,7 @@ impl Default for PrepareOptions {
             max_session_length: None,
             drop_repeats: false,
             iterate_filters: false,
+            scale: 1,
         }
     }
 }
@@ -115,6 +128,9 @@ pub fn prepare(mut log: EventLog, options: &PrepareOptions) -> Result<Prepared> 
     if options.max_session_length.is_some_and(|max| max < options.min_session_length) {
         return Err(Error::config("max_session_length", "must be at least min_session_length"));
     }
+    if options.scale == 0 {
+        return Err(Error::config("scale", "must be at least 1, which keeps all of the training part"));
+    }
     let whole = log.grouped();
     let counts = whole.counts();
     let mut warnings = log.report.warnings.clone();
@@ -165,6 +181,13 @@ pub fn prepare(mut log: EventLog, options: &PrepareOptions) -> Result<Prepared> 
                 .to_owned(),
         );
     }
+    let uncut_train = if options.scale > 1 {
+        let uncut = Part::new(&events, &session_ids, &item_ids).counts();
+        cut_to_last(&mut events, &session_ids, options.scale, &mut dropped)?;
+        Some(uncut)
+    } else {
+        None
+    };
     let mut dropped_from_valid = Vec::new();
     let valid = options.validation.and_then(|span| {
         let valid = split_validation(&events, span, item_ids.len(), options, &mut dropped_from_valid);
@@ -190,6 +213,7 @@ pub fn prepare(mut log: EventLog, options: &PrepareOptions) -> Result<Prepared> 
             log: counts,
             dropped,
             train: PartCounts::default(),
+            uncut_train,
             test: PartCounts::default(),
             fit: None,
             valid: None,
@@ -234,6 +258,28 @@ fn filter(events: &mut Vec<Event>, options: &PrepareOptions, num_items: usize, d
             break;
         }
     }
+}
+
+/// Keeps the last 1/`scale` of the training pairs.
+fn cut_to_last(
+    events: &mut Vec<Event>,
+    session_ids: &IdTable,
+    scale: u64,
+    dropped: &mut Vec<Dropped>,
+) -> Result<()> {
+    let pairs = cut::pairs(events);
+    let wanted = pairs / scale;
+    if wanted == 0 {
+        let why = format!(
+            "the training part has {pairs} pairs, and 1/{scale} of them is none: use a smaller `scale`"
+        );
+        return Err(Error::NothingLeft { left_without: "no training pair is left", why });
+    }
+    let (events, sessions) = cut::keep_last_pairs(events, session_ids, wanted);
+    if events > 0 {
+        dropped.push(Dropped { rule: DropRule::BeforeLastPairs, events, sessions });
+    }
+    Ok(())
 }
 
 /// Keeps the sessions that `keep` says; returns the events and sessions dropped.

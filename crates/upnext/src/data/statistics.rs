@@ -25,6 +25,8 @@ pub enum DropRule {
     UnknownItem,
     /// The test (or validation) session has fewer than `min_session_length` events since unknown items were dropped.
     ShortTestSession,
+    /// The training event is older than the last pairs, which `scale` keeps.
+    BeforeLastPairs,
 }
 
 impl DropRule {
@@ -39,6 +41,7 @@ impl DropRule {
             Self::ShortSessionAfterItems => "session too short after rare items",
             Self::UnknownItem => "item not in training",
             Self::ShortTestSession => "session too short after unknown items",
+            Self::BeforeLastPairs => "before the last pairs of training",
         }
     }
 }
@@ -74,6 +77,9 @@ pub struct Statistics {
     pub dropped: Vec<Dropped>,
     /// The training part.
     pub train: PartCounts,
+    /// The training part before `scale` cut it; absent where it did not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub uncut_train: Option<PartCounts>,
     /// The test part.
     pub test: PartCounts,
     /// The training part without the validation part.

@@ -66,6 +66,7 @@ fn naive(rows: &[Row], o: &PrepareOptions) -> Option<[Plain; 4]> {
         (!train.is_empty()).then_some((train, test))
     };
     let (train, test) = split(&sessions, o.holdout)?;
+    let train = last_pairs(train, o.scale as usize)?;
     let (fit, valid) = o
         .validation
         .and_then(|span| split(&train, span))
@@ -74,25 +75,40 @@ fn naive(rows: &[Row], o: &PrepareOptions) -> Option<[Plain; 4]> {
     Some([train, test, fit, valid])
 }
 
+/// The last 1/`scale` of all pairs, listed session by session.
+fn last_pairs(train: Plain, scale: usize) -> Option<Plain> {
+    let mut order: Vec<_> = train.iter().collect();
+    order.sort_by_key(|(id, s)| (s[0].1, *id));
+    let targets: Vec<_> = order.iter().flat_map(|(id, s)| (1..s.len()).map(move |t| (*id, t))).collect();
+    let mut left = Plain::new();
+    for &(id, target) in &targets[targets.len() - targets.len() / scale..] {
+        left.entry(id.clone()).or_insert_with(|| train[id][target - 1..].to_vec());
+    }
+    (!left.is_empty()).then_some(left)
+}
+
 fn options() -> impl Strategy<Value = PrepareOptions> {
     let span = (1_i64..60).prop_map(|hours| TimeSpan::from_seconds(hours * 3_600).unwrap());
     (
         (proptest::option::of(0_i64..200), span.clone(), proptest::option::of(span)),
         (1_u64..6, 2_usize..4, proptest::option::of(4_usize..9)),
-        (any::<bool>(), any::<bool>()),
+        (any::<bool>(), any::<bool>(), 1_u64..5),
     )
-        .prop_map(|((until, holdout, validation), (support, length, longest), (repeats, iterate))| {
-            PrepareOptions {
-                until: until.map(|hours| START + hours * MICROS_PER_HOUR),
-                holdout,
-                validation,
-                min_item_support: support,
-                min_session_length: length,
-                max_session_length: longest,
-                drop_repeats: repeats,
-                iterate_filters: iterate,
-            }
-        })
+        .prop_map(
+            |((until, holdout, validation), (support, length, longest), (repeats, iterate, scale))| {
+                PrepareOptions {
+                    until: until.map(|hours| START + hours * MICROS_PER_HOUR),
+                    holdout,
+                    validation,
+                    min_item_support: support,
+                    min_session_length: length,
+                    max_session_length: longest,
+                    drop_repeats: repeats,
+                    iterate_filters: iterate,
+                    scale,
+                }
+            },
+        )
 }
 
 proptest! {
@@ -171,10 +187,34 @@ fn single_events_only_leave_nothing_and_the_message_counts_them() {
 }
 
 #[test]
+fn a_scale_cuts_training_alone_and_tells_what_was_there() {
+    let rows = rows(&[
+        ("a", "x", 0),
+        ("a", "y", 1),
+        ("b", "x", 2),
+        ("b", "z", 3),
+        ("b", "x", 4),
+        ("c", "y", 50),
+        ("c", "z", 51),
+    ]);
+    let of_scale = |scale| prepare(log(&rows), &PrepareOptions { scale, ..soft() });
+    let (whole, third) = (of_scale(1).unwrap(), of_scale(3).unwrap());
+    let (s, before) = (third.statistics(), whole.statistics());
+    assert_eq!((s.train.pairs(), s.train.items), (1, 2));
+    assert_eq!((s.uncut_train, before.uncut_train), (Some(before.train), None));
+    assert_eq!(s.dropped, [Dropped { rule: DropRule::BeforeLastPairs, events: 3, sessions: 1 }]);
+    // An item that the cut took from training stays in the test part, which is the same at every scale.
+    assert_eq!(plain(third.test()), plain(whole.test()));
+    let message = of_scale(4).unwrap_err().to_string();
+    assert!(message.contains("has 3 pairs") && message.contains("smaller `scale`"), "{message}");
+}
+
+#[test]
 fn rules_without_sense_are_refused_by_name() {
     for (options, field) in [
         (PrepareOptions { min_session_length: 1, ..soft() }, "min_session_length"),
         (PrepareOptions { max_session_length: Some(1), ..soft() }, "max_session_length"),
+        (PrepareOptions { scale: 0, ..soft() }, "scale"),
     ] {
         let rows = rows(&[("a", "x", 0), ("a", "y", 1)]);
         assert!(matches!(prepare(log(&rows), &options), Err(Error::Config { field: f, .. }) if f == field));
@@ -187,6 +227,7 @@ fn options_read_back_what_they_write() {
     for options in [
         PrepareOptions::default(),
         PrepareOptions { until, validation: None, max_session_length: Some(9), ..PrepareOptions::default() },
+        PrepareOptions { scale: 64, ..PrepareOptions::default() },
     ] {
         let text = toml::to_string(&options).unwrap();
         assert_eq!(toml::from_str::<PrepareOptions>(&text).unwrap(), options, "{text}");
