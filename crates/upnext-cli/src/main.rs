@@ -5,6 +5,7 @@
 mod commands;
 mod experiment;
 mod interrupt;
+mod judging;
 mod output;
 mod page;
 mod progress;

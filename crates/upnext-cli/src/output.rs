@@ -99,6 +99,35 @@ pub(crate) fn shell_word(word: &str) -> String {
     }
 }
 
+/// The command line of this process, the program by its plain name.
+pub(crate) fn command_line() -> String {
+    let mut words = words();
+    words.splice(..1, ["upnext".to_owned()]);
+    words.join(" ")
+}
+
+/// The command line of this process, with `--resume`.
+pub(crate) fn command_to_resume() -> String {
+    let mut words = words();
+    if !words.iter().any(|word| word == "--resume") {
+        words.push("--resume".to_owned());
+    }
+    words.join(" ")
+}
+
+fn words() -> Vec<String> {
+    std::env::args_os().map(|argument| shell_word(&argument.to_string_lossy())).collect()
+}
+
+/// Seconds in three digits.
+pub(crate) fn seconds(seconds: f64) -> String {
+    match seconds {
+        s if s < 10.0 => format!("{s:.2}"),
+        s if s < 100.0 => format!("{s:.1}"),
+        s => thousands(s.round() as u64),
+    }
+}
+
 /// Rows of cells in aligned columns: the first column to the left, the others to the right.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,

@@ -1,7 +1,10 @@
 //! Progress bars on stderr, where a person looks at it.
 
+use crate::output::thousands;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use upnext::gru4rec::EpochProgress;
+use upnext::artifact::EpochSummary;
+use upnext::gru4rec::{EpochProgress, Isa};
+use upnext::training::Event;
 
 /// What a bar counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,33 +54,50 @@ impl Drop for Progress {
     }
 }
 
-/// The bar of a training: an epoch at a time, with loss and speed.
+/// The bar of a training: an epoch at a time, with loss and speed; a line that stays for each epoch that is done.
 pub(crate) struct EpochBar {
     bar: ProgressBar,
     quiet: bool,
+    epochs: usize,
 }
 
 impl EpochBar {
-    /// A bar that shows nothing yet.
-    pub(crate) fn new(quiet: bool) -> Self {
+    /// A bar of so many epochs that shows nothing yet.
+    pub(crate) fn new(quiet: bool, epochs: usize) -> Self {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(0), target);
         let style =
             ProgressStyle::with_template("{prefix} [{bar:30}] {percent}%, {msg}, {eta} left in the epoch")
                 .expect("the template is valid: a test makes it")
                 .progress_chars("=> ");
-        Self { bar: bar.with_style(style), quiet }
+        Self { bar: bar.with_style(style), quiet, epochs }
     }
 
-    /// Shows an epoch's progress.
-    pub(crate) fn at(&mut self, progress: &EpochProgress, epochs: usize) {
+    /// Shows what happens in the training.
+    pub(crate) fn show(&mut self, event: &Event) {
+        match event {
+            Event::Begin { epochs_done, instruction_set } => {
+                if let Some(notice) = slow_arithmetic(instruction_set) {
+                    self.line(notice);
+                }
+                if *epochs_done > 0 {
+                    self.line(&format!("going on after epoch {epochs_done}"));
+                }
+            }
+            Event::MiniBatch(progress) => self.at(progress),
+            Event::Epoch(epoch) => self.line(&epoch_line(epoch, self.epochs)),
+            Event::Checkpoint(_) => {}
+        }
+    }
+
+    fn at(&mut self, progress: &EpochProgress) {
         // A bar that nobody sees is not worth a string a mini-batch.
         if self.bar.is_hidden() || !progress.mini_batches.is_multiple_of(64) {
             return;
         }
         self.bar.set_length(progress.pairs_in_epoch);
         self.bar.set_position(progress.pairs + progress.pairs_left_out);
-        self.bar.set_prefix(format!("epoch {} of {epochs}", progress.epoch));
+        self.bar.set_prefix(format!("epoch {} of {}", progress.epoch, self.epochs));
         self.bar.set_message(format!(
             "loss {:.4}, {:.0} mini-batches/s, {:.0} events/s",
             progress.loss,
@@ -87,12 +107,38 @@ impl EpochBar {
     }
 
     /// Prints a line that stays.
-    pub(crate) fn line(&mut self, text: &str) {
+    fn line(&mut self, text: &str) {
         if !self.quiet {
             self.bar.suspend(|| eprintln!("{text}"));
             self.bar.reset();
         }
     }
+}
+
+/// What to say once about a machine without fast arithmetic.
+fn slow_arithmetic(instruction_set: &str) -> Option<&'static str> {
+    (instruction_set == Isa::PORTABLE.name()).then_some(
+        "this processor has no AVX2 with FMA: the portable arithmetic gives results as good, several times more slowly",
+    )
+}
+
+fn epoch_line(epoch: &EpochSummary, epochs: usize) -> String {
+    let validation = epoch.validation.map_or(String::new(), |v| {
+        format!(", validation recall@{} {:.4} mrr@{} {:.4}", v.cutoff, v.recall, v.cutoff, v.mrr)
+    });
+    format!(
+        "epoch {:>2} of {epochs}: loss {:.4}, {:.1} s, {} mini-batches/s, {} events/s{validation}",
+        epoch.epoch,
+        epoch.loss,
+        epoch.seconds,
+        thousands(per_second(epoch.mini_batches, epoch.seconds) as u64),
+        thousands(per_second(epoch.pairs, epoch.seconds) as u64),
+    )
+}
+
+/// A count by the time that it took; 0 where it took none.
+pub(crate) fn per_second(count: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
 }
 
 impl Drop for EpochBar {
@@ -110,6 +156,12 @@ mod tests {
         for unit in [Unit::Bytes, Unit::Events] {
             Progress::new(true, "reading", unit).at(1, 2);
         }
-        EpochBar::new(true).at(&EpochProgress::default(), 1);
+        EpochBar::new(true, 1).show(&Event::MiniBatch(&EpochProgress::default()));
+    }
+
+    #[test]
+    fn slow_arithmetic_is_said_and_fast_is_not() {
+        assert!(slow_arithmetic("portable").is_some_and(|notice| notice.contains("AVX2")));
+        assert_eq!(slow_arithmetic("avx2").or(slow_arithmetic("avx512")), None);
     }
 }

@@ -111,6 +111,40 @@ impl ReadArgs {
     }
 }
 
+/// The arguments that give these options.
+pub(crate) fn as_arguments(options: &ReadOptions) -> Vec<String> {
+    let mut arguments = Vec::new();
+    let unit = match options.time_unit {
+        TimeUnit::Auto => None,
+        TimeUnit::S => Some("s"),
+        TimeUnit::Ms => Some("ms"),
+        TimeUnit::Us => Some("us"),
+        TimeUnit::Ns => Some("ns"),
+        TimeUnit::Iso => Some("iso"),
+    };
+    let header = match options.header {
+        Header::Auto => None,
+        Header::Yes => Some("yes"),
+        Header::No => Some("no"),
+    };
+    for (option, value) in [
+        ("--session-column", options.session_column.clone()),
+        ("--item-column", options.item_column.clone()),
+        ("--time-column", options.time_column.clone()),
+        ("--user-column", options.user_column.clone()),
+        ("--session-gap", options.session_gap.map(|gap| gap.to_string())),
+        ("--delimiter", options.delimiter.map(|c| if c == '\t' { "tab".to_owned() } else { c.to_string() })),
+        ("--header", header.map(str::to_owned)),
+        ("--time-unit", unit.map(str::to_owned)),
+    ] {
+        arguments.extend(value.into_iter().flat_map(|value| [option.to_owned(), value]));
+    }
+    if options.skip_bad_rows {
+        arguments.push("--skip-bad-rows".to_owned());
+    }
+    arguments
+}
+
 /// In words, how each file of a log was read and what was left out.
 pub(crate) fn describe(files: &[upnext::data::report::FileReport]) -> String {
     use crate::output::thousands;
@@ -143,6 +177,29 @@ pub(crate) fn describe(files: &[upnext::data::report::FileReport]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn options_come_back_from_the_arguments_that_give_them() {
+        #[derive(clap::Parser)]
+        struct Alone {
+            #[command(flatten)]
+            read: ReadArgs,
+        }
+        let given = [
+            &["--session-column", "1", "--item-column", "3", "--time-column", "2", "--delimiter", "tab"][..],
+            &["--user-column", "user", "--session-gap", "30m", "--header", "no", "--time-unit", "iso"],
+            &["--header", "yes", "--time-unit", "ms", "--skip-bad-rows"],
+            &[],
+        ];
+        for words in given {
+            let parse = |words: &[String]| {
+                let all = std::iter::once("upnext").chain(words.iter().map(String::as_str));
+                <Alone as clap::Parser>::try_parse_from(all).unwrap().read.options()
+            };
+            let options = parse(&words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>());
+            assert_eq!(parse(&as_arguments(&options)), options);
+        }
+    }
 
     #[test]
     fn delimiters_are_one_character_or_tab() {

@@ -1,8 +1,8 @@
 //! `upnext evaluate`: judges a saved model on a test log.
 
 use crate::experiment::ThreadArgs;
+use crate::judging::rank;
 use crate::output::{OutputArgs, Table, thousands, warn};
-use crate::progress::{Progress, Unit};
 use crate::ranking::RankingArgs;
 use crate::reading::ReadArgs;
 use serde::Serialize;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use upnext::data::TestSessions;
 use upnext::data::folder::{PartName, PreparedFolder};
 use upnext::data::part::DroppedSessions;
-use upnext::evaluation::{Evaluation, EvaluationConfig, evaluate};
+use upnext::evaluation::{Evaluation, EvaluationConfig};
 use upnext::experiment::ModelKind;
 use upnext::model::LoadedModel;
 
@@ -65,13 +65,8 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
     let log = args.read.read(&[PreparedFolder::resolve(&args.test, PartName::Test)?], args.output.quiet)?;
     warn(&log.report().warnings);
     let test = TestSessions::from_log(log, &loaded.items)?;
-    let evaluation = {
-        let progress = Progress::new(args.output.quiet, "ranking", Unit::Events);
-        let total = test.sessions.num_events() - test.sessions.len();
-        progress.at(0, total as u64);
-        let at = |more: usize| progress.add(more as u64);
-        evaluate(loaded.model.recommender(), &loaded.items, &test.sessions, &options, threads, &at)?
-    };
+    let (model, quiet) = (loaded.model.recommender(), args.output.quiet);
+    let evaluation = rank(model, &loaded.items, &test.sessions, &options, threads, quiet)?;
     let done = Done {
         model: &args.model,
         kind: loaded.experiment.model.kind(),

@@ -6,6 +6,7 @@ mod evaluate;
 mod inspect;
 mod prepare;
 mod recommend;
+mod reproduce;
 mod simulate;
 mod train;
 
@@ -18,6 +19,7 @@ pub(crate) enum Command {
     Evaluate(evaluate::EvaluateArgs),
     Compare(Box<compare::CompareArgs>),
     Recommend(recommend::RecommendArgs),
+    Reproduce(Box<reproduce::ReproduceArgs>),
     Inspect(inspect::InspectArgs),
     Simulate(simulate::SimulateArgs),
 }
@@ -32,6 +34,7 @@ impl Command {
             Self::Evaluate(args) => evaluate::run(&args),
             Self::Compare(args) => compare::run(&args),
             Self::Recommend(args) => recommend::run(&args),
+            Self::Reproduce(args) => reproduce::run(&args),
             Self::Inspect(args) => inspect::run(&args),
             Self::Simulate(args) => simulate::run(&args),
         }

@@ -139,7 +139,7 @@ pub(crate) fn run(args: &PrepareArgs) -> anyhow::Result<()> {
 }
 
 /// Whether `file` is inside `folder`, whatever names lead there.
-fn lies_in(file: &Path, folder: &Path) -> bool {
+pub(super) fn lies_in(file: &Path, folder: &Path) -> bool {
     match (file.canonicalize(), folder.canonicalize()) {
         (Ok(file), Ok(folder)) => file.starts_with(folder),
         _ => false,

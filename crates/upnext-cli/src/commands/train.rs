@@ -2,8 +2,8 @@
 
 use crate::experiment::{ExperimentArgs, ThreadArgs};
 use crate::interrupt;
-use crate::output::{OutputArgs, Table, print, shell_word, thousands, warn};
-use crate::progress::EpochBar;
+use crate::output::{OutputArgs, Table, command_to_resume, print, thousands, warn};
+use crate::progress::{EpochBar, per_second};
 use crate::reading::ReadArgs;
 use anyhow::Context;
 use serde::Serialize;
@@ -14,8 +14,8 @@ use upnext::artifact::{Artifact, EpochSummary, Manifest};
 use upnext::data::folder::{PartName, PreparedFolder};
 use upnext::data::{Dataset, ItemVocabulary, TestSessions, TimeSpan};
 use upnext::experiment::{DataConfig, Experiment};
-use upnext::gru4rec::{Isa, Wish};
-use upnext::training::{Ended, Event, Outcome, Plan, checkpoint_of, train};
+use upnext::gru4rec::Wish;
+use upnext::training::{Ended, Outcome, Plan, checkpoint_of, train};
 
 /// Learn a model from a training log and save it.
 ///
@@ -201,21 +201,9 @@ fn learn(plan: Plan, quiet: bool) -> anyhow::Result<Outcome> {
     let stop = interrupt::listen("stopping after this mini-batch, to save the training")?;
     let epochs = plan.experiment.training.epochs;
     let checkpoint = checkpoint_of(plan.out);
-    let mut bar = EpochBar::new(quiet);
+    let mut bar = EpochBar::new(quiet, epochs);
     let outcome = train(plan, &mut |event| {
-        match event {
-            Event::Begin { epochs_done, instruction_set } => {
-                if let Some(notice) = slow_arithmetic(instruction_set) {
-                    bar.line(notice);
-                }
-                if epochs_done > 0 {
-                    bar.line(&format!("going on after epoch {epochs_done}"));
-                }
-            }
-            Event::MiniBatch(progress) => bar.at(progress, epochs),
-            Event::Epoch(epoch) => bar.line(&epoch_line(epoch, epochs)),
-            Event::Checkpoint(_) => {}
-        }
+        bar.show(&event);
         if stop.load(Ordering::SeqCst) { Wish::Stop } else { Wish::Continue }
     });
     outcome.map_err(|error| match error {
@@ -228,31 +216,6 @@ fn learn(plan: Plan, quiet: bool) -> anyhow::Result<Outcome> {
         }
         error => error.into(),
     })
-}
-
-/// What to say once about a machine without fast arithmetic.
-fn slow_arithmetic(instruction_set: &str) -> Option<&'static str> {
-    (instruction_set == Isa::PORTABLE.name()).then_some(
-        "this processor has no AVX2 with FMA: the portable arithmetic gives results as good, several times more slowly",
-    )
-}
-
-fn per_second(count: u64, seconds: f64) -> f64 {
-    if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
-}
-
-fn epoch_line(epoch: &EpochSummary, epochs: usize) -> String {
-    let validation = epoch.validation.map_or(String::new(), |v| {
-        format!(", validation recall@{} {:.4} mrr@{} {:.4}", v.cutoff, v.recall, v.cutoff, v.mrr)
-    });
-    format!(
-        "epoch {:>2} of {epochs}: loss {:.4}, {:.1} s, {} mini-batches/s, {} events/s{validation}",
-        epoch.epoch,
-        epoch.loss,
-        epoch.seconds,
-        thousands(per_second(epoch.mini_batches, epoch.seconds) as u64),
-        thousands(per_second(epoch.pairs, epoch.seconds) as u64),
-    )
 }
 
 fn report<'a>(
@@ -349,30 +312,9 @@ fn describe(done: &Done, outcome: &Outcome) -> String {
     text
 }
 
-/// The command line of this process, with `--resume`.
-fn command_to_resume() -> String {
-    let mut words: Vec<String> =
-        std::env::args_os().map(|argument| shell_word(&argument.to_string_lossy())).collect();
-    if !words.iter().any(|word| word == "--resume") {
-        words.push("--resume".to_owned());
-    }
-    words.join(" ")
-}
-
 /// The most memory that this process has had, where the system tells.
 fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slow_arithmetic_is_said_and_fast_is_not() {
-        assert!(slow_arithmetic("portable").is_some_and(|notice| notice.contains("AVX2")));
-        assert_eq!(slow_arithmetic("avx2").or(slow_arithmetic("avx512")), None);
-    }
 }

@@ -58,6 +58,30 @@ impl Page {
     }
 }
 
+/// The models of the plots by their marks, each with a box that shows and hides it, by style alone.
+pub(crate) struct Legend {
+    /// The element.
+    pub(crate) html: String,
+    /// The rules that hide a model where its box is not checked.
+    pub(crate) style: String,
+}
+
+impl Legend {
+    /// A legend of models, each by its number in the plots and its name.
+    pub(crate) fn new<'a>(label: &str, models: impl Iterator<Item = (usize, &'a str)>) -> Self {
+        let mut html =
+            format!("<nav class=\"legend\" aria-label=\"{label}\"><span>Show in the plots:</span>");
+        let mut style = String::new();
+        for (m, name) in models {
+            let (mark, name) = (svg::sample(m), escape(name));
+            _ = write!(html, "<label><input type=\"checkbox\" id=\"show{m}\" checked>{mark}{name}</label>");
+            _ = writeln!(style, "body:has(#show{m}:not(:checked)) svg .m{m}{{display:none}}");
+        }
+        html.push_str("</nav>\n");
+        Self { html, style }
+    }
+}
+
 /// A plot with its title; both are HTML.
 pub(crate) fn figure(caption: &str, svg: &str) -> String {
     format!("<figure><figcaption>{caption}</figcaption>{svg}</figure>")

@@ -4,7 +4,9 @@
 //! check boxes of the legend could change them. Here elements carry classes, and `style.css` has the colours.
 
 use super::html::escape;
+use crate::output::seconds;
 use std::fmt::Write;
+use upnext::artifact::EpochSummary;
 
 /// Width of a plot in units of about a pixel on a phone, so that text is readable there.
 const WIDTH: f64 = 360.0;
@@ -123,6 +125,28 @@ impl Plot<'_> {
         }
         svg.push_str("</g>");
     }
+}
+
+/// The loss of one model's training by epoch.
+pub(crate) fn loss_by_epoch(model: usize, name: &str, epochs: &[EpochSummary]) -> String {
+    let points = epochs.iter().map(|epoch| Point {
+        x: epoch.epoch as f64,
+        y: epoch.loss,
+        low_high: None,
+        title: format!("epoch {}: loss {:.4}, {} s", epoch.epoch, epoch.loss, seconds(epoch.seconds)),
+    });
+    let last = epochs.len().max(1);
+    let step = last.div_ceil(10);
+    Plot {
+        label: &format!("Loss of {name} by epoch"),
+        x_title: "epoch",
+        ticks: (1..=last).filter(|e| e % step == 0 || last < 10).map(|e| (e as f64, e.to_string())).collect(),
+        x_range: (0.5, last as f64 + 0.5),
+        from_zero: false,
+        lines: true,
+        series: vec![Series { model, points: points.collect() }],
+    }
+    .svg()
 }
 
 /// Bars side by side: names below, two groups of heights (train, test).

@@ -86,6 +86,29 @@ impl<R: Read> Read for Checked<R> {
     }
 }
 
+impl FileEntry {
+    /// Size and checksum of any file, read to its end.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn of(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(Error::io(path, "open"))?;
+        let mut reader = Checked { inner: file, crc: Crc::new() };
+        let mut buffer = vec![0; BUFFER];
+        let mut bytes = 0;
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => bytes += read as u64,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::io(path, "read")(error)),
+            }
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { name, bytes, crc32: reader.crc.sum() })
+    }
+}
+
 /// Writes the file `name` of `folder` to the disk; errors name the file in `shown`.
 pub(super) fn write(folder: &Path, shown: &Path, name: &str, content: &mut Content<'_>) -> Result<FileEntry> {
     let mut write = || {

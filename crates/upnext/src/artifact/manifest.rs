@@ -40,10 +40,10 @@ pub struct Manifest {
     pub files: Vec<FileEntry>,
 }
 
-/// A file of a model.
+/// A file, such as one of a model, and how its bytes are known again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
-    /// Its name in the folder.
+    /// Its name in its folder.
     pub name: String,
     /// Its size in bytes.
     pub bytes: u64,

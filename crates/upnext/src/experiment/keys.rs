@@ -39,7 +39,7 @@ impl ModelKind {
 }
 
 /// The candidate most like `word`: one that differs in its table alone, or else in at most a third of its letters.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Hyphens, underscores and capitals are what people remember least.
     let letters = |key: &str| key.replace(['-', '_'], "").to_lowercase();
     let last = |key: &str| letters(key.rsplit('.').next().unwrap_or_default());

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::evaluation::EvaluationConfig;
 pub use crate::ranking::TieRule;
-pub use keys::known_keys;
+pub use keys::{known_keys, nearest};
 pub use model::{ModelConfig, ModelKind};
 
 /// The whole configuration of one experiment.

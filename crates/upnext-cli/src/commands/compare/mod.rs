@@ -6,9 +6,9 @@ mod report;
 
 use crate::experiment::ThreadArgs;
 use crate::interrupt;
-use crate::output::{OutputArgs, shell_word, warn};
+use crate::judging::{Trained, rank, train_until_stopped};
+use crate::output::{OutputArgs, command_line, warn};
 use crate::page;
-use crate::progress::{EpochBar, Progress, Unit};
 use crate::ranking::RankingArgs;
 use crate::reading::ReadArgs;
 use anyhow::Context;
@@ -16,17 +16,16 @@ use contenders::{Contender, Source, contenders};
 use outcome::{DataReport, Example, Failed, LogReport, Outcome, Row, describe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use upnext::artifact::{Artifact, Manifest};
 use upnext::comparison::{BootstrapOptions, compare, examples};
 use upnext::data::folder::{PartName, PreparedFolder};
 use upnext::data::{Dataset, LogShape, TestSessions};
-use upnext::evaluation::{Evaluation, EvaluationConfig, evaluate};
+use upnext::evaluation::{Evaluation, EvaluationConfig};
 use upnext::experiment::Experiment;
-use upnext::gru4rec::Wish;
 use upnext::model::LoadedModel;
 use upnext::ranking::{Filter, recommend_on};
-use upnext::training::{Ended, Event, Plan, train};
+use upnext::training::Plan;
 
 /// Sessions that the report shows.
 const EXAMPLES: usize = 6;
@@ -319,12 +318,10 @@ fn judge_all(
     let evaluations: Vec<&Evaluation> = evaluations.iter().collect();
     let comparison =
         compare(&evaluations, &data.test.sessions, &data.train.items, &options.cutoffs, bootstrap, threads);
-    let words: Vec<String> =
-        std::env::args_os().skip(1).map(|word| shell_word(&word.to_string_lossy())).collect();
     let (train, test) = data.reports;
     Ok(Outcome {
         version: env!("CARGO_PKG_VERSION"),
-        command: format!("upnext {}", words.join(" ")),
+        command: command_line(),
         threads,
         data: DataReport {
             train,
@@ -358,7 +355,6 @@ fn judge(
     threads: usize,
     stop: &AtomicBool,
 ) -> anyhow::Result<Judged> {
-    let begun = Instant::now();
     let (loaded, training_seconds) = if let Source::Saved(folder) = &contender.source {
         let loaded = LoadedModel::load(folder)?;
         let seconds: f64 = loaded.training.epochs.iter().map(|epoch| epoch.seconds).sum();
@@ -377,32 +373,18 @@ fn judge(
             checkpoint_every: Duration::from_secs(600),
             keep_training_state: kept,
         };
-        let epochs = contender.experiment.training.epochs;
-        let mut bar = EpochBar::new(args.output.quiet);
-        let outcome = train(plan, &mut |event| {
-            if let Event::MiniBatch(progress) = event {
-                bar.at(progress, epochs);
+        match train_until_stopped(plan, args.output.quiet, stop)? {
+            Some(Trained { loaded, seconds }) => (loaded, Some(seconds)),
+            None => {
+                let advice = if kept { "; the same command goes on with it" } else { "" };
+                anyhow::bail!("interrupted while {} was trained{advice}", contender.name);
             }
-            if stop.load(Ordering::SeqCst) { Wish::Stop } else { Wish::Continue }
-        })?;
-        let fitting = begun.elapsed().as_secs_f64();
-        if outcome.ended == Ended::Interrupted {
-            let advice = if kept { "; the same command goes on with it" } else { "" };
-            anyhow::bail!("interrupted while {} was trained{advice}", contender.name);
         }
-        // A training that went on, or was there, took longer than this time.
-        let of_epochs: f64 = outcome.summary.epochs.iter().map(|epoch| epoch.seconds).sum();
-        let loaded = LoadedModel::load(&out)?;
-        (loaded, Some(if outcome.summary.epochs.is_empty() { fitting } else { of_epochs }))
     };
     if stop.load(Ordering::SeqCst) {
         anyhow::bail!("interrupted");
     }
-    let progress = Progress::new(args.output.quiet, "ranking", Unit::Events);
-    let total = data.test.sessions.num_events() - data.test.sessions.len();
-    progress.at(0, total as u64);
-    let at = |more: usize| progress.add(more as u64);
-    let evaluation =
-        evaluate(loaded.model.recommender(), &data.train.items, &data.test.sessions, options, threads, &at)?;
+    let (items, sessions) = (&data.train.items, &data.test.sessions);
+    let evaluation = rank(loaded.model.recommender(), items, sessions, options, threads, args.output.quiet)?;
     Ok(Judged { loaded, evaluation, training_seconds })
 }

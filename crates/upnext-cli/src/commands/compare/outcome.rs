@@ -1,6 +1,6 @@
 //! What a comparison has brought about: what `--json` prints and the report shows.
 
-use crate::output::{Table, thousands};
+use crate::output::{Table, seconds, thousands};
 use serde::Serialize;
 use std::path::PathBuf;
 use upnext::artifact::EpochSummary;
@@ -100,15 +100,6 @@ impl Outcome {
     pub(super) fn interval(&self, model: usize, metric: Metric, k: usize) -> Option<Interval> {
         let figures = self.comparison.models.get(model)?;
         figures.iter().find(|at| at.metric == metric && at.k == k)?.estimate.interval
-    }
-}
-
-/// Seconds in three digits.
-pub(super) fn seconds(seconds: f64) -> String {
-    match seconds {
-        s if s < 10.0 => format!("{s:.2}"),
-        s if s < 100.0 => format!("{s:.1}"),
-        s => thousands(s.round() as u64),
     }
 }
 

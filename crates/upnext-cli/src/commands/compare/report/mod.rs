@@ -2,19 +2,21 @@
 
 mod plots;
 
-use super::outcome::{LogReport, Outcome, seconds};
-use crate::output::thousands;
-use crate::page::{Page, escape, figure, percent, side_by_side, svg, table};
-use plots::{against_time, by_cutoff, by_group, lengths, shown, training_curve};
+use super::outcome::{LogReport, Outcome};
+use crate::output::{seconds, thousands};
+use crate::page::{Legend, Page, escape, figure, percent, side_by_side, svg, table};
+use plots::{against_time, by_cutoff, by_group, lengths, shown};
 use std::fmt::Write;
 use upnext::comparison::Metric;
 
 /// The page.
 pub(super) fn page(outcome: &Outcome) -> String {
     let title = format!("Comparison of {} models", outcome.models.len());
-    let mut page = Page::new("compare", &title, &switches(outcome));
+    let models = outcome.by_mrr().into_iter().map(|m| (m, outcome.models[m].name.as_str()));
+    let legend = Legend::new("Models in the plots", models);
+    let mut page = Page::new("compare", &title, &legend.style);
     page.raw(&head(outcome));
-    page.raw(&legend(outcome));
+    page.raw(&legend.html);
     page.raw("<main>");
     page.section("table", "Which model is best?", &results(outcome));
     page.section("differences", "Is the difference more than chance?", &differences(outcome));
@@ -27,13 +29,6 @@ pub(super) fn page(outcome: &Outcome) -> String {
     page.section("rows", "How to get these figures again", &rows(outcome));
     page.raw("</main>");
     page.finish()
-}
-
-/// For each model, the rule that hides it where its box is not checked.
-fn switches(outcome: &Outcome) -> String {
-    (0..outcome.models.len())
-        .map(|m| format!("body:has(#show{m}:not(:checked)) svg .m{m}{{display:none}}\n"))
-        .collect()
 }
 
 fn name(outcome: &Outcome, model: usize) -> String {
@@ -76,21 +71,6 @@ fn head(outcome: &Outcome) -> String {
         thousands(outcome.data.test.sessions as u64),
         thousands(outcome.data.candidates as u64),
     )
-}
-
-fn legend(outcome: &Outcome) -> String {
-    let mut html =
-        "<nav class=\"legend\" aria-label=\"Models in the plots\"><span>Show in the plots:</span>".to_owned();
-    for m in outcome.by_mrr() {
-        _ = write!(
-            html,
-            "<label><input type=\"checkbox\" id=\"show{m}\" checked>{}{}</label>",
-            svg::sample(m),
-            name(outcome, m)
-        );
-    }
-    html.push_str("</nav>\n");
-    html
 }
 
 /// The figures at the largest cut-off, and below those at the others.
@@ -239,7 +219,11 @@ fn time(outcome: &Outcome) -> String {
 fn training(outcome: &Outcome) -> String {
     let trained = (0..outcome.models.len()).filter(|&m| !outcome.models[m].epochs.is_empty());
     let plots: String = trained
-        .map(|m| figure(&format!("Loss of {} by epoch", name(outcome, m)), &training_curve(outcome, m)))
+        .map(|m| {
+            let row = &outcome.models[m];
+            let plot = svg::loss_by_epoch(m, &row.name, &row.epochs);
+            figure(&format!("Loss of {} by epoch", name(outcome, m)), &plot)
+        })
         .collect();
     if plots.is_empty() {
         return plots;

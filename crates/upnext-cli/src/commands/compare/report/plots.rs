@@ -1,7 +1,7 @@
 //! What is plotted: which figures of the outcome stand where.
 
-use super::super::outcome::{Outcome, seconds};
-use crate::output::thousands;
+use super::super::outcome::Outcome;
+use crate::output::{seconds, thousands};
 use crate::page::svg::{Plot, Point, Series, bars};
 use upnext::comparison::{Breakdown, Estimate, Group, Interval, Metric};
 
@@ -97,29 +97,6 @@ fn short(count: u64) -> String {
         10_000..1_000_000 => format!("{}k", count / 1000),
         _ => format!("{:.1}M", count as f64 / 1e6),
     }
-}
-
-/// The loss of one model by epoch.
-pub(super) fn training_curve(outcome: &Outcome, model: usize) -> String {
-    let epochs = &outcome.models[model].epochs;
-    let points = epochs.iter().map(|epoch| Point {
-        x: epoch.epoch as f64,
-        y: epoch.loss,
-        low_high: None,
-        title: format!("epoch {}: loss {:.4}, {} s", epoch.epoch, epoch.loss, seconds(epoch.seconds)),
-    });
-    let last = epochs.len().max(1);
-    let step = last.div_ceil(10);
-    Plot {
-        label: &format!("Loss of {} by epoch", outcome.models[model].name),
-        x_title: "epoch",
-        ticks: (1..=last).filter(|e| e % step == 0 || last < 10).map(|e| (e as f64, e.to_string())).collect(),
-        x_range: (0.5, last as f64 + 0.5),
-        from_zero: false,
-        lines: true,
-        series: vec![Series { model, points: points.collect() }],
-    }
-    .svg()
 }
 
 /// The metric against a time, on a logarithmic axis.

@@ -1,0 +1,123 @@
+//! What the paper found, examined as far as the rows at hand allow.
+
+use super::outcome::RowOutcome;
+use super::paper::Place;
+use serde::Serialize;
+
+/// A finding of the paper, and what the figures here say to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Finding {
+    pub(super) claim: &'static str,
+    pub(super) holds: bool,
+    /// The figures that say so.
+    pub(super) figures: String,
+}
+
+impl Finding {
+    pub(super) fn verdict(&self) -> &'static str {
+        if self.holds { "yes" } else { "no" }
+    }
+}
+
+/// What is said about the findings that need other rows.
+pub(super) const NOT_EXAMINED: &str = "Layers, inputs, units, optimisers and the output's activation need variants of the networks, which are no rows here: they are not examined.";
+
+/// A row as findings see it.
+#[derive(Clone, Copy, Debug)]
+struct Figure<'a> {
+    name: &'a str,
+    recall: f64,
+}
+
+/// The findings that these rows say something to: those of section 4.3, by Recall@20.
+pub(super) fn findings(rows: &[RowOutcome]) -> Vec<Finding> {
+    let of = |row: &RowOutcome| row.result.experiment.model.network().map(|network| network.layers[0]);
+    let figure = |row| -> Figure {
+        let row: &RowOutcome = row;
+        Figure { name: &row.result.name, recall: row.measured.recall_at_20 }
+    };
+    let baselines: Vec<Figure> = rows.iter().filter(|row| row.place == Place::Table1).map(figure).collect();
+    let networks = |units| {
+        rows.iter().filter(move |row| row.place == Place::Table3 && of(row) == Some(units)).map(figure)
+    };
+    examine(&baselines, &networks(100).collect::<Vec<_>>(), &networks(1000).collect::<Vec<_>>())
+}
+
+fn examine(baselines: &[Figure], small: &[Figure], large: &[Figure]) -> Vec<Finding> {
+    let baseline = |name| baselines.iter().find(|figure| figure.name == name);
+    let mut found = Vec::new();
+    if let Some(knn) = baseline("item-knn") {
+        let others: Vec<&Figure> = baselines.iter().filter(|figure| figure.name != knn.name).collect();
+        let best = "Item-KNN is the best of the baselines";
+        found.extend(all_against(best, &others, |other| (other.recall < knn.recall, knn)));
+        let small: Vec<&Figure> = small.iter().collect();
+        let ahead = "The networks of 100 units rank better than Item-KNN";
+        found.extend(all_against(ahead, &small, |network| (network.recall > knn.recall, knn)));
+    }
+    // Its counterpart: the same name but for the units.
+    let counterpart = |of: &Figure| small.iter().find(|small| small.name == of.name.replace("-1000", "-100"));
+    let (of_xe, of_pairs): (Vec<&Figure>, Vec<&Figure>) =
+        large.iter().filter(|of| counterpart(of).is_some()).partition(|of| of.name.contains("-xe-"));
+    for (claim, networks, better) in [
+        ("With TOP1 and BPR, 1000 units rank better than 100", &of_pairs, true),
+        ("With cross-entropy, 1000 units rank worse than 100", &of_xe, false),
+    ] {
+        found.extend(all_against(claim, networks, |network| {
+            let small = counterpart(network).unwrap_or(network);
+            ((network.recall > small.recall) == better, small)
+        }));
+    }
+    if let Some(pop) = baseline("pop") {
+        let networks: Vec<&Figure> = small.iter().chain(large).collect();
+        let stable = "All networks are stable (losses and scores finite, better than POP); ours by intent, the paper's cross-entropy mostly was not";
+        found.extend(all_against(stable, &networks, |network| (network.recall > pop.recall, pop)));
+    }
+    found
+}
+
+/// Whether a claim holds for all of `figures`, of which `test` says so and against which other it stands; `None` of none.
+fn all_against<'a>(
+    claim: &'static str,
+    figures: &[&'a Figure<'a>],
+    test: impl Fn(&'a Figure<'a>) -> (bool, &'a Figure<'a>),
+) -> Option<Finding> {
+    let shown = |figure: &'a Figure<'a>| {
+        let (_, other) = test(figure);
+        format!("{} {:.4} against {} {:.4}", figure.name, figure.recall, other.name, other.recall)
+    };
+    let holds = figures.iter().all(|figure| test(figure).0);
+    let texts: Vec<String> = figures.iter().map(|figure| shown(figure)).collect();
+    (!figures.is_empty()).then(|| Finding { claim, holds, figures: texts.join(", ") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(of: &'static [(&'static str, f64)]) -> Vec<Figure<'static>> {
+        of.iter().map(|&(name, recall)| Figure { name, recall }).collect()
+    }
+
+    #[test]
+    fn the_published_figures_show_the_published_findings() {
+        let baselines =
+            figures(&[("pop", 0.005), ("s-pop", 0.2672), ("item-knn", 0.5065), ("bpr-mf", 0.2574)]);
+        let small = figures(&[("rsc15-top1-100", 0.5853), ("rsc15-xe-100-paper", 0.6074)]);
+        let large = figures(&[("rsc15-top1-1000", 0.6206), ("rsc15-xe-1000-paper", 0.5777)]);
+        let found = examine(&baselines, &small, &large);
+        assert_eq!(found.len(), 5);
+        assert!(found.iter().all(|finding| finding.holds), "{found:?}");
+        assert_eq!(found[3].figures, "rsc15-xe-1000-paper 0.5777 against rsc15-xe-100-paper 0.6074");
+    }
+
+    #[test]
+    fn figures_that_say_otherwise_are_not_hidden_and_missing_rows_say_nothing() {
+        let baselines = figures(&[("pop", 0.5), ("item-knn", 0.4)]);
+        let small = figures(&[("rsc15-top1-100", 0.45), ("rsc15-bpr-100", 0.3)]);
+        let found = examine(&baselines, &small, &[]);
+        let holds: Vec<bool> = found.iter().map(|finding| finding.holds).collect();
+        assert_eq!(holds, [false, false, false]);
+        assert!(examine(&[], &small, &[]).is_empty());
+        assert!(examine(&baselines[..1], &[], &[]).is_empty());
+    }
+}

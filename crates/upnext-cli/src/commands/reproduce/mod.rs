@@ -1,0 +1,211 @@
+//! `upnext reproduce`: the paper's tables on the paper's data, beside the published figures, in stages that resume.
+
+mod arguments;
+mod data;
+mod findings;
+mod outcome;
+mod paper;
+mod place;
+mod report;
+
+use crate::interrupt;
+use crate::judging::{Trained, rank, train_until_stopped};
+use crate::output::{command_line, command_to_resume, warn};
+use crate::page;
+pub(crate) use arguments::ReproduceArgs;
+use arguments::Task;
+use data::{Data, counts, notes};
+use findings::findings;
+use outcome::{Failed, Outcome, RowOutcome, describe};
+use paper::Row;
+use place::{DataIdentity, Folder, Identity, RowResult};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use upnext::artifact::FileEntry;
+use upnext::training::Plan;
+
+/// Time between two checkpoints within an epoch; each epoch ends with one anyway.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
+
+/// Runs the command.
+pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<()> {
+    let task = Task::new(args)?;
+    if let Some(file) = &task.report {
+        page::check(file)?;
+    }
+    if task.clicks.exists() && !task.clicks.is_file() {
+        anyhow::bail!("{}: is no file: the log may be read more than once", task.clicks.display());
+    }
+    let clicks = FileEntry::of(&task.clicks)?;
+    let identity = Identity::new(
+        task.protocol,
+        clicks,
+        task.read.clone(),
+        task.prepare.clone(),
+        (task.epochs, task.seed),
+    );
+    let mut folder = Folder::open(&task.out, identity, task.resume)?;
+    let quiet = task.output.quiet;
+    let data = Data::of(&mut folder, &task.clicks, task.protocol, &task.read, &task.prepare, quiet)?;
+    let outcome = tables(&task, &folder, &data)?;
+    if let Some(file) = &task.report {
+        page::write(file, &report::page(&outcome))?;
+    }
+    task.output.print(&outcome, |outcome| {
+        let mut text = describe(outcome);
+        if let Some(file) = &task.report {
+            text.push_str(&format!("report in {}\n", file.display()));
+        }
+        text
+    })?;
+    match outcome.failed.as_slice() {
+        [] => Ok(()),
+        failed => anyhow::bail!("{} of {} rows failed: {}", failed.len(), task.rows.len(), reasons(failed)),
+    }
+}
+
+fn reasons(failed: &[Failed]) -> String {
+    failed.iter().map(|f| format!("{}: {}", f.name, f.reason)).collect::<Vec<_>>().join("; ")
+}
+
+/// Makes row after row, and the tables of them.
+fn tables(task: &Task, folder: &Folder, data: &Data) -> anyhow::Result<Outcome> {
+    let counts = counts(task.protocol, &data.statistics);
+    let mut notes = notes(task.protocol, &counts, data);
+    if !task.output.quiet {
+        notes.iter().for_each(|note| eprintln!("{note}"));
+    }
+    let stop = interrupt::listen("stopping after this mini-batch or evaluation")?;
+    let identity = data.identity();
+    let (mut rows, mut failed) = (Vec::new(), Vec::new());
+    for row in &task.rows {
+        match make(task, folder, data, &identity, row, &stop) {
+            Ok(row) => {
+                if !task.output.quiet {
+                    let (at, before) = (row.measured, if row.resumed { ", as before" } else { "" });
+                    let name = &row.result.name;
+                    eprintln!("{name}: recall@20 {:.4}, mrr@20 {:.4}{before}", at.recall_at_20, at.mrr_at_20);
+                }
+                rows.push(row);
+            }
+            Err(error) if stop.load(Ordering::SeqCst) => return Err(error),
+            // The others may have taken hours.
+            Err(error) => {
+                let reason = format!("{error:#}");
+                warn(&[format!("{} failed: {reason}", row.name)]);
+                failed.push(Failed { name: row.name, reason });
+            }
+        }
+    }
+    if rows.is_empty() {
+        anyhow::bail!("no row could be made: {}", reasons(&failed));
+    }
+    if let Some(candidates) = task.rows[0].experiment.evaluation.candidates
+        && data.train.items.len() <= candidates
+    {
+        notes.push(format!(
+            "The training part has {} items, so that the target is ranked among all of them and not among the {candidates} most popular.",
+            data.train.items.len()
+        ));
+    }
+    Ok(Outcome {
+        version: env!("CARGO_PKG_VERSION"),
+        command: command_line(),
+        protocol: task.protocol,
+        clicks: task.clicks.clone(),
+        out: task.out.clone(),
+        threads: task.threads,
+        scale: task.prepare.scale,
+        counts,
+        notes,
+        statistics: data.statistics.clone(),
+        prepare: task.prepare_command(&folder.data()),
+        findings: findings(&rows),
+        rows,
+        failed,
+    })
+}
+
+/// Makes one row, or takes the result that is there.
+fn make(
+    task: &Task,
+    folder: &Folder,
+    data: &Data,
+    identity: &DataIdentity,
+    row: &Row,
+    stop: &AtomicBool,
+) -> anyhow::Result<RowOutcome> {
+    if let Some(file) = row.file {
+        folder.keep_settings(row.name, file)?;
+    }
+    let earlier = folder.result(row.name, &row.experiment, identity)?;
+    let resumed = earlier.is_some();
+    let result = match earlier {
+        Some(result) => result,
+        None => {
+            let result = train_and_rank(task, folder, data, identity, row, stop)?;
+            folder.keep(&result)?;
+            result
+        }
+    };
+    let commands = task.row_commands(row, &folder.data(), &folder.settings(row.name));
+    RowOutcome::new(row.place, row.published, result, resumed, commands)
+}
+
+fn train_and_rank(
+    task: &Task,
+    folder: &Folder,
+    data: &Data,
+    identity: &DataIdentity,
+    row: &Row,
+    stop: &AtomicBool,
+) -> anyhow::Result<RowResult> {
+    let interrupted = || {
+        anyhow::anyhow!(
+            "interrupted at {}; all that is done is kept. Go on by\n  {}",
+            row.name,
+            command_to_resume()
+        )
+    };
+    if stop.load(Ordering::SeqCst) {
+        return Err(interrupted());
+    }
+    let quiet = task.output.quiet;
+    if !quiet {
+        eprintln!("{}: training", row.name);
+    }
+    let out = folder.model(row.name);
+    let plan = Plan {
+        data: &data.train,
+        validation: None,
+        experiment: &row.experiment,
+        threads: task.threads,
+        out: &out,
+        init: None,
+        resume: true,
+        checkpoint_every: CHECKPOINT_EVERY,
+        keep_training_state: false,
+    };
+    let Some(Trained { loaded, seconds }) = train_until_stopped(plan, quiet, stop)? else {
+        return Err(interrupted());
+    };
+    if stop.load(Ordering::SeqCst) {
+        return Err(interrupted());
+    }
+    let (model, items, sessions) = (loaded.model.recommender(), &data.train.items, &data.test.sessions);
+    let evaluation = rank(model, items, sessions, &row.experiment.evaluation, task.threads, quiet)?;
+    Ok(RowResult {
+        made_by: RowResult::MADE_BY.to_owned(),
+        format_version: RowResult::FORMAT_VERSION,
+        name: row.name.to_owned(),
+        data: identity.clone(),
+        experiment: row.experiment.resolved(),
+        instruction_set: loaded.training.instruction_set.clone(),
+        training_seconds: seconds,
+        prediction_seconds: evaluation.seconds,
+        epochs: loaded.training.epochs.clone(),
+        cases: evaluation.cases,
+        candidates: evaluation.candidates,
+        metrics: evaluation.metrics,
+    })
+}

@@ -1,0 +1,191 @@
+//! What a reproduction has brought about: what `--json` prints, the report shows, and its tables as text.
+
+use super::data::Count;
+use super::findings::Finding;
+use super::paper::{PAPER, Place, Protocol};
+use super::place::RowResult;
+use crate::output::{Table, seconds, thousands};
+use serde::Serialize;
+use std::path::PathBuf;
+use upnext::data::Statistics;
+use upnext::experiment::Published;
+
+/// The cut-off of the published figures.
+pub(super) const CUTOFF: usize = 20;
+
+/// All of it.
+#[derive(Serialize)]
+pub(super) struct Outcome {
+    pub(super) version: &'static str,
+    pub(super) command: String,
+    pub(super) protocol: Protocol,
+    pub(super) clicks: PathBuf,
+    pub(super) out: PathBuf,
+    pub(super) threads: usize,
+    pub(super) scale: u64,
+    pub(super) counts: Vec<Count>,
+    /// What must be known to read the figures.
+    pub(super) notes: Vec<String>,
+    pub(super) statistics: Statistics,
+    /// The command that prepares the same data on its own.
+    pub(super) prepare: String,
+    /// In the order of the tables.
+    pub(super) rows: Vec<RowOutcome>,
+    pub(super) failed: Vec<Failed>,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// A row beside the published one.
+#[derive(Serialize)]
+pub(super) struct RowOutcome {
+    pub(super) place: Place,
+    pub(super) published: Option<Published>,
+    pub(super) measured: Published,
+    /// Measured less published, in percent of the published figure.
+    pub(super) difference_percent: Option<Published>,
+    /// Whether the result was there already.
+    pub(super) resumed: bool,
+    /// The commands that give the same figures on their own.
+    pub(super) commands: Vec<String>,
+    #[serde(flatten)]
+    pub(super) result: RowResult,
+}
+
+/// A row that has no figures.
+#[derive(Serialize)]
+pub(super) struct Failed {
+    pub(super) name: &'static str,
+    pub(super) reason: String,
+}
+
+impl RowOutcome {
+    pub(super) fn new(
+        place: Place,
+        published: Option<Published>,
+        result: RowResult,
+        resumed: bool,
+        commands: Vec<String>,
+    ) -> anyhow::Result<Self> {
+        let Some(at) = result.metrics.iter().find(|at| at.k == CUTOFF) else {
+            anyhow::bail!(
+                "the result of {} has no figures at {CUTOFF}: remove it to make it anew",
+                result.name
+            );
+        };
+        let measured = Published { recall_at_20: at.recall, mrr_at_20: at.mrr };
+        let percent = |measured: f64, published: f64| (measured - published) / published * 100.0;
+        let difference_percent = published.map(|published| Published {
+            recall_at_20: percent(measured.recall_at_20, published.recall_at_20),
+            mrr_at_20: percent(measured.mrr_at_20, published.mrr_at_20),
+        });
+        Ok(Self { place, published, measured, difference_percent, resumed, commands, result })
+    }
+}
+
+impl Outcome {
+    /// The rows of a table, each with its number among all rows.
+    pub(super) fn of_place(&self, place: Place) -> Vec<(usize, &RowOutcome)> {
+        self.rows.iter().enumerate().filter(|(_, row)| row.place == place).collect()
+    }
+}
+
+/// A difference in percent.
+pub(super) fn signed(percent: f64) -> String {
+    // A difference that rounds to nothing has no sign.
+    let rounded = (percent * 10.0).round() / 10.0;
+    if rounded == 0.0 { "0.0 %".to_owned() } else { format!("{rounded:+.1} %") }
+}
+
+/// What is told of the parameters of a network: mini-batch, dropout on hidden, learning rate, momentum, epochs.
+pub(super) fn parameters(row: &RowOutcome) -> Option<[String; 5]> {
+    row.result.experiment.model.network()?;
+    let training = &row.result.experiment.training;
+    Some([
+        training.batch_size.to_string(),
+        training.dropout_hidden.to_string(),
+        training.learning_rate.to_string(),
+        training.momentum.to_string(),
+        training.epochs.to_string(),
+    ])
+}
+
+/// The headings of [`parameters`].
+pub(super) const PARAMETERS: [&str; 5] = ["mini-batch", "dropout", "learning rate", "momentum", "epochs"];
+
+/// What stands above the parameters.
+pub(super) const ABOUT_PARAMETERS: &str = "Table 2 gives those of 100 units; for 1000 units the paper gives none, and these are the same. It gives no number of epochs: ours.";
+
+/// The outcome as text.
+pub(super) fn describe(outcome: &Outcome) -> String {
+    let mut text = format!("{} of {PAPER}, on {}\n\n", outcome.protocol.data_set(), outcome.clicks.display());
+    let mut counts = Table::new(&["", "here", "published", ""]);
+    for count in &outcome.counts {
+        let published = thousands(count.published);
+        counts.row(vec![
+            count.what.label().to_owned(),
+            thousands(count.measured),
+            if count.about { format!("about {published}") } else { published },
+            if count.about || count.same { String::new() } else { "differs".to_owned() },
+        ]);
+    }
+    text.push_str(&format!("{counts}\n"));
+    outcome.notes.iter().for_each(|note| text.push_str(&format!("{note}\n")));
+    for place in Place::ALL {
+        let rows = outcome.of_place(place);
+        if rows.is_empty() {
+            continue;
+        }
+        let headings = ["", "recall@20", "published", "", "mrr@20", "published", "", "train s", "predict s"];
+        let mut table = Table::new(&headings);
+        for (_, row) in rows {
+            let figures = |of: fn(&Published) -> f64| {
+                [
+                    format!("{:.4}", of(&row.measured)),
+                    row.published.as_ref().map_or("none".to_owned(), |p| format!("{:.4}", of(p))),
+                    row.difference_percent.as_ref().map_or(String::new(), |d| signed(of(d))),
+                ]
+            };
+            let mut cells = vec![row.result.name.clone()];
+            cells.extend(figures(|p| p.recall_at_20));
+            cells.extend(figures(|p| p.mrr_at_20));
+            cells.extend([row.result.training_seconds, row.result.prediction_seconds].map(seconds));
+            table.row(cells);
+        }
+        text.push_str(&format!("\n{}\n{table}", place.title()));
+        if place == Place::Table3 {
+            text.push_str(&table_2(outcome));
+        }
+    }
+    if !outcome.findings.is_empty() {
+        text.push_str("\nWhat the paper found, on these figures\n");
+    }
+    for finding in &outcome.findings {
+        text.push_str(&format!("{}: {} ({})\n", finding.claim, finding.verdict(), finding.figures));
+    }
+    for failed in &outcome.failed {
+        text.push_str(&format!("{} failed: {}\n", failed.name, failed.reason));
+    }
+    text.push_str(&format!("\nmodels and results in {}\n", outcome.out.display()));
+    text
+}
+
+fn table_2(outcome: &Outcome) -> String {
+    let mut headings = vec![""];
+    headings.extend(PARAMETERS);
+    let mut table = Table::new(&headings);
+    for (_, row) in outcome.of_place(Place::Table3) {
+        let cells = parameters(row).into_iter().flatten();
+        table.row(std::iter::once(row.result.name.clone()).chain(cells).collect());
+    }
+    format!("\nTable 2: the parameters. {ABOUT_PARAMETERS}\n{table}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_that_rounds_to_nothing_has_no_sign() {
+        assert_eq!([-0.04, 0.04, 12.345, -3.0].map(signed), ["0.0 %", "0.0 %", "+12.3 %", "-3.0 %"]);
+    }
+}

@@ -1,0 +1,379 @@
+//! The folder of a reproduction: what it is of, which rows are done, and that no two are mixed in it.
+//!
+//! `reproduce.json` says what the folder is of, `data` is what `prepare` makes, `settings` has the experiment files, `models`
+//! the models with the checkpoints of what is being trained, `results` one file for each row that is done. All of them appear
+//! as a whole or not at all, so that the same command goes on after any kill.
+
+use super::paper::Protocol;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use upnext::Error;
+use upnext::artifact::{EpochSummary, FileEntry};
+use upnext::data::{PrepareOptions, ReadOptions};
+use upnext::evaluation::MetricsAt;
+use upnext::experiment::Experiment;
+use upnext::replace::{check_file, replace_file};
+
+/// What tells a folder of this command from any other.
+const MADE_BY: &str = "upnext reproduce";
+
+/// The newest form of the files that is understood.
+const FORMAT_VERSION: u32 = 1;
+
+const IDENTITY_FILE: &str = "reproduce.json";
+
+/// What a folder is of: with any other, its files would be of different things.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Identity {
+    made_by: String,
+    format_version: u32,
+    /// The version that began it.
+    version: String,
+    protocol: Protocol,
+    clicks: FileEntry,
+    read: ReadOptions,
+    prepare: PrepareOptions,
+    epochs: Option<usize>,
+    seed: Option<u64>,
+}
+
+impl Identity {
+    pub(super) fn new(
+        protocol: Protocol,
+        clicks: FileEntry,
+        read: ReadOptions,
+        prepare: PrepareOptions,
+        (epochs, seed): (Option<usize>, Option<u64>),
+    ) -> Self {
+        let (made_by, version) = (MADE_BY.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+        let format_version = FORMAT_VERSION;
+        Self { made_by, format_version, version, protocol, clicks, read, prepare, epochs, seed }
+    }
+
+    /// The first thing in which another one differs: the option, with what it was and what it is.
+    fn difference(&self, now: &Self) -> Option<(&'static str, String, String)> {
+        let clicks = |of: &Self| format!("{} bytes with checksum {:08x}", of.clicks.bytes, of.clicks.crc32);
+        let number = |n: Option<u64>| n.map_or("not given".to_owned(), |n| n.to_string());
+        let of = |this: &Self| {
+            let PrepareOptions { scale, max_session_length, .. } = this.prepare;
+            [
+                ("the protocol", this.protocol.name().to_owned()),
+                ("--clicks", clicks(this)),
+                ("--scale", scale.to_string()),
+                ("--max-session-length", number(max_session_length.map(|n| n as u64))),
+                ("the preparation", serde_json::to_string(&this.prepare).unwrap_or_default()),
+                ("how the log is read", serde_json::to_string(&this.read).unwrap_or_default()),
+                ("--epochs", number(this.epochs.map(|n| n as u64))),
+                ("--seed", number(this.seed)),
+            ]
+        };
+        let mut pairs = of(self).into_iter().zip(of(now));
+        pairs.find_map(|((what, was), (_, is))| (was != is).then_some((what, was, is)))
+    }
+}
+
+/// What a row's figures rest on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct DataIdentity {
+    pub(super) vocabulary_fingerprint: String,
+    pub(super) train_events: u64,
+    pub(super) train_sessions: u64,
+    pub(super) test_events: u64,
+    pub(super) test_sessions: u64,
+}
+
+/// A row that is done: one file in the folder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct RowResult {
+    pub(super) made_by: String,
+    pub(super) format_version: u32,
+    pub(super) name: String,
+    pub(super) data: DataIdentity,
+    /// The whole configuration.
+    pub(super) experiment: Experiment,
+    /// The instruction set of a network's training: another one gives slightly different figures.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) instruction_set: String,
+    pub(super) training_seconds: f64,
+    pub(super) prediction_seconds: f64,
+    pub(super) epochs: Vec<EpochSummary>,
+    pub(super) cases: usize,
+    pub(super) candidates: usize,
+    pub(super) metrics: Vec<MetricsAt>,
+}
+
+impl RowResult {
+    pub(super) const MADE_BY: &'static str = MADE_BY;
+    pub(super) const FORMAT_VERSION: u32 = FORMAT_VERSION;
+}
+
+/// The folder of a reproduction, held by this process.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    identity: Identity,
+    /// Nothing of a reproduction is there yet.
+    is_new: bool,
+    /// Ends with the process: two at once would train the same rows.
+    _lock: File,
+}
+
+impl Folder {
+    /// Opens a folder: a new or empty one, or with `resume` that of the same reproduction.
+    ///
+    /// # Errors
+    /// For anything else, which is left as it is.
+    pub(super) fn open(path: &Path, identity: Identity, resume: bool) -> anyhow::Result<Self> {
+        fs::create_dir_all(path).map_err(Error::io(path, "make"))?;
+        let lock = File::open(path).map_err(Error::io(path, "open"))?;
+        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+            anyhow::bail!(
+                "{}: another upnext is at work in this folder: wait for it, or name another folder",
+                path.display()
+            );
+        }
+        check_file(&path.join(IDENTITY_FILE))?;
+        let earlier: Option<Identity> = read_own(&path.join(IDENTITY_FILE))?;
+        let is_new = earlier.is_none();
+        match earlier {
+            Some(_) if !resume => {
+                let reason = format!(
+                    "{} holds a reproduction: go on with it by --resume (rows that are done are shown again), or name another folder by --out",
+                    path.display()
+                );
+                return Err(Error::config("--resume", reason).into());
+            }
+            Some(earlier) => {
+                if let Some((option, was, is)) = earlier.difference(&identity) {
+                    let reason = format!(
+                        "the reproduction in {} was begun with {was}, and this is {is}: go on with the same, or name another folder by --out",
+                        path.display()
+                    );
+                    return Err(Error::config(option, reason).into());
+                }
+            }
+            None => check_empty(path)?,
+        }
+        Ok(Self { path: path.to_owned(), identity, is_new, _lock: lock })
+    }
+
+    /// Makes of a new folder one of this reproduction.
+    pub(super) fn begin(&mut self) -> anyhow::Result<()> {
+        if self.is_new {
+            write_json(&self.path.join(IDENTITY_FILE), &self.identity)?;
+            self.is_new = false;
+        }
+        for name in ["settings", "models", "results"] {
+            let folder = self.path.join(name);
+            fs::create_dir_all(&folder).map_err(Error::io(&folder, "make"))?;
+        }
+        self.remove_unfinished();
+        Ok(())
+    }
+
+    /// The folder of the prepared data.
+    pub(super) fn data(&self) -> PathBuf {
+        self.path.join("data")
+    }
+
+    /// The folder of a row's model.
+    pub(super) fn model(&self, name: &str) -> PathBuf {
+        self.path.join("models").join(name)
+    }
+
+    /// The experiment file of a row.
+    pub(super) fn settings(&self, name: &str) -> PathBuf {
+        self.path.join("settings").join(format!("{name}.toml"))
+    }
+
+    /// Writes the experiment file of a row, unless it is there.
+    pub(super) fn keep_settings(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let file = self.settings(name);
+        if fs::read(&file).is_ok_and(|bytes| bytes == text.as_bytes()) {
+            return Ok(());
+        }
+        replace_file(&file, |mut out| out.write_all(text.as_bytes()).map_err(Error::io(&file, "write")))?;
+        Ok(())
+    }
+
+    fn result_file(&self, name: &str) -> PathBuf {
+        self.path.join("results").join(format!("{name}.json"))
+    }
+
+    /// The result of a row that is done.
+    ///
+    /// # Errors
+    /// For a result of other data or of another configuration.
+    pub(super) fn result(
+        &self,
+        name: &str,
+        experiment: &Experiment,
+        data: &DataIdentity,
+    ) -> anyhow::Result<Option<RowResult>> {
+        let file = self.result_file(name);
+        let Some(result): Option<RowResult> = read_own(&file)? else { return Ok(None) };
+        let what = match () {
+            () if result.name != name => "another row",
+            () if result.data != *data => "other data",
+            () if result.experiment != experiment.resolved() => "another configuration",
+            () => return Ok(Some(result)),
+        };
+        anyhow::bail!(
+            "{}: is the result of {what}, and will not be mixed with the others: remove it to train the row anew",
+            file.display()
+        )
+    }
+
+    /// Keeps the result of a row, which is then done.
+    pub(super) fn keep(&self, result: &RowResult) -> anyhow::Result<()> {
+        write_json(&self.result_file(&result.name), result)
+    }
+
+    /// Removes the temporary files of processes that were killed while they wrote.
+    fn remove_unfinished(&self) {
+        for folder in [self.path.clone(), self.path.join("results"), self.path.join("settings")] {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                if is_unfinished(&entry.file_name().to_string_lossy()) {
+                    // What cannot be removed is in nobody's way.
+                    _ = fs::remove_file(entry.path());
+                }
+            }
+        }
+    }
+}
+
+/// Whether a name is that of a file under way to its place.
+fn is_unfinished(name: &str) -> bool {
+    name.starts_with(".upnext-unfinished-")
+}
+
+fn check_empty(path: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(path).map_err(Error::io(path, "read"))? {
+        let name = entry.map_err(Error::io(path, "read"))?.file_name();
+        if !is_unfinished(&name.to_string_lossy()) {
+            let reason = "the folder is not empty, and `upnext reproduce` did not make it".to_owned();
+            return Err(Error::WillNotReplace { path: path.to_owned(), reason }.into());
+        }
+    }
+    Ok(())
+}
+
+/// A file that this command wrote; `None` where there is none.
+fn read_own<T: for<'de> Deserialize<'de>>(file: &Path) -> anyhow::Result<Option<T>> {
+    let text = match fs::read(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io(file, "read")(error).into()),
+    };
+    let value: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+    if value["made_by"] != MADE_BY {
+        anyhow::bail!(
+            "{}: `upnext reproduce` did not write this file, or it is damaged: name another folder",
+            file.display()
+        );
+    }
+    if value["format_version"].as_u64().is_none_or(|version| version > u64::from(FORMAT_VERSION)) {
+        anyhow::bail!("{}: written by a newer upnext: use that one, or another folder", file.display());
+    }
+    match T::deserialize(value) {
+        Ok(own) => Ok(Some(own)),
+        Err(error) => {
+            anyhow::bail!("{}: is damaged ({error}): remove it, or name another folder", file.display())
+        }
+    }
+}
+
+fn write_json<T: Serialize>(file: &Path, value: &T) -> anyhow::Result<()> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    replace_file(file, |mut out| out.write_all(text.as_bytes()).map_err(Error::io(file, "write")))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use upnext::experiment::{ModelConfig, ModelKind};
+
+    fn identity(scale: u64, bytes: u64) -> Identity {
+        let clicks = FileEntry { name: "clicks.dat".into(), bytes, crc32: 1 };
+        let prepare = PrepareOptions { scale, ..PrepareOptions::default() };
+        Identity::new(Protocol::Rsc15, clicks, ReadOptions::default(), prepare, (None, None))
+    }
+
+    #[test]
+    fn the_option_that_differs_is_named() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("out");
+        let open = |identity, resume| Folder::open(&path, identity, resume);
+        open(identity(4, 9), false).unwrap().begin().unwrap();
+        open(identity(4, 9), true).unwrap();
+        let refused = |identity, resume| open(identity, resume).unwrap_err().to_string();
+        assert!(refused(identity(4, 9), false).starts_with("--resume: "));
+        let message = refused(identity(8, 9), true);
+        assert!(message.starts_with("--scale: ") && message.contains("with 4, and this is 8"), "{message}");
+        assert!(refused(identity(4, 10), true).starts_with("--clicks: "));
+    }
+
+    #[test]
+    fn two_processes_do_not_work_in_one_folder() {
+        let place = tempfile::tempdir().unwrap();
+        let held = Folder::open(place.path(), identity(1, 1), false).unwrap();
+        let second = || Folder::open(place.path(), identity(1, 1), true);
+        assert!(second().unwrap_err().to_string().contains("another upnext is at work"));
+        drop(held);
+        second().unwrap();
+    }
+
+    #[test]
+    fn a_result_of_other_data_or_another_configuration_is_not_taken() {
+        let place = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(place.path(), identity(1, 1), false).unwrap();
+        folder.begin().unwrap();
+        let experiment =
+            Experiment { model: ModelConfig::of_kind(ModelKind::ItemKnn), ..Experiment::default() };
+        let data = DataIdentity {
+            vocabulary_fingerprint: "0".into(),
+            train_events: 4,
+            train_sessions: 2,
+            test_events: 3,
+            test_sessions: 1,
+        };
+        let result = RowResult {
+            made_by: MADE_BY.into(),
+            format_version: FORMAT_VERSION,
+            name: "item-knn".into(),
+            data: data.clone(),
+            experiment: experiment.resolved(),
+            instruction_set: String::new(),
+            training_seconds: 1.0,
+            prediction_seconds: 1.0,
+            epochs: Vec::new(),
+            cases: 2,
+            candidates: 3,
+            metrics: Vec::new(),
+        };
+        assert!(folder.result("item-knn", &experiment, &data).unwrap().is_none());
+        folder.keep(&result).unwrap();
+        assert_eq!(folder.result("item-knn", &experiment, &data).unwrap(), Some(result));
+        let mut other = experiment.clone();
+        other.set("model.regularization=5").unwrap();
+        let refused =
+            |experiment, data: &_| folder.result("item-knn", experiment, data).unwrap_err().to_string();
+        assert!(refused(&other, &data).contains("of another configuration"));
+        assert!(refused(&experiment, &DataIdentity { test_events: 4, ..data }).contains("of other data"));
+    }
+
+    #[test]
+    fn folders_of_somebody_else_are_left_alone() {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("thesis.tex"), "").unwrap();
+        let message = Folder::open(place.path(), identity(1, 1), true).unwrap_err().to_string();
+        assert!(message.contains("not empty") && message.contains("did not make it"), "{message}");
+        fs::write(place.path().join(IDENTITY_FILE), "{}").unwrap();
+        let message = Folder::open(place.path(), identity(1, 1), true).unwrap_err().to_string();
+        assert!(message.contains("did not write this file"), "{message}");
+    }
+}

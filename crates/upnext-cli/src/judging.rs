@@ -1,0 +1,54 @@
+//! A model trained, and the test cases ranked by it: with bars, and a flag that stops the training.
+
+use crate::progress::{EpochBar, Progress, Unit};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use upnext::data::{ItemVocabulary, Sessions};
+use upnext::evaluation::{Evaluation, EvaluationConfig, evaluate};
+use upnext::gru4rec::Wish;
+use upnext::model::LoadedModel;
+use upnext::recommender::Recommender;
+use upnext::training::{Ended, Plan, train};
+
+/// A model that has been trained.
+pub(crate) struct Trained {
+    pub(crate) loaded: LoadedModel,
+    /// Of all epochs, also those of earlier processes; of the fitting, for a model without epochs.
+    pub(crate) seconds: f64,
+}
+
+/// Trains a model and loads it again; `None` where `stop` was set before it was done.
+pub(crate) fn train_until_stopped(
+    plan: Plan,
+    quiet: bool,
+    stop: &AtomicBool,
+) -> anyhow::Result<Option<Trained>> {
+    let (begun, out) = (Instant::now(), plan.out);
+    let mut bar = EpochBar::new(quiet, plan.experiment.training.epochs);
+    let outcome = train(plan, &mut |event| {
+        bar.show(&event);
+        if stop.load(Ordering::SeqCst) { Wish::Stop } else { Wish::Continue }
+    })?;
+    let fitting = begun.elapsed().as_secs_f64();
+    if outcome.ended == Ended::Interrupted {
+        return Ok(None);
+    }
+    // A training that went on, or was there, took longer than this time.
+    let of_epochs: f64 = outcome.summary.epochs.iter().map(|epoch| epoch.seconds).sum();
+    let seconds = if outcome.summary.epochs.is_empty() { fitting } else { of_epochs };
+    Ok(Some(Trained { loaded: LoadedModel::load(out)?, seconds }))
+}
+
+/// Ranks the next item of every event of the sessions.
+pub(crate) fn rank(
+    model: &dyn Recommender,
+    items: &ItemVocabulary,
+    sessions: &Sessions,
+    options: &EvaluationConfig,
+    threads: usize,
+    quiet: bool,
+) -> upnext::Result<Evaluation> {
+    let progress = Progress::new(quiet, "ranking", Unit::Events);
+    progress.at(0, (sessions.num_events() - sessions.len()) as u64);
+    evaluate(model, items, sessions, options, threads, &|more| progress.add(more as u64))
+}
