@@ -1,5 +1,6 @@
 //! `evaluate` as a user calls it: what it prints, and every bad model, log and option with its message and exit code.
 
+#[allow(dead_code, reason = "each test file uses a part of it")]
 mod program;
 
 use program::{Folder, bits, done, evaluate, json, manifest, refused, set, stderr, train, upnext};

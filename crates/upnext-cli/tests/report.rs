@@ -1,4 +1,4 @@
-//! The report in a real browser: its parts are there, it asks for nothing outside itself, and it fits a phone.
+//! The reports in a real browser: their parts are there, they ask for nothing outside themselves, and fit a phone.
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod program;
@@ -49,6 +49,22 @@ fn report(folder: &Folder) -> PathBuf {
     page
 }
 
+/// What the browser makes of a page that has these parts, and that refers to nothing and says nothing to the console.
+fn whole_and_silent(browser: &Path, folder: &Folder, page: &Path, parts: &[&str]) -> String {
+    let output = browse(browser, &folder.path("profile"), &["--dump-dom"], page);
+    let dom = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in parts {
+        assert!(dom.contains(&format!("<section id=\"{part}\">")), "no part `{part}`");
+    }
+    assert!(!dom.contains("NaN"));
+    for reference in ["<script", "<link", "src=\"", "url(", "@import", "href="] {
+        assert!(!dom.contains(reference), "the page refers to something: {reference}");
+    }
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(!log.contains("CONSOLE"), "the page says something to the console: {log}");
+    dom
+}
+
 /// Width and height in the header of a PNG.
 fn png_size(file: &Path) -> (u32, u32) {
     let bytes = std::fs::read(file).unwrap();
@@ -65,20 +81,37 @@ fn report_is_whole_and_silent_in_a_browser_and_asks_for_nothing() {
     };
     let folder = Folder::new();
     let page = report(&folder);
-    let output = browse(&browser, &folder.path("profile"), &["--dump-dom"], &page);
-    let dom = String::from_utf8_lossy(&output.stdout);
-    for part in ["table", "differences", "cutoffs", "groups", "time", "training", "examples", "data", "rows"]
-    {
-        assert!(dom.contains(&format!("<section id=\"{part}\">")), "no part `{part}`");
-    }
+    let parts = ["table", "differences", "cutoffs", "groups", "time", "training", "examples", "data", "rows"];
+    let dom = whole_and_silent(&browser, &folder, &page, &parts);
     assert!(dom.matches("<polyline").count() > 3 * 9, "lines are missing");
     assert!(dom.contains("&lt;img src=x") && !dom.contains("<img"), "an id became markup");
-    assert!(!dom.contains("NaN"));
-    for reference in ["<script", "<link", "src=\"", "url(", "@import", "href="] {
-        assert!(!dom.contains(reference), "the page refers to something: {reference}");
-    }
-    let log = String::from_utf8_lossy(&output.stderr);
-    assert!(!log.contains("CONSOLE"), "the page says something to the console: {log}");
+}
+
+#[test]
+fn report_of_a_reproduction_is_whole_and_silent_in_a_browser_and_asks_for_nothing() {
+    let Some(browser) = chromium() else {
+        eprintln!("skipped: no chromium to look at the report with");
+        return;
+    };
+    let folder = Folder::new();
+    // The name of the log is shown, and is markup.
+    let clicks = folder.challenge("<img src=x onerror=console.error(1)>.dat", 600, 60, 1);
+    let page = folder.path("report.html");
+    let mut command = upnext();
+    command.args([
+        "reproduce",
+        "rsc15",
+        "--settings",
+        "pop,item-knn,rsc15-bpr-100",
+        "--epochs",
+        "2",
+        "--quiet",
+    ]);
+    done(command.arg("--clicks").arg(clicks).arg("--out").arg(folder.path("out")).arg("--report").arg(&page));
+    let parts = ["tables", "plot", "sizes", "parameters", "findings", "training", "rows"];
+    let dom = whole_and_silent(&browser, &folder, &page, &parts);
+    assert_eq!(dom.matches("class=\"diagonal\"").count(), 2);
+    assert!(dom.contains("&lt;img src=x") && !dom.contains("<img"), "a name became markup");
 }
 
 #[test]

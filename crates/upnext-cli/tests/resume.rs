@@ -1,5 +1,6 @@
 //! Trainings that are killed, stopped or changed on the way, and what `--resume` makes of them.
 
+#[allow(dead_code, reason = "each test file uses a part of it")]
 mod program;
 
 use program::{Folder, bits, done, evaluate, json, manifest, refused, set, stderr, train};

@@ -1,5 +1,6 @@
 //! `train` as a user calls it: what it prints and saves, validation, retraining, and bad input.
 
+#[allow(dead_code, reason = "each test file uses a part of it")]
 mod program;
 
 use program::{Folder, bits, done, evaluate, json, manifest, refused, set, stderr, train, upnext};

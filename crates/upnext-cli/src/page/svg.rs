@@ -48,6 +48,8 @@ pub(crate) struct Plot<'a> {
     pub(crate) x_range: (f64, f64),
     /// The vertical axis begins at 0.
     pub(crate) from_zero: bool,
+    /// A line where both axes have the same value.
+    pub(crate) diagonal: bool,
     pub(crate) lines: bool,
     pub(crate) series: Vec<Series>,
 }
@@ -94,6 +96,17 @@ impl Plot<'_> {
             tick_text(&mut svg, x(*place), text);
         }
         axis_title(&mut svg, self.x_title);
+        if self.diagonal {
+            let (from, to) = (self.x_range.0.max(low), self.x_range.1.min(high));
+            _ = write!(
+                svg,
+                r#"<line class="diagonal" x1="{:.1}" x2="{:.1}" y1="{:.1}" y2="{:.1}"/>"#,
+                x(from),
+                x(to),
+                y(from),
+                y(to)
+            );
+        }
         for series in &self.series {
             self.draw(&mut svg, series, &x, &y);
         }
@@ -143,6 +156,7 @@ pub(crate) fn loss_by_epoch(model: usize, name: &str, epochs: &[EpochSummary]) -
         ticks: (1..=last).filter(|e| e % step == 0 || last < 10).map(|e| (e as f64, e.to_string())).collect(),
         x_range: (0.5, last as f64 + 0.5),
         from_zero: false,
+        diagonal: false,
         lines: true,
         series: vec![Series { model, points: points.collect() }],
     }
@@ -306,11 +320,13 @@ mod tests {
             ticks: vec![(1.0, "<1>".into())],
             x_range: (0.0, 2.0),
             from_zero: true,
+            diagonal: true,
             lines: true,
             series: vec![series(0), series(7)],
         };
         let svg = plot.svg();
         assert!(svg.contains("&lt;b&gt;&amp;") && svg.contains("&lt;1&gt;") && svg.contains("&quot;x&quot;"));
+        assert_eq!(svg.matches("class=\"diagonal\"").count(), 1);
         assert!(!svg.contains("<b>") && !svg.contains("NaN"), "{svg}");
         assert_ne!(sample(0).replace("c0", ""), sample(7).replace("c0", ""));
     }

@@ -36,10 +36,19 @@ impl Folder {
 
     /// The log of a shop with so many sessions and items on three days; the seed tells shops apart.
     pub(crate) fn shop(&self, name: &str, sessions: u64, items: u32, seed: u64) -> PathBuf {
+        self.shop_as(LogFormat::Columns, name, sessions, items, seed)
+    }
+
+    /// The log of [`shop`](Self::shop) as the RecSys Challenge 2015 writes logs.
+    pub(crate) fn challenge(&self, name: &str, sessions: u64, items: u32, seed: u64) -> PathBuf {
+        self.shop_as(LogFormat::Challenge, name, sessions, items, seed)
+    }
+
+    fn shop_as(&self, format: LogFormat, name: &str, sessions: u64, items: u32, seed: u64) -> PathBuf {
         let path = self.path(name);
         let options = SimulateOptions { sessions, items, days: 3, seed, ..SimulateOptions::default() };
         let file = BufWriter::new(File::create(&path).unwrap());
-        write_log(simulate(&options).unwrap(), LogFormat::Columns, file).unwrap();
+        write_log(simulate(&options).unwrap(), format, file).unwrap();
         path
     }
 

@@ -93,7 +93,10 @@ fn tables(task: &Task, folder: &Folder, data: &Data) -> anyhow::Result<Outcome> 
             Err(error) => {
                 let reason = format!("{error:#}");
                 warn(&[format!("{} failed: {reason}", row.name)]);
-                failed.push(Failed { name: row.name, reason });
+                use upnext::Error::{Diverged, NonFiniteScores};
+                let is_unstable =
+                    matches!(error.downcast_ref(), Some(Diverged { .. } | NonFiniteScores { .. }));
+                failed.push(Failed { name: row.name, reason, is_unstable });
             }
         }
     }
@@ -120,7 +123,7 @@ fn tables(task: &Task, folder: &Folder, data: &Data) -> anyhow::Result<Outcome> 
         notes,
         statistics: data.statistics.clone(),
         prepare: task.prepare_command(&folder.data()),
-        findings: findings(&rows),
+        findings: findings(&rows, &failed),
         rows,
         failed,
     })

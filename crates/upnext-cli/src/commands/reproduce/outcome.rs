@@ -1,7 +1,7 @@
 //! What a reproduction has brought about: what `--json` prints, the report shows, and its tables as text.
 
 use super::data::Count;
-use super::findings::Finding;
+use super::findings::{Finding, NOT_EXAMINED};
 use super::paper::{PAPER, Place, Protocol};
 use super::place::RowResult;
 use crate::output::{Table, seconds, thousands};
@@ -56,6 +56,8 @@ pub(super) struct RowOutcome {
 pub(super) struct Failed {
     pub(super) name: &'static str,
     pub(super) reason: String,
+    /// Whether losses or scores were no longer finite.
+    pub(super) is_unstable: bool,
 }
 
 impl RowOutcome {
@@ -135,7 +137,8 @@ pub(super) fn describe(outcome: &Outcome) -> String {
         if rows.is_empty() {
             continue;
         }
-        let headings = ["", "recall@20", "published", "", "mrr@20", "published", "", "train s", "predict s"];
+        let (published, by) = ("published", "differs by");
+        let headings = ["", "recall@20", published, by, "mrr@20", published, by, "train s", "predict s"];
         let mut table = Table::new(&headings);
         for (_, row) in rows {
             let figures = |of: fn(&Published) -> f64| {
@@ -161,6 +164,9 @@ pub(super) fn describe(outcome: &Outcome) -> String {
     }
     for finding in &outcome.findings {
         text.push_str(&format!("{}: {} ({})\n", finding.claim, finding.verdict(), finding.figures));
+    }
+    if !outcome.findings.is_empty() {
+        text.push_str(&format!("{NOT_EXAMINED}\n"));
     }
     for failed in &outcome.failed {
         text.push_str(&format!("{} failed: {}\n", failed.name, failed.reason));

@@ -116,6 +116,8 @@ pub(super) struct Folder {
     identity: Identity,
     /// Nothing of a reproduction is there yet.
     is_new: bool,
+    /// This process made the folder.
+    is_made: bool,
     /// Ends with the process: two at once would train the same rows.
     _lock: File,
 }
@@ -126,6 +128,7 @@ impl Folder {
     /// # Errors
     /// For anything else, which is left as it is.
     pub(super) fn open(path: &Path, identity: Identity, resume: bool) -> anyhow::Result<Self> {
+        let is_made = !path.exists();
         fs::create_dir_all(path).map_err(Error::io(path, "make"))?;
         let lock = File::open(path).map_err(Error::io(path, "open"))?;
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
@@ -156,7 +159,7 @@ impl Folder {
             }
             None => check_empty(path)?,
         }
-        Ok(Self { path: path.to_owned(), identity, is_new, _lock: lock })
+        Ok(Self { path: path.to_owned(), identity, is_new, is_made, _lock: lock })
     }
 
     /// Makes of a new folder one of this reproduction.
@@ -240,6 +243,15 @@ impl Folder {
                     _ = fs::remove_file(entry.path());
                 }
             }
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.is_new && self.is_made {
+            // A log that could not be used is to leave nothing behind; a folder that is not empty stays.
+            _ = fs::remove_dir(&self.path);
         }
     }
 }

@@ -90,6 +90,7 @@ fn against_published(outcome: &Outcome) -> String {
             ticks: (0..=last).map(|i| (i as f64 * step, format!("{:.2}", i as f64 * step))).collect(),
             x_range: (0.0, last as f64 * step),
             from_zero: true,
+            diagonal: true,
             lines: false,
             series: points.collect(),
         }
@@ -97,7 +98,7 @@ fn against_published(outcome: &Outcome) -> String {
         figure(&format!("{name}: measured (upwards) against published"), &svg)
     };
     let plots = [plot("Recall@20", |p| p.recall_at_20), plot("MRR@20", |p| p.mrr_at_20)].concat();
-    side_by_side(&plots)
+    format!("<p>On the dashed line a row has its published figure.</p>{}", side_by_side(&plots))
 }
 
 fn sizes(outcome: &Outcome) -> String {

@@ -48,6 +48,7 @@ pub(super) fn by_cutoff(outcome: &Outcome, metric: Metric) -> String {
         ticks: (0..).zip(cutoffs).map(|(i, k)| (f64::from(i), k.to_string())).collect(),
         x_range: (-0.5, cutoffs.len() as f64 - 0.5),
         from_zero: true,
+        diagonal: false,
         lines: true,
         series: (0..count).map(series).collect(),
     }
@@ -84,6 +85,7 @@ pub(super) fn by_group(outcome: &Outcome, breakdown: &Breakdown, metric: Metric)
         ticks: breakdown.groups.iter().enumerate().map(tick).collect(),
         x_range: (-0.5, breakdown.groups.len() as f64 - 0.5),
         from_zero: true,
+        diagonal: false,
         lines: true,
         series: (0..count).map(series).collect(),
     }
@@ -141,6 +143,7 @@ pub(super) fn against_time(outcome: &Outcome, metric: Metric, training: bool) ->
         ticks: (from..=to).map(tick).collect(),
         x_range: (f64::from(from) - 0.1, f64::from(to) + 0.15),
         from_zero: true,
+        diagonal: false,
         lines: false,
         series: series.collect(),
     }
