@@ -154,13 +154,15 @@ fn a_killed_reproduction_goes_on_and_ends_with_the_figures_of_a_whole_one() {
         let model = |of: &Path| of.join("models").join(network);
         assert_eq!(bits(&model(&out)), bits(&model(&whole)), "{network}");
     }
-    let names = |of: &Path| {
-        let entries = std::fs::read_dir(of.join("models")).unwrap();
+    let names = |of: &Path, inside: &str| {
+        let entries = std::fs::read_dir(of.join(inside)).unwrap();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         names
     };
-    assert_eq!(names(&out), names(&whole), "something is left over");
+    for inside in ["", "data", "models", "results", "settings"] {
+        assert_eq!(names(&out, inside), names(&whole, inside), "something is left over");
+    }
 }
 
 #[test]

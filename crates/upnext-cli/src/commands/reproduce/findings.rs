@@ -8,14 +8,25 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
     pub(super) claim: &'static str,
-    pub(super) holds: bool,
+    /// Number of comparisons in which it holds.
+    pub(super) held: usize,
+    /// Number of comparisons.
+    pub(super) of: usize,
     /// The figures that say so.
     pub(super) figures: String,
 }
 
 impl Finding {
-    pub(super) fn verdict(&self) -> &'static str {
-        if self.holds { "yes" } else { "no" }
+    pub(super) fn holds(&self) -> bool {
+        self.held == self.of
+    }
+
+    pub(super) fn verdict(&self) -> String {
+        match self.held {
+            held if held == self.of => "yes".to_owned(),
+            0 => "no".to_owned(),
+            held => format!("in {held} of {}", self.of),
+        }
     }
 }
 
@@ -77,13 +88,16 @@ fn examine(baselines: &[Figure], small: &[Figure], large: &[Figure], unstable: &
     if unstable.is_empty() {
         found.extend(above_pop);
     } else {
-        let figures = format!("not finite: {}", unstable.join(", "));
-        found.push(Finding { claim: stable, holds: false, figures });
+        let above = above_pop.unwrap_or(Finding { claim: stable, held: 0, of: 0, figures: String::new() });
+        let not_finite = format!("not finite: {}", unstable.join(", "));
+        let figures = [above.figures, not_finite].into_iter().filter(|text| !text.is_empty());
+        let figures = figures.collect::<Vec<_>>().join(", ");
+        found.push(Finding { of: above.of + unstable.len(), figures, ..above });
     }
     found
 }
 
-/// Whether a claim holds for all of `figures`, of which `test` says so and against which other it stands; `None` of none.
+/// For how many of `figures` a claim holds, of which `test` says so and against which other it stands; `None` of none.
 fn all_against<'a>(
     claim: &'static str,
     figures: &[&'a Figure<'a>],
@@ -93,9 +107,9 @@ fn all_against<'a>(
         let (_, other) = test(figure);
         format!("{} {:.4} against {} {:.4}", figure.name, figure.recall, other.name, other.recall)
     };
-    let holds = figures.iter().all(|figure| test(figure).0);
+    let held = figures.iter().filter(|figure| test(figure).0).count();
     let texts: Vec<String> = figures.iter().map(|figure| shown(figure)).collect();
-    (!figures.is_empty()).then(|| Finding { claim, holds, figures: texts.join(", ") })
+    (!figures.is_empty()).then(|| Finding { claim, held, of: figures.len(), figures: texts.join(", ") })
 }
 
 #[cfg(test)]
@@ -114,20 +128,20 @@ mod tests {
         let large = figures(&[("rsc15-top1-1000", 0.6206), ("rsc15-xe-1000-paper", 0.5777)]);
         let found = examine(&baselines, &small, &large, &[]);
         assert_eq!(found.len(), 5);
-        assert!(found.iter().all(|finding| finding.holds), "{found:?}");
+        assert!(found.iter().all(Finding::holds), "{found:?}");
         assert_eq!(found[3].figures, "rsc15-xe-1000-paper 0.5777 against rsc15-xe-100-paper 0.6074");
     }
 
     #[test]
     fn figures_that_say_otherwise_are_not_hidden_and_missing_rows_say_nothing() {
         let baselines = figures(&[("pop", 0.5), ("item-knn", 0.4)]);
-        let small = figures(&[("rsc15-top1-100", 0.45), ("rsc15-bpr-100", 0.3)]);
+        let small = figures(&[("rsc15-top1-100", 0.55), ("rsc15-bpr-100", 0.3)]);
         let found = examine(&baselines, &small, &[], &[]);
-        let holds: Vec<bool> = found.iter().map(|finding| finding.holds).collect();
-        assert_eq!(holds, [false, false, false]);
+        let verdicts: Vec<String> = found.iter().map(Finding::verdict).collect();
+        assert_eq!(verdicts, ["no", "in 1 of 2", "in 1 of 2"]);
         assert!(examine(&[], &small, &[], &[]).is_empty());
         let diverged = examine(&[], &[], &[], &["rsc15-xe-1000-paper"]);
-        assert!(!diverged[0].holds && diverged[0].figures.ends_with("rsc15-xe-1000-paper"));
+        assert!(diverged[0].verdict() == "no" && diverged[0].figures.ends_with("rsc15-xe-1000-paper"));
         assert!(examine(&baselines[..1], &[], &[], &[]).is_empty());
     }
 }

@@ -10,7 +10,7 @@ mod report;
 
 use crate::interrupt;
 use crate::judging::{Trained, rank, train_until_stopped};
-use crate::output::{command_line, command_to_resume, warn};
+use crate::output::{command_line, command_to_resume, thousands, warn};
 use crate::page;
 pub(crate) use arguments::ReproduceArgs;
 use arguments::Task;
@@ -107,8 +107,9 @@ fn tables(task: &Task, folder: &Folder, data: &Data) -> anyhow::Result<Outcome> 
         && data.train.items.len() <= candidates
     {
         notes.push(format!(
-            "The training part has {} items, so that the target is ranked among all of them and not among the {candidates} most popular.",
-            data.train.items.len()
+            "The training part has {} items, so that the target is ranked among all of them and not among the {} most popular.",
+            thousands(data.train.items.len() as u64),
+            thousands(candidates as u64)
         ));
     }
     Ok(Outcome {

@@ -156,7 +156,7 @@ fn findings(outcome: &Outcome) -> String {
         .findings
         .iter()
         .map(|finding| {
-            let class = if finding.holds { "ahead" } else { "behind" };
+            let class = if finding.holds() { "ahead" } else { "behind" };
             format!(
                 "<p>{}: <span class=\"{class}\">{}</span>. <small>{}</small></p>",
                 escape(finding.claim),
