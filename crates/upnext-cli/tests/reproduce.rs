@@ -42,7 +42,8 @@ fn wait_for(file: &Path, child: &mut Child) {
 fn every_row_stands_beside_its_published_figures_and_the_sizes_beside_the_paper_s() {
     let folder = Folder::new();
     let clicks = folder.challenge("clicks.dat", 900, 60, 1);
-    let (out, page) = (folder.path("out"), folder.path("report.html"));
+    let out = folder.path("out");
+    let page = out.join("report.html");
     let mut command = rsc15(&clicks, &out, FAST);
     let outcome = json(command.args(["--epochs", "1", "--scale", "4"]).arg("--report").arg(&page));
 
@@ -257,6 +258,8 @@ fn what_is_wrong_is_found_before_any_work() {
     std::fs::create_dir(folder.path("thesis")).unwrap();
     folder.file("thesis/thesis.tex", "");
     refused(&mut rsc15(&clicks, &folder.path("thesis"), "pop"), 1, &["not empty", "did not make it"]);
+    let report = out.join("no/report.html");
+    refused(rsc15(&clicks, &out, "pop").arg("--report").arg(report), 1, &["report.html", "cannot write"]);
     assert_eq!(folder.names(), ["clicks.dat", "mine", "thesis"]);
 }
 

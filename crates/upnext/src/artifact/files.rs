@@ -167,3 +167,18 @@ pub(super) fn bytes(input: &mut dyn Read, size: u64) -> std::result::Result<byte
     input.take(size).read_to_end(&mut bytes)?;
     Ok(bytes.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_known_by_its_size_and_the_checksum_that_everybody_computes() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("clicks.dat");
+        fs::write(&path, "123456789").unwrap();
+        let entry = FileEntry { name: "clicks.dat".to_owned(), bytes: 9, crc32: 0xcbf4_3926 };
+        assert_eq!(FileEntry::of(&path).unwrap(), entry);
+        assert!(matches!(FileEntry::of(&place.path().join("no.dat")), Err(Error::Io { .. })));
+    }
+}

@@ -1,7 +1,7 @@
 //! The first two stages: the log prepared by the paper's rules, and its sizes beside the published ones.
 
+use super::folder::{DataIdentity, Folder};
 use super::paper::{Protocol, Size, SizeOf, sizes};
-use super::place::{DataIdentity, Folder};
 use crate::commands::prepare::lies_in;
 use crate::output::{thousands, warn};
 use crate::progress::{Progress, Unit};

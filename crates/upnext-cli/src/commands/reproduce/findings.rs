@@ -1,7 +1,7 @@
 //! What the paper found, examined as far as the rows at hand allow.
 
 use super::outcome::{Failed, RowOutcome};
-use super::paper::Place;
+use super::paper::Group;
 use serde::Serialize;
 
 /// A finding of the paper, and what the figures here say to it.
@@ -47,9 +47,9 @@ pub(super) fn findings(rows: &[RowOutcome], failed: &[Failed]) -> Vec<Finding> {
         let row: &RowOutcome = row;
         Figure { name: &row.result.name, recall: row.measured.recall_at_20 }
     };
-    let baselines: Vec<Figure> = rows.iter().filter(|row| row.place == Place::Table1).map(figure).collect();
+    let baselines: Vec<Figure> = rows.iter().filter(|row| row.group == Group::Table1).map(figure).collect();
     let networks = |units| {
-        rows.iter().filter(move |row| row.place == Place::Table3 && of(row) == Some(units)).map(figure)
+        rows.iter().filter(move |row| row.group == Group::Table3 && of(row) == Some(units)).map(figure)
     };
     let unstable: Vec<&str> = failed.iter().filter(|f| f.is_unstable).map(|f| f.name).collect();
     let (small, large): (Vec<_>, Vec<_>) = (networks(100).collect(), networks(1000).collect());

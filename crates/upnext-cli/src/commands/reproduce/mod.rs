@@ -3,9 +3,9 @@
 mod arguments;
 mod data;
 mod findings;
+mod folder;
 mod outcome;
 mod paper;
-mod place;
 mod report;
 
 use crate::interrupt;
@@ -16,9 +16,9 @@ pub(crate) use arguments::ReproduceArgs;
 use arguments::Task;
 use data::{Data, counts, notes};
 use findings::findings;
+use folder::{DataIdentity, Folder, Identity, RowResult};
 use outcome::{Failed, Outcome, RowOutcome, describe};
 use paper::Row;
-use place::{DataIdentity, Folder, Identity, RowResult};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use upnext::artifact::FileEntry;
@@ -30,9 +30,9 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
 /// Runs the command.
 pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<()> {
     let task = Task::new(args)?;
-    if let Some(file) = &task.report {
-        page::check(file)?;
-    }
+    // A report in the folder itself can be asked about only when that is there.
+    let report = |inside: bool| task.report.as_deref().filter(|file| file.starts_with(&task.out) == inside);
+    report(false).map_or(Ok(()), page::check)?;
     if task.clicks.exists() && !task.clicks.is_file() {
         anyhow::bail!("{}: is no file: the log may be read more than once", task.clicks.display());
     }
@@ -45,6 +45,7 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<()> {
         (task.epochs, task.seed),
     );
     let mut folder = Folder::open(&task.out, identity, task.resume)?;
+    report(true).map_or(Ok(()), page::check)?;
     let quiet = task.output.quiet;
     let data = Data::of(&mut folder, &task.clicks, task.protocol, &task.read, &task.prepare, quiet)?;
     let outcome = tables(&task, &folder, &data)?;
@@ -153,7 +154,7 @@ fn make(
         }
     };
     let commands = task.row_commands(row, &folder.data(), &folder.settings(row.name));
-    RowOutcome::new(row.place, row.published, result, resumed, commands)
+    RowOutcome::new(row.group, row.published, result, resumed, commands)
 }
 
 fn train_and_rank(

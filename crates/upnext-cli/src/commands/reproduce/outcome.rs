@@ -2,8 +2,8 @@
 
 use super::data::Count;
 use super::findings::{Finding, NOT_EXAMINED};
-use super::paper::{PAPER, Place, Protocol};
-use super::place::RowResult;
+use super::folder::RowResult;
+use super::paper::{Group, PAPER, Protocol};
 use crate::output::{Table, seconds, thousands};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -38,7 +38,7 @@ pub(super) struct Outcome {
 /// A row beside the published one.
 #[derive(Serialize)]
 pub(super) struct RowOutcome {
-    pub(super) place: Place,
+    pub(super) group: Group,
     pub(super) published: Option<Published>,
     pub(super) measured: Published,
     /// Measured less published, in percent of the published figure.
@@ -62,7 +62,7 @@ pub(super) struct Failed {
 
 impl RowOutcome {
     pub(super) fn new(
-        place: Place,
+        group: Group,
         published: Option<Published>,
         result: RowResult,
         resumed: bool,
@@ -80,14 +80,14 @@ impl RowOutcome {
             recall_at_20: percent(measured.recall_at_20, published.recall_at_20),
             mrr_at_20: percent(measured.mrr_at_20, published.mrr_at_20),
         });
-        Ok(Self { place, published, measured, difference_percent, resumed, commands, result })
+        Ok(Self { group, published, measured, difference_percent, resumed, commands, result })
     }
 }
 
 impl Outcome {
     /// The rows of a table, each with its number among all rows.
-    pub(super) fn of_place(&self, place: Place) -> Vec<(usize, &RowOutcome)> {
-        self.rows.iter().enumerate().filter(|(_, row)| row.place == place).collect()
+    pub(super) fn of_group(&self, group: Group) -> Vec<(usize, &RowOutcome)> {
+        self.rows.iter().enumerate().filter(|(_, row)| row.group == group).collect()
     }
 }
 
@@ -132,8 +132,8 @@ pub(super) fn describe(outcome: &Outcome) -> String {
     }
     text.push_str(&format!("{counts}\n"));
     outcome.notes.iter().for_each(|note| text.push_str(&format!("{note}\n")));
-    for place in Place::ALL {
-        let rows = outcome.of_place(place);
+    for group in Group::ALL {
+        let rows = outcome.of_group(group);
         if rows.is_empty() {
             continue;
         }
@@ -154,8 +154,8 @@ pub(super) fn describe(outcome: &Outcome) -> String {
             cells.extend([row.result.training_seconds, row.result.prediction_seconds].map(seconds));
             table.row(cells);
         }
-        text.push_str(&format!("\n{}\n{table}", place.title()));
-        if place == Place::Table3 {
+        text.push_str(&format!("\n{}\n{table}", group.title()));
+        if group == Group::Table3 {
             text.push_str(&table_2(outcome));
         }
     }
@@ -179,7 +179,7 @@ fn table_2(outcome: &Outcome) -> String {
     let mut headings = vec![""];
     headings.extend(PARAMETERS);
     let mut table = Table::new(&headings);
-    for (_, row) in outcome.of_place(Place::Table3) {
+    for (_, row) in outcome.of_group(Group::Table3) {
         let cells = parameters(row).into_iter().flatten();
         table.row(std::iter::once(row.result.name.clone()).chain(cells).collect());
     }

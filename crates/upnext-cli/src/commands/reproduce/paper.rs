@@ -36,19 +36,21 @@ impl Protocol {
     }
 }
 
-/// Where a row stands.
+/// Which table a row stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Place {
+pub(super) enum Group {
     /// Table 1: baselines.
+    #[serde(rename = "table-1")]
     Table1,
     /// Table 3: networks; for those of 100 units table 2 has the parameters.
+    #[serde(rename = "table-3")]
     Table3,
     /// Settings that were published later.
     Later,
 }
 
-impl Place {
+impl Group {
     pub(super) const ALL: [Self; 3] = [Self::Table1, Self::Table3, Self::Later];
 
     pub(super) fn title(self) -> &'static str {
@@ -65,7 +67,7 @@ impl Place {
 pub(super) struct Row {
     /// The kind of a baseline, or the name of an experiment file.
     pub(super) name: &'static str,
-    pub(super) place: Place,
+    pub(super) group: Group,
     /// As published.
     pub(super) experiment: Experiment,
     /// Absent where the publication gives no figures.
@@ -117,16 +119,16 @@ pub(super) fn rows(protocol: Protocol) -> Result<Vec<Row>> {
             let mut experiment = Experiment { model: ModelConfig::of_kind(kind), ..Experiment::default() };
             experiment.evaluation.candidates = is_video.then_some(VIDEO_CANDIDATES);
             let published = Some(Published { recall_at_20, mrr_at_20 });
-            Row { name: kind.name(), place: Place::Table1, experiment, published, file: None }
+            Row { name: kind.name(), group: Group::Table1, experiment, published, file: None }
         })
         .collect();
     let networks = if is_video { VIDEO } else { RSC15 };
     let later: &[_] = if is_video { &[] } else { &RSC15_LATER };
-    for (place, files) in [(Place::Table3, &networks[..]), (Place::Later, later)] {
+    for (group, files) in [(Group::Table3, &networks[..]), (Group::Later, later)] {
         for &(name, file) in files {
             let experiment = Experiment::from_toml(file, name)?;
             let published = experiment.data.published;
-            rows.push(Row { name, place, experiment, published, file: Some(file) });
+            rows.push(Row { name, group, experiment, published, file: Some(file) });
         }
     }
     Ok(rows)
@@ -152,7 +154,7 @@ pub(super) fn chosen(protocol: Protocol, names: &[String]) -> Result<Vec<Row>> {
         }
     }
     let wanted = |row: &Row| {
-        if names.is_empty() { row.place != Place::Later } else { names.iter().any(|name| row.name == name) }
+        if names.is_empty() { row.group != Group::Later } else { names.iter().any(|name| row.name == name) }
     };
     Ok(all.into_iter().filter(wanted).collect())
 }

@@ -2,7 +2,7 @@
 
 use super::findings::NOT_EXAMINED;
 use super::outcome::{ABOUT_PARAMETERS, Outcome, PARAMETERS, RowOutcome, parameters, signed};
-use super::paper::{PAPER, Place};
+use super::paper::{Group, PAPER};
 use crate::output::{seconds, thousands};
 use crate::page::svg::{Plot, Point, Series};
 use crate::page::{Legend, Page, escape, figure, percent, side_by_side, svg, table};
@@ -45,8 +45,8 @@ fn head(outcome: &Outcome, title: &str) -> String {
 fn tables(outcome: &Outcome) -> String {
     let mut html = "<p>Recall@20 and MRR@20 in percent; small: measured less published, in percent of the published figure.</p>"
         .to_owned();
-    for place in Place::ALL {
-        let rows = outcome.of_place(place);
+    for group in Group::ALL {
+        let rows = outcome.of_group(group);
         if rows.is_empty() {
             continue;
         }
@@ -67,7 +67,7 @@ fn tables(outcome: &Outcome) -> String {
             cells
         };
         let rows: Vec<Vec<String>> = rows.into_iter().map(cells).collect();
-        _ = write!(html, "<h3>{}</h3>{}", place.title(), table("figures", &headings, &rows));
+        _ = write!(html, "<h3>{}</h3>{}", group.title(), table("figures", &headings, &rows));
     }
     html
 }
@@ -140,9 +140,9 @@ fn table_2(outcome: &Outcome) -> String {
     let mut headings = vec![String::new()];
     headings.extend(PARAMETERS.map(str::to_owned));
     let rows: Vec<Vec<String>> = outcome
-        .rows
-        .iter()
-        .filter_map(|row| Some((row, parameters(row)?)))
+        .of_group(Group::Table3)
+        .into_iter()
+        .filter_map(|(_, row)| Some((row, parameters(row)?)))
         .map(|(row, cells)| std::iter::once(escape(&row.result.name)).chain(cells).collect())
         .collect();
     if rows.is_empty() {
