@@ -99,6 +99,24 @@ pub(crate) fn shell_word(word: &str) -> String {
     }
 }
 
+/// The command line of this process, to stand in a document.
+pub(crate) fn command_line() -> String {
+    std::iter::once("upnext".to_owned()).chain(words().into_iter().skip(1)).collect::<Vec<_>>().join(" ")
+}
+
+/// The command line of this process as it was typed, with an option: what to type to go on.
+pub(crate) fn command_again(option: &str) -> String {
+    let mut words = words();
+    if !words.iter().any(|word| word == option) {
+        words.push(option.to_owned());
+    }
+    words.join(" ")
+}
+
+fn words() -> Vec<String> {
+    std::env::args_os().map(|word| shell_word(&word.to_string_lossy())).collect()
+}
+
 /// Rows of cells in aligned columns: the first column to the left, the others to the right.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,

@@ -8,6 +8,7 @@ mod prepare;
 mod recommend;
 mod simulate;
 mod train;
+mod tune;
 
 /// A command with its arguments.
 #[derive(clap::Subcommand)]
@@ -17,6 +18,7 @@ pub(crate) enum Command {
     Train(Box<train::TrainArgs>),
     Evaluate(evaluate::EvaluateArgs),
     Compare(Box<compare::CompareArgs>),
+    Tune(Box<tune::TuneArgs>),
     Recommend(recommend::RecommendArgs),
     Inspect(inspect::InspectArgs),
     Simulate(simulate::SimulateArgs),
@@ -31,6 +33,7 @@ impl Command {
             Self::Train(args) => train::run(&args),
             Self::Evaluate(args) => evaluate::run(&args),
             Self::Compare(args) => compare::run(&args),
+            Self::Tune(args) => tune::run(&args),
             Self::Recommend(args) => recommend::run(&args),
             Self::Inspect(args) => inspect::run(&args),
             Self::Simulate(args) => simulate::run(&args),

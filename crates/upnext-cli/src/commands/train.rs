@@ -2,7 +2,7 @@
 
 use crate::experiment::{ExperimentArgs, ThreadArgs};
 use crate::interrupt;
-use crate::output::{OutputArgs, Table, print, shell_word, thousands, warn};
+use crate::output::{OutputArgs, Table, command_again, print, thousands, warn};
 use crate::progress::EpochBar;
 use crate::reading::ReadArgs;
 use anyhow::Context;
@@ -141,7 +141,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
         anyhow::bail!(
             "interrupted; the training is saved in {}. Go on with it by\n  {}",
             outcome.checkpoint.display(),
-            command_to_resume()
+            command_again("--resume")
         );
     }
     let done = report(&outcome, out, &experiment, &data, threads);
@@ -347,16 +347,6 @@ fn describe(done: &Done, outcome: &Outcome) -> String {
     }
     text.push_str(&format!("saved in {}\n", done.out.display()));
     text
-}
-
-/// The command line of this process, with `--resume`.
-fn command_to_resume() -> String {
-    let mut words: Vec<String> =
-        std::env::args_os().map(|argument| shell_word(&argument.to_string_lossy())).collect();
-    if !words.iter().any(|word| word == "--resume") {
-        words.push("--resume".to_owned());
-    }
-    words.join(" ")
 }
 
 /// The most memory that this process has had, where the system tells.

@@ -136,7 +136,7 @@ impl<'p, 'd> Runner<'p, 'd> {
 
 /// Removes the training of a trial, finished or not.
 pub(super) fn remove(folder: &Path) -> Result<()> {
-    Artifact::remove(&checkpoint_of(folder))?;
+    Artifact::remove(checkpoint_of(folder))?;
     Artifact::remove(folder)
 }
 

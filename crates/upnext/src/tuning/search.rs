@@ -248,6 +248,9 @@ struct Search<'s, 'd> {
     number: usize,
 }
 
+/// The values of a batch's trial, from those that have ended; `None`: not before others have.
+type PointOf<'b> = dyn Fn(usize, &[Option<Trial>]) -> Result<Option<Values>> + 'b;
+
 /// Trials of one part of the procedure.
 struct Batch<'b> {
     phase: Phase,
@@ -257,8 +260,8 @@ struct Batch<'b> {
     keep: bool,
     /// Their numbers.
     numbers: Vec<usize>,
-    /// The point of one of them; `None`: not before others have ended.
-    point: &'b dyn Fn(usize, &[Option<Trial>]) -> Result<Option<Values>>,
+    /// The point of one of them.
+    point: &'b PointOf<'b>,
 }
 
 impl Search<'_, '_> {

@@ -6,7 +6,7 @@ mod report;
 
 use crate::experiment::ThreadArgs;
 use crate::interrupt;
-use crate::output::{OutputArgs, shell_word, warn};
+use crate::output::{OutputArgs, command_line, warn};
 use crate::page;
 use crate::progress::{EpochBar, Progress, Unit};
 use crate::ranking::RankingArgs;
@@ -319,12 +319,10 @@ fn judge_all(
     let evaluations: Vec<&Evaluation> = evaluations.iter().collect();
     let comparison =
         compare(&evaluations, &data.test.sessions, &data.train.items, &options.cutoffs, bootstrap, threads);
-    let words: Vec<String> =
-        std::env::args_os().skip(1).map(|word| shell_word(&word.to_string_lossy())).collect();
     let (train, test) = data.reports;
     Ok(Outcome {
         version: env!("CARGO_PKG_VERSION"),
-        command: format!("upnext {}", words.join(" ")),
+        command: command_line(),
         threads,
         data: DataReport {
             train,
