@@ -49,6 +49,17 @@ fn report(folder: &Folder) -> PathBuf {
     page
 }
 
+/// A page that was browsed has no broken number, refers to nothing, and says nothing to the console.
+fn asks_for_nothing(browsed: &Output) {
+    let dom = String::from_utf8_lossy(&browsed.stdout);
+    assert!(!dom.contains("NaN"));
+    for reference in ["<script", "<link", "src=\"", "url(", "@import", "href="] {
+        assert!(!dom.contains(reference), "the page refers to something: {reference}");
+    }
+    let log = String::from_utf8_lossy(&browsed.stderr);
+    assert!(!log.contains("CONSOLE"), "the page says something to the console: {log}");
+}
+
 /// Width and height in the header of a PNG.
 fn png_size(file: &Path) -> (u32, u32) {
     let bytes = std::fs::read(file).unwrap();
@@ -73,12 +84,32 @@ fn report_is_whole_and_silent_in_a_browser_and_asks_for_nothing() {
     }
     assert!(dom.matches("<polyline").count() > 3 * 9, "lines are missing");
     assert!(dom.contains("&lt;img src=x") && !dom.contains("<img"), "an id became markup");
-    assert!(!dom.contains("NaN"));
-    for reference in ["<script", "<link", "src=\"", "url(", "@import", "href="] {
-        assert!(!dom.contains(reference), "the page refers to something: {reference}");
+    asks_for_nothing(&output);
+}
+
+#[test]
+fn the_report_of_a_search_is_whole_and_silent_too() {
+    let Some(browser) = chromium() else {
+        eprintln!("skipped: no chromium to look at the report with");
+        return;
+    };
+    let folder = Folder::new();
+    let (parts, out) = (folder.prepared_shop(400), folder.path("tuned"));
+    let mut command = upnext();
+    command
+        .arg("tune")
+        .arg(&parts)
+        .arg("--out")
+        .arg(&out)
+        .args(["--trials", "5", "--epochs", "1", "--quiet"]);
+    done(program::set(&mut command, &["model.layers=8", "training.samples=8"]));
+    let output = browse(&browser, &folder.path("profile"), &["--dump-dom"], &out.join("report.html"));
+    let dom = String::from_utf8_lossy(&output.stdout);
+    for part in ["test", "best", "course", "importance", "points", "again"] {
+        assert!(dom.contains(&format!("<section id=\"{part}\">")), "no part `{part}`");
     }
-    let log = String::from_utf8_lossy(&output.stderr);
-    assert!(!log.contains("CONSOLE"), "the page says something to the console: {log}");
+    assert!(dom.contains("class=\"parallel\"") && dom.matches("<polyline").count() > 5, "lines are missing");
+    asks_for_nothing(&output);
 }
 
 #[test]

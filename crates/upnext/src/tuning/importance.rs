@@ -11,7 +11,7 @@ const GROUPS: usize = 5;
 pub struct Importance {
     /// Its key.
     pub key: String,
-    /// The share of the figure's variance that it alone explains, 0 to 1; `None` with fewer than 10 judged trials.
+    /// The share of the figure's variance that it alone explains, 0 to 1; `None` with fewer than 30 judged trials.
     pub share: Option<f64>,
 }
 
@@ -45,7 +45,7 @@ pub fn importance(space: &SearchSpace, trials: &[Trial], objective: Objective) -
 
 /// ω² of figures in groups.
 fn omega_squared(pairs: &[(usize, f64)]) -> Option<f64> {
-    if pairs.len() < 10 {
+    if pairs.len() < 30 {
         return None;
     }
     let n = pairs.len() as f64;
@@ -87,7 +87,7 @@ mod tests {
         assert!((share - expected).abs() < 0.08, "{share} {expected}");
         assert!(omega_squared(&pairs(0.0)).unwrap() < 0.05);
         assert!(omega_squared(&pairs(10.0)).unwrap() > 0.99);
-        assert_eq!(omega_squared(&pairs(1.0)[..9]), None);
-        assert_eq!(omega_squared(&[(0, 1.0); 12]), Some(0.0), "no variance, no importance");
+        assert_eq!(omega_squared(&pairs(1.0)[..29]), None);
+        assert_eq!(omega_squared(&[(0, 1.0); 30]), Some(0.0), "no variance, no importance");
     }
 }

@@ -22,7 +22,7 @@ use std::time::Duration;
 use upnext::artifact::Artifact;
 use upnext::data::TimeSpan;
 use upnext::evaluation::evaluate;
-use upnext::experiment::Experiment;
+use upnext::experiment::{DataConfig, Experiment};
 use upnext::gru4rec::Wish;
 use upnext::model::LoadedModel;
 use upnext::replace::replace_file;
@@ -137,6 +137,8 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
     if args.show_space {
         return print(SearchSpace::text_of_kind(experiment.model.kind())?);
     }
+    // The published figures are of other parameters.
+    experiment.data = DataConfig::default();
     experiment.evaluation = args.ranking.over(experiment.evaluation)?;
     let Some(path) = &args.train else { unreachable!("clap asks for it unless --show-space is given") };
     let threads = args.threads.threads()?;
