@@ -99,18 +99,16 @@ pub(crate) fn shell_word(word: &str) -> String {
     }
 }
 
-/// The command line of this process, the program by its plain name.
+/// The command line of this process, to stand in a document.
 pub(crate) fn command_line() -> String {
-    let mut words = words();
-    words.splice(..1, ["upnext".to_owned()]);
-    words.join(" ")
+    std::iter::once("upnext".to_owned()).chain(words().into_iter().skip(1)).collect::<Vec<_>>().join(" ")
 }
 
-/// The command line of this process, with `--resume`.
-pub(crate) fn command_to_resume() -> String {
+/// The command line of this process as it was typed, with an option: what to type to go on.
+pub(crate) fn command_again(option: &str) -> String {
     let mut words = words();
-    if !words.iter().any(|word| word == "--resume") {
-        words.push("--resume".to_owned());
+    if !words.iter().any(|word| word == option) {
+        words.push(option.to_owned());
     }
     words.join(" ")
 }

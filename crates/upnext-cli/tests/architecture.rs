@@ -81,6 +81,7 @@ fn imports_run_one_way() {
         "artifact",
         "model",
         "training",
+        "tuning",
         "comparison",
     ];
     let place = |name: &str| order.iter().position(|&module| module == name);

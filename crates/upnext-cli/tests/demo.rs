@@ -49,7 +49,7 @@ fn its_commands_can_be_repeated_and_give_the_same_figures() {
     assert_eq!(report["finished"], true);
 
     let steps = report["steps"].as_array().unwrap();
-    assert_eq!(steps.len(), 9, "simulate, prepare, three models trained and judged, recommend");
+    assert_eq!(steps.len(), 10, "simulate, prepare, three models trained and judged, compare, recommend");
     for step in steps {
         let command = step["command"].as_str().unwrap();
         // The shell of the user splits it; the only quotes are those around the folder with a blank.
@@ -76,7 +76,7 @@ fn its_commands_can_be_repeated_and_give_the_same_figures() {
     assert!(recall("gru4rec") > recall("pop") && recall("s-pop") > recall("pop"), "{models:?}");
 
     // The sample's list and the click that followed.
-    let (sample, list) = (&report["sample"], &steps[8]["result"]["recommendations"]);
+    let (sample, list) = (&report["sample"], &steps[9]["result"]["recommendations"]);
     assert_eq!(list.as_array().unwrap().len(), 10);
     let rank = list.as_array().unwrap().iter().position(|r| r["item_id"] == sample["next"]);
     assert_eq!(sample["rank_of_next"].as_u64(), rank.map(|rank| rank as u64 + 1));
@@ -87,9 +87,9 @@ fn it_shows_each_command_and_leaves_the_files_that_it_names() {
     let place = tempfile::tempdir().unwrap();
     let shown = stdout(&demo(place.path(), &["--threads", "1"]));
     let commands: Vec<&str> = shown.lines().filter_map(|line| line.strip_prefix("$ upnext ")).collect();
-    assert_eq!(commands.len(), 9, "{shown}");
+    assert_eq!(commands.len(), 10, "{shown}");
     assert_eq!(commands[1], "prepare demo/clicks.csv --out demo/data");
-    for name in ["clicks.csv", "data/train.parquet", "data/statistics.json", "demo.json"] {
+    for name in ["clicks.csv", "data/train.parquet", "data/statistics.json", "report.html", "demo.json"] {
         assert!(place.path().join("demo").join(name).is_file(), "{name}");
     }
     for model in ["pop", "s-pop", "gru4rec"] {

@@ -115,6 +115,22 @@ fn report_of_a_reproduction_is_whole_and_silent_in_a_browser_and_asks_for_nothin
 }
 
 #[test]
+fn the_report_of_a_search_is_whole_and_silent_too() {
+    let Some(browser) = chromium() else {
+        eprintln!("skipped: no chromium to look at the report with");
+        return;
+    };
+    let folder = Folder::new();
+    let (data, out) = (folder.prepared_shop(400), folder.path("tuned"));
+    let mut command = upnext();
+    command.arg("tune").arg(&data).arg("--out").arg(&out).args(["--trials", "5", "--epochs", "1", "--quiet"]);
+    done(program::set(&mut command, &["model.layers=8", "training.samples=8"]));
+    let parts = ["test", "best", "course", "importance", "points", "again"];
+    let dom = whole_and_silent(&browser, &folder, &out.join("report.html"), &parts);
+    assert!(dom.contains("class=\"parallel\"") && dom.matches("<polyline").count() > 5, "lines are missing");
+}
+
+#[test]
 fn screenshots_of_the_report_are_neither_blank_nor_alike_in_the_dark() {
     let Some(browser) = chromium() else {
         eprintln!("skipped: no chromium to look at the report with");

@@ -110,6 +110,17 @@ pub enum Error {
         reason: String,
     },
 
+    /// A file of trials that cannot be read as one.
+    #[error("{}:{line}: {reason}", path.display())]
+    TrialFile {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+
     /// A model in a format that this version does not know yet.
     #[error("{}: written by upnext {written_by} in format {found}, and this upnext reads up to format {known}: use upnext {written_by} or newer", path.display())]
     NewerFormat {

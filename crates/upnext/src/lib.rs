@@ -61,5 +61,6 @@ pub mod recommender;
 pub mod replace;
 pub mod simulate;
 pub mod training;
+pub mod tuning;
 
 pub use error::{Error, Result};

@@ -9,7 +9,6 @@ mod public_logs;
 
 use public_logs::log;
 use std::sync::OnceLock;
-use upnext::baselines::session_knn::Decay;
 use upnext::baselines::{SKnn, SKnnConfig, Stan, StanConfig, VsKnn, VsKnnConfig, Vstan, VstanConfig};
 use upnext::data::{Dataset, TestSessions};
 use upnext::evaluation::{EvaluationConfig, evaluate};
@@ -56,17 +55,6 @@ fn nearly_as_published(figures: [f64; 2], published: [f64; 2]) {
     }
 }
 
-/// VS-KNN as it was tuned.
-fn tuned() -> VsKnnConfig {
-    VsKnnConfig {
-        sample_size: 5000,
-        weighting: Decay::Div,
-        weighting_score: Decay::Div,
-        idf_weighting: 5.0,
-        ..Default::default()
-    }
-}
-
 #[test]
 fn s_knn_has_the_published_figures_on_yoochoose_1_64() {
     let Some(parts) = yoochoose() else { return };
@@ -78,7 +66,7 @@ fn s_knn_has_the_published_figures_on_yoochoose_1_64() {
 #[test]
 fn vs_knn_has_the_published_figures_on_yoochoose_1_64() {
     let Some(parts) = yoochoose() else { return };
-    let figures = at_20(&VsKnn::fit(&tuned(), &parts.0).unwrap(), parts);
+    let figures = at_20(&VsKnn::fit(&VsKnnConfig::default(), &parts.0).unwrap(), parts);
     nearly_as_published(figures, [0.6961, 0.2879]);
     are(figures, [0.6985, 0.2876]);
 }
@@ -95,7 +83,7 @@ fn diginetica_has_figures_like_those_of_the_other_split() {
     let Some(parts) = diginetica() else { return };
     // Recall is 2.5% above the published one.
     are(at_20(&SKnn::fit(&SKnnConfig::default(), &parts.0).unwrap(), parts), [0.4968, 0.1725]);
-    let figures = at_20(&VsKnn::fit(&tuned(), &parts.0).unwrap(), parts);
+    let figures = at_20(&VsKnn::fit(&VsKnnConfig::default(), &parts.0).unwrap(), parts);
     nearly_as_published(figures, [0.5203, 0.1841]);
     are(figures, [0.5150, 0.1827]);
 }

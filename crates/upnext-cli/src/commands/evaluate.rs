@@ -11,7 +11,7 @@ use upnext::data::TestSessions;
 use upnext::data::folder::{PartName, PreparedFolder};
 use upnext::data::part::DroppedSessions;
 use upnext::evaluation::{Evaluation, EvaluationConfig};
-use upnext::experiment::ModelKind;
+use upnext::experiment::{ModelKind, TieRule};
 use upnext::model::LoadedModel;
 
 /// Judge a saved model: rank the next item of every event of every test session.
@@ -93,10 +93,7 @@ fn describe(done: &Done) -> String {
         thousands(*cases as u64),
         thousands(*sessions as u64),
         thousands(*candidates as u64),
-        serde_json::to_value(done.evaluation.ties)
-            .ok()
-            .and_then(|v| v.as_str().map(str::to_owned))
-            .unwrap_or_default(),
+        shown_ties(done.evaluation.ties),
     );
     if done.dropped != DroppedSessions::default() {
         text.push_str(&format!(
@@ -106,6 +103,11 @@ fn describe(done: &Done) -> String {
         ));
     }
     format!("{text}\n{}", metrics_table(done.evaluation))
+}
+
+/// The name of a tie rule.
+pub(crate) fn shown_ties(ties: TieRule) -> String {
+    serde_json::to_value(ties).ok().and_then(|ties| ties.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// The metrics by cut-off.

@@ -9,6 +9,7 @@ mod recommend;
 mod reproduce;
 mod simulate;
 mod train;
+mod tune;
 
 /// A command with its arguments.
 #[derive(clap::Subcommand)]
@@ -18,6 +19,7 @@ pub(crate) enum Command {
     Train(Box<train::TrainArgs>),
     Evaluate(evaluate::EvaluateArgs),
     Compare(Box<compare::CompareArgs>),
+    Tune(Box<tune::TuneArgs>),
     Recommend(recommend::RecommendArgs),
     Reproduce(Box<reproduce::ReproduceArgs>),
     Inspect(inspect::InspectArgs),
@@ -33,6 +35,7 @@ impl Command {
             Self::Train(args) => train::run(&args),
             Self::Evaluate(args) => evaluate::run(&args),
             Self::Compare(args) => compare::run(&args),
+            Self::Tune(args) => tune::run(&args),
             Self::Recommend(args) => recommend::run(&args),
             Self::Reproduce(args) => reproduce::run(&args),
             Self::Inspect(args) => inspect::run(&args),

@@ -2,7 +2,7 @@
 
 use crate::experiment::{ExperimentArgs, ThreadArgs};
 use crate::interrupt;
-use crate::output::{OutputArgs, Table, command_to_resume, print, thousands, warn};
+use crate::output::{OutputArgs, Table, command_again, print, thousands, warn};
 use crate::progress::{EpochBar, per_second};
 use crate::reading::ReadArgs;
 use anyhow::Context;
@@ -141,7 +141,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
         anyhow::bail!(
             "interrupted; the training is saved in {}. Go on with it by\n  {}",
             outcome.checkpoint.display(),
-            command_to_resume()
+            command_again("--resume")
         );
     }
     let done = report(&outcome, out, &experiment, &data, threads);

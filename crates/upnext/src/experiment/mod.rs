@@ -13,6 +13,7 @@
 //! # Ok::<(), upnext::Error>(())
 //! ```
 
+mod difference;
 mod keys;
 mod model;
 mod read;
@@ -23,8 +24,10 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::evaluation::EvaluationConfig;
 pub use crate::ranking::TieRule;
+pub(crate) use difference::first_difference;
 pub use keys::{known_keys, nearest};
 pub use model::{ModelConfig, ModelKind};
+pub(crate) use read::File;
 
 /// The whole configuration of one experiment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

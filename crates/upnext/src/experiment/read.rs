@@ -88,21 +88,25 @@ impl Experiment {
                 return Err(Error::config(key, not_of_kind(kind, field)));
             }
         }
-        let unchanged = toml::Table::try_from(&*self).map_err(|e| Error::config(key, e.to_string()))?;
         let mut first_error = None;
         for value in readings(text) {
-            let mut changed = unchanged.clone();
-            insert(&mut changed, key, value);
-            match Self::deserialize(changed) {
-                Ok(experiment) => {
-                    *self = experiment;
-                    return Ok(());
-                }
-                Err(e) => first_error = first_error.or(Some(e)),
+            match self.set_value(key, value) {
+                Ok(()) => return Ok(()),
+                Err(error) => first_error = first_error.or(Some(error)),
             }
         }
-        let reason = first_error.map_or_else(|| "has no value".to_owned(), |e| plain(e.message()));
-        Err(Error::config(key, reason))
+        Err(first_error.unwrap_or_else(|| Error::config(key, "has no value")))
+    }
+
+    /// Changes the field of a known key.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a value of the wrong type. The experiment is then unchanged.
+    pub(crate) fn set_value(&mut self, key: &str, value: Value) -> Result<()> {
+        let mut changed = toml::Table::try_from(&*self).map_err(|e| Error::config(key, e.to_string()))?;
+        insert(&mut changed, key, value);
+        *self = Self::deserialize(changed).map_err(|e| Error::config(key, plain(e.message())))?;
+        Ok(())
     }
 }
 
@@ -136,14 +140,14 @@ fn take<'i>(table: &mut DeTable<'i>, key: &str) -> Option<Spanned<DeValue<'i>>> 
 }
 
 /// A text with the name that errors give it.
-struct File<'a> {
-    text: &'a str,
-    origin: &'a str,
+pub(crate) struct File<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) origin: &'a str,
 }
 
 impl File<'_> {
     /// Refuses the first key that no experiment has. `prefix` is the dotted path of `table`, with a dot at its end.
-    fn check_keys(&self, table: &DeTable<'_>, prefix: &str, known: &[String]) -> Result<()> {
+    pub(crate) fn check_keys(&self, table: &DeTable<'_>, prefix: &str, known: &[String]) -> Result<()> {
         let mut keys: Vec<_> = table.iter().collect();
         keys.sort_by_key(|(key, _)| key.span().start);
         for (key, value) in keys {
@@ -203,13 +207,15 @@ impl File<'_> {
         })
     }
 
-    fn toml_error(&self, field: &str, e: &toml::de::Error) -> Error {
+    /// A message of the TOML reader about a field, with its place.
+    pub(crate) fn toml_error(&self, field: &str, e: &toml::de::Error) -> Error {
         let message = plain(e.message());
         let reason = if field.is_empty() { message } else { format!("{field}: {message}") };
         self.error(&e.span().unwrap_or(0..0), reason)
     }
 
-    fn error(&self, span: &Range<usize>, reason: String) -> Error {
+    /// An error with its place.
+    pub(crate) fn error(&self, span: &Range<usize>, reason: String) -> Error {
         let (line, column) = self.place(span);
         Error::ExperimentFile { origin: self.origin.to_owned(), line, column, reason }
     }

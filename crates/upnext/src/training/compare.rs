@@ -3,9 +3,8 @@
 use super::Plan;
 use crate::artifact::{Artifact, Manifest};
 use crate::data::Dataset;
-use crate::experiment::{Experiment, ModelKind};
+use crate::experiment::{Experiment, ModelKind, first_difference};
 use crate::{Error, Result};
-use serde_json::Value;
 
 /// What may change between the parts of one training.
 const MAY_CHANGE: [&str; 4] = ["data", "evaluation", "training.epochs", "training.patience"];
@@ -94,29 +93,7 @@ pub(super) fn same_model(saved: &Manifest, plan: &Plan) -> Result<()> {
 
 /// The first field that differs, dotted, with its two values.
 fn difference(was: &Experiment, is: &Experiment) -> Option<(String, String, String)> {
-    let value = |experiment: &Experiment| serde_json::to_value(experiment).unwrap_or_default();
-    first_difference("", &value(was), &value(is))
-}
-
-fn first_difference(key: &str, was: &Value, is: &Value) -> Option<(String, String, String)> {
-    if was == is || MAY_CHANGE.contains(&key) {
-        return None;
-    }
-    let empty = serde_json::Map::new();
-    if let (Value::Object(_), _) | (_, Value::Object(_)) = (was, is) {
-        let (was, is) = (was.as_object().unwrap_or(&empty), is.as_object().unwrap_or(&empty));
-        let mut keys: Vec<&String> =
-            was.keys().chain(is.keys().filter(|key| !was.contains_key(*key))).collect();
-        // Where the kinds differ, all other fields do, and tell nothing.
-        keys.sort_by_key(|key| *key != "kind");
-        return keys.into_iter().find_map(|name| {
-            let dotted = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
-            let of = |map: &serde_json::Map<String, Value>| map.get(name).cloned().unwrap_or(Value::Null);
-            first_difference(&dotted, &of(was), &of(is))
-        });
-    }
-    let shown = |value: &Value| if value.is_null() { "not set".to_owned() } else { value.to_string() };
-    Some((key.to_owned(), shown(was), shown(is)))
+    first_difference(was, is, &MAY_CHANGE)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Which models are compared: kinds, experiment files, and models that are there already.
 
 use super::CompareArgs;
+use crate::commands::evaluate::shown_ties;
 use crate::output::shell_word;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -58,12 +59,11 @@ impl Contender {
         }
         let EvaluationConfig { cutoffs, ties, candidates, .. } = &self.experiment.evaluation;
         let cutoffs: Vec<String> = cutoffs.iter().map(ToString::to_string).collect();
-        let ties = serde_json::to_value(ties).ok().and_then(|t| t.as_str().map(str::to_owned));
         let mut command = format!(
             "upnext evaluate {model} {} -k {} --ties {} --lists",
             word(args.test()),
             cutoffs.join(","),
-            ties.unwrap_or_default()
+            shown_ties(*ties)
         );
         command.extend(candidates.map(|m| format!(" --candidates {m}")));
         commands.push(command);

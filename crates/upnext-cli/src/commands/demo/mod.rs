@@ -14,12 +14,16 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use upnext::artifact::EpochSummary;
+use upnext::comparison::{Comparison, Metric};
 use upnext::data::Statistics;
 use upnext::evaluation::Evaluation;
 use upnext::experiment::ModelKind;
 
 /// The cut-off of the comparison, the paper's.
 const CUTOFF: usize = 20;
+
+/// The page of the comparison.
+const PAGE: &str = "report.html";
 
 /// Length of the list for the sample session.
 const LIST: &str = "10";
@@ -125,6 +129,18 @@ struct Trained {
     epochs: Vec<EpochSummary>,
 }
 
+/// Of what `compare` prints.
+#[derive(Deserialize)]
+struct Compared {
+    models: Vec<Named>,
+    comparison: Comparison,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
 /// Of what `recommend` prints.
 #[derive(Deserialize)]
 struct Recommended {
@@ -169,6 +185,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
         demo.train_and_evaluate(kind, &data, &folder.name(kind.name())?)?;
     }
     let network = folder.name(ModelKind::Gru4rec.name())?;
+    demo.compare(&folder, &data)?;
     demo.recommend(&network, &data)?;
 
     demo.report.next = what_next(&folder, &data, &network)?;
@@ -272,6 +289,37 @@ impl Demo<'_> {
             ))
         })?;
         self.report.models.push(Judged { model: kind, recall, mrr, training_seconds });
+        Ok(())
+    }
+
+    /// The same models and two more on the same cases, with intervals and a page.
+    fn compare(&mut self, folder: &Folder, data: &str) -> anyhow::Result<()> {
+        let mut models = vec![ModelKind::ItemKnn.name().to_owned(), ModelKind::Sr.name().to_owned()];
+        for judged in &self.report.models {
+            models.push(folder.name(judged.model.name())?);
+        }
+        let page = folder.name(PAGE)?;
+        let mut command =
+            CommandLine::new(["compare", data, "--models", &models.join(","), "--report", &page]);
+        if let Some(threads) = self.args.threads.given() {
+            command = command.with(["--threads", &threads.to_string()]);
+        }
+        self.step(&command, |output| {
+            let Compared { models, comparison } = output.read()?;
+            let mut table = Table::new(&["model", "recall@20", "95 %", "mrr@20"]);
+            for (model, figures) in models.iter().zip(&comparison.models) {
+                let at = |metric| figures.iter().find(|at| at.metric == metric && at.k == CUTOFF);
+                let (Some(recall), Some(mrr)) = (at(Metric::Recall), at(Metric::Mrr)) else { continue };
+                let interval = recall.estimate.interval;
+                table.row(vec![
+                    model.name.clone(),
+                    format!("{:.4}", recall.estimate.value),
+                    interval.map_or(String::new(), |i| format!("{:.4}–{:.4}", i.low, i.high)),
+                    format!("{:.4}", mrr.estimate.value),
+                ]);
+            }
+            Ok(format!("{table}\nWhich differences are more than chance, and where each model is good: open {page} in a browser"))
+        })?;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ mod report;
 
 use crate::interrupt;
 use crate::judging::{Trained, rank, train_until_stopped};
-use crate::output::{command_line, command_to_resume, thousands, warn};
+use crate::output::{command_again, command_line, thousands, warn};
 use crate::page;
 pub(crate) use arguments::ReproduceArgs;
 use arguments::Task;
@@ -169,7 +169,7 @@ fn train_and_rank(
         anyhow::anyhow!(
             "interrupted at {}; all that is done is kept. Go on by\n  {}",
             row.name,
-            command_to_resume()
+            command_again("--resume")
         )
     };
     if stop.load(Ordering::SeqCst) {

@@ -109,7 +109,13 @@ fn time_and_not_the_order_of_the_rows_says_which_session_is_newer() {
 #[test]
 fn vs_knn_weighs_by_the_place_of_common_items() {
     let data = data(&[&[0, 1, 2], &[1, 2, 3], &[2, 4], &[5, 3]]);
-    let model = VsKnn::fit(&VsKnnConfig::default(), &data).unwrap();
+    let config = VsKnnConfig {
+        weighting: Decay::Linear,
+        weighting_score: Decay::Linear,
+        idf_weighting: 0.0,
+        ..Default::default()
+    };
+    let model = VsKnn::fit(&config, &data).unwrap();
     // Of 1, 2, 5 the items weigh 1/3, 2/3 and 1, and so do neighbours whose last common item they are.
     let [a, b, c, d] = [1.0 * 2.0 / 3.0, 1.0 * 2.0 / 3.0, 2.0 / 3.0 * 2.0 / 3.0, 1.0];
     are(&scores(&model, &[1, 2, 5]), &[a, a + b, a + b + c, b + d, c, d]);

@@ -3,6 +3,7 @@
 mod plots;
 
 use super::outcome::{LogReport, Outcome};
+use crate::commands::evaluate::shown_ties;
 use crate::output::{seconds, thousands};
 use crate::page::{Legend, Page, escape, figure, percent, side_by_side, svg, table};
 use plots::{against_time, by_cutoff, by_group, lengths, shown};
@@ -294,13 +295,12 @@ fn data(outcome: &Outcome) -> String {
             format!("{}, {}", count(log.events as u64), count(log.sessions as u64))
         }),
     ];
-    let ties = serde_json::to_value(outcome.evaluation.ties).ok();
     format!(
         "{}<p>Ranked among {} of {} items; ties: {}.</p>{}",
         table("facts", &["".into(), "train".into(), "test".into()], &rows),
         thousands(outcome.data.candidates as u64),
         thousands(outcome.data.items as u64),
-        ties.as_ref().and_then(|t| t.as_str()).unwrap_or_default(),
+        shown_ties(outcome.evaluation.ties),
         side_by_side(&figure(
             "Share of sessions by length: <span class=\"key bar0\">train</span> <span class=\"key bar1\">test</span>",
             &lengths(outcome)

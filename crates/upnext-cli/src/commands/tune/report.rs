@@ -1,0 +1,323 @@
+//! The report of a search: what is best, how it was found, which parameters matter, every point.
+
+use super::live::short;
+use super::outcome::{Outcome, value};
+use crate::commands::evaluate::shown_ties;
+use crate::output::{shell_word, thousands};
+use crate::page::svg::{Axis, Plot, Point, Series, parallel};
+use crate::page::{Page, escape, figure, percent, side_by_side, table};
+use std::fmt::Write;
+use upnext::tuning::{Domain, Objective, Phase, Trial, Verdict};
+
+/// The page.
+pub(super) fn page(outcome: &Outcome) -> String {
+    let kind = outcome.experiment.model.kind();
+    let title = format!("Search for the best {kind}");
+    let mut page = Page::new("tune", &title, "");
+    page.raw(&format!("<header><h1>{title}</h1>{}</header><main>", head(outcome)));
+    page.section("test", "How good is it on sessions that the search never saw?", &test(outcome));
+    page.section("best", "Which points are best?", &best(outcome));
+    page.section("course", "How was it found?", &course(outcome));
+    page.section("importance", "Which parameters matter?", &importance(outcome));
+    page.section("points", "All points", &points(outcome));
+    page.section("again", "How to get these figures again", &again(outcome));
+    page.raw("</main>");
+    page.finish()
+}
+
+/// What the search makes large, as headings show it.
+fn objective(outcome: &Outcome) -> String {
+    let name = match outcome.options.objective {
+        Objective::Recall => "Recall",
+        Objective::Mrr => "MRR",
+    };
+    format!("{name}@{}", outcome.cutoff())
+}
+
+fn head(outcome: &Outcome) -> String {
+    let figure = outcome.best.figure(outcome.options.objective).unwrap_or_default();
+    let values = outcome
+        .space
+        .parameters()
+        .iter()
+        .map(|p| format!("{} <b>{}</b>", escape(short(&p.key)), escape(&value(&outcome.best, &p.key))));
+    format!(
+        "<p>The best point has {} {} % on the validation part: {}.</p><p>{}.</p>",
+        objective(outcome),
+        percent(figure),
+        values.collect::<Vec<_>>().join(", "),
+        escape(&outcome.stability())
+    )
+}
+
+fn test(outcome: &Outcome) -> String {
+    let Some(test) = &outcome.test else {
+        return "<p>There was no test part: the figures below are those that points were chosen by, and so too good.</p>".to_owned();
+    };
+    let headings = ["k", "Recall", "MRR", "NDCG"].map(str::to_owned);
+    let rows: Vec<Vec<String>> = test
+        .evaluation
+        .metrics
+        .iter()
+        .map(|at| vec![at.k.to_string(), percent(at.recall), percent(at.mrr), percent(at.ndcg)])
+        .collect();
+    format!(
+        "<p>The best point was trained again on all {} events of the training part and judged once: {} cases of {} sessions, \
+         ranked among {} candidates, {} ties. In percent.</p>{}",
+        thousands(outcome.train_events as u64),
+        thousands(test.evaluation.cases as u64),
+        thousands(test.evaluation.sessions as u64),
+        thousands(test.evaluation.candidates as u64),
+        shown_ties(test.evaluation.ties),
+        table("figures", &headings, &rows)
+    )
+}
+
+/// Points in the table of the best.
+const SHOWN: usize = 20;
+
+fn best(outcome: &Outcome) -> String {
+    let k = outcome.cutoff();
+    let mut headings = vec!["trial".to_owned(), format!("Recall@{k}"), format!("MRR@{k}")];
+    headings.extend(outcome.space.parameters().iter().map(|p| escape(short(&p.key))));
+    headings.extend(["epochs".to_owned(), "seconds".to_owned(), "from".to_owned()]);
+    let rows: Vec<Vec<String>> = outcome
+        .by_figure()
+        .into_iter()
+        .take(SHOWN)
+        .map(|trial| {
+            let figure = |objective| trial.figure(objective).map_or(String::new(), percent);
+            let mut row = vec![trial.trial.to_string(), figure(Objective::Recall), figure(Objective::Mrr)];
+            row.extend(outcome.space.parameters().iter().map(|p| escape(&value(trial, &p.key))));
+            row.push(trial.epochs.map_or("–".to_owned(), |epochs| epochs.to_string()));
+            row.push(format!("{:.1}", trial.seconds));
+            row.push(match trial.phase {
+                Phase::Sample => "sample".to_owned(),
+                Phase::Refine => "refinement".to_owned(),
+            });
+            row
+        })
+        .collect();
+    format!(
+        "<p>On the validation part, in percent; the best {} of {}.</p>{}",
+        rows.len(),
+        outcome.sampled.len() + outcome.refined.len(),
+        table("figures", &headings, &rows)
+    )
+}
+
+/// The best so far and every trial, in the order of the procedure.
+fn course(outcome: &Outcome) -> String {
+    let all: Vec<&Trial> = outcome.sampled.iter().chain(&outcome.refined).collect();
+    let judged = || all.iter().filter_map(|t| Some((*t, t.figure(outcome.options.objective)?)));
+    let mut top = f64::NEG_INFINITY;
+    let so_far = judged().map(|(trial, y)| {
+        top = top.max(y);
+        point(trial.trial as f64, top, format!("after trial {}: {top:.4}", trial.trial))
+    });
+    let so_far: Vec<Point> = so_far.collect();
+    let ticks = |last: usize| {
+        let step = [1, 2, 5, 10, 20, 25, 50, 100, 200, 500, 1000]
+            .into_iter()
+            .find(|s| last / s <= 8)
+            .unwrap_or(last / 8);
+        (0..=last).step_by(step.max(1)).map(|i| (i as f64, i.to_string())).collect::<Vec<_>>()
+    };
+    let last = all.len();
+    let of = |series: Vec<Series>, lines: bool, label: &str| {
+        let x_range = (0.0, last as f64 + 1.0);
+        Plot {
+            label,
+            x_title: "trial",
+            ticks: ticks(last),
+            x_range,
+            from_zero: false,
+            diagonal: false,
+            lines,
+            series,
+        }
+        .svg()
+    };
+    let each = |phase: Phase, model: usize| {
+        let of_phase = judged().filter(|(trial, _)| trial.phase == phase);
+        let points = of_phase.map(|(t, y)| point(t.trial as f64, y, format!("trial {}: {y:.4}", t.trial)));
+        Series { model, points: points.collect() }
+    };
+    let name = objective(outcome);
+    let curve = of(vec![Series { model: 0, points: so_far }], true, &format!("Best {name} so far"));
+    let every =
+        of(vec![each(Phase::Sample, 0), each(Phase::Refine, 1)], false, &format!("{name} of every trial"));
+    let seconds: f64 = all.iter().map(|trial| trial.seconds).sum();
+    format!(
+        "<p>{} points were sampled ({}), and {} trials changed the best one in one parameter alone; {} seconds of work on one core.</p>{}",
+        outcome.sampled.len(),
+        match outcome.options.sampler {
+            upnext::tuning::Sampler::Random => "at random",
+            upnext::tuning::Sampler::Tpe => "after 20 random ones by a model of where good points lie",
+        },
+        outcome.refined.len(),
+        thousands(seconds.round() as u64),
+        side_by_side(&format!(
+            "{}{}",
+            figure(&format!("The best {name} so far"), &curve),
+            figure(&format!("{name} of every trial: ● sampled, ■ refinement"), &every)
+        ))
+    )
+}
+
+fn point(x: f64, y: f64, title: String) -> Point {
+    Point { x, y, low_high: None, title }
+}
+
+fn importance(outcome: &Outcome) -> String {
+    let mut rows: Vec<(f64, Vec<String>)> = outcome
+        .importance
+        .iter()
+        .map(|importance| {
+            let share = importance.share.unwrap_or(0.0);
+            let text =
+                importance.share.map_or("too few trials".to_owned(), |x| format!("{:.0} %", x * 100.0));
+            let bar = format!("<span class=\"share\" style=\"width:{:.1}%\"></span>", share * 100.0);
+            (share, vec![escape(&importance.key), text, bar])
+        })
+        .collect();
+    rows.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.1).collect();
+    let headings = ["parameter", "variance explained", ""].map(str::to_owned);
+    let name = objective(outcome);
+    let plots: String = outcome
+        .space
+        .parameters()
+        .iter()
+        .map(|parameter| {
+            let series = |trials: &[Trial], model: usize| {
+                let points = trials.iter().filter_map(|trial| {
+                    let y = trial.figure(outcome.options.objective)?;
+                    let value = trial.values.get(&parameter.key)?;
+                    let title = format!("trial {}: {value} has {y:.4}", trial.trial);
+                    Some(point(parameter.domain.place(value), y, title))
+                });
+                Series { model, points: points.collect() }
+            };
+            let plot = Plot {
+                label: &format!("{name} by {}", parameter.key),
+                x_title: &parameter.key,
+                ticks: ticks(&parameter.domain),
+                x_range: (-0.03, 1.03),
+                from_zero: false,
+                diagonal: false,
+                lines: false,
+                series: vec![series(&outcome.sampled, 0), series(&outcome.refined, 1)],
+            };
+            figure(&escape(short(&parameter.key)), &plot.svg())
+        })
+        .collect();
+    format!(
+        "<p>The share of the variance of {name} among the sampled points that a parameter explains alone (ω²; numbers in fifths of \
+         their range). What parameters do only together is not seen{}.</p>{}<p>● sampled, ■ refinement.</p>{}",
+        match outcome.options.sampler {
+            upnext::tuning::Sampler::Random => "",
+            upnext::tuning::Sampler::Tpe =>
+                ", and points that were not drawn at random make what is good look less important than it is",
+        },
+        table("shares", &headings, &rows),
+        side_by_side(&plots)
+    )
+}
+
+/// Values that are named on the axis of a parameter, at their places.
+fn ticks(domain: &Domain) -> Vec<(f64, String)> {
+    let at = |place: f64| {
+        let value = domain.value(place);
+        (domain.place(&value), value.to_string())
+    };
+    match domain {
+        Domain::Choice(values) => {
+            // Every other name where they are many: they would run into each other.
+            let step = values.len().div_ceil(9).max(1);
+            values.iter().step_by(step).map(|v| (domain.place(v), v.to_string())).collect()
+        }
+        Domain::Integer([low, high]) if high - low < 5 => {
+            (*low..=*high).map(toml_integer).map(|v| (domain.place(&v), v.to_string())).collect()
+        }
+        _ => [0.0, 0.25, 0.5, 0.75, 1.0].map(at).to_vec(),
+    }
+}
+
+fn toml_integer(number: i64) -> toml::Value {
+    toml::Value::Integer(number)
+}
+
+/// Parallel coordinates of all judged trials, and the table of the rest.
+fn points(outcome: &Outcome) -> String {
+    let name = objective(outcome);
+    let order = outcome.by_figure();
+    let figures: Vec<f64> = order.iter().filter_map(|t| t.figure(outcome.options.objective)).collect();
+    let (Some(&high), Some(&low)) = (figures.first(), figures.last()) else { return String::new() };
+    let mut axes: Vec<Axis> = outcome
+        .space
+        .parameters()
+        .iter()
+        .map(|p| Axis { name: short(&p.key).to_owned(), ticks: ticks(&p.domain) })
+        .collect();
+    let place = |y: f64| if high > low { (y - low) / (high - low) } else { 1.0 };
+    let marks = [0.0, 0.5, 1.0].map(|at| (at, format!("{:.4}", low + at * (high - low))));
+    axes.push(Axis { name: name.clone(), ticks: marks.to_vec() });
+    // The worst first: the best lie on top.
+    let lines = order.iter().rev().zip(figures.iter().rev()).enumerate().map(|(rank, (trial, &y))| {
+        let places = outcome
+            .space
+            .parameters()
+            .iter()
+            .map(|p| trial.values.get(&p.key).map_or(0.5, |v| p.domain.place(v)));
+        let places: Vec<f64> = places.chain([place(y)]).collect();
+        let fifth = rank * 5 / order.len().max(1);
+        let class = if rank + 1 == order.len() { "top".to_owned() } else { format!("q{fifth}") };
+        (class, places, format!("trial {}: {y:.4}", trial.trial))
+    });
+    let lines: Vec<_> = lines.collect();
+    let failed: Vec<Vec<String>> = outcome
+        .sampled
+        .iter()
+        .chain(&outcome.refined)
+        .filter_map(|trial| {
+            let Verdict::Failed { reason } = &trial.verdict else { return None };
+            let mut row = vec![trial.trial.to_string()];
+            row.extend(outcome.space.parameters().iter().map(|p| escape(&value(trial, &p.key))));
+            row.push(escape(reason));
+            Some(row)
+        })
+        .collect();
+    let mut html = format!(
+        "<p>A line a trial, from its values to its {name}; the darker the better by fifths, the best one thick.</p><div class=\"scroll\" tabindex=\"0\">{}</div>",
+        parallel(&format!("Values and {name} of all trials"), &axes, &lines)
+    );
+    if !failed.is_empty() {
+        let mut headings = vec!["trial".to_owned()];
+        headings.extend(outcome.space.parameters().iter().map(|p| escape(short(&p.key))));
+        headings.push("why it has no figure".to_owned());
+        _ = write!(
+            html,
+            "<details><summary>{} trials without a figure</summary>{}</details>",
+            failed.len(),
+            table("lists", &headings, &failed)
+        );
+    }
+    html
+}
+
+fn again(outcome: &Outcome) -> String {
+    let train = shell_word(&outcome.train.display().to_string());
+    let mut command = format!("upnext train {train} --out model --config best.toml");
+    if let Some(test) = &outcome.test {
+        let _ = write!(command, "\nupnext evaluate model {}", shell_word(&test.log.display().to_string()));
+    }
+    let toml = outcome.experiment.to_toml().unwrap_or_else(|error| error.to_string());
+    format!(
+        "<p>All of it, by upnext {}:</p><pre>{}</pre><p>The best model alone, with the configuration below as best.toml:</p><pre>{}</pre><pre>{}</pre>",
+        escape(&outcome.version),
+        escape(&outcome.command),
+        escape(&command),
+        escape(&toml)
+    )
+}

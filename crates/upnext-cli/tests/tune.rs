@@ -1,0 +1,204 @@
+//! `upnext tune`: what it finds, that it goes on after a kill, that it never looks at the test part, and what it refuses.
+
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod program;
+
+use program::{Folder, done, evaluate, json, refused, set, stderr, upnext};
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A search over networks that are small enough for tests.
+fn tune(train: &Path, out: &Path, trials: usize) -> Command {
+    let mut command = search(train, out, trials);
+    set(&mut command, &["model.layers=8", "training.samples=8", "training.epochs=2"]);
+    command
+}
+
+/// A search over any kind of model.
+fn search(train: &Path, out: &Path, trials: usize) -> Command {
+    let mut command = upnext();
+    command.arg("tune").arg(train).arg("--out").arg(out).args(["--trials", &trials.to_string(), "--quiet"]);
+    command
+}
+
+/// The stored trials in the order of the procedure, without what differs between runs.
+fn trials(out: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(out.join("trials.jsonl")).unwrap();
+    let mut trials: Vec<Value> = text
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let mut trial: Value = serde_json::from_str(line).unwrap();
+            trial["seconds"] = 0.into();
+            trial
+        })
+        .collect();
+    trials.sort_by_key(|trial| trial["trial"].as_u64());
+    trials
+}
+
+#[test]
+fn a_search_ends_with_a_model_a_report_and_figures_that_can_be_had_again() {
+    let folder = Folder::new();
+    let parts = folder.prepared_shop(500);
+    let out = folder.path("tuned");
+    let outcome = json(&mut tune(&parts, &out, 6));
+    assert_eq!(outcome["sampled"].as_array().unwrap().len(), 6);
+    assert!(outcome["stable"].as_u64().unwrap() <= 6 && outcome["pop_recall"].as_f64().unwrap() > 0.0);
+    assert_eq!(outcome["importance"].as_array().unwrap().len(), 4);
+    // The model that is left behind has the figures of the report, and the best point's parameters.
+    let judged = json(&mut evaluate::<&str>(&out.join("model"), &parts, &[]));
+    assert_eq!(judged["metrics"], outcome["test"]["metrics"]);
+    let trained = &program::manifest(&out.join("model"))["experiment"];
+    for (key, value) in outcome["best"]["values"].as_object().unwrap() {
+        let (table, field) = key.split_once('.').unwrap();
+        let (is, best) = (trained[table][field].as_f64(), value.as_f64());
+        assert!((is.unwrap() - best.unwrap()).abs() < 1e-6, "{key}");
+    }
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    for section in ["test", "best", "course", "importance", "points", "again"] {
+        assert!(page.contains(&format!("<section id=\"{section}\">")), "{section}");
+    }
+    let kept: Value = serde_json::from_slice(&std::fs::read(out.join("result.json")).unwrap()).unwrap();
+    assert_eq!(kept["best"], outcome["best"]);
+    // More points are a longer search: what is there is not made again.
+    let before = trials(&out);
+    let longer = json(tune(&parts, &out, 8).arg("--resume"));
+    assert_eq!(longer["sampled"].as_array().unwrap()[..6], outcome["sampled"].as_array().unwrap()[..]);
+    assert!(trials(&out).len() >= before.len() + 2);
+}
+
+#[test]
+fn a_killed_search_goes_on_and_ends_as_one_that_was_not() {
+    let folder = Folder::new();
+    let parts = folder.prepared_shop(500);
+    let whole = folder.path("whole");
+    let expected = json(&mut tune(&parts, &whole, 10));
+    let out = folder.path("killed");
+    let file = out.join("trials.jsonl");
+    let size = || std::fs::metadata(&file).map_or(0, |file| file.len());
+    for _ in 0..3 {
+        let before = size();
+        let mut command = tune(&parts, &out, 10);
+        let mut child = command.arg("--resume").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let begun = Instant::now();
+        while size() == before && child.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "no trial");
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        child.kill().unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.code().is_none(), "killed while it searched: {}", stderr(&output));
+    }
+    let outcome = json(tune(&parts, &out, 10).arg("--resume"));
+    for part in ["best", "test"] {
+        let without_time = |outcome: &Value| {
+            let mut part = outcome[part].clone();
+            part["seconds"] = 0.into();
+            part
+        };
+        assert_eq!(without_time(&outcome), without_time(&expected), "{part}");
+    }
+    assert_eq!(trials(&out), trials(&whole));
+    assert!(!out.join("trials").exists(), "nothing is left of the trials' trainings");
+}
+
+#[test]
+fn the_search_is_the_same_whatever_the_test_part_holds() {
+    let folder = Folder::new();
+    let parts = folder.prepared_shop(500);
+    let out = folder.path("tuned");
+    done(&mut tune(&parts, &out, 4));
+    let test = std::fs::read_dir(&parts)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .find(|p| p.file_stem().is_some_and(|s| s == "test"));
+    let test = test.unwrap();
+    std::fs::write(&test, "this is no log").unwrap();
+    let blind = folder.path("blind");
+    refused(&mut tune(&parts, &blind, 4), 1, &["test."]);
+    assert_eq!(trials(&blind), trials(&out));
+    std::fs::remove_file(&test).unwrap();
+    let none = folder.path("none");
+    let output = done(&mut tune(&parts, &none, 4));
+    assert!(stderr(&output).contains("there is no test part"));
+    assert_eq!(trials(&none), trials(&out));
+}
+
+#[test]
+fn a_log_alone_is_split_at_its_end_and_halving_and_the_other_sampler_run() {
+    let folder = Folder::new();
+    let log = folder.shop("clicks.csv", 500, 60, 1);
+    let out = folder.path("tuned");
+    let outcome = json(tune(&log, &out, 9).args(["--halving", "--no-refine", "--epochs", "9"]));
+    assert!(outcome["test"].is_null() && outcome["refined"].as_array().unwrap().is_empty());
+    assert_eq!(outcome["best"]["epochs"], 9);
+    let other = folder.path("other");
+    let mut command = search(&log, &other, 22);
+    command.args(["--sampler", "tpe", "--model", "item-knn", "--objective", "mrr", "--test"]).arg(&log);
+    let outcome = json(&mut command);
+    assert!(outcome["test"]["metrics"][3]["recall"].as_f64().unwrap() > 0.0);
+    let far = folder.path("far");
+    refused(
+        tune(&log, &far, 2).args(["--validation", "90d"]),
+        1,
+        &["validation part cannot be used", "shorter"],
+    );
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_before_any_log_is_read() {
+    let folder = Folder::new();
+    // The log is not there: whoever reads it first fails with another message.
+    let log = folder.path("no-log.csv");
+    let out = folder.path("tuned");
+    let with_space = |text: &str| {
+        let mut command = tune(&log, &out, 3);
+        command.arg("--space").arg(folder.file("space.toml", text));
+        command
+    };
+    refused(
+        &mut with_space("[training]\nlearning_rat = { log = [0.1, 1] }\n"),
+        2,
+        &["space.toml:2", "learning_rate"],
+    );
+    refused(
+        &mut with_space("[training]\nbatch_size = { uniform = [1, 10] }\n"),
+        2,
+        &["space.toml:2:14", "training.batch_size", "whole number"],
+    );
+    refused(&mut with_space("[training]\nmomentum = 0.5\n"), 2, &["space.toml:2:12", "one value"]);
+    refused(search(&log, &out, 3).args(["--model", "pop"]), 2, &["\"pop\"", "no parameter"]);
+    refused(&mut tune(&log, &out, 0), 2, &["trials"]);
+    refused(&mut tune(&log, &folder.file("file", ""), 3), 1, &["file"]);
+    std::fs::create_dir(folder.path("full")).unwrap();
+    folder.file("full/thesis.tex", "");
+    refused(&mut tune(&log, &folder.path("full"), 3), 2, &["full", "other things"]);
+    std::fs::create_dir(folder.path("half")).unwrap();
+    folder.file("half/trials.jsonl", "");
+    refused(&mut tune(&log, &folder.path("half"), 3), 2, &["half", "--resume"]);
+    folder.file("half/report.html", "my own page");
+    refused(tune(&log, &folder.path("half"), 3).arg("--resume"), 1, &["report.html", "no report of upnext"]);
+}
+
+#[test]
+fn a_folder_without_a_validation_part_is_refused() {
+    let folder = Folder::new();
+    let (log, parts) = (folder.shop("clicks.csv", 300, 60, 1), folder.path("parts"));
+    done(upnext().arg("prepare").arg(log).arg("--out").arg(&parts).args(["--validation", "none"]));
+    refused(&mut tune(&parts, &folder.path("tuned"), 3), 1, &["fit part", "validation part"]);
+}
+
+#[test]
+fn the_space_that_is_shown_is_one_that_can_be_used() {
+    let folder = Folder::new();
+    let shown = done(upnext().args(["tune", "--show-space", "--model", "vs-knn"])).stdout;
+    let space = folder.file("space.toml", &shown);
+    let (log, out) = (folder.shop("clicks.csv", 300, 60, 1), folder.path("tuned"));
+    let mut command = search(&log, &out, 2);
+    command.arg("--no-refine");
+    let outcome = json(command.args(["--model", "vs-knn", "--space"]).arg(space));
+    assert_eq!(outcome["space"]["parameters"].as_array().unwrap().len(), 5);
+}

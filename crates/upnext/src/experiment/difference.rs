@@ -1,0 +1,35 @@
+//! In which field two configurations differ.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// The first field that differs, dotted, with its two values; fields whose dotted name is in `may_change` do not count.
+pub(crate) fn first_difference<T: Serialize>(
+    was: &T,
+    is: &T,
+    may_change: &[&str],
+) -> Option<(String, String, String)> {
+    let value = |of: &T| serde_json::to_value(of).unwrap_or_default();
+    of_values("", &value(was), &value(is), may_change)
+}
+
+fn of_values(key: &str, was: &Value, is: &Value, may_change: &[&str]) -> Option<(String, String, String)> {
+    if was == is || may_change.contains(&key) {
+        return None;
+    }
+    let empty = Map::new();
+    if let (Value::Object(_), _) | (_, Value::Object(_)) = (was, is) {
+        let (was, is) = (was.as_object().unwrap_or(&empty), is.as_object().unwrap_or(&empty));
+        let mut keys: Vec<&String> =
+            was.keys().chain(is.keys().filter(|key| !was.contains_key(*key))).collect();
+        // Where the kinds differ, all other fields do, and tell nothing.
+        keys.sort_by_key(|key| *key != "kind");
+        return keys.into_iter().find_map(|name| {
+            let dotted = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            let of = |map: &Map<String, Value>| map.get(name).cloned().unwrap_or(Value::Null);
+            of_values(&dotted, &of(was), &of(is), may_change)
+        });
+    }
+    let shown = |value: &Value| if value.is_null() { "not set".to_owned() } else { value.to_string() };
+    Some((key.to_owned(), shown(was), shown(is)))
+}

@@ -1,0 +1,279 @@
+//! The trials of a search in a file that is only appended to: a line of JSON each, on the disk before the next step.
+
+use super::{Phase, SearchSpace, Trial, TuningOptions};
+use crate::data::{Dataset, Sessions};
+use crate::experiment::{Experiment, first_difference};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// The file's name in a search's folder.
+const FILE: &str = "trials.jsonl";
+
+/// Bytes at the beginning by which a torn first line is told from another program's file.
+const BEGINNING: usize = br#"{"made_by":"upnext tune""#.len();
+
+/// The first line: what all trials have in common.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Header {
+    made_by: String,
+    format_version: u32,
+    pub(super) options: TuningOptions,
+    pub(super) space: SearchSpace,
+    pub(super) experiment: Experiment,
+    data: Counts,
+}
+
+/// What tells the data of a search from others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Counts {
+    vocabulary_fingerprint: String,
+    fit_sessions: usize,
+    fit_events: usize,
+    valid_sessions: usize,
+    valid_events: usize,
+}
+
+impl Header {
+    const MADE_BY: &str = "upnext tune";
+    const FORMAT_VERSION: u32 = 1;
+
+    pub(super) fn new(
+        options: &TuningOptions,
+        space: &SearchSpace,
+        experiment: &Experiment,
+        fit: &Dataset,
+        valid: &Sessions,
+    ) -> Self {
+        Self {
+            made_by: Self::MADE_BY.to_owned(),
+            format_version: Self::FORMAT_VERSION,
+            options: options.clone(),
+            space: space.clone(),
+            experiment: experiment.resolved(),
+            data: Counts {
+                vocabulary_fingerprint: fit.items.fingerprint(),
+                fit_sessions: fit.sessions.len(),
+                fit_events: fit.sessions.num_events(),
+                valid_sessions: valid.len(),
+                valid_events: valid.num_events(),
+            },
+        }
+    }
+}
+
+/// The trials that have ended, and the file that they are in. One search at a time has it.
+#[derive(Debug)]
+pub struct TrialStore {
+    path: PathBuf,
+    file: File,
+    trials: Vec<Trial>,
+    /// Where a trial of these values and epochs is.
+    known: HashMap<String, usize>,
+}
+
+impl TrialStore {
+    /// The file of the search in a folder.
+    pub fn path_in(folder: &Path) -> PathBuf {
+        folder.join(FILE)
+    }
+
+    /// Whether the folder holds a search.
+    pub fn exists_in(folder: &Path) -> bool {
+        Self::path_in(folder).exists()
+    }
+
+    /// Opens the store of a folder, or begins one. A last line that was not written to its end is dropped: the process was
+    /// killed while it wrote.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the store is of another search (which field differs is said), or another process has it;
+    /// [`Error::TrialFile`] for a line that is no trial; [`Error::Io`].
+    pub(super) fn open(folder: &Path, header: &Header) -> Result<Self> {
+        let path = Self::path_in(folder);
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(Error::io(&path, "open"))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let reason = format!(
+                    "another search is running in {}: wait for it, or choose another folder",
+                    folder.display()
+                );
+                return Err(Error::config("--out", reason));
+            }
+            Err(TryLockError::Error(error)) => return Err(Error::io(&path, "lock")(error)),
+        }
+        let mut store = Self { path, file, trials: Vec::new(), known: HashMap::new() };
+        let text = fs::read(&store.path).map_err(Error::io(&store.path, "read"))?;
+        // Whole lines only: the rest was being written when the process was killed.
+        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        store.read(&text[..whole], &text[whole..], header)?;
+        store.file.set_len(whole as u64).map_err(Error::io(&store.path, "write"))?;
+        store.file.seek(SeekFrom::End(0)).map_err(Error::io(&store.path, "write"))?;
+        if whole == 0 {
+            store.append(header)?;
+        }
+        Ok(store)
+    }
+
+    /// Reads whole lines; `torn` is what stands behind them.
+    fn read(&mut self, text: &[u8], torn: &[u8], header: &Header) -> Result<()> {
+        let bad = |line: usize, reason: String| Error::TrialFile { path: self.path.clone(), line, reason };
+        let foreign =
+            || bad(1, "is not the beginning of a search by `upnext tune`: choose another folder".to_owned());
+        let mut lines = (1..).zip(text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()));
+        let Some((_, first)) = lines.next() else {
+            let begins = serde_json::to_vec(header)
+                .is_ok_and(|own| own.starts_with(&torn[..torn.len().min(BEGINNING)]));
+            return if begins { Ok(()) } else { Err(foreign()) };
+        };
+        let is = serde_json::from_slice::<serde_json::Value>(first).unwrap_or_default();
+        if is["made_by"] != Header::MADE_BY {
+            return Err(foreign());
+        }
+        if is["format_version"].as_u64().is_none_or(|version| version > u64::from(Header::FORMAT_VERSION)) {
+            return Err(bad(1, "was written by a newer upnext: use that one".to_owned()));
+        }
+        let was: Header = serde_json::from_slice(first).map_err(|e| bad(1, format!("is damaged ({e})")))?;
+        if let Some((key, was, is)) = first_difference(&was, header, &["options.trials"]) {
+            let reason = format!(
+                "{key} was {was} when this search was begun, and is {is} now: go on with the same, or begin another search in another folder"
+            );
+            return Err(Error::config("--resume", reason));
+        }
+        let mut trials = Vec::new();
+        for (line, text) in lines {
+            let trial = serde_json::from_slice::<Trial>(text);
+            trials.push(trial.map_err(|e| bad(line, format!("is no trial ({e})")))?);
+        }
+        trials.into_iter().for_each(|trial| self.note(trial));
+        Ok(())
+    }
+
+    fn append<T: Serialize>(&mut self, line: &T) -> Result<()> {
+        let mut text = serde_json::to_vec(line).map_err(|e| Error::config("trial", e.to_string()))?;
+        text.push(b'\n');
+        self.file
+            .write_all(&text)
+            .and_then(|()| self.file.sync_data())
+            .map_err(Error::io(&self.path, "write"))
+    }
+
+    fn note(&mut self, trial: Trial) {
+        self.known.insert(key(&trial.values, trial.epochs), self.trials.len());
+        self.trials.push(trial);
+    }
+
+    /// Stores a trial.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn add(&mut self, trial: Trial) -> Result<()> {
+        self.append(&trial)?;
+        self.note(trial);
+        Ok(())
+    }
+
+    /// The trial of these values and epochs, with the place in the procedure that asks for it.
+    pub(super) fn get(&self, wanted: &str, trial: usize, phase: Phase) -> Option<Trial> {
+        let found = self.known.get(wanted)?;
+        Some(Trial { trial, phase, ..self.trials[*found].clone() })
+    }
+
+    /// Number of trials that are stored.
+    pub fn len(&self) -> usize {
+        self.trials.len()
+    }
+
+    /// Whether no trial is stored.
+    pub fn is_empty(&self) -> bool {
+        self.trials.is_empty()
+    }
+}
+
+/// What a trial is known by: its values and how long it was trained.
+pub(super) fn key(values: &std::collections::BTreeMap<String, toml::Value>, epochs: Option<usize>) -> String {
+    serde_json::to_string(&(values, epochs)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+
+    fn header(trials: usize, rate: f32) -> Header {
+        let mut experiment = Experiment::default();
+        experiment.training.learning_rate = rate;
+        let space = SearchSpace::of_kind(&experiment).unwrap();
+        let options = TuningOptions { trials, ..TuningOptions::default() };
+        Header::new(&options, &space, &experiment, &Dataset::default(), &Sessions::new())
+    }
+
+    fn trial(number: usize, rate: f64) -> Trial {
+        let values = [("training.learning_rate".to_owned(), toml::Value::Float(rate))].into();
+        let verdict = Verdict::Judged { recall: 0.5, mrr: 0.25, stable: true };
+        Trial { trial: number, phase: Phase::Sample, values, epochs: Some(3), verdict, seconds: 1.0 }
+    }
+
+    #[test]
+    fn trials_are_there_again_and_a_torn_line_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = TrialStore::open(folder.path(), &header(5, 0.1)).unwrap();
+        for (number, rate) in [(1, 0.1), (2, 1.0)] {
+            store.add(trial(number, rate)).unwrap();
+        }
+        let path = store.path.clone();
+        drop(store);
+        let whole = fs::read(&path).unwrap();
+        // Killed anywhere within the last line, one trial is lost; with the whole line there, none.
+        let last = whole[..whole.len() - 1].iter().rposition(|&b| b == b'\n').unwrap() + 1;
+        for cut in [last + 1, whole.len() - 1] {
+            fs::write(&path, &whole[..cut]).unwrap();
+            let mut store = TrialStore::open(folder.path(), &header(9, 0.1)).unwrap();
+            assert_eq!(store.len(), 1);
+            let found = store.get(&key(&trial(1, 0.1).values, Some(3)), 7, Phase::Refine).unwrap();
+            assert_eq!(found, Trial { trial: 7, phase: Phase::Refine, ..trial(1, 0.1) });
+            store.add(trial(2, 1.0)).unwrap();
+            drop(store);
+            assert_eq!(fs::read(&path).unwrap(), whole);
+        }
+        assert_eq!(TrialStore::open(folder.path(), &header(5, 0.1)).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn another_search_a_second_one_and_damage_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = TrialStore::open(folder.path(), &header(5, 0.1)).unwrap();
+        store.add(trial(1, 0.1)).unwrap();
+        let busy = TrialStore::open(folder.path(), &header(5, 0.1)).unwrap_err().to_string();
+        assert!(busy.contains("another search is running"), "{busy}");
+        let path = store.path.clone();
+        drop(store);
+        let other = TrialStore::open(folder.path(), &header(5, 0.2)).unwrap_err().to_string();
+        assert!(other.contains("experiment.training.learning_rate was 0.1"), "{other}");
+        let whole = fs::read_to_string(&path).unwrap();
+        fs::write(&path, whole.replace("judged", "jugded")).unwrap();
+        let damaged = TrialStore::open(folder.path(), &header(5, 0.1)).unwrap_err().to_string();
+        assert!(damaged.contains("trials.jsonl:2") && damaged.contains("no trial"), "{damaged}");
+        for text in ["a,b\n1,2\n3", "no line break"] {
+            fs::write(&path, text).unwrap();
+            let foreign = TrialStore::open(folder.path(), &header(5, 0.1)).unwrap_err().to_string();
+            assert!(foreign.contains("trials.jsonl:1") && foreign.contains("not the beginning"), "{foreign}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text, "a foreign file is left alone");
+        }
+        fs::write(&path, &whole[..100]).unwrap();
+        assert!(
+            TrialStore::open(folder.path(), &header(5, 0.1)).unwrap().is_empty(),
+            "killed in the first line"
+        );
+    }
+}
