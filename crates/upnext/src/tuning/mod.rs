@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 /// How a search goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TuningOptions {
-    /// Points that are sampled, ≥ 1; the paper's 100.
+    /// Points that are sampled, 1 to [`MAX_TRIALS`](Self::MAX_TRIALS); the paper's 100.
     pub trials: usize,
     /// What is to be large on the validation part. Recall, the paper's main metric.
     pub objective: Objective,
@@ -173,13 +173,17 @@ pub fn best(trials: &[Trial], objective: Objective) -> Option<&Trial> {
 }
 
 impl TuningOptions {
+    /// The most points that a search samples: all of them are looked at before it begins.
+    pub const MAX_TRIALS: usize = 100_000;
+
     /// Whether the options make sense.
     ///
     /// # Errors
-    /// [`Error::Config`] without a trial.
+    /// [`Error::Config`] without a trial, or with more than [`MAX_TRIALS`](Self::MAX_TRIALS).
     pub fn validate(&self) -> Result<()> {
-        if self.trials == 0 {
-            return Err(Error::config("trials", "is 0: try at least one point"));
+        if !(1..=Self::MAX_TRIALS).contains(&self.trials) {
+            let reason = format!("is {}: try 1 to {} points", self.trials, Self::MAX_TRIALS);
+            return Err(Error::config("trials", reason));
         }
         Ok(())
     }

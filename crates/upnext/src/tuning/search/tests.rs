@@ -202,7 +202,8 @@ fn plans_that_make_no_sense_are_refused_before_any_work() {
     };
     let five = options(5);
     let plan = shop.plan(&space, &five, folder.path());
-    refused(&TuningPlan { options: &options(0), ..plan }, "at least one point");
+    refused(&TuningPlan { options: &options(0), ..plan }, "trials: is 0");
+    refused(&TuningPlan { options: &options(usize::MAX), ..plan }, "100000 points");
     refused(
         &TuningPlan { options: &TuningOptions { halving: true, ..options(5) }, ..plan },
         "training.epochs",
