@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn the_curve_rises_to_the_best() {
         let trials: Vec<Trial> =
-            [0.1, 0.3, 0.2, 0.5].into_iter().enumerate().map(|(i, x)| trial(i, x)).collect();
+            [0.125, 0.375, 0.25, 0.625].into_iter().enumerate().map(|(i, x)| trial(i, x)).collect();
         assert_eq!(curve(&trials, Objective::Recall), "▁▅▅█");
         let many: Vec<Trial> = (0..500).map(|i| trial(i, i as f64)).collect();
         let curve = curve(&many, Objective::Recall);
