@@ -116,11 +116,8 @@ impl ScanTable {
         self.last[r] = last;
     }
 
-    /// Hints at the blocks whose upper bound for a query reaches its threshold: calls `f` with the first row of a vector and bits of the
-    /// rows in it.
-    ///
-    /// # Panics
-    /// If the block or a query is not of this table.
+    /// Finds the rows of a block whose bound reaches the threshold of a query: calls `f(q, first, bits)`, bit `i` for row
+    /// `first + i`, where there is one. Rows behind the last count as zero.
     #[inline(always)]
     pub(super) fn reaching<S: Bytes, const Q: usize>(
         &self,
@@ -143,8 +140,9 @@ impl ScanTable {
                     for v in 0..2 {
                         // SAFETY: a group holds four bytes for each of `BLOCK` rows, and the two vectors begin at row
                         // `first + v · LANES` ≤ BLOCK − LANES.
-                        sums[q][v] =
-                            unsafe { s.dot(sums[q][v], group.0.as_ptr().add(4 * (first + v * S::LANES)), level) };
+                        sums[q][v] = unsafe {
+                            s.dot(sums[q][v], group.0.as_ptr().add(4 * (first + v * S::LANES)), level)
+                        };
                     }
                 }
             }
@@ -155,8 +153,9 @@ impl ScanTable {
                 for v in 0..2 {
                     let at = first + v * S::LANES;
                     // SAFETY: both slices hold `BLOCK` floats, and `at` ≤ BLOCK − LANES.
-                    let bits =
-                        unsafe { s.reaching(sums[q][v], reach, scales.as_ptr().add(at), last.as_ptr().add(at)) };
+                    let bits = unsafe {
+                        s.reaching(sums[q][v], reach, scales.as_ptr().add(at), last.as_ptr().add(at))
+                    };
                     if bits != 0 {
                         f(q, block * BLOCK + at, bits);
                     }

@@ -19,7 +19,8 @@ impl Case {
         let number = |i: usize| rng.unit_f32(2 * i as u64) + rng.unit_f32(2 * i as u64 + 1) - 1.0;
         let mut table = Matrix::zeros(rows, width);
         for r in 0..rows {
-            let size = [1.0, 1.0, 1.2, 0.0, 30.0, 1e-3, 1e-30, 1e-42][rng.below(r as u64, 64).min(7) as usize % 8];
+            let size =
+                [1.0, 1.0, 1.2, 0.0, 30.0, 1e-3, 1e-30, 1e-42][rng.below(r as u64, 64).min(7) as usize % 8];
             let from = if r % 5 == 4 { r - 3 } else { r };
             (0..width).for_each(|j| table.row_mut(r)[j] = size * number(from * width + j));
         }
@@ -112,8 +113,7 @@ fn lists_are_those_of_scoring_every_row() {
 fn lists_are_right_for_many_random_tables() {
     for seed in 0..60 {
         let rng = CounterRng::new(seed, 9);
-        let [n, width, count, k] =
-            [600, 40, 8, 30].map(|most: u64| 1 + rng.below(most, most) as usize);
+        let [n, width, count, k] = [600, 40, 8, 30].map(|most: u64| 1 + rng.below(most, most) as usize);
         let case = Case::random(n, width, count, seed);
         let (bytes, mut lists) = (ScanTable::new(&case.table), TopLists::new(width));
         for isa in Isa::available() {
@@ -142,7 +142,11 @@ fn rows_that_differ_in_the_last_bit_are_told_apart() {
         for activation in ACTIVATIONS {
             let scan = case.scan(isa, &bytes, activation);
             scan.top_k(&case.queries, 3, 10, 0..n as u32, &|_, _| true, &mut lists);
-            assert_eq!(found(&lists, 3), case.plain(isa, activation, 10, |_, _| true), "{isa}, {activation:?}");
+            assert_eq!(
+                found(&lists, 3),
+                case.plain(isa, activation, 10, |_, _| true),
+                "{isa}, {activation:?}"
+            );
         }
     }
 }
