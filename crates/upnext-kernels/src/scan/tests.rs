@@ -19,8 +19,9 @@ impl Case {
         let number = |i: usize| rng.unit_f32(2 * i as u64) + rng.unit_f32(2 * i as u64 + 1) - 1.0;
         let mut table = Matrix::zeros(rows, width);
         for r in 0..rows {
+            // One row in nine differs in size from all others.
             let size =
-                [1.0, 1.0, 1.2, 0.0, 30.0, 1e-3, 1e-30, 1e-42][rng.below(r as u64, 64).min(7) as usize % 8];
+                [1e-42, 1e-30, 1e-3, 0.0, 30.0, 1.2].get(rng.below(r as u64, 54) as usize).unwrap_or(&1.0);
             let from = if r % 5 == 4 { r - 3 } else { r };
             (0..width).for_each(|j| table.row_mut(r)[j] = size * number(from * width + j));
         }
@@ -93,6 +94,7 @@ fn lists_are_those_of_scoring_every_row() {
             (3001, 33, 21, 7),
             (2500, 101, 5, 300),
             (1500, 300, 9, 20),
+            (700, 9, 3, 500),
             (64, 9, 2, 0),
             (0, 9, 2, 3),
         ] {
@@ -165,6 +167,46 @@ fn saturated_scores_tie_and_stand_by_priority() {
         scan.top_k(&case.queries, 1, 3, 0..500, &|_, _| true, &mut lists);
         let one = 1f32.to_bits();
         assert_eq!(found(&lists, 1), [[(321, one), (0, one), (1, one)]], "{isa}");
+    }
+}
+
+/// Rows and queries whose rounding all goes one way, so that the bounds are as tight as they get.
+#[test]
+fn no_bound_is_below_its_score() {
+    let rng = CounterRng::new(5, 5);
+    let number = |i: usize| rng.unit_f32(i as u64) - 0.5;
+    type Values = fn(usize, f32) -> f32;
+    let ones: Values = |_, _| 1.0;
+    let rounded_away: Values = |j, x| if j == 0 { 127.0 } else { 0.4 + 0.09 * x };
+    let below_zero: Values = |j, x| -if j == 0 { 127.0 } else { 1.4 + 0.09 * x };
+    let whole: Values = |_, x| (110.0 + 30.0 * x).round();
+    let any: Values = |_, x| x;
+    let kinds = [
+        (ones, rounded_away),
+        (rounded_away, ones),
+        (below_zero, below_zero),
+        // Sums of whole numbers that no longer fit into a float: it is the scores that are rounded.
+        (whole, whole),
+        (any, any),
+    ];
+    for (width, (row, query)) in [5, 17, 1501].into_iter().flat_map(|w| kinds.map(|k| (w, k))) {
+        let mut case = Case::random(64, width, 1, 1);
+        for j in 0..width {
+            (0..64).for_each(|r| case.table.row_mut(r)[j] = row(j, number(r * width + j)));
+            case.queries.row_mut(j)[0] = query(j, number(64 * width + j));
+        }
+        let bytes = ScanTable::new(&case.table);
+        for isa in Isa::available() {
+            let mut lists = TopLists::new(width);
+            lists.start(&case.scan(isa, &bytes, Activation::Linear), &case.queries, 1, 1);
+            for (r, score) in case.plain(isa, Activation::Linear, 64, |_, _| true).remove(0) {
+                lists.lists[0].query.threshold = f32::from_bits(score);
+                lists.lists[0].pending.clear();
+                let blocks = r as usize / BLOCK..r as usize / BLOCK + 1;
+                isa.run_bytes(Chunk { table: &bytes, blocks, rows: &(r..r + 1), lists: &mut lists.lists });
+                assert_eq!(lists.lists[0].pending, [r], "{isa}, {width} columns, row {r}");
+            }
+        }
     }
 }
 
