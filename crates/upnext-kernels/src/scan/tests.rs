@@ -94,7 +94,7 @@ fn lists_are_those_of_scoring_every_row() {
             (3001, 33, 21, 7),
             (2500, 101, 5, 300),
             (1500, 300, 9, 20),
-            (700, 9, 3, 500),
+            (6000, 9, 2, 3500),
             (64, 9, 2, 0),
             (0, 9, 2, 3),
         ] {
@@ -179,7 +179,7 @@ fn no_bound_is_below_its_score() {
     let ones: Values = |_, _| 1.0;
     let rounded_away: Values = |j, x| if j == 0 { 127.0 } else { 0.4 + 0.09 * x };
     let below_zero: Values = |j, x| -if j == 0 { 127.0 } else { 1.4 + 0.09 * x };
-    let whole: Values = |_, x| (110.0 + 30.0 * x).round();
+    let whole: Values = |j, x| if j == 0 { 127.0 } else { (110.0 + 30.0 * x).round() };
     let any: Values = |_, x| x;
     let kinds = [
         (ones, rounded_away),
