@@ -152,13 +152,14 @@ impl TopLists {
         }
     }
 
-    fn start(&mut self, scan: &Scan, queries: &Matrix, count: usize, k: usize) {
+    /// Empty lists for some of the queries.
+    fn start(&mut self, scan: &Scan, queries: &Matrix, which: Range<usize>, k: usize) {
         let width = scan.table.width();
         assert_eq!(self.gathered.width(), width, "lists of another width than {:?}", scan.table);
-        (self.k, self.used) = (k, count);
-        self.lists.resize_with(self.lists.len().max(count), List::default);
+        (self.k, self.used) = (k, which.len());
+        self.lists.resize_with(self.lists.len().max(which.len()), List::default);
         let levels = scan.isa.run_bytes(Levels);
-        for (q, list) in self.lists[..count].iter_mut().enumerate() {
+        for (q, list) in which.zip(&mut self.lists) {
             for (j, x) in self.values[..width].iter_mut().enumerate() {
                 *x = queries.row(j)[q];
             }
@@ -184,8 +185,8 @@ impl Scan<'_> {
     /// * `queries`: width × at least `count`, one query a column.
     /// * `keep(q, row)`: whether a row may stand in the list of query `q`; asked for few rows only.
     ///
-    /// Where more than a few hundredths of the rows are left out, of few rows all will be scored: rather name those
-    /// that may stand, to [`top_k_of`](Self::top_k_of).
+    /// Where `keep` lets only a few hundredths of the rows stand, name those to [`top_k_of`](Self::top_k_of) instead: that
+    /// scores them all and nothing else.
     ///
     /// # Panics
     /// If the shapes do not agree, or the rows are not the table's.
@@ -204,7 +205,7 @@ impl Scan<'_> {
             "rows {rows:?} of {:?}",
             self.table
         );
-        lists.start(self, queries, count, k);
+        lists.start(self, queries, 0..count, k);
         if k == 0 || rows.is_empty() {
             return;
         }
@@ -234,16 +235,14 @@ impl Scan<'_> {
         }
     }
 
-    /// The best `k` of the rows named, for query `q` of `queries` alone, which becomes query 0 of the lists: every row
-    /// is scored.
+    /// The best `k` of the rows named, for query `q` alone, as list 0: every one of them is scored. A row that is named twice
+    /// may stand twice.
     ///
     /// # Panics
-    /// If the shapes do not agree, or the rows are not the table's. A row that is named twice may stand twice.
+    /// If the shapes do not agree, or the rows are not the table's.
     pub fn top_k_of(&self, queries: &Matrix, q: usize, k: usize, rows: &[u32], lists: &mut TopLists) {
         self.check(queries, q + 1);
-        lists.start(self, queries, q + 1, k);
-        lists.lists.swap(0, q);
-        lists.used = 1;
+        lists.start(self, queries, q..q + 1, k);
         self.score(queries, q, 0, rows, lists);
     }
 

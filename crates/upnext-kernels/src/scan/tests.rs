@@ -198,7 +198,7 @@ fn no_bound_is_below_its_score() {
         let bytes = ScanTable::new(&case.table);
         for isa in Isa::available() {
             let mut lists = TopLists::new(width);
-            lists.start(&case.scan(isa, &bytes, Activation::Linear), &case.queries, 1, 1);
+            lists.start(&case.scan(isa, &bytes, Activation::Linear), &case.queries, 0..1, 1);
             for (r, score) in case.plain(isa, Activation::Linear, 64, |_, _| true).remove(0) {
                 lists.lists[0].query.threshold = f32::from_bits(score);
                 lists.lists[0].pending.clear();
