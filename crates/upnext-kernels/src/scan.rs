@@ -11,8 +11,6 @@
 //! whose products differ, and only the scan knows which rows it may skip then.
 
 mod table;
-#[cfg(test)]
-mod tests;
 
 pub use table::ScanTable;
 
@@ -381,3 +379,6 @@ fn against<S: Bytes, const Q: usize>(
         }
     });
 }
+
+#[cfg(test)]
+mod tests;
