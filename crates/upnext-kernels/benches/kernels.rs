@@ -327,3 +327,71 @@ mod tables {
         });
     }
 }
+
+/// The best 20 rows of a table for each of a batch of queries; throughput is in queries.
+mod scans {
+    use super::*;
+
+    /// Rows × width (the bias counted in), queries.
+    const SHAPES: [(usize, usize, usize); 9] = [
+        (1_000_000, 33, 1),
+        (1_000_000, 33, 8),
+        (1_000_000, 33, 32),
+        (37_483, 101, 1),
+        (37_483, 101, 8),
+        (37_483, 101, 32),
+        (37_483, 513, 1),
+        (37_483, 513, 8),
+        (37_483, 513, 32),
+    ];
+
+    /// The last row of the queries is 1, for the bias.
+    fn queries(width: usize, count: usize) -> Matrix {
+        let mut queries = matrix(width, padded(count), 2);
+        queries.row_mut(width - 1)[..count].fill(1.0);
+        queries
+    }
+
+    #[divan::bench(args = SHAPES)]
+    fn by_bytes(bencher: Bencher, (n, width, count): (usize, usize, usize)) {
+        let (table, queries, priorities) = (matrix(n, width, 1), queries(width, count), vec![0; n]);
+        let (bytes, mut lists) = (ScanTable::new(&table), TopLists::new(width));
+        let (isa, activation) = (isa(), Activation::Linear);
+        let scan = Scan { isa, table: &table, bytes: &bytes, priorities: &priorities, activation };
+        bencher.counter(ItemsCount::new(count)).bench_local(|| {
+            scan.top_k(&queries, count, 20, 0..n as u32, &|_, _| true, black_box(&mut lists));
+        });
+        if std::env::var_os("UPNEXT_BENCH_SCORED").is_some() {
+            let scored: u64 = (0..count).map(|q| lists.scored(q)).sum();
+            println!("{n} × {width}, {count}: {} rows scored a query", scored / count as u64);
+        }
+    }
+
+    /// What the bytes must beat: all scores by the product, a block at a time, and only a comparison with what the 20th best
+    /// will turn out to be: no list, and no threshold that has to rise first.
+    #[divan::bench(args = SHAPES)]
+    fn by_floats(bencher: Bencher, (n, width, count): (usize, usize, usize)) {
+        const BLOCK: usize = 256;
+        let (table, queries, lanes) = (matrix(n, width, 1), queries(width, count), padded(count));
+        let (mut scores, floor) = (vec![0.0; BLOCK * lanes], vec![width as f32; lanes]);
+        bencher.counter(ItemsCount::new(count)).bench_local(|| {
+            let mut above = 0;
+            for first in (0..n).step_by(BLOCK) {
+                let m = BLOCK.min(n - first);
+                let rows = table.view(n).from_row(first);
+                product(isa(), (m, lanes, width), rows, queries.view(width), &mut scores, lanes, false);
+                for row in scores[..m * lanes].chunks_exact(lanes) {
+                    above += usize::from(row.iter().zip(&floor).fold(false, |any, (x, f)| any | (x >= f)));
+                }
+            }
+            black_box(above)
+        });
+    }
+
+    /// The bytes of a table, made when a model is loaded.
+    #[divan::bench(args = [(1_000_000, 33), (37_483, 101)])]
+    fn making_bytes(bencher: Bencher, (n, width): (usize, usize)) {
+        let table = matrix(n, width, 1);
+        bencher.counter(ItemsCount::new(n)).bench_local(|| ScanTable::new(black_box(&table)));
+    }
+}

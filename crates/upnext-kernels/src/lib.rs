@@ -15,6 +15,7 @@ mod matrix;
 mod optimizer;
 mod random;
 mod rows;
+mod scan;
 mod simd;
 mod team;
 
@@ -32,5 +33,6 @@ pub use optimizer::{
 };
 pub use random::{AliasTable, CounterRng, dropout_mask};
 pub use rows::RowGroups;
+pub use scan::{NonFinite, Ranked, Scan, ScanTable, TopLists};
 pub use simd::{Isa, LINE};
 pub use team::Team;

@@ -8,8 +8,10 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod bytes;
 mod portable;
 
+pub(crate) use bytes::{ByteKernel, Bytes, Reach};
 use std::fmt;
 
 /// Number of floats that every padded width is a multiple of: one cache line, the widest vector.

@@ -1,0 +1,235 @@
+//! The table in bytes, queries in bytes, and a bound that no true score exceeds.
+//!
+//! A row is `w = a ŵ + δ` (ŵ whole numbers of −127 to 127), a query `q = b q̂ + ε`, both without their last column,
+//! which stays a float (`w'`, `q'`: a bias is often far larger than the weights beside it). Then
+//!
+//! `w·q + w' q' = a b ŵ·q̂ + a ŵ·ε + δ·q + w' q' ≤ a (b ŵ·q̂ + ‖ŵ‖ ‖ε‖ + (‖δ‖ / a) ‖q‖) + w' q'`
+//!
+//! by Cauchy and Schwarz. The score in f32 differs from the true one by at most about `width · 2⁻²⁴ ‖w‖ ‖q‖` in any
+//! order of summation (Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, section 3.1), and the bound itself
+//! is summed in f32; both are paid for in `‖δ‖`. Norms are taken in f64 and rounded up.
+
+use crate::Matrix;
+use crate::huge;
+use crate::simd::{Bytes, Reach};
+
+/// Rows whose bytes stand side by side: two vectors of the widest set.
+pub(super) const BLOCK: usize = 32;
+
+/// Largest size of a row's number; 128 more makes it an unsigned byte.
+const LEVELS: f64 = 127.0;
+const OFFSET: i32 = 128;
+
+/// Bytes of four adjacent columns in one block.
+const GROUP: usize = 4 * BLOCK;
+
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Group([u8; GROUP]);
+
+/// A table in bytes, with what bounds the scores of its rows: about a quarter of the table itself.
+///
+/// It is a copy: after the table has changed it must be made anew.
+pub struct ScanTable {
+    rows: usize,
+    width: usize,
+    /// Block by block, four columns by four columns, row by row.
+    groups: Vec<Group>,
+    /// `a` of each row.
+    scales: Vec<f32>,
+    /// The last column.
+    last: Vec<f32>,
+    /// Of each block the largest `‖ŵ‖` and the largest `‖δ‖ / a`.
+    errors: Vec<[f32; 2]>,
+    /// The largest `‖w‖`, the last column counted in; infinite if an element is not finite.
+    norm: f64,
+}
+
+impl ScanTable {
+    /// The bytes of a table of at least one column.
+    ///
+    /// # Panics
+    /// If it has no column, more than 65,536, or more than 2³² rows.
+    pub fn new(table: &Matrix) -> Self {
+        let (rows, width) = (table.rows(), table.width());
+        assert!((1..=1 << 16).contains(&width), "a table of {width} columns; 1 to 65,536 can be scanned");
+        assert!(u32::try_from(rows).is_ok(), "a table of {rows} rows, more than row numbers");
+        let blocks = rows.div_ceil(BLOCK);
+        let depth = (width - 1).div_ceil(4);
+        let mut new = Self {
+            rows,
+            width,
+            groups: huge::filled(blocks * depth, Group([OFFSET as u8; GROUP])),
+            scales: vec![f32::MIN_POSITIVE; blocks * BLOCK],
+            last: vec![0.0; blocks * BLOCK],
+            errors: vec![[0.0; 2]; blocks],
+            norm: 0.0,
+        };
+        (0..rows).for_each(|r| new.set(r, table.values(r)));
+        new
+    }
+
+    /// Bytes that a table of this shape takes: what to ask of memory before making it.
+    pub fn bytes(rows: usize, width: usize) -> usize {
+        let block = width.saturating_sub(1).div_ceil(4).saturating_mul(GROUP) + BLOCK * 8 + 8;
+        rows.div_ceil(BLOCK).saturating_mul(block)
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Groups of four columns.
+    pub(super) fn depth(&self) -> usize {
+        (self.width - 1).div_ceil(4)
+    }
+
+    fn set(&mut self, r: usize, row: &[f32]) {
+        let Some((&last, row)) = row.split_last() else { return };
+        let (block, depth) = (r / BLOCK, self.depth());
+        let scale = step(row.iter().copied(), LEVELS);
+        let (mut square, mut level_square, mut rest_square) = (0.0, 0.0, 0.0);
+        for (j, &w) in row.iter().enumerate() {
+            let (level, rest) = quantise(w, scale, LEVELS);
+            self.groups[block * depth + j / 4].0[r % BLOCK * 4 + j % 4] = (level + OFFSET) as u8;
+            square += f64::from(w).powi(2);
+            level_square += f64::from(level).powi(2);
+            rest_square += rest * rest;
+        }
+        let (levels, norm) = (level_square.sqrt(), f64::sqrt(square + f64::from(last).powi(2)));
+        // A NaN must not be lost in the maximum.
+        self.norm = if norm.is_nan() { f64::INFINITY } else { self.norm.max(norm) };
+        // Twice the roundings of a score and of its bound, in units of the last place.
+        let roundings = 2.0 * (self.width + 16) as f64 * f64::from(f32::EPSILON) / 2.0;
+        let scale64 = f64::from(scale);
+        let rest = rest_square.sqrt() / scale64 + roundings * (norm / scale64 + levels);
+        let [most_levels, most_rest] = &mut self.errors[block];
+        *most_levels = most_levels.max(up(levels));
+        *most_rest = most_rest.max(up(rest));
+        self.scales[r] = scale;
+        self.last[r] = last;
+    }
+
+    /// Finds the rows of a block whose bound reaches the threshold of a query: calls `f(q, first, bits)`, bit `i` for row
+    /// `first + i`, where there is one. Rows behind the last count as zero.
+    #[inline(always)]
+    pub(super) fn reaching<S: Bytes, const Q: usize>(
+        &self,
+        s: S,
+        block: usize,
+        queries: [&Query; Q],
+        mut f: impl FnMut(usize, usize, u32),
+    ) {
+        let depth = self.depth();
+        let groups = &self.groups[block * depth..][..depth];
+        assert!(queries.iter().all(|q| q.levels.len() == depth), "queries of another width");
+        let [levels, rest] = self.errors[block];
+        let (scales, last) = (&self.scales[block * BLOCK..][..BLOCK], &self.last[block * BLOCK..][..BLOCK]);
+        for first in (0..BLOCK).step_by(2 * S::LANES) {
+            let mut sums: [_; Q] = std::array::from_fn(|q| [s.splat(queries[q].start); 2]);
+            for (g, group) in groups.iter().enumerate() {
+                for q in 0..Q {
+                    // SAFETY: a query has `depth` numbers, as asserted above.
+                    let level = s.splat(unsafe { *queries[q].levels.get_unchecked(g) });
+                    for v in 0..2 {
+                        // SAFETY: a group holds four bytes for each of `BLOCK` rows, and the two vectors begin at row
+                        // `first + v · LANES` ≤ BLOCK − LANES.
+                        sums[q][v] = unsafe {
+                            s.dot(sums[q][v], group.0.as_ptr().add(4 * (first + v * S::LANES)), level)
+                        };
+                    }
+                }
+            }
+            for q in 0..Q {
+                let query = queries[q];
+                let error = levels * query.rest + rest * query.norm;
+                let reach = Reach { step: query.step, error, last: query.last, threshold: query.threshold };
+                for v in 0..2 {
+                    let at = first + v * S::LANES;
+                    // SAFETY: both slices hold `BLOCK` floats, and `at` ≤ BLOCK − LANES.
+                    let bits = unsafe {
+                        s.reaching(sums[q][v], reach, scales.as_ptr().add(at), last.as_ptr().add(at))
+                    };
+                    if bits != 0 {
+                        f(q, block * BLOCK + at, bits);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A query in bytes, and what it asks for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Query {
+    /// `q̂`, four signed bytes in each.
+    levels: Vec<i32>,
+    /// What undoes the offset of the rows' numbers: −128 Σ q̂.
+    start: i32,
+    /// `b`.
+    step: f32,
+    /// `‖ε‖`.
+    rest: f32,
+    /// `‖q‖`.
+    norm: f32,
+    last: f32,
+    /// Whether no product of this query with a row of the table can leave the range of f32.
+    pub(super) bounded: bool,
+    /// What a score must reach, as it is before the activation.
+    pub(super) threshold: f32,
+}
+
+impl Query {
+    /// Takes on the numbers of a query, one for each column of the table, and asks for every row.
+    pub(super) fn set(&mut self, table: &ScanTable, levels: i32, values: &[f32]) {
+        let Some((&last, row)) = values.split_last() else { return };
+        let most = f64::from(levels);
+        let step = step(row.iter().copied(), most);
+        let (mut square, mut level_square, mut rest_square) = (0.0, 0.0, 0.0);
+        let mut sum = 0;
+        self.levels.clear();
+        for four in row.chunks(4) {
+            let mut bytes = [0; 4];
+            for (byte, &x) in bytes.iter_mut().zip(four) {
+                let (level, rest) = quantise(x, step, most);
+                *byte = level as i8 as u8;
+                sum += level;
+                square += f64::from(x).powi(2);
+                level_square += f64::from(level).powi(2);
+                rest_square += rest * rest;
+            }
+            self.levels.push(i32::from_le_bytes(bytes));
+        }
+        let norm = f64::sqrt(square + f64::from(last).powi(2)).max(f64::from(step) * f64::sqrt(level_square));
+        self.start = -OFFSET * sum;
+        (self.step, self.last, self.threshold) = (step, last, f32::NEG_INFINITY);
+        (self.rest, self.norm) = (up(rest_square.sqrt()), up(norm));
+        // Neither a score nor a part of its bound, ‖ŵ‖ ‖q‖ at most twice over, leaves the range; false for NaN.
+        let largest = table.norm.max(2.0 * LEVELS * (table.width as f64).sqrt());
+        self.bounded = norm * largest < f64::from(f32::MAX) / 8.0;
+    }
+}
+
+/// What the numbers are multiples of: the largest is `levels` times it.
+fn step(values: impl Iterator<Item = f32>, levels: f64) -> f32 {
+    let most = values.fold(0.0, |most: f32, x| most.max(x.abs()));
+    // Below the normal numbers the steps would be no multiples of anything.
+    ((f64::from(most) / levels) as f32).max(f32::MIN_POSITIVE)
+}
+
+/// `x` as a multiple of `step`, and what is left of it.
+fn quantise(x: f32, step: f32, levels: f64) -> (i32, f64) {
+    let level = (f64::from(x) / f64::from(step)).round().clamp(-levels, levels);
+    (level as i32, f64::from(x) - level * f64::from(step))
+}
+
+/// A float that is larger than `x` even after a few roundings.
+fn up(x: f64) -> f32 {
+    ((x * (1.0 + 1e-6)) as f32).next_up()
+}
