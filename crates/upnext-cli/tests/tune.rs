@@ -106,6 +106,86 @@ fn a_killed_search_goes_on_and_ends_as_one_that_was_not() {
 }
 
 #[test]
+fn a_search_killed_while_the_best_is_trained_again_goes_on_also_as_a_longer_one() {
+    let folder = Folder::new();
+    let parts = folder.prepared_shop(500);
+    let whole = json(&mut tune(&parts, &folder.path("whole"), 6));
+    for trials in [6, 9] {
+        let out = folder.path(&format!("killed{trials}"));
+        let mut child = tune(&parts, &out, 6).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let begun = Instant::now();
+        // The result of the search is there before its best point is trained again.
+        while !out.join("result.json").exists() {
+            assert!(begun.elapsed() < Duration::from_secs(60) && child.try_wait().unwrap().is_none());
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let outcome = json(tune(&parts, &out, trials).arg("--resume"));
+        assert!(!outcome["test"].is_null() && !out.join("model.checkpoint").exists());
+        if trials == 6 {
+            assert_eq!(outcome["test"]["metrics"], whole["test"]["metrics"]);
+        }
+    }
+}
+
+#[test]
+fn another_test_part_is_judged_anew_and_the_same_one_is_not() {
+    let folder = Folder::new();
+    let parts = folder.prepared_shop(500);
+    let out = folder.path("tuned");
+    let first = json(&mut tune(&parts, &out, 3));
+    let again = json(tune(&parts, &out, 3).arg("--resume"));
+    assert_eq!(first["test"], again["test"]);
+    let part = |name: &str| {
+        let mut files = std::fs::read_dir(&parts).unwrap().map(|e| e.unwrap().path());
+        files.find(|p| p.file_stem().is_some_and(|s| s == name)).unwrap()
+    };
+    std::fs::copy(part("valid"), part("test")).unwrap();
+    let other = json(tune(&parts, &out, 3).arg("--resume"));
+    assert_eq!(other["test"]["judgements"], 2);
+    assert_ne!(first["test"]["metrics"], other["test"]["metrics"]);
+}
+
+#[test]
+fn validation_sessions_that_training_knows_are_refused() {
+    let folder = Folder::new();
+    let (log, parts) = (folder.shop("clicks.csv", 300, 60, 1), folder.path("parts"));
+    done(upnext().arg("prepare").arg(&log).arg("--out").arg(&parts));
+    let mut command = tune(&log, &folder.path("a"), 2);
+    refused(command.arg("--valid").arg(&log), 1, &["sessions of the validation log are in the training log"]);
+    let mut command = tune(&parts, &folder.path("b"), 2);
+    refused(command.arg("--valid").arg(&log), 2, &["--valid", "single log"]);
+    // Other sessions are welcome, and train the last model too.
+    let text = std::fs::read_to_string(folder.shop("later.csv", 200, 60, 1)).unwrap();
+    let renamed = text
+        .lines()
+        .enumerate()
+        .map(|(i, line)| if i == 0 { format!("{line}\n") } else { format!("later-{line}\n") });
+    let later = folder.file("later.csv", renamed.collect::<String>());
+    let outcome = json(tune(&log, &folder.path("c"), 2).arg("--valid").arg(&later));
+    let alone = json(&mut tune(&log, &folder.path("d"), 2));
+    let events = |outcome: &Value| outcome["train_events"].as_u64().unwrap();
+    assert!(events(&outcome) > events(&alone));
+}
+
+#[test]
+fn a_search_of_which_no_network_stays_finite_says_how_many() {
+    let folder = Folder::new();
+    let parts = folder.prepared_shop(300);
+    let space = folder.file("space.toml", "[training]\nlearning_rate = { choice = [1e29, 1e30] }\n");
+    let out = folder.path("tuned");
+    let mut command = tune(&parts, &out, 2);
+    command.args(["--set", "training.optimizer=sgd", "--json", "--space"]).arg(space);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&outcome["stable"], &outcome["best"]), (&0.into(), &Value::Null));
+    assert!(stderr(&output).contains("none of the points"), "{}", stderr(&output));
+    assert!(out.join("report.html").exists());
+}
+
+#[test]
 fn the_search_is_the_same_whatever_the_test_part_holds() {
     let folder = Folder::new();
     let parts = folder.prepared_shop(500);
@@ -135,6 +215,12 @@ fn a_log_alone_is_split_at_its_end_and_halving_and_the_other_sampler_run() {
     let outcome = json(tune(&log, &out, 9).args(["--halving", "--no-refine", "--epochs", "9"]));
     assert!(outcome["test"].is_null() && outcome["refined"].as_array().unwrap().is_empty());
     assert_eq!(outcome["best"]["epochs"], 9);
+    let mut again = tune(&log, &out, 9);
+    let text = done(again.args(["--halving", "--no-refine", "--epochs", "9", "--resume"])).stdout;
+    let text = String::from_utf8(text).unwrap();
+    let first = text.lines().skip_while(|line| !line.starts_with("trial")).nth(1).unwrap();
+    assert!(first.starts_with(&format!("{} ", outcome["best"]["trial"])), "the best is the first: {text}");
+    assert!(text.contains("were stopped earlier"), "{text}");
     let other = folder.path("other");
     let mut command = search(&log, &other, 22);
     command.args(["--sampler", "tpe", "--model", "item-knn", "--objective", "mrr", "--test"]).arg(&log);

@@ -16,7 +16,7 @@ pub(crate) fn require(what: &'static str, needed_bytes: u64) -> Result<()> {
 }
 
 /// Bytes that this process could still have; as large as can be where the system does not tell.
-fn available() -> u64 {
+pub(crate) fn available() -> u64 {
     let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let Ok(system) = System::new_with_specifics(memory) else { return u64::MAX };
     // A container's limit may be below what the machine has; what its files take of it can be had back.

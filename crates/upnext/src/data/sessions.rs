@@ -1,6 +1,6 @@
 //! Sessions as compressed rows: one array of items, and where each session begins in it.
 
-use super::vocabulary::{ItemIndex, ItemVocabulary};
+use super::vocabulary::{Fnv, ItemIndex, ItemVocabulary};
 
 /// Microseconds since 1970-01-01 UTC. Logs with nothing but an order count their events as seconds.
 pub type TimeMicros = i64;
@@ -56,6 +56,18 @@ impl Sessions {
         (0..self.len()).map(|s| self.session(s))
     }
 
+    /// A 64-bit FNV-1a hash of all sessions' items and of when they began, as 16 hex digits: the same for the same sessions
+    /// in the same order.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Fnv::new();
+        for (items, start) in self.iter().zip(&self.starts) {
+            hash.eat(&(items.len() as u64).to_le_bytes());
+            hash.eat(&start.to_le_bytes());
+            items.iter().for_each(|item| hash.eat(&item.to_le_bytes()));
+        }
+        hash.finish()
+    }
+
     /// When session `s` began.
     ///
     /// # Panics
@@ -72,4 +84,25 @@ pub struct Dataset {
     pub items: ItemVocabulary,
     /// The sessions.
     pub sessions: Sessions,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprint_tells_order_boundaries_and_times_apart() {
+        let of = |sessions: &[(&[ItemIndex], TimeMicros)]| {
+            let mut all = Sessions::new();
+            sessions.iter().for_each(|(items, start)| all.push(items, *start));
+            all.fingerprint()
+        };
+        let base = of(&[(&[1, 2], 5), (&[3], 6)]);
+        assert_eq!(base, of(&[(&[1, 2], 5), (&[3], 6)]));
+        for other in
+            [of(&[(&[2, 1], 5), (&[3], 6)]), of(&[(&[1], 5), (&[2, 3], 6)]), of(&[(&[1, 2], 5), (&[3], 7)])]
+        {
+            assert_ne!(base, other);
+        }
+    }
 }

@@ -96,13 +96,32 @@ impl ItemVocabulary {
     /// A 64-bit FNV-1a hash of all ids in index order, as 16 hex digits: models with the same fingerprint
     /// mean the same items by the same indices.
     pub fn fingerprint(&self) -> String {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        let mut eat = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let mut hash = Fnv::new();
         for id in self.ids() {
-            (id.len() as u64).to_le_bytes().into_iter().for_each(&mut eat);
-            id.bytes().for_each(&mut eat);
+            hash.eat(&(id.len() as u64).to_le_bytes());
+            hash.eat(id.as_bytes());
         }
-        format!("{hash:016x}")
+        hash.finish()
+    }
+}
+
+/// The 64-bit FNV-1a hash: the same in every build, as what is kept in files must be.
+pub(crate) struct Fnv(u64);
+
+impl Fnv {
+    pub(crate) fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    pub(crate) fn eat(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    /// As 16 hex digits.
+    pub(crate) fn finish(&self) -> String {
+        format!("{:016x}", self.0)
     }
 }
 

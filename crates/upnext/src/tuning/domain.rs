@@ -38,7 +38,10 @@ impl Domain {
             Self::Log([low, high]) => range(*low, *high).or_else(|| {
                 (*low <= 0.0).then(|| format!("begins at {low}: a logarithm needs numbers above 0"))
             }),
-            Self::Integer([low, high]) => range(*low as f64, *high as f64),
+            Self::Integer([low, high]) => range(*low as f64, *high as f64).or_else(|| {
+                (low.unsigned_abs().max(high.unsigned_abs()) > 1 << 53)
+                    .then(|| format!("goes from {low} to {high}: use numbers up to 2^53"))
+            }),
             Self::Choice(values) => {
                 let twice = values.iter().enumerate().find(|(i, value)| values[..*i].contains(value));
                 match (values.len(), twice) {
@@ -120,9 +123,13 @@ impl Domain {
         near
     }
 
-    /// Names of values that are points on an axis, where they are not just numbers.
-    pub fn is_choice(&self) -> bool {
-        matches!(self, Self::Choice(_))
+    /// Number of its values, where they can be counted.
+    pub(super) fn size(&self) -> Option<usize> {
+        match self {
+            Self::Uniform(_) | Self::Log(_) => None,
+            Self::Integer([low, high]) => usize::try_from(high - low + 1).ok(),
+            Self::Choice(values) => Some(values.len()),
+        }
     }
 }
 
@@ -202,6 +209,7 @@ mod tests {
             (Domain::Uniform([1.0, 1.0]), "larger"),
             (Domain::Log([0.0, 1.0]), "above 0"),
             (Domain::Integer([5, 2]), "larger"),
+            (Domain::Integer([1, i64::MAX]), "2^53"),
             (Domain::Choice(vec![]), "no value"),
             (Domain::Choice(vec![Value::from(1)]), "single"),
             (Domain::Choice(vec![Value::from(1), Value::from(1)]), "twice"),

@@ -14,6 +14,7 @@
 mod domain;
 mod importance;
 mod runner;
+mod schedule;
 mod search;
 mod space;
 mod store;
@@ -102,22 +103,26 @@ pub enum Phase {
     Refine,
 }
 
+/// The values of a point's parameters, by key.
+pub type Values = BTreeMap<String, toml::Value>;
+
 /// A model that was trained and judged, or failed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
-    /// Its number in the order of the procedure, from 1.
+    /// Its number in the order of the procedure, from 1; in the file of a search that was made longer, that of the search
+    /// which made it.
     pub trial: usize,
     /// Why it was tried.
     pub phase: Phase,
     /// The values of the parameters, by key.
-    pub values: BTreeMap<String, toml::Value>,
+    pub values: Values,
     /// Epochs after which it was judged; absent for a model that is not trained in epochs of `training.epochs`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub epochs: Option<usize>,
     /// What came of it.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// Seconds of training and judging on one thread.
+    /// Seconds of training and judging on one thread, in the process that ended it.
     pub seconds: f64,
 }
 
@@ -135,8 +140,7 @@ pub enum Verdict {
         /// are where there is a judgement, and its recall is above that of POP.
         stable: bool,
     },
-    /// It could not be trained or judged: its numbers did not stay finite, it needed more memory than there is, or its
-    /// values do not go with the data.
+    /// It could not be trained or judged: its numbers did not stay finite, or its values do not go with the data.
     Failed {
         /// Why.
         reason: String,
@@ -159,22 +163,17 @@ impl Trial {
     }
 }
 
-/// The best of some trials: the largest figure, the first of equals.
-pub fn best(trials: &[Trial], objective: Objective) -> Option<&Trial> {
-    let mut best: Option<(&Trial, f64)> = None;
-    for trial in trials {
-        if let Some(figure) = trial.figure(objective)
-            && best.is_none_or(|(_, top)| figure > top)
-        {
-            best = Some((trial, figure));
-        }
-    }
-    best.map(|(trial, _)| trial)
+/// The trials that have a figure, the best first; of equals the one that came first.
+pub fn ranked<'t>(trials: impl IntoIterator<Item = &'t Trial>, objective: Objective) -> Vec<&'t Trial> {
+    let mut judged: Vec<(&Trial, f64)> =
+        trials.into_iter().filter_map(|trial| Some((trial, trial.figure(objective)?))).collect();
+    judged.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.trial.cmp(&b.0.trial)));
+    judged.into_iter().map(|(trial, _)| trial).collect()
 }
 
 impl TuningOptions {
-    /// The most points that a search samples: all of them are looked at before it begins.
-    pub const MAX_TRIALS: usize = 100_000;
+    /// The most points that a search samples: more than any would.
+    pub const MAX_TRIALS: usize = 1_000_000;
 
     /// Whether the options make sense.
     ///

@@ -1,21 +1,18 @@
 //! The procedure: which trials are made, in which order, and which is the best.
 
-use super::runner::{self, Done, Job, Runner, RunningTrial};
+use super::runner::{self, Runner, RunningTrial};
+use super::schedule::{Batch, Next, Schedule};
 use super::store::{self, Header, TrialStore};
-use super::{Phase, Sampler, SearchSpace, Trial, TuningOptions, best, tpe};
-use crate::artifact::Artifact;
+use super::{Phase, Sampler, SearchSpace, Trial, TuningOptions, Values, ranked, tpe};
 use crate::data::{Dataset, Sessions};
 use crate::evaluation::evaluate;
 use crate::experiment::{Experiment, ModelConfig, ModelKind};
 use crate::gru4rec::Wish;
 use crate::model::Model;
 use crate::{Error, Result, memory};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::path::Path;
 use upnext_kernels::CounterRng;
 
 /// A search to be run.
@@ -70,21 +67,24 @@ pub enum Event<'a> {
 }
 
 /// What a search has found.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Found {
     /// POP's recall on the validation part.
     pub pop_recall: f64,
-    /// The sampled points in order; with successive halving each as it was judged last.
+    /// The sampled points in order; with successive halving each as it was judged last. Fewer than asked for where the space
+    /// has no more.
     pub sampled: Vec<Trial>,
+    /// The same as they were judged first: after equally many epochs, unless epochs are searched over.
+    pub first: Vec<Trial>,
     /// The trials that improved one parameter at a time, in order.
     pub refined: Vec<Trial>,
-    /// The best trial of all that were trained to the end.
-    pub best: Trial,
-    /// Its experiment.
-    pub experiment: Experiment,
+    /// The best trial of all that were trained to the end, and its experiment; `None` if none of them could be judged.
+    pub best: Option<(Trial, Experiment)>,
+    /// The store: no other process has it as long as this is there.
+    pub store: TrialStore,
 }
 
-/// A random point is drawn at most so often until it makes sense.
+/// A point is drawn at most so often until it makes sense and is a new one.
 const DRAWS: u64 = 1000;
 
 /// Random points before the model-based sampler begins.
@@ -96,43 +96,45 @@ const LAG: usize = 8;
 /// The share of trials that successive halving lets go on is one in so many, and so much longer.
 const HALVING: usize = 3;
 
-type Values = BTreeMap<String, toml::Value>;
-
 /// Runs a search, or goes on with one; `None` if the observer asked to stop.
 ///
 /// # Errors
-/// [`Error::Config`] for a plan that makes no sense, does not go with the search that is stored, or where no trial could be
-/// judged; [`Error::Memory`] if trials side by side do not fit; errors of reading and writing.
+/// [`Error::Config`] for a plan that makes no sense, or does not go with the search that is stored; [`Error::Memory`] if the
+/// largest network of the space does not fit; errors of reading and writing.
 ///
 /// # Panics
-/// If `plan.threads` is 0.
+/// If `plan.threads` is 0, and where a trial's thread has panicked.
 pub fn tune(plan: &TuningPlan, observe: &mut dyn FnMut(Event) -> Wish) -> Result<Option<Found>> {
     assert!(plan.threads > 0, "a search without a thread");
     plan.check()?;
-    let trials = plan.trials_folder();
-    fs::create_dir_all(&trials).map_err(Error::io(&trials, "make"))?;
+    fs::create_dir_all(plan.folder).map_err(Error::io(plan.folder, "make"))?;
     let TuningPlan { fit, valid, experiment, space, options, .. } = *plan;
     let store = TrialStore::open(plan.folder, &Header::new(options, space, experiment, fit, valid))?;
+    let trials = plan.trials_folder();
+    fs::create_dir_all(&trials).map_err(Error::io(&trials, "make"))?;
     let pop_recall = plan.pop_recall()?;
     let runner = Runner::new(plan, pop_recall);
-    let stored = store.len();
-    let mut search = Search { plan, runner: &runner, store, observe, number: 0 };
-    if (search.observe)(Event::Begin { stored, pop_recall }) == Wish::Stop {
+    if observe(Event::Begin { stored: store.len(), pop_recall }) == Wish::Stop {
         return Ok(None);
     }
-    let Some((sampled, complete)) = search.sample()? else { return Ok(None) };
-    let Some(first) = best(&complete, options.objective) else {
-        let reason = complete.iter().find_map(|trial| match &trial.verdict {
-            super::Verdict::Failed { reason } => Some(reason.clone()),
-            super::Verdict::Judged { .. } => None,
-        });
-        let reason = format!("none of its points could be judged; the first: {}", reason.unwrap_or_default());
-        return Err(Error::config("space", reason));
-    };
-    let Some((refined, best)) = search.refine(first.clone())? else { return Ok(None) };
-    plan.clear()?;
-    let experiment = plan.experiment_of(&best.values)?;
-    Ok(Some(Found { pop_recall, sampled, refined, best, experiment }))
+    let memory_bytes = memory::available();
+    let schedule = Schedule { plan, runner: &runner, store, observe, memory_bytes };
+    let mut search = Search { plan, schedule, number: 0 };
+    let Some(Sampled { first, last, complete }) = search.sample()? else { return Ok(None) };
+    let top = ranked(&complete, options.objective).first().map(|&trial| trial.clone());
+    let (mut refined, mut best) = (Vec::new(), None);
+    if let Some(top) = top {
+        let Some(found) = search.refine(top)? else { return Ok(None) };
+        refined = found.0;
+        let experiment = plan.experiment_of(&found.1.values)?;
+        best = Some((found.1, experiment));
+    }
+    for trial in last.iter().chain(&refined) {
+        // What cannot be removed is in nobody's way.
+        _ = runner::remove(&plan.folder_of(&trial.values));
+    }
+    _ = fs::remove_dir(&trials);
+    Ok(Some(Found { pop_recall, sampled: last, first, refined, best, store: search.schedule.store }))
 }
 
 impl TuningPlan<'_> {
@@ -154,15 +156,23 @@ impl TuningPlan<'_> {
                 return Err(Error::config("training.epochs", reason));
             }
         }
-        // The largest trials may well run side by side.
-        let mut sizes = Vec::new();
-        for i in 0..self.options.trials {
-            let experiment = self.experiment_of(&self.random_point(i)?)?;
-            sizes.push(runner::bytes(&experiment, self.fit.items.len()));
+        memory::require("the largest network of the space", self.largest_bytes()?)
+    }
+
+    /// Bytes that no trial needs more of: each parameter at the value that makes the network largest.
+    fn largest_bytes(&self) -> Result<u64> {
+        let items = self.fit.items.len();
+        let mut largest = self.experiment.clone();
+        for parameter in self.space.parameters() {
+            for value in parameter.domain.representatives() {
+                let mut changed = largest.clone();
+                changed.set_value(&parameter.key, value)?;
+                if runner::bytes(&changed, items) > runner::bytes(&largest, items) {
+                    largest = changed;
+                }
+            }
         }
-        sizes.sort_unstable();
-        let needed = sizes.iter().rev().take(self.threads).sum();
-        memory::require("the largest trials side by side (fewer --threads need less)", needed)
+        Ok(runner::bytes(&largest, items))
     }
 
     fn pop_recall(&self) -> Result<f64> {
@@ -176,7 +186,7 @@ impl TuningPlan<'_> {
     }
 
     /// The experiment of a point.
-    fn experiment_of(&self, values: &Values) -> Result<Experiment> {
+    pub(super) fn experiment_of(&self, values: &Values) -> Result<Experiment> {
         let mut experiment = self.experiment.clone();
         for (key, value) in values {
             experiment.set_value(key, value.clone())?;
@@ -185,141 +195,142 @@ impl TuningPlan<'_> {
         Ok(experiment)
     }
 
-    /// Sampled point number `i`: a function of the seed.
-    fn random_point(&self, i: usize) -> Result<Values> {
-        let rng = self.rng(i);
-        let parameters = self.space.parameters();
-        self.first_sensible(|draw| {
-            let at = |p: usize| rng.unit_f64(draw * parameters.len() as u64 + p as u64);
-            (0..parameters.len()).map(at).collect()
-        })
-    }
-
+    /// The random numbers of sampled point number `i`.
     fn rng(&self, i: usize) -> CounterRng {
         CounterRng::new(self.options.seed, 0x7475_6e65).substream(i as u64)
     }
 
-    /// The first of many draws whose fields go with each other.
-    fn first_sensible(&self, places: impl Fn(u64) -> Vec<f64>) -> Result<Values> {
-        let mut objection = None;
+    /// Places of a random point: draw number `draw` of sampled point `i`.
+    fn random_places(&self, i: usize, draw: u64) -> Vec<f64> {
+        let (rng, count) = (self.rng(i), self.space.parameters().len() as u64);
+        (0..count).map(|p| rng.unit_f64(draw * count + p)).collect()
+    }
+
+    /// The first of many draws whose fields go with each other and that is not met; `None` if all that make sense are.
+    fn draw(&self, places: &dyn Fn(u64) -> Vec<f64>, met: &HashSet<String>) -> Result<Option<Values>> {
+        let (mut objection, mut any_met) = (None, false);
         for draw in 0..DRAWS {
             let places = places(draw);
             let parameters = self.space.parameters().iter().zip(places);
-            let values = parameters.map(|(p, place)| (p.key.clone(), p.domain.value(place))).collect();
+            let values: Values =
+                parameters.map(|(p, place)| (p.key.clone(), p.domain.value(place))).collect();
+            if met.contains(&store::key(&values, None)) {
+                any_met = true;
+                continue;
+            }
             match self.experiment_of(&values) {
-                Ok(_) => return Ok(values),
+                Ok(_) => return Ok(Some(values)),
                 Err(error) => objection = Some(error),
             }
         }
-        let why = objection.map_or_else(String::new, |error| error.to_string());
-        Err(Error::config(
-            "space",
-            format!("none of {DRAWS} points that were drawn makes sense; the last: {why}"),
-        ))
-    }
-
-    /// Where trials keep their training while they run.
-    fn trials_folder(&self) -> PathBuf {
-        self.folder.join("trials")
-    }
-
-    /// Removes what only trials needed.
-    fn clear(&self) -> Result<()> {
-        let folder = self.trials_folder();
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(Error::io(&folder, "read")(error)),
-        };
-        for entry in entries {
-            Artifact::remove(entry.map_err(Error::io(&folder, "read"))?.path())?;
+        match objection {
+            Some(error) if !any_met => {
+                let reason = format!("none of {DRAWS} points that were drawn makes sense; the last: {error}");
+                Err(Error::config("space", reason))
+            }
+            _ => Ok(None),
         }
-        fs::remove_dir(&folder).map_err(Error::io(&folder, "remove"))
     }
 }
 
 /// A search under way.
 struct Search<'s, 'd> {
     plan: &'s TuningPlan<'d>,
-    runner: &'s Runner<'s, 'd>,
-    store: TrialStore,
-    observe: &'s mut dyn FnMut(Event) -> Wish,
+    schedule: Schedule<'s, 'd>,
     /// Trials that the procedure has asked for.
     number: usize,
 }
 
-/// The values of a batch's trial, from those that have ended; `None`: not before others have.
-type PointOf<'b> = dyn Fn(usize, &[Option<Trial>]) -> Result<Option<Values>> + 'b;
-
-/// Trials of one part of the procedure.
-struct Batch<'b> {
-    phase: Phase,
-    /// How long they are trained, where the experiment does not say.
-    epochs: Option<usize>,
-    /// Whether they may go on later.
-    keep: bool,
-    /// Their numbers.
-    numbers: Vec<usize>,
-    /// The point of one of them.
-    point: &'b PointOf<'b>,
+/// The sampled points.
+struct Sampled {
+    /// As they were judged first.
+    first: Vec<Trial>,
+    /// As they were judged last.
+    last: Vec<Trial>,
+    /// Those of them that were trained to the end.
+    complete: Vec<Trial>,
 }
 
 impl Search<'_, '_> {
-    /// The sampled points, each as it was judged last, and those of them that were trained to the end.
-    fn sample(&mut self) -> Result<Option<(Vec<Trial>, Vec<Trial>)>> {
+    /// Makes the sampled points; `None` if the observer asked to stop.
+    fn sample(&mut self) -> Result<Option<Sampled>> {
         let TuningPlan { options, experiment, .. } = *self.plan;
         let epochs = experiment.training.epochs;
         let stages = if options.halving { stages(epochs) } else { vec![epochs] };
-        let plan = self.plan;
-        let sampled = |i: usize, known: &[Option<Trial>]| match options.sampler {
-            Sampler::Tpe if i >= STARTUP => {
-                let Some(known) = known[..i - LAG].iter().map(Option::as_ref).collect::<Option<Vec<_>>>()
-                else {
-                    return Ok(None);
-                };
-                let model = tpe::Model::new(plan.space, &known, options.objective);
-                let rng = plan.rng(i);
-                plan.first_sensible(|draw| model.propose(rng.substream(draw))).map(Some)
-            }
-            _ => plan.random_point(i).map(Some),
+        let Some(first) = self.sample_first(options.halving.then_some(stages[0]), stages.len() > 1)? else {
+            return Ok(None);
         };
-        self.number = options.trials;
-        let mut trials: Vec<Trial> = Vec::new();
+        let mut last = first.clone();
         // Indices of the trials that are still in.
-        let mut alive: Vec<usize> = (0..options.trials).collect();
-        for (stage, &epochs) in stages.iter().enumerate() {
-            let earlier = &trials;
-            let again = |i: usize, _: &[Option<Trial>]| Ok(Some(earlier[alive[i]].values.clone()));
-            let batch = Batch {
-                phase: Phase::Sample,
-                epochs: options.halving.then_some(epochs),
-                keep: stage + 1 < stages.len(),
-                numbers: alive.iter().map(|i| i + 1).collect(),
-                point: if stage == 0 { &sampled } else { &again },
-            };
-            let Some(judged) = self.run(&batch, None)? else { return Ok(None) };
-            if stage == 0 {
-                trials = judged;
-            } else {
-                alive.iter().zip(judged).for_each(|(&i, trial)| trials[i] = trial);
+        let mut alive: Vec<usize> = (0..last.len()).collect();
+        for (stage, &epochs) in stages.iter().enumerate().skip(1) {
+            let figure = |i: usize| last[i].figure(options.objective).unwrap_or(f64::NEG_INFINITY);
+            let mut order = alive.clone();
+            order.sort_by(|&a, &b| figure(b).total_cmp(&figure(a)));
+            let (on, out) = order.split_at(alive.len().div_ceil(HALVING));
+            for &i in out {
+                runner::remove(&self.plan.folder_of(&last[i].values))?;
             }
-            if stage + 1 < stages.len() {
-                let figure = |i: usize| trials[i].figure(options.objective).unwrap_or(f64::NEG_INFINITY);
-                let mut order = alive.clone();
-                order.sort_by(|&a, &b| figure(b).total_cmp(&figure(a)));
-                let (on, out) = order.split_at(alive.len().div_ceil(HALVING));
-                for &i in out {
-                    runner::remove(&self.folder(&trials[i].values))?;
-                }
-                alive = on.to_vec();
-                alive.sort_unstable();
+            alive = on.to_vec();
+            alive.sort_unstable();
+            let mut next = |i: usize, _: &[Option<Trial>]| {
+                Ok(alive.get(i).map_or(Next::End, |&trial| Next::Point(last[trial].values.clone())))
+            };
+            let judged = self.schedule.run(&mut Batch {
+                phase: Phase::Sample,
+                expected: alive.len(),
+                parameter: None,
+                epochs: Some(epochs),
+                keep: stage + 1 < stages.len(),
+                number: &|i| alive[i] + 1,
+                next: &mut next,
+            })?;
+            let Some(judged) = judged else { return Ok(None) };
+            for (&i, trial) in alive.iter().zip(judged) {
+                let seconds = last[i].seconds + trial.seconds;
+                last[i] = Trial { seconds, ..trial };
             }
         }
-        let complete = alive.iter().map(|&i| trials[i].clone()).collect();
-        Ok(Some((trials, complete)))
+        let complete = alive.iter().map(|&i| last[i].clone()).collect();
+        Ok(Some(Sampled { first, last, complete }))
     }
 
-    /// Improves the best trial one parameter at a time.
+    /// Draws the points, and judges each for the first time.
+    fn sample_first(&mut self, epochs: Option<usize>, keep: bool) -> Result<Option<Vec<Trial>>> {
+        let (plan, options) = (self.plan, self.plan.options);
+        let mut met: HashSet<String> = HashSet::new();
+        let mut next = |i: usize, known: &[Option<Trial>]| {
+            if i == options.trials {
+                return Ok(Next::End);
+            }
+            let drawn = match options.sampler {
+                Sampler::Tpe if i >= STARTUP => {
+                    let known = known[..i - LAG].iter().map(Option::as_ref).collect::<Option<Vec<_>>>();
+                    let Some(known) = known else { return Ok(Next::Wait) };
+                    let model = tpe::Model::new(plan.space, &known, options.objective);
+                    let rng = plan.rng(i);
+                    plan.draw(&|draw| model.propose(rng.substream(draw)), &met)?
+                }
+                _ => plan.draw(&|draw| plan.random_places(i, draw), &met)?,
+            };
+            let Some(values) = drawn else { return Ok(Next::End) };
+            met.insert(store::key(&values, None));
+            Ok(Next::Point(values))
+        };
+        let trials = self.schedule.run(&mut Batch {
+            phase: Phase::Sample,
+            expected: plan.space.size().map_or(options.trials, |size| size.min(options.trials)),
+            parameter: None,
+            epochs,
+            keep,
+            number: &|i| i + 1,
+            next: &mut next,
+        })?;
+        self.number = trials.as_ref().map_or(0, Vec::len);
+        Ok(trials)
+    }
+
+    /// Improves the best trial one parameter at a time; `None` if the observer asked to stop.
     fn refine(&mut self, mut top: Trial) -> Result<Option<(Vec<Trial>, Trial)>> {
         let TuningPlan { options, space, .. } = *self.plan;
         let mut refined = Vec::new();
@@ -331,17 +342,22 @@ impl Search<'_, '_> {
                 values
             });
             let points: Vec<Values> = near.filter(|values| self.plan.experiment_of(values).is_ok()).collect();
-            let numbers = (1..=points.len()).map(|i| self.number + i).collect();
+            let before = self.number;
             self.number += points.len();
-            let batch = Batch {
+            let mut next = |i: usize, _: &[Option<Trial>]| {
+                Ok(points.get(i).map_or(Next::End, |values| Next::Point(values.clone())))
+            };
+            let trials = self.schedule.run(&mut Batch {
                 phase: Phase::Refine,
+                expected: points.len(),
+                parameter: Some(&parameter.key),
                 epochs: None,
                 keep: false,
-                numbers,
-                point: &|i, _| Ok(Some(points[i].clone())),
-            };
-            let Some(trials) = self.run(&batch, Some(&parameter.key))? else { return Ok(None) };
-            if let Some(better) = best(&trials, options.objective)
+                number: &|i| before + i + 1,
+                next: &mut next,
+            })?;
+            let Some(trials) = trials else { return Ok(None) };
+            if let Some(&better) = ranked(&trials, options.objective).first()
                 && better.figure(options.objective) > top.figure(options.objective)
             {
                 top = better.clone();
@@ -349,114 +365,6 @@ impl Search<'_, '_> {
             refined.extend(trials);
         }
         Ok(Some((refined, top)))
-    }
-
-    /// Makes the trials of a batch side by side, as far as they are not stored; `None` if the observer asked to stop.
-    fn run(&mut self, batch: &Batch, parameter: Option<&str>) -> Result<Option<Vec<Trial>>> {
-        let count = batch.numbers.len();
-        let phase = Event::Phase { phase: batch.phase, trials: count, epochs: batch.epochs, parameter };
-        if (self.observe)(phase) == Wish::Stop {
-            self.runner.stop();
-        }
-        let mut trials: Vec<Option<Trial>> = vec![None; count];
-        let mut failure = None;
-        std::thread::scope(|scope| {
-            let (sender, receiver) = mpsc::channel::<(usize, Trial, Result<Done>)>();
-            let mut busy: HashSet<String> = HashSet::new();
-            let mut next = 0;
-            loop {
-                while next < count && busy.len() < self.plan.threads && !self.runner.is_stopping() {
-                    let (job, trial) = match self.job(batch, next, &trials) {
-                        Ok(None) => break,
-                        Ok(Some(asked)) => asked,
-                        Err(error) => {
-                            failure = failure.take().or(Some(error));
-                            self.runner.stop();
-                            break;
-                        }
-                    };
-                    let key = store::key(&trial.values, trial.epochs);
-                    if let Some(known) = self.store.get(&key, trial.trial, batch.phase) {
-                        self.tell(&known, true);
-                        trials[next] = Some(known);
-                    } else if busy.contains(&key) {
-                        // The same point, drawn twice: its result is on the way.
-                        break;
-                    } else {
-                        busy.insert(key);
-                        let (sender, runner, index) = (sender.clone(), self.runner, next);
-                        // The receiver lives as long as the scope.
-                        scope.spawn(move || {
-                            let done = runner.run(&job);
-                            _ = sender.send((index, trial, done));
-                        });
-                    }
-                    next += 1;
-                }
-                if busy.is_empty() && (next == count || self.runner.is_stopping()) {
-                    break;
-                }
-                match receiver.recv_timeout(Duration::from_millis(200)) {
-                    Ok((index, trial, done)) => {
-                        busy.remove(&store::key(&trial.values, trial.epochs));
-                        let stored = done.and_then(|done| {
-                            let Some((verdict, seconds)) = done else { return Ok(None) };
-                            let trial = Trial { verdict, seconds, ..trial };
-                            self.store.add(trial.clone())?;
-                            Ok(Some(trial))
-                        });
-                        match stored {
-                            Ok(Some(trial)) => {
-                                self.tell(&trial, false);
-                                trials[index] = Some(trial);
-                            }
-                            Ok(None) => {}
-                            Err(error) => {
-                                failure = failure.take().or(Some(error));
-                                self.runner.stop();
-                            }
-                        }
-                    }
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                        let running = self.runner.running();
-                        if (self.observe)(Event::Running(&running)) == Wish::Stop {
-                            self.runner.stop();
-                        }
-                    }
-                }
-            }
-        });
-        match failure {
-            Some(error) => Err(error),
-            None => Ok(trials.into_iter().collect()),
-        }
-    }
-
-    fn tell(&mut self, trial: &Trial, was_stored: bool) {
-        if (self.observe)(Event::Trial { trial, was_stored }) == Wish::Stop {
-            self.runner.stop();
-        }
-    }
-
-    /// The job of a batch's trial and what its trial is before its verdict; `None` if others must end first.
-    fn job(&self, batch: &Batch, i: usize, known: &[Option<Trial>]) -> Result<Option<(Job, Trial)>> {
-        let Some(values) = (batch.point)(i, known)? else { return Ok(None) };
-        let mut experiment = self.plan.experiment_of(&values)?;
-        if let Some(epochs) = batch.epochs {
-            experiment.training.epochs = epochs;
-        }
-        let epochs = experiment.model.network().map(|_| experiment.training.epochs);
-        let (trial, folder) = (batch.numbers[i], self.folder(&values));
-        let job = Job { trial, experiment, folder, keep: batch.keep };
-        let verdict = super::Verdict::Failed { reason: String::new() };
-        Ok(Some((job, Trial { trial, phase: batch.phase, values, epochs, verdict, seconds: 0.0 })))
-    }
-
-    /// Where a point is trained: the same folder after a restart.
-    fn folder(&self, values: &Values) -> PathBuf {
-        let mut hasher = DefaultHasher::new();
-        store::key(values, None).hash(&mut hasher);
-        self.plan.trials_folder().join(format!("{:016x}", hasher.finish()))
     }
 }
 

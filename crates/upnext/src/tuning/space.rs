@@ -113,6 +113,11 @@ impl SearchSpace {
         })
     }
 
+    /// Number of its points, where they can be counted.
+    pub(super) fn size(&self) -> Option<usize> {
+        self.parameters.iter().try_fold(1_usize, |size, parameter| size.checked_mul(parameter.domain.size()?))
+    }
+
     /// The parameters in the order of the file.
     pub fn parameters(&self) -> &[Parameter] {
         &self.parameters
@@ -181,6 +186,7 @@ fn check(parameter: &Parameter, experiment: &Experiment) -> std::result::Result<
     if let Some(objection) = domain.objection() {
         return Err(format!("{key}: {objection}"));
     }
+    let mut tried: Vec<(Experiment, String)> = Vec::new();
     for value in domain.representatives() {
         let mut changed = experiment.clone();
         let shown = value.to_string();
@@ -193,6 +199,10 @@ fn check(parameter: &Parameter, experiment: &Experiment) -> std::result::Result<
         {
             return Err(format!("{key}: {shown} cannot be its value: {reason}"));
         }
+        if let Some((_, same)) = tried.iter().find(|(experiment, _)| *experiment == changed) {
+            return Err(format!("{key}: {same} and {shown} are the same value: leave one out"));
+        }
+        tried.push((changed, shown));
     }
     Ok(())
 }
@@ -239,6 +249,7 @@ mod tests {
             ("[training]\nmomentum = { unifrom = [0, 0.5] }", ["my.toml:2", "unifrom"]),
             ("[training]\nmomentum = { uniform = [0.5] }", ["my.toml:2", "training.momentum"]),
             ("[training]\nmomentum = { uniform = [0.5, 0] }", ["my.toml:2:12", "larger"]),
+            ("[training]\nmomentum = { choice = [0, 0.0, 0.5] }", ["my.toml:2:12", "0 and 0.0 are the same"]),
             ("[training]\nseed = { integer = [1, 9] }", ["my.toml:2:8", "luck"]),
             ("[model]\nfactors = { integer = [1, 9] }", ["my.toml:2:11", "no such field"]),
             ("[model]\nkind = { choice = [\"pop\", \"ar\"] }", ["my.toml:2:8", "one kind"]),

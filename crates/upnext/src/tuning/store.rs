@@ -1,6 +1,6 @@
 //! The trials of a search in a file that is only appended to: a line of JSON each, on the disk before the next step.
 
-use super::{Phase, SearchSpace, Trial, TuningOptions};
+use super::{Phase, SearchSpace, Trial, TuningOptions, Values};
 use crate::data::{Dataset, Sessions};
 use crate::experiment::{Experiment, first_difference};
 use crate::{Error, Result};
@@ -24,17 +24,18 @@ pub(super) struct Header {
     pub(super) options: TuningOptions,
     pub(super) space: SearchSpace,
     pub(super) experiment: Experiment,
-    data: Counts,
+    data: Data,
 }
 
 /// What tells the data of a search from others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Counts {
+struct Data {
+    /// Of the items.
     vocabulary_fingerprint: String,
-    fit_sessions: usize,
-    fit_events: usize,
-    valid_sessions: usize,
-    valid_events: usize,
+    /// Of the sessions that models are fitted to.
+    fit_fingerprint: String,
+    /// Of those that they are judged by.
+    valid_fingerprint: String,
 }
 
 impl Header {
@@ -54,12 +55,10 @@ impl Header {
             options: options.clone(),
             space: space.clone(),
             experiment: experiment.resolved(),
-            data: Counts {
+            data: Data {
                 vocabulary_fingerprint: fit.items.fingerprint(),
-                fit_sessions: fit.sessions.len(),
-                fit_events: fit.sessions.num_events(),
-                valid_sessions: valid.len(),
-                valid_events: valid.num_events(),
+                fit_fingerprint: fit.sessions.fingerprint(),
+                valid_fingerprint: valid.fingerprint(),
             },
         }
     }
@@ -70,6 +69,8 @@ impl Header {
 pub struct TrialStore {
     path: PathBuf,
     file: File,
+    /// Where the next line begins: what stands behind it was not written to its end.
+    end: u64,
     trials: Vec<Trial>,
     /// Where a trial of these values and epochs is.
     known: HashMap<String, usize>,
@@ -108,17 +109,16 @@ impl TrialStore {
                     "another search is running in {}: wait for it, or choose another folder",
                     folder.display()
                 );
-                return Err(Error::config("--out", reason));
+                return Err(Error::config("folder", reason));
             }
             Err(TryLockError::Error(error)) => return Err(Error::io(&path, "lock")(error)),
         }
-        let mut store = Self { path, file, trials: Vec::new(), known: HashMap::new() };
+        let mut store = Self { path, file, end: 0, trials: Vec::new(), known: HashMap::new() };
         let text = fs::read(&store.path).map_err(Error::io(&store.path, "read"))?;
         // Whole lines only: the rest was being written when the process was killed.
         let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         store.read(&text[..whole], &text[whole..], header)?;
-        store.file.set_len(whole as u64).map_err(Error::io(&store.path, "write"))?;
-        store.file.seek(SeekFrom::End(0)).map_err(Error::io(&store.path, "write"))?;
+        store.end = whole as u64;
         if whole == 0 {
             store.append(header)?;
         }
@@ -148,7 +148,7 @@ impl TrialStore {
             let reason = format!(
                 "{key} was {was} when this search was begun, and is {is} now: go on with the same, or begin another search in another folder"
             );
-            return Err(Error::config("--resume", reason));
+            return Err(Error::config("resume", reason));
         }
         let mut trials = Vec::new();
         for (line, text) in lines {
@@ -162,10 +162,16 @@ impl TrialStore {
     fn append<T: Serialize>(&mut self, line: &T) -> Result<()> {
         let mut text = serde_json::to_vec(line).map_err(|e| Error::config("trial", e.to_string()))?;
         text.push(b'\n');
-        self.file
-            .write_all(&text)
-            .and_then(|()| self.file.sync_data())
-            .map_err(Error::io(&self.path, "write"))
+        // After a line that could not be written, as on a full disk, the next one takes its place.
+        let mut write = || {
+            self.file.set_len(self.end)?;
+            self.file.seek(SeekFrom::Start(self.end))?;
+            self.file.write_all(&text)?;
+            self.file.sync_data()
+        };
+        write().map_err(Error::io(&self.path, "write"))?;
+        self.end += text.len() as u64;
+        Ok(())
     }
 
     fn note(&mut self, trial: Trial) {
@@ -201,14 +207,22 @@ impl TrialStore {
 }
 
 /// What a trial is known by: its values and how long it was trained.
-pub(super) fn key(values: &std::collections::BTreeMap<String, toml::Value>, epochs: Option<usize>) -> String {
-    serde_json::to_string(&(values, epochs)).unwrap_or_default()
+pub(super) fn key(values: &Values, epochs: Option<usize>) -> String {
+    let values: Vec<String> = values.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let epochs = epochs.map_or(String::new(), |epochs| format!(" after {epochs} epochs"));
+    values.join(",") + &epochs
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::Verdict;
     use super::*;
+
+    fn header_of(valid: &Sessions) -> Header {
+        let experiment = Experiment::default();
+        let space = SearchSpace::of_kind(&experiment).unwrap();
+        Header::new(&TuningOptions::default(), &space, &experiment, &Dataset::default(), valid)
+    }
 
     fn header(trials: usize, rate: f32) -> Header {
         let mut experiment = Experiment::default();
@@ -250,6 +264,19 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_could_not_be_written_leaves_its_place_to_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = TrialStore::open(folder.path(), &header(5, 0.1)).unwrap();
+        store.add(trial(1, 0.1)).unwrap();
+        // As far as a full disk let it.
+        store.file.write_all(b"{\"trial\":2,\"pha").unwrap();
+        store.add(trial(3, 0.3)).unwrap();
+        drop(store);
+        let store = TrialStore::open(folder.path(), &header(5, 0.1)).unwrap();
+        assert_eq!(store.trials, [trial(1, 0.1), trial(3, 0.3)]);
+    }
+
+    #[test]
     fn another_search_a_second_one_and_damage_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = TrialStore::open(folder.path(), &header(5, 0.1)).unwrap();
@@ -260,6 +287,11 @@ mod tests {
         drop(store);
         let other = TrialStore::open(folder.path(), &header(5, 0.2)).unwrap_err().to_string();
         assert!(other.contains("experiment.training.learning_rate was 0.1"), "{other}");
+        let mut clicks = Sessions::new();
+        clicks.push(&[0, 1], 0);
+        let data = Header { data: header_of(&clicks).data, ..header(5, 0.1) };
+        let other = TrialStore::open(folder.path(), &data).unwrap_err().to_string();
+        assert!(other.contains("data.valid_fingerprint"), "the same space and other sessions: {other}");
         let whole = fs::read_to_string(&path).unwrap();
         fs::write(&path, whole.replace("judged", "jugded")).unwrap();
         let damaged = TrialStore::open(folder.path(), &header(5, 0.1)).unwrap_err().to_string();

@@ -1,11 +1,14 @@
 //! What a search reads, apart from what is read when it is over: the search has no test sessions to look at.
 
 use super::TuneArgs;
-use crate::output::warn;
+use crate::output::{thousands, warn};
 use anyhow::Context;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use upnext::data::folder::{PartName, PreparedFolder};
-use upnext::data::{Dataset, EventLog, ItemVocabulary, PrepareOptions, TestSessions, prepare};
+use upnext::data::{
+    Dataset, Event, EventLog, ItemVocabulary, Part, PrepareOptions, TestSessions, TimeMicros, prepare,
+};
 
 /// The sessions of a search.
 pub(super) struct SearchData {
@@ -18,10 +21,8 @@ const NO_VALIDATION: &str = "the validation part cannot be used";
 impl SearchData {
     pub(super) fn read(args: &TuneArgs, path: &Path) -> anyhow::Result<Self> {
         if path.is_dir() {
-            let part = if args.valid.is_some() { PartName::Train } else { PartName::Fit };
-            let fit = read(args, &PreparedFolder::resolve(path, part)?)?;
-            let valid = args.valid.as_deref().unwrap_or(path);
-            return Self::of(fit, read(args, &PreparedFolder::resolve(valid, PartName::Valid)?)?);
+            let part = |part| read(args, &PreparedFolder::resolve(path, part)?);
+            return Self::of(part(PartName::Fit)?, part(PartName::Valid)?);
         }
         let log = read(args, path)?;
         match &args.valid {
@@ -47,11 +48,28 @@ impl SearchData {
         }
     }
 
-    fn of(fit: EventLog, valid: EventLog) -> anyhow::Result<Self> {
+    fn of(mut fit: EventLog, mut valid: EventLog) -> anyhow::Result<Self> {
+        let common = in_both(&fit.grouped(), &valid.grouped());
+        if common > 0 {
+            anyhow::bail!(
+                "{} sessions of the validation log are in the training log too, and a search would choose what knows them by heart: give other sessions",
+                thousands(common)
+            );
+        }
         let (fit, _) = Dataset::from_log(fit)?;
         let valid = TestSessions::from_log(valid, &fit.items).context(NO_VALIDATION)?;
         Ok(Self { fit, valid })
     }
+}
+
+/// Sessions of the same id and beginning.
+fn in_both(fit: &Part, valid: &Part) -> u64 {
+    let of = |part: &Part| -> HashSet<(String, TimeMicros)> {
+        part.sessions().map(|s| (part.session_id(&s[0]).to_owned(), s[0].time)).collect()
+    };
+    let known = of(valid);
+    let is_known = |s: &&[Event]| known.contains(&(fit.session_id(&s[0]).to_owned(), s[0].time));
+    fit.sessions().filter(is_known).count() as u64
 }
 
 /// All of the training part, with the validation part in it where it was split off.

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::{Duration, Instant};
 use upnext::experiment::Experiment;
 use upnext::tuning::{
-    Event, Objective, Phase, RunningTrial, SearchSpace, Trial, TuningOptions, Verdict, best,
+    Event, Objective, Phase, RunningTrial, SearchSpace, Trial, TuningOptions, Verdict, ranked,
 };
 
 /// Points in the live table.
@@ -72,6 +72,10 @@ impl<'s> Live<'s> {
                     (Phase::Sample, None, _) => "points".to_owned(),
                     (Phase::Refine, _, key) => format!("values of {}", short(key.unwrap_or_default())),
                 };
+                if epochs.is_some() {
+                    // Figures after fewer epochs cannot be compared.
+                    self.trials.clear();
+                }
                 self.of_phase = (trials, 0);
                 (self.begun, self.made) = (Instant::now(), 0);
             }
@@ -81,7 +85,8 @@ impl<'s> Live<'s> {
                 self.trials.retain(|earlier| earlier.trial != trial.trial);
                 self.trials.push(trial.clone());
                 if self.bar.is_hidden() && !was_stored {
-                    let is_best = best(&self.trials, self.objective).is_some_and(|b| b.trial == trial.trial);
+                    let is_best =
+                        ranked(&self.trials, self.objective).first().is_some_and(|b| b.trial == trial.trial);
                     let star = if is_best { "  *" } else { "" };
                     let line = format!(
                         "trial {}, {} of {} {}: {}, {:.1} s: {}{star}",
@@ -132,10 +137,7 @@ impl<'s> Live<'s> {
         }
         text.push('\n');
         let k = self.cutoff;
-        let mut order: Vec<&Trial> =
-            self.trials.iter().filter(|trial| trial.figure(self.objective).is_some()).collect();
-        let figure = |trial: &Trial| trial.figure(self.objective).unwrap_or_default();
-        order.sort_by(|a, b| figure(b).total_cmp(&figure(a)).then(a.trial.cmp(&b.trial)));
+        let order = ranked(&self.trials, self.objective);
         if !order.is_empty() {
             let names = [format!("recall@{k}"), format!("mrr@{k}")];
             let mut headings = vec!["trial", &names[0], &names[1]];

@@ -8,26 +8,25 @@ mod report;
 use crate::experiment::{ExperimentArgs, ThreadArgs};
 use crate::interrupt;
 use crate::judging::{rank, train_until_stopped};
-use crate::output::{OutputArgs, command_again, command_line, print, warn};
+use crate::output::{OutputArgs, command_again, print, warn};
 use crate::page;
 use crate::ranking::RankingArgs;
 use crate::reading::ReadArgs;
 use data::SearchData;
 use live::Live;
-use outcome::{Outcome, describe};
+use outcome::{Judged, Outcome, Test, describe};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use upnext::artifact::Artifact;
-use upnext::data::TimeSpan;
+use upnext::artifact::{Artifact, Manifest};
+use upnext::data::{Dataset, TimeSpan};
 use upnext::experiment::{DataConfig, Experiment};
 use upnext::gru4rec::Wish;
+use upnext::model::LoadedModel;
 use upnext::replace::replace_file;
-use upnext::training::Plan;
-use upnext::tuning::{
-    Found, Objective, Sampler, SearchSpace, TrialStore, TuningOptions, TuningPlan, importance, tune,
-};
+use upnext::training::{Plan, checkpoint_of};
+use upnext::tuning::{Objective, Sampler, SearchSpace, TrialStore, TuningOptions, TuningPlan, tune};
 
 /// Search for a model's best parameters, as the paper did.
 ///
@@ -76,7 +75,7 @@ pub(crate) struct TuneArgs {
     #[arg(long)]
     resume: bool,
 
-    /// Validation log, instead of the `valid` part of the folder or the end of the log
+    /// With a single log: a validation log of other sessions, instead of its end
     #[arg(long, value_name = "LOG")]
     valid: Option<PathBuf>,
 
@@ -123,7 +122,7 @@ enum SamplerArg {
 /// The file of the result in the search's folder.
 const RESULT: &str = "result.json";
 
-/// The page.
+/// The page of a search.
 const REPORT: &str = "report.html";
 
 /// The best model's folder.
@@ -144,11 +143,16 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
         Some(file) => SearchSpace::load(file, &experiment)?,
         None => SearchSpace::of_kind(&experiment)?,
     };
+    if args.valid.is_some() && path.is_dir() {
+        let reason = "is for a single log: a folder that `prepare` made has its validation part";
+        return Err(upnext::Error::config("--valid", reason).into());
+    }
     let options = options(args, &experiment);
     options.validate()?;
     check_out(args)?;
     let test = data::test(args, path)?;
-    let stop = interrupt::listen("stopping after these mini-batches, to keep the search")?;
+    let earlier = Earlier::read(&args.out);
+    let stop = interrupt::listen("stopping after these mini-batches or evaluations, to keep the search")?;
 
     let found = {
         let data = SearchData::read(args, path)?;
@@ -171,11 +175,35 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
             None => return Err(interrupted(&args.out)),
         }
     };
-    let outcome = finish(args, path, test.as_deref(), options, space, found, threads, &stop)?;
-    page::write(&args.out.join(REPORT), &report::page(&outcome))?;
+    let mut outcome = Outcome::of(path, &args.out.join(MODEL), options, space, &experiment, &found);
+    write(&args.out, &outcome)?;
+    if let Some((_, experiment)) = &found.best {
+        let end = End { args, path, test: test.as_deref(), threads, stop: &stop };
+        match end.train(&outcome.model, experiment)? {
+            Ok((train, loaded)) => {
+                outcome.train_events = Some(train.sessions.num_events());
+                outcome.test = end.judge(earlier, &outcome, &train, &loaded)?;
+            }
+            Err(reason) => outcome.failed = Some(reason),
+        }
+        write(&args.out, &outcome)?;
+    }
     args.output.print(&outcome, |outcome| {
         format!("{}report in {}\n", describe(outcome), args.out.join(REPORT).display())
-    })
+    })?;
+    match (&outcome.best, &outcome.failed) {
+        (None, _) => anyhow::bail!("none of the points that were trained to the end could be judged"),
+        (_, Some(reason)) => anyhow::bail!("the best point failed on all of the training part: {reason}"),
+        _ => Ok(()),
+    }
+}
+
+/// Writes the result and the report.
+fn write(out: &Path, outcome: &Outcome) -> anyhow::Result<()> {
+    let file = out.join(RESULT);
+    let text = serde_json::to_vec_pretty(outcome)?;
+    replace_file(&file, |mut out| out.write_all(&text).map_err(upnext::Error::io(&file, "write")))?;
+    Ok(page::write(&out.join(REPORT), &report::page(outcome))?)
 }
 
 fn options(args: &TuneArgs, experiment: &Experiment) -> TuningOptions {
@@ -212,6 +240,7 @@ fn check_out(args: &TuneArgs) -> anyhow::Result<()> {
     }
     page::check(&out.join(REPORT))?;
     Artifact::check_target(out.join(MODEL))?;
+    Artifact::check_target(checkpoint_of(&out.join(MODEL)))?;
     Ok(())
 }
 
@@ -223,90 +252,98 @@ fn interrupted(out: &Path) -> anyhow::Error {
     )
 }
 
-/// Trains the best model again on all of the training part, and judges it on the test part, unless that has been done.
-#[allow(clippy::too_many_arguments, reason = "the parts of one outcome, each made elsewhere")]
-fn finish(
-    args: &TuneArgs,
-    path: &Path,
-    test: Option<&Path>,
-    options: TuningOptions,
-    space: SearchSpace,
-    found: Found,
+/// What comes after a search: the best point trained on all of the training part, and judged on the test part.
+struct End<'a> {
+    args: &'a TuneArgs,
+    path: &'a Path,
+    test: Option<&'a Path>,
     threads: usize,
-    stop: &AtomicBool,
-) -> anyhow::Result<Outcome> {
-    let file = args.out.join(RESULT);
-    let model = args.out.join(MODEL);
-    let earlier: Option<outcome::Test> = std::fs::read(&file)
-        .ok()
-        .and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok())
-        .filter(|result| {
-            let same =
-                serde_json::to_value(&found.best.values).is_ok_and(|best| best == result["best"]["values"]);
-            same && result["test"]["log"] == serde_json::json!(test)
-        })
-        .and_then(|result| serde_json::from_value(result["test"].clone()).ok());
-    let train_data = data::read_all(args, path)?;
-    let mut experiment = found.experiment.clone();
-    if let Some(epochs) = found.best.epochs {
-        experiment.training.epochs = epochs;
-    }
-    if Artifact::load(&model).is_ok_and(|old| old.manifest.experiment != experiment.resolved()) {
-        // Of an earlier, smaller search in this folder.
-        Artifact::remove(&model)?;
-    }
-    let plan = Plan {
-        data: &train_data,
-        validation: None,
-        experiment: &experiment,
-        threads,
-        out: &model,
-        init: None,
-        resume: true,
-        checkpoint_every: Duration::from_secs(600),
-        keep_training_state: true,
-    };
-    if !args.output.quiet {
-        eprintln!("training the best point again, on all of the training part");
-    }
-    let Some(trained) = train_until_stopped(plan, args.output.quiet, stop)? else {
-        return Err(interrupted(&args.out));
-    };
-    let test = match (earlier, test) {
-        (Some(earlier), _) => Some(earlier),
-        (None, None) => None,
-        (None, Some(log)) => {
-            let loaded = trained.loaded;
-            let sessions = data::read_test(args, log, &loaded.items)?;
-            let (judging, quiet) = (&experiment.evaluation, args.output.quiet);
-            let model = loaded.model.recommender();
-            let evaluation = rank(model, &loaded.items, &sessions.sessions, judging, threads, quiet)?;
-            Some(outcome::Test { log: log.to_owned(), dropped: sessions.dropped, evaluation })
+    stop: &'a AtomicBool,
+}
+
+impl End<'_> {
+    /// Trains the best point again, unless that has been done; the reason if its numbers do not stay finite.
+    fn train(
+        &self,
+        model: &Path,
+        experiment: &Experiment,
+    ) -> anyhow::Result<Result<(Dataset, LoadedModel), String>> {
+        let (args, quiet) = (self.args, self.args.output.quiet);
+        let train = data::read_all(args, self.path)?;
+        for folder in [model.to_owned(), checkpoint_of(model)] {
+            // Of an earlier, smaller search in this folder.
+            if Manifest::load(&folder).is_ok_and(|old| old.experiment != experiment.resolved()) {
+                Artifact::remove(folder)?;
+            }
         }
-    };
-    if test.is_none() {
-        warn(&[
-            "there is no test part: the figures of the best point are those that it was chosen by, and so too good",
-        ]);
+        let plan = Plan {
+            data: &train,
+            validation: None,
+            experiment,
+            threads: self.threads,
+            out: model,
+            init: None,
+            resume: true,
+            checkpoint_every: Duration::from_secs(600),
+            keep_training_state: true,
+        };
+        if !quiet {
+            eprintln!("training the best point again, on all of the training part");
+        }
+        match train_until_stopped(plan, quiet, self.stop) {
+            Ok(Some(trained)) => Ok(Ok((train, trained.loaded))),
+            Ok(None) => Err(interrupted(&args.out)),
+            Err(error) => match error.downcast_ref() {
+                Some(upnext::Error::Diverged { .. }) => Ok(Err(error.to_string())),
+                _ => Err(error),
+            },
+        }
     }
-    let outcome = Outcome {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        command: command_line(),
-        train: path.to_owned(),
-        model,
-        importance: importance(&space, &found.sampled, options.objective),
-        options,
-        space,
-        experiment,
-        pop_recall: found.pop_recall,
-        stable: found.sampled.iter().filter(|trial| trial.is_stable()).count(),
-        best: found.best,
-        sampled: found.sampled,
-        refined: found.refined,
-        test,
-        train_events: train_data.sessions.num_events(),
-    };
-    let text = serde_json::to_vec_pretty(&outcome)?;
-    replace_file(&file, |mut out| out.write_all(&text).map_err(upnext::Error::io(&file, "write")))?;
-    Ok(outcome)
+
+    /// Judges the model on the test part, unless the same model has been judged on the same one.
+    fn judge(
+        &self,
+        earlier: Option<Earlier>,
+        outcome: &Outcome,
+        train: &Dataset,
+        loaded: &LoadedModel,
+    ) -> anyhow::Result<Option<Test>> {
+        let Some(log) = self.test else {
+            warn(&[
+                "there is no test part: the figures of the best point are those that it was chosen by, and so too good",
+            ]);
+            return Ok(None);
+        };
+        let sessions = data::read_test(self.args, log, &loaded.items)?;
+        let of = Judged {
+            train_fingerprint: train.sessions.fingerprint(),
+            test_fingerprint: sessions.sessions.fingerprint(),
+            values: outcome.best.as_ref().map(|best| best.values.clone()).unwrap_or_default(),
+        };
+        let mut judgements = 1;
+        if let Some(earlier) = earlier {
+            if earlier.test.of == of {
+                return Ok(Some(earlier.test));
+            }
+            judgements += earlier.test.judgements;
+        }
+        let options = &outcome.experiment.evaluation;
+        let (threads, quiet) = (self.threads, self.args.output.quiet);
+        let model = loaded.model.recommender();
+        let evaluation = rank(model, &loaded.items, &sessions.sessions, options, threads, quiet)?;
+        Ok(Some(Test { log: log.to_owned(), judgements, of, dropped: sessions.dropped, evaluation }))
+    }
+}
+
+/// What an earlier process has kept in the search's folder.
+#[derive(serde::Deserialize)]
+struct Earlier {
+    test: Test,
+}
+
+impl Earlier {
+    /// `None` where there is nothing, or nothing judged.
+    fn read(out: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(out.join(RESULT)).ok()?).ok()
+    }
 }

@@ -2,13 +2,15 @@
 
 use super::live::short;
 use crate::commands::evaluate::metrics_table;
-use crate::output::{Table, thousands};
+use crate::output::{Table, command_line, thousands};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use upnext::data::part::DroppedSessions;
 use upnext::evaluation::Evaluation;
 use upnext::experiment::Experiment;
-use upnext::tuning::{Importance, Objective, SearchSpace, Trial, TuningOptions, Verdict};
+use upnext::tuning::{
+    Found, Importance, Objective, SearchSpace, Trial, TuningOptions, Values, Verdict, importance, ranked,
+};
 
 /// All of it.
 #[derive(Serialize)]
@@ -20,28 +22,45 @@ pub(super) struct Outcome {
     pub(super) model: PathBuf,
     pub(super) options: TuningOptions,
     pub(super) space: SearchSpace,
-    /// The best model's.
+    /// The best model's; of the search without a best one.
     pub(super) experiment: Experiment,
     pub(super) pop_recall: f64,
-    /// Sampled points that stayed numerically stable.
+    /// Sampled points that stayed numerically stable, as long as they were trained.
     pub(super) stable: usize,
-    pub(super) best: Trial,
+    /// Absent if no point that was trained to the end could be judged.
+    pub(super) best: Option<Trial>,
     pub(super) sampled: Vec<Trial>,
+    /// The same as they were judged first.
+    pub(super) first: Vec<Trial>,
     pub(super) refined: Vec<Trial>,
     pub(super) importance: Vec<Importance>,
-    /// The best model on the test part; absent without one.
+    /// The best model on the test part; absent without one, and before it is judged.
     pub(super) test: Option<Test>,
-    /// Events of all of the training part.
-    pub(super) train_events: usize,
+    /// Why the best point could not be trained on all of the training part.
+    pub(super) failed: Option<String>,
+    /// Events of all of the training part, once the best point is trained on them.
+    pub(super) train_events: Option<usize>,
 }
 
 /// How the best model did on the test part.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Test {
     pub(super) log: PathBuf,
+    /// How often a best model of this search was judged on a test part: more than once if the search was made longer, or
+    /// data changed.
+    pub(super) judgements: u32,
+    pub(super) of: Judged,
     pub(super) dropped: DroppedSessions,
     #[serde(flatten)]
     pub(super) evaluation: Evaluation,
+}
+
+/// What was judged on what.
+#[derive(PartialEq, Serialize, Deserialize)]
+pub(super) struct Judged {
+    pub(super) train_fingerprint: String,
+    pub(super) test_fingerprint: String,
+    pub(super) values: Values,
 }
 
 impl Outcome {
@@ -50,14 +69,46 @@ impl Outcome {
         self.experiment.evaluation.cutoffs.last().copied().unwrap_or_default()
     }
 
-    /// All judged trials, the best first.
+    /// What a search has found, before its best point is trained again.
+    pub(super) fn of(
+        train: &Path,
+        model: &Path,
+        options: TuningOptions,
+        space: SearchSpace,
+        experiment: &Experiment,
+        found: &Found,
+    ) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: command_line(),
+            train: train.to_owned(),
+            model: model.to_owned(),
+            importance: importance(&space, &found.first, options.objective),
+            options,
+            space,
+            experiment: found.best.as_ref().map_or(experiment, |best| &best.1).clone(),
+            pop_recall: found.pop_recall,
+            stable: found.sampled.iter().filter(|trial| trial.is_stable()).count(),
+            best: found.best.as_ref().map(|best| best.0.clone()),
+            sampled: found.sampled.clone(),
+            first: found.first.clone(),
+            refined: found.refined.clone(),
+            test: None,
+            failed: None,
+            train_events: None,
+        }
+    }
+
+    /// The trials that were trained to the end, in the order of the procedure: the others cannot be compared with them.
+    pub(super) fn complete(&self) -> impl Iterator<Item = &Trial> {
+        let is_complete =
+            |trial: &&Trial| !self.options.halving || trial.epochs == Some(self.experiment.training.epochs);
+        self.sampled.iter().filter(is_complete).chain(&self.refined)
+    }
+
+    /// Those that were judged, the best first.
     pub(super) fn by_figure(&self) -> Vec<&Trial> {
-        let figure = |trial: &Trial| trial.figure(self.options.objective);
-        let all = self.sampled.iter().chain(&self.refined);
-        let mut order: Vec<&Trial> = all.filter(|trial| figure(trial).is_some()).collect();
-        let key = |trial: &Trial| figure(trial).unwrap_or_default();
-        order.sort_by(|a, b| key(b).total_cmp(&key(a)).then(a.trial.cmp(&b.trial)));
-        order
+        ranked(self.complete(), self.options.objective)
     }
 
     /// Sampled points that could not be trained or judged.
@@ -70,9 +121,10 @@ impl Outcome {
         let (all, failed) = (self.sampled.len(), self.failed());
         let below = all - self.stable - failed;
         format!(
-            "{} of {} sampled points stayed numerically stable ({} did not stay finite or could not be trained, {} are not above POP's recall@{} of {:.4})",
+            "{} of {} sampled points stayed numerically stable{} ({} did not stay finite or could not be trained, {} are not above POP's recall@{} of {:.4})",
             thousands(self.stable as u64),
             thousands(all as u64),
+            if self.options.halving { ", as long as they were trained" } else { "" },
             thousands(failed as u64),
             thousands(below as u64),
             self.cutoff(),
@@ -87,11 +139,19 @@ const SHOWN: usize = 10;
 /// The outcome as text.
 pub(super) fn describe(outcome: &Outcome) -> String {
     let k = outcome.cutoff();
-    let mut text = format!(
-        "{}\n\nthe best on the validation part, by {}@{k}:\n",
-        outcome.stability(),
+    let mut text = format!("{}\n", outcome.stability());
+    if outcome.sampled.len() < outcome.options.trials {
+        text.push_str("the space has no more points\n");
+    }
+    let Some(best) = &outcome.best else { return text };
+    let stopped = match outcome.sampled.len() + outcome.refined.len() - outcome.complete().count() {
+        0 => String::new(),
+        stopped => format!("; {stopped} that were stopped earlier are left out"),
+    };
+    text.push_str(&format!(
+        "\nthe best on the validation part, by {}@{k}{stopped}:\n",
         outcome.options.objective.name()
-    );
+    ));
     let names = [format!("recall@{k}"), format!("mrr@{k}")];
     let mut headings = vec!["trial", &names[0], &names[1]];
     headings.extend(outcome.space.parameters().iter().map(|p| short(&p.key)));
@@ -106,19 +166,26 @@ pub(super) fn describe(outcome: &Outcome) -> String {
     let mut table = Table::new(&["parameter", "best", "variance explained"]);
     for importance in &outcome.importance {
         let share = importance.share.map_or("too few trials".to_owned(), |x| format!("{:.0} %", x * 100.0));
-        table.row(vec![importance.key.clone(), value(&outcome.best, &importance.key), share]);
+        table.row(vec![importance.key.clone(), value(best, &importance.key), share]);
     }
     text.push_str(&format!("{table}\n"));
     if let Some(test) = &outcome.test {
         text.push_str(&format!(
-            "trained again on all {} training events and judged on the {} cases of {}:\n{}\n",
-            thousands(outcome.train_events as u64),
+            "trained again on all {} training events and judged{} on the {} cases of {}:\n{}\n",
+            thousands(outcome.train_events.unwrap_or_default() as u64),
+            if test.judgements > 1 {
+                format!(" (judgement {} of this search)", test.judgements)
+            } else {
+                String::new()
+            },
             thousands(test.evaluation.cases as u64),
             test.log.display(),
             metrics_table(&test.evaluation)
         ));
     }
-    text.push_str(&format!("best model in {}\n", outcome.model.display()));
+    if outcome.failed.is_none() {
+        text.push_str(&format!("best model in {}\n", outcome.model.display()));
+    }
     text
 }
 

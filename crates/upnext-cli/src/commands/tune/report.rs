@@ -35,22 +35,33 @@ fn objective(outcome: &Outcome) -> String {
 }
 
 fn head(outcome: &Outcome) -> String {
-    let figure = outcome.best.figure(outcome.options.objective).unwrap_or_default();
+    let stability = format!("<p>{}.</p>", escape(&outcome.stability()));
+    let Some(best) = &outcome.best else {
+        return format!(
+            "{stability}<p class=\"failed\">None of the points that were trained to the end could be judged.</p>"
+        );
+    };
+    let figure = best.figure(outcome.options.objective).unwrap_or_default();
     let values = outcome
         .space
         .parameters()
         .iter()
-        .map(|p| format!("{} <b>{}</b>", escape(short(&p.key)), escape(&value(&outcome.best, &p.key))));
+        .map(|p| format!("{} <b>{}</b>", escape(short(&p.key)), escape(&value(best, &p.key))));
     format!(
-        "<p>The best point has {} {} % on the validation part: {}.</p><p>{}.</p>",
+        "<p>The best point has {} {} % on the validation part: {}.</p>{stability}",
         objective(outcome),
         percent(figure),
-        values.collect::<Vec<_>>().join(", "),
-        escape(&outcome.stability())
+        values.collect::<Vec<_>>().join(", ")
     )
 }
 
 fn test(outcome: &Outcome) -> String {
+    if let Some(reason) = &outcome.failed {
+        return format!(
+            "<p class=\"failed\">The best point failed on all of the training part: {}</p>",
+            escape(reason)
+        );
+    }
     let Some(test) = &outcome.test else {
         return "<p>There was no test part: the figures below are those that points were chosen by, and so too good.</p>".to_owned();
     };
@@ -61,10 +72,16 @@ fn test(outcome: &Outcome) -> String {
         .iter()
         .map(|at| vec![at.k.to_string(), percent(at.recall), percent(at.mrr), percent(at.ndcg)])
         .collect();
+    let judged = match test.judgements {
+        1 => "judged once".to_owned(),
+        n => {
+            format!("judged; it was judgement {n} of this search, so that its figures are a little too good")
+        }
+    };
     format!(
-        "<p>The best point was trained again on all {} events of the training part and judged once: {} cases of {} sessions, \
+        "<p>The best point was trained again on all {} events of the training part and {judged}: {} cases of {} sessions, \
          ranked among {} candidates, {} ties. In percent.</p>{}",
-        thousands(outcome.train_events as u64),
+        thousands(outcome.train_events.unwrap_or_default() as u64),
         thousands(test.evaluation.cases as u64),
         thousands(test.evaluation.sessions as u64),
         thousands(test.evaluation.candidates as u64),
@@ -99,16 +116,16 @@ fn best(outcome: &Outcome) -> String {
         })
         .collect();
     format!(
-        "<p>On the validation part, in percent; the best {} of {}.</p>{}",
+        "<p>On the validation part, in percent; the best {} of {} that were trained to the end.</p>{}",
         rows.len(),
-        outcome.sampled.len() + outcome.refined.len(),
+        outcome.complete().count(),
         table("figures", &headings, &rows)
     )
 }
 
 /// The best so far and every trial, in the order of the procedure.
 fn course(outcome: &Outcome) -> String {
-    let all: Vec<&Trial> = outcome.sampled.iter().chain(&outcome.refined).collect();
+    let all: Vec<&Trial> = outcome.complete().collect();
     let judged = || all.iter().filter_map(|t| Some((*t, t.figure(outcome.options.objective)?)));
     let mut top = f64::NEG_INFINITY;
     let so_far = judged().map(|(trial, y)| {
@@ -123,7 +140,7 @@ fn course(outcome: &Outcome) -> String {
             .unwrap_or(last / 8);
         (0..=last).step_by(step.max(1)).map(|i| (i as f64, i.to_string())).collect::<Vec<_>>()
     };
-    let last = all.len();
+    let last = outcome.sampled.len() + outcome.refined.len();
     let of = |series: Vec<Series>, lines: bool, label: &str| {
         let x_range = (0.0, last as f64 + 1.0);
         Plot {
@@ -147,9 +164,13 @@ fn course(outcome: &Outcome) -> String {
     let curve = of(vec![Series { model: 0, points: so_far }], true, &format!("Best {name} so far"));
     let every =
         of(vec![each(Phase::Sample, 0), each(Phase::Refine, 1)], false, &format!("{name} of every trial"));
-    let seconds: f64 = all.iter().map(|trial| trial.seconds).sum();
+    let seconds: f64 = outcome.sampled.iter().chain(&outcome.refined).map(|trial| trial.seconds).sum();
+    let stopped = match last - all.len() {
+        0 => String::new(),
+        n => format!(" {n} of the points were stopped before the end, and are not shown."),
+    };
     format!(
-        "<p>{} points were sampled ({}), and {} trials changed the best one in one parameter alone; {} seconds of work on one core.</p>{}",
+        "<p>{} points were sampled ({}), and {} trials changed the best one in one parameter alone; {} seconds of work on one core.{stopped}</p>{}",
         outcome.sampled.len(),
         match outcome.options.sampler {
             upnext::tuning::Sampler::Random => "at random",
@@ -185,6 +206,13 @@ fn importance(outcome: &Outcome) -> String {
     let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.1).collect();
     let headings = ["parameter", "variance explained", ""].map(str::to_owned);
     let name = objective(outcome);
+    // After fewer epochs the figures are others.
+    let refined: &[Trial] = if outcome.options.halving { &[] } else { &outcome.refined };
+    let after = match outcome.first.first().and_then(|trial| trial.epochs).filter(|_| outcome.options.halving)
+    {
+        Some(epochs) => format!("; all after {epochs} epochs"),
+        None => String::new(),
+    };
     let plots: String = outcome
         .space
         .parameters()
@@ -207,14 +235,14 @@ fn importance(outcome: &Outcome) -> String {
                 from_zero: false,
                 diagonal: false,
                 lines: false,
-                series: vec![series(&outcome.sampled, 0), series(&outcome.refined, 1)],
+                series: vec![series(&outcome.first, 0), series(refined, 1)],
             };
             figure(&escape(short(&parameter.key)), &plot.svg())
         })
         .collect();
     format!(
         "<p>The share of the variance of {name} among the sampled points that a parameter explains alone (ω²; numbers in fifths of \
-         their range). What parameters do only together is not seen{}.</p>{}<p>● sampled, ■ refinement.</p>{}",
+         their range; points without a figure are left out{after}). What parameters do only together is not seen{}.</p>{}<p>● sampled, ■ refinement.</p>{}",
         match outcome.options.sampler {
             upnext::tuning::Sampler::Random => "",
             upnext::tuning::Sampler::Tpe =>
@@ -238,14 +266,10 @@ fn ticks(domain: &Domain) -> Vec<(f64, String)> {
             values.iter().step_by(step).map(|v| (domain.place(v), v.to_string())).collect()
         }
         Domain::Integer([low, high]) if high - low < 5 => {
-            (*low..=*high).map(toml_integer).map(|v| (domain.place(&v), v.to_string())).collect()
+            (*low..=*high).map(toml::Value::Integer).map(|v| (domain.place(&v), v.to_string())).collect()
         }
         _ => [0.0, 0.25, 0.5, 0.75, 1.0].map(at).to_vec(),
     }
-}
-
-fn toml_integer(number: i64) -> toml::Value {
-    toml::Value::Integer(number)
 }
 
 /// Parallel coordinates of all judged trials, and the table of the rest.
@@ -272,7 +296,8 @@ fn points(outcome: &Outcome) -> String {
             .map(|p| trial.values.get(&p.key).map_or(0.5, |v| p.domain.place(v)));
         let places: Vec<f64> = places.chain([place(y)]).collect();
         let fifth = rank * 5 / order.len().max(1);
-        let class = if rank + 1 == order.len() { "top".to_owned() } else { format!("q{fifth}") };
+        let is_best = outcome.best.as_ref().is_some_and(|best| best.trial == trial.trial);
+        let class = if is_best { "top".to_owned() } else { format!("q{fifth}") };
         (class, places, format!("trial {}: {y:.4}", trial.trial))
     });
     let lines: Vec<_> = lines.collect();
