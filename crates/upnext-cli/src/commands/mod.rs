@@ -6,6 +6,7 @@ mod evaluate;
 mod inspect;
 mod prepare;
 mod recommend;
+mod serve;
 mod simulate;
 mod train;
 mod tune;
@@ -20,6 +21,7 @@ pub(crate) enum Command {
     Compare(Box<compare::CompareArgs>),
     Tune(Box<tune::TuneArgs>),
     Recommend(recommend::RecommendArgs),
+    Serve(Box<serve::ServeArgs>),
     Inspect(inspect::InspectArgs),
     Simulate(simulate::SimulateArgs),
 }
@@ -35,6 +37,7 @@ impl Command {
             Self::Compare(args) => compare::run(&args),
             Self::Tune(args) => tune::run(&args),
             Self::Recommend(args) => recommend::run(&args),
+            Self::Serve(args) => serve::run(&args),
             Self::Inspect(args) => inspect::run(&args),
             Self::Simulate(args) => simulate::run(&args),
         }

@@ -1,6 +1,6 @@
 //! The one door between the user's item ids (any text) and the item indices used inside.
 
-use super::ids::IdTable;
+use super::ids::{Fnv, IdTable};
 
 /// Index of an item in an [`ItemVocabulary`], 0 ≤ index < number of items.
 pub type ItemIndex = u32;
@@ -96,13 +96,12 @@ impl ItemVocabulary {
     /// A 64-bit FNV-1a hash of all ids in index order, as 16 hex digits: models with the same fingerprint
     /// mean the same items by the same indices.
     pub fn fingerprint(&self) -> String {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        let mut eat = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let mut hash = Fnv::default();
         for id in self.ids() {
-            (id.len() as u64).to_le_bytes().into_iter().for_each(&mut eat);
-            id.bytes().for_each(&mut eat);
+            hash.eat(&(id.len() as u64).to_le_bytes());
+            hash.eat(id.as_bytes());
         }
-        format!("{hash:016x}")
+        hash.digits()
     }
 }
 
