@@ -2,9 +2,12 @@
 //!
 //! [`SessionStore`] is small, so that several servers can later share one store behind it.
 
+mod durable;
+mod log;
 mod table;
 
 use crate::{Error, ServerConfig, locked};
+use durable::DurableStore;
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
@@ -80,7 +83,10 @@ impl SessionStore for MemoryStore {
 
 /// The store that the configuration asks for.
 pub(crate) fn open(config: &ServerConfig) -> Result<Box<dyn SessionStore>, Error> {
-    Ok(Box::new(MemoryStore::new(config)))
+    Ok(match &config.session_file {
+        Some(path) => Box::new(DurableStore::open(path, config)?),
+        None => Box::new(MemoryStore::new(config)),
+    })
 }
 
 /// Milliseconds since 1970.

@@ -2,6 +2,8 @@
 
 use crate::shop::{Shop, items};
 use serde_json::json;
+use std::path::Path;
+use upnext_server::SessionSync;
 
 #[test]
 fn a_session_grows_event_by_event_until_it_is_removed() {
@@ -99,4 +101,43 @@ fn clients_at_once_lose_no_event() {
     for session in ["v0", "v1"] {
         assert_eq!(shop.client().get(&format!("/v1/sessions/{session}")).json(200)["events"], 80);
     }
+}
+
+#[test]
+fn a_restart_loses_no_session_and_no_second_server_writes_the_file() {
+    for sync in [SessionSync::EveryEvent, SessionSync::EverySecond, SessionSync::System] {
+        let keep = |place: &Path| place.join("sessions");
+        let shop = Shop::with(|place, setup| {
+            (setup.config.session_file, setup.config.session_sync) = (Some(keep(place)), sync);
+        });
+        let mut client = shop.client();
+        for (session, item) in [("v1", "kettle"), ("v2", "tea"), ("v1", "line\nbreak"), ("v3", "cup")] {
+            client.post(&format!("/v1/sessions/{session}/events"), json!({"item": item})).json(200);
+        }
+        assert_eq!(client.send("DELETE", "/v1/sessions/v2", None).status, 204);
+        let file = shop.path("sessions");
+        let refused = Shop::try_with(|_, setup| setup.config.session_file = Some(file.clone())).err();
+        let message = refused.expect("a refusal").to_string();
+        assert!(message.contains("another server"), "{message}");
+
+        let place = shop.close();
+        let shop = Shop::with(|_, setup| setup.config.session_file = Some(keep(place.path())));
+        let mut client = shop.client();
+        assert_eq!(client.get("/v1/sessions/v1").json(200)["items"], json!(["kettle", "line\nbreak"]));
+        client.get("/v1/sessions/v2").problem(404);
+        assert_eq!(client.get("/v1/sessions/v3").json(200)["events"], 1);
+    }
+}
+
+#[test]
+fn a_session_file_that_cannot_be_one_keeps_the_server_from_starting() {
+    let refused = |name: &str| {
+        let shop = Shop::try_with(|place, setup| {
+            std::fs::write(place.join("clicks"), "a,b\n").unwrap();
+            setup.config.session_file = Some(place.join(name));
+        });
+        shop.err().expect("a refusal").to_string()
+    };
+    assert!(refused("no/folder").contains("no/folder"));
+    assert!(refused("clicks").contains("no session file"));
 }
