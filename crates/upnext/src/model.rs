@@ -189,6 +189,8 @@ pub struct LoadedModel {
     pub experiment: Experiment,
     /// How it was trained.
     pub training: TrainingSummary,
+    /// [`Manifest::version`](crate::artifact::Manifest::version).
+    pub version: String,
 }
 
 impl LoadedModel {
@@ -211,9 +213,10 @@ impl LoadedModel {
     /// [`Error::Weights`] for weights that are not those of the model.
     pub fn from_artifact(artifact: Artifact) -> Result<Self> {
         let Artifact { manifest, items, weights, counts, .. } = artifact;
+        let version = manifest.version();
         let experiment = manifest.experiment;
         let model = Model::from_arrays(&experiment, &items, Arrays { tensors: weights, counts })?;
-        Ok(Self { model, items, experiment, training: manifest.training })
+        Ok(Self { model, items, experiment, training: manifest.training, version })
     }
 }
 

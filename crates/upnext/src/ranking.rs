@@ -6,7 +6,9 @@
 mod recommend;
 mod write;
 
-pub use recommend::{Filter, Recommendation, RecommendationList, recommend, recommend_on};
+pub use recommend::{
+    Candidates, Filter, Query, Recommendation, RecommendationList, recommend, recommend_each, recommend_on,
+};
 pub use write::{ListFormat, ListWriter};
 
 use crate::data::ItemIndex;

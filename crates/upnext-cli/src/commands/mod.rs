@@ -7,6 +7,7 @@ mod inspect;
 mod prepare;
 mod recommend;
 mod reproduce;
+mod serve;
 mod simulate;
 mod train;
 mod tune;
@@ -22,6 +23,7 @@ pub(crate) enum Command {
     Tune(Box<tune::TuneArgs>),
     Recommend(recommend::RecommendArgs),
     Reproduce(Box<reproduce::ReproduceArgs>),
+    Serve(Box<serve::ServeArgs>),
     Inspect(inspect::InspectArgs),
     Simulate(simulate::SimulateArgs),
 }
@@ -38,6 +40,7 @@ impl Command {
             Self::Tune(args) => tune::run(&args),
             Self::Recommend(args) => recommend::run(&args),
             Self::Reproduce(args) => reproduce::run(&args),
+            Self::Serve(args) => serve::run(&args),
             Self::Inspect(args) => inspect::run(&args),
             Self::Simulate(args) => simulate::run(&args),
         }

@@ -3,6 +3,7 @@
 use super::files::{one_line, quoted};
 use super::{ITEMS_FILE, MANIFEST_FILE, TRAINING_FILE, WEIGHTS_FILE};
 use crate::data::ItemVocabulary;
+use crate::data::ids::Fnv;
 use crate::experiment::Experiment;
 use crate::replace::read_one_version;
 use crate::{Error, Result};
@@ -159,6 +160,21 @@ impl Manifest {
         read_one_version(dir.as_ref(), MANIFEST_FILE, |dir| {
             Self::parse(&read(dir)?, &dir.join(MANIFEST_FILE))
         })
+    }
+
+    /// What tells saved models apart, as 16 hex digits that follow from the configuration and the files' checksums: the
+    /// same configuration, items and weights have the same version, whenever and wherever they were saved.
+    pub fn version(&self) -> String {
+        let mut hash = Fnv::default();
+        // What only further training needs does not make another model.
+        for file in self.files.iter().filter(|file| file.name != TRAINING_FILE) {
+            hash.eat(file.name.as_bytes());
+            hash.eat(&file.bytes.to_le_bytes());
+            hash.eat(&file.crc32.to_le_bytes());
+        }
+        // A configuration that was read can be written; numbers that are not finite do not come from a file.
+        hash.eat(&serde_json::to_vec(&self.experiment).unwrap_or_default());
+        hash.digits()
     }
 
     /// Parses a manifest, which errors call `path`.

@@ -35,6 +35,5 @@ pub use sessions::{Dataset, Sessions, TimeMicros};
 pub use shape::LogShape;
 pub use statistics::{DropRule, Dropped, Statistics};
 pub use time::{TimeSpan, TimeUnit, format_time, parse_time};
-pub(crate) use vocabulary::Fnv;
 pub use vocabulary::{ItemIndex, ItemVocabulary};
 pub use write::{Format, write_log, write_parts};

@@ -1,6 +1,7 @@
 //! Sessions as compressed rows: one array of items, and where each session begins in it.
 
-use super::vocabulary::{Fnv, ItemIndex, ItemVocabulary};
+use super::ids::Fnv;
+use super::vocabulary::{ItemIndex, ItemVocabulary};
 
 /// Microseconds since 1970-01-01 UTC. Logs with nothing but an order count their events as seconds.
 pub type TimeMicros = i64;
@@ -59,13 +60,13 @@ impl Sessions {
     /// A 64-bit FNV-1a hash of all sessions' items and of when they began, as 16 hex digits: the same for the same sessions
     /// in the same order.
     pub fn fingerprint(&self) -> String {
-        let mut hash = Fnv::new();
+        let mut hash = Fnv::default();
         for (items, start) in self.iter().zip(&self.starts) {
             hash.eat(&(items.len() as u64).to_le_bytes());
             hash.eat(&start.to_le_bytes());
             items.iter().for_each(|item| hash.eat(&item.to_le_bytes()));
         }
-        hash.finish()
+        hash.digits()
     }
 
     /// When session `s` began.

@@ -1,6 +1,6 @@
 //! The one door between the user's item ids (any text) and the item indices used inside.
 
-use super::ids::IdTable;
+use super::ids::{Fnv, IdTable};
 
 /// Index of an item in an [`ItemVocabulary`], 0 ≤ index < number of items.
 pub type ItemIndex = u32;
@@ -96,32 +96,12 @@ impl ItemVocabulary {
     /// A 64-bit FNV-1a hash of all ids in index order, as 16 hex digits: models with the same fingerprint
     /// mean the same items by the same indices.
     pub fn fingerprint(&self) -> String {
-        let mut hash = Fnv::new();
+        let mut hash = Fnv::default();
         for id in self.ids() {
             hash.eat(&(id.len() as u64).to_le_bytes());
             hash.eat(id.as_bytes());
         }
-        hash.finish()
-    }
-}
-
-/// The 64-bit FNV-1a hash: the same in every build, as what is kept in files must be.
-pub(crate) struct Fnv(u64);
-
-impl Fnv {
-    pub(crate) fn new() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-
-    pub(crate) fn eat(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    /// As 16 hex digits.
-    pub(crate) fn finish(&self) -> String {
-        format!("{:016x}", self.0)
+        hash.digits()
     }
 }
 

@@ -5,6 +5,7 @@ use crate::batch::HistoryBatcher;
 use crate::data::{ItemIndex, ItemVocabulary, Sessions};
 use crate::recommender::{Recommender, lanes};
 use crate::{Error, Result};
+use std::sync::OnceLock;
 
 /// Which items may be recommended; the default is all of them.
 ///
@@ -19,17 +20,81 @@ pub struct Filter {
     pub only: Option<Vec<ItemIndex>>,
 }
 
-impl Filter {
-    /// The items that may be recommended to any session, ascending.
-    fn candidates(&self, items: usize) -> Vec<ItemIndex> {
-        let mut allowed = vec![self.only.is_none(); items];
-        for &item in self.only.iter().flatten() {
+/// The items that may be recommended at all, prepared once for many calls.
+#[derive(Clone, Debug)]
+pub struct Candidates {
+    /// Ascending.
+    items: Vec<ItemIndex>,
+    /// The same by falling support, sorted when the first session without an event comes.
+    by_support: OnceLock<Vec<ItemIndex>>,
+}
+
+impl Candidates {
+    /// The items of `only` (`None`: all) that are not in `exclude`; lists in any order, with repeats.
+    ///
+    /// # Panics
+    /// If a list names an item behind the vocabulary.
+    pub fn new(items: &ItemVocabulary, exclude: &[ItemIndex], only: Option<&[ItemIndex]>) -> Self {
+        let mut allowed = vec![only.is_none(); items.len()];
+        for &item in only.unwrap_or_default() {
             allowed[item as usize] = true;
         }
-        for &item in &self.exclude {
+        for &item in exclude {
             allowed[item as usize] = false;
         }
-        (0..items as ItemIndex).filter(|&item| allowed[item as usize]).collect()
+        Self::of((0..items.len() as ItemIndex).filter(|&item| allowed[item as usize]).collect())
+    }
+
+    /// Those of them that are in `only`.
+    fn narrowed(&self, only: &[ItemIndex]) -> Self {
+        let mut items = distinct(only);
+        items.retain(|item| self.items.binary_search(item).is_ok());
+        Self::of(items)
+    }
+
+    fn of(items: Vec<ItemIndex>) -> Self {
+        Self { items, by_support: OnceLock::new() }
+    }
+
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether nothing may be recommended.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The `k` with the largest support that are not `hidden`, which is ascending.
+    fn popular(&self, items: &ItemVocabulary, k: usize, hidden: &[ItemIndex]) -> RecommendationList {
+        let by_support = self.by_support.get_or_init(|| {
+            let mut order = self.items.clone();
+            order.sort_by_key(|&item| (std::cmp::Reverse(items.support(item)), item));
+            order
+        });
+        let shown = by_support.iter().filter(|item| hidden.binary_search(item).is_err()).take(k);
+        let entries = shown.map(|&item| Recommendation { item, score: items.support(item) as f32 }).collect();
+        RecommendationList { entries, fell_back: true }
+    }
+}
+
+/// What one session asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    /// The session so far, oldest event first.
+    pub history: &'a [ItemIndex],
+    /// Length of the list.
+    pub k: usize,
+    /// Which of the candidates this session may get.
+    pub filter: &'a Filter,
+}
+
+impl Query<'_> {
+    /// The items that this session does not get, ascending.
+    fn hidden(&self) -> Vec<ItemIndex> {
+        let seen = if self.filter.exclude_seen { self.history } else { &[] };
+        distinct(&[&self.filter.exclude, seen].concat())
     }
 }
 
@@ -68,30 +133,74 @@ pub fn recommend(
     k: usize,
     filter: &Filter,
 ) -> Result<Vec<RecommendationList>> {
-    assert_eq!(model.num_items(), items.len(), "the vocabulary is not the model's");
-    let candidates = filter.candidates(items.len());
-    let mut lists = vec![RecommendationList::default(); histories.len()];
-    let mut sessions = Sessions::new();
-    histories.iter().for_each(|history| sessions.push(history, 0));
+    let candidates = Candidates::new(items, &filter.exclude, filter.only.as_deref());
+    let own = Filter { exclude_seen: filter.exclude_seen, ..Filter::default() };
+    let queries: Vec<Query> = histories.iter().map(|&history| Query { history, k, filter: &own }).collect();
+    recommend_each(model, items, &candidates, &queries)
+}
 
-    // Sessions of like lengths together: they read their events side by side.
-    let mut order: Vec<u32> = (0..sessions.len() as u32).collect();
-    order.sort_by_key(|&s| std::cmp::Reverse(histories[s as usize].len()));
-    let empty = order.split_off(order.partition_point(|&s| !histories[s as usize].is_empty()));
-    for &session in &empty {
-        lists[session as usize] = popular(items, &candidates, k);
+/// The best candidates after each of many sessions, each with a length and a filter of its own.
+///
+/// As [`recommend`] otherwise. Queries with [`Filter::only`] are scored one by one, on their items alone.
+///
+/// # Errors
+/// As [`recommend`].
+///
+/// # Panics
+/// As [`recommend`], and if a candidate is behind the vocabulary.
+pub fn recommend_each(
+    model: &dyn Recommender,
+    items: &ItemVocabulary,
+    candidates: &Candidates,
+    queries: &[Query],
+) -> Result<Vec<RecommendationList>> {
+    assert_eq!(model.num_items(), items.len(), "the vocabulary is not the model's");
+    let mut lists = vec![RecommendationList::default(); queries.len()];
+    let mut together = Vec::new();
+    for (i, query) in queries.iter().enumerate() {
+        match &query.filter.only {
+            None => together.push(i as u32),
+            Some(only) => {
+                answer(model, items, &candidates.narrowed(only), queries, vec![i as u32], &mut lists)?;
+            }
+        }
     }
+    answer(model, items, candidates, queries, together, &mut lists)?;
+    Ok(lists)
+}
+
+/// Fills the lists of the queries in `order`, which are all about the same candidates.
+fn answer(
+    model: &dyn Recommender,
+    items: &ItemVocabulary,
+    candidates: &Candidates,
+    queries: &[Query],
+    mut order: Vec<u32>,
+    lists: &mut [RecommendationList],
+) -> Result<()> {
+    // Sessions of like lengths together: they read their events side by side.
+    let history = |&i: &u32| queries[i as usize].history;
+    order.sort_by_key(|i| std::cmp::Reverse(history(i).len()));
+    let empty = order.split_off(order.partition_point(|i| !history(i).is_empty()));
+    for &i in &empty {
+        let query = &queries[i as usize];
+        lists[i as usize] = candidates.popular(items, query.k, &query.hidden());
+    }
+    let mut sessions = Sessions::new();
+    order.iter().for_each(|i| sessions.push(history(i), 0));
+    let candidates = &candidates.items;
 
     let mut scores = vec![0.0; lanes(ROWS.min(order.len())) * BLOCK.min(candidates.len())];
-    for chunk in order.chunks(ROWS) {
+    for (chunk, first) in order.chunks(ROWS).zip((0u32..).step_by(ROWS)) {
         let (rows, lanes) = (chunk.len(), lanes(chunk.len()));
         let mut follower = model.follow(rows);
-        let mut batcher = HistoryBatcher::new(&sessions, chunk.to_vec());
+        let mut batcher = HistoryBatcher::new(&sessions, (first..first + rows as u32).collect());
         while let Some(batch) = batcher.next_batch() {
             follower.observe(batch, &sessions);
         }
-        let seen: Vec<Vec<ItemIndex>> = chunk.iter().map(|&s| distinct(histories[s as usize])).collect();
-        let mut best = vec![TopK::new(k.min(candidates.len())); rows];
+        let hidden: Vec<Vec<ItemIndex>> = chunk.iter().map(|&i| queries[i as usize].hidden()).collect();
+        let mut best: Vec<TopK> =
+            chunk.iter().map(|&i| TopK::new(queries[i as usize].k.min(candidates.len()))).collect();
         let mut not_finite = 0;
         for block in candidates.chunks(BLOCK) {
             let scores = &mut scores[..block.len() * lanes];
@@ -99,9 +208,7 @@ pub fn recommend(
             not_finite += count_non_finite(scores, lanes, rows);
             for (&item, scores) in block.iter().zip(scores.chunks_exact(lanes)) {
                 for (b, &score) in scores[..rows].iter().enumerate() {
-                    let wanted = best[b].admits(score)
-                        && !(filter.exclude_seen && seen[b].binary_search(&item).is_ok());
-                    if wanted {
+                    if best[b].admits(score) && hidden[b].binary_search(&item).is_err() {
                         best[b].push(Entry { score, support: items.support(item), item });
                     }
                 }
@@ -114,12 +221,12 @@ pub fn recommend(
                 scores: (rows * candidates.len()) as u64,
             });
         }
-        for (&session, best) in chunk.iter().zip(&mut best) {
+        for (&i, best) in chunk.iter().zip(&mut best) {
             let entries = best.sorted().iter().map(|e| Recommendation { item: e.item, score: e.score });
-            lists[session as usize].entries = entries.collect();
+            lists[i as usize].entries = entries.collect();
         }
     }
-    Ok(lists)
+    Ok(())
 }
 
 /// [`recommend`] on `threads` threads: the same lists, sooner.
@@ -151,21 +258,9 @@ pub fn recommend_on(
     })
 }
 
-/// The candidates with the largest support.
-fn popular(items: &ItemVocabulary, candidates: &[ItemIndex], k: usize) -> RecommendationList {
-    let mut best = TopK::new(k.min(candidates.len()));
-    for &item in candidates {
-        // All scores are equal: support decides, in full precision.
-        best.push(Entry { score: 0.0, support: items.support(item), item });
-    }
-    let entries = best.sorted().iter();
-    let entries = entries.map(|e| Recommendation { item: e.item, score: e.support as f32 }).collect();
-    RecommendationList { entries, fell_back: true }
-}
-
-/// The different items of a session, ascending.
-fn distinct(history: &[ItemIndex]) -> Vec<ItemIndex> {
-    let mut items = history.to_vec();
+/// The different items of a list, ascending.
+fn distinct(list: &[ItemIndex]) -> Vec<ItemIndex> {
+    let mut items = list.to_vec();
     items.sort_unstable();
     items.dedup();
     items

@@ -1,0 +1,197 @@
+//! `upnext serve`: recommendations over HTTP.
+
+use anyhow::Context;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use upnext_server::{ApiKeys, Error, Keys, LogFormat, LogLevel, Server, ServerConfig, SessionSync, Setup};
+
+/// Environment variables for keys, where no file is given.
+const KEYS: &str = "UPNEXT_KEYS";
+const ADMIN_KEYS: &str = "UPNEXT_ADMIN_KEYS";
+
+/// Serve a model over HTTP: recommendations while the session goes on.
+///
+/// The interface is described at /docs, once the server runs. Ctrl-C and SIGTERM let requests in flight finish; SIGHUP
+/// loads the model anew, and goes on with the old one if the new one is broken. Log lines go to stderr. Keys are read from
+/// files, or from UPNEXT_KEYS and UPNEXT_ADMIN_KEYS, and never from arguments, which other users can see.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ServeArgs {
+    /// The model's folder
+    #[arg(value_name = "MODEL", required_unless_present = "show_config")]
+    model: Option<PathBuf>,
+
+    /// Address and port to listen on; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+
+    /// The model's name in every answer [default: that of its folder]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+
+    /// A TOML file of limits; `--show-config` prints them all
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Print all limits with their values, as a file to start from, and do nothing else
+    #[arg(long)]
+    show_config: bool,
+
+    /// A file of keys, one a line, any of which lets a client ask
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+
+    /// A file of keys, one a line, any of which allows admin calls; without one there are none
+    #[arg(long, value_name = "FILE")]
+    admin_keys: Option<PathBuf>,
+
+    /// Listen where other machines can ask although there is no key
+    #[arg(long)]
+    allow_open: bool,
+
+    /// Folder of models that admin calls may load
+    #[arg(long, value_name = "DIR")]
+    models: Option<PathBuf>,
+
+    /// Keep sessions in this file, so that a restart or a crash loses none
+    #[arg(long, value_name = "FILE")]
+    session_file: Option<PathBuf>,
+
+    /// When the session file is forced to the disk [default: every-second]
+    #[arg(long, value_enum)]
+    session_sync: Option<SyncArg>,
+
+    /// Recommend none of the items in this file, one id a line; read again when it changes
+    #[arg(long, value_name = "FILE")]
+    block: Option<PathBuf>,
+
+    /// Recommend nothing but the items in this file, one id a line; read again when it changes
+    #[arg(long, value_name = "FILE")]
+    allow: Option<PathBuf>,
+
+    /// Form of the log lines on stderr
+    #[arg(long, value_enum, default_value = "text")]
+    log: FormatArg,
+
+    /// How much is logged
+    #[arg(long, value_enum, default_value = "info")]
+    log_level: LevelArg,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum SyncArg {
+    /// Before an event is acknowledged: a power failure takes nothing
+    EveryEvent,
+    /// Once a second: a power failure takes the last second
+    EverySecond,
+    /// When the system does it
+    System,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum FormatArg {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum LevelArg {
+    /// What failed
+    Error,
+    /// And answers of 5xx
+    Warn,
+    /// And every request
+    Info,
+    /// And connections that broke
+    Debug,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
+    let config = config(args)?;
+    if args.show_config {
+        print!("{}", toml::to_string(&config).context("the limits cannot be shown")?);
+        return Ok(());
+    }
+    upnext_server::log_to_stderr(
+        match args.log {
+            FormatArg::Text => LogFormat::Text,
+            FormatArg::Json => LogFormat::Json,
+        },
+        match args.log_level {
+            LevelArg::Error => LogLevel::Error,
+            LevelArg::Warn => LogLevel::Warn,
+            LevelArg::Info => LogLevel::Info,
+            LevelArg::Debug => LogLevel::Debug,
+        },
+    );
+    let setup = Setup {
+        model: args.model.clone().unwrap_or_default(),
+        name: args.name.clone(),
+        listen: args.listen,
+        config,
+        keys: ApiKeys {
+            data: keys(args.keys.as_deref(), KEYS)?,
+            admin: keys(args.admin_keys.as_deref(), ADMIN_KEYS)?,
+        },
+        allow_open: args.allow_open,
+    };
+    let server = Server::bind(setup).map_err(plain)?;
+    eprintln!("listening on http://{}", server.address());
+    server.run().map_err(plain)
+}
+
+/// The limits: those of the file, with what else was given in its place.
+fn config(args: &ServeArgs) -> anyhow::Result<ServerConfig> {
+    let mut config = args.config.as_deref().map_or_else(|| Ok(ServerConfig::default()), read)?;
+    if let Some(sync) = args.session_sync {
+        config.session_sync = match sync {
+            SyncArg::EveryEvent => SessionSync::EveryEvent,
+            SyncArg::EverySecond => SessionSync::EverySecond,
+            SyncArg::System => SessionSync::System,
+        };
+    }
+    let given = [
+        (&args.session_file, &mut config.session_file),
+        (&args.models, &mut config.models_dir),
+        (&args.block, &mut config.block_file),
+        (&args.allow, &mut config.allow_file),
+    ];
+    for (given, field) in given {
+        if given.is_some() {
+            field.clone_from(given);
+        }
+    }
+    config.validate()?;
+    Ok(config)
+}
+
+fn read(path: &Path) -> anyhow::Result<ServerConfig> {
+    let text = std::fs::read_to_string(path).map_err(upnext::Error::io(path, "read"))?;
+    toml::from_str(&text).map_err(|error| {
+        let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+        let reason = error.message().to_owned();
+        upnext::Error::ExperimentFile { origin: path.display().to_string(), line, column, reason }.into()
+    })
+}
+
+/// The keys of a file, or of an environment variable, or none.
+fn keys(file: Option<&Path>, variable: &str) -> anyhow::Result<Keys> {
+    match (file, std::env::var(variable)) {
+        (Some(file), _) => Keys::read(file).map_err(plain),
+        (None, Ok(text)) => Keys::parse(&text, variable).map_err(plain),
+        (None, Err(std::env::VarError::NotPresent)) => Ok(Keys::default()),
+        (None, Err(error)) => Err(error).with_context(|| format!("{variable} cannot be read")),
+    }
+}
+
+/// The library's errors as the library's, so that the exit code is that of every command.
+fn plain(error: Error) -> anyhow::Error {
+    match error {
+        Error::Library(error) => error.into(),
+        other => other.into(),
+    }
+}

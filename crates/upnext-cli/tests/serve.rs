@@ -1,0 +1,186 @@
+//! `upnext serve` as an operator runs it: started, asked, reloaded, stopped and killed.
+
+mod shop;
+
+use serde_json::Value;
+use shop::{Shop, assert_refused, damaged_models, upnext};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::Mutex;
+use upnext::experiment::ModelKind;
+
+/// A running server.
+struct Served {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    address: String,
+}
+
+impl Served {
+    fn start(model: &Path, more: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_upnext"))
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .arg(model)
+            .args(more)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut lines = String::new();
+        let address = loop {
+            assert!(stderr.read_line(&mut lines).unwrap() > 0, "{lines}");
+            if let Some((_, address)) = lines.split_once("listening on http://") {
+                break address.trim().to_owned();
+            }
+        };
+        Self { child, stderr, address }
+    }
+
+    /// Sends a request on a connection of its own; `None` if there is no whole answer.
+    fn ask(&self, method: &str, path: &str, body: &str) -> Option<Value> {
+        let mut stream = TcpStream::connect(&self.address).ok()?;
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    /// The exit code after a signal, and the rest of what it logged.
+    fn end(mut self, signal: &str) -> (Option<i32>, String) {
+        self.signal(signal);
+        let mut log = String::new();
+        self.stderr.read_to_string(&mut log).unwrap();
+        (self.child.wait().unwrap().code(), log)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+#[test]
+fn recommendations_are_those_of_the_command_line_and_both_signals_end_in_order() {
+    let shop = Shop::new();
+    let (model, _) = shop.train(ModelKind::Gru4rec);
+    for signal in ["-TERM", "-INT"] {
+        let server = Served::start(&model, &["--log", "json"]);
+        let answer = server.ask("POST", "/v1/recommend", r#"{"session": ["1", "2"], "k": 3}"#).unwrap();
+        let expected = shop::json(&upnext("recommend", &model, &["--session", "1,2", "-k", "3", "--json"]));
+        assert_eq!(answer["recommendations"], expected["recommendations"]);
+        assert_eq!(answer["fell_back"], expected["fell_back"]);
+        let (code, log) = server.end(signal);
+        assert_eq!(code, Some(0), "{log}");
+        let line = log.lines().find(|line| line.contains("/v1/recommend")).expect("a line of the request");
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!((&line["status"], &line["method"]), (&200.into(), &"POST".into()), "{line}");
+        assert!(line["request_id"].is_string() && line["ms"].is_number(), "{line}");
+    }
+}
+
+#[test]
+fn a_hang_up_loads_the_model_anew_and_keeps_the_old_one_if_it_is_broken() {
+    let shop = Shop::new();
+    let (model, _) = shop.train(ModelKind::Pop);
+    let (other, _) = shop.train(ModelKind::Markov);
+    let mut server = Served::start(&model, &[]);
+    let kind = |server: &Served| server.ask("GET", "/v1/model", "").unwrap()["kind"].clone();
+    let mut until = |server: &mut Served, words: &str| {
+        server.signal("-HUP");
+        let mut line = String::new();
+        while !line.contains(words) {
+            line.clear();
+            assert!(server.stderr.read_line(&mut line).unwrap() > 0, "the server has ended");
+        }
+    };
+    assert_eq!(kind(&server), "pop");
+    std::fs::rename(&model, shop.path("old")).unwrap();
+    until(&mut server, "model refused");
+    assert_eq!(kind(&server), "pop");
+    std::fs::rename(&other, &model).unwrap();
+    until(&mut server, "model loaded");
+    assert_eq!(kind(&server), "markov");
+}
+
+#[test]
+fn a_killed_server_has_lost_no_acknowledged_event() {
+    let shop = Shop::new();
+    let (model, _) = shop.train(ModelKind::Pop);
+    let file = shop.path("sessions");
+    let file = file.to_str().unwrap();
+    for round in 0..3 {
+        let mut server = Served::start(&model, &["--session-file", file, "--log-level", "error"]);
+        let acknowledged = Mutex::new(vec![0; 4]);
+        let enough = |acknowledged: &Mutex<Vec<u64>>| acknowledged.lock().unwrap().iter().sum::<u64>() >= 60;
+        std::thread::scope(|scope| {
+            let (server_ref, acknowledged) = (&server, &acknowledged);
+            let clicking: Vec<_> = (0..4)
+                .map(|visitor| {
+                    scope.spawn(move || {
+                        let path = format!("/v1/sessions/r{round}-{visitor}/events");
+                        while let Some(answer) = server_ref.ask("POST", &path, r#"{"item": "1", "k": 1}"#) {
+                            acknowledged.lock().unwrap()[visitor] = answer["events"].as_u64().unwrap();
+                        }
+                    })
+                })
+                .collect();
+            while !enough(acknowledged) && !clicking.iter().any(|thread| thread.is_finished()) {
+                std::thread::yield_now();
+            }
+            server_ref.signal("-KILL");
+        });
+        server.child.wait().unwrap();
+        let again = Served::start(&model, &["--session-file", file]);
+        for (visitor, &events) in acknowledged.lock().unwrap().iter().enumerate() {
+            assert!(events > 0);
+            let session = again.ask("GET", &format!("/v1/sessions/r{round}-{visitor}"), "").unwrap();
+            // The last event may have been written and not yet acknowledged.
+            let kept = session["events"].as_u64().unwrap();
+            assert!((events..=events + 1).contains(&kept), "{kept} of {events} acknowledged");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_served_is_refused_with_what_to_do() {
+    let shop = Shop::new();
+    let (model, _) = shop.train(ModelKind::Gru4rec);
+    for (broken, words) in damaged_models(&shop, &model) {
+        assert_refused(&upnext("serve", &broken, &["--listen", "127.0.0.1:0"]), 1, &words);
+    }
+    let refused =
+        |more: &[&str], code, words: &[&str]| assert_refused(&upnext("serve", &model, more), code, words);
+    refused(&["--listen", "0.0.0.0:0"], 1, &["0.0.0.0", "--keys", "--allow-open"]);
+    refused(&["--listen", "localhost"], 2, &["--listen"]);
+    let file = |text: &str| shop.file("limits.toml", text).to_str().unwrap().to_owned();
+    refused(&["--config", &file("max_k = 10\nmax_kk = 3\n")], 2, &["limits.toml:2:1", "max_kk"]);
+    refused(&["--config", &file("max_k = 10\n")], 2, &["max_k", "default_k"]);
+    let keys = shop.file("keys", "secret-7\n");
+    let message = upnext("serve", &model, &["--keys", keys.to_str().unwrap()]);
+    assert_refused(&message, 1, &["keys:1: ", "less than 16"]);
+    assert!(!shop::stderr(&message).contains("secret-7"));
+}
+
+#[test]
+fn the_limits_that_are_shown_are_a_file_to_start_from() {
+    let shop = Shop::new();
+    let limits = upnext("serve", Path::new("--show-config"), &["--session-sync", "every-event"]);
+    let text = shop::stdout(&limits);
+    assert!(text.contains("session_sync = \"every-event\"") && text.contains("max_k = 1000"), "{text}");
+    let file = shop.file("limits.toml", &text);
+    let again = upnext("serve", Path::new("--show-config"), &["--config", file.to_str().unwrap()]);
+    assert_eq!(shop::stdout(&again), text);
+}

@@ -1,0 +1,72 @@
+//! `/openapi.json` and `/docs`: what the interface is, for programs and for people.
+
+use super::{operation, recommend, sessions};
+use crate::problem::Problem;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use std::sync::OnceLock;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+
+/// The page: it shows `/openapi.json`, sends requests, and loads nothing from anywhere else.
+const PAGE: &str = include_str!("docs.html");
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "upnext",
+        description = "What comes next in a session. Item and session ids are any text. Errors are problem details (RFC 9457) with the field that was wrong."
+    ),
+    paths(
+        recommend::recommend,
+        recommend::recommend_batch,
+        sessions::add_event,
+        sessions::show,
+        sessions::remove,
+        operation::model,
+        operation::reload,
+        operation::healthz,
+        operation::readyz,
+        operation::metrics,
+    ),
+    components(schemas(Problem)),
+    tags(
+        (name = "recommend", description = "Sessions that come with the request; nothing is kept."),
+        (name = "sessions", description = "Sessions that the server keeps, event by event."),
+        (name = "operation", description = "Is it alive, what does it serve, how is it doing."),
+        (name = "admin", description = "Needs a key of its own."),
+    ),
+    modifiers(&Keys),
+    security((), ("key" = [])),
+)]
+struct Description;
+
+/// Keys are sent as `Authorization: Bearer KEY`.
+struct Keys;
+
+impl utoipa::Modify for Keys {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        openapi.components.get_or_insert_default().add_security_scheme("key", bearer);
+    }
+}
+
+/// The interface as OpenAPI.
+pub(super) async fn openapi() -> Response {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    // Of types that can be written: if not, an empty document says so to every test.
+    let text = TEXT.get_or_init(|| Description::openapi().to_json().unwrap_or_default());
+    ([(header::CONTENT_TYPE, "application/json")], text.as_str()).into_response()
+}
+
+/// The interface as a page.
+pub(super) async fn docs() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        ),
+    ];
+    (headers, PAGE).into_response()
+}

@@ -1,0 +1,139 @@
+//! What an operator asks: is the server alive, is it ready, what does it serve, and load another model.
+
+use super::body::Json;
+use super::ok;
+use super::recommend::ModelName;
+use crate::engine::Served;
+use crate::problem::Problem;
+use crate::reload::ReloadError;
+use crate::service::Service;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// How the server is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Status {
+    #[schema(value_type = String)]
+    status: &'static str,
+}
+
+/// Is the process alive?
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "operation",
+    responses((status = 200, description = "It is", body = Status))
+)]
+pub(crate) async fn healthz() -> Response {
+    ok(&Status { status: "alive" })
+}
+
+/// Should requests be sent here?
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "operation",
+    responses(
+        (status = 200, description = "They should", body = Status),
+        (status = 503, description = "The server is stopping", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn readyz(State(service): State<Arc<Service>>) -> Result<Response, Problem> {
+    if service.is_stopping() {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping: ask another one"));
+    }
+    Ok(ok(&Status { status: "ready" }))
+}
+
+/// The model that is served.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ModelAnswer<'a> {
+    #[serde(flatten)]
+    model: ModelName<'a>,
+    /// Number of items that it knows.
+    items: usize,
+    /// Number of items that the block and allow lists leave.
+    allowed_items: usize,
+    /// When it was saved, in UTC, where that is known.
+    #[schema(value_type = Option<String>)]
+    created: Option<&'a str>,
+}
+
+impl<'a> ModelAnswer<'a> {
+    fn of(served: &'a Served) -> Self {
+        Self {
+            model: ModelName::of(served),
+            items: served.loaded.items.len(),
+            allowed_items: served.allowed(),
+            created: served.loaded.training.created.as_deref(),
+        }
+    }
+}
+
+/// Which model is served?
+#[utoipa::path(
+    get,
+    path = "/v1/model",
+    tag = "operation",
+    responses((status = 200, description = "The model", body = ModelAnswer))
+)]
+pub(crate) async fn model(State(service): State<Arc<Service>>) -> Response {
+    ok(&ModelAnswer::of(&service.engine.served()))
+}
+
+/// Counts and durations, in the text format that Prometheus reads.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operation",
+    responses((status = 200, description = "The metrics", body = String, content_type = "application/openmetrics-text"))
+)]
+pub(crate) async fn metrics(State(service): State<Arc<Service>>) -> Response {
+    let text = service.metrics.text(service.engine.waiting(), service.sessions.count());
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+/// Which model to load.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReloadRequest {
+    /// A folder in the server's folder of models (`models_dir`); absent: the served model's folder.
+    #[serde(default)]
+    path: Option<String>,
+}
+
+impl From<ReloadError> for Problem {
+    fn from(error: ReloadError) -> Self {
+        match error {
+            ReloadError::Path(detail) => Self::field("path", detail),
+            ReloadError::Model(detail) => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                format!("{detail}. The model that was served before goes on being served"),
+            ),
+        }
+    }
+}
+
+/// Load a model and serve it from then on; a broken one is refused, and the old one stays.
+#[utoipa::path(
+    post,
+    path = "/v1/admin/reload",
+    tag = "admin",
+    request_body = ReloadRequest,
+    responses(
+        (status = 200, description = "It is served", body = ModelAnswer),
+        (status = "4XX", description = "It is not, and the old one stays", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn reload(
+    State(service): State<Arc<Service>>,
+    Json(request): Json<ReloadRequest>,
+) -> Result<Response, Problem> {
+    let served = service.reload(request.path).await?;
+    Ok(ok(&ModelAnswer::of(&served)))
+}

@@ -1,0 +1,239 @@
+//! `/v1/recommend` and `/v1/recommend/batch`: sessions come with the request, and nothing is kept.
+
+use super::body::Json;
+use super::ok;
+use crate::ServerConfig;
+use crate::engine::{Answer, Listed, Question, Served};
+use crate::problem::Problem;
+use crate::service::Service;
+use axum::extract::State;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// A body with the fields of a list beside its own: `serde(flatten)` would let unknown fields pass.
+macro_rules! asking_for_a_list {
+    ($(#[$doc:meta])* $name:ident { $(#[$own_doc:meta])* $own:ident: $kind:ty }) => {
+        $(#[$doc])*
+        #[derive(Debug, Deserialize, ToSchema)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct $name {
+            $(#[$own_doc])*
+            pub(crate) $own: $kind,
+            /// Length of the list; absent: the server's default, usually 20.
+            #[serde(default)]
+            k: Option<usize>,
+            /// Leave out the items of the session itself.
+            #[serde(default)]
+            exclude_seen: bool,
+            /// Leave out these items; those that the model does not know are passed over.
+            #[serde(default)]
+            exclude: Vec<String>,
+            /// Recommend nothing but these items; those that the model does not know are passed over.
+            #[serde(default)]
+            only: Option<Vec<String>>,
+            /// Leave out items with a lower score. It does not apply to popular items, whose scores are counts.
+            #[serde(default)]
+            min_score: Option<f32>,
+        }
+
+        impl $name {
+            /// The question about `session`, checked.
+            pub(crate) fn question(self, session: Vec<Arc<str>>, config: &ServerConfig) -> Result<Question, Problem> {
+                let k = self.k.unwrap_or(config.default_k);
+                if !(1..=config.max_k).contains(&k) {
+                    return Err(Problem::field("k", format!("{k} is not from 1 to {}", config.max_k)));
+                }
+                let only = self.only.as_deref().unwrap_or_default();
+                for (field, ids) in [("exclude", self.exclude.as_slice()), ("only", only)] {
+                    at_most(field, "items", ids.len(), config.max_list_items)?;
+                    for (i, id) in ids.iter().enumerate() {
+                        item_id(id, config).map_err(|problem| problem.within(&format!("{field}[{i}]")))?;
+                    }
+                }
+                let Self { exclude_seen, exclude, only, min_score, .. } = self;
+                Ok(Question { session, k, exclude_seen, exclude, only, min_score })
+            }
+        }
+    };
+}
+pub(super) use asking_for_a_list;
+
+/// Refuses more than the limit of something.
+pub(super) fn at_most(field: &str, what: &str, count: usize, limit: usize) -> Result<(), Problem> {
+    if count > limit {
+        return Err(Problem::field(field, format!("{count} {what}: give at most {limit}")));
+    }
+    Ok(())
+}
+
+/// Refuses ids that no item has; the problem has no field yet.
+pub(super) fn item_id(id: &str, config: &ServerConfig) -> Result<(), Problem> {
+    let limit = config.max_item_id_bytes;
+    if id.len() > limit {
+        let detail = format!("the item's id has {} bytes: an id has at most {limit}", id.len());
+        return Err(Problem::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, detail));
+    }
+    Ok(())
+}
+
+asking_for_a_list! {
+    /// One session, and what is wanted for it.
+    RecommendRequest {
+        /// The item ids of the session so far, oldest first; may be empty.
+        session: Vec<String>
+    }
+}
+
+impl RecommendRequest {
+    fn into_question(mut self, config: &ServerConfig) -> Result<Question, Problem> {
+        let session = std::mem::take(&mut self.session);
+        let limit = config.max_session_events;
+        if session.len() > limit {
+            let detail = format!("{} events: send the last {limit}, which are what counts", session.len());
+            return Err(Problem::field("session", detail));
+        }
+        for (i, id) in session.iter().enumerate() {
+            item_id(id, config).map_err(|problem| problem.within(&format!("session[{i}]")))?;
+        }
+        self.question(session.into_iter().map(Arc::from).collect(), config)
+    }
+}
+
+/// Several sessions, answered together by one model.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BatchRequest {
+    /// The sessions, each with its own wishes.
+    requests: Vec<RecommendRequest>,
+}
+
+/// The model that answered.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ModelName<'a> {
+    #[schema(value_type = String)]
+    name: &'a str,
+    /// The same for the same configuration, items and weights.
+    #[schema(value_type = String)]
+    version: &'a str,
+    /// Its kind, such as `gru4rec`.
+    #[schema(value_type = String)]
+    kind: &'static str,
+}
+
+impl<'a> ModelName<'a> {
+    pub(super) fn of(served: &'a Served) -> Self {
+        Self { name: &served.name, version: served.version(), kind: served.kind().name() }
+    }
+}
+
+/// What is recommended to one session.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct List<'a> {
+    /// Items of the session that the model does not know, each once: they were passed over.
+    #[schema(value_type = Vec<String>)]
+    unknown_items: Vec<&'a str>,
+    /// Whether these are the most popular items, because the model knows no item of the session.
+    fell_back: bool,
+    /// The best first.
+    recommendations: Vec<Entry<'a>>,
+}
+
+/// A recommended item.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Entry<'a> {
+    /// From 1.
+    rank: usize,
+    #[schema(value_type = String)]
+    item_id: &'a str,
+    /// Comparable within its list alone; in a list that fell back the item's number of training events.
+    score: f32,
+}
+
+impl<'a> List<'a> {
+    fn new(served: &'a Served, listed: &'a Listed) -> Self {
+        let items = &served.loaded.items;
+        let entries = (1..).zip(&listed.list.entries);
+        Self {
+            unknown_items: listed.unknown.iter().map(|id| &**id).collect(),
+            fell_back: listed.list.fell_back,
+            recommendations: entries
+                .map(|(rank, entry)| Entry { rank, item_id: items.id(entry.item), score: entry.score })
+                .collect(),
+        }
+    }
+
+    /// The lists of an answer, counted.
+    pub(super) fn all(service: &Service, answer: &'a Answer) -> Vec<Self> {
+        let lists: Vec<Self> = answer.lists.iter().map(|listed| Self::new(&answer.served, listed)).collect();
+        lists.iter().for_each(|list| service.metrics.list(list.fell_back, list.unknown_items.len()));
+        lists
+    }
+}
+
+/// A list and the model that made it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RecommendAnswer<'a> {
+    model: ModelName<'a>,
+    #[serde(flatten)]
+    list: List<'a>,
+}
+
+/// Lists in the order of the sessions.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BatchAnswer<'a> {
+    model: ModelName<'a>,
+    lists: Vec<List<'a>>,
+}
+
+/// Recommend the next items of one session.
+#[utoipa::path(
+    post,
+    path = "/v1/recommend",
+    tag = "recommend",
+    request_body = RecommendRequest,
+    responses(
+        (status = 200, description = "The list", body = RecommendAnswer),
+        (status = "4XX", description = "What is wrong with the request", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many requests at a time; `Retry-After` says when to come back", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn recommend(
+    State(service): State<Arc<Service>>,
+    Json(request): Json<RecommendRequest>,
+) -> Result<Response, Problem> {
+    let question = request.into_question(&service.config)?;
+    let place = service.engine.reserve(1)?;
+    let answer = service.engine.answer(place, vec![question]).await?;
+    let list = List::all(&service, &answer).pop();
+    list.map(|list| ok(&RecommendAnswer { model: ModelName::of(&answer.served), list }))
+        .ok_or_else(|| crate::engine::Refusal::Failed.into())
+}
+
+/// Recommend the next items of several sessions.
+#[utoipa::path(
+    post,
+    path = "/v1/recommend/batch",
+    tag = "recommend",
+    request_body = BatchRequest,
+    responses(
+        (status = 200, description = "The lists, in the order of the sessions", body = BatchAnswer),
+        (status = "4XX", description = "What is wrong with the request", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many requests at a time; `Retry-After` says when to come back", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn recommend_batch(
+    State(service): State<Arc<Service>>,
+    Json(request): Json<BatchRequest>,
+) -> Result<Response, Problem> {
+    at_most("requests", "sessions", request.requests.len(), service.config.max_batch_sessions)?;
+    let question = |(i, request): (usize, RecommendRequest)| {
+        request.into_question(&service.config).map_err(|problem| problem.within(&format!("requests[{i}]")))
+    };
+    let questions = request.requests.into_iter().enumerate().map(question).collect::<Result<Vec<_>, _>>()?;
+    let place = service.engine.reserve(questions.len())?;
+    let answer = service.engine.answer(place, questions).await?;
+    let lists = List::all(&service, &answer);
+    Ok(ok(&BatchAnswer { model: ModelName::of(&answer.served), lists }))
+}

@@ -1,0 +1,146 @@
+//! `/v1/sessions/{id}`: sessions that the server keeps, event by event.
+
+use super::body::{Json, SessionId};
+use super::ok;
+use super::recommend::{List, ModelName, asking_for_a_list, at_most, item_id};
+use crate::ServerConfig;
+use crate::engine::Question;
+use crate::problem::Problem;
+use crate::service::Service;
+use crate::sessions::StoreError;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use upnext::data::format_time;
+use utoipa::ToSchema;
+
+asking_for_a_list! {
+    /// An event, and what is wanted after it.
+    EventRequest {
+        /// The id of the item that was clicked.
+        item: String
+    }
+}
+
+/// What is recommended after an event.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventAnswer<'a> {
+    #[schema(value_type = String)]
+    session_id: &'a str,
+    /// Number of the session's events, this one included.
+    events: u64,
+    model: ModelName<'a>,
+    #[serde(flatten)]
+    list: List<'a>,
+}
+
+/// A session as the server keeps it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SessionAnswer<'a> {
+    #[schema(value_type = String)]
+    session_id: &'a str,
+    /// Its latest items, oldest first.
+    #[schema(value_type = Vec<String>)]
+    items: Vec<&'a str>,
+    /// Number of its events, those that are no longer kept included.
+    events: u64,
+    /// When the latest came, in UTC.
+    last_event: String,
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the session store failed");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "sessions cannot be kept at the moment: try again soon")
+    }
+}
+
+fn no_such_session(config: &ServerConfig) -> Problem {
+    let detail = format!(
+        "there is no such session: it never had an event, or none for {} seconds, or was removed",
+        config.session_idle_s
+    );
+    Problem::new(StatusCode::NOT_FOUND, detail)
+}
+
+/// Add an event to a session and recommend what comes next.
+#[utoipa::path(
+    post,
+    path = "/v1/sessions/{id}/events",
+    tag = "sessions",
+    params(("id" = String, Path, description = "The session's id, any text; a session begins with its first event")),
+    request_body = EventRequest,
+    responses(
+        (status = 200, description = "The event is stored; the list", body = EventAnswer),
+        (status = "4XX", description = "What is wrong with the request; nothing was stored", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many requests at a time; `event_stored` says whether the event was stored", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn add_event(
+    State(service): State<Arc<Service>>,
+    SessionId(id): SessionId,
+    Json(mut request): Json<EventRequest>,
+) -> Result<Response, Problem> {
+    item_id(&request.item, &service.config).map_err(|problem| problem.within("item"))?;
+    let item: Arc<str> = std::mem::take(&mut request.item).into();
+    let question = request.question(Vec::new(), &service.config)?;
+    // With a place taken first, an overloaded server refuses an event before it has stored it.
+    let place = service.engine.reserve(1)?;
+    let session = service.sessions.append(&id, item).await?;
+    service.metrics.event();
+    let questions = vec![Question { session: session.items, ..question }];
+    let answer = service.engine.answer(place, questions).await;
+    let answer = answer.map_err(|refusal| Problem::from(refusal).after_storing())?;
+    let list = List::all(&service, &answer).pop();
+    let list = list.ok_or_else(|| Problem::from(crate::engine::Refusal::Failed).after_storing())?;
+    let model = ModelName::of(&answer.served);
+    Ok(ok(&EventAnswer { session_id: &id, events: session.events, model, list }))
+}
+
+/// Show a session.
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{id}",
+    tag = "sessions",
+    params(("id" = String, Path, description = "The session's id")),
+    responses(
+        (status = 200, description = "The session", body = SessionAnswer),
+        (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn show(
+    State(service): State<Arc<Service>>,
+    SessionId(id): SessionId,
+) -> Result<Response, Problem> {
+    let session = service.sessions.get(&id).await?.ok_or_else(|| no_such_session(&service.config))?;
+    Ok(ok(&SessionAnswer {
+        session_id: &id,
+        items: session.items.iter().map(|item| &**item).collect(),
+        events: session.events,
+        last_event: format_time(session.last_event_ms as i64 * 1_000),
+    }))
+}
+
+/// Forget a session.
+#[utoipa::path(
+    delete,
+    path = "/v1/sessions/{id}",
+    tag = "sessions",
+    params(("id" = String, Path, description = "The session's id")),
+    responses(
+        (status = 204, description = "It is forgotten"),
+        (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn remove(
+    State(service): State<Arc<Service>>,
+    SessionId(id): SessionId,
+) -> Result<Response, Problem> {
+    if service.sessions.remove(&id).await? {
+        Ok(StatusCode::NO_CONTENT.into_response())
+    } else {
+        Err(no_such_session(&service.config))
+    }
+}

@@ -1,0 +1,235 @@
+//! Every limit of the server, with its default and the reason for it, in one place.
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+use upnext::data::ids::MAX_ID_BYTES;
+
+/// How a server computes, what it keeps, and what it refuses.
+///
+/// A TOML file with some of these fields is what `upnext serve --config` reads; unknown fields are refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Threads that speak HTTP; 0: half of the cores, at least one.
+    pub http_threads: usize,
+    /// Threads that compute, apart from those that speak HTTP; 0: half of the cores, at least one. One thread with
+    /// larger batches does more than two with smaller ones, so more is not always better.
+    pub compute_threads: usize,
+    /// Sessions that a compute thread takes from the queue at a time: a batch of 16 costs little more than one session,
+    /// beyond 32 the waiting grows and the gain does not.
+    pub batch_sessions: usize,
+    /// Sessions that may wait for a compute thread; beyond them requests are answered 503. At 5,000 sessions per second
+    /// the default is a fifth of a second: who waits longer has left the page.
+    pub queue_sessions: usize,
+    /// Milliseconds from the end of a request to its answer, after which it is answered 503.
+    pub request_timeout_ms: u64,
+    /// Milliseconds that a stopping server gives to requests in flight.
+    pub shutdown_timeout_ms: u64,
+
+    /// Connections at a time; more wait to be accepted. Below the 1,024 open files of a process's usual limit.
+    pub max_connections: usize,
+    /// Milliseconds for a request's head to arrive, and for the next request of a connection to begin.
+    pub header_timeout_ms: u64,
+    /// Milliseconds for a request's body to arrive.
+    pub body_timeout_ms: u64,
+    /// Milliseconds that a client may leave an answer unread.
+    pub write_timeout_ms: u64,
+    /// Bytes of a request's head: four times what a browser with many cookies sends.
+    pub max_header_bytes: usize,
+    /// Bytes of a request's body: a batch of sessions of the full length, with ids of ten characters.
+    pub max_body_bytes: usize,
+
+    /// Length of a list that names none.
+    pub default_k: usize,
+    /// The longest list that may be asked for: a page of results, not the catalogue.
+    pub max_k: usize,
+    /// Sessions of one batch request.
+    pub max_batch_sessions: usize,
+    /// Items of a request's `exclude` or `only`.
+    pub max_list_items: usize,
+    /// Bytes of an item's id; the default is what training accepts.
+    pub max_item_id_bytes: usize,
+    /// Bytes of a session's id, decoded.
+    pub max_session_id_bytes: usize,
+
+    /// Events of a session. Of a stored session the oldest go; a request with more is refused. Far beyond the sessions
+    /// that models learn from, whose mean length is 4 to 6.
+    pub max_session_events: usize,
+    /// Sessions that are kept; the one that has been idle for longest makes room. A session of 5 events takes about half
+    /// a kilobyte.
+    pub max_sessions: usize,
+    /// Seconds without an event after which a session is over: the half hour of web analytics.
+    pub session_idle_s: u64,
+    /// The file that keeps sessions over a restart; absent: they are in memory only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_file: Option<PathBuf>,
+    /// When the session file is forced to the disk.
+    pub session_sync: SessionSync,
+
+    /// The folder from which admin calls may load models; absent: they may only load the served path anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub models_dir: Option<PathBuf>,
+    /// A file of item ids, one a line, that nobody is recommended; read again when it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block_file: Option<PathBuf>,
+    /// A file of item ids, one a line, beside which nothing is recommended; read again when it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_file: Option<PathBuf>,
+    /// Milliseconds between two looks at the block and allow files.
+    pub list_poll_ms: u64,
+}
+
+/// When the session file is forced to the disk. An event is acknowledged after it was written, so with every policy a
+/// killed server loses none; the policies differ in what a power failure takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionSync {
+    /// Before an event is acknowledged: a power failure takes nothing. Events that arrive together share one write.
+    EveryEvent,
+    /// Once a second: a power failure takes the last second.
+    #[default]
+    EverySecond,
+    /// When the system does it, usually within half a minute.
+    System,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            http_threads: 0,
+            compute_threads: 0,
+            batch_sessions: 32,
+            queue_sessions: 1_024,
+            request_timeout_ms: 1_000,
+            shutdown_timeout_ms: 10_000,
+            max_connections: 800,
+            header_timeout_ms: 30_000,
+            body_timeout_ms: 10_000,
+            write_timeout_ms: 10_000,
+            max_header_bytes: 16 << 10,
+            max_body_bytes: 1 << 20,
+            default_k: 20,
+            max_k: 1_000,
+            max_batch_sessions: 256,
+            max_list_items: 10_000,
+            max_item_id_bytes: MAX_ID_BYTES,
+            max_session_id_bytes: 256,
+            max_session_events: 200,
+            max_sessions: 100_000,
+            session_idle_s: 1_800,
+            session_file: None,
+            session_sync: SessionSync::default(),
+            models_dir: None,
+            block_file: None,
+            allow_file: None,
+            list_poll_ms: 1_000,
+        }
+    }
+}
+
+impl ServerConfig {
+    /// Refuses what makes no sense.
+    ///
+    /// # Errors
+    /// [`upnext::Error::Config`] with the field.
+    pub fn validate(&self) -> upnext::Result<()> {
+        let at_least_one = [
+            ("batch_sessions", self.batch_sessions),
+            ("queue_sessions", self.queue_sessions),
+            ("max_connections", self.max_connections),
+            ("max_body_bytes", self.max_body_bytes),
+            ("default_k", self.default_k),
+            ("max_batch_sessions", self.max_batch_sessions),
+            ("max_item_id_bytes", self.max_item_id_bytes),
+            ("max_session_id_bytes", self.max_session_id_bytes),
+            ("max_session_events", self.max_session_events),
+            ("max_sessions", self.max_sessions),
+        ];
+        let milliseconds = [
+            ("request_timeout_ms", self.request_timeout_ms),
+            ("header_timeout_ms", self.header_timeout_ms),
+            ("body_timeout_ms", self.body_timeout_ms),
+            ("write_timeout_ms", self.write_timeout_ms),
+            ("session_idle_s", self.session_idle_s),
+            ("list_poll_ms", self.list_poll_ms),
+        ];
+        let sizes = at_least_one.map(|(field, value)| (field, value as u64));
+        for (field, value) in sizes.into_iter().chain(milliseconds) {
+            if value == 0 {
+                return Err(upnext::Error::config(field, "is 0: give 1 or more"));
+            }
+            if value > 1 << 40 {
+                return Err(upnext::Error::config(
+                    field,
+                    format!("{value} is no limit: give less than 2^40"),
+                ));
+            }
+        }
+        if self.max_k < self.default_k {
+            let reason = format!("is below default_k ({}): raise the one or lower the other", self.default_k);
+            return Err(upnext::Error::config("max_k", reason));
+        }
+        if self.queue_sessions < self.max_batch_sessions {
+            let reason = format!(
+                "is below max_batch_sessions ({}), so that such a request could never be answered",
+                self.max_batch_sessions
+            );
+            return Err(upnext::Error::config("queue_sessions", reason));
+        }
+        if self.max_header_bytes < 8_192 {
+            return Err(upnext::Error::config(
+                "max_header_bytes",
+                "is below 8192, the least that can be set",
+            ));
+        }
+        for (field, threads) in
+            [("http_threads", self.http_threads), ("compute_threads", self.compute_threads)]
+        {
+            if threads > 1_024 {
+                return Err(upnext::Error::config(field, format!("{threads} threads: give at most 1024")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Threads that speak HTTP.
+    pub(crate) fn http_threads(&self) -> usize {
+        or_half_of_the_cores(self.http_threads)
+    }
+
+    /// Threads that compute.
+    pub(crate) fn compute_threads(&self) -> usize {
+        or_half_of_the_cores(self.compute_threads)
+    }
+
+    pub(crate) fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
+    }
+}
+
+fn or_half_of_the_cores(threads: usize) -> usize {
+    match threads {
+        0 => std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1)),
+        given => given,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_that_make_no_sense_are_refused_with_their_field() {
+        ServerConfig::default().validate().unwrap();
+        let refused = |config: ServerConfig| config.validate().unwrap_err().to_string();
+        let message = refused(ServerConfig { max_sessions: 0, ..ServerConfig::default() });
+        assert!(message.starts_with("max_sessions: is 0"), "{message}");
+        let message = refused(ServerConfig { max_k: 5, ..ServerConfig::default() });
+        assert!(message.starts_with("max_k: is below default_k"), "{message}");
+        let message = refused(ServerConfig { queue_sessions: 10, ..ServerConfig::default() });
+        assert!(message.contains("max_batch_sessions"), "{message}");
+        let message = refused(ServerConfig { request_timeout_ms: u64::MAX, ..ServerConfig::default() });
+        assert!(message.starts_with("request_timeout_ms"), "{message}");
+    }
+}

@@ -1,0 +1,69 @@
+//! What can keep a server from starting.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Why a server did not start. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The model, a file or the configuration.
+    #[error(transparent)]
+    Library(#[from] upnext::Error),
+
+    /// The address is taken, or not one of this machine.
+    #[error("cannot listen on {address}: {source}: choose another address, or port 0 for any free port")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+
+    /// An address that others can reach, without a key.
+    #[error(
+        "{address} can be reached from other machines, and no key is set: give --keys FILE, or --allow-open if something in front of the server checks who asks"
+    )]
+    OpenToAll {
+        /// The address.
+        address: SocketAddr,
+    },
+
+    /// Keys that are none.
+    #[error("{origin}:{line}: {reason}")]
+    Keys {
+        /// The file or environment variable.
+        origin: String,
+        /// From 1.
+        line: usize,
+        /// What is wrong. The key itself is not in it.
+        reason: String,
+    },
+
+    /// A session file that is not one.
+    #[error("{}: {reason}", path.display())]
+    SessionFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+
+    /// A model that loads and does not answer.
+    #[error("{}: {reason}", path.display())]
+    Model {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+
+    /// The system gave no threads or no files.
+    #[error("cannot {action}: {source}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,48 @@
+//! Recommendations over HTTP, while the session goes on (`docs/http.md`).
+//!
+//! A request runs through the routes to the engine, whose threads compute in batches; sessions are kept as item
+//! histories, so that the model can be replaced between two requests. This is the only crate that knows HTTP.
+//!
+//! ```no_run
+//! use upnext_server::{ApiKeys, Server, ServerConfig, Setup};
+//!
+//! let server = Server::bind(Setup {
+//!     model: "model".into(),
+//!     name: None,
+//!     listen: ([127, 0, 0, 1], 8080).into(),
+//!     config: ServerConfig::default(),
+//!     keys: ApiKeys::default(),
+//!     allow_open: false,
+//! })?;
+//! println!("http://{}", server.address());
+//! server.run()?;
+//! # Ok::<(), upnext_server::Error>(())
+//! ```
+
+mod api;
+mod config;
+mod engine;
+mod error;
+mod keys;
+mod lists;
+mod logs;
+mod metrics;
+mod problem;
+mod reload;
+mod requests;
+mod serve;
+mod service;
+mod sessions;
+
+pub use config::{ServerConfig, SessionSync};
+pub use error::Error;
+pub use keys::{ApiKeys, Keys};
+pub use logs::{LogFormat, LogLevel, log_to_stderr};
+pub use serve::{Server, Setup, Stopper};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The contents of a lock. A thread that panicked left them whole: no change under a lock of this crate can be half done.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

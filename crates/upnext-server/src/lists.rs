@@ -1,0 +1,125 @@
+//! Block and allow lists: which items may be recommended at all?
+
+use crate::Error;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use upnext::data::{ItemIndex, ItemVocabulary};
+use upnext::ranking::Candidates;
+
+/// The item ids of the block and allow files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lists {
+    block: Vec<String>,
+    /// `None`: any item.
+    allow: Option<Vec<String>>,
+}
+
+impl Lists {
+    /// The items of a model that the lists leave.
+    pub(crate) fn candidates(&self, items: &ItemVocabulary) -> Candidates {
+        let known = |ids: &[String]| -> Vec<ItemIndex> {
+            // An id may begin or end with a space; a space that belongs to no id was typed.
+            ids.iter().filter_map(|id| items.index_of(id).or_else(|| items.index_of(id.trim()))).collect()
+        };
+        Candidates::new(items, &known(&self.block), self.allow.as_deref().map(known).as_deref())
+    }
+}
+
+/// The files, and when they were last read.
+#[derive(Debug)]
+pub(crate) struct ListFiles {
+    block: Option<PathBuf>,
+    allow: Option<PathBuf>,
+    seen: [Option<State>; 2],
+}
+
+/// What tells that a file has changed: editors and `mv` change at least one of them.
+type State = (SystemTime, u64);
+
+impl ListFiles {
+    pub(crate) fn new(block: Option<PathBuf>, allow: Option<PathBuf>) -> Self {
+        Self { block, allow, seen: [None; 2] }
+    }
+
+    /// Whether there is a file to look at.
+    pub(crate) fn any(&self) -> bool {
+        self.block.is_some() || self.allow.is_some()
+    }
+
+    /// Whether a file has changed since the last call.
+    pub(crate) fn changed(&mut self) -> bool {
+        let state = |path: &Option<PathBuf>| {
+            let metadata = std::fs::metadata(path.as_ref()?).ok()?;
+            Some((metadata.modified().ok()?, metadata.len()))
+        };
+        let now = [state(&self.block), state(&self.allow)];
+        std::mem::replace(&mut self.seen, now) != now
+    }
+
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// For a file that cannot be read or is not UTF-8 text, with its line.
+    pub(crate) fn read(&self) -> Result<Lists, Error> {
+        Ok(Lists {
+            block: self.block.as_deref().map(read).transpose()?.unwrap_or_default(),
+            allow: self.allow.as_deref().map(read).transpose()?,
+        })
+    }
+}
+
+/// The ids of a file, one a line.
+fn read(path: &Path) -> Result<Vec<String>, Error> {
+    let bytes = std::fs::read(path).map_err(upnext::Error::io(path, "read"))?;
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let mut ids = Vec::new();
+    for (line, id) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
+        let Ok(id) = std::str::from_utf8(id.strip_suffix(b"\r").unwrap_or(id)) else {
+            let place = format!("{}:{line}", path.display());
+            return Err(upnext::Error::config(place, "not UTF-8 text: give one item id a line").into());
+        };
+        if !id.trim().is_empty() {
+            ids.push(id.to_owned());
+        }
+    }
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_leave_the_items_that_are_allowed_and_not_blocked() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &[u8]| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            Some(path)
+        };
+        let mut items = ItemVocabulary::new();
+        ["a", "b", " c", "d"].iter().for_each(|id| _ = items.add(id, 1));
+        let left = |block: Option<PathBuf>, allow: Option<PathBuf>| {
+            ListFiles::new(block, allow).read().unwrap().candidates(&items).len()
+        };
+        assert_eq!(left(None, None), 4);
+        assert_eq!(left(file("b", b"a\r\nnever seen\n\n b \n"), None), 2);
+        assert_eq!(left(file("b", b"a\n"), file("a", "\u{feff}a\n c\n".as_bytes())), 1);
+        assert_eq!(left(None, file("a", b"\n")), 0);
+        let error = ListFiles::new(file("b", b"a\n\xff\n"), None).read().unwrap_err().to_string();
+        assert!(error.contains("b:2: not UTF-8"), "{error}");
+    }
+
+    #[test]
+    fn a_changed_file_is_noticed_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("block");
+        let mut files = ListFiles::new(Some(path.clone()), None);
+        assert!(!files.changed());
+        std::fs::write(&path, "a").unwrap();
+        assert!(files.changed());
+        assert!(!files.changed());
+        std::fs::write(&path, "a\nb").unwrap();
+        assert!(files.changed());
+    }
+}

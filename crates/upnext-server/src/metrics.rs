@@ -1,0 +1,151 @@
+//! What an operator watches: counts and durations, as Prometheus reads them (OpenMetrics text).
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::time::Duration;
+
+/// Upper bounds in seconds, dense around the few milliseconds that an answer takes.
+const SECONDS: [f64; 14] =
+    [0.0005, 0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0];
+/// Upper bounds in sessions.
+const BATCHES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
+/// All metrics of a server.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    seconds: Family<RouteLabels, Histogram>,
+    batches: Histogram,
+    fallbacks: Counter,
+    unknown_items: Counter,
+    events: Counter,
+    reloads: Family<OutcomeLabels, Counter>,
+    queue: Gauge,
+    sessions: Gauge,
+    connections: Gauge,
+    model: Family<ModelLabels, Gauge>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    method: String,
+    route: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RouteLabels {
+    method: String,
+    route: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ModelLabels {
+    name: String,
+    version: String,
+    kind: &'static str,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("upnext"),
+            requests: Family::default(),
+            seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            batches: Histogram::new(BATCHES),
+            fallbacks: Counter::default(),
+            unknown_items: Counter::default(),
+            events: Counter::default(),
+            reloads: Family::default(),
+            queue: Gauge::default(),
+            sessions: Gauge::default(),
+            connections: Gauge::default(),
+            model: Family::default(),
+        };
+        let registry = &mut metrics.registry;
+        registry.register("requests", "Requests answered", metrics.requests.clone());
+        registry.register(
+            "request_seconds",
+            "Seconds from a request's head to its answer",
+            metrics.seconds.clone(),
+        );
+        registry.register("batch_sessions", "Sessions computed together", metrics.batches.clone());
+        registry.register("fallbacks", "Lists of popular items", metrics.fallbacks.clone());
+        registry.register(
+            "unknown_items",
+            "Items of sessions that the model did not know",
+            metrics.unknown_items.clone(),
+        );
+        registry.register("session_events", "Events stored", metrics.events.clone());
+        registry.register("reloads", "Models loaded while serving", metrics.reloads.clone());
+        registry.register("queue_sessions", "Sessions waiting for a compute thread", metrics.queue.clone());
+        registry.register("sessions", "Sessions kept", metrics.sessions.clone());
+        registry.register("connections", "Open connections", metrics.connections.clone());
+        registry.register("model_info", "The served model, as labels of a 1", metrics.model.clone());
+        metrics
+    }
+
+    /// A request was answered. Unknown routes share one label, so that guessing does not grow the metrics.
+    pub(crate) fn request(&self, method: &str, route: &str, status: u16, duration: Duration) {
+        let (method, route) = (method.to_owned(), route.to_owned());
+        self.seconds
+            .get_or_create(&RouteLabels { method: method.clone(), route: route.clone() })
+            .observe(duration.as_secs_f64());
+        self.requests.get_or_create(&RequestLabels { method, route, status }).inc();
+    }
+
+    /// A batch of so many sessions is computed.
+    pub(crate) fn batch(&self, sessions: usize) {
+        self.batches.observe(sessions as f64);
+    }
+
+    /// A list was answered.
+    pub(crate) fn list(&self, fell_back: bool, unknown_items: usize) {
+        self.fallbacks.inc_by(fell_back.into());
+        self.unknown_items.inc_by(unknown_items as u64);
+    }
+
+    /// An event was stored.
+    pub(crate) fn event(&self) {
+        self.events.inc();
+    }
+
+    /// A model was loaded while serving, or refused.
+    pub(crate) fn reload(&self, loaded: bool) {
+        let outcome = if loaded { "loaded" } else { "refused" };
+        self.reloads.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// A connection was opened; it counts until the gauge is told otherwise.
+    pub(crate) fn connections(&self) -> &Gauge {
+        &self.connections
+    }
+
+    /// This model is served.
+    pub(crate) fn model(&self, name: &str, version: &str, kind: &'static str) {
+        self.model.clear();
+        let labels = ModelLabels { name: name.to_owned(), version: version.to_owned(), kind };
+        self.model.get_or_create(&labels).set(1);
+    }
+
+    /// All metrics as text, with what is counted elsewhere.
+    pub(crate) fn text(&self, queue: usize, sessions: usize) -> String {
+        self.queue.set(queue as i64);
+        self.sessions.set(sessions as i64);
+        let mut text = String::new();
+        // Writing into a string cannot fail.
+        _ = encode(&mut text, &self.registry);
+        text
+    }
+}

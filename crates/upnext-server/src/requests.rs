@@ -1,0 +1,89 @@
+//! What happens to every request: it gets an id, is counted, timed and logged.
+
+use crate::service::Service;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::Response;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+/// The header with a request's id, in requests and answers.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest id that is taken over from a client.
+const MAX_ID: usize = 128;
+
+/// Answers a request, and notes what was asked and answered. Neither ids of sessions and items nor keys get into the log.
+pub(crate) async fn observe(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = sent(request.headers()).unwrap_or_else(new_id);
+    let method = name(request.method());
+    // The pattern, such as `/v1/sessions/{id}`: what has no pattern shares one name.
+    let route = request.extensions().get::<MatchedPath>().cloned();
+
+    let mut response = next.run(request).await;
+
+    let (duration, status) = (started.elapsed(), response.status().as_u16());
+    let route = route.as_ref().map_or("other", MatchedPath::as_str);
+    service.metrics.request(method, route, status, duration);
+    let ms = duration.as_secs_f64() * 1e3;
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    if status >= 500 {
+        tracing::warn!(request_id = id, method, route, status, ms, "request");
+    } else {
+        tracing::info!(request_id = id, method, route, status, ms, "request");
+    }
+    response
+}
+
+/// The id that a client or proxy gave to a request, if it can stand in a log.
+fn sent(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
+    let fits = (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| id.to_owned())
+}
+
+/// An id that no other request of any server has, but by an unlikely chance.
+fn new_id() -> String {
+    static START: OnceLock<u64> = OnceLock::new();
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let start = START.get_or_init(|| RandomState::new().hash_one(0));
+    format!("{start:016x}-{:x}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A method's name. Clients may invent methods; metrics must not grow with them.
+fn name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::PATCH => "PATCH",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_would_break_a_log_are_not_taken_over() {
+        let taken = |id: &str| {
+            let value = HeaderValue::from_str(id).ok()?;
+            sent(&HeaderMap::from_iter([(REQUEST_ID, value)]))
+        };
+        assert_eq!(taken("a-1").as_deref(), Some("a-1"));
+        for wrong in ["", "a b", "\t", &"x".repeat(129)] {
+            assert_eq!(taken(wrong), None, "{wrong}");
+        }
+        assert_ne!(new_id(), new_id());
+    }
+}

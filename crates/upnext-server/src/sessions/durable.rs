@@ -1,0 +1,185 @@
+//! Sessions in memory, with a file from which a server that was stopped or killed has them again.
+//!
+//! One thread writes. What arrives while it writes is written together next, so a slow disk makes writes larger and not
+//! events slower in proportion. An event is acknowledged after it was written.
+
+use super::log::{self, Log, Record};
+use super::table::Table;
+use super::{Later, Session, SessionStore, StoreError, now_ms};
+use crate::{Error, ServerConfig, locked};
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
+
+/// Sessions in memory and in a file.
+#[derive(Debug)]
+pub(super) struct DurableStore {
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+    /// Locked while the store is open, so that no second server writes the same file.
+    _lock: File,
+}
+
+#[derive(Debug)]
+struct Shared {
+    inner: Mutex<Inner>,
+    filled: Condvar,
+}
+
+#[derive(Debug)]
+struct Inner {
+    table: Table,
+    /// Lines that the table has and the file lacks, in the order in which the table got them.
+    pending: Vec<u8>,
+    /// Who waits for them.
+    waiting: Vec<oneshot::Sender<Result<(), StoreError>>>,
+    closed: bool,
+}
+
+impl DurableStore {
+    /// The sessions in the file, which is made where there is none.
+    pub(super) fn open(path: &Path, config: &ServerConfig) -> Result<Self, Error> {
+        let lock_path = path.with_added_extension("lock");
+        let lock = File::create(&lock_path).map_err(upnext::Error::io(&lock_path, "write"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let reason = "another server keeps its sessions in it: name another file".to_owned();
+                return Err(Error::SessionFile { path: path.to_owned(), reason });
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(upnext::Error::io(&lock_path, "lock")(error).into());
+            }
+        }
+        let mut table = log::read(path, config)?;
+        table.len(now_ms());
+        let log = Log::create(path, &all(&table), config.session_sync)?;
+        let inner = Inner { table, pending: Vec::new(), waiting: Vec::new(), closed: false };
+        let shared = Arc::new(Shared { inner: Mutex::new(inner), filled: Condvar::new() });
+        let writing = Arc::clone(&shared);
+        let writer = std::thread::Builder::new()
+            .name("sessions".to_owned())
+            .spawn(move || writing.write(log))
+            .map_err(|source| Error::System { action: "start the thread that writes sessions", source })?;
+        Ok(Self { shared, writer: Some(writer), _lock: lock })
+    }
+
+    /// Changes the table and waits until the change is written; `None` is no change.
+    async fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Table, &mut Vec<u8>) -> std::io::Result<Option<T>>,
+    ) -> Result<Option<T>, StoreError> {
+        let (sender, written) = oneshot::channel();
+        let changed = {
+            let mut inner = locked(&self.shared.inner);
+            let Inner { table, pending, waiting, .. } = &mut *inner;
+            let Some(changed) = change(table, pending).map_err(|error| StoreError(error.to_string()))? else {
+                return Ok(None);
+            };
+            waiting.push(sender);
+            changed
+        };
+        self.shared.filled.notify_one();
+        match written.await {
+            Ok(outcome) => outcome.map(|()| Some(changed)),
+            Err(_) => Err(StoreError("the thread that writes sessions has ended".to_owned())),
+        }
+    }
+}
+
+impl SessionStore for DurableStore {
+    fn append<'s>(&'s self, id: &'s str, item: Arc<str>) -> Later<'s, Session> {
+        Box::pin(async move {
+            let appended = self.change(|table, lines| {
+                let ms = now_ms();
+                Record::Event { id: id.into(), item: (&*item).into(), ms }.write(lines)?;
+                Ok(Some(table.append(id, Arc::clone(&item), ms)))
+            });
+            Ok(appended.await?.unwrap_or_default())
+        })
+    }
+
+    fn get<'s>(&'s self, id: &'s str) -> Later<'s, Option<Session>> {
+        Box::pin(async move { Ok(locked(&self.shared.inner).table.get(id, now_ms())) })
+    }
+
+    fn remove<'s>(&'s self, id: &'s str) -> Later<'s, bool> {
+        Box::pin(async move {
+            let removed = self.change(|table, lines| {
+                let ms = now_ms();
+                if !table.remove(id, ms) {
+                    return Ok(None);
+                }
+                Record::Removed { id: id.into(), ms }.write(lines)?;
+                Ok(Some(()))
+            });
+            Ok(removed.await?.is_some())
+        })
+    }
+
+    fn count(&self) -> usize {
+        locked(&self.shared.inner).table.len(now_ms())
+    }
+}
+
+impl Drop for DurableStore {
+    /// Writes what is pending.
+    fn drop(&mut self) {
+        locked(&self.shared.inner).closed = true;
+        self.shared.filled.notify_one();
+        if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("the thread that writes sessions ended by a panic");
+        }
+    }
+}
+
+impl Shared {
+    /// What the writing thread does.
+    fn write(&self, mut log: Log) {
+        loop {
+            let mut inner = locked(&self.inner);
+            while inner.pending.is_empty() && !inner.closed {
+                inner = match log.sync_in() {
+                    None => self.filled.wait(inner).unwrap_or_else(PoisonError::into_inner),
+                    Some(left) if left.is_zero() => break,
+                    Some(left) => {
+                        self.filled.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0
+                    }
+                };
+            }
+            if inner.pending.is_empty() {
+                let closed = inner.closed;
+                drop(inner);
+                log.sync();
+                if closed {
+                    return;
+                }
+                continue;
+            }
+            let lines = std::mem::take(&mut inner.pending);
+            let waiting = std::mem::take(&mut inner.waiting);
+            // The table, read under the same lock, has all that the lines say.
+            let sessions = log.wants_compaction().then(|| all(&inner.table));
+            drop(inner);
+            let outcome = match sessions {
+                Some(sessions) => log.replace(&sessions),
+                None => log.append(&lines),
+            };
+            let outcome = outcome.map_err(|error| error.to_string());
+            for waiter in waiting {
+                // A client that has gone away meanwhile is no error.
+                _ = waiter.send(outcome.clone().map_err(StoreError));
+            }
+            if log.sync_in().is_some_and(|left| left.is_zero()) {
+                log.sync();
+            }
+        }
+    }
+}
+
+/// All sessions of a table, the one that has been idle for longest first.
+fn all(table: &Table) -> Vec<(Arc<str>, Session)> {
+    table.by_idleness().map(|(id, session)| (Arc::from(id), session)).collect()
+}

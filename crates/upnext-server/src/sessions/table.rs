@@ -1,0 +1,210 @@
+//! Sessions in memory, bounded in number, length and idle time.
+
+use super::Session;
+use crate::ServerConfig;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+/// Sessions by id, and in the order of their latest events.
+///
+/// Ids come from outside, so the hash is one that cannot be made to collide on purpose (the standard library's).
+#[derive(Debug)]
+pub(crate) struct Table {
+    max_sessions: usize,
+    max_events: usize,
+    idle_ms: u64,
+    slots: HashMap<Arc<str>, Slot>,
+    /// The ids by the turn of their latest event: the first has been idle for longest.
+    by_turn: BTreeMap<u64, Arc<str>>,
+    turn: u64,
+}
+
+#[derive(Debug)]
+struct Slot {
+    turn: u64,
+    items: VecDeque<Arc<str>>,
+    events: u64,
+    last_event_ms: u64,
+}
+
+impl Slot {
+    fn session(&self) -> Session {
+        Session {
+            items: self.items.iter().cloned().collect(),
+            events: self.events,
+            last_event_ms: self.last_event_ms,
+        }
+    }
+}
+
+impl Table {
+    pub(crate) fn new(config: &ServerConfig) -> Self {
+        Self {
+            max_sessions: config.max_sessions,
+            max_events: config.max_session_events,
+            idle_ms: config.session_idle_s * 1_000,
+            slots: HashMap::new(),
+            by_turn: BTreeMap::new(),
+            turn: 0,
+        }
+    }
+
+    /// Adds an event at the time `now_ms`; the session begins with it where there is none.
+    pub(crate) fn append(&mut self, id: &str, item: Arc<str>, now_ms: u64) -> Session {
+        self.expire(now_ms);
+        self.turn += 1;
+        let key = match self.slots.get_key_value(id) {
+            Some((key, _)) => Arc::clone(key),
+            None => {
+                while self.slots.len() >= self.max_sessions && self.drop_idlest() {}
+                Arc::from(id)
+            }
+        };
+        let slot = self.slots.entry(Arc::clone(&key)).or_insert_with(|| Slot {
+            turn: self.turn,
+            items: VecDeque::new(),
+            events: 0,
+            last_event_ms: now_ms,
+        });
+        self.by_turn.remove(&slot.turn);
+        self.by_turn.insert(self.turn, key);
+        slot.turn = self.turn;
+        slot.last_event_ms = now_ms;
+        slot.events += 1;
+        if slot.items.len() >= self.max_events {
+            slot.items.pop_front();
+        }
+        slot.items.push_back(item);
+        slot.session()
+    }
+
+    /// The session with this id, if it is not over.
+    pub(crate) fn get(&mut self, id: &str, now_ms: u64) -> Option<Session> {
+        self.expire(now_ms);
+        self.slots.get(id).map(Slot::session)
+    }
+
+    /// Forgets a session; `false` if there is none.
+    pub(crate) fn remove(&mut self, id: &str, now_ms: u64) -> bool {
+        self.expire(now_ms);
+        let slot = self.slots.remove(id);
+        slot.is_some_and(|slot| self.by_turn.remove(&slot.turn).is_some())
+    }
+
+    /// Number of sessions that are not over.
+    pub(crate) fn len(&mut self, now_ms: u64) -> usize {
+        self.expire(now_ms);
+        self.slots.len()
+    }
+
+    /// All sessions, the one that has been idle for longest first.
+    pub(crate) fn by_idleness(&self) -> impl Iterator<Item = (&str, Session)> {
+        self.by_turn.values().filter_map(|id| Some((&**id, self.slots.get(id)?.session())))
+    }
+
+    /// Puts a session in as it was, as the one with the latest event.
+    pub(crate) fn restore(&mut self, id: &str, session: Session) {
+        self.turn += 1;
+        let key: Arc<str> = Arc::from(id);
+        let cut = session.items.len().saturating_sub(self.max_events);
+        let slot = Slot {
+            turn: self.turn,
+            items: session.items.into_iter().skip(cut).collect(),
+            events: session.events,
+            last_event_ms: session.last_event_ms,
+        };
+        if let Some(old) = self.slots.insert(Arc::clone(&key), slot) {
+            self.by_turn.remove(&old.turn);
+        }
+        self.by_turn.insert(self.turn, key);
+        while self.slots.len() > self.max_sessions && self.drop_idlest() {}
+    }
+
+    /// Forgets the sessions that are over.
+    fn expire(&mut self, now_ms: u64) {
+        while let Some((_, id)) = self.by_turn.first_key_value()
+            && let Some(slot) = self.slots.get(id)
+            && now_ms.saturating_sub(slot.last_event_ms) >= self.idle_ms
+        {
+            self.drop_idlest();
+        }
+    }
+
+    /// Forgets the session that has been idle for longest; `false` if there is none.
+    fn drop_idlest(&mut self) -> bool {
+        let idlest = self.by_turn.pop_first();
+        idlest.is_some_and(|(_, id)| self.slots.remove(&id).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(max_sessions: usize, max_session_events: usize) -> Table {
+        let limits =
+            ServerConfig { max_sessions, max_session_events, session_idle_s: 10, ..ServerConfig::default() };
+        Table::new(&limits)
+    }
+
+    fn items(session: Option<Session>) -> Option<String> {
+        session.map(|session| session.items.concat())
+    }
+
+    #[test]
+    fn the_session_that_has_been_idle_for_longest_makes_room() {
+        let mut table = table(2, 9);
+        for (id, item) in [("x", "1"), ("y", "2"), ("x", "3"), ("z", "4")] {
+            table.append(id, item.into(), 0);
+        }
+        assert_eq!(table.len(0), 2);
+        assert_eq!(items(table.get("x", 0)), Some("13".to_owned()));
+        assert_eq!(items(table.get("y", 0)), None);
+        assert_eq!(items(table.get("z", 0)), Some("4".to_owned()));
+    }
+
+    #[test]
+    fn a_long_session_keeps_its_latest_events() {
+        let mut table = table(2, 3);
+        let [.., last] = ["1", "2", "3", "4", "5"].map(|item| table.append("x", item.into(), 0));
+        assert_eq!(last.items.concat(), "345");
+        assert_eq!(last.events, 5);
+    }
+
+    #[test]
+    fn a_session_is_over_after_its_idle_time_and_another_begins() {
+        let mut table = table(9, 9);
+        table.append("x", "1".into(), 1_000);
+        table.append("y", "1".into(), 5_000);
+        assert_eq!(items(table.get("x", 10_999)), Some("1".to_owned()));
+        assert_eq!(items(table.get("x", 11_000)), None);
+        assert_eq!(table.len(11_000), 1);
+        assert_eq!(table.append("x", "2".into(), 11_000).events, 1);
+        // A clock that was set back ends nothing.
+        assert_eq!(items(table.get("x", 0)), Some("2".to_owned()));
+    }
+
+    #[test]
+    fn a_removed_session_is_gone_and_leaves_no_trace() {
+        let mut table = table(1, 9);
+        assert!(!table.remove("x", 0));
+        table.append("x", "1".into(), 0);
+        assert!(table.remove("x", 0));
+        assert!(!table.remove("x", 0));
+        assert_eq!(table.by_turn.len(), 0);
+        assert_eq!(table.append("x", "2".into(), 0).events, 1);
+    }
+
+    #[test]
+    fn restored_sessions_are_those_that_were_written() {
+        let mut old = table(3, 3);
+        for (id, item) in [("x", "1"), ("y", "2"), ("x", "3"), ("z", "4"), ("x", "5"), ("x", "6")] {
+            old.append(id, item.into(), 7);
+        }
+        let mut new = table(2, 2);
+        old.by_idleness().for_each(|(id, session)| new.restore(id, session));
+        let shown: Vec<_> =
+            new.by_idleness().map(|(id, s)| (id.to_owned(), s.items.concat(), s.events)).collect();
+        assert_eq!(shown, [("z".to_owned(), "4".to_owned(), 1), ("x".to_owned(), "56".to_owned(), 4)]);
+    }
+}

@@ -1,0 +1,364 @@
+//! What an operator relies on: keys, metrics, another model while requests run, an orderly end.
+
+use crate::shop::{ADMIN_KEY, Client, EVENING, KEY, MORNING, Shop, items, keys, save_model, setup};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use upnext_server::Server;
+
+#[test]
+fn data_needs_a_key_where_there_is_one_and_health_does_not() {
+    let shop = Shop::with(|_, setup| setup.keys = keys());
+    let ask = json!({"session": ["kettle"]});
+    let refused = shop.client().post("/v1/recommend", &ask);
+    refused.problem(401);
+    assert_eq!(refused.header("www-authenticate"), Some("Bearer"));
+    shop.client().with_key("a-key-for-the-shoq").post("/v1/recommend", &ask).problem(401);
+    shop.client().with_key(ADMIN_KEY).post("/v1/recommend", &ask).problem(401);
+    shop.client().with_key(KEY).post("/v1/recommend", &ask).json(200);
+    for path in ["/v1/sessions/x", "/v1/model", "/metrics"] {
+        shop.client().get(path).problem(401);
+    }
+    for path in ["/healthz", "/readyz", "/openapi.json", "/docs"] {
+        assert_eq!(shop.client().get(path).status, 200, "{path}");
+    }
+    assert_eq!(shop.client().with_key(ADMIN_KEY).get("/metrics").status, 200);
+}
+
+#[test]
+fn admin_calls_need_a_key_of_their_own() {
+    let shop = Shop::open();
+    shop.client().post("/v1/admin/reload", "{}").problem(403);
+    let shop = Shop::with(|_, setup| setup.keys = keys());
+    shop.client().with_key(KEY).post("/v1/admin/reload", "{}").problem(401);
+    shop.client().with_key(ADMIN_KEY).post("/v1/admin/reload", "{}").json(200);
+}
+
+#[test]
+fn an_address_that_others_can_reach_is_refused_without_a_key() {
+    let open = |change: fn(&mut upnext_server::Setup)| {
+        Shop::try_with(|_, setup| {
+            setup.listen = ([0, 0, 0, 0], 0).into();
+            change(setup);
+        })
+    };
+    let message = open(|_| {}).err().expect("a refusal").to_string();
+    assert!(message.contains("--keys") && message.contains("--allow-open"), "{message}");
+    assert!(open(|setup| setup.keys = keys()).is_ok());
+    assert!(open(|setup| setup.allow_open = true).is_ok());
+}
+
+#[test]
+fn metrics_count_what_happened() {
+    let shop = Shop::open();
+    let mut client = shop.client();
+    client.post("/v1/recommend", json!({"session": ["kettle", "x"]})).json(200);
+    client.post("/v1/recommend", json!({"session": []})).json(200);
+    client.post("/v1/recommend", json!({"session": 1})).problem(422);
+    client.post("/v1/sessions/v1/events", json!({"item": "tea"})).json(200);
+    client.get("/v1/nothing").problem(404);
+    client.send("BREW", "/v1/other", None).problem(404);
+    let text = client.get("/metrics").text().to_owned();
+    for line in [
+        r#"upnext_requests_total{method="POST",route="/v1/recommend",status="200"} 2"#,
+        r#"upnext_requests_total{method="POST",route="/v1/recommend",status="422"} 1"#,
+        r#"upnext_requests_total{method="POST",route="/v1/sessions/{id}/events",status="200"} 1"#,
+        r#"upnext_requests_total{method="GET",route="other",status="404"} 1"#,
+        r#"upnext_requests_total{method="other",route="other",status="404"} 1"#,
+        r#"upnext_request_seconds_count{method="POST",route="/v1/recommend"} 3"#,
+        "upnext_batch_sessions_count 3",
+        "upnext_batch_sessions_sum 3.0",
+        "upnext_fallbacks_total 1",
+        "upnext_unknown_items_total 1",
+        "upnext_session_events_total 1",
+        "upnext_sessions 1",
+        "upnext_queue_sessions 0",
+        "upnext_connections 1",
+    ] {
+        assert!(text.lines().any(|own| own == line), "{line} is not in:\n{text}");
+    }
+    assert!(text.contains(r#"upnext_model_info{name="morning",version=""#), "{text}");
+}
+
+#[test]
+fn every_answer_has_a_request_id_and_a_sane_one_is_taken_over() {
+    let shop = Shop::open();
+    let mut client = shop.client();
+    let ids = [client.get("/healthz"), client.get("/nothing")]
+        .map(|r| r.header("x-request-id").unwrap().to_owned());
+    assert_ne!(ids[0], ids[1]);
+    for (sent, taken) in [("trace-7", true), ("a b", false)] {
+        client.write(format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx-request-id: {sent}\r\n\r\n").as_bytes());
+        let reply = client.reply().unwrap();
+        assert_eq!(reply.header("x-request-id") == Some(sent), taken, "{reply:?}");
+    }
+}
+
+#[test]
+fn another_model_is_served_from_one_request_to_the_next_and_sessions_stay() {
+    let shop = Shop::with(|place, setup| {
+        setup.keys.admin = keys().admin;
+        let models = place.join("models");
+        std::fs::create_dir(&models).unwrap();
+        save_model(&models.join("evening"), EVENING);
+        setup.config.models_dir = Some(models);
+    });
+    let (mut client, mut admin) = (shop.client(), shop.client().with_key(ADMIN_KEY));
+    let click = |client: &mut Client| {
+        client.post("/v1/sessions/v1/events", json!({"item": "kettle", "k": 1})).json(200)
+    };
+    let before = click(&mut client);
+    assert_eq!(items(&before), ["tea"]);
+
+    let loaded = admin.post("/v1/admin/reload", json!({"path": "evening"})).json(200);
+    let after = click(&mut client);
+    assert_eq!((items(&after), &after["events"]), (vec!["bread"], &json!(2)));
+    assert_eq!(
+        (&after["model"]["name"], &after["model"]["version"]),
+        (&json!("evening"), &loaded["version"])
+    );
+    assert_ne!(before["model"]["version"], after["model"]["version"]);
+    let text = client.get("/metrics").text().to_owned();
+    assert!(
+        text.contains(r#"upnext_model_info{name="evening""#) && !text.contains(r#"{name="morning""#),
+        "{text}"
+    );
+    assert!(text.contains(r#"upnext_reloads_total{outcome="loaded"} 1"#), "{text}");
+
+    // The served folder, changed in place.
+    save_model(&shop.path("models/evening"), MORNING);
+    admin.post("/v1/admin/reload", "{}").json(200);
+    assert_eq!(items(&click(&mut client)), ["tea"]);
+}
+
+#[test]
+fn a_broken_model_or_a_path_that_leads_out_is_refused_and_the_old_model_stays() {
+    let shop = Shop::with(|place, setup| {
+        setup.keys.admin = keys().admin;
+        let models = place.join("models");
+        save_model(&place.join("outside"), EVENING);
+        save_model(&models_dir(&models).join("broken"), EVENING);
+        std::fs::write(models.join("broken/items.parquet"), "no items").unwrap();
+        std::os::unix::fs::symlink(place.join("outside"), models.join("link")).unwrap();
+        setup.config.models_dir = Some(models);
+    });
+    let mut admin = shop.client().with_key(ADMIN_KEY);
+    let outside = shop.path("outside");
+    let outside = outside.to_str().unwrap();
+    for path in ["../outside", outside, "link", "", ".", "nothing", "a\0b", "broken/../../outside"] {
+        let problem = admin.post("/v1/admin/reload", json!({"path": path})).problem(422);
+        assert_eq!(problem["field"], "path", "{path:?}: {problem}");
+    }
+    let problem = admin.post("/v1/admin/reload", json!({"path": "broken"})).problem(422);
+    assert!(problem["detail"].as_str().unwrap().contains("items.parquet"), "{problem}");
+    admin.post("/v1/admin/reload", json!({"path": 7})).problem(422);
+    admin.send("POST", "/v1/admin/reload", None).problem(415);
+    std::fs::remove_file(shop.path("morning/manifest.json")).unwrap();
+    admin.post("/v1/admin/reload", "{}").problem(422);
+    let answer = admin.post("/v1/recommend", json!({"session": ["kettle"], "k": 1})).json(200);
+    assert_eq!((items(&answer), &answer["model"]["name"]), (vec!["tea"], &json!("morning")));
+}
+
+fn models_dir(path: &std::path::Path) -> &std::path::Path {
+    std::fs::create_dir(path).unwrap();
+    path
+}
+
+#[test]
+fn no_answer_is_lost_or_mixed_while_models_are_swapped() {
+    let shop = Shop::with(|place, setup| {
+        setup.keys.admin = keys().admin;
+        save_model(&models_dir(&place.join("models")).join("evening"), EVENING);
+        save_model(&place.join("models/morning"), MORNING);
+        setup.config.models_dir = Some(place.join("models"));
+    });
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..3)
+            .map(|_| {
+                let mut client = shop.client();
+                scope.spawn(move || {
+                    for _ in 0..150 {
+                        let answer =
+                            client.post("/v1/recommend", json!({"session": ["kettle"], "k": 1})).json(200);
+                        let expected = if answer["model"]["name"] == "evening" { "bread" } else { "tea" };
+                        assert_eq!(items(&answer), [expected], "{answer}");
+                    }
+                })
+            })
+            .collect();
+        let mut admin = shop.client().with_key(ADMIN_KEY);
+        while !asking.iter().all(|thread| thread.is_finished()) {
+            for name in ["evening", "morning"] {
+                admin.post("/v1/admin/reload", json!({"path": name})).json(200);
+            }
+        }
+    });
+}
+
+#[test]
+fn lists_are_applied_again_when_their_files_change() {
+    let shop = Shop::with(|place, setup| {
+        std::fs::write(place.join("block"), "tea\n").unwrap();
+        std::fs::write(place.join("allow"), "tea\ncup\npot\nnever seen\n").unwrap();
+        setup.config.block_file = Some(place.join("block"));
+        setup.config.allow_file = Some(place.join("allow"));
+        setup.config.list_poll_ms = 10;
+    });
+    let mut client = shop.client();
+    let mut list = || {
+        let answer = client.post("/v1/recommend", json!({"session": ["kettle"]})).json(200);
+        items(&answer).join(" ")
+    };
+    assert_eq!(list(), "cup pot");
+    let until = |list: &mut dyn FnMut() -> String, expected: &str| {
+        let began = Instant::now();
+        while list() != expected {
+            assert!(began.elapsed() < Duration::from_secs(30), "{}", list());
+        }
+    };
+    std::fs::write(shop.path("block"), "").unwrap();
+    until(&mut list, "tea cup pot");
+    // A file that cannot be read changes nothing; the next good one does.
+    std::fs::write(shop.path("allow"), b"\xff\n").unwrap();
+    std::fs::write(shop.path("block"), "cup\n").unwrap();
+    std::fs::write(shop.path("allow"), "cup\ntea\n").unwrap();
+    until(&mut list, "tea");
+    std::fs::remove_file(shop.path("block")).unwrap();
+    assert_eq!(list(), "tea");
+}
+
+#[test]
+fn what_is_in_flight_is_answered_before_the_server_ends() {
+    let shop = Shop::open();
+    let body = r#"{"session": ["kettle"], "k": 1}"#;
+    let mut client = shop.client();
+    let head = format!(
+        "POST /v1/recommend HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        body.len()
+    );
+    client.write(head.as_bytes());
+    // The server asks for the body: the request is in flight.
+    assert_eq!(client.reply().unwrap().status, 100);
+    shop.stop();
+    while std::net::TcpStream::connect(shop.address).is_ok() {
+        std::thread::yield_now();
+    }
+    client.write(body.as_bytes());
+    let reply = client.reply().unwrap();
+    assert_eq!(items(&reply.json(200)), ["tea"]);
+    assert!(client.reply().is_none(), "the connection ends");
+    drop(shop.close());
+}
+
+#[test]
+fn a_client_that_sends_no_request_or_no_body_is_let_go() {
+    let shop = Shop::with(|_, setup| {
+        (setup.config.header_timeout_ms, setup.config.body_timeout_ms) = (100, 100);
+    });
+    let mut slow = shop.client();
+    slow.write(b"GET /healthz HTTP/1.1\r\nx: ");
+    assert!(slow.reply().is_none_or(|reply| reply.status == 408));
+    let mut slow = shop.client();
+    slow.write(b"POST /v1/recommend HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{");
+    slow.reply().unwrap().problem(408);
+    shop.client().get("/healthz").json(200);
+}
+
+#[test]
+fn more_connections_than_the_limit_wait_for_their_turn() {
+    let shop = Shop::with(|_, setup| setup.config.max_connections = 1);
+    let mut first = shop.client();
+    first.get("/healthz").json(200);
+    let mut second = shop.client();
+    second.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n");
+    first.get("/readyz").json(200);
+    drop(first);
+    second.reply().unwrap().json(200);
+}
+
+#[test]
+fn an_overloaded_server_says_when_to_come_back() {
+    let shop = Shop::with(|_, setup| {
+        (setup.config.queue_sessions, setup.config.max_batch_sessions) = (1, 1);
+    });
+    let refused = std::thread::scope(|scope| {
+        let ask = |mut client: Client| {
+            move || {
+                let replies = (0..200).map(|_| client.post("/v1/recommend", json!({"session": ["kettle"]})));
+                let refused = replies.filter(|reply| {
+                    if reply.status == 503 {
+                        reply.problem(503);
+                        assert_eq!(reply.header("retry-after"), Some("1"));
+                    } else {
+                        reply.json(200);
+                    }
+                    reply.status == 503
+                });
+                refused.count()
+            }
+        };
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(ask(shop.client()))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
+    });
+    let text = shop.client().get("/metrics").text().to_owned();
+    if refused > 0 {
+        let line = format!(r#"route="/v1/recommend",status="503"}} {refused}"#);
+        assert!(text.contains(&line), "{text}");
+    }
+    assert!(
+        text.lines().any(|line| line == "upnext_queue_sessions 0"),
+        "every place was given back:\n{text}"
+    );
+}
+
+#[test]
+fn the_description_names_every_path_and_the_page_loads_nothing_from_elsewhere() {
+    let shop = Shop::open();
+    let mut client = shop.client();
+    let api = client.get("/openapi.json").json(200);
+    let paths = api["paths"].as_object().unwrap();
+    for path in [
+        "/v1/recommend",
+        "/v1/recommend/batch",
+        "/v1/sessions/{id}",
+        "/v1/sessions/{id}/events",
+        "/v1/model",
+        "/v1/admin/reload",
+        "/metrics",
+        "/healthz",
+        "/readyz",
+    ] {
+        let methods =
+            paths.get(path).and_then(Value::as_object).unwrap_or_else(|| panic!("{path} is missing"));
+        for method in methods.keys() {
+            let status = client.send(&method.to_uppercase(), &path.replace("{id}", "x"), None).status;
+            let detail = format!("{method} {path}: {status}");
+            assert!(status != 405 && (status != 404 || path == "/v1/sessions/{id}"), "{detail}");
+        }
+    }
+    assert_eq!(paths.len(), 9);
+    let request = &api["components"]["schemas"]["RecommendRequest"];
+    assert_eq!(request["required"], json!(["session"]));
+    assert_eq!(
+        request["properties"]["k"]["description"],
+        "Length of the list; absent: the server's default, usually 20."
+    );
+    let page = client.get("/docs");
+    assert!(page.text().contains("/openapi.json"));
+    for elsewhere in ["http:", "https:", "//cdn", "@import", "src="] {
+        assert!(!page.text().contains(elsewhere), "{elsewhere}");
+    }
+    assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
+}
+
+#[test]
+fn what_cannot_be_served_is_said_before_the_server_starts() {
+    let place = tempfile::tempdir().unwrap();
+    let message = Server::bind(setup(place.path().join("nothing"))).unwrap_err().to_string();
+    assert!(message.contains("nothing") && message.contains("no such folder"), "{message}");
+    let taken = Shop::open();
+    let message =
+        Shop::try_with(|_, setup| setup.listen = taken.address).err().expect("a refusal").to_string();
+    assert!(message.contains(&taken.address.to_string()), "{message}");
+    let message = Shop::try_with(|_, setup| setup.config.max_k = 0).err().expect("a refusal").to_string();
+    assert!(message.starts_with("max_k"), "{message}");
+}

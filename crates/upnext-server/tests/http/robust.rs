@@ -1,0 +1,101 @@
+//! Whatever is sent, the server neither breaks nor blames itself: no panic, no 5xx but 503, and the next request works.
+
+use crate::shop::{ADMIN_KEY, KEY, Shop, keys};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+/// Any JSON, with the words of the interface in it more often than chance would have them.
+fn any_json() -> impl Strategy<Value = Value> {
+    let word = prop_oneof![
+        prop::sample::select(vec![
+            "session",
+            "item",
+            "k",
+            "exclude",
+            "exclude_seen",
+            "only",
+            "min_score",
+            "requests",
+            "path",
+            "kettle",
+            "tea",
+        ])
+        .prop_map(str::to_owned),
+        any::<String>(),
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (0u64..30).prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        word.clone().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 40, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::vec((word.clone(), inner), 0..6)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+/// Bodies that are nearly right.
+fn nearly_right() -> impl Strategy<Value = Value> {
+    let ids = prop::collection::vec(prop_oneof![Just("kettle".to_owned()), any::<String>()], 0..5);
+    let key =
+        prop::sample::select(vec!["session", "item", "k", "exclude", "exclude_seen", "only", "min_score"]);
+    (ids, prop::collection::vec((key, any_json()), 0..3)).prop_map(|(ids, fields)| {
+        let mut body = json!({"session": ids});
+        fields.into_iter().for_each(|(key, value)| body[key] = value);
+        body
+    })
+}
+
+const PATHS: [&str; 4] =
+    ["/v1/recommend", "/v1/recommend/batch", "/v1/sessions/x/events", "/v1/admin/reload"];
+
+#[test]
+fn no_body_breaks_the_server() {
+    let shop = Shop::with(|_, setup| setup.keys.admin = keys().admin);
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let bodies = prop_oneof![
+        any_json().prop_map(|body| body.to_string().into_bytes()),
+        nearly_right().prop_map(|body| body.to_string().into_bytes()),
+        nearly_right().prop_map(|body| json!({"requests": [body]}).to_string().into_bytes()),
+        prop::collection::vec(any::<u8>(), 0..60),
+    ];
+    let client = std::cell::RefCell::new(shop.client().with_key(ADMIN_KEY));
+    let outcome = runner.run(&(0..PATHS.len(), bodies), |(path, body)| {
+        let reply = client.borrow_mut().send("POST", PATHS[path], Some(&body));
+        let shown = String::from_utf8_lossy(&body).into_owned();
+        prop_assert!(reply.status < 500, "{}: {shown}: {reply:?}", PATHS[path]);
+        let kind = reply.header("content-type").unwrap_or_default();
+        let expected = if reply.status == 200 { "application/json" } else { "application/problem+json" };
+        prop_assert_eq!(kind, expected);
+        Ok(())
+    });
+    outcome.unwrap();
+    shop.client().get("/healthz").json(200);
+}
+
+#[test]
+fn no_path_or_method_breaks_the_server() {
+    let shop = Shop::with(|_, setup| setup.keys = keys());
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let paths = prop_oneof!["/[!-~]{0,40}", "/v1/[!-~]{0,40}", "/v1/sessions/[!-~]{0,40}(/events)?"];
+    let methods = prop_oneof!["GET|POST|PUT|DELETE|PATCH|HEAD|OPTIONS|CONNECT|TRACE", "[A-Z]{1,9}"];
+    let outcome = runner.run(&(methods, paths), |(method, path)| {
+        // A connection each: some of these end it.
+        let mut client = shop.client();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\nconnection: close\r\n\r\n"
+        );
+        client.write(head.as_bytes());
+        let status = client.head().map(|reply| reply.status);
+        prop_assert!(status.is_none_or(|status| status < 500), "{method} {path}: {status:?}");
+        Ok(())
+    });
+    outcome.unwrap();
+    shop.client().get("/healthz").json(200);
+}

@@ -1,0 +1,236 @@
+//! A tiny shop's models, a server of one of them, and a client that speaks to it over a real connection.
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use upnext::artifact::{Artifact, TrainingSummary};
+use upnext::data::{Dataset, EventLog};
+use upnext::experiment::{Experiment, ModelConfig, ModelKind};
+use upnext::model::Model;
+use upnext_server::{ApiKeys, Error, Keys, Server, ServerConfig, Setup, Stopper};
+
+pub(crate) const KEY: &str = "a-key-for-the-shop";
+pub(crate) const ADMIN_KEY: &str = "a-key-for-the-operator";
+
+/// After `kettle` comes `tea`, after `tea` more often `cup` than `pot`; `cup` is the most popular.
+pub(crate) const MORNING: &[&str] =
+    &["kettle tea cup", "kettle tea cup", "kettle tea pot", "bread cup", "bread cup"];
+/// After `kettle` comes `bread`.
+pub(crate) const EVENING: &[&str] = &["kettle bread", "kettle bread", "tea wine"];
+
+/// Fits a Markov model to some sessions, and saves it.
+pub(crate) fn save_model(path: &Path, sessions: &[&str]) {
+    let mut log = EventLog::new();
+    for (session, items) in sessions.iter().enumerate() {
+        for (second, item) in items.split(' ').enumerate() {
+            log.push(&session.to_string(), item, second as i64 * 1_000_000);
+        }
+    }
+    let (data, _) = Dataset::from_log(log).unwrap();
+    let experiment = Experiment { model: ModelConfig::of_kind(ModelKind::Markov), ..Experiment::default() };
+    let arrays = Model::fit(&experiment, &data).unwrap().arrays();
+    let mut artifact = Artifact::new(experiment, data.items, TrainingSummary::default());
+    (artifact.weights, artifact.counts) = (arrays.tensors, arrays.counts);
+    artifact.save(path).unwrap();
+}
+
+/// A folder with models, and a server of one of them while it runs.
+pub(crate) struct Shop {
+    place: tempfile::TempDir,
+    pub(crate) address: SocketAddr,
+    stopper: Stopper,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Shop {
+    /// Serves the model of [`MORNING`] without keys.
+    pub(crate) fn open() -> Self {
+        Self::with(|_, _| {})
+    }
+
+    /// Serves it with a configuration and keys.
+    pub(crate) fn with(change: impl FnOnce(&Path, &mut Setup)) -> Self {
+        Self::try_with(change).unwrap()
+    }
+
+    /// As [`with`](Self::with), where the server may refuse to start.
+    pub(crate) fn try_with(change: impl FnOnce(&Path, &mut Setup)) -> Result<Self, Error> {
+        let place = tempfile::tempdir().unwrap();
+        let model = place.path().join("morning");
+        save_model(&model, MORNING);
+        let mut setup = setup(model);
+        change(place.path(), &mut setup);
+        let server = Server::bind(setup)?;
+        let (address, stopper) = (server.address(), server.stopper());
+        let thread = Some(std::thread::spawn(move || server.run().unwrap()));
+        Ok(Self { place, address, stopper, thread })
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    /// Asks the server to stop; the next line may already find it gone.
+    pub(crate) fn stop(&self) {
+        self.stopper.stop();
+    }
+
+    /// Stops the server and waits for its end, which must be an orderly one.
+    pub(crate) fn close(mut self) -> tempfile::TempDir {
+        self.stopper.stop();
+        self.thread.take().unwrap().join().unwrap();
+        std::mem::replace(&mut self.place, tempfile::tempdir().unwrap())
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        self.stopper.stop();
+        if let Some(thread) = self.thread.take() {
+            // A test that fails anyway says why itself.
+            _ = thread.join();
+        }
+    }
+}
+
+/// A server of a model on a free port, with few threads.
+pub(crate) fn setup(model: PathBuf) -> Setup {
+    Setup {
+        model,
+        name: None,
+        listen: ([127, 0, 0, 1], 0).into(),
+        config: ServerConfig {
+            http_threads: 1,
+            compute_threads: 1,
+            request_timeout_ms: 20_000,
+            ..ServerConfig::default()
+        },
+        keys: ApiKeys::default(),
+        allow_open: false,
+    }
+}
+
+/// Keys for data and for admin calls.
+pub(crate) fn keys() -> ApiKeys {
+    let parse = |text| Keys::parse(text, "keys").unwrap();
+    ApiKeys { data: parse(KEY), admin: parse(ADMIN_KEY) }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    /// A header's value; the name in lower case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// The body of an answer that must have this status.
+    #[track_caller]
+    pub(crate) fn json(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text());
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    /// The problem of an answer that must be one, with this status, and the same status in its body.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16) -> Value {
+        let problem = self.json(status);
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{problem}");
+        assert_eq!(problem["status"], status, "{problem}");
+        assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{problem}");
+        problem
+    }
+}
+
+/// One connection.
+pub(crate) struct Client {
+    stream: BufReader<TcpStream>,
+    key: Option<&'static str>,
+}
+
+impl Client {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        // A server that never answers must fail a test, not hang it.
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        Self { stream: BufReader::new(stream), key: None }
+    }
+
+    pub(crate) fn with_key(self, key: &'static str) -> Self {
+        Self { key: Some(key), ..self }
+    }
+
+    pub(crate) fn get(&mut self, path: &str) -> Reply {
+        self.send("GET", path, None)
+    }
+
+    pub(crate) fn post(&mut self, path: &str, body: impl ToString) -> Reply {
+        self.send("POST", path, Some(body.to_string().as_bytes()))
+    }
+
+    pub(crate) fn send(&mut self, method: &str, path: &str, body: Option<&[u8]>) -> Reply {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: shop\r\n");
+        if let Some(key) = self.key {
+            head += &format!("authorization: Bearer {key}\r\n");
+        }
+        if let Some(body) = body {
+            head += &format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
+        }
+        self.write(&[head.as_bytes(), b"\r\n", body.unwrap_or_default()].concat());
+        self.reply().expect("an answer")
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        // The server may have answered and closed before it has read all.
+        _ = self.stream.get_mut().write_all(bytes);
+    }
+
+    /// The next answer; `None` if the server closes the connection instead.
+    pub(crate) fn reply(&mut self) -> Option<Reply> {
+        let mut reply = self.head()?;
+        let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
+        reply.body.resize(length, 0);
+        self.stream.read_exact(&mut reply.body).unwrap();
+        Some(reply)
+    }
+
+    /// The next answer's status and headers, as those to HEAD and CONNECT come.
+    pub(crate) fn head(&mut self) -> Option<Reply> {
+        let mut line = String::new();
+        if self.stream.read_line(&mut line).unwrap_or(0) == 0 {
+            return None;
+        }
+        let status = line.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut headers = Vec::new();
+        loop {
+            line.clear();
+            self.stream.read_line(&mut line).unwrap();
+            let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+            headers.push((name.to_owned(), value.to_owned()));
+        }
+        Some(Reply { status, headers, body: Vec::new() })
+    }
+}
+
+/// The recommended ids, best first.
+pub(crate) fn items(list: &Value) -> Vec<&str> {
+    let entries = list["recommendations"].as_array().expect("a list");
+    entries.iter().map(|entry| entry["item_id"].as_str().unwrap()).collect()
+}
