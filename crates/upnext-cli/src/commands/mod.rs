@@ -4,6 +4,7 @@ mod compare;
 mod demo;
 mod evaluate;
 mod inspect;
+mod load;
 mod prepare;
 mod recommend;
 mod serve;
@@ -22,6 +23,7 @@ pub(crate) enum Command {
     Tune(Box<tune::TuneArgs>),
     Recommend(recommend::RecommendArgs),
     Serve(Box<serve::ServeArgs>),
+    Load(Box<load::LoadArgs>),
     Inspect(inspect::InspectArgs),
     Simulate(simulate::SimulateArgs),
 }
@@ -38,6 +40,7 @@ impl Command {
             Self::Tune(args) => tune::run(&args),
             Self::Recommend(args) => recommend::run(&args),
             Self::Serve(args) => serve::run(&args),
+            Self::Load(args) => load::run(&args),
             Self::Inspect(args) => inspect::run(&args),
             Self::Simulate(args) => simulate::run(&args),
         }
