@@ -12,11 +12,13 @@ mod connection;
 mod options;
 mod report;
 mod target;
+mod times;
 mod visitors;
 
 pub use options::LoadOptions;
-pub use report::{LoadReport, Percentiles, Second};
+pub use report::{LoadReport, Second};
 pub use target::Target;
+pub use times::Percentiles;
 pub use visitors::Visitors;
 
 use crate::Error;

@@ -1,7 +1,7 @@
 //! What a load has shown: rates, latencies, errors.
 
 use super::connection::{Answer, Outcome};
-use hdrhistogram::Histogram;
+use super::times::{Percentiles, Times};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -32,23 +32,6 @@ pub struct LoadReport {
     pub timeline: Vec<Second>,
 }
 
-/// Percentiles of a time, in milliseconds; 0 where nothing was measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Percentiles {
-    /// Median.
-    pub p50: f64,
-    /// 90 %.
-    pub p90: f64,
-    /// 95 %.
-    pub p95: f64,
-    /// 99 %.
-    pub p99: f64,
-    /// 99.9 %.
-    pub p999: f64,
-    /// The longest.
-    pub max: f64,
-}
-
 /// One second of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Second {
@@ -62,39 +45,6 @@ pub struct Second {
     pub p50_ms: f64,
     /// 99 % of their latencies, in milliseconds.
     pub p99_ms: f64,
-}
-
-/// The longest time that is told apart: an hour, in microseconds.
-const LONGEST: u64 = 3_600_000_000;
-
-/// Times in microseconds, told apart to a thousandth of themselves.
-struct Times(Histogram<u64>);
-
-impl Times {
-    fn new() -> Self {
-        Self(Histogram::new_with_bounds(1, LONGEST, 3).expect("these bounds are valid: every test makes them"))
-    }
-
-    fn add(&mut self, from: Instant, until: Instant) {
-        let micros = until.saturating_duration_since(from).as_micros();
-        // Saturating never happens: the value is within the bounds.
-        self.0.saturating_record(u64::try_from(micros).unwrap_or(LONGEST).clamp(1, LONGEST));
-    }
-
-    fn percentiles(&self) -> Percentiles {
-        let at = |quantile| self.0.value_at_quantile(quantile) as f64 / 1000.0;
-        if self.0.is_empty() {
-            return Percentiles::default();
-        }
-        Percentiles {
-            p50: at(0.5),
-            p90: at(0.9),
-            p95: at(0.95),
-            p99: at(0.99),
-            p999: at(0.999),
-            max: self.0.max() as f64 / 1000.0,
-        }
-    }
 }
 
 /// The counts of a load under way.
@@ -124,7 +74,7 @@ impl Gathering {
 
     fn ended(&self) -> Second {
         let Percentiles { p50, p99, .. } = self.latency.percentiles();
-        let requests = self.latency.0.len() + self.errors;
+        let requests = self.latency.len() + self.errors;
         Second { second: self.second, requests, errors: self.errors, p50_ms: p50, p99_ms: p99 }
     }
 }
