@@ -23,7 +23,10 @@ fn log(shop: &Shop) -> (String, Vec<Vec<String>>) {
         (0..40).map(|s| (0..2 + s % 5).map(|i| (1 + (s * 7 + i * 3) % 60).to_string()).collect()).collect();
     let mut text = "SessionId,ItemId,Time\n".to_owned();
     for (s, items) in sessions.iter().enumerate() {
-        items.iter().enumerate().for_each(|(i, item)| text.push_str(&format!("s{s},{item},{}\n", 100 * s + i)));
+        items
+            .iter()
+            .enumerate()
+            .for_each(|(i, item)| text.push_str(&format!("s{s},{item},{}\n", 100 * s + i)));
     }
     (shop.file("clicks.csv", text).to_str().unwrap().to_owned(), sessions)
 }
@@ -35,8 +38,20 @@ fn every_click_is_answered_and_kept_in_its_order() {
     let (log, sessions) = log(&shop);
     let server = Served::start(&model, &["--log-level", "error"]);
     let url = format!("http://{}", server.address);
-    let timing =
-        ["--rate", "200", "--duration", "2s", "--ramp", "0", "--think", "200ms", "--timeout", "20s", "-k", "3"];
+    let timing = [
+        "--rate",
+        "200",
+        "--duration",
+        "2s",
+        "--ramp",
+        "0",
+        "--think",
+        "200ms",
+        "--timeout",
+        "20s",
+        "-k",
+        "3",
+    ];
     let output = load(&url, &[&timing[..], &["--sessions", &log, "--json"]].concat());
     let report = json(&output);
     assert!(report["requests"].as_u64().unwrap() > 300 && report["ok"] == report["requests"], "{report}");

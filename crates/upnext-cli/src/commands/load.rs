@@ -93,7 +93,9 @@ fn span(text: &str) -> Result<Duration, String> {
     }
     if let Some(millis) = text.strip_suffix("ms") {
         let millis = millis.trim().parse();
-        return millis.map(Duration::from_millis).map_err(|_| format!("`{text}` is no span of time: write it as 200ms"));
+        return millis
+            .map(Duration::from_millis)
+            .map_err(|_| format!("`{text}` is no span of time: write it as 200ms"));
     }
     let span: TimeSpan = text.parse()?;
     Ok(Duration::from_micros(span.micros().unsigned_abs()))

@@ -22,7 +22,9 @@ impl Target {
         let form = "is not of the form http://HOST:PORT, such as http://127.0.0.1:8080";
         let uri: Uri = url.parse().map_err(|_| refused(form))?;
         if uri.scheme_str() == Some("https") {
-            return Err(refused("asks for https, which the load generator does not speak: give it the server behind"));
+            return Err(refused(
+                "asks for https, which the load generator does not speak: give it the server behind",
+            ));
         }
         let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http"));
         let authority = authority.ok_or_else(|| refused(form))?;

@@ -123,7 +123,8 @@ fn clicks_of_a_session_arrive_whole_and_in_order() {
     for (path, items) in &sessions {
         assert!(path.starts_with("/v1/sessions/test-") && path.ends_with("/events"), "{path}");
         // Of a session that was open at the beginning the last clicks, of one that is open at the end the first.
-        let known = SESSIONS.iter().any(|(_, session)| session.windows(items.len()).any(|part| part == items));
+        let known =
+            SESSIONS.iter().any(|(_, session)| session.windows(items.len()).any(|part| part == items));
         assert!(known, "{items:?}");
     }
 }
@@ -173,8 +174,7 @@ fn errors_are_counted_by_what_came_instead() {
 fn what_a_server_cannot_do_is_given_up_in_time_and_counted() {
     // 50 answers a second are asked for 200 times a second.
     let (target, seen) = server(|_| (20, OK));
-    let options =
-        LoadOptions { target, connections: 1, timeout: Duration::from_millis(100), ..options() };
+    let options = LoadOptions { target, connections: 1, timeout: Duration::from_millis(100), ..options() };
     let report = run(&options);
     let due = Arrivals::new(&options).count() as u64;
     assert_eq!(report.requests, due, "{report:?}");
