@@ -62,7 +62,7 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "N", default_value_t = 64)]
     connections: usize,
 
-    /// How long after it was due a click has failed without an answer
+    /// A click has failed that is not sent so long after it was due, or not answered so long after it was sent
     #[arg(long, value_name = "SPAN", default_value = "1s", value_parser = span)]
     timeout: Duration,
 

@@ -98,12 +98,13 @@ impl Connection {
     /// Sends clicks one after the other until there are no more.
     pub(super) async fn run(mut self, mut clicks: UnboundedReceiver<Click>) {
         while let Some(Click { due, request }) = clicks.recv().await {
-            let (sent, end) = (Instant::now(), due + self.timeout);
-            let outcome = if sent >= end {
+            let sent = Instant::now();
+            let outcome = if sent.saturating_duration_since(due) >= self.timeout {
                 // Nobody waits for it any more: what a server cannot do would otherwise pile up without bound.
                 Outcome::NotSent
             } else {
-                match tokio::time::timeout_at(end.into(), self.send(request)).await {
+                // A limit from the due moment would break the connection under all that are sent shortly before it.
+                match tokio::time::timeout(self.timeout, self.send(request)).await {
                     Ok(Ok(status)) => Outcome::Status(status.as_u16()),
                     Ok(Err(_)) => Outcome::Broken,
                     Err(_) => Outcome::TimedOut,

@@ -29,7 +29,7 @@ pub struct LoadOptions {
     pub session_prefix: String,
     /// Length of the lists.
     pub k: usize,
-    /// A click that is not answered so long after it was due has failed.
+    /// A click has failed that is not sent so long after it was due, or not answered so long after it was sent.
     pub timeout: Duration,
     /// The keys of the server; the first of them is sent.
     pub keys: Keys,

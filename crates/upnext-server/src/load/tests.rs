@@ -91,9 +91,9 @@ fn answer(mut stream: &TcpStream, log: &Mutex<Vec<Seen>>, behaviour: Behaviour) 
         };
         let (pause, status) = behaviour(number);
         std::thread::sleep(Duration::from_millis(pause));
-        // Who asked may have given up.
-        let answered = write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n{{}}");
-        if answered.is_err() || status.contains("close") {
+        // In one piece: several would wait for each other's acknowledgement. Who asked may have given up.
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n{{}}");
+        if stream.write_all(answer.as_bytes()).is_err() || status.contains("close") {
             return;
         }
     }
@@ -178,7 +178,7 @@ fn what_a_server_cannot_do_is_given_up_in_time_and_counted() {
     let report = run(&options);
     let due = Arrivals::new(&options).count() as u64;
     assert_eq!(report.requests, due, "{report:?}");
-    assert!(report.errors["not sent"] > due / 4, "{report:?}");
+    assert!(report.errors["not sent"] > due / 4 && report.ok > 10, "{report:?}");
     assert!(seen.lock().unwrap().len() as u64 <= due - report.errors["not sent"]);
 }
 
