@@ -1,9 +1,9 @@
-//! What can keep a server from starting.
+//! What can keep a server, or a load on one, from starting.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Why a server did not start. Each message says what to do.
+/// Why a server, or a load on one, did not start. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -56,6 +56,15 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong.
         reason: String,
+    },
+
+    /// No server to put a load on.
+    #[error("{host}: no server can be reached there: {source}: start one with `upnext serve MODEL`")]
+    Unreachable {
+        /// Host and port.
+        host: String,
+        /// Why.
+        source: std::io::Error,
     },
 
     /// The system gave no threads or no files.

@@ -4,7 +4,7 @@ use crate::Error;
 use crate::problem::Problem;
 use crate::service::Service;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use std::path::Path;
@@ -69,6 +69,13 @@ impl Keys {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The first of them, as a client sends it.
+    pub(crate) fn bearer(&self) -> Option<HeaderValue> {
+        let value = [b"Bearer ", self.0.first()?.as_ref()].concat();
+        // Of visible ASCII: `parse` has seen to that.
+        HeaderValue::from_bytes(&value).ok()
     }
 
     /// Whether `key` is one of them. The time that this takes depends on the lengths, never on the contents.

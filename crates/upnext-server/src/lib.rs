@@ -1,7 +1,7 @@
 //! Recommendations over HTTP, while the session goes on (`docs/http.md`).
 //!
 //! A request runs through the routes to the engine, whose threads compute in batches; sessions are kept as item
-//! histories, so that the model can be replaced between two requests. This is the only crate that knows HTTP.
+//! histories, so that the model can be replaced between two requests. This is the only crate that knows HTTP. [`load`] is the other side: what asks.
 //!
 //! ```no_run
 //! use upnext_server::{ApiKeys, Server, ServerConfig, Setup};
@@ -25,6 +25,7 @@ mod engine;
 mod error;
 mod keys;
 mod lists;
+pub mod load;
 mod logs;
 mod metrics;
 mod problem;

@@ -4,6 +4,7 @@ mod compare;
 mod demo;
 mod evaluate;
 mod inspect;
+mod load;
 mod prepare;
 mod recommend;
 mod reproduce;
@@ -24,6 +25,7 @@ pub(crate) enum Command {
     Recommend(recommend::RecommendArgs),
     Reproduce(Box<reproduce::ReproduceArgs>),
     Serve(Box<serve::ServeArgs>),
+    Load(Box<load::LoadArgs>),
     Inspect(inspect::InspectArgs),
     Simulate(simulate::SimulateArgs),
 }
@@ -41,6 +43,7 @@ impl Command {
             Self::Recommend(args) => recommend::run(&args),
             Self::Reproduce(args) => reproduce::run(&args),
             Self::Serve(args) => serve::run(&args),
+            Self::Load(args) => load::run(&args),
             Self::Inspect(args) => inspect::run(&args),
             Self::Simulate(args) => simulate::run(&args),
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use upnext_server::{ApiKeys, Error, Keys, LogFormat, LogLevel, Server, ServerConfig, SessionSync, Setup};
 
 /// Environment variables for keys, where no file is given.
-const KEYS: &str = "UPNEXT_KEYS";
+pub(super) const KEYS: &str = "UPNEXT_KEYS";
 const ADMIN_KEYS: &str = "UPNEXT_ADMIN_KEYS";
 
 /// Serve a model over HTTP: recommendations while the session goes on.
@@ -179,7 +179,7 @@ fn read(path: &Path) -> anyhow::Result<ServerConfig> {
 }
 
 /// The keys of a file, or of an environment variable, or none.
-fn keys(file: Option<&Path>, variable: &str) -> anyhow::Result<Keys> {
+pub(super) fn keys(file: Option<&Path>, variable: &str) -> anyhow::Result<Keys> {
     match (file, std::env::var(variable)) {
         (Some(file), _) => Keys::read(file).map_err(plain),
         (None, Ok(text)) => Keys::parse(&text, variable).map_err(plain),
@@ -189,7 +189,7 @@ fn keys(file: Option<&Path>, variable: &str) -> anyhow::Result<Keys> {
 }
 
 /// The library's errors as the library's, so that the exit code is that of every command.
-fn plain(error: Error) -> anyhow::Error {
+pub(super) fn plain(error: Error) -> anyhow::Error {
     match error {
         Error::Library(error) => error.into(),
         other => other.into(),

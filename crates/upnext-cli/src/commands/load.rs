@@ -1,0 +1,247 @@
+//! `upnext load`: puts a load on a server and says how soon it answers.
+
+use super::serve::{KEYS, keys, plain};
+use crate::interrupt;
+use crate::output::{OutputArgs, Table, thousands, warn};
+use crate::reading::ReadArgs;
+use anyhow::Context;
+use serde::Serialize;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use upnext::artifact::Artifact;
+use upnext::data::folder::{PartName, PreparedFolder};
+use upnext::data::{Dataset, TimeSpan};
+use upnext_server::load::{LoadOptions, LoadReport, Percentiles, Second, Target, Visitors, load};
+
+/// Put a load on a server, and measure how soon it answers.
+///
+/// Clicks come at random moments, whatever the server does, and each latency is counted from the moment at which the
+/// click was due: what waits behind a slow answer is slow. Sessions are those of a log, or are drawn by the popularity of
+/// a model's items. The server and its load share the machine's cores where both run on it.
+#[derive(clap::Args, Debug)]
+#[command(group(clap::ArgGroup::new("visitors").required(true).args(["sessions", "model"])))]
+pub(crate) struct LoadArgs {
+    /// The server, such as http://127.0.0.1:8080
+    #[arg(value_name = "URL")]
+    url: String,
+
+    /// Clicks a second
+    #[arg(long, value_name = "N")]
+    rate: f64,
+
+    /// Time that counts
+    #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = span)]
+    duration: Duration,
+
+    /// Time before, in which the rate rises from 0; it does not count
+    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
+    ramp: Duration,
+
+    /// Sessions to replay: a click log, or a folder that `prepare` made (its test part)
+    #[arg(long, value_name = "LOG")]
+    sessions: Option<PathBuf>,
+
+    /// Draw sessions instead: items by their popularity in this model, of about 3.57 clicks
+    #[arg(long, value_name = "DIR", conflicts_with = "ReadArgs")]
+    model: Option<PathBuf>,
+
+    /// Mean time between two clicks of a session; rate times this are open at once
+    #[arg(long, value_name = "SPAN", default_value = "10s", value_parser = span)]
+    think: Duration,
+
+    /// Send all items of the session with every click, instead of letting the server keep sessions
+    #[arg(long)]
+    stateless: bool,
+
+    /// Length of the lists, at least 1
+    #[arg(short, value_name = "K", default_value = "20")]
+    k: NonZeroUsize,
+
+    /// Connections; all clicks of a session go over the same one
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    connections: usize,
+
+    /// A click has failed that is not sent so long after it was due, or not answered so long after it was sent
+    #[arg(long, value_name = "SPAN", default_value = "1s", value_parser = span)]
+    timeout: Duration,
+
+    /// Seed of the moments and the sessions
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    seed: u64,
+
+    /// A file of the server's keys, of which the first is sent [default: UPNEXT_KEYS, if it is set]
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+
+    /// Load a server on another machine: you are sure that it is yours, and that nobody else needs it now
+    #[arg(long)]
+    allow_remote: bool,
+
+    #[command(flatten)]
+    read: ReadArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// A span of time, which may be 0 or of milliseconds.
+fn span(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    if matches!(text, "0" | "0s" | "0ms") {
+        return Ok(Duration::ZERO);
+    }
+    if let Some(millis) = text.strip_suffix("ms") {
+        let millis = millis.trim().parse();
+        return millis
+            .map(Duration::from_millis)
+            .map_err(|_| format!("`{text}` is no span of time: write it as 200ms"));
+    }
+    let span: TimeSpan = text.parse()?;
+    Ok(Duration::from_micros(span.micros().unsigned_abs()))
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Done<'a> {
+    url: &'a str,
+    /// Where the sessions are from.
+    visitors: &'a Path,
+    stateless: bool,
+    /// What the ids of sessions that the server keeps begin with, before `-` and a number.
+    session_prefix: &'a str,
+    k: usize,
+    connections: usize,
+    think_seconds: f64,
+    timeout_ms: f64,
+    ramp_seconds: f64,
+    seed: u64,
+    #[serde(flatten)]
+    report: LoadReport,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<()> {
+    let options = options(args)?;
+    options.validate()?;
+    let visitors = visitors(args)?;
+    let stop = interrupt::listen("stopping: what there was is reported")?;
+    let planned = (options.ramp + options.duration).as_secs_f64();
+    let report = load(&options, &visitors, &stop, &mut |second| {
+        if !args.output.quiet {
+            eprintln!("{}", line(second, planned));
+        }
+    })
+    .map_err(plain)?;
+    let done = Done {
+        url: &args.url,
+        visitors: args.sessions.as_deref().or(args.model.as_deref()).unwrap_or(Path::new("")),
+        stateless: args.stateless,
+        session_prefix: &options.session_prefix,
+        k: options.k,
+        connections: options.connections,
+        think_seconds: options.think.as_secs_f64(),
+        timeout_ms: options.timeout.as_secs_f64() * 1e3,
+        ramp_seconds: options.ramp.as_secs_f64(),
+        seed: options.seed,
+        report,
+    };
+    args.output.print(&done, describe)?;
+    if done.report.ok == 0 {
+        anyhow::bail!("no click was answered well: {}", reasons(&done.report));
+    }
+    Ok(())
+}
+
+fn options(args: &LoadArgs) -> anyhow::Result<LoadOptions> {
+    let target = Target::parse(&args.url)?;
+    if !target.is_loopback() && !args.allow_remote {
+        let reason = format!(
+            "`{}` is another machine, and a load can take down a server that others use: if it is yours and free, add --allow-remote",
+            args.url
+        );
+        return Err(upnext::Error::config("URL", reason).into());
+    }
+    // Sessions that an earlier load left on the server are not those of this one.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(LoadOptions {
+        target,
+        rate_per_second: args.rate,
+        ramp: args.ramp,
+        duration: args.duration,
+        connections: args.connections,
+        think: args.think,
+        stateful: !args.stateless,
+        session_prefix: format!("load-{:x}", now.as_millis()),
+        k: args.k.get(),
+        timeout: args.timeout,
+        keys: keys(args.keys.as_deref(), KEYS)?,
+        seed: args.seed,
+    })
+}
+
+fn visitors(args: &LoadArgs) -> anyhow::Result<Visitors> {
+    if let Some(model) = &args.model {
+        let items = Artifact::load_without_training(model)?.items;
+        return Visitors::by_popularity(items)
+            .with_context(|| format!("{}: the model knows no item that was clicked", model.display()));
+    }
+    let path = args.sessions.as_deref().unwrap_or(Path::new(""));
+    let log = args.read.read(&[PreparedFolder::resolve(path, PartName::Test)?], args.output.quiet)?;
+    warn(&log.report().warnings);
+    let (data, _) = Dataset::from_log(log)?;
+    Visitors::of_log(data).with_context(|| format!("{}: there is no session", path.display()))
+}
+
+/// A second on one line.
+fn line(second: &Second, planned: f64) -> String {
+    let Second { second, requests, errors, p50_ms, p99_ms } = second;
+    format!(
+        "{:>4} of {planned:.0} s: {:>7} clicks, {errors} errors, p50 {p50_ms:.2} ms, p99 {p99_ms:.2} ms",
+        second + 1,
+        thousands(*requests)
+    )
+}
+
+/// The errors, counted.
+fn reasons(report: &LoadReport) -> String {
+    let reasons: Vec<String> =
+        report.errors.iter().map(|(reason, count)| format!("{} {reason}", thousands(*count))).collect();
+    if reasons.is_empty() { "no click was due".to_owned() } else { reasons.join(", ") }
+}
+
+fn describe(done: &Done) -> String {
+    let LoadReport { rate_per_second, answered_per_second, seconds, requests, ok, .. } = done.report;
+    let mut text = format!(
+        "{} clicks in {seconds:.1} s ({rate_per_second} a second asked for), {} answered well: {answered_per_second:.1} a second\n",
+        thousands(requests),
+        thousands(ok),
+    );
+    if requests > ok {
+        text.push_str(&format!("errors: {}\n", reasons(&done.report)));
+    }
+    let mut table = Table::new(&["ms", "p50", "p90", "p95", "p99", "p99.9", "max"]);
+    for (name, times) in [
+        ("from when a click was due to its answer", done.report.latency_ms),
+        ("from when it was sent to its answer", done.report.service_ms),
+        ("from when it was due to when it was sent", done.report.late_ms),
+    ] {
+        let Percentiles { p50, p90, p95, p99, p999, max } = times;
+        let cells = [p50, p90, p95, p99, p999, max].map(|time| format!("{time:.2}"));
+        table.row(std::iter::once(name.to_owned()).chain(cells).collect());
+    }
+    format!("{text}\n{table}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_may_be_nothing_or_milliseconds() {
+        for (text, millis) in [("0", 0), ("0s", 0), ("200ms", 200), ("1.5s", 1500), ("2m", 120_000)] {
+            assert_eq!(span(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        assert!(["", "ms", "-1s", "soon", "1.5ms"].iter().all(|text| span(text).is_err()));
+    }
+}

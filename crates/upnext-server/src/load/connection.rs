@@ -1,0 +1,167 @@
+//! One connection to the server: requests one after the other, each with a time-out.
+
+use crate::Keys;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Method, StatusCode};
+use hyper_util::rt::TokioIo;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::task::JoinHandle;
+
+/// What a click asks.
+pub(super) struct Request {
+    pub(super) path: String,
+    pub(super) body: String,
+}
+
+/// A request with the moment at which it is to be sent.
+pub(super) struct Click {
+    pub(super) due: Instant,
+    pub(super) request: Request,
+}
+
+/// What became of a click.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    pub(super) due: Instant,
+    /// When it was sent: later than it was due where its connection or the generator was busy.
+    pub(super) sent: Instant,
+    pub(super) done: Instant,
+    pub(super) outcome: Outcome,
+}
+
+/// How a click was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Outcome {
+    /// With this status, whole.
+    Status(u16),
+    /// Not in time.
+    TimedOut,
+    /// The connection could not be made, or broke.
+    Broken,
+    /// Its connection was not free in time.
+    NotSent,
+}
+
+/// What all requests have in common.
+#[derive(Clone)]
+pub(super) struct Message {
+    host: HeaderValue,
+    key: Option<HeaderValue>,
+}
+
+impl Message {
+    /// The headers for a host, with the first of the keys.
+    pub(super) fn new(host: &str, keys: &Keys) -> upnext::Result<Self> {
+        let host = HeaderValue::from_str(host)
+            .map_err(|_| upnext::Error::config("URL", "the host cannot stand in a header"))?;
+        Ok(Self { host, key: keys.bearer() })
+    }
+
+    fn with(&self, request: Request) -> Result<hyper::Request<Full<Bytes>>, hyper::http::Error> {
+        let mut builder = hyper::Request::builder()
+            .method(Method::POST)
+            .uri(request.path)
+            .header(HOST, &self.host)
+            .header(CONTENT_TYPE, "application/json");
+        if let Some(key) = &self.key {
+            builder = builder.header(AUTHORIZATION, key);
+        }
+        builder.body(Full::new(Bytes::from(request.body)))
+    }
+}
+
+/// A connection, made when it is needed and made anew when it has broken.
+pub(super) struct Connection {
+    target: SocketAddr,
+    message: Message,
+    timeout: Duration,
+    answers: UnboundedSender<Answer>,
+    open: Option<Open>,
+}
+
+impl Connection {
+    pub(super) fn new(
+        target: SocketAddr,
+        message: Message,
+        timeout: Duration,
+        answers: UnboundedSender<Answer>,
+    ) -> Self {
+        Self { target, message, timeout, answers, open: None }
+    }
+
+    /// Sends clicks one after the other until there are no more.
+    pub(super) async fn run(mut self, mut clicks: UnboundedReceiver<Click>) {
+        while let Some(Click { due, request }) = clicks.recv().await {
+            let sent = Instant::now();
+            let outcome = if sent.saturating_duration_since(due) >= self.timeout {
+                // Nobody waits for it any more: what a server cannot do would otherwise pile up without bound.
+                Outcome::NotSent
+            } else {
+                // A limit from the due moment would break the connection under all that are sent shortly before it.
+                match tokio::time::timeout(self.timeout, self.send(request)).await {
+                    Ok(Ok(status)) => Outcome::Status(status.as_u16()),
+                    Ok(Err(_)) => Outcome::Broken,
+                    Err(_) => Outcome::TimedOut,
+                }
+            };
+            if matches!(outcome, Outcome::Broken | Outcome::TimedOut) {
+                // An answer that is still to come would stand before the next one.
+                self.open = None;
+            }
+            // Who counts the answers stays until the connections have ended.
+            _ = self.answers.send(Answer { due, sent, done: Instant::now(), outcome });
+        }
+    }
+
+    async fn send(&mut self, request: Request) -> Result<StatusCode, Box<dyn std::error::Error>> {
+        let request = self.message.with(request)?;
+        let response = self.opened().await?.send_request(request).await?;
+        let status = response.status();
+        let mut body = response.into_body();
+        while let Some(frame) = body.frame().await {
+            frame?;
+        }
+        Ok(status)
+    }
+
+    async fn opened(&mut self) -> Result<&mut SendRequest<Full<Bytes>>, Box<dyn std::error::Error>> {
+        // A server may have closed it meanwhile.
+        let usable = match &mut self.open {
+            Some(open) => open.requests.ready().await.is_ok(),
+            None => false,
+        };
+        if !usable {
+            self.open = Some(Open::to(self.target).await?);
+        }
+        Ok(&mut self.open.as_mut().ok_or("the connection has gone")?.requests)
+    }
+}
+
+/// A connection that is made, and the task that reads and writes.
+struct Open {
+    requests: SendRequest<Full<Bytes>>,
+    task: JoinHandle<()>,
+}
+
+impl Open {
+    async fn to(target: SocketAddr) -> Result<Self, Box<dyn std::error::Error>> {
+        let stream = TcpStream::connect(target).await?;
+        stream.set_nodelay(true)?;
+        let (requests, connection) = handshake(TokioIo::new(stream)).await?;
+        // Its errors are those of the requests on it.
+        let task = tokio::task::spawn_local(async move { _ = connection.await });
+        Ok(Self { requests, task })
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -1,0 +1,72 @@
+//! How a server is loaded.
+
+use super::target::Target;
+use crate::Keys;
+use std::time::Duration;
+
+/// Sessions that may be open at once: some hundred bytes each, and a second to begin with.
+const MAX_OPEN: f64 = 1e6;
+
+/// How a server is loaded.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// The server.
+    pub target: Target,
+    /// Clicks a second after the ramp; they come at random moments (a Poisson process).
+    pub rate_per_second: f64,
+    /// Time in which the rate rises from 0; it does not count.
+    pub ramp: Duration,
+    /// Time that counts.
+    pub duration: Duration,
+    /// Connections; a session's clicks all go over one of them, one after the other.
+    pub connections: usize,
+    /// Mean time between two clicks of a session: `rate · think` sessions are open at once.
+    pub think: Duration,
+    /// Whether sessions are the server's (`POST /v1/sessions/{id}/events`); else every click sends all items of its
+    /// session (`POST /v1/recommend`).
+    pub stateful: bool,
+    /// What the ids of kept sessions begin with, before `-` and a number; two loads with the same prefix share sessions.
+    pub session_prefix: String,
+    /// Length of the lists.
+    pub k: usize,
+    /// A click has failed that is not sent so long after it was due, or not answered so long after it was sent.
+    pub timeout: Duration,
+    /// The keys of the server; the first of them is sent.
+    pub keys: Keys,
+    /// Seed of the moments and of the sessions.
+    pub seed: u64,
+}
+
+impl LoadOptions {
+    /// Refuses what makes no sense.
+    ///
+    /// # Errors
+    /// [`upnext::Error::Config`] with the option.
+    pub fn validate(&self) -> upnext::Result<()> {
+        let check = |usable: bool, option: &str, reason: &str| {
+            if usable { Ok(()) } else { Err(upnext::Error::config(option, reason)) }
+        };
+        let rate = self.rate_per_second;
+        check(rate > 0.0 && rate <= 1e6, "rate", "use a rate above 0 and up to 1,000,000 clicks a second")?;
+        let day = Duration::from_secs(86_400);
+        check(!self.duration.is_zero(), "duration", "is 0: nothing would be measured")?;
+        check(self.duration <= day && self.ramp <= day, "duration", "load and ramp last a day at most")?;
+        check((1..=10_000).contains(&self.connections), "connections", "use 1 to 10,000 connections")?;
+        let open = rate * self.think.as_secs_f64();
+        check(open <= MAX_OPEN, "think", "a million sessions would be open at once: use less time or rate")?;
+        check(self.k > 0, "k", "is 0: ask for at least one item")?;
+        check(!self.timeout.is_zero(), "timeout", "is 0: nothing can be answered in no time")?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        let prefix = &self.session_prefix;
+        check(
+            !prefix.is_empty() && prefix.len() <= 100 && prefix.chars().all(plain),
+            "session_prefix",
+            "use 1 to 100 letters, digits and `-`, `.`, `_`: it stands in a path",
+        )
+    }
+
+    /// Sessions that are open at once.
+    pub(super) fn open_sessions(&self) -> usize {
+        ((self.rate_per_second * self.think.as_secs_f64()) as usize).max(1)
+    }
+}

@@ -1,0 +1,116 @@
+//! Where the server is.
+
+use crate::Error;
+use hyper::Uri;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+/// The server that is loaded: its address, and what the `Host` header says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    host: String,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Target {
+    /// The server of a URL such as `http://127.0.0.1:8080`; a name is looked up.
+    ///
+    /// # Errors
+    /// [`upnext::Error::Config`] for what is no such URL, for https, and for a name without an address.
+    pub fn parse(url: &str) -> upnext::Result<Self> {
+        let refused = |reason: &str| upnext::Error::config("URL", format!("`{url}` {reason}"));
+        let form = "is not of the form http://HOST:PORT, such as http://127.0.0.1:8080";
+        let uri: Uri = url.parse().map_err(|_| refused(form))?;
+        if uri.scheme_str() == Some("https") {
+            return Err(refused(
+                "asks for https, which the load generator does not speak: give it the server behind",
+            ));
+        }
+        let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http"));
+        let authority = authority.ok_or_else(|| refused(form))?;
+        if authority.as_str().contains('@') {
+            return Err(refused("has a user: keys come from a file or the environment"));
+        }
+        if uri.path() != "/" || uri.query().is_some() {
+            return Err(refused("has a path: give host and port, the paths are those of the interface"));
+        }
+        // The brackets of an IPv6 address belong to the URL.
+        let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let found = (name, authority.port_u16().unwrap_or(80)).to_socket_addrs();
+        let addresses: Vec<SocketAddr> = found
+            .map_err(|error| refused(&format!("has a host that cannot be looked up: {error}")))?
+            .collect();
+        if addresses.is_empty() {
+            return Err(refused("has a host without an address"));
+        }
+        Ok(Self { host: authority.as_str().to_owned(), addresses })
+    }
+
+    /// Whether it can only be this machine.
+    pub fn is_loopback(&self) -> bool {
+        self.addresses.iter().all(|address| address.ip().to_canonical().is_loopback())
+    }
+
+    /// What the `Host` header says.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The first of its addresses at which a server accepts a connection, before the schedule begins: a server that is
+    /// not there is no result.
+    pub(super) fn reached(&self, timeout: Duration) -> Result<SocketAddr, Error> {
+        let mut refused = None;
+        for &address in &self.addresses {
+            match TcpStream::connect_timeout(&address, timeout) {
+                Ok(_) => return Ok(address),
+                Err(error) => refused = Some(error),
+            }
+        }
+        let source = refused.unwrap_or_else(|| std::io::ErrorKind::AddrNotAvailable.into());
+        Err(Error::Unreachable { host: self.host.clone(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_a_host_and_a_port_and_nothing_else() {
+        let target = Target::parse("http://127.0.0.1:8080").unwrap();
+        assert_eq!(
+            target,
+            Target { host: "127.0.0.1:8080".into(), addresses: vec![([127, 0, 0, 1], 8080).into()] }
+        );
+        assert_eq!(Target::parse("http://127.0.0.1/").unwrap().addresses[0].port(), 80);
+        assert_eq!(Target::parse("http://[::1]:80").unwrap().addresses, ["[::1]:80".parse().unwrap()]);
+        for (url, word) in [
+            ("https://127.0.0.1", "https"),
+            ("ftp://127.0.0.1", "http://HOST:PORT"),
+            ("127.0.0.1:8080", "http://HOST:PORT"),
+            ("http://", "http://HOST:PORT"),
+            ("", "http://HOST:PORT"),
+            ("http://127.0.0.1:8080/v1", "path"),
+            ("http://127.0.0.1:8080/?k=1", "path"),
+            ("http://me:secret@127.0.0.1", "user"),
+        ] {
+            let message = Target::parse(url).unwrap_err().to_string();
+            assert!(message.starts_with("URL: ") && message.contains(word), "{url}: {message}");
+        }
+    }
+
+    #[test]
+    fn only_addresses_that_are_this_machine_are_loopback() {
+        for (url, loopback) in [
+            ("http://127.0.0.1:1", true),
+            ("http://127.9.9.9:1", true),
+            ("http://[::1]:1", true),
+            ("http://[::ffff:127.0.0.1]:1", true),
+            ("http://192.0.2.1:1", false),
+            ("http://0.0.0.0:1", false),
+            ("http://[::ffff:192.0.2.1]:1", false),
+        ] {
+            assert_eq!(Target::parse(url).unwrap().is_loopback(), loopback, "{url}");
+        }
+    }
+}
