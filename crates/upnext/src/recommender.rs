@@ -2,7 +2,7 @@
 
 use crate::batch::Batch;
 use crate::data::{ItemIndex, Sessions};
-use upnext_kernels::padded;
+use upnext_kernels::{Activation, Isa, Matrix, padded};
 
 /// A model that scores items as the next one of a session.
 pub trait Recommender: Send + Sync + std::fmt::Debug {
@@ -42,6 +42,25 @@ pub trait Follower {
     ///
     /// The score of an item is the same number in whatever list it is asked for.
     fn score(&mut self, items: &[ItemIndex], scores: &mut [f32]);
+
+    /// What the scores are products of, where they are: the best items can then be found without scoring all of them.
+    fn factors(&self) -> Option<Factors<'_>> {
+        None
+    }
+}
+
+/// Scores as products: that of item `i` for row `b` is `activation(Σ_j items[i][j] · states[j][b])`, with the bits of
+/// [`product`](upnext_kernels::product).
+#[derive(Clone, Copy, Debug)]
+pub struct Factors<'a> {
+    /// n × width, one row an item; the same for every follower of a model.
+    pub items: &'a Matrix,
+    /// width × at least the rows observed last, one column a row.
+    pub states: &'a Matrix,
+    /// What makes scores of products.
+    pub activation: Activation,
+    /// The instruction set that the follower scores with.
+    pub isa: Isa,
 }
 
 /// Floats from one item's scores to the next's: `rows` rounded up to whole cache lines.

@@ -85,6 +85,11 @@ impl ScanTable {
         self.width
     }
 
+    /// Whether every element of the table is finite.
+    pub fn is_finite(&self) -> bool {
+        self.norm.is_finite()
+    }
+
     /// Groups of four columns.
     pub(super) fn depth(&self) -> usize {
         (self.width - 1).div_ceil(4)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use upnext::data::ItemIndex;
 use upnext::experiment::ModelKind;
 use upnext::model::LoadedModel;
-use upnext::ranking::{Candidates, Filter, Query, Recommendation, nearest, recommend_each};
+use upnext::ranking::{Candidates, Filter, Index, Query, Recommendation, nearest, recommend_each};
 
 /// A model with the name and version that every answer carries.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct Served {
     /// The folder.
     pub(crate) path: PathBuf,
     pub(crate) loaded: LoadedModel,
+    /// What finds the best items sooner, for models that have such.
+    index: Option<Index>,
     /// What may be recommended at all, by the block and allow lists.
     candidates: ArcSwap<Candidates>,
 }
@@ -27,7 +29,8 @@ impl Served {
     pub(crate) fn load(path: &Path, name: &str, lists: &Lists) -> Result<Self, Error> {
         let loaded = LoadedModel::load(path)?;
         let candidates = ArcSwap::from_pointee(lists.candidates(&loaded.items));
-        let served = Self { name: name.to_owned(), path: path.to_owned(), loaded, candidates };
+        let index = Index::new(loaded.model.recommender());
+        let served = Self { name: name.to_owned(), path: path.to_owned(), loaded, index, candidates };
         served.check().map_err(|reason| Error::Model { path: path.to_owned(), reason })?;
         Ok(served)
     }
@@ -40,7 +43,7 @@ impl Served {
         let all = Candidates::new(&self.loaded.items, &[], None);
         let query = Query { history: &[0], k: 1, filter: &Filter::default() };
         let model = self.loaded.model.recommender();
-        recommend_each(model, &self.loaded.items, &all, &[query]).map_err(|error| error.to_string())?;
+        recommend_each(model, &self.loaded.items, None, &all, &[query]).map_err(|error| error.to_string())?;
         Ok(())
     }
 
@@ -93,7 +96,7 @@ impl Served {
             .map(|(question, (history, filter))| Query { history, k: question.k, filter })
             .collect();
         let model = self.loaded.model.recommender();
-        let lists = recommend_each(model, items, &self.candidates.load(), &queries)?;
+        let lists = recommend_each(model, items, self.index.as_ref(), &self.candidates.load(), &queries)?;
         let answers = lists.into_iter().zip(questions).zip(histories.iter().zip(unknown));
         Ok(answers
             .map(|((mut list, question), (history, unknown))| {

@@ -6,7 +6,7 @@ use super::output::Top;
 use super::pass::Pass;
 use crate::batch::Batch;
 use crate::data::{ItemIndex, Sessions};
-use crate::recommender::{Follower, Recommender, lanes};
+use crate::recommender::{Factors, Follower, Recommender, lanes};
 use upnext_kernels::{Isa, Matrix, Team, View, activate, product};
 
 /// Items whose rows are gathered at a time, where the items asked for do not lie side by side.
@@ -76,6 +76,15 @@ impl Follower for NetworkFollower<'_> {
             self.gathered = gathered;
         }
         activate(self.isa, kernel_activation(self.network.output_activation()), scores);
+    }
+
+    fn factors(&self) -> Option<Factors<'_>> {
+        Some(Factors {
+            items: &self.network.values.output,
+            states: &self.top.lanes,
+            activation: kernel_activation(self.network.output_activation()),
+            isa: self.isa,
+        })
     }
 }
 

@@ -1,9 +1,10 @@
 //! Recommendations: the best items for the sessions so far.
 
-use super::{BLOCK, Entry, ROWS, TopK, count_non_finite};
+use super::index::Wanted;
+use super::{BLOCK, Entry, Index, ROWS, TopK, count_non_finite};
 use crate::batch::HistoryBatcher;
 use crate::data::{ItemIndex, ItemVocabulary, Sessions};
-use crate::recommender::{Recommender, lanes};
+use crate::recommender::{Follower, Recommender, lanes};
 use crate::{Error, Result};
 use std::sync::OnceLock;
 
@@ -136,21 +137,23 @@ pub fn recommend(
     let candidates = Candidates::new(items, &filter.exclude, filter.only.as_deref());
     let own = Filter { exclude_seen: filter.exclude_seen, ..Filter::default() };
     let queries: Vec<Query> = histories.iter().map(|&history| Query { history, k, filter: &own }).collect();
-    recommend_each(model, items, &candidates, &queries)
+    recommend_each(model, items, None, &candidates, &queries)
 }
 
 /// The best candidates after each of many sessions, each with a length and a filter of its own.
 ///
-/// As [`recommend`] otherwise. Queries with [`Filter::only`] are scored one by one, on their items alone.
+/// As [`recommend`] otherwise. Queries with [`Filter::only`] are scored one by one, on their items alone. With an
+/// index, which must be of this model, the lists are the same and come sooner.
 ///
 /// # Errors
 /// As [`recommend`].
 ///
 /// # Panics
-/// As [`recommend`], and if a candidate is behind the vocabulary.
+/// As [`recommend`], and if a candidate is behind the vocabulary, or the index is of a model of another shape.
 pub fn recommend_each(
     model: &dyn Recommender,
     items: &ItemVocabulary,
+    index: Option<&Index>,
     candidates: &Candidates,
     queries: &[Query],
 ) -> Result<Vec<RecommendationList>> {
@@ -161,11 +164,11 @@ pub fn recommend_each(
         match &query.filter.only {
             None => together.push(i as u32),
             Some(only) => {
-                answer(model, items, &candidates.narrowed(only), queries, vec![i as u32], &mut lists)?;
+                answer(model, items, None, &candidates.narrowed(only), queries, vec![i as u32], &mut lists)?;
             }
         }
     }
-    answer(model, items, candidates, queries, together, &mut lists)?;
+    answer(model, items, index, candidates, queries, together, &mut lists)?;
     Ok(lists)
 }
 
@@ -173,6 +176,7 @@ pub fn recommend_each(
 fn answer(
     model: &dyn Recommender,
     items: &ItemVocabulary,
+    index: Option<&Index>,
     candidates: &Candidates,
     queries: &[Query],
     mut order: Vec<u32>,
@@ -190,51 +194,71 @@ fn answer(
     order.iter().for_each(|i| sessions.push(history(i), 0));
     let candidates = &candidates.items;
 
-    let mut scores = vec![0.0; lanes(ROWS.min(order.len())) * BLOCK.min(candidates.len())];
     for (chunk, first) in order.chunks(ROWS).zip((0u32..).step_by(ROWS)) {
-        let (rows, lanes) = (chunk.len(), lanes(chunk.len()));
-        let mut follower = model.follow(rows);
-        let mut batcher = HistoryBatcher::new(&sessions, (first..first + rows as u32).collect());
+        let mut follower = model.follow(chunk.len());
+        let mut batcher = HistoryBatcher::new(&sessions, (first..first + chunk.len() as u32).collect());
         while let Some(batch) = batcher.next_batch() {
             follower.observe(batch, &sessions);
         }
-        let hidden: Vec<Vec<ItemIndex>> = chunk.iter().map(|&i| queries[i as usize].hidden()).collect();
-        let mut best: Vec<TopK> =
-            chunk.iter().map(|&i| TopK::new(queries[i as usize].k.min(candidates.len()))).collect();
-        // What a score must reach to get into the list of its lane; nothing does in the lanes behind the rows.
-        let mut floors = vec![f32::INFINITY; lanes];
-        floors[..rows].fill(f32::NEG_INFINITY);
-        let mut not_finite = 0;
-        for block in candidates.chunks(BLOCK) {
-            let scores = &mut scores[..block.len() * lanes];
-            follower.score(block, scores);
-            not_finite += count_non_finite(scores, lanes, rows);
-            for (&item, scores) in block.iter().zip(scores.chunks_exact(lanes)) {
-                // Nearly no item gets into a list, and whether one may is found without a branch.
-                if !scores.iter().zip(&floors).fold(false, |any, (score, floor)| any | (score >= floor)) {
-                    continue;
-                }
-                for (b, &score) in scores[..rows].iter().enumerate() {
-                    if best[b].admits(score) && hidden[b].binary_search(&item).is_err() {
-                        best[b].push(Entry { score, support: items.support(item), item });
-                        floors[b] = best[b].floor;
-                    }
-                }
-            }
-        }
-        if not_finite > 0 {
-            return Err(Error::NonFiniteScores {
-                model: model.name().to_owned(),
-                count: not_finite,
-                scores: (rows * candidates.len()) as u64,
-            });
-        }
-        for (&i, best) in chunk.iter().zip(&mut best) {
-            let entries = best.sorted().iter().map(|e| Recommendation { item: e.item, score: e.score });
-            lists[i as usize].entries = entries.collect();
+        let wanted: Vec<Wanted> = chunk
+            .iter()
+            .map(|&i| &queries[i as usize])
+            .map(|query| Wanted { k: query.k.min(candidates.len()), hidden: query.hidden() })
+            .collect();
+        let found = index.and_then(|index| index.find(&*follower, items, candidates, &wanted));
+        let best = match found {
+            Some(best) => best,
+            None => score_all(&mut *follower, items, candidates, &wanted).map_err(|count| {
+                let scores = (chunk.len() * candidates.len()) as u64;
+                Error::NonFiniteScores { model: model.name().to_owned(), count, scores }
+            })?,
+        };
+        for (&i, best) in chunk.iter().zip(best) {
+            lists[i as usize].entries = best;
         }
     }
     Ok(())
+}
+
+/// The best candidates of each row by scoring all of them.
+///
+/// # Errors
+/// The number of scores that are infinite or NaN, where there are such.
+fn score_all(
+    follower: &mut dyn Follower,
+    items: &ItemVocabulary,
+    candidates: &[ItemIndex],
+    wanted: &[Wanted],
+) -> std::result::Result<Vec<Vec<Recommendation>>, u64> {
+    let (rows, lanes) = (wanted.len(), lanes(wanted.len()));
+    let mut scores = vec![0.0; lanes * BLOCK.min(candidates.len())];
+    let mut best: Vec<TopK> = wanted.iter().map(|wanted| TopK::new(wanted.k)).collect();
+    // What a score must reach to get into the list of its lane; nothing does in the lanes behind the rows.
+    let mut floors = vec![f32::INFINITY; lanes];
+    floors[..rows].fill(f32::NEG_INFINITY);
+    let mut not_finite = 0;
+    for block in candidates.chunks(BLOCK) {
+        let scores = &mut scores[..block.len() * lanes];
+        follower.score(block, scores);
+        not_finite += count_non_finite(scores, lanes, rows);
+        for (&item, scores) in block.iter().zip(scores.chunks_exact(lanes)) {
+            // Nearly no item gets into a list, and whether one may is found without a branch.
+            if !scores.iter().zip(&floors).fold(false, |any, (score, floor)| any | (score >= floor)) {
+                continue;
+            }
+            for (b, &score) in scores[..rows].iter().enumerate() {
+                if best[b].admits(score) && wanted[b].may_get(item) {
+                    best[b].push(Entry { score, support: items.support(item), item });
+                    floors[b] = best[b].floor;
+                }
+            }
+        }
+    }
+    if not_finite > 0 {
+        return Err(not_finite);
+    }
+    let entry = |e: &Entry| Recommendation { item: e.item, score: e.score };
+    Ok(best.iter_mut().map(|best| best.sorted().iter().map(entry).collect()).collect())
 }
 
 /// [`recommend`] on `threads` threads: the same lists, sooner.
