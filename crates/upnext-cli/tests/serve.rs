@@ -1,5 +1,6 @@
 //! `upnext serve` as an operator runs it: started, asked, reloaded, stopped and killed.
 
+#[allow(dead_code, reason = "each test file uses a part of it")]
 mod shop;
 
 use serde_json::Value;
@@ -98,7 +99,7 @@ fn a_hang_up_loads_the_model_anew_and_keeps_the_old_one_if_it_is_broken() {
     let (other, _) = shop.train(ModelKind::Markov);
     let mut server = Served::start(&model, &[]);
     let kind = |server: &Served| server.ask("GET", "/v1/model", "").unwrap()["kind"].clone();
-    let mut until = |server: &mut Served, words: &str| {
+    let until = |server: &mut Served, words: &str| {
         server.signal("-HUP");
         let mut line = String::new();
         while !line.contains(words) {

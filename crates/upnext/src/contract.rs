@@ -11,7 +11,7 @@ use crate::evaluation::{Evaluation, EvaluationConfig, evaluate_in_blocks};
 use crate::gru4rec::Network;
 use crate::gru4rec::config::{Input, NetworkConfig, OutputActivation, Unit};
 use crate::gru4rec::reference::evaluation as reference;
-use crate::ranking::{Filter, TieRule, recommend, recommend_on};
+use crate::ranking::{Candidates, Filter, Query, TieRule, recommend, recommend_each, recommend_on};
 use crate::recommender::{Follower, Recommender, lanes};
 use std::collections::BTreeMap;
 use upnext_kernels::CounterRng;
@@ -329,6 +329,26 @@ fn lists_are_those_of_the_scores(
                 assert_eq!(list.fell_back, history.is_empty());
             }
         }
+    }
+
+    // Each with wishes of its own, beside others and among fewer candidates.
+    let allowed: Vec<ItemIndex> = (0..n).filter(|item| item % 7 != 0).collect();
+    let candidates = Candidates::new(items, &[2, 2], Some(&allowed));
+    let query = |(s, &history): (usize, &&'_ [ItemIndex])| {
+        (history, [20, 1, usize::MAX][s % 3], &filters[s % filters.len()])
+    };
+    let wishes: Vec<_> = histories.iter().enumerate().map(query).collect();
+    let queries: Vec<Query> =
+        wishes.iter().map(|&(history, k, filter)| Query { history, k, filter }).collect();
+    let lists = recommend_each(model, items, &candidates, &queries).unwrap();
+    for (list, &(history, k, filter)) in lists.iter().zip(&wishes) {
+        let inside = |item: &ItemIndex| filter.only.as_ref().is_none_or(|only| only.contains(item));
+        let filter = Filter {
+            exclude: [filter.exclude.as_slice(), &[2]].concat(),
+            only: Some(allowed.iter().copied().filter(inside).collect()),
+            ..filter.clone()
+        };
+        assert_eq!(recommend(model, items, &[history], k, &filter).unwrap(), [list.clone()]);
     }
 }
 

@@ -3,9 +3,11 @@
 //! Evaluation asks for the rank of one item among many, recommendation for the first few of all. Both agree on the
 //! order: a higher score first, then more support, then the lower index.
 
+mod nearest;
 mod recommend;
 mod write;
 
+pub use nearest::nearest;
 pub use recommend::{
     Candidates, Filter, Query, Recommendation, RecommendationList, recommend, recommend_each, recommend_on,
 };

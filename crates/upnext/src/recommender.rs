@@ -14,6 +14,16 @@ pub trait Recommender: Send + Sync + std::fmt::Debug {
     /// Number of items that the model knows: indices 0..n.
     fn num_items(&self) -> usize;
 
+    /// The vector of an item by which the model scores it, without a bias; `None`: the model has no such vectors.
+    ///
+    /// Items whose vectors have a small angle come next after the same sessions.
+    ///
+    /// # Panics
+    /// May panic if there is no such item.
+    fn vector(&self, _item: ItemIndex) -> Option<&[f32]> {
+        None
+    }
+
     /// Follows up to `rows` sessions side by side.
     fn follow(&self, rows: usize) -> Box<dyn Follower + '_>;
 }

@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use upnext::ranking::Recommendation;
 use utoipa::ToSchema;
 
 /// A body with the fields of a list beside its own: `serde(flatten)` would let unknown fields pass.
@@ -36,6 +37,9 @@ macro_rules! asking_for_a_list {
             /// Leave out items with a lower score. It does not apply to popular items, whose scores are counts.
             #[serde(default)]
             min_score: Option<f32>,
+            /// Say for each recommended item which item of the session is most like it (`because`).
+            #[serde(default)]
+            why: bool,
         }
 
         impl $name {
@@ -52,8 +56,8 @@ macro_rules! asking_for_a_list {
                         item_id(id, config).map_err(|problem| problem.within(&format!("{field}[{i}]")))?;
                     }
                 }
-                let Self { exclude_seen, exclude, only, min_score, .. } = self;
-                Ok(Question { session, k, exclude_seen, exclude, only, min_score })
+                let Self { exclude_seen, exclude, only, min_score, why, .. } = self;
+                Ok(Question { session, k, exclude_seen, exclude, only, min_score, why })
             }
         }
     };
@@ -149,18 +153,36 @@ pub(crate) struct Entry<'a> {
     item_id: &'a str,
     /// Comparable within its list alone; in a list that fell back the item's number of training events.
     score: f32,
+    /// Where `why` was asked for: the item of the session that is most like this one. Absent in a list that fell back, and
+    /// of models that have no vectors of items: those that are no `gru4rec`, `bpr-mf` or `session-average`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<Because<'a>>,
+}
+
+/// The item of the session that stands behind a recommendation.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Because<'a> {
+    #[schema(value_type = String)]
+    item_id: &'a str,
+    /// Cosine of the two items' vectors in the model, from -1 to 1: 1 is the same direction.
+    similarity: f32,
 }
 
 impl<'a> List<'a> {
     fn new(served: &'a Served, listed: &'a Listed) -> Self {
         let items = &served.loaded.items;
-        let entries = (1..).zip(&listed.list.entries);
+        let because = |i: usize| {
+            let (item, similarity) = (*listed.because.as_ref()?.get(i)?)?;
+            Some(Because { item_id: items.id(item), similarity })
+        };
+        let entry = |(i, entry): (usize, &Recommendation)| {
+            let item_id = items.id(entry.item);
+            Entry { rank: i + 1, item_id, score: entry.score, because: because(i) }
+        };
         Self {
             unknown_items: listed.unknown.iter().map(|id| &**id).collect(),
             fell_back: listed.list.fell_back,
-            recommendations: entries
-                .map(|(rank, entry)| Entry { rank, item_id: items.id(entry.item), score: entry.score })
-                .collect(),
+            recommendations: listed.list.entries.iter().enumerate().map(entry).collect(),
         }
     }
 

@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
+use upnext::data::ItemIndex;
 use upnext::ranking::RecommendationList;
 
 /// What is asked about one session.
@@ -34,6 +35,8 @@ pub(crate) struct Question {
     pub(crate) exclude: Vec<String>,
     pub(crate) only: Option<Vec<String>>,
     pub(crate) min_score: Option<f32>,
+    /// Whether to say which item of the session stands behind each recommended one.
+    pub(crate) why: bool,
 }
 
 /// The answers to the questions of one request, all from one model.
@@ -49,6 +52,9 @@ pub(crate) struct Listed {
     /// Ids of the session that the model does not know, each once.
     pub(crate) unknown: Vec<Arc<str>>,
     pub(crate) list: RecommendationList,
+    /// Where that was asked for, per entry the item of the session that is most like it, with the cosine of the model's
+    /// vectors for both; `None`: the model has no vectors, or the list fell back.
+    pub(crate) because: Option<Vec<Option<(ItemIndex, f32)>>>,
 }
 
 /// Why there is no answer.

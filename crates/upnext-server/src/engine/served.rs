@@ -9,7 +9,7 @@ use std::sync::Arc;
 use upnext::data::ItemIndex;
 use upnext::experiment::ModelKind;
 use upnext::model::LoadedModel;
-use upnext::ranking::{Candidates, Filter, Query, recommend_each};
+use upnext::ranking::{Candidates, Filter, Query, Recommendation, nearest, recommend_each};
 
 /// A model with the name and version that every answer carries.
 #[derive(Debug)]
@@ -94,14 +94,16 @@ impl Served {
             .collect();
         let model = self.loaded.model.recommender();
         let lists = recommend_each(model, items, &self.candidates.load(), &queries)?;
-        let answers = lists.into_iter().zip(questions).zip(unknown);
+        let answers = lists.into_iter().zip(questions).zip(histories.iter().zip(unknown));
         Ok(answers
-            .map(|((mut list, question), unknown)| {
+            .map(|((mut list, question), (history, unknown))| {
                 // Support is no score, so a list that fell back has nothing to compare with the minimum.
                 if let (Some(min), false) = (question.min_score, list.fell_back) {
                     list.entries.retain(|entry| entry.score >= min);
                 }
-                Listed { unknown, list }
+                let because = |entry: &Recommendation| nearest(model, entry.item, history);
+                let because = question.why.then(|| list.entries.iter().map(because).collect());
+                Listed { unknown, list, because }
             })
             .collect())
     }

@@ -1,7 +1,8 @@
 //! Sessions that come with the request: what is answered, and what is refused.
 
-use crate::shop::{Shop, items};
-use serde_json::json;
+use crate::shop::{MORNING, Shop, items, save_model_of};
+use serde_json::{Value, json};
+use upnext::experiment::ModelKind;
 
 #[test]
 fn what_followed_in_training_comes_first_and_the_answer_names_its_model() {
@@ -38,7 +39,7 @@ fn a_session_without_a_known_item_gets_the_popular_items_and_the_answer_says_so(
 fn lists_hold_what_the_request_allows() {
     let shop = Shop::open();
     let mut client = shop.client();
-    let mut list = |wish: serde_json::Value| {
+    let mut list = |wish: Value| {
         let mut request = json!({"session": ["bread", "tea"]});
         request.as_object_mut().unwrap().extend(wish.as_object().unwrap().clone());
         let answer = client.post("/v1/recommend", request).json(200);
@@ -55,6 +56,33 @@ fn lists_hold_what_the_request_allows() {
     assert!(all.contains("bread") && all.contains("tea"), "{all}");
     let unseen = list(json!({"exclude_seen": true}));
     assert!(!unseen.contains("bread") && !unseen.contains("tea"), "{unseen}");
+}
+
+#[test]
+fn why_names_the_item_of_the_session_that_is_most_like_the_recommended_one() {
+    let shop = Shop::with(|place, setup| {
+        setup.model = place.join("factors");
+        save_model_of(ModelKind::BprMf, &setup.model, MORNING);
+    });
+    let ask = |session: Value, why: bool| {
+        shop.client()
+            .post("/v1/recommend", json!({"session": session, "only": ["tea"], "why": why}))
+            .json(200)
+    };
+    let because = |answer: &Value| answer["recommendations"][0]["because"].clone();
+    let of_itself = because(&ask(json!(["bread", "tea", "never seen"]), true));
+    assert_eq!(of_itself["item_id"], "tea");
+    assert!((of_itself["similarity"].as_f64().unwrap() - 1.0).abs() < 1e-6);
+    let kettle = because(&ask(json!(["kettle"]), true))["similarity"].as_f64().unwrap();
+    let bread = because(&ask(json!(["bread"]), true))["similarity"].as_f64().unwrap();
+    let closer = if kettle > bread { "kettle" } else { "bread" };
+    assert_eq!(because(&ask(json!(["kettle", "bread"]), true))["item_id"], closer);
+    assert_eq!(because(&ask(json!(["kettle"]), false)), Value::Null);
+    assert_eq!(because(&ask(json!([]), true)), Value::Null);
+    // A model that has no vectors of items says nothing.
+    let answer =
+        Shop::open().client().post("/v1/recommend", json!({"session": ["kettle"], "why": true})).json(200);
+    assert_eq!(because(&answer), Value::Null);
 }
 
 #[test]

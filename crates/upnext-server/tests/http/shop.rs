@@ -23,6 +23,11 @@ pub(crate) const EVENING: &[&str] = &["kettle bread", "kettle bread", "tea wine"
 
 /// Fits a Markov model to some sessions, and saves it.
 pub(crate) fn save_model(path: &Path, sessions: &[&str]) {
+    save_model_of(ModelKind::Markov, path, sessions);
+}
+
+/// Fits a model that is no network to some sessions, and saves it.
+pub(crate) fn save_model_of(kind: ModelKind, path: &Path, sessions: &[&str]) {
     let mut log = EventLog::new();
     for (session, items) in sessions.iter().enumerate() {
         for (second, item) in items.split(' ').enumerate() {
@@ -30,7 +35,7 @@ pub(crate) fn save_model(path: &Path, sessions: &[&str]) {
         }
     }
     let (data, _) = Dataset::from_log(log).unwrap();
-    let experiment = Experiment { model: ModelConfig::of_kind(ModelKind::Markov), ..Experiment::default() };
+    let experiment = Experiment { model: ModelConfig::of_kind(kind), ..Experiment::default() };
     let arrays = Model::fit(&experiment, &data).unwrap().arrays();
     let mut artifact = Artifact::new(experiment, data.items, TrainingSummary::default());
     (artifact.weights, artifact.counts) = (arrays.tensors, arrays.counts);

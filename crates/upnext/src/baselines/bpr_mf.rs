@@ -151,6 +151,10 @@ impl Recommender for BprMf {
         self.items.rows()
     }
 
+    fn vector(&self, item: ItemIndex) -> Option<&[f32]> {
+        factors::vector(&self.items, item)
+    }
+
     fn follow(&self, rows: usize) -> Box<dyn Follower + '_> {
         Box::new(MeanFollower::new(&self.items, &self.items, rows))
     }

@@ -240,6 +240,11 @@ pub(super) fn load(
     Ok(table)
 }
 
+/// The factors of an item, without the bias behind them: n × (k + 1).
+pub(super) fn vector(items: &Matrix, item: ItemIndex) -> Option<&[f32]> {
+    items.values(item as usize).split_last().map(|(_bias, factors)| factors)
+}
+
 /// Scores items by the product of their vectors with the mean of the session's items' vectors.
 pub(super) struct MeanFollower<'m> {
     /// Vectors of the scored items, with biases: n × (k + 1).

@@ -186,6 +186,10 @@ impl Recommender for SessionAverage {
         self.items.rows()
     }
 
+    fn vector(&self, item: ItemIndex) -> Option<&[f32]> {
+        factors::vector(&self.items, item)
+    }
+
     fn follow(&self, rows: usize) -> Box<dyn Follower + '_> {
         Box::new(MeanFollower::new(&self.items, &self.in_session, rows))
     }

@@ -21,6 +21,10 @@ impl Recommender for Network {
         Network::num_items(self)
     }
 
+    fn vector(&self, item: ItemIndex) -> Option<&[f32]> {
+        Some(&self.values.output.values(item as usize)[..self.config().output_width()])
+    }
+
     fn follow(&self, rows: usize) -> Box<dyn Follower + '_> {
         let out = self.config().output_width();
         Box::new(NetworkFollower {
