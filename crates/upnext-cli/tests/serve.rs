@@ -1,77 +1,17 @@
 //! `upnext serve` as an operator runs it: started, asked, reloaded, stopped and killed.
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
+mod server;
+#[allow(dead_code, reason = "each test file uses a part of it")]
 mod shop;
 
 use serde_json::Value;
+use server::Served;
 use shop::{Shop, assert_refused, damaged_models, upnext};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::BufRead;
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Mutex;
 use upnext::experiment::ModelKind;
-
-/// A running server.
-struct Served {
-    child: Child,
-    stderr: BufReader<ChildStderr>,
-    address: String,
-}
-
-impl Served {
-    fn start(model: &Path, more: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_upnext"))
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .arg(model)
-            .args(more)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut lines = String::new();
-        let address = loop {
-            assert!(stderr.read_line(&mut lines).unwrap() > 0, "{lines}");
-            if let Some((_, address)) = lines.split_once("listening on http://") {
-                break address.trim().to_owned();
-            }
-        };
-        Self { child, stderr, address }
-    }
-
-    /// Sends a request on a connection of its own; `None` if there is no whole answer.
-    fn ask(&self, method: &str, path: &str, body: &str) -> Option<Value> {
-        let mut stream = TcpStream::connect(&self.address).ok()?;
-        let length = body.len();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-        );
-        stream.write_all(request.as_bytes()).ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
-    }
-
-    /// The exit code after a signal, and the rest of what it logged.
-    fn end(mut self, signal: &str) -> (Option<i32>, String) {
-        self.signal(signal);
-        let mut log = String::new();
-        self.stderr.read_to_string(&mut log).unwrap();
-        (self.child.wait().unwrap().code(), log)
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        _ = self.child.kill();
-        _ = self.child.wait();
-    }
-}
 
 #[test]
 fn recommendations_are_those_of_the_command_line_and_both_signals_end_in_order() {
