@@ -93,7 +93,7 @@ fn ids_of_any_text_and_unknown_ones_are_shown_and_the_page_falls_back() {
     let session = element(&dom, "chips", "</ol>");
     assert!(session.contains(WITH_COMMA) && session.contains("&lt;script&gt;alert"), "{session}");
     assert_eq!(session.matches("unknown to the model").count(), 1);
-    assert!(dom.contains("An item of the session passed over: unknown to this model."), "{dom}");
+    assert!(dom.contains("An item of the session is unknown to this model and was passed over."), "{dom}");
     let dom = look(&browser, &shop, &server, "#items=never%20seen");
     assert_eq!(dom.matches("these are the most popular items").count(), 2);
 }

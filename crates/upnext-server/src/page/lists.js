@@ -10,19 +10,17 @@ export function node(name, classes, ...children) {
 
 export const titleOf = item => item.title ?? item.item_id;
 
-/** An item's title above its id and whatever else the catalogue says. */
+/** An item's title above its id, whatever else the catalogue says, and what more there is to say. */
 export function nameOf(item, ...more) {
-  const small = node("small", "");
-  if (item.title) small.append(node("code", "", item.item_id));
+  const parts = item.title ? [node("code", "", item.item_id)] : [];
   for (const [column, value] of Object.entries(item.details ?? {})) {
     const detail = node("span", "", value);
     detail.title = column;
-    small.append(small.hasChildNodes() ? " · " : "", detail);
+    parts.push(detail);
   }
-  const name = node("span", "name", node("span", "title", titleOf(item)));
-  if (small.hasChildNodes()) name.append(small);
-  name.append(...more.map(text => node("small", "", text)));
-  return name;
+  parts.push(...more);
+  const small = node("small", "", ...parts.flatMap((part, at) => (at ? [" · ", part] : [part])));
+  return node("span", "name", node("span", "title", titleOf(item)), ...(parts.length ? [small] : []));
 }
 
 const milliseconds = ms => (ms < 9.95 ? ms.toFixed(1) : ms.toFixed(0)) + " ms";
@@ -36,11 +34,11 @@ function sparkline(times) {
     for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
     return made;
   };
-  const plot = svg("svg", { viewBox: "0 0 96 28", "aria-hidden": "true" });
+  const plot = svg("svg", { viewBox: "0 0 72 28", "aria-hidden": "true" });
   const longest = Math.max(...times);
   times.forEach((time, i) => {
-    const height = Math.max(1, (28 * time) / longest), x = 96 - 4 * (times.length - i);
-    plot.append(svg("rect", { x, y: 28 - height, width: 3, height, rx: 1 }));
+    const height = Math.max(1, (28 * time) / longest), x = 72 - 3 * (times.length - i);
+    plot.append(svg("rect", { x, y: 28 - height, width: 2, height, rx: 1 }));
   });
   return plot;
 }
@@ -75,14 +73,16 @@ export class Column {
     this.latency.hidden = false;
   }
 
-  /** Shows an answer; `describe` has the item of every id, and what is lists' own is compared with the list before. */
-  show(answer, timing, describe) {
+  /** Shows the answer for a session, and what has changed since the list before; `describe` has the item of every id. */
+  show(answer, timing, session, describe) {
     this.showModel(answer.model);
     this.showLatency(timing);
     const unknown = answer.unknown_items.length;
     const notices = [];
-    if (answer.fell_back) notices.push("This model knows no item of the session, so these are the most popular items.");
-    else if (unknown) notices.push(`${unknown === 1 ? "An item" : unknown + " items"} of the session passed over: unknown to this model.`);
+    if (!session.length) notices.push("The session is empty, so these are the most popular items.");
+    else if (answer.fell_back) notices.push("This model knows no item of the session, so these are the most popular items.");
+    else if (unknown === 1) notices.push("An item of the session is unknown to this model and was passed over.");
+    else if (unknown) notices.push(`${unknown} items of the session are unknown to this model and were passed over.`);
     if (!answer.recommendations.length) notices.push("There is nothing to recommend.");
     this.notice.textContent = notices.join(" ");
     this.notice.hidden = !notices.length;
@@ -95,22 +95,27 @@ export class Column {
     this.ranks = new Map(answer.recommendations.map(entry => [entry.item_id, entry.rank]));
     this.list.replaceChildren(...answer.recommendations.map(entry => {
       const share = highest > lowest ? (entry.score - lowest) / (highest - lowest) : 1;
-      return this.line(entry, describe, share, before);
+      return this.line(entry, session, describe, share, before);
     }));
     if (focused) this.list.querySelector("button")?.focus({ preventScroll: true });
     if (before && !calm.matches) this.move(places);
   }
 
-  line(entry, describe, share, before) {
-    const item = describe(entry.item_id);
-    const like = entry.because && entry.because.item_id !== entry.item_id;
-    const name = nameOf(item, ...(like ? [`like ${titleOf(describe(entry.because.item_id))}`] : []));
-    const figures = node("span", "figures", node("span", "", score(entry.score)));
+  line(entry, session, describe, share, before) {
+    const item = describe(entry.item_id), more = [];
+    if (entry.because && entry.because.item_id !== entry.item_id) {
+      // By its number in the session: titles are long, and lines of one height can be compared across columns.
+      const like = node("span", "like", `like ${session.lastIndexOf(entry.because.item_id) + 1}`);
+      like.title = `Like ${titleOf(describe(entry.because.item_id))}: cosine ${entry.because.similarity.toFixed(2)}`;
+      more.push(like);
+    }
+    const name = nameOf(item, ...more), figure = node("span", "", score(entry.score));
     if (before) {
       const step = before.has(entry.item_id) ? before.get(entry.item_id) - entry.rank : null;
-      if (step === null) figures.append(node("span", "fresh", "new"));
-      else if (step) figures.append(node("span", step > 0 ? "up" : "down", `${step > 0 ? "▲" : "▼"} ${Math.abs(step)}`));
+      if (step === null) figure.prepend(node("em", "fresh", "new"));
+      else if (step) figure.prepend(node("em", step > 0 ? "up" : "down", `${step > 0 ? "▲" : "▼"} ${Math.abs(step)}`));
     }
+    const figures = node("span", "figures", figure);
     const fill = node("i", "");
     fill.style.width = `${(3 + 97 * share).toFixed(1)}%`;
     const bar = node("span", "bar", fill);
@@ -139,7 +144,7 @@ export class Column {
     for (const line of this.list.children) {
       const figures = line.querySelector(".figures"), rank = other.ranks?.get(line.dataset.id);
       figures.querySelector(".other")?.remove();
-      figures.append(node("span", "other", rank ? `there ${rank}` : "only here"));
+      figures.append(node("span", "other", rank ? `other: ${rank}` : "only here"));
     }
   }
 

@@ -90,21 +90,20 @@ function sessionOfAddress() {
 }
 
 function drawChips() {
+  const focused = [...chips.children].findIndex(chip => chip.contains(document.activeElement));
   chips.replaceChildren(...session.map((id, at) => {
     const item = describe(id), unknown = item.events === null;
     const remove = node("button", "", "×");
     remove.type = "button";
     remove.title = `Remove ${titleOf(item)}`;
     remove.setAttribute("aria-label", remove.title);
-    remove.addEventListener("click", () => {
-      setSession(session.toSpliced(at, 1));
-      (chips.children[Math.min(at, session.length - 1)]?.querySelector("button") ?? search).focus();
-    });
+    remove.addEventListener("click", () => setSession(session.toSpliced(at, 1)));
     return node("li", unknown ? "unknown" : "", nameOf(item, ...(unknown ? ["unknown to the model"] : [])), remove);
   }));
   $("empty").hidden = session.length > 0;
-  $("undo").disabled = $("clear").disabled = !session.length;
-  chips.lastElementChild?.scrollIntoView({ block: "nearest" });
+  chips.scrollTop = chips.scrollHeight;
+  // Who removes items by keyboard goes on where the removed one was.
+  if (focused >= 0) (chips.children[Math.min(focused, session.length - 1)]?.querySelector("button") ?? $("random")).focus();
 }
 
 const wish = () => ({ session, k: Number($("length").value), exclude_seen: $("exclude-seen").checked, why: $("why").checked });
@@ -122,7 +121,7 @@ async function refresh() {
       const ids = answer.recommendations.flatMap(entry => [entry.item_id, ...(entry.because ? [entry.because.item_id] : [])]);
       await lookUp([...asked.session, ...ids]);
       if (own !== turn) return;
-      column.show(answer, timing, describe);
+      column.show(answer, timing, asked.session, describe);
       said.push(`${answer.recommendations.length} items by ${answer.model.name}`);
     } finally {
       column.root.classList.remove("waiting");
