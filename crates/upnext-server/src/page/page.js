@@ -48,8 +48,8 @@ const remember = items => items.forEach(item => known.set(item.item_id, item));
 
 /** Learns the titles of ids that have not been met. */
 async function lookUp(ids) {
-  const ids_new = [...new Set(ids)].filter(id => !known.has(id));
-  if (ids_new.length) remember((await ask("POST", "/v1/items/lookup", { ids: ids_new })).answer.items);
+  const unmet = [...new Set(ids)].filter(id => !known.has(id));
+  if (unmet.length) remember((await ask("POST", "/v1/items/lookup", { ids: unmet })).answer.items);
 }
 
 /** Runs something that asks, and shows what goes wrong. */
