@@ -1,11 +1,11 @@
 //! `upnext load` as an operator runs it: against a server, and against what it must not touch.
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
-mod served;
+mod server;
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod shop;
 
-use served::Served;
+use server::Served;
 use shop::{Shop, assert_refused, json, stderr, stdout};
 use std::collections::HashSet;
 use std::net::TcpListener;

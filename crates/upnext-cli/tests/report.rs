@@ -1,37 +1,12 @@
 //! The reports in a real browser: their parts are there, they ask for nothing outside themselves, and fit a phone.
 
+mod browser;
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod program;
 
+use browser::{browse, chromium, png_size};
 use program::{Folder, done, upnext};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-/// The headless browser, where there is one.
-fn chromium() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let names = ["chromium", "chromium-browser", "google-chrome", "chrome"];
-    std::env::split_paths(&path).flat_map(|dir| names.map(|name| dir.join(name))).find(|file| file.is_file())
-}
-
-fn browse(browser: &Path, profile: &Path, more: &[&str], page: &Path) -> Output {
-    let flags = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--hide-scrollbars",
-        "--virtual-time-budget=5000",
-        "--enable-logging=stderr",
-    ];
-    let mut command = Command::new(browser);
-    command.args(flags).arg(format!("--user-data-dir={}", profile.display())).args(more);
-    done(command.arg(format!("file://{}", page.display())))
-}
 
 /// A report on a small shop, one of whose ids is markup.
 fn report(folder: &Folder) -> PathBuf {
@@ -49,9 +24,14 @@ fn report(folder: &Folder) -> PathBuf {
     page
 }
 
+/// The address of a file.
+fn address(page: &Path) -> String {
+    format!("file://{}", page.display())
+}
+
 /// What the browser makes of a page that has these parts, and that refers to nothing and says nothing to the console.
 fn whole_and_silent(browser: &Path, folder: &Folder, page: &Path, parts: &[&str]) -> String {
-    let output = browse(browser, &folder.path("profile"), &["--dump-dom"], page);
+    let output = browse(browser, &folder.path("profile"), &["--dump-dom"], &address(page));
     let dom = String::from_utf8_lossy(&output.stdout).into_owned();
     for part in parts {
         assert!(dom.contains(&format!("<section id=\"{part}\">")), "no part `{part}`");
@@ -63,14 +43,6 @@ fn whole_and_silent(browser: &Path, folder: &Folder, page: &Path, parts: &[&str]
     let log = String::from_utf8_lossy(&output.stderr);
     assert!(!log.contains("CONSOLE"), "the page says something to the console: {log}");
     dom
-}
-
-/// Width and height in the header of a PNG.
-fn png_size(file: &Path) -> (u32, u32) {
-    let bytes = std::fs::read(file).unwrap();
-    assert_eq!(&bytes[1..4], b"PNG");
-    let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
-    (number(16), number(20))
 }
 
 #[test]
@@ -143,7 +115,7 @@ fn screenshots_of_the_report_are_neither_blank_nor_alike_in_the_dark() {
         let screenshot = format!("--screenshot={}", file.display());
         let mut flags = vec![screenshot.as_str()];
         flags.extend(more);
-        browse(&browser, &folder.path("profile"), &flags, &page);
+        browse(&browser, &folder.path("profile"), &flags, &address(&page));
         file
     };
     let light = shot("light.png", &["--window-size=1200,900"]);

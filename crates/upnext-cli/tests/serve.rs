@@ -1,11 +1,12 @@
 //! `upnext serve` as an operator runs it: started, asked, reloaded, stopped and killed.
 
-mod served;
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod server;
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod shop;
 
 use serde_json::Value;
-use served::Served;
+use server::Served;
 use shop::{Shop, assert_refused, damaged_models, upnext};
 use std::io::BufRead;
 use std::path::Path;

@@ -78,6 +78,21 @@ pub struct ServerConfig {
     pub allow_file: Option<PathBuf>,
     /// Milliseconds between two looks at the block and allow files.
     pub list_poll_ms: u64,
+
+    /// The folder of a second model, which answers requests that name it; it is loaded once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compare_model: Option<PathBuf>,
+    /// A CSV file of item ids and titles, shown beside ids and searched; read once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalogue_file: Option<PathBuf>,
+    /// Items of the catalogue: beyond the largest shops; titles of 50 bytes take a gigabyte then.
+    pub max_catalogue_items: usize,
+    /// Columns of the catalogue beside id and title: what can be read beside a title.
+    pub max_catalogue_columns: usize,
+    /// Bytes of a field of the catalogue: a title, not a description.
+    pub max_catalogue_field_bytes: usize,
+    /// Bytes of what items are searched by, decoded.
+    pub max_query_bytes: usize,
 }
 
 /// When the session file is forced to the disk. An event is acknowledged after it was written, so with every policy a
@@ -124,6 +139,12 @@ impl Default for ServerConfig {
             block_file: None,
             allow_file: None,
             list_poll_ms: 1_000,
+            compare_model: None,
+            catalogue_file: None,
+            max_catalogue_items: 10_000_000,
+            max_catalogue_columns: 8,
+            max_catalogue_field_bytes: 512,
+            max_query_bytes: 256,
         }
     }
 }
@@ -145,6 +166,9 @@ impl ServerConfig {
             ("max_session_id_bytes", self.max_session_id_bytes),
             ("max_session_events", self.max_session_events),
             ("max_sessions", self.max_sessions),
+            ("max_catalogue_items", self.max_catalogue_items),
+            ("max_catalogue_field_bytes", self.max_catalogue_field_bytes),
+            ("max_query_bytes", self.max_query_bytes),
         ];
         let milliseconds = [
             ("request_timeout_ms", self.request_timeout_ms),

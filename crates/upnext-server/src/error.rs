@@ -40,6 +40,26 @@ pub enum Error {
         reason: String,
     },
 
+    /// A catalogue that says something else than it should.
+    #[error("{}:{line}: {column}{reason}", path.display())]
+    Catalogue {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: u64,
+        /// The column and a colon, where it is about one.
+        column: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+
+    /// A second model that no request could name.
+    #[error("both models are named `{name}`: give the served one another name with --name")]
+    SameName {
+        /// The name.
+        name: String,
+    },
+
     /// A session file that is not one.
     #[error("{}: {reason}", path.display())]
     SessionFile {

@@ -100,9 +100,11 @@ impl Service {
     }
 
     fn apply(&self, lists: Lists) {
-        let served = self.engine.served();
-        served.restrict(&lists);
-        tracing::info!(allowed_items = served.allowed(), "lists applied");
+        for engine in self.engines() {
+            let served = engine.served();
+            served.restrict(&lists);
+            tracing::info!(name = served.name, allowed_items = served.allowed(), "lists applied");
+        }
         self.lists.store(Arc::new(lists));
     }
 }

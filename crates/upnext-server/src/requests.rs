@@ -13,6 +13,9 @@ use std::time::Instant;
 /// The header with a request's id, in requests and answers.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The header with the milliseconds between a request's head and its answer, as browsers show it.
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
 /// The longest id that is taken over from a client.
 const MAX_ID: usize = 128;
 
@@ -30,6 +33,9 @@ pub(crate) async fn observe(State(service): State<Arc<Service>>, request: Reques
     let route = route.as_ref().map_or("other", MatchedPath::as_str);
     service.metrics.request(method, route, status, duration);
     let ms = duration.as_secs_f64() * 1e3;
+    if let Ok(value) = HeaderValue::from_str(&format!("total;dur={ms:.3}")) {
+        response.headers_mut().insert(SERVER_TIMING, value);
+    }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

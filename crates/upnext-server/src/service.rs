@@ -1,9 +1,11 @@
 //! What all requests share.
 
 use crate::engine::Engine;
+use crate::items::Catalogue;
 use crate::keys::ApiKeys;
 use crate::lists::{ListFiles, Lists};
 use crate::metrics::Metrics;
+use crate::problem::Problem;
 use crate::sessions::SessionStore;
 use crate::{Error, ServerConfig};
 use arc_swap::ArcSwap;
@@ -18,6 +20,10 @@ pub(crate) struct Service {
     pub(crate) config: ServerConfig,
     pub(crate) keys: ApiKeys,
     pub(crate) engine: Engine,
+    /// The second model, which answers only who names it.
+    pub(crate) compared: Option<Engine>,
+    /// Titles of items, where there is a file of them.
+    pub(crate) catalogue: Option<Catalogue>,
     pub(crate) sessions: Box<dyn SessionStore>,
     pub(crate) metrics: Arc<Metrics>,
     /// The name that every model is served under; `None`: that of its folder.
@@ -36,6 +42,8 @@ pub(crate) struct Parts {
     pub(crate) config: ServerConfig,
     pub(crate) keys: ApiKeys,
     pub(crate) engine: Engine,
+    pub(crate) compared: Option<Engine>,
+    pub(crate) catalogue: Option<Catalogue>,
     pub(crate) sessions: Box<dyn SessionStore>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) name: Option<String>,
@@ -53,6 +61,8 @@ impl Service {
             config: parts.config,
             keys: parts.keys,
             engine: parts.engine,
+            compared: parts.compared,
+            catalogue: parts.catalogue,
             sessions: parts.sessions,
             metrics: parts.metrics,
             name: parts.name,
@@ -60,6 +70,23 @@ impl Service {
             lists: ArcSwap::from_pointee(parts.lists),
             changing: Mutex::new(parts.files),
             stopping: AtomicBool::new(false),
+        })
+    }
+
+    /// The engines of all models; the first answers who names none.
+    pub(crate) fn engines(&self) -> impl Iterator<Item = &Engine> {
+        std::iter::once(&self.engine).chain(&self.compared)
+    }
+
+    /// The engine of the model with this name, or of the served one for a request that names none.
+    pub(crate) fn engine_of(&self, name: Option<&str>) -> Result<&Engine, Problem> {
+        let Some(name) = name else { return Ok(&self.engine) };
+        self.engines().find(|engine| engine.served().name == name).ok_or_else(|| {
+            let names: Vec<String> = self.engines().map(|engine| engine.served().name.clone()).collect();
+            Problem::field(
+                "model",
+                format!("no model has this name: the server has `{}`", names.join("`, `")),
+            )
         })
     }
 

@@ -11,7 +11,7 @@ const ADMIN_KEYS: &str = "UPNEXT_ADMIN_KEYS";
 
 /// Serve a model over HTTP: recommendations while the session goes on.
 ///
-/// The interface is described at /docs, once the server runs. Ctrl-C and SIGTERM let requests in flight finish; SIGHUP
+/// Once the server runs, / shows what the model does, and /docs is the interface. Ctrl-C and SIGTERM let requests in flight finish; SIGHUP
 /// loads the model anew, and goes on with the old one if the new one is broken. Log lines go to stderr. Keys are read from
 /// files, or from UPNEXT_KEYS and UPNEXT_ADMIN_KEYS, and never from arguments, which other users can see.
 #[derive(clap::Args, Debug)]
@@ -67,6 +67,14 @@ pub(crate) struct ServeArgs {
     /// Recommend nothing but the items in this file, one id a line; read again when it changes
     #[arg(long, value_name = "FILE")]
     allow: Option<PathBuf>,
+
+    /// A second model: `/` shows it beside the served one, and requests may name it
+    #[arg(long, value_name = "MODEL2")]
+    compare: Option<PathBuf>,
+
+    /// A CSV file of titles: columns `item_id` (or `item`, `id`) and `title` (or `name`), others are shown too
+    #[arg(long, value_name = "FILE")]
+    catalogue: Option<PathBuf>,
 
     /// Form of the log lines on stderr
     #[arg(long, value_enum, default_value = "text")]
@@ -157,6 +165,8 @@ fn config(args: &ServeArgs) -> anyhow::Result<ServerConfig> {
         (&args.models, &mut config.models_dir),
         (&args.block, &mut config.block_file),
         (&args.allow, &mut config.allow_file),
+        (&args.compare, &mut config.compare_model),
+        (&args.catalogue, &mut config.catalogue_file),
     ];
     for (given, field) in given {
         if given.is_some() {

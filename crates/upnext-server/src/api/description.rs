@@ -1,6 +1,6 @@
 //! `/openapi.json` and `/docs`: what the interface is, for programs and for people.
 
-use super::{operation, recommend, sessions};
+use super::{items, operation, recommend, sessions};
 use crate::problem::Problem;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -23,7 +23,10 @@ const PAGE: &str = include_str!("docs.html");
         sessions::add_event,
         sessions::show,
         sessions::remove,
+        items::find,
+        items::look_up,
         operation::model,
+        operation::models,
         operation::reload,
         operation::healthz,
         operation::readyz,
@@ -33,6 +36,7 @@ const PAGE: &str = include_str!("docs.html");
     tags(
         (name = "recommend", description = "Sessions that come with the request; nothing is kept."),
         (name = "sessions", description = "Sessions that the server keeps, event by event."),
+        (name = "items", description = "What the items are called, and which there are."),
         (name = "operation", description = "Is it alive, what does it serve, how is it doing."),
         (name = "admin", description = "Needs a key of its own."),
     ),

@@ -2,11 +2,13 @@
 
 mod body;
 mod description;
+mod items;
 mod operation;
 mod recommend;
 mod sessions;
 
 use crate::keys::{require_admin_key, require_any_key, require_key};
+use crate::page;
 use crate::problem::Problem;
 use crate::requests::observe;
 use crate::service::Service;
@@ -26,7 +28,10 @@ pub(crate) fn router(service: &Arc<Service>) -> Router {
         .route("/v1/recommend/batch", post(recommend::recommend_batch))
         .route("/v1/sessions/{id}/events", post(sessions::add_event))
         .route("/v1/sessions/{id}", get(sessions::show).delete(sessions::remove))
+        .route("/v1/items", get(items::find))
+        .route("/v1/items/lookup", post(items::look_up))
         .route("/v1/model", get(operation::model))
+        .route("/v1/models", get(operation::models))
         .route_layer(from_fn_with_state(state(), require_key));
     let admin = Router::new()
         .route("/v1/admin/reload", post(operation::reload))
@@ -35,6 +40,8 @@ pub(crate) fn router(service: &Arc<Service>) -> Router {
         .route("/metrics", get(operation::metrics))
         .route_layer(from_fn_with_state(state(), require_any_key));
     let open = Router::new()
+        .route("/", get(page::document))
+        .route("/assets/{name}", get(page::asset))
         .route("/healthz", get(operation::healthz))
         .route("/readyz", get(operation::readyz))
         .route("/openapi.json", get(description::openapi))

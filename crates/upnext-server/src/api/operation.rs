@@ -85,6 +85,25 @@ pub(crate) async fn model(State(service): State<Arc<Service>>) -> Response {
     ok(&ModelAnswer::of(&service.engine.served()))
 }
 
+/// All models of the server.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ModelsAnswer<'a> {
+    /// The served one first; a second one answers requests that name it.
+    models: Vec<ModelAnswer<'a>>,
+}
+
+/// Which models are there?
+#[utoipa::path(
+    get,
+    path = "/v1/models",
+    tag = "operation",
+    responses((status = 200, description = "The models", body = ModelsAnswer))
+)]
+pub(crate) async fn models(State(service): State<Arc<Service>>) -> Response {
+    let models: Vec<Arc<Served>> = service.engines().map(|engine| engine.served()).collect();
+    ok(&ModelsAnswer { models: models.iter().map(|served| ModelAnswer::of(served)).collect() })
+}
+
 /// Counts and durations, in the text format that Prometheus reads.
 #[utoipa::path(
     get,

@@ -15,13 +15,13 @@ use utoipa::ToSchema;
 
 /// A body with the fields of a list beside its own: `serde(flatten)` would let unknown fields pass.
 macro_rules! asking_for_a_list {
-    ($(#[$doc:meta])* $name:ident { $(#[$own_doc:meta])* $own:ident: $kind:ty }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$own_doc:meta])* $own:ident: $kind:ty),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Deserialize, ToSchema)]
         #[serde(deny_unknown_fields)]
         pub(crate) struct $name {
-            $(#[$own_doc])*
-            pub(crate) $own: $kind,
+            $($(#[$own_doc])*
+            pub(crate) $own: $kind,)+
             /// Length of the list; absent: the server's default, usually 20.
             #[serde(default)]
             k: Option<usize>,
@@ -82,26 +82,35 @@ pub(super) fn item_id(id: &str, config: &ServerConfig) -> Result<(), Problem> {
     Ok(())
 }
 
+/// The items of a session, checked.
+fn session_items(session: Vec<String>, config: &ServerConfig) -> Result<Vec<Arc<str>>, Problem> {
+    let limit = config.max_session_events;
+    if session.len() > limit {
+        let detail = format!("{} events: send the last {limit}, which are what counts", session.len());
+        return Err(Problem::field("session", detail));
+    }
+    for (i, id) in session.iter().enumerate() {
+        item_id(id, config).map_err(|problem| problem.within(&format!("session[{i}]")))?;
+    }
+    Ok(session.into_iter().map(Arc::from).collect())
+}
+
 asking_for_a_list! {
     /// One session, and what is wanted for it.
     RecommendRequest {
         /// The item ids of the session so far, oldest first; may be empty.
-        session: Vec<String>
+        session: Vec<String>,
+        /// The name of the model to ask, where the server has two; absent: the served one.
+        #[serde(default)]
+        model: Option<String>,
     }
 }
 
-impl RecommendRequest {
-    fn into_question(mut self, config: &ServerConfig) -> Result<Question, Problem> {
-        let session = std::mem::take(&mut self.session);
-        let limit = config.max_session_events;
-        if session.len() > limit {
-            let detail = format!("{} events: send the last {limit}, which are what counts", session.len());
-            return Err(Problem::field("session", detail));
-        }
-        for (i, id) in session.iter().enumerate() {
-            item_id(id, config).map_err(|problem| problem.within(&format!("session[{i}]")))?;
-        }
-        self.question(session.into_iter().map(Arc::from).collect(), config)
+asking_for_a_list! {
+    /// One session of several, and what is wanted for it.
+    SessionRequest {
+        /// The item ids of the session so far, oldest first; may be empty.
+        session: Vec<String>
     }
 }
 
@@ -110,7 +119,10 @@ impl RecommendRequest {
 #[serde(deny_unknown_fields)]
 pub(crate) struct BatchRequest {
     /// The sessions, each with its own wishes.
-    requests: Vec<RecommendRequest>,
+    requests: Vec<SessionRequest>,
+    /// The name of the model to ask, where the server has two; absent: the served one.
+    #[serde(default)]
+    model: Option<String>,
 }
 
 /// The model that answered.
@@ -223,11 +235,13 @@ pub(crate) struct BatchAnswer<'a> {
 )]
 pub(crate) async fn recommend(
     State(service): State<Arc<Service>>,
-    Json(request): Json<RecommendRequest>,
+    Json(mut request): Json<RecommendRequest>,
 ) -> Result<Response, Problem> {
-    let question = request.into_question(&service.config)?;
-    let place = service.engine.reserve(1)?;
-    let answer = service.engine.answer(place, vec![question]).await?;
+    let engine = service.engine_of(request.model.as_deref())?;
+    let session = session_items(std::mem::take(&mut request.session), &service.config)?;
+    let question = request.question(session, &service.config)?;
+    let place = engine.reserve(1)?;
+    let answer = engine.answer(place, vec![question]).await?;
     let list = List::all(&service, &answer).pop();
     list.map(|list| ok(&RecommendAnswer { model: ModelName::of(&answer.served), list }))
         .ok_or_else(|| crate::engine::Refusal::Failed.into())
@@ -250,12 +264,15 @@ pub(crate) async fn recommend_batch(
     Json(request): Json<BatchRequest>,
 ) -> Result<Response, Problem> {
     at_most("requests", "sessions", request.requests.len(), service.config.max_batch_sessions)?;
-    let question = |(i, request): (usize, RecommendRequest)| {
-        request.into_question(&service.config).map_err(|problem| problem.within(&format!("requests[{i}]")))
+    let engine = service.engine_of(request.model.as_deref())?;
+    let question = |(i, mut request): (usize, SessionRequest)| {
+        session_items(std::mem::take(&mut request.session), &service.config)
+            .and_then(|session| request.question(session, &service.config))
+            .map_err(|problem| problem.within(&format!("requests[{i}]")))
     };
     let questions = request.requests.into_iter().enumerate().map(question).collect::<Result<Vec<_>, _>>()?;
-    let place = service.engine.reserve(questions.len())?;
-    let answer = service.engine.answer(place, questions).await?;
+    let place = engine.reserve(questions.len())?;
+    let answer = engine.answer(place, questions).await?;
     let lists = List::all(&service, &answer);
     Ok(ok(&BatchAnswer { model: ModelName::of(&answer.served), lists }))
 }

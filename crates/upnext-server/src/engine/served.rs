@@ -2,10 +2,11 @@
 
 use super::{Listed, Question};
 use crate::Error;
+use crate::items::{Catalogue, Search};
 use crate::lists::Lists;
 use arc_swap::ArcSwap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use upnext::data::ItemIndex;
 use upnext::experiment::ModelKind;
 use upnext::model::LoadedModel;
@@ -22,6 +23,7 @@ pub(crate) struct Served {
     index: Option<Index>,
     /// What may be recommended at all, by the block and allow lists.
     candidates: ArcSwap<Candidates>,
+    search: OnceLock<Search>,
 }
 
 impl Served {
@@ -30,8 +32,9 @@ impl Served {
         let loaded = LoadedModel::load(path)?;
         let candidates = ArcSwap::from_pointee(lists.candidates(&loaded.items));
         let index = Index::new(loaded.model.recommender());
-        let served = Self { name: name.to_owned(), path: path.to_owned(), loaded, index, candidates };
-        served.check().map_err(|reason| Error::Model { path: path.to_owned(), reason })?;
+        let (name, path) = (name.to_owned(), path.to_owned());
+        let served = Self { name, path, loaded, index, candidates, search: OnceLock::new() };
+        served.check().map_err(|reason| Error::Model { path: served.path.clone(), reason })?;
         Ok(served)
     }
 
@@ -63,6 +66,12 @@ impl Served {
     /// Number of items that the block and allow lists leave.
     pub(crate) fn allowed(&self) -> usize {
         self.candidates.load().len()
+    }
+
+    /// What finds its items. The first call prepares it, which takes a second for a million items; `catalogue` must be
+    /// the same in every call.
+    pub(crate) fn search(&self, catalogue: Option<&Catalogue>) -> &Search {
+        self.search.get_or_init(|| Search::new(&self.loaded.items, catalogue))
     }
 
     /// Answers some questions as one batch.

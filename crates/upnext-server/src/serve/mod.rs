@@ -4,6 +4,7 @@ mod stream;
 
 use crate::api::router;
 use crate::engine::{Engine, Served};
+use crate::items::Catalogue;
 use crate::keys::ApiKeys;
 use crate::lists::ListFiles;
 use crate::metrics::Metrics;
@@ -85,9 +86,22 @@ impl Server {
         let served = Served::load(&model, &name_of(name.as_deref(), &model), &lists)?;
         let metrics = Arc::new(Metrics::new());
         metrics.model(&served.name, served.version(), served.kind().name());
+        let compared =
+            config.compare_model.as_deref().map(|path| Served::load(path, &name_of(None, path), &lists));
+        let compared = compared.transpose()?;
+        if let Some(Served { name, .. }) = compared.as_ref().filter(|compared| compared.name == served.name) {
+            return Err(Error::SameName { name: name.clone() });
+        }
+        let catalogue =
+            config.catalogue_file.as_deref().map(|path| Catalogue::read(path, &config)).transpose()?;
         let sessions = sessions::open(&config)?;
         let engine = Engine::start(served, &config, Arc::clone(&metrics))?;
-        let parts = Parts { config, keys, engine, sessions, metrics, name, lists, files };
+        // People compare models, not visitors: one thread is enough.
+        let one = ServerConfig { compute_threads: 1, ..config.clone() };
+        let compared =
+            compared.map(|compared| Engine::start(compared, &one, Arc::clone(&metrics))).transpose()?;
+        let parts =
+            Parts { config, keys, engine, compared, catalogue, sessions, metrics, name, lists, files };
         let service = Arc::new(Service::new(parts)?);
         Ok(Self { listener, address, service, stop: watch::Sender::new(false) })
     }

@@ -1,6 +1,8 @@
 //! The server as its clients see it: over real connections, answered by a model whose answers are known beforehand.
 
+mod items;
 mod operation;
+mod page;
 mod recommend;
 mod robust;
 mod sessions;

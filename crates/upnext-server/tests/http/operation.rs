@@ -18,7 +18,7 @@ fn data_needs_a_key_where_there_is_one_and_health_does_not() {
     for path in ["/v1/sessions/x", "/v1/model", "/metrics"] {
         shop.client().get(path).problem(401);
     }
-    for path in ["/healthz", "/readyz", "/openapi.json", "/docs"] {
+    for path in ["/healthz", "/readyz", "/openapi.json", "/docs", "/"] {
         assert_eq!(shop.client().get(path).status, 200, "{path}");
     }
     assert_eq!(shop.client().with_key(ADMIN_KEY).get("/metrics").status, 200);
@@ -324,7 +324,10 @@ fn the_description_names_every_path_and_the_page_loads_nothing_from_elsewhere() 
         "/v1/recommend/batch",
         "/v1/sessions/{id}",
         "/v1/sessions/{id}/events",
+        "/v1/items",
+        "/v1/items/lookup",
         "/v1/model",
+        "/v1/models",
         "/v1/admin/reload",
         "/metrics",
         "/healthz",
@@ -338,7 +341,7 @@ fn the_description_names_every_path_and_the_page_loads_nothing_from_elsewhere() 
             assert!(status != 405 && (status != 404 || path == "/v1/sessions/{id}"), "{detail}");
         }
     }
-    assert_eq!(paths.len(), 9);
+    assert_eq!(paths.len(), 12);
     let request = &api["components"]["schemas"]["RecommendRequest"];
     assert_eq!(request["required"], json!(["session"]));
     assert_eq!(

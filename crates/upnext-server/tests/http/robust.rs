@@ -43,8 +43,16 @@ fn any_json() -> impl Strategy<Value = Value> {
 /// Bodies that are nearly right.
 fn nearly_right() -> impl Strategy<Value = Value> {
     let ids = prop::collection::vec(prop_oneof![Just("kettle".to_owned()), any::<String>()], 0..5);
-    let key =
-        prop::sample::select(vec!["session", "item", "k", "exclude", "exclude_seen", "only", "min_score"]);
+    let key = prop::sample::select(vec![
+        "session",
+        "item",
+        "k",
+        "exclude",
+        "exclude_seen",
+        "only",
+        "min_score",
+        "model",
+    ]);
     (ids, prop::collection::vec((key, any_json()), 0..3)).prop_map(|(ids, fields)| {
         let mut body = json!({"session": ids});
         fields.into_iter().for_each(|(key, value)| body[key] = value);
@@ -52,8 +60,8 @@ fn nearly_right() -> impl Strategy<Value = Value> {
     })
 }
 
-const PATHS: [&str; 4] =
-    ["/v1/recommend", "/v1/recommend/batch", "/v1/sessions/x/events", "/v1/admin/reload"];
+const PATHS: [&str; 5] =
+    ["/v1/recommend", "/v1/recommend/batch", "/v1/sessions/x/events", "/v1/items/lookup", "/v1/admin/reload"];
 
 #[test]
 fn no_body_breaks_the_server() {
@@ -63,6 +71,8 @@ fn no_body_breaks_the_server() {
         any_json().prop_map(|body| body.to_string().into_bytes()),
         nearly_right().prop_map(|body| body.to_string().into_bytes()),
         nearly_right().prop_map(|body| json!({"requests": [body]}).to_string().into_bytes()),
+        prop::collection::vec(any::<String>(), 0..5)
+            .prop_map(|ids| json!({"ids": ids}).to_string().into_bytes()),
         prop::collection::vec(any::<u8>(), 0..60),
     ];
     let client = std::cell::RefCell::new(shop.client().with_key(ADMIN_KEY));
@@ -83,7 +93,13 @@ fn no_body_breaks_the_server() {
 fn no_path_or_method_breaks_the_server() {
     let shop = Shop::with(|_, setup| setup.keys = keys());
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let paths = prop_oneof!["/[!-~]{0,40}", "/v1/[!-~]{0,40}", "/v1/sessions/[!-~]{0,40}(/events)?"];
+    let paths = prop_oneof![
+        "/[!-~]{0,40}",
+        "/v1/[!-~]{0,40}",
+        "/v1/sessions/[!-~]{0,40}(/events)?",
+        "/v1/items\\?(query|limit)=[!-~]{0,40}",
+        "/assets/[!-~]{0,20}"
+    ];
     let methods = prop_oneof!["GET|POST|PUT|DELETE|PATCH|HEAD|OPTIONS|CONNECT|TRACE", "[A-Z]{1,9}"];
     let outcome = runner.run(&(methods, paths), |(method, path)| {
         // A connection each: some of these end it.

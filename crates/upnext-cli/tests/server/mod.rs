@@ -1,4 +1,4 @@
-//! A server as an operator runs it: the program `upnext serve`, on a free port.
+//! `upnext serve` in a process of its own, for tests that ask it, signal it and look at it.
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,6 +14,7 @@ pub(crate) struct Served {
 }
 
 impl Served {
+    /// Starts it on a free port, and waits until it answers.
     pub(crate) fn start(model: &Path, more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_upnext"))
             .args(["serve", "--listen", "127.0.0.1:0"])
@@ -46,6 +47,7 @@ impl Served {
         serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
     }
 
+    /// Sends a signal, such as `-TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());

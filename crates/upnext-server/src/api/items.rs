@@ -1,0 +1,169 @@
+//! `/v1/items`: which items are there, and what are they called?
+
+use super::body::Json;
+use super::ok;
+use super::recommend::{at_most, item_id};
+use crate::engine::Served;
+use crate::items::Description;
+use crate::problem::Problem;
+use crate::service::Service;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize, Serializer};
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// An item, for people.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Item<'a> {
+    #[schema(value_type = String)]
+    item_id: &'a str,
+    /// Its title in the catalogue, where it has one.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    /// The catalogue's other columns, those that are empty left out.
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "details")]
+    details: Option<Description<'a>>,
+    /// Number of its training events; null: the model does not know it.
+    events: Option<u64>,
+}
+
+/// Writes columns in the order of the file.
+fn details<S: Serializer>(description: &Option<Description<'_>>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(description.iter().flat_map(|description| description.details()))
+}
+
+impl<'a> Item<'a> {
+    fn of(service: &'a Service, served: &Served, item_id: &'a str) -> Self {
+        let items = &served.loaded.items;
+        let description = service.catalogue.as_ref().and_then(|catalogue| catalogue.get(item_id));
+        Self {
+            item_id,
+            title: description.and_then(Description::title),
+            details: description.filter(|description| description.details().next().is_some()),
+            events: items.index_of(item_id).map(|item| items.support(item)),
+        }
+    }
+}
+
+/// Some items.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ItemsAnswer<'a> {
+    items: Vec<Item<'a>>,
+}
+
+/// What is sought, and how many.
+#[derive(Debug, Default, PartialEq)]
+struct Wish {
+    query: String,
+    limit: Option<usize>,
+}
+
+impl Wish {
+    /// Reads the part of a path behind its question mark.
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let mut wish = Self::default();
+        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+            match &*name {
+                "query" => wish.query = value.into_owned(),
+                "limit" => wish.limit = Some(number(&value)?),
+                _ => {
+                    let detail = "the path takes the parameters `query` and `limit` and no other";
+                    return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+                }
+            }
+        }
+        Ok(wish)
+    }
+}
+
+fn number(text: &str) -> Result<usize, Problem> {
+    text.parse().map_err(|_| Problem::field("limit", "not a number: give the number of items wanted"))
+}
+
+/// Find items of the served model by the beginnings of their ids or of the words of their titles, popular ones first.
+#[utoipa::path(
+    get,
+    path = "/v1/items",
+    tag = "items",
+    params(
+        ("query" = Option<String>, Query, description = "Beginnings of words, all of which an item must have in its id or title; absent: any item"),
+        ("limit" = Option<usize>, Query, description = "How many; absent: the server's default length of a list"),
+    ),
+    responses(
+        (status = 200, description = "The items", body = ItemsAnswer),
+        (status = "4XX", description = "What is wrong with the request", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn find(
+    State(service): State<Arc<Service>>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let Wish { query, limit } = Wish::parse(&query.unwrap_or_default())?;
+    let limit = limit.unwrap_or(service.config.default_k);
+    if !(1..=service.config.max_k).contains(&limit) {
+        return Err(Problem::field("limit", format!("{limit} is not from 1 to {}", service.config.max_k)));
+    }
+    at_most("query", "bytes", query.len(), service.config.max_query_bytes)?;
+    // The first search prepares itself, and rare words take milliseconds: connections should not wait for that.
+    let found = tokio::task::spawn_blocking(move || {
+        let served = service.engine.served();
+        let found = served.search(service.catalogue.as_ref()).find(&query, limit);
+        let item = |item| Item::of(&service, &served, served.loaded.items.id(item));
+        ok(&ItemsAnswer { items: found.into_iter().map(item).collect() })
+    });
+    found.await.map_err(|error| {
+        tracing::error!(%error, "a search failed");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the search failed: the server's log says why")
+    })
+}
+
+/// Which items to describe.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LookUpRequest {
+    /// Their ids.
+    ids: Vec<String>,
+}
+
+/// Look items up by their ids.
+#[utoipa::path(
+    post,
+    path = "/v1/items/lookup",
+    tag = "items",
+    request_body = LookUpRequest,
+    responses(
+        (status = 200, description = "The items, in the order of the ids; those that nobody knows are there too", body = ItemsAnswer),
+        (status = "4XX", description = "What is wrong with the request", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn look_up(
+    State(service): State<Arc<Service>>,
+    Json(request): Json<LookUpRequest>,
+) -> Result<Response, Problem> {
+    at_most("ids", "items", request.ids.len(), service.config.max_list_items)?;
+    for (i, id) in request.ids.iter().enumerate() {
+        item_id(id, &service.config).map_err(|problem| problem.within(&format!("ids[{i}]")))?;
+    }
+    let served = service.engine.served();
+    let items = request.ids.iter().map(|id| Item::of(&service, &served, id)).collect();
+    Ok(ok(&ItemsAnswer { items }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_decoded_and_no_other_is_taken() {
+        let wish = |query: &str, limit| Wish { query: query.to_owned(), limit };
+        assert_eq!(Wish::parse("").unwrap(), wish("", None));
+        assert_eq!(Wish::parse("query=a+b%26c&limit=7").unwrap(), wish("a b&c", Some(7)));
+        for wrong in ["limit=-1", "limit=x", "limit=", "limit=99999999999999999999", "q=a"] {
+            Wish::parse(wrong).unwrap_err();
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! `/`: a page that shows what the model does, to people. It speaks to the server as any client does.
+//!
+//! Its parts are files of this folder, compiled in. It may load nothing but them and speak to nobody but this server;
+//! ids and titles are put into it as text, which the policy makes the browser enforce (`trusted-types`).
+
+use crate::problem::Problem;
+use axum::extract::Path;
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// The page.
+pub(crate) async fn document() -> Response {
+    answer("text/html; charset=utf-8", include_str!("index.html"))
+}
+
+/// A part of the page.
+pub(crate) async fn asset(name: Result<Path<String>, axum::extract::rejection::PathRejection>) -> Response {
+    match name.as_deref().map(String::as_str) {
+        Ok("page.css") => answer("text/css; charset=utf-8", include_str!("page.css")),
+        Ok("page.js") => answer("text/javascript; charset=utf-8", include_str!("page.js")),
+        Ok("lists.js") => answer("text/javascript; charset=utf-8", include_str!("lists.js")),
+        Ok("icon.svg") => answer("image/svg+xml", include_str!("icon.svg")),
+        _ => Problem::new(StatusCode::NOT_FOUND, "the page has no such part").into_response(),
+    }
+}
+
+fn answer(kind: &'static str, text: &'static str) -> Response {
+    let headers: [(HeaderName, &str); 5] = [
+        (header::CONTENT_TYPE, kind),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        // A new version of the server has a new page.
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, text).into_response()
+}

@@ -1,0 +1,63 @@
+//! The page at `/`: its parts are there, need no key, and may refer to nothing else.
+
+use crate::shop::{Shop, keys};
+
+const PARTS: [(&str, &str); 5] = [
+    ("/", "text/html; charset=utf-8"),
+    ("/assets/page.css", "text/css; charset=utf-8"),
+    ("/assets/page.js", "text/javascript; charset=utf-8"),
+    ("/assets/lists.js", "text/javascript; charset=utf-8"),
+    ("/assets/icon.svg", "image/svg+xml"),
+];
+
+#[test]
+fn every_part_is_served_without_a_key_and_under_a_strict_policy() {
+    let shop = Shop::with(|_, setup| setup.keys = keys());
+    let mut client = shop.client();
+    for (path, kind) in PARTS {
+        let part = client.get(path);
+        assert_eq!((part.status, part.header("content-type")), (200, Some(kind)), "{path}");
+        assert_eq!(part.header("x-content-type-options"), Some("nosniff"));
+        let policy = part.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none';"), "{policy}");
+        for loose in ["unsafe", "http", "data:", "*"] {
+            assert!(!policy.contains(loose), "{policy}");
+        }
+    }
+    for path in ["/assets/", "/assets/page.html", "/assets/..%2fmod.rs", "/assets/%ff"] {
+        client.get(path).problem(404);
+    }
+    let refused = client.send("POST", "/", Some(b"{}"));
+    refused.problem(405);
+}
+
+#[test]
+fn no_part_refers_to_another_host_or_makes_markup_of_text() {
+    let shop = Shop::open();
+    let mut client = shop.client();
+    for (path, _) in PARTS {
+        let part = client.get(path);
+        // The name of a vocabulary that looks like an address and is never asked for.
+        let text = part.text().replace("http://www.w3.org/2000/svg", "");
+        for word in [
+            "http:",
+            "https:",
+            "\"//",
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "eval(",
+            "document.write",
+        ] {
+            assert!(!text.contains(word), "{path} has {word}");
+        }
+    }
+    // Nothing inline: the policy would keep it from running.
+    let page = client.get("/");
+    for inline in ["<style", "style=", "onclick", "javascript:"] {
+        assert!(!page.text().contains(inline), "{inline}");
+    }
+    for asset in page.text().split("/assets/").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(PARTS.iter().any(|(path, _)| path.ends_with(asset)), "{asset}");
+    }
+}
