@@ -11,7 +11,7 @@ use crate::evaluation::{Evaluation, EvaluationConfig, evaluate_in_blocks};
 use crate::gru4rec::Network;
 use crate::gru4rec::config::{Input, NetworkConfig, OutputActivation, Unit};
 use crate::gru4rec::reference::evaluation as reference;
-use crate::ranking::{Candidates, Filter, Query, TieRule, recommend, recommend_each, recommend_on};
+use crate::ranking::{Candidates, Filter, Index, Query, TieRule, recommend, recommend_each, recommend_on};
 use crate::recommender::{Follower, Recommender, lanes};
 use std::collections::BTreeMap;
 use upnext_kernels::CounterRng;
@@ -341,7 +341,8 @@ fn lists_are_those_of_the_scores(
         .collect();
     let queries: Vec<Query> =
         wishes.iter().map(|&(history, k, filter)| Query { history, k, filter }).collect();
-    let lists = recommend_each(model, items, &candidates, &queries).unwrap();
+    let index = Index::new(model);
+    let lists = recommend_each(model, items, index.as_ref(), &candidates, &queries).unwrap();
     for (list, &(history, k, filter)) in lists.iter().zip(&wishes) {
         let inside = |item: &ItemIndex| filter.only.as_ref().is_none_or(|only| only.contains(item));
         let filter = Filter {

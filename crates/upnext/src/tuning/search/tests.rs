@@ -210,13 +210,12 @@ fn a_thread_that_panics_ends_the_search_and_does_not_hang_it() {
     let space = shop.space(SPACE);
     let options = options(3);
     let folder = tempfile::tempdir().unwrap();
-    // Items beyond the vocabulary: what judges a trial panics.
-    let mut valid = Sessions::new();
-    valid.push(&[u32::MAX, u32::MAX], 0);
-    let plan = TuningPlan { valid: &valid, ..shop.plan(&space, &options, folder.path()) };
-    let pop = TuningPlan { valid: &shop.valid.sessions, ..plan }.pop_recall().unwrap();
-    let runner = Runner::new(&plan, pop);
-    let header = Header::new(&options, &space, &shop.experiment, &shop.fit, &valid);
+    // Items beyond the vocabulary: what trains on them panics.
+    let mut fit = shop.fit.clone();
+    fit.sessions.push(&[1_000_000, 1_000_000], 0);
+    let plan = TuningPlan { fit: &fit, ..shop.plan(&space, &options, folder.path()) };
+    let runner = Runner::new(&plan, 0.1);
+    let header = Header::new(&options, &space, &shop.experiment, &fit, plan.valid);
     let store = TrialStore::open(folder.path(), &header).unwrap();
     let mut observe = |_: Event| Wish::Continue;
     let schedule =
