@@ -13,8 +13,8 @@ use upnext::data::ids::MAX_ID_BYTES;
 pub struct ServerConfig {
     /// Threads that speak HTTP; 0: half of the cores, at least one.
     pub http_threads: usize,
-    /// Threads that compute, apart from those that speak HTTP; 0: half of the cores, at least one. One thread with
-    /// larger batches does more than two with smaller ones, so more is not always better.
+    /// Threads that compute, apart from those that speak HTTP; 0: half of the cores, at least one. On two cores a second
+    /// one answers a few in a hundred more, with a longer tail: batches are smaller, and HTTP waits for its turn.
     pub compute_threads: usize,
     /// Sessions that a compute thread takes from the queue at a time. Scores are computed for 16 sessions at once, the floats
     /// of a cache line: a batch of 17 costs as much as one of 32.
