@@ -349,7 +349,7 @@ fn lists_are_those_of_the_scores(
             only: Some(allowed.iter().copied().filter(inside).collect()),
             ..filter.clone()
         };
-        assert_eq!(recommend(model, items, &[history], k, &filter).unwrap(), [list.clone()]);
+        assert_eq!(recommend(model, items, &[history], k, &filter).unwrap(), std::slice::from_ref(list));
     }
 }
 
