@@ -4,8 +4,8 @@
 //! counted from the moment at which the click was to be sent, so that a server that stops for a second cannot hide the
 //! clicks that piled up meanwhile (no coordinated omission; Tene, *How not to measure latency*, 2013).
 //!
-//! A thread sends every click at its moment ([`arrivals`]) to the connection of its session ([`visitors`]); one runtime of
-//! one thread holds all connections ([`connection`]) and counts their answers ([`report`]).
+//! A thread sends every click at its moment (`arrivals`) to the connection of its session (`visitors`); one runtime of
+//! one thread holds all connections (`connection`) and counts their answers (`report`).
 
 mod arrivals;
 mod connection;
