@@ -334,10 +334,11 @@ fn lists_are_those_of_the_scores(
     // Each with wishes of its own, beside others and among fewer candidates.
     let allowed: Vec<ItemIndex> = (0..n).filter(|item| item % 7 != 0).collect();
     let candidates = Candidates::new(items, &[2, 2], Some(&allowed));
-    let query = |(s, &history): (usize, &&'_ [ItemIndex])| {
-        (history, [20, 1, usize::MAX][s % 3], &filters[s % filters.len()])
-    };
-    let wishes: Vec<_> = histories.iter().enumerate().map(query).collect();
+    let wishes: Vec<(&[ItemIndex], usize, &Filter)> = histories
+        .iter()
+        .enumerate()
+        .map(|(s, &history)| (history, [20, 1, usize::MAX][s % 3], &filters[s % filters.len()]))
+        .collect();
     let queries: Vec<Query> =
         wishes.iter().map(|&(history, k, filter)| Query { history, k, filter }).collect();
     let lists = recommend_each(model, items, &candidates, &queries).unwrap();
@@ -348,7 +349,7 @@ fn lists_are_those_of_the_scores(
             only: Some(allowed.iter().copied().filter(inside).collect()),
             ..filter.clone()
         };
-        assert_eq!(recommend(model, items, &[history], k, &filter).unwrap(), [list.clone()]);
+        assert_eq!(recommend(model, items, &[history], k, &filter).unwrap(), std::slice::from_ref(list));
     }
 }
 

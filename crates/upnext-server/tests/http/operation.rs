@@ -171,16 +171,19 @@ fn no_answer_is_lost_or_mixed_while_models_are_swapped() {
         save_model(&place.join("models/morning"), MORNING);
         setup.config.models_dir = Some(place.join("models"));
     });
+    // Long enough to compute that models are swapped meanwhile.
+    let request = json!({"session": vec!["kettle"; 100], "k": 1});
+    let requests = json!({"requests": vec![request; 200]}).to_string();
     std::thread::scope(|scope| {
         let asking: Vec<_> = (0..3)
             .map(|_| {
-                let mut client = shop.client();
+                let (mut client, requests) = (shop.client(), requests.as_str());
                 scope.spawn(move || {
-                    for _ in 0..150 {
-                        let answer =
-                            client.post("/v1/recommend", json!({"session": ["kettle"], "k": 1})).json(200);
+                    for _ in 0..40 {
+                        let answer = client.post("/v1/recommend/batch", requests).json(200);
                         let expected = if answer["model"]["name"] == "evening" { "bread" } else { "tea" };
-                        assert_eq!(items(&answer), [expected], "{answer}");
+                        let lists = answer["lists"].as_array().unwrap();
+                        assert!(lists.len() == 200 && lists.iter().all(|list| items(list) == [expected]));
                     }
                 })
             })

@@ -201,15 +201,23 @@ fn answer(
         let hidden: Vec<Vec<ItemIndex>> = chunk.iter().map(|&i| queries[i as usize].hidden()).collect();
         let mut best: Vec<TopK> =
             chunk.iter().map(|&i| TopK::new(queries[i as usize].k.min(candidates.len()))).collect();
+        // What a score must reach to get into the list of its lane; nothing does in the lanes behind the rows.
+        let mut floors = vec![f32::INFINITY; lanes];
+        floors[..rows].fill(f32::NEG_INFINITY);
         let mut not_finite = 0;
         for block in candidates.chunks(BLOCK) {
             let scores = &mut scores[..block.len() * lanes];
             follower.score(block, scores);
             not_finite += count_non_finite(scores, lanes, rows);
             for (&item, scores) in block.iter().zip(scores.chunks_exact(lanes)) {
+                // Nearly no item gets into a list, and whether one may is found without a branch.
+                if !scores.iter().zip(&floors).fold(false, |any, (score, floor)| any | (score >= floor)) {
+                    continue;
+                }
                 for (b, &score) in scores[..rows].iter().enumerate() {
                     if best[b].admits(score) && hidden[b].binary_search(&item).is_err() {
                         best[b].push(Entry { score, support: items.support(item), item });
+                        floors[b] = best[b].floor;
                     }
                 }
             }
