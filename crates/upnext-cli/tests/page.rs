@@ -19,7 +19,7 @@ fn serve(shop: &Shop, more: &[&str]) -> Served {
     let titles = shop.file("titles.csv", titles);
     let ((model, _), (other, _)) = (shop.train(ModelKind::Gru4rec), shop.train(ModelKind::Markov));
     let (other, titles) = (other.to_str().unwrap(), titles.to_str().unwrap());
-    Served::start(&model, &[&["--compare", other, "--catalogue", titles], more].concat())
+    Served::start(&model, &[&["--compare", other, "--catalogue", titles][..], more].concat())
 }
 
 /// What the browser makes of the page, which must say nothing to the console.
@@ -137,7 +137,7 @@ fn screenshots_of_the_page_are_neither_blank_nor_alike_in_the_dark() {
         let file = shop.path(name);
         let screenshot = format!("--screenshot={}", file.display());
         let address = format!("http://{}/#items=1,2", server.address);
-        browse(&browser, &shop.path("profile"), &[&[screenshot.as_str()], more].concat(), &address);
+        browse(&browser, &shop.path("profile"), &[&[screenshot.as_str()][..], more].concat(), &address);
         (png_size(&file), std::fs::read(file).unwrap())
     };
     let light = shot("light.png", &["--window-size=1200,900"]);

@@ -108,7 +108,7 @@ pub(crate) async fn find(
         return Err(Problem::field("limit", format!("{limit} is not from 1 to {}", service.config.max_k)));
     }
     at_most("query", "bytes", query.len(), service.config.max_query_bytes)?;
-    // The first search prepares itself, and rare words take milliseconds: connections should not wait for that.
+    // The first search sorts all words: connections should not wait for that.
     let found = tokio::task::spawn_blocking(move || {
         let served = service.engine.served();
         let found = served.search(service.catalogue.as_ref()).find(&query, limit);

@@ -68,8 +68,8 @@ impl Served {
         self.candidates.load().len()
     }
 
-    /// What finds its items. The first call prepares it, which takes a second for a million items; `catalogue` must be
-    /// the same in every call.
+    /// What finds its items. The first call prepares it, so that a server whose page nobody opens does not; `catalogue` must
+    /// be the same in every call.
     pub(crate) fn search(&self, catalogue: Option<&Catalogue>) -> &Search {
         self.search.get_or_init(|| Search::new(&self.loaded.items, catalogue))
     }
