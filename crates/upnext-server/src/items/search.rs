@@ -108,7 +108,8 @@ fn beginnings(text: &str) -> impl Iterator<Item = usize> {
     let mut inside = false;
     let mut first = true;
     text.char_indices().filter_map(move |(at, c)| {
-        let begins = c.is_alphanumeric() && !inside || std::mem::take(&mut first) && !c.is_whitespace();
+        let is_first = std::mem::take(&mut first);
+        let begins = c.is_alphanumeric() && !inside || is_first && !c.is_whitespace();
         inside = c.is_alphanumeric();
         begins.then_some(at)
     })

@@ -223,7 +223,7 @@ fn a_thread_that_panics_ends_the_search_and_does_not_hang_it() {
     let mut search = Search { plan: &plan, schedule, number: 0 };
     let ended =
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| search.sample().map(|s| s.is_some())));
-    assert!(ended.is_err());
+    assert!(ended.is_err(), "{:?}", ended.map(|found| found.unwrap()));
 }
 
 #[test]
