@@ -214,6 +214,7 @@ fn a_thread_that_panics_ends_the_search_and_does_not_hang_it() {
     let mut fit = shop.fit.clone();
     fit.sessions.push(&[1_000_000, 1_000_000], 0);
     let plan = TuningPlan { fit: &fit, ..shop.plan(&space, &options, folder.path()) };
+    fs::create_dir(plan.trials_folder()).unwrap();
     let runner = Runner::new(&plan, 0.1);
     let header = Header::new(&options, &space, &shop.experiment, &fit, plan.valid);
     let store = TrialStore::open(folder.path(), &header).unwrap();
