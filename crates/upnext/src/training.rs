@@ -326,7 +326,7 @@ impl<'p, 'd> Run<'p, 'd> {
         let Plan { data, experiment, threads, .. } = *self.plan;
         let options = &experiment.evaluation;
         let result = evaluate(trainer.network(), &data.items, sessions, options, threads, &|_| {})?;
-        let last = result.metrics[result.metrics.len() - 1];
+        let last = result.at_largest();
         Ok(ValidationSummary { cutoff: last.k, recall: last.recall, mrr: last.mrr })
     }
 

@@ -42,6 +42,14 @@ pub struct Evaluation {
     pub ranked: Vec<RankedCase>,
 }
 
+impl Evaluation {
+    /// The metrics at the largest cut-off, at which models are chosen. There is always one: [`evaluate`] refuses to judge
+    /// without a cut-off.
+    pub(crate) fn at_largest(&self) -> MetricsAt {
+        self.metrics[self.metrics.len() - 1]
+    }
+}
+
 /// The metrics at one cut-off, each from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MetricsAt {

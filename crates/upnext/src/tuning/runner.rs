@@ -2,7 +2,7 @@
 
 use super::{TuningPlan, Verdict};
 use crate::artifact::Artifact;
-use crate::evaluation::evaluate;
+use crate::evaluation::{MetricsAt, evaluate};
 use crate::experiment::{Experiment, ModelConfig};
 use crate::gru4rec::Wish;
 use crate::model::LoadedModel;
@@ -128,8 +128,7 @@ impl<'p, 'd> Runner<'p, 'd> {
         let loaded = LoadedModel::load(&job.folder)?;
         let model = loaded.model.recommender();
         let evaluation = evaluate(model, &fit.items, valid, &job.experiment.evaluation, 1, &|_| {})?;
-        let last = evaluation.metrics[evaluation.metrics.len() - 1];
-        let (recall, mrr) = (last.recall, last.mrr);
+        let MetricsAt { recall, mrr, .. } = evaluation.at_largest();
         Ok(Some(Verdict::Judged { recall, mrr, stable: recall > self.pop_recall }))
     }
 }

@@ -182,7 +182,7 @@ impl TuningPlan<'_> {
         let options = &self.experiment.evaluation;
         let evaluation =
             evaluate(model.recommender(), &self.fit.items, self.valid, options, self.threads, &|_| {})?;
-        Ok(evaluation.metrics[evaluation.metrics.len() - 1].recall)
+        Ok(evaluation.at_largest().recall)
     }
 
     /// The experiment of a point.
