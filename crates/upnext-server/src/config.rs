@@ -8,7 +8,7 @@ use upnext::data::ids::MAX_ID_BYTES;
 /// How a server computes, what it keeps, and what it refuses.
 ///
 /// A TOML file with some of these fields is what `upnext serve --config` reads; unknown fields are refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
     /// Threads that speak HTTP; 0: half of the cores, at least one.
@@ -67,6 +67,16 @@ pub struct ServerConfig {
     /// When the session file is forced to the disk.
     pub session_sync: SessionSync,
 
+    /// The folder to which events of kept sessions are appended as CSV files that `upnext prepare` reads; absent: none are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_log_dir: Option<PathBuf>,
+    /// Seconds after which the next file of the event log begins: a day's log is what a nightly training reads.
+    pub event_log_rotate_s: u64,
+    /// Bytes after which it begins earlier.
+    pub event_log_max_bytes: u64,
+    /// Events that may wait to be written; beyond them events are not logged, and counted. Requests never wait.
+    pub event_log_queue: usize,
+
     /// The folder from which admin calls may load models; absent: they may only load the served path anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub models_dir: Option<PathBuf>,
@@ -76,12 +86,19 @@ pub struct ServerConfig {
     /// A file of item ids, one a line, beside which nothing is recommended; read again when it changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_file: Option<PathBuf>,
-    /// Milliseconds between two looks at the block and allow files.
-    pub list_poll_ms: u64,
+    /// Milliseconds between two looks at files that are watched.
+    pub poll_ms: u64,
 
-    /// The folder of a second model, which answers requests that name it; it is loaded once.
+    /// Whether a model is loaded anew when its folder changes. A link that leads to another folder is a change.
+    pub watch_models: bool,
+    /// The folder of a second model, which answers requests that name it, and what the next two fields say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compare_model: Option<PathBuf>,
+    /// Part of the sessions, from 0 to 1, that the second model answers in place of the first.
+    pub compare_share: f64,
+    /// Part of the first model's sessions, from 0 to 1, that the second model is asked about, too: how its lists differ is
+    /// logged and counted, and nobody sees them.
+    pub compare_shadow: f64,
     /// A CSV file of item ids and titles, shown beside ids and searched; read once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalogue_file: Option<PathBuf>,
@@ -135,11 +152,18 @@ impl Default for ServerConfig {
             session_idle_s: 1_800,
             session_file: None,
             session_sync: SessionSync::default(),
+            event_log_dir: None,
+            event_log_rotate_s: 86_400,
+            event_log_max_bytes: 1 << 30,
+            event_log_queue: 65_536,
             models_dir: None,
             block_file: None,
             allow_file: None,
-            list_poll_ms: 1_000,
+            poll_ms: 1_000,
+            watch_models: false,
             compare_model: None,
+            compare_share: 0.0,
+            compare_shadow: 0.0,
             catalogue_file: None,
             max_catalogue_items: 10_000_000,
             max_catalogue_columns: 8,
@@ -166,6 +190,7 @@ impl ServerConfig {
             ("max_session_id_bytes", self.max_session_id_bytes),
             ("max_session_events", self.max_session_events),
             ("max_sessions", self.max_sessions),
+            ("event_log_queue", self.event_log_queue),
             ("max_catalogue_items", self.max_catalogue_items),
             ("max_catalogue_field_bytes", self.max_catalogue_field_bytes),
             ("max_query_bytes", self.max_query_bytes),
@@ -176,7 +201,9 @@ impl ServerConfig {
             ("body_timeout_ms", self.body_timeout_ms),
             ("write_timeout_ms", self.write_timeout_ms),
             ("session_idle_s", self.session_idle_s),
-            ("list_poll_ms", self.list_poll_ms),
+            ("event_log_rotate_s", self.event_log_rotate_s),
+            ("event_log_max_bytes", self.event_log_max_bytes),
+            ("poll_ms", self.poll_ms),
         ];
         let sizes = at_least_one.map(|(field, value)| (field, value as u64));
         for (field, value) in sizes.into_iter().chain(milliseconds) {
@@ -190,6 +217,15 @@ impl ServerConfig {
                 ));
             }
         }
+        // Longer ones could be logged and not be read again.
+        for (field, bytes, most) in [
+            ("max_item_id_bytes", self.max_item_id_bytes, MAX_ID_BYTES),
+            ("max_session_id_bytes", self.max_session_id_bytes, MAX_ID_BYTES / 2),
+        ] {
+            if bytes > most {
+                return Err(upnext::Error::config(field, format!("is above {most}, which no id has")));
+            }
+        }
         if self.max_k < self.default_k {
             let reason = format!("is below default_k ({}): raise the one or lower the other", self.default_k);
             return Err(upnext::Error::config("max_k", reason));
@@ -200,6 +236,16 @@ impl ServerConfig {
                 self.max_batch_sessions
             );
             return Err(upnext::Error::config("queue_sessions", reason));
+        }
+        for (field, part) in [("compare_share", self.compare_share), ("compare_shadow", self.compare_shadow)]
+        {
+            if !(0.0..=1.0).contains(&part) {
+                return Err(upnext::Error::config(field, format!("{part} is no part: give 0 to 1")));
+            }
+            if part > 0.0 && self.compare_model.is_none() {
+                let reason = "is of a second model, and there is none: give compare_model";
+                return Err(upnext::Error::config(field, reason));
+            }
         }
         if self.max_header_bytes < 8_192 {
             return Err(upnext::Error::config(
@@ -255,5 +301,12 @@ mod tests {
         assert!(message.contains("max_batch_sessions"), "{message}");
         let message = refused(ServerConfig { request_timeout_ms: u64::MAX, ..ServerConfig::default() });
         assert!(message.starts_with("request_timeout_ms"), "{message}");
+        let message = refused(ServerConfig { compare_share: 0.5, ..ServerConfig::default() });
+        assert!(message.starts_with("compare_share: is of a second model"), "{message}");
+        let second = ServerConfig { compare_model: Some("second".into()), ..ServerConfig::default() };
+        for part in [-0.1, 1.1, f64::NAN] {
+            let message = refused(ServerConfig { compare_shadow: part, ..second.clone() });
+            assert!(message.starts_with("compare_shadow: ") && message.contains("0 to 1"), "{message}");
+        }
     }
 }

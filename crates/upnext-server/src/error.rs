@@ -60,6 +60,13 @@ pub enum Error {
         name: String,
     },
 
+    /// A file that another server uses.
+    #[error("{}: another server uses what this belongs to: name another session file or folder of events", path.display())]
+    Taken {
+        /// The lock.
+        path: PathBuf,
+    },
+
     /// A session file that is not one.
     #[error("{}: {reason}", path.display())]
     SessionFile {

@@ -1,8 +1,8 @@
 //! Block and allow lists: which items may be recommended at all?
 
 use crate::Error;
+use crate::stamp::Stamp;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 use upnext::data::{ItemIndex, ItemVocabulary};
 use upnext::ranking::Candidates;
 
@@ -30,15 +30,12 @@ impl Lists {
 pub(crate) struct ListFiles {
     block: Option<PathBuf>,
     allow: Option<PathBuf>,
-    seen: [Option<State>; 2],
+    seen: [Option<Stamp>; 2],
 }
-
-/// What tells that a file has changed: editors and `mv` change at least one of them.
-type State = (SystemTime, u64);
 
 impl ListFiles {
     pub(crate) fn new(block: Option<PathBuf>, allow: Option<PathBuf>) -> Self {
-        Self { block, allow, seen: [None; 2] }
+        Self { block, allow, seen: [const { None }; 2] }
     }
 
     /// Whether there is a file to look at.
@@ -48,12 +45,10 @@ impl ListFiles {
 
     /// Whether a file has changed since the last call.
     pub(crate) fn changed(&mut self) -> bool {
-        let state = |path: &Option<PathBuf>| {
-            let metadata = std::fs::metadata(path.as_ref()?).ok()?;
-            Some((metadata.modified().ok()?, metadata.len()))
-        };
-        let now = [state(&self.block), state(&self.allow)];
-        std::mem::replace(&mut self.seen, now) != now
+        let now = [&self.block, &self.allow].map(|path| Stamp::of(path.as_ref()?));
+        let changed = self.seen != now;
+        self.seen = now;
+        changed
     }
 
     /// Reads the files.
@@ -119,7 +114,7 @@ mod tests {
         std::fs::write(&path, "a").unwrap();
         assert!(files.changed());
         assert!(!files.changed());
-        std::fs::write(&path, "a\nb").unwrap();
+        std::fs::write(&path, "b").unwrap();
         assert!(files.changed());
     }
 }

@@ -1,5 +1,7 @@
 //! What an operator watches: counts and durations, as Prometheus reads them (OpenMetrics text).
 
+use crate::engine::Engine;
+use crate::models::Role;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -15,6 +17,9 @@ const SECONDS: [f64; 14] =
 /// Upper bounds in sessions.
 const BATCHES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
+/// Upper bounds of parts.
+const OVERLAPS: [f64; 10] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
+
 /// All metrics of a server.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -22,7 +27,12 @@ pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
     seconds: Family<RouteLabels, Histogram>,
     batches: Histogram,
-    fallbacks: Counter,
+    lists: Family<RoleLabels, Counter>,
+    fallbacks: Family<RoleLabels, Counter>,
+    shadow_overlap: Histogram,
+    shadows_dropped: Counter,
+    logged: Counter,
+    unlogged: Counter,
     unknown_items: Counter,
     events: Counter,
     reloads: Family<OutcomeLabels, Counter>,
@@ -51,10 +61,22 @@ struct OutcomeLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RoleLabels {
+    role: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ModelLabels {
+    role: &'static str,
     name: String,
     version: String,
     kind: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Metrics {
@@ -64,7 +86,12 @@ impl Metrics {
             requests: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             batches: Histogram::new(BATCHES),
-            fallbacks: Counter::default(),
+            lists: Family::default(),
+            fallbacks: Family::default(),
+            shadow_overlap: Histogram::new(OVERLAPS),
+            shadows_dropped: Counter::default(),
+            logged: Counter::default(),
+            unlogged: Counter::default(),
             unknown_items: Counter::default(),
             events: Counter::default(),
             reloads: Family::default(),
@@ -81,7 +108,28 @@ impl Metrics {
             metrics.seconds.clone(),
         );
         registry.register("batch_sessions", "Sessions computed together", metrics.batches.clone());
-        registry.register("fallbacks", "Lists of popular items", metrics.fallbacks.clone());
+        registry.register("lists", "Lists answered, by the model's role", metrics.lists.clone());
+        registry.register(
+            "fallbacks",
+            "Lists of popular items, by the model's role",
+            metrics.fallbacks.clone(),
+        );
+        registry.register(
+            "shadow_overlap",
+            "Part of a list that the second model's has, too, for sessions asked in the shadow",
+            metrics.shadow_overlap.clone(),
+        );
+        registry.register(
+            "shadows_dropped",
+            "Lists that the second model did not make in the shadow, as it was busy",
+            metrics.shadows_dropped.clone(),
+        );
+        registry.register("event_log_rows", "Events written to the event log", metrics.logged.clone());
+        registry.register(
+            "event_log_lost",
+            "Events that the event log lacks, as the disk was slow or full",
+            metrics.unlogged.clone(),
+        );
         registry.register(
             "unknown_items",
             "Items of sessions that the model did not know",
@@ -92,7 +140,7 @@ impl Metrics {
         registry.register("queue_sessions", "Sessions waiting for a compute thread", metrics.queue.clone());
         registry.register("sessions", "Sessions kept", metrics.sessions.clone());
         registry.register("connections", "Open connections", metrics.connections.clone());
-        registry.register("model_info", "The served model, as labels of a 1", metrics.model.clone());
+        registry.register("model_info", "The served models, as labels of a 1", metrics.model.clone());
         metrics
     }
 
@@ -111,9 +159,31 @@ impl Metrics {
     }
 
     /// A list was answered.
-    pub(crate) fn list(&self, fell_back: bool, unknown_items: usize) {
-        self.fallbacks.inc_by(fell_back.into());
+    pub(crate) fn list(&self, role: Role, fell_back: bool, unknown_items: usize) {
+        let labels = RoleLabels { role: role.name() };
+        self.lists.get_or_create(&labels).inc();
+        self.fallbacks.get_or_create(&labels).inc_by(fell_back.into());
         self.unknown_items.inc_by(unknown_items as u64);
+    }
+
+    /// The second model was asked in the shadow, and its list has this part of the first one's.
+    pub(crate) fn shadow(&self, overlap: f64) {
+        self.shadow_overlap.observe(overlap);
+    }
+
+    /// The second model should have been asked in the shadow, and was not.
+    pub(crate) fn shadow_dropped(&self) {
+        self.shadows_dropped.inc();
+    }
+
+    /// So many events were written to the event log.
+    pub(crate) fn logged(&self, events: u64) {
+        self.logged.inc_by(events);
+    }
+
+    /// So many events are missing in the event log.
+    pub(crate) fn unlogged(&self, events: u64) {
+        self.unlogged.inc_by(events);
     }
 
     /// An event was stored.
@@ -132,11 +202,15 @@ impl Metrics {
         &self.connections
     }
 
-    /// This model is served.
-    pub(crate) fn model(&self, name: &str, version: &str, kind: &'static str) {
+    /// These models are served.
+    pub(crate) fn models<'e>(&self, engines: impl Iterator<Item = &'e Engine>) {
         self.model.clear();
-        let labels = ModelLabels { name: name.to_owned(), version: version.to_owned(), kind };
-        self.model.get_or_create(&labels).set(1);
+        for engine in engines {
+            let served = engine.served();
+            let (name, version) = (served.name.clone(), served.version().to_owned());
+            let labels = ModelLabels { role: engine.role.name(), name, version, kind: served.kind().name() };
+            self.model.get_or_create(&labels).set(1);
+        }
     }
 
     /// All metrics as text, with what is counted elsewhere.

@@ -3,12 +3,15 @@
 //! The new model is loaded and checked beside the old one, and answers from the next batch on. If it is broken, the old
 //! one never knew of it.
 
-use crate::engine::Served;
+use crate::engine::{Engine, Served};
 use crate::lists::Lists;
+use crate::models::Role;
 use crate::service::Service;
+use crate::stamp::Stamp;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::{Interval, MissedTickBehavior};
 
 /// Why no model was loaded.
 #[derive(Debug, thiserror::Error)]
@@ -28,34 +31,60 @@ pub(crate) fn name_of(given: Option<&str>, path: &Path) -> String {
 }
 
 impl Service {
-    /// Loads a model and serves it: that in `models_dir/path`, or the served one anew.
-    pub(crate) async fn reload(self: &Arc<Self>, path: Option<String>) -> Result<Arc<Served>, ReloadError> {
+    /// Loads a model and serves it in its role: that in `models_dir/path`, or the one that has the role anew.
+    pub(crate) async fn reload(
+        self: &Arc<Self>,
+        role: Role,
+        path: Option<String>,
+    ) -> Result<Arc<Served>, ReloadError> {
         let changing = self.changing.lock().await;
         let service = Arc::clone(self);
-        let loaded = tokio::task::spawn_blocking(move || {
-            let path = match path {
-                Some(path) => service.allowed(&path)?,
-                None => service.engine.served().path.clone(),
-            };
-            let name = name_of(service.name.as_deref(), &path);
-            Served::load(&path, &name, &service.lists.load()).map_err(|e| ReloadError::Model(e.to_string()))
-        });
+        let loaded = tokio::task::spawn_blocking(move || service.load_beside(role, path));
         let loaded = loaded.await.unwrap_or_else(|_| Err(ReloadError::Model("loading panicked".to_owned())));
         self.metrics.reload(loaded.is_ok());
         match loaded {
             Ok(served) => {
-                self.metrics.model(&served.name, served.version(), served.kind().name());
-                tracing::info!(name = served.name, version = served.version(), path = %served.path.display(), "model loaded");
-                self.engine.swap(served);
-                let served = self.engine.served();
+                tracing::info!(
+                    name = served.name,
+                    version = served.version(),
+                    role = role.name(),
+                    path = %served.path.display(),
+                    "model loaded"
+                );
+                let engine = self.models.of(role);
+                engine.swap(served);
+                self.metrics.models(self.models.all());
+                let served = engine.served();
                 drop(changing);
                 Ok(served)
             }
             Err(error) => {
-                tracing::error!(%error, "model refused: the old one is served on");
+                tracing::error!(%error, role = role.name(), "model refused: the old one is served on");
                 Err(error)
             }
         }
+    }
+
+    /// Loads all models anew. What went wrong is in the log, and the old one goes on.
+    pub(crate) async fn reload_all(self: &Arc<Self>) {
+        for role in self.models.all().map(|engine| engine.role) {
+            drop(self.reload(role, None).await);
+        }
+    }
+
+    fn load_beside(&self, role: Role, path: Option<String>) -> Result<Served, ReloadError> {
+        let path = match path {
+            Some(path) => self.allowed(&path)?,
+            None => self.models.of(role).served().path.clone(),
+        };
+        let given = self.name.as_deref().filter(|_| role == Role::First);
+        let name = name_of(given, &path);
+        if self.models.all().any(|other| other.role != role && other.served().name == name) {
+            let reason =
+                format!("the other model is named `{name}`, too: give the folder of one another name");
+            return Err(ReloadError::Model(reason));
+        }
+        Served::load(&path, &name, &self.lists.load()).map_err(|error| ReloadError::Model(error.to_string()))
     }
 
     /// The folder of a model that an admin call may load.
@@ -80,10 +109,42 @@ impl Service {
         Ok(found)
     }
 
+    /// When to look at files for changes.
+    fn looks(&self) -> Interval {
+        let mut timer = tokio::time::interval(Duration::from_millis(self.config.poll_ms));
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        timer
+    }
+
+    /// Looks at the folders of the models now and then, and loads what has changed. Never returns.
+    ///
+    /// A folder that is being copied changes from look to look: it is loaded when it has stayed the same for one. One
+    /// that was refused is tried again when it has changed again.
+    pub(crate) async fn watch_models(self: Arc<Self>) {
+        let mut timer = self.looks();
+        let roles: Vec<Role> = self.models.all().map(|engine| engine.role).collect();
+        let mut last: Vec<Option<Stamp>> = vec![None; roles.len()];
+        let mut tried = last.clone();
+        loop {
+            timer.tick().await;
+            for (i, &role) in roles.iter().enumerate() {
+                let served = self.models.of(role).served();
+                let path = served.path.clone();
+                // A folder on a slow disk or network must not keep requests waiting.
+                let now = tokio::task::spawn_blocking(move || Stamp::of(&path)).await.ok().flatten();
+                let settled = now.is_some() && now == last[i];
+                if settled && now != served.stamp && now != tried[i] {
+                    tried[i].clone_from(&now);
+                    drop(self.reload(role, None).await);
+                }
+                last[i] = now;
+            }
+        }
+    }
+
     /// Looks at the block and allow files now and then, and applies what has changed. Never returns.
     pub(crate) async fn watch_lists(self: Arc<Self>) {
-        let mut timer = tokio::time::interval(Duration::from_millis(self.config.list_poll_ms));
-        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut timer = self.looks();
         loop {
             timer.tick().await;
             let service = Arc::clone(&self);
@@ -100,8 +161,7 @@ impl Service {
     }
 
     fn apply(&self, lists: Lists) {
-        for engine in self.engines() {
-            let served = engine.served();
+        for served in self.models.all().map(Engine::served) {
             served.restrict(&lists);
             tracing::info!(name = served.name, allowed_items = served.allowed(), "lists applied");
         }

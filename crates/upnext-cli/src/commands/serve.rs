@@ -68,9 +68,25 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     allow: Option<PathBuf>,
 
-    /// A second model: `/` shows it beside the served one, and requests may name it
+    /// Load the model anew when its folder changes on the disk
+    #[arg(long)]
+    watch: bool,
+
+    /// A second model: `/` shows it beside the first, and requests may name it
     #[arg(long, value_name = "MODEL2")]
     compare: Option<PathBuf>,
+
+    /// Part of the sessions, 0 to 1, that the second model answers instead of the first
+    #[arg(long, value_name = "PART", requires = "compare")]
+    share: Option<f64>,
+
+    /// Part of the first model's sessions, 0 to 1, for which the second is asked, too, and differences are logged
+    #[arg(long, value_name = "PART", requires = "compare")]
+    shadow: Option<f64>,
+
+    /// Append the events of kept sessions to CSV files in this folder, from which `upnext prepare` reads
+    #[arg(long, value_name = "DIR")]
+    event_log: Option<PathBuf>,
 
     /// A CSV file of titles: columns `item_id` (or `item`, `id`) and `title` (or `name`), others are shown too
     #[arg(long, value_name = "FILE")]
@@ -166,6 +182,7 @@ fn config(args: &ServeArgs) -> anyhow::Result<ServerConfig> {
         (&args.block, &mut config.block_file),
         (&args.allow, &mut config.allow_file),
         (&args.compare, &mut config.compare_model),
+        (&args.event_log, &mut config.event_log_dir),
         (&args.catalogue, &mut config.catalogue_file),
     ];
     for (given, field) in given {
@@ -173,6 +190,9 @@ fn config(args: &ServeArgs) -> anyhow::Result<ServerConfig> {
             field.clone_from(given);
         }
     }
+    config.watch_models |= args.watch;
+    config.compare_share = args.share.unwrap_or(config.compare_share);
+    config.compare_shadow = args.shadow.unwrap_or(config.compare_shadow);
     config.validate()?;
     Ok(config)
 }

@@ -1,5 +1,6 @@
 //! Bodies and paths of requests: what is not exactly as it should be is refused, with the field and a sentence.
 
+use crate::ServerConfig;
 use crate::problem::Problem;
 use crate::service::Service;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -110,13 +111,26 @@ impl FromRequestParts<Arc<Service>> for SessionId {
             let detail = "the session's id is not percent-encoded UTF-8 text";
             return Err(Problem::new(StatusCode::BAD_REQUEST, detail).within("id"));
         };
-        let limit = service.config.max_session_id_bytes;
-        if id.is_empty() || id.len() > limit {
-            let detail = format!("the session's id has {} bytes: give it 1 to {limit}", id.len());
-            return Err(Problem::field("id", detail));
-        }
+        session_id("id", &id, &service.config)?;
         Ok(Self(id))
     }
+}
+
+/// Refuses an id in a field that no session has.
+pub(super) fn session_id(field: &str, id: &str, config: &ServerConfig) -> Result<(), Problem> {
+    kept_id(field, "session", id, config.max_session_id_bytes)
+}
+
+/// Refuses an id that a click log cannot have: what is kept may be learnt from.
+pub(super) fn kept_id(field: &str, of: &str, id: &str, limit: usize) -> Result<(), Problem> {
+    if id.is_empty() || id.len() > limit {
+        let detail = format!("the {of}'s id has {} bytes: give it 1 to {limit}", id.len());
+        return Err(Problem::field(field, detail));
+    }
+    if id.contains('\0') {
+        return Err(Problem::field(field, format!("the {of}'s id has a NUL character: leave it out")));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -110,7 +110,7 @@ pub(crate) async fn find(
     at_most("query", "bytes", query.len(), service.config.max_query_bytes)?;
     // The first search sorts all words: connections should not wait for that.
     let found = tokio::task::spawn_blocking(move || {
-        let served = service.engine.served();
+        let served = service.models.first().served();
         let found = served.search(service.catalogue.as_ref()).find(&query, limit);
         let item = |item| Item::of(&service, &served, served.loaded.items.id(item));
         ok(&ItemsAnswer { items: found.into_iter().map(item).collect() })
@@ -148,7 +148,7 @@ pub(crate) async fn look_up(
     for (i, id) in request.ids.iter().enumerate() {
         item_id(id, &service.config).map_err(|problem| problem.within(&format!("ids[{i}]")))?;
     }
-    let served = service.engine.served();
+    let served = service.models.first().served();
     let items = request.ids.iter().map(|id| Item::of(&service, &served, id)).collect();
     Ok(ok(&ItemsAnswer { items }))
 }

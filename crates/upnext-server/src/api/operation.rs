@@ -3,7 +3,7 @@
 use super::body::Json;
 use super::ok;
 use super::recommend::ModelName;
-use crate::engine::Served;
+use crate::engine::{Engine, Served};
 use crate::problem::Problem;
 use crate::reload::ReloadError;
 use crate::service::Service;
@@ -82,13 +82,13 @@ impl<'a> ModelAnswer<'a> {
     responses((status = 200, description = "The model", body = ModelAnswer))
 )]
 pub(crate) async fn model(State(service): State<Arc<Service>>) -> Response {
-    ok(&ModelAnswer::of(&service.engine.served()))
+    ok(&ModelAnswer::of(&service.models.first().served()))
 }
 
 /// All models of the server.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ModelsAnswer<'a> {
-    /// The served one first; a second one answers requests that name it.
+    /// The first one answers by default, the second whom it is dealt and who names it.
     models: Vec<ModelAnswer<'a>>,
 }
 
@@ -100,7 +100,7 @@ pub(crate) struct ModelsAnswer<'a> {
     responses((status = 200, description = "The models", body = ModelsAnswer))
 )]
 pub(crate) async fn models(State(service): State<Arc<Service>>) -> Response {
-    let models: Vec<Arc<Served>> = service.engines().map(|engine| engine.served()).collect();
+    let models: Vec<Arc<Served>> = service.models.all().map(|engine| engine.served()).collect();
     ok(&ModelsAnswer { models: models.iter().map(|served| ModelAnswer::of(served)).collect() })
 }
 
@@ -112,7 +112,8 @@ pub(crate) async fn models(State(service): State<Arc<Service>>) -> Response {
     responses((status = 200, description = "The metrics", body = String, content_type = "application/openmetrics-text"))
 )]
 pub(crate) async fn metrics(State(service): State<Arc<Service>>) -> Response {
-    let text = service.metrics.text(service.engine.waiting(), service.sessions.count());
+    let waiting = service.models.all().map(Engine::waiting).sum();
+    let text = service.metrics.text(waiting, service.sessions.count());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
@@ -121,9 +122,12 @@ pub(crate) async fn metrics(State(service): State<Arc<Service>>) -> Response {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReloadRequest {
-    /// A folder in the server's folder of models (`models_dir`); absent: the served model's folder.
+    /// A folder in the server's folder of models (`models_dir`); absent: the folder of the model that is replaced.
     #[serde(default)]
     path: Option<String>,
+    /// The name of the model that it replaces, where the server has two; absent: the first.
+    #[serde(default)]
+    replace: Option<String>,
 }
 
 impl From<ReloadError> for Problem {
@@ -153,6 +157,10 @@ pub(crate) async fn reload(
     State(service): State<Arc<Service>>,
     Json(request): Json<ReloadRequest>,
 ) -> Result<Response, Problem> {
-    let served = service.reload(request.path).await?;
+    let engine = match &request.replace {
+        Some(name) => service.models.named(name).map_err(|problem| problem.within("replace"))?,
+        None => service.models.first(),
+    };
+    let served = service.reload(engine.role, request.path).await?;
     Ok(ok(&ModelAnswer::of(&served)))
 }

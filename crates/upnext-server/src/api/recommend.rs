@@ -1,6 +1,6 @@
 //! `/v1/recommend` and `/v1/recommend/batch`: sessions come with the request, and nothing is kept.
 
-use super::body::Json;
+use super::body::{Json, session_id};
 use super::ok;
 use crate::ServerConfig;
 use crate::engine::{Answer, Listed, Question, Served};
@@ -100,9 +100,12 @@ asking_for_a_list! {
     RecommendRequest {
         /// The item ids of the session so far, oldest first; may be empty.
         session: Vec<String>,
-        /// The name of the model to ask, where the server has two; absent: the served one.
+        /// The name of the model to ask, where the server has two; absent: the one of the session, or the first.
         #[serde(default)]
         model: Option<String>,
+        /// An id of the session, by which the server deals it to one of two models; nothing is kept under it.
+        #[serde(default)]
+        session_id: Option<String>,
     }
 }
 
@@ -120,7 +123,7 @@ asking_for_a_list! {
 pub(crate) struct BatchRequest {
     /// The sessions, each with its own wishes.
     requests: Vec<SessionRequest>,
-    /// The name of the model to ask, where the server has two; absent: the served one.
+    /// The name of the model to ask, where the server has two; absent: the first.
     #[serde(default)]
     model: Option<String>,
 }
@@ -201,7 +204,9 @@ impl<'a> List<'a> {
     /// The lists of an answer, counted.
     pub(super) fn all(service: &Service, answer: &'a Answer) -> Vec<Self> {
         let lists: Vec<Self> = answer.lists.iter().map(|listed| Self::new(&answer.served, listed)).collect();
-        lists.iter().for_each(|list| service.metrics.list(list.fell_back, list.unknown_items.len()));
+        lists
+            .iter()
+            .for_each(|list| service.metrics.list(answer.role, list.fell_back, list.unknown_items.len()));
         lists
     }
 }
@@ -237,11 +242,15 @@ pub(crate) async fn recommend(
     State(service): State<Arc<Service>>,
     Json(mut request): Json<RecommendRequest>,
 ) -> Result<Response, Problem> {
-    let engine = service.engine_of(request.model.as_deref())?;
+    let (model, id) = (request.model.take(), request.session_id.take());
+    if let Some(id) = &id {
+        session_id("session_id", id, &service.config)?;
+    }
+    let chosen = service.models.choose(model.as_deref(), id.as_deref())?;
     let session = session_items(std::mem::take(&mut request.session), &service.config)?;
     let question = request.question(session, &service.config)?;
-    let place = engine.reserve(1)?;
-    let answer = engine.answer(place, vec![question]).await?;
+    let place = chosen.engine.reserve(1)?;
+    let answer = chosen.answer(place, question).await?;
     let list = List::all(&service, &answer).pop();
     list.map(|list| ok(&RecommendAnswer { model: ModelName::of(&answer.served), list }))
         .ok_or_else(|| crate::engine::Refusal::Failed.into())
@@ -264,7 +273,7 @@ pub(crate) async fn recommend_batch(
     Json(request): Json<BatchRequest>,
 ) -> Result<Response, Problem> {
     at_most("requests", "sessions", request.requests.len(), service.config.max_batch_sessions)?;
-    let engine = service.engine_of(request.model.as_deref())?;
+    let engine = service.models.choose(request.model.as_deref(), None)?.engine;
     let question = |(i, mut request): (usize, SessionRequest)| {
         session_items(std::mem::take(&mut request.session), &service.config)
             .and_then(|session| request.question(session, &service.config))

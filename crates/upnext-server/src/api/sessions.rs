@@ -1,6 +1,6 @@
 //! `/v1/sessions/{id}`: sessions that the server keeps, event by event.
 
-use super::body::{Json, SessionId};
+use super::body::{Json, SessionId, kept_id};
 use super::ok;
 use super::recommend::{List, ModelName, asking_for_a_list, at_most, item_id};
 use crate::ServerConfig;
@@ -83,15 +83,18 @@ pub(crate) async fn add_event(
     SessionId(id): SessionId,
     Json(mut request): Json<EventRequest>,
 ) -> Result<Response, Problem> {
-    item_id(&request.item, &service.config).map_err(|problem| problem.within("item"))?;
+    kept_id("item", "item", &request.item, service.config.max_item_id_bytes)?;
     let item: Arc<str> = std::mem::take(&mut request.item).into();
     let question = request.question(Vec::new(), &service.config)?;
     // With a place taken first, an overloaded server refuses an event before it has stored it.
-    let place = service.engine.reserve(1)?;
-    let session = service.sessions.append(&id, item).await?;
+    let chosen = service.models.choose(None, Some(&id))?;
+    let place = chosen.engine.reserve(1)?;
+    let session = service.sessions.append(&id, Arc::clone(&item)).await?;
     service.metrics.event();
-    let questions = vec![Question { session: session.items, ..question }];
-    let answer = service.engine.answer(place, questions).await;
+    if let Some(log) = &service.event_log {
+        log.record(&id, &session, item, chosen.engine.served().name.clone());
+    }
+    let answer = chosen.answer(place, Question { session: session.items, ..question }).await;
     let answer = answer.map_err(|refusal| Problem::from(refusal).after_storing())?;
     let list = List::all(&service, &answer).pop();
     let list = list.ok_or_else(|| Problem::from(crate::engine::Refusal::Failed).after_storing())?;

@@ -12,6 +12,7 @@ pub(crate) use served::Served;
 
 use crate::locked;
 use crate::metrics::Metrics;
+use crate::models::Role;
 use crate::problem::Problem;
 use crate::{Error, ServerConfig};
 use arc_swap::ArcSwap;
@@ -42,6 +43,7 @@ pub(crate) struct Question {
 /// The answers to the questions of one request, all from one model.
 #[derive(Debug)]
 pub(crate) struct Answer {
+    pub(crate) role: Role,
     pub(crate) served: Arc<Served>,
     pub(crate) lists: Vec<Listed>,
 }
@@ -96,6 +98,7 @@ struct Job {
 /// The compute threads, their queue, and the model.
 #[derive(Debug)]
 pub(crate) struct Engine {
+    pub(crate) role: Role,
     shared: Arc<Shared>,
     timeout: Duration,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -103,6 +106,7 @@ pub(crate) struct Engine {
 
 #[derive(Debug)]
 struct Shared {
+    role: Role,
     current: ArcSwap<Served>,
     queue: Queue<Job>,
     batch_sessions: usize,
@@ -111,14 +115,20 @@ struct Shared {
 
 impl Engine {
     /// Starts the threads.
-    pub(crate) fn start(served: Served, config: &ServerConfig, metrics: Arc<Metrics>) -> Result<Self, Error> {
+    pub(crate) fn start(
+        served: Served,
+        role: Role,
+        config: &ServerConfig,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
+            role,
             current: ArcSwap::from_pointee(served),
             queue: Queue::new(config.queue_sessions),
             batch_sessions: config.batch_sessions,
             metrics,
         });
-        let engine = Self { shared, timeout: config.request_timeout(), threads: Mutex::default() };
+        let engine = Self { role, shared, timeout: config.request_timeout(), threads: Mutex::default() };
         for i in 0..config.compute_threads() {
             let shared = Arc::clone(&engine.shared);
             let thread = std::thread::Builder::new()
@@ -208,7 +218,7 @@ impl Shared {
             for job in jobs {
                 let lists: Vec<Listed> = answers.by_ref().take(job.questions.len()).collect();
                 let answer = if lists.len() == job.questions.len() {
-                    Ok(Answer { served: Arc::clone(&served), lists })
+                    Ok(Answer { role: self.role, served: Arc::clone(&served), lists })
                 } else {
                     Err(Refusal::Failed)
                 };

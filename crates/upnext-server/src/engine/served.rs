@@ -4,6 +4,7 @@ use super::{Listed, Question};
 use crate::Error;
 use crate::items::{Catalogue, Search};
 use crate::lists::Lists;
+use crate::stamp::Stamp;
 use arc_swap::ArcSwap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -18,6 +19,8 @@ pub(crate) struct Served {
     pub(crate) name: String,
     /// The folder.
     pub(crate) path: PathBuf,
+    /// Of the folder, taken before it was read: what has changed since shows.
+    pub(crate) stamp: Option<Stamp>,
     pub(crate) loaded: LoadedModel,
     /// What finds the best items sooner, for models that have such.
     index: Option<Index>,
@@ -29,11 +32,12 @@ pub(crate) struct Served {
 impl Served {
     /// Loads a model and has it answer once, so that what is served is known to work.
     pub(crate) fn load(path: &Path, name: &str, lists: &Lists) -> Result<Self, Error> {
+        let stamp = Stamp::of(path);
         let loaded = LoadedModel::load(path)?;
         let candidates = ArcSwap::from_pointee(lists.candidates(&loaded.items));
         let index = Index::new(loaded.model.recommender());
         let (name, path) = (name.to_owned(), path.to_owned());
-        let served = Self { name, path, loaded, index, candidates, search: OnceLock::new() };
+        let served = Self { name, path, stamp, loaded, index, candidates, search: OnceLock::new() };
         served.check().map_err(|reason| Error::Model { path: served.path.clone(), reason })?;
         Ok(served)
     }

@@ -3,14 +3,8 @@
 mod stream;
 
 use crate::api::router;
-use crate::engine::{Engine, Served};
-use crate::items::Catalogue;
 use crate::keys::ApiKeys;
-use crate::lists::ListFiles;
-use crate::metrics::Metrics;
-use crate::reload::name_of;
-use crate::service::{Parts, Service};
-use crate::sessions;
+use crate::service::Service;
 use crate::{Error, ServerConfig};
 use axum::Router;
 use hyper::server::conn::http1;
@@ -80,29 +74,7 @@ impl Server {
         listener.set_nonblocking(true).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
 
-        let mut files = ListFiles::new(config.block_file.clone(), config.allow_file.clone());
-        files.changed();
-        let lists = files.read()?;
-        let served = Served::load(&model, &name_of(name.as_deref(), &model), &lists)?;
-        let metrics = Arc::new(Metrics::new());
-        metrics.model(&served.name, served.version(), served.kind().name());
-        let compared =
-            config.compare_model.as_deref().map(|path| Served::load(path, &name_of(None, path), &lists));
-        let compared = compared.transpose()?;
-        if let Some(Served { name, .. }) = compared.as_ref().filter(|compared| compared.name == served.name) {
-            return Err(Error::SameName { name: name.clone() });
-        }
-        let catalogue =
-            config.catalogue_file.as_deref().map(|path| Catalogue::read(path, &config)).transpose()?;
-        let sessions = sessions::open(&config)?;
-        let engine = Engine::start(served, &config, Arc::clone(&metrics))?;
-        // People compare models, not visitors: one thread is enough.
-        let one = ServerConfig { compute_threads: 1, ..config.clone() };
-        let compared =
-            compared.map(|compared| Engine::start(compared, &one, Arc::clone(&metrics))).transpose()?;
-        let parts =
-            Parts { config, keys, engine, compared, catalogue, sessions, metrics, name, lists, files };
-        let service = Arc::new(Service::new(parts)?);
+        let service = Arc::new(Service::load(&model, name, config, keys)?);
         Ok(Self { listener, address, service, stop: watch::Sender::new(false) })
     }
 
@@ -135,6 +107,9 @@ impl Server {
             if service.changing.lock().await.any() {
                 tokio::spawn(Arc::clone(&service).watch_lists());
             }
+            if service.config.watch_models {
+                tokio::spawn(Arc::clone(&service).watch_models());
+            }
             accept(listener, &service, stop.subscribe()).await;
             Ok(())
         })
@@ -152,8 +127,7 @@ fn listen_to_signals(service: &Arc<Service>, stop: &watch::Sender<bool>) -> std:
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                // What went wrong is in the log, and the old model goes on.
-                _ = hang_up.recv() => drop(service.reload(None).await),
+                _ = hang_up.recv() => service.reload_all().await,
             }
         }
         stop.send_replace(true);

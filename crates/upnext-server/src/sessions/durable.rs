@@ -6,8 +6,8 @@
 use super::log::{self, Log, Record};
 use super::table::Table;
 use super::{Later, Session, SessionStore, StoreError, now_ms};
-use crate::{Error, ServerConfig, locked};
-use std::fs::{File, TryLockError};
+use crate::{Error, ServerConfig, exclusive, locked};
+use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -41,18 +41,7 @@ struct Inner {
 impl DurableStore {
     /// The sessions in the file, which is made where there is none.
     pub(super) fn open(path: &Path, config: &ServerConfig) -> Result<Self, Error> {
-        let lock_path = path.with_added_extension("lock");
-        let lock = File::create(&lock_path).map_err(upnext::Error::io(&lock_path, "write"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let reason = "another server keeps its sessions in it: name another file".to_owned();
-                return Err(Error::SessionFile { path: path.to_owned(), reason });
-            }
-            Err(TryLockError::Error(error)) => {
-                return Err(upnext::Error::io(&lock_path, "lock")(error).into());
-            }
-        }
+        let lock = exclusive::lock(&path.with_added_extension("lock"))?;
         let mut table = log::read(path, config)?;
         table.len(now_ms());
         let log = Log::create(path, &all(&table), config.session_sync)?;

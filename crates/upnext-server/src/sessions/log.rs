@@ -38,6 +38,7 @@ pub(super) enum Record<'a> {
         id: Cow<'a, str>,
         items: Vec<Cow<'a, str>>,
         events: u64,
+        began_ms: u64,
         last_event_ms: u64,
     },
     /// An event.
@@ -115,9 +116,9 @@ pub(super) fn read(path: &Path, config: &ServerConfig) -> Result<Table, Error> {
             break;
         };
         match record {
-            Record::Session { id, items, events, last_event_ms } => {
+            Record::Session { id, items, events, began_ms, last_event_ms } => {
                 let items = items.iter().map(|item| Arc::from(&**item)).collect();
-                table.restore(&id, Session { items, events, last_event_ms });
+                table.restore(&id, Session { items, events, began_ms, last_event_ms });
             }
             Record::Event { id, item, ms } => _ = table.append(&id, Arc::from(&*item), ms),
             Record::Removed { id, ms } => _ = table.remove(&id, ms),
@@ -159,6 +160,7 @@ impl Log {
                 id: Cow::Borrowed(id),
                 items: session.items.iter().map(|item| Cow::Borrowed(&**item)).collect(),
                 events: session.events,
+                began_ms: session.began_ms,
                 last_event_ms: session.last_event_ms,
             };
             record.write(&mut bytes).map_err(failed())?;
@@ -254,7 +256,8 @@ mod tests {
         log.append(&[event("x", "d", 5), event("x", "e", 6)].concat()).unwrap();
         let mut table = read(&path, &config()).unwrap();
         assert_eq!(shown(&table), ["x: c d e"]);
-        assert_eq!(table.get("x", 7).unwrap().events, 4);
+        let session = table.get("x", 7).unwrap();
+        assert_eq!((session.events, session.began_ms, session.last_event_ms), (4, 1, 6));
     }
 
     #[test]

@@ -22,7 +22,9 @@ pub(crate) struct Session {
     pub(crate) items: Vec<Arc<str>>,
     /// Number of its events, those that are no longer kept counted in.
     pub(crate) events: u64,
-    /// When the latest came, in milliseconds since 1970.
+    /// When the first came, in milliseconds since 1970.
+    pub(crate) began_ms: u64,
+    /// When the latest came.
     pub(crate) last_event_ms: u64,
 }
 

@@ -24,6 +24,7 @@ struct Slot {
     turn: u64,
     items: VecDeque<Arc<str>>,
     events: u64,
+    began_ms: u64,
     last_event_ms: u64,
 }
 
@@ -32,6 +33,7 @@ impl Slot {
         Session {
             items: self.items.iter().cloned().collect(),
             events: self.events,
+            began_ms: self.began_ms,
             last_event_ms: self.last_event_ms,
         }
     }
@@ -64,6 +66,7 @@ impl Table {
             turn: self.turn,
             items: VecDeque::new(),
             events: 0,
+            began_ms: now_ms,
             last_event_ms: now_ms,
         });
         self.by_turn.remove(&slot.turn);
@@ -111,6 +114,7 @@ impl Table {
             turn: self.turn,
             items: session.items.into_iter().skip(cut).collect(),
             events: session.events,
+            began_ms: session.began_ms,
             last_event_ms: session.last_event_ms,
         };
         if let Some(old) = self.slots.insert(Arc::clone(&key), slot) {
@@ -179,9 +183,11 @@ mod tests {
         assert_eq!(items(table.get("x", 10_999)), Some("1".to_owned()));
         assert_eq!(items(table.get("x", 11_000)), None);
         assert_eq!(table.len(11_000), 1);
-        assert_eq!(table.append("x", "2".into(), 11_000).events, 1);
+        let next = table.append("x", "2".into(), 11_000);
+        assert_eq!((next.events, next.began_ms), (1, 11_000));
+        assert_eq!(table.append("x", "2".into(), 12_000).began_ms, 11_000);
         // A clock that was set back ends nothing.
-        assert_eq!(items(table.get("x", 0)), Some("2".to_owned()));
+        assert_eq!(items(table.get("x", 0)), Some("22".to_owned()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The server as its clients see it: over real connections, answered by a model whose answers are known beforehand.
 
+mod compare;
 mod items;
 mod operation;
 mod page;

@@ -1,8 +1,7 @@
 //! What an operator relies on: keys, metrics, another model while requests run, an orderly end.
 
-use crate::shop::{ADMIN_KEY, Client, EVENING, KEY, MORNING, Shop, items, keys, save_model, setup};
+use crate::shop::{ADMIN_KEY, Client, EVENING, KEY, MORNING, Shop, items, keys, save_model, setup, until};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
 use upnext_server::Server;
 
 #[test]
@@ -67,7 +66,8 @@ fn metrics_count_what_happened() {
         r#"upnext_request_seconds_count{method="POST",route="/v1/recommend"} 3"#,
         "upnext_batch_sessions_count 3",
         "upnext_batch_sessions_sum 3.0",
-        "upnext_fallbacks_total 1",
+        r#"upnext_lists_total{role="first"} 3"#,
+        r#"upnext_fallbacks_total{role="first"} 1"#,
         "upnext_unknown_items_total 1",
         "upnext_session_events_total 1",
         "upnext_sessions 1",
@@ -76,7 +76,7 @@ fn metrics_count_what_happened() {
     ] {
         assert!(text.lines().any(|own| own == line), "{line} is not in:\n{text}");
     }
-    assert!(text.contains(r#"upnext_model_info{name="morning",version=""#), "{text}");
+    assert!(text.contains(r#"upnext_model_info{role="first",name="morning",version=""#), "{text}");
 }
 
 #[test]
@@ -119,7 +119,8 @@ fn another_model_is_served_from_one_request_to_the_next_and_sessions_stay() {
     assert_ne!(before["model"]["version"], after["model"]["version"]);
     let text = client.get("/metrics").text().to_owned();
     assert!(
-        text.contains(r#"upnext_model_info{name="evening""#) && !text.contains(r#"{name="morning""#),
+        text.contains(r#"upnext_model_info{role="first",name="evening""#)
+            && !text.contains(r#"name="morning""#),
         "{text}"
     );
     assert!(text.contains(r#"upnext_reloads_total{outcome="loaded"} 1"#), "{text}");
@@ -204,7 +205,7 @@ fn lists_are_applied_again_when_their_files_change() {
         std::fs::write(place.join("allow"), "tea\ncup\npot\nnever seen\n").unwrap();
         setup.config.block_file = Some(place.join("block"));
         setup.config.allow_file = Some(place.join("allow"));
-        setup.config.list_poll_ms = 10;
+        setup.config.poll_ms = 10;
     });
     let mut client = shop.client();
     let mut list = || {
@@ -212,19 +213,13 @@ fn lists_are_applied_again_when_their_files_change() {
         items(&answer).join(" ")
     };
     assert_eq!(list(), "cup pot");
-    let until = |list: &mut dyn FnMut() -> String, expected: &str| {
-        let began = Instant::now();
-        while list() != expected {
-            assert!(began.elapsed() < Duration::from_secs(30), "{}", list());
-        }
-    };
     std::fs::write(shop.path("block"), "").unwrap();
-    until(&mut list, "tea cup pot");
+    until(|| list() == "tea cup pot");
     // A file that cannot be read changes nothing; the next good one does.
     std::fs::write(shop.path("allow"), b"\xff\n").unwrap();
     std::fs::write(shop.path("block"), "cup\n").unwrap();
     std::fs::write(shop.path("allow"), "cup\ntea\n").unwrap();
-    until(&mut list, "tea");
+    until(|| list() == "tea");
     std::fs::remove_file(shop.path("block")).unwrap();
     assert_eq!(list(), "tea");
 }

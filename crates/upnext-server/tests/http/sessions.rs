@@ -3,6 +3,7 @@
 use crate::shop::{Shop, items};
 use serde_json::json;
 use std::path::Path;
+use upnext::data::{EventLog, ReadOptions};
 use upnext_server::SessionSync;
 
 #[test]
@@ -140,4 +141,41 @@ fn a_session_file_that_cannot_be_one_keeps_the_server_from_starting() {
     };
     assert!(refused("no/folder").contains("no/folder"));
     assert!(refused("clicks").contains("no session file"));
+}
+
+#[test]
+fn events_are_logged_as_preparation_reads_them_with_the_model_that_answered() {
+    let shop = Shop::with(|place, setup| {
+        setup.config.event_log_dir = Some(place.join("events"));
+        setup.config.session_idle_s = 3_600;
+    });
+    let mut client = shop.client();
+    for (session, item) in [("v1", "kettle"), ("v2", "never%20seen"), ("v1", "tea")] {
+        client.post(&format!("/v1/sessions/{session}/events"), json!({"item": item})).json(200);
+    }
+    // What is refused, and what is not kept, is not logged.
+    for item in ["", "a\0"] {
+        assert_eq!(
+            client.post("/v1/sessions/v1/events", json!({"item": item})).problem(422)["field"],
+            "item"
+        );
+    }
+    assert_eq!(client.post("/v1/sessions/%00/events", json!({"item": "tea"})).problem(422)["field"], "id");
+    client.post("/v1/sessions/v1/events", json!({"item": "tea", "k": 0})).problem(422);
+    client.post("/v1/recommend", json!({"session": ["cup"]})).json(200);
+    let place = shop.close();
+    let files: Vec<_> = std::fs::read_dir(place.path().join("events"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "csv"))
+        .collect();
+    let mut log = EventLog::read_all(&files, &ReadOptions::default(), &mut |_, _| {}).unwrap();
+    log.group();
+    let items = log.events().iter().map(|event| log.item_ids().get(event.item)).collect::<Vec<_>>();
+    assert_eq!(items, ["kettle", "tea", "never%20seen"]);
+    let sessions: Vec<_> = log.events().iter().map(|event| log.session_ids().get(event.session)).collect();
+    assert!(sessions[0] == sessions[1] && sessions[0].starts_with("v1@") && sessions[2].starts_with("v2@"));
+    assert!(
+        std::fs::read_to_string(&files[0]).unwrap().lines().skip(1).all(|line| line.ends_with(",morning"))
+    );
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use upnext::artifact::{Artifact, TrainingSummary};
 use upnext::data::{Dataset, EventLog};
 use upnext::experiment::{Experiment, ModelConfig, ModelKind};
@@ -231,6 +231,15 @@ impl Client {
             headers.push((name.to_owned(), value.to_owned()));
         }
         Some(Reply { status, headers, body: Vec::new() })
+    }
+}
+
+/// Waits for what must become true, as fast as it can be asked; what never does fails the test.
+#[track_caller]
+pub(crate) fn until(mut condition: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < Duration::from_secs(60), "it has not become true for a minute");
     }
 }
 

@@ -1,0 +1,149 @@
+//! A file of the event log: it ends in `.csv.part` while it grows and in `.csv` when it is whole.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+const HEADER: &[u8] = b"session,item,time,model\n";
+const PART: &str = "part";
+
+/// A file that grows row by row.
+#[derive(Debug)]
+pub(super) struct Growing {
+    path: PathBuf,
+    file: File,
+    /// Bytes of whole rows.
+    length: u64,
+}
+
+impl Growing {
+    /// A new file with a header; `began` is in its name.
+    pub(super) fn create(dir: &Path, began: &str) -> io::Result<Self> {
+        for number in 1.. {
+            let more = if number == 1 { String::new() } else { format!("-{number}") };
+            let whole = dir.join(format!("events-{began}{more}.csv"));
+            let path = whole.with_added_extension(PART);
+            if whole.try_exists()? {
+                continue;
+            }
+            match OpenOptions::new().append(true).create_new(true).open(&path) {
+                Ok(file) => {
+                    let mut growing = Self { path, file, length: 0 };
+                    growing.append(HEADER)?;
+                    return Ok(growing);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// Bytes of whole rows, header included.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Appends whole rows, all or none of them.
+    pub(super) fn append(&mut self, rows: &[u8]) -> io::Result<()> {
+        if let Err(error) = self.file.write_all(rows) {
+            // A full disk takes half a row: the next one must not continue it.
+            self.file.set_len(self.length)?;
+            return Err(error);
+        }
+        self.length += rows.len() as u64;
+        Ok(())
+    }
+
+    /// Forces the rows to the disk and gives the file its name.
+    pub(super) fn finish(self) -> io::Result<()> {
+        self.file.sync_all()?;
+        std::fs::rename(&self.path, self.path.with_extension(""))
+    }
+}
+
+/// Finishes the files that a killed server left: the torn row at the end goes, the others stay.
+pub(super) fn recover(dir: &Path) -> upnext::Result<()> {
+    for entry in std::fs::read_dir(dir).map_err(upnext::Error::io(dir, "read"))? {
+        let path = entry.map_err(upnext::Error::io(dir, "read"))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if !(name.starts_with("events-") && name.ends_with(".csv.part")) {
+            continue;
+        }
+        let whole = whole_rows(&path).map_err(upnext::Error::io(&path, "read"))?;
+        let finish = || -> io::Result<()> {
+            if whole <= HEADER.len() as u64 {
+                return std::fs::remove_file(&path);
+            }
+            OpenOptions::new().write(true).open(&path)?.set_len(whole)?;
+            std::fs::rename(&path, path.with_extension(""))
+        };
+        finish().map_err(upnext::Error::io(&path, "finish"))?;
+        tracing::info!(path = %path.display(), "a file of the event log that a server left was finished");
+    }
+    Ok(())
+}
+
+/// Bytes of a file up to the end of its last whole row. A line feed between quotes ends no row.
+fn whole_rows(path: &Path) -> io::Result<u64> {
+    let mut reader = BufReader::with_capacity(1 << 16, File::open(path)?);
+    let (mut position, mut whole, mut quoted) = (0, 0, false);
+    loop {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(whole);
+        }
+        for &byte in bytes {
+            position += 1;
+            match byte {
+                b'"' => quoted = !quoted,
+                b'\n' if !quoted => whole = position,
+                _ => {}
+            }
+        }
+        let read = bytes.len();
+        reader.consume(read);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_cut_off_anywhere_keeps_its_whole_rows() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut growing = Growing::create(dir.path(), "1").unwrap();
+        let rows = ["a@1,tea,t,m\n", "\"b\n\"\"@2\",\"cu,p\",t,m\n", "c@3,pot,t,m\n"];
+        rows.iter().for_each(|row| growing.append(row.as_bytes()).unwrap());
+        growing.finish().unwrap();
+        let whole_file = dir.path().join("events-1.csv");
+        let bytes = std::fs::read(&whole_file).unwrap();
+        std::fs::remove_file(&whole_file).unwrap();
+        for end in 0..=bytes.len() {
+            std::fs::write(whole_file.with_added_extension(PART), &bytes[..end]).unwrap();
+            recover(dir.path()).unwrap();
+            let mut expected = String::from_utf8(HEADER.to_vec()).unwrap();
+            for row in rows {
+                if expected.len() + row.len() > end {
+                    break;
+                }
+                expected += row;
+            }
+            let left = std::fs::read_to_string(&whole_file).ok();
+            assert_eq!(left, (expected.len() > HEADER.len()).then_some(expected), "cut off at {end}");
+            _ = std::fs::remove_file(&whole_file);
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        }
+    }
+
+    #[test]
+    fn files_that_begin_in_one_second_have_names_of_their_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let create = || Growing::create(dir.path(), "1").unwrap();
+        create().finish().unwrap();
+        create().finish().unwrap();
+        let third = create();
+        assert!(third.path.ends_with("events-1-3.csv.part"), "{:?}", third.path);
+    }
+}

@@ -1,0 +1,288 @@
+//! What will tomorrow's training learn from? The events of kept sessions, appended to CSV files that `upnext prepare` reads.
+//!
+//! Requests hand rows over and never wait: one thread writes, and what it cannot take is counted as lost. A row is on its
+//! way to the disk as soon as the thread has nothing else to write, so that a killed server loses the last moments alone.
+
+mod file;
+
+use crate::metrics::Metrics;
+use crate::sessions::Session;
+use crate::{Error, ServerConfig, exclusive};
+use file::Growing;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use upnext::data::format_time;
+
+/// Rows that are written at a time: about a hundred kilobytes.
+const ROWS: u64 = 2_048;
+/// The time between two log lines about events that are lost.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// An event as it is logged.
+#[derive(Debug)]
+struct Row {
+    session: String,
+    item: Arc<str>,
+    ms: u64,
+    /// Name of the model that answers it: what an experiment with two models is judged by.
+    model: String,
+}
+
+/// The log, to which any request appends.
+#[derive(Debug)]
+pub(crate) struct EventLog {
+    /// `None` while the log ends.
+    rows: Option<SyncSender<Row>>,
+    writer: Option<JoinHandle<()>>,
+    metrics: Arc<Metrics>,
+    /// Events that found no place in the queue, since the last that did.
+    crowded: AtomicU64,
+    /// Locked while the log is open, so that no second server appends to the same files.
+    _lock: File,
+}
+
+impl EventLog {
+    /// Finishes what a killed server left in the folder, which is made where there is none, and starts to write.
+    pub(crate) fn open(dir: &Path, config: &ServerConfig, metrics: Arc<Metrics>) -> Result<Self, Error> {
+        std::fs::create_dir_all(dir).map_err(upnext::Error::io(dir, "make the folder"))?;
+        let lock = exclusive::lock(&dir.join("lock"))?;
+        file::recover(dir)?;
+        let (rows, queue) = sync_channel(config.event_log_queue);
+        let writer = Writer {
+            dir: dir.to_owned(),
+            rotate_s: config.event_log_rotate_s,
+            max_bytes: config.event_log_max_bytes,
+            file: None,
+            complained: None,
+            metrics: Arc::clone(&metrics),
+        };
+        let thread = std::thread::Builder::new()
+            .name("event-log".to_owned())
+            .spawn(move || writer.run(&queue))
+            .map_err(|source| Error::System {
+                action: "start the thread that writes the event log",
+                source,
+            })?;
+        let crowded = AtomicU64::new(0);
+        Ok(Self { rows: Some(rows), writer: Some(thread), metrics, crowded, _lock: lock })
+    }
+
+    /// Logs the latest event of a session, which is on `item`.
+    ///
+    /// An id can come back after its session was over, so what is logged is the id with the time at which this session began.
+    pub(crate) fn record(&self, id: &str, session: &Session, item: Arc<str>, model: String) {
+        let Some(rows) = &self.rows else { return };
+        let session_id = format!("{id}@{}", session.began_ms);
+        let row = Row { session: session_id, item, ms: session.last_event_ms, model };
+        if rows.try_send(row).is_ok() {
+            self.crowded.store(0, Ordering::Relaxed);
+        } else {
+            self.metrics.unlogged(1);
+            // Once a time that it happens: at thousands of events a second, a line each would help nobody.
+            if self.crowded.fetch_add(1, Ordering::Relaxed) == 0 {
+                tracing::error!(
+                    "the event log is written too slowly: events are lost until it has caught up"
+                );
+            }
+        }
+    }
+}
+
+impl Drop for EventLog {
+    /// Writes what waits, and finishes the file.
+    fn drop(&mut self) {
+        self.rows = None;
+        if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("the thread that writes the event log ended by a panic");
+        }
+    }
+}
+
+/// What the thread has.
+#[derive(Debug)]
+struct Writer {
+    dir: PathBuf,
+    rotate_s: u64,
+    max_bytes: u64,
+    /// The file that grows, and the period of `rotate_s` in which it began; there is none until there is a row for it.
+    file: Option<(Growing, u64)>,
+    /// When a loss was last logged.
+    complained: Option<Instant>,
+    metrics: Arc<Metrics>,
+}
+
+impl Writer {
+    fn run(mut self, queue: &Receiver<Row>) {
+        loop {
+            // A file is finished on time also when nothing comes.
+            match queue.recv_timeout(Duration::from_secs(1)) {
+                Ok(row) => {
+                    let mut rows = csv::WriterBuilder::new().from_writer(Vec::new());
+                    let mut count = 0;
+                    let mut next = Some(row);
+                    while let Some(row) = next {
+                        count += 1;
+                        let time = format_time(i64::try_from(row.ms).unwrap_or(i64::MAX / 1_000) * 1_000);
+                        // Writing into memory cannot fail.
+                        _ = rows.write_record([&row.session, &*row.item, &time, &row.model]);
+                        next = if count < ROWS { queue.try_recv().ok() } else { None };
+                    }
+                    self.write(&rows.into_inner().unwrap_or_default(), count);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.finish(),
+            }
+            let due =
+                |(file, period): &(Growing, u64)| *period != self.period() || file.length() >= self.max_bytes;
+            if self.file.as_ref().is_some_and(due) {
+                self.finish();
+            }
+        }
+    }
+
+    /// Appends so many rows, or counts them as lost.
+    fn write(&mut self, rows: &[u8], count: u64) {
+        let period = self.period();
+        let written = match &mut self.file {
+            Some((file, _)) => file.append(rows),
+            None => Growing::create(&self.dir, &self.now()).and_then(|mut file| {
+                let written = file.append(rows);
+                self.file = Some((file, period));
+                written
+            }),
+        };
+        match written {
+            Ok(()) => self.metrics.logged(count),
+            Err(error) => {
+                self.metrics.unlogged(count);
+                if self.complained.is_none_or(|at| at.elapsed() >= SILENCE) {
+                    self.complained = Some(Instant::now());
+                    tracing::error!(dir = %self.dir.display(), %error, "the event log cannot be written: events are lost");
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        let Some((file, _)) = self.file.take() else { return };
+        if let Err(error) = file.finish() {
+            tracing::error!(dir = %self.dir.display(), %error, "a file of the event log cannot be finished");
+        }
+    }
+
+    fn period(&self) -> u64 {
+        seconds() / self.rotate_s
+    }
+
+    /// The present second, as a part of a file's name.
+    fn now(&self) -> String {
+        format_time(i64::try_from(seconds()).unwrap_or_default() * 1_000_000).replace([':', '-'], "")
+    }
+}
+
+/// Seconds since 1970.
+fn seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use upnext::data::{EventLog as Clicks, ReadOptions};
+
+    fn session(began_ms: u64, last_event_ms: u64) -> Session {
+        Session { began_ms, last_event_ms, ..Session::default() }
+    }
+
+    fn files(dir: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = entries.filter(|path| !path.ends_with("lock")).collect();
+        files.sort();
+        files
+    }
+
+    #[test]
+    fn what_is_logged_is_what_preparation_reads_whatever_the_ids_are() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = place.path().join("events");
+        let log = EventLog::open(&dir, &ServerConfig::default(), Arc::default()).unwrap();
+        let hostile = "a,\"b\"\n=xé";
+        for (id, began, at, item) in [
+            ("v1", 5, 5, "tea"),
+            ("v1", 5, 1_764_000_000_123, hostile),
+            ("v1", 90, 90, "tea"),
+            (hostile, 7, 7, "cup"),
+        ] {
+            log.record(id, &session(began, at), item.into(), "morning".to_owned());
+        }
+        drop(log);
+        let [file] = &files(&dir)[..] else { panic!("one file: {:?}", files(&dir)) };
+        assert_eq!(file.extension().unwrap(), "csv");
+        assert!(
+            std::fs::read_to_string(file)
+                .unwrap()
+                .starts_with("session,item,time,model\nv1@5,tea,1970-01-01T00:00:00.005Z,morning\n")
+        );
+        let clicks = Clicks::read(file, &ReadOptions::default(), &mut |_, _| {}).unwrap();
+        let read: Vec<_> = clicks
+            .events()
+            .iter()
+            .map(|e| (clicks.session_ids().get(e.session), clicks.item_ids().get(e.item), e.time))
+            .collect();
+        let odd = format!("{hostile}@7");
+        assert_eq!(
+            read,
+            [
+                ("v1@5", "tea", 5_000),
+                ("v1@5", hostile, 1_764_000_000_123_000),
+                ("v1@90", "tea", 90_000),
+                (&odd, "cup", 7_000)
+            ]
+        );
+    }
+
+    #[test]
+    fn files_are_rotated_by_size_and_no_row_is_lost_or_torn() {
+        let place = tempfile::tempdir().unwrap();
+        let config = ServerConfig { event_log_max_bytes: 2_000, ..ServerConfig::default() };
+        let metrics = Arc::new(Metrics::new());
+        let log = EventLog::open(place.path(), &config, Arc::clone(&metrics)).unwrap();
+        for i in 0..20_000 {
+            log.record(&i.to_string(), &session(i, i), "tea".into(), "m".to_owned());
+        }
+        drop(log);
+        let files = files(place.path());
+        assert!(files.len() > 2, "{files:?}");
+        let rows: usize =
+            files.iter().map(|file| std::fs::read_to_string(file).unwrap().lines().count() - 1).sum();
+        assert_eq!(rows, 20_000);
+        assert!(metrics.text(0, 0).contains("upnext_event_log_rows_total 20000"));
+    }
+
+    #[test]
+    fn two_servers_do_not_write_one_log() {
+        let place = tempfile::tempdir().unwrap();
+        let open = || EventLog::open(place.path(), &ServerConfig::default(), Arc::default());
+        let first = open().unwrap();
+        assert!(open().unwrap_err().to_string().contains("another server"));
+        drop(first);
+        open().unwrap();
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_loses_events_and_counts_them() {
+        let place = tempfile::tempdir().unwrap();
+        let metrics = Arc::new(Metrics::new());
+        let dir = place.path().join("events");
+        let log = EventLog::open(&dir, &ServerConfig::default(), Arc::clone(&metrics)).unwrap();
+        std::fs::remove_dir_all(&dir).unwrap();
+        log.record("v1", &session(1, 1), "tea".into(), "m".to_owned());
+        drop(log);
+        assert!(metrics.text(0, 0).contains("upnext_event_log_lost_total 1"), "{}", metrics.text(0, 0));
+    }
+}
