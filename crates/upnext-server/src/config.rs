@@ -29,12 +29,19 @@ pub struct ServerConfig {
 
     /// Connections at a time; more wait to be accepted. Below the 1,024 open files of a process's usual limit.
     pub max_connections: usize,
-    /// Milliseconds for a request's head to arrive, and for the next request of a connection to begin.
+    /// Milliseconds for a TLS handshake, for a request's head to arrive, and for the next request of a connection to begin.
     pub header_timeout_ms: u64,
     /// Milliseconds for a request's body to arrive.
     pub body_timeout_ms: u64,
     /// Milliseconds that a client may leave an answer unread.
     pub write_timeout_ms: u64,
+    /// The certificate that clients see, in PEM, followed by those that signed it; with `tls_key_file` the server speaks TLS
+    /// and no plain HTTP. Read again at SIGHUP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cert_file: Option<PathBuf>,
+    /// The certificate's key, in PEM, without a passphrase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key_file: Option<PathBuf>,
     /// Bytes of a request's head: four times what a browser with many cookies sends.
     pub max_header_bytes: usize,
     /// Bytes of a request's body: a batch of sessions of the full length, with ids of ten characters.
@@ -122,6 +129,8 @@ impl Default for ServerConfig {
             header_timeout_ms: 30_000,
             body_timeout_ms: 10_000,
             write_timeout_ms: 10_000,
+            tls_cert_file: None,
+            tls_key_file: None,
             max_header_bytes: 16 << 10,
             max_body_bytes: 1 << 20,
             default_k: 20,
@@ -201,6 +210,15 @@ impl ServerConfig {
             );
             return Err(upnext::Error::config("queue_sessions", reason));
         }
+        let missing = match (&self.tls_cert_file, &self.tls_key_file) {
+            (Some(_), None) => Some("tls_key_file"),
+            (None, Some(_)) => Some("tls_cert_file"),
+            _ => None,
+        };
+        if let Some(field) = missing {
+            let reason = "is missing: TLS needs a certificate and its key (--tls-cert FILE, --tls-key FILE)";
+            return Err(upnext::Error::config(field, reason));
+        }
         if self.max_header_bytes < 8_192 {
             return Err(upnext::Error::config(
                 "max_header_bytes",
@@ -255,5 +273,9 @@ mod tests {
         assert!(message.contains("max_batch_sessions"), "{message}");
         let message = refused(ServerConfig { request_timeout_ms: u64::MAX, ..ServerConfig::default() });
         assert!(message.starts_with("request_timeout_ms"), "{message}");
+        let message = refused(ServerConfig { tls_cert_file: Some("c".into()), ..ServerConfig::default() });
+        assert!(message.starts_with("tls_key_file: is missing"), "{message}");
+        let message = refused(ServerConfig { tls_key_file: Some("k".into()), ..ServerConfig::default() });
+        assert!(message.starts_with("tls_cert_file: is missing"), "{message}");
     }
 }

@@ -14,7 +14,7 @@
 //!     keys: ApiKeys::default(),
 //!     allow_open: false,
 //! })?;
-//! println!("http://{}", server.address());
+//! println!("{}", server.url());
 //! server.run()?;
 //! # Ok::<(), upnext_server::Error>(())
 //! ```
@@ -30,6 +30,7 @@ pub mod load;
 mod logs;
 mod metrics;
 mod page;
+mod pem;
 mod problem;
 mod reload;
 mod requests;

@@ -10,6 +10,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 /// A stream with a limit on the time that a write may wait.
+///
+/// With TLS it stands beneath: there it sees what goes out to the client, the handshake and the farewell too. Above, a write
+/// would seem to go on while rustls takes it into its buffer, and a flush of that buffer would count as one wait however
+/// much the client reads meanwhile.
 #[derive(Debug)]
 pub(super) struct TimedStream {
     stream: TcpStream,

@@ -7,3 +7,4 @@ mod recommend;
 mod robust;
 mod sessions;
 mod shop;
+mod tls;
