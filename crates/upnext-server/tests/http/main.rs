@@ -2,6 +2,7 @@
 
 mod items;
 mod operation;
+mod overload;
 mod page;
 mod recommend;
 mod robust;
