@@ -98,7 +98,7 @@ fn a_client_that_begins_no_handshake_holds_up_neither_others_nor_the_end() {
     let certificate = certificate();
     let shop = Shop::with(|place, setup| {
         show(&certificate, place, setup);
-        (setup.config.header_timeout_ms, setup.config.shutdown_timeout_ms) = (600_000, 600_000);
+        (setup.config.header_timeout_ms, setup.config.shutdown_timeout_ms) = (600_000, 90_000);
     });
     let mut silent = connect(shop.address);
     client(shop.address, &certificate).get("/healthz").json(200);
