@@ -43,6 +43,7 @@ fn broken(path: &Path, error: &pem::Error) -> Error {
     )
 }
 
+/// The error of a file of certificates or of a key.
 pub(crate) fn refused(path: &Path, reason: impl Into<String>) -> Error {
     Error::Tls { path: path.to_owned(), reason: reason.into() }
 }

@@ -172,6 +172,12 @@ impl Open {
     }
 }
 
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 async fn connected(target: SocketAddr) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect(target).await?;
     stream.set_nodelay(true)?;
@@ -182,10 +188,4 @@ async fn connected(target: SocketAddr) -> std::io::Result<TcpStream> {
 pub(super) async fn trusted(target: SocketAddr, tls: &Tls, limit: Duration) -> std::io::Result<()> {
     let handshake = async { tls.begin(connected(target).await?).await.map(drop) };
     tokio::time::timeout(limit, handshake).await?
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
 }

@@ -59,21 +59,28 @@ fn read(certificate: &Path, key: &Path) -> Result<Arc<rustls::ServerConfig>, Err
     let config = builder
         .with_protocol_versions(&[&TLS13, &TLS12])
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private));
-    let mut config = config.map_err(|error| match error {
-        TlsError::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-            let certificate = certificate.display();
-            refused(
-                key,
-                format!(
-                    "the key does not belong to the first certificate of {certificate}: give the key that it was made for; the server's own certificate stands before those that signed it"
-                ),
-            )
-        }
-        TlsError::InvalidCertificate(reason) => {
-            refused(certificate, format!("its first certificate cannot be used ({reason}): have it made anew"))
-        }
-        _ => refused(key, "the key cannot be used: take one of RSA (2048 bits or more), ECDSA (P-256, P-384) or Ed25519"),
-    })?;
+    let mut config = config.map_err(|error| unusable(&error, certificate, key))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Which of the two files is wrong, and what to do.
+fn unusable(error: &TlsError, certificate: &Path, key: &Path) -> Error {
+    match error {
+        TlsError::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+            let reason = format!(
+                "the key does not belong to the first certificate of {}: give the key that it was made for; the server's own certificate stands before those that signed it",
+                certificate.display()
+            );
+            refused(key, reason)
+        }
+        TlsError::InvalidCertificate(reason) => {
+            let reason = format!("its first certificate cannot be used ({reason}): have it made anew");
+            refused(certificate, reason)
+        }
+        _ => {
+            let kinds = "RSA (2048 bits or more), ECDSA (P-256, P-384) or Ed25519";
+            refused(key, format!("the key cannot be used: take one of {kinds}"))
+        }
+    }
 }
