@@ -3,8 +3,10 @@
 mod compare;
 mod items;
 mod operation;
+mod overload;
 mod page;
 mod recommend;
 mod robust;
 mod sessions;
 mod shop;
+mod tls;
