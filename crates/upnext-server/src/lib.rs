@@ -46,6 +46,7 @@ pub use error::Error;
 pub use keys::{ApiKeys, Keys};
 pub use logs::{LogFormat, LogLevel, log_to_stderr};
 pub use serve::{Server, Setup, Stopper};
+pub use sessions::StoreUrl;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -53,7 +53,13 @@ pub(crate) struct SessionAnswer<'a> {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the session store failed");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "sessions cannot be kept at the moment: try again soon")
+        let detail = match error {
+            StoreError::Failed(_) => "sessions cannot be kept at the moment: try again soon",
+            StoreError::Silent(_) => {
+                "the store of sessions did not answer, and may have done what it was asked or not: try again soon"
+            }
+        };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
 }
 
@@ -75,7 +81,7 @@ fn no_such_session(config: &ServerConfig) -> Problem {
     responses(
         (status = 200, description = "The event is stored; the list", body = EventAnswer),
         (status = "4XX", description = "What is wrong with the request; nothing was stored", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many requests at a time; `event_stored` says whether the event was stored", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many requests at a time, or the store of sessions is away; `event_stored` says whether the event was stored", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn add_event(

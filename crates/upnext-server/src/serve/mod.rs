@@ -110,6 +110,9 @@ impl Server {
             if service.config.watch_models {
                 tokio::spawn(Arc::clone(&service).watch_models());
             }
+            if let Err(error) = service.sessions.ready().await {
+                tracing::warn!(%error, "the session store does not answer: the server is not ready until it does");
+            }
             accept(listener, &service, stop.subscribe()).await;
             Ok(())
         })

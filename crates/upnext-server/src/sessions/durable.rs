@@ -64,7 +64,9 @@ impl DurableStore {
         let changed = {
             let mut inner = locked(&self.shared.inner);
             let Inner { table, pending, waiting, .. } = &mut *inner;
-            let Some(changed) = change(table, pending).map_err(|error| StoreError(error.to_string()))? else {
+            let Some(changed) =
+                change(table, pending).map_err(|error| StoreError::Failed(error.to_string()))?
+            else {
                 return Ok(None);
             };
             waiting.push(sender);
@@ -73,7 +75,7 @@ impl DurableStore {
         self.shared.filled.notify_one();
         match written.await {
             Ok(outcome) => outcome.map(|()| Some(changed)),
-            Err(_) => Err(StoreError("the thread that writes sessions has ended".to_owned())),
+            Err(_) => Err(StoreError::Failed("the thread that writes sessions has ended".to_owned())),
         }
     }
 }
@@ -108,8 +110,8 @@ impl SessionStore for DurableStore {
         })
     }
 
-    fn count(&self) -> usize {
-        locked(&self.shared.inner).table.len(now_ms())
+    fn count(&self) -> Option<usize> {
+        Some(locked(&self.shared.inner).table.len(now_ms()))
     }
 }
 
@@ -159,7 +161,7 @@ impl Shared {
             let outcome = outcome.map_err(|error| error.to_string());
             for waiter in waiting {
                 // A client that has gone away meanwhile is no error.
-                _ = waiter.send(outcome.clone().map_err(StoreError));
+                _ = waiter.send(outcome.clone().map_err(StoreError::Failed));
             }
             if log.sync_in().is_some_and(|left| left.is_zero()) {
                 log.sync();
