@@ -260,6 +260,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_certificate_that_the_system_does_not_trust_is_refused() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+        let config = rustls::ServerConfig::builder().with_no_client_auth();
+        let config = config.with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio_rustls::TlsAcceptor::from(Arc::new(config)).accept(stream).await.is_ok()
+        });
+        let config = ServerConfig { session_store_timeout_ms: 20_000, ..ServerConfig::default() };
+        let url = format!("rediss://localhost:{port}").parse().unwrap();
+        let error = ValkeyStore::new(&url, &config).unwrap().ready().await.unwrap_err().to_string();
+        assert!(error.contains("certificate"), "{error}");
+        assert!(!server.await.unwrap(), "the client should not have gone on");
+    }
+
+    #[tokio::test]
     async fn requests_wait_for_a_store_that_is_silent_no_longer_than_the_time_out() {
         // It takes connections and never says anything.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -8,3 +8,5 @@ mod recommend;
 mod robust;
 mod sessions;
 mod shop;
+mod store;
+mod valkey;
