@@ -21,7 +21,8 @@ pub const fn row_stride(width: usize) -> usize {
 #[repr(C, align(64))]
 struct Line([f32; LINE]);
 
-/// A matrix of `rows` × `width` floats whose rows start on cache lines, [`row_stride`] floats apart.
+/// A matrix of `rows` × `width` floats whose rows start on cache lines, [`row_stride`] floats apart, unless it is
+/// [`compact`](Self::compact).
 ///
 /// The padding behind each row is 0 when the matrix is made; every kernel keeps it so, and may read it.
 #[derive(Clone)]
@@ -44,14 +45,38 @@ impl Matrix {
     /// # Panics
     /// If it is larger than any memory.
     pub fn zeros(rows: usize, width: usize) -> Self {
-        let stride = row_stride(width);
+        Self::with_stride(rows, width, row_stride(width))
+    }
+
+    /// A matrix of zeros whose rows follow each other without padding: a table of narrow rows that is read and no longer
+    /// trained takes up to half the memory so. Optimisers refuse it.
+    ///
+    /// # Panics
+    /// If it is larger than any memory.
+    pub fn compact(rows: usize, width: usize) -> Self {
+        Self::with_stride(rows, width, width)
+    }
+
+    /// The same numbers in rows that start on cache lines.
+    pub fn padded(self) -> Self {
+        if self.stride == row_stride(self.width) {
+            return self;
+        }
+        let mut padded = Self::zeros(self.rows, self.width);
+        for r in 0..self.rows {
+            padded.row_mut(r)[..self.width].copy_from_slice(self.values(r));
+        }
+        padded
+    }
+
+    fn with_stride(rows: usize, width: usize, stride: usize) -> Self {
         let lines = huge::filled(Self::lines(rows, stride), Line([0.0; LINE]));
         Self { lines, rows, width, stride }
     }
 
     /// Raw pointers to rows rely on it that the product does not wrap around.
     fn lines(rows: usize, stride: usize) -> usize {
-        rows.checked_mul(stride / LINE).expect("a matrix larger than any memory")
+        rows.checked_mul(stride).expect("a matrix larger than any memory").div_ceil(LINE)
     }
 
     /// Number of rows.
@@ -74,13 +99,13 @@ impl Matrix {
         rows.saturating_mul(row_stride(width)).saturating_mul(size_of::<f32>())
     }
 
-    /// All rows with their padding.
+    /// All rows with their padding, up to the end of a cache line.
     pub fn data(&self) -> &[f32] {
         // SAFETY: a `Line` is `LINE` floats in a row without gaps, so the lines are that many floats.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.lines.len() * LINE) }
     }
 
-    /// All rows with their padding.
+    /// All rows with their padding, up to the end of a cache line.
     pub fn data_mut(&mut self) -> &mut [f32] {
         // SAFETY: as in `data`; the borrow of `self` is exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.lines.len() * LINE) }
@@ -131,7 +156,7 @@ impl Matrix {
         /// Rows that are asked for ahead, since they lie anywhere in a table that no cache holds.
         const AHEAD: usize = 8;
         assert_eq!(self.width, table.width, "rows of {table:?} into {self:?}");
-        let used = padded(table.width);
+        let used = table.width;
         for (i, &index) in indices.iter().enumerate() {
             if let Some(&ahead) = indices.get(i + AHEAD) {
                 let row = table.row(ahead as usize).as_ptr();
@@ -225,6 +250,27 @@ mod tests {
                     assert_eq!(x, if b < used { m.row(b)[j] } else { 0.0 }, "{rows} {width} {used}: {j} {b}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn compact_rows_are_gathered_and_padded_as_any_others() {
+        for (rows, width) in [(5, 1), (7, 33), (3, 16), (2, 101)] {
+            let mut compact = Matrix::compact(rows, width);
+            assert_eq!((compact.stride(), compact.data().len()), (width, super::padded(rows * width)));
+            for r in 0..rows {
+                (0..width).for_each(|j| compact.row_mut(r)[j] = (r * width + j + 1) as f32);
+            }
+            let padded = compact.clone().padded();
+            let mut gathered = Matrix::zeros(2, width);
+            gathered.gather(&compact, &[rows as u32 - 1, 0]);
+            for (row, r) in [(0, rows - 1), (1, 0)] {
+                assert_eq!(gathered.values(row), compact.values(r));
+                assert!(gathered.row(row)[width..].iter().all(|&x| x == 0.0), "{width}");
+                assert_eq!(padded.row(r), gathered.row(row));
+            }
+            compact.add_rows(1);
+            assert_eq!((compact.rows(), compact.values(rows)[width - 1]), (rows + 1, 0.0));
         }
     }
 

@@ -4,6 +4,7 @@ mod dense;
 mod norm;
 mod table;
 
+use crate::LINE;
 use crate::matrix::Matrix;
 use crate::simd::{Simd, prefetch};
 
@@ -116,6 +117,8 @@ unsafe impl Sync for Rows {}
 impl Rows {
     fn new(value: &mut Matrix, state: &mut OptimizerState) -> Self {
         let (rows, stride) = (value.rows(), value.stride());
+        // Updates write whole cache lines of a row.
+        assert!(stride.is_multiple_of(LINE), "{value:?} is compact: `padded` makes it one to train");
         let pointer = |m: &mut Option<Matrix>| {
             m.as_mut().map_or(std::ptr::null_mut(), |m| {
                 assert!(m.rows() == rows && m.stride() == stride, "{m:?} beside {rows} rows, {stride} apart");

@@ -84,8 +84,13 @@ fn networks_of_every_unit_and_input_obey_the_contract() {
     for unit in [Unit::Gru, Unit::Lstm, Unit::Rnn] {
         for input in [Input::OneHot, Input::Discounted, Input::Embedding, Input::Shared] {
             let config = NetworkConfig { unit, input, layers: vec![18], ..Default::default() };
-            let network = Network::new(config, OutputActivation::Tanh, items.len(), 3);
+            let network = Network::new(config.clone(), OutputActivation::Tanh, items.len(), 3);
             obeys_the_contract(&network, &items, &sessions);
+            let tensors = &mut network.tensors();
+            let loaded = Network::from_tensors_to_read(config, OutputActivation::Tanh, items.len(), tensors);
+            let loaded = loaded.unwrap();
+            obeys_the_contract(&loaded, &items, &sessions);
+            assert_eq!(followed_alone(&loaded, &sessions), followed_alone(&network, &sessions));
         }
     }
 }

@@ -57,7 +57,7 @@ macro_rules! models {
                     ModelConfig::Gru4rec(config) => {
                         let activation = config.output_activation_for(experiment.training.loss);
                         let count = items.len();
-                        let network = Network::from_tensors(config.clone(), activation, count, &mut arrays.tensors)?;
+                        let network = Network::from_tensors_to_read(config.clone(), activation, count, &mut arrays.tensors)?;
                         arrays.finish()?;
                         Self::Gru4rec(Box::new(network))
                     }

@@ -36,14 +36,19 @@ impl Stream {
 impl Network {
     /// A network over `items` items with initial weights drawn by `seed`; `activation` is that of its scores.
     pub fn new(config: NetworkConfig, activation: OutputActivation, items: usize, seed: u64) -> Self {
-        let mut network = Self::zeros(config, activation, items);
+        let mut network = Self::zeros(config, activation, items, Layout::zeros);
         network.initialise_rows(0, seed);
         network
     }
 
-    fn zeros(config: NetworkConfig, activation: OutputActivation, items: usize) -> Self {
+    fn zeros(
+        config: NetworkConfig,
+        activation: OutputActivation,
+        items: usize,
+        zeros: fn(&Layout) -> Matrix,
+    ) -> Self {
         let layouts = Parameters::layouts(&config, items);
-        let values = layouts.map(Layout::zeros);
+        let values = layouts.map(zeros);
         Self { config, activation, items, layouts, values }
     }
 
@@ -112,13 +117,38 @@ impl Network {
         items: usize,
         tensors: &mut BTreeMap<String, Tensor>,
     ) -> Result<Self> {
-        let mut network = Self::zeros(config, activation, items);
+        Self::zeros(config, activation, items, Layout::zeros).filled(tensors)
+    }
+
+    /// As [`from_tensors`](Self::from_tensors), in the least memory: for a network that is asked and not trained.
+    ///
+    /// # Errors
+    /// As [`from_tensors`](Self::from_tensors).
+    pub fn from_tensors_to_read(
+        config: NetworkConfig,
+        activation: OutputActivation,
+        items: usize,
+        tensors: &mut BTreeMap<String, Tensor>,
+    ) -> Result<Self> {
+        Self::zeros(config, activation, items, Layout::zeros_to_read).filled(tensors)
+    }
+
+    /// The same network in the form that is trained.
+    pub(crate) fn to_train(mut self) -> Self {
+        for value in self.values.iter_mut() {
+            *value = std::mem::replace(value, Matrix::zeros(0, 0)).padded();
+        }
+        self
+    }
+
+    fn filled(mut self, tensors: &mut BTreeMap<String, Tensor>) -> Result<Self> {
+        let network = &mut self;
         for (layout, value) in network.layouts.iter().zip(network.values.iter_mut()) {
             import(layout, value, "", false, tensors)?;
         }
         match tensors.keys().next() {
             Some(name) => Err(Error::weights(name, "this network has no such parameter")),
-            None => Ok(network),
+            None => Ok(self),
         }
     }
 
@@ -193,6 +223,22 @@ pub(crate) fn kernel_activation(activation: OutputActivation) -> Activation {
 mod tests {
     use super::*;
     use crate::gru4rec::config::{Input, Unit};
+
+    #[test]
+    fn a_network_to_read_is_smaller_and_becomes_one_to_train() {
+        for input in [Input::Shared, Input::Embedding, Input::OneHot] {
+            let config =
+                NetworkConfig { input, layers: vec![7], embedding_size: 5, ..NetworkConfig::default() };
+            let network = Network::new(config.clone(), OutputActivation::Tanh, 40, 3);
+            let read =
+                Network::from_tensors_to_read(config, OutputActivation::Tanh, 40, &mut network.tensors());
+            let read = read.unwrap();
+            assert!(read.values.output.data().len() < network.values.output.data().len());
+            assert_eq!(read.tensors(), network.tensors());
+            let back = read.to_train();
+            assert!(back.values.iter().zip(network.values.iter()).all(|(a, b)| a.data() == b.data()));
+        }
+    }
 
     #[test]
     fn tensors_rebuild_the_network_and_wrong_ones_are_named() {

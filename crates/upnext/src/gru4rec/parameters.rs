@@ -56,6 +56,8 @@ pub(crate) struct Layout {
     pub(crate) bias_column: bool,
     /// Whether a step touches only some of the rows: one row an item.
     pub(crate) table: bool,
+    /// Whether a row is the vector of an item, rather than its part of a cell's gates.
+    pub(crate) vectors: bool,
 }
 
 /// The output's bias in files.
@@ -75,6 +77,11 @@ impl Layout {
     /// A matrix of zeros of this layout.
     pub(crate) fn zeros(&self) -> Matrix {
         Matrix::zeros(self.rows, self.width())
+    }
+
+    /// A matrix of zeros for values that are only read: vectors of items without padding.
+    pub(crate) fn zeros_to_read(&self) -> Matrix {
+        if self.vectors { Matrix::compact(self.rows, self.width()) } else { self.zeros() }
     }
 
     /// The values without padding and without the output's bias: rows × (blocks · columns).
@@ -147,6 +154,7 @@ impl Parameters<Layout> {
             columns,
             bias_column: false,
             table: false,
+            vectors: false,
         };
         let gates = gates(config.unit);
         let from_input = |name, units| Layout { table: sparse, ..dense(name, input_rows, gates, units) };
@@ -173,10 +181,12 @@ impl Parameters<Layout> {
             output: Layout {
                 bias_column: true,
                 table: true,
+                vectors: true,
                 ..dense("output.weight".into(), items, 1, config.output_width())
             },
             embedding: (config.input == Input::Embedding).then(|| Layout {
                 table: true,
+                vectors: true,
                 ..dense("input.embedding".into(), items, 1, config.embedding_size)
             }),
             layers: layers.collect(),
