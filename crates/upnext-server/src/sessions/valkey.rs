@@ -81,40 +81,39 @@ impl ValkeyStore {
         let deadline = Instant::now() + self.timeout;
         let link = self.link();
         let mut linked = link.clone();
-        let connection = match timeout_at(deadline, linked.wait_for(Option::is_some)).await {
+        let connected = match timeout_at(deadline, linked.wait_for(Option::is_some)).await {
             // The attempt goes on, for whoever comes next.
-            Err(_) => return Err(StoreError::Failed(format!("{}: no connection in time", self.url))),
-            Ok(Ok(connected)) => connected.clone(),
-            // The attempt ended with the runtime.
-            Ok(Err(_)) => None,
+            Err(_) => return Err(self.failed("no connection in time")),
+            Ok(connected) => connected.ok().and_then(|connected| connected.clone()),
         };
-        let connection = match connection {
-            Some(Ok(connection)) => connection,
-            Some(Err(reason)) => {
-                self.forget(&link);
-                return Err(StoreError::Failed(format!("{}: {reason}", self.url)));
-            }
-            None => {
-                self.forget(&link);
-                return Err(StoreError::Failed(format!("{}: no connection", self.url)));
-            }
+        let connection = match connected {
+            Some(connected) => connected.map_err(|reason| self.failed(&reason))?,
+            None => return Err(self.failed("the attempt to connect was given up")),
         };
         match timeout_at(deadline, question(connection)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
-                let text = format!("{}: {}", self.url, reason(&error));
                 // A store that has become another one's replica refuses writes for as long as it is asked.
                 let replica = error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
                 if replica || error.is_io_error() || error.is_unrecoverable_error() {
                     self.forget(&link);
                 }
-                Err(if error.is_io_error() { StoreError::Silent(text) } else { StoreError::Failed(text) })
+                let reason = reason(&error);
+                Err(if error.is_io_error() { self.silent(&reason) } else { self.failed(&reason) })
             }
             Err(_) => {
                 self.forget(&link);
-                Err(StoreError::Silent(format!("{}: no answer in time", self.url)))
+                Err(self.silent("no answer in time"))
             }
         }
+    }
+
+    fn failed(&self, reason: &str) -> StoreError {
+        StoreError::Failed(format!("{}: {reason}", self.url))
+    }
+
+    fn silent(&self, reason: &str) -> StoreError {
+        StoreError::Silent(format!("{}: {reason}", self.url))
     }
 
     /// The connection that there is, or an attempt at one.
@@ -123,6 +122,7 @@ impl ValkeyStore {
     /// would have waited for those before it and have no time left for its own.
     fn link(&self) -> Link {
         let mut link = locked(&self.link);
+        link.take_if(|link| has_failed(link));
         let open = || {
             let (sender, receiver) = watch::channel(None);
             let (client, limit) = (self.client.clone(), self.timeout);
@@ -153,7 +153,7 @@ impl ValkeyStore {
         let (Some(Some(events)), Some(Some(began_ms)), Some(Some(last_event_ms)), None) =
             (numbers.next(), numbers.next(), numbers.next(), numbers.next())
         else {
-            return Err(StoreError::Failed(format!("{}: a key holds no session of upnext", self.url)));
+            return Err(self.failed("a key holds no session of upnext"));
         };
         // A server with a larger bound may have written it.
         let skipped = elements.len().saturating_sub(self.max_events);
@@ -171,7 +171,7 @@ impl SessionStore for ValkeyStore {
                 call.invoke_async(&mut connection).await
             };
             let session = self.session(self.ask(append).await?)?;
-            session.ok_or_else(|| StoreError::Failed(format!("{}: an event left no session", self.url)))
+            session.ok_or_else(|| self.failed("an event left no session"))
         })
     }
 
@@ -208,6 +208,14 @@ impl fmt::Debug for ValkeyStore {
     }
 }
 
+/// Whether an attempt to connect has ended without a connection.
+fn has_failed(link: &Link) -> bool {
+    match &*link.borrow() {
+        Some(connected) => connected.is_err(),
+        None => link.has_changed().is_err(),
+    }
+}
+
 fn key(id: &str) -> String {
     format!("{KEY_PREFIX}{id}")
 }
@@ -223,6 +231,7 @@ fn reason(error: &RedisError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
 
     fn store(config: &ServerConfig) -> ValkeyStore {
         ValkeyStore::new(&"redis://:pass-7@127.0.0.1:1".parse().unwrap(), config).unwrap()
@@ -276,6 +285,30 @@ mod tests {
         let error = ValkeyStore::new(&url, &config).unwrap().ready().await.unwrap_err().to_string();
         assert!(error.contains("certificate"), "{error}");
         assert!(!server.await.unwrap(), "the client should not have gone on");
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_failed_is_not_the_answer_to_later_requests() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap()).parse().unwrap();
+        // The first connection is never answered; on the second one every command is.
+        std::thread::spawn(move || {
+            let _silent = listener.accept().unwrap();
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut bytes = [0; 1_024];
+            while let Ok(read @ 1..) = stream.read(&mut bytes) {
+                let commands = bytes[..read].iter().filter(|&&byte| byte == b'*').count();
+                stream.write_all("+PONG\r\n".repeat(commands).as_bytes()).unwrap();
+            }
+        });
+        let config = ServerConfig { session_store_timeout_ms: 1_000, ..ServerConfig::default() };
+        let store = ValkeyStore::new(&url, &config).unwrap();
+        store.ready().await.unwrap_err();
+        let attempt = locked(&store.link).clone().unwrap();
+        while !has_failed(&attempt) {
+            tokio::task::yield_now().await;
+        }
+        store.ready().await.unwrap();
     }
 
     #[tokio::test]
