@@ -57,6 +57,12 @@ impl Store {
         }
     }
 
+    /// Sends it a signal, such as `-STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
     /// Its address, with the password.
     pub(crate) fn url(&self) -> StoreUrl {
         format!("redis://:{PASSWORD}@127.0.0.1:{}", self.port).parse().unwrap()

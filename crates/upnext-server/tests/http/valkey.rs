@@ -147,6 +147,25 @@ fn a_store_that_goes_away_and_comes_back_needs_no_restart_of_the_server() {
 }
 
 #[test]
+fn a_store_that_does_not_answer_leaves_open_whether_an_event_is_stored() {
+    let Some(store) = Store::start() else { return };
+    let shop = replica(&store, |config| config.session_store_timeout_ms = 1_000);
+    let mut client = shop.client();
+    click(&mut client, "v1", "kettle");
+    store.signal("-STOP");
+    let problem = client.post("/v1/sessions/v1/events", json!({"item": "tea"})).problem(503);
+    assert!(problem["detail"].as_str().unwrap().contains("did not answer"), "{problem}");
+    // Nobody was connected for the next one, so it is certain that it was not stored.
+    let problem = client.post("/v1/sessions/v2/events", json!({"item": "tea"})).problem(503);
+    assert!(problem["detail"].as_str().unwrap().contains("cannot be kept"), "{problem}");
+    store.signal("-CONT");
+    until(|| client.get("/readyz").status == 200);
+    client.get("/v1/sessions/v2").problem(404);
+    let events = click(&mut client, "v1", "cup")["events"].as_u64();
+    assert!(events == Some(2) || events == Some(3), "{events:?}");
+}
+
+#[test]
 fn what_is_no_session_under_a_key_is_refused_and_left_alone() {
     let Some(store) = Store::start() else { return };
     let shop = replica(&store, |_| {});
