@@ -3,7 +3,7 @@
 use crate::sessions::StoreUrl;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use upnext::data::ids::MAX_ID_BYTES;
 
 /// How a server computes, what it keeps, and what it refuses.
@@ -45,6 +45,8 @@ pub struct ServerConfig {
     pub default_k: usize,
     /// The longest list that may be asked for: a page of results, not the catalogue.
     pub max_k: usize,
+    /// Entries of all lists of one batch request together, and of items that are looked up: an entry takes 50 bytes and more.
+    pub max_answer_entries: usize,
     /// Sessions of one batch request.
     pub max_batch_sessions: usize,
     /// Items of a request's `exclude` or `only`.
@@ -60,6 +62,9 @@ pub struct ServerConfig {
     /// Sessions that are kept; the one that has been idle for longest makes room. A session of 5 events takes about half
     /// a kilobyte. A shared store is bounded by its own memory instead (`maxmemory`).
     pub max_sessions: usize,
+    /// Bytes of all kept sessions together, beyond which the idlest make room, too: who sends long sessions of long ids fills
+    /// this and no more.
+    pub max_sessions_bytes: usize,
     /// Seconds without an event after which a session is over: the half hour of web analytics.
     pub session_idle_s: u64,
     /// The file that keeps sessions over a restart; absent: they are in memory only.
@@ -150,12 +155,14 @@ impl Default for ServerConfig {
             max_body_bytes: 1 << 20,
             default_k: 20,
             max_k: 1_000,
+            max_answer_entries: 20_000,
             max_batch_sessions: 256,
             max_list_items: 10_000,
             max_item_id_bytes: MAX_ID_BYTES,
             max_session_id_bytes: 256,
             max_session_events: 200,
             max_sessions: 100_000,
+            max_sessions_bytes: 512 << 20,
             session_idle_s: 1_800,
             session_file: None,
             session_sync: SessionSync::default(),
@@ -188,6 +195,22 @@ impl ServerConfig {
     /// # Errors
     /// [`upnext::Error::Config`] with the field.
     pub fn validate(&self) -> upnext::Result<()> {
+        for (field, value) in [
+            ("queue_sessions", self.queue_sessions),
+            ("max_batch_sessions", self.max_batch_sessions),
+            ("max_k", self.max_k),
+            ("max_answer_entries", self.max_answer_entries),
+            ("max_list_items", self.max_list_items),
+            ("max_connections", self.max_connections),
+            ("event_log_queue", self.event_log_queue),
+        ] {
+            if value > 1 << 24 {
+                return Err(upnext::Error::config(
+                    field,
+                    format!("{value} is no limit: give at most 16777216"),
+                ));
+            }
+        }
         let at_least_one = [
             ("batch_sessions", self.batch_sessions),
             ("queue_sessions", self.queue_sessions),
@@ -200,11 +223,12 @@ impl ServerConfig {
             ("max_session_events", self.max_session_events),
             ("max_sessions", self.max_sessions),
             ("event_log_queue", self.event_log_queue),
+            ("max_sessions_bytes", self.max_sessions_bytes),
             ("max_catalogue_items", self.max_catalogue_items),
             ("max_catalogue_field_bytes", self.max_catalogue_field_bytes),
             ("max_query_bytes", self.max_query_bytes),
         ];
-        let milliseconds = [
+        let others = [
             ("request_timeout_ms", self.request_timeout_ms),
             ("header_timeout_ms", self.header_timeout_ms),
             ("body_timeout_ms", self.body_timeout_ms),
@@ -216,7 +240,7 @@ impl ServerConfig {
             ("poll_ms", self.poll_ms),
         ];
         let sizes = at_least_one.map(|(field, value)| (field, value as u64));
-        for (field, value) in sizes.into_iter().chain(milliseconds) {
+        for (field, value) in sizes.into_iter().chain(others) {
             if value == 0 {
                 return Err(upnext::Error::config(field, "is 0: give 1 or more"));
             }
@@ -243,6 +267,10 @@ impl ServerConfig {
         if self.max_k < self.default_k {
             let reason = format!("is below default_k ({}): raise the one or lower the other", self.default_k);
             return Err(upnext::Error::config("max_k", reason));
+        }
+        if self.max_answer_entries < self.max_k {
+            let reason = format!("is below max_k ({}), so that one list exceeds it", self.max_k);
+            return Err(upnext::Error::config("max_answer_entries", reason));
         }
         if self.queue_sessions < self.max_batch_sessions {
             let reason = format!(
@@ -287,8 +315,9 @@ impl ServerConfig {
         or_half_of_the_cores(self.compute_threads)
     }
 
-    pub(crate) fn request_timeout(&self) -> Duration {
-        Duration::from_millis(self.request_timeout_ms)
+    /// When a request that has just been read must be answered.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + Duration::from_millis(self.request_timeout_ms)
     }
 }
 

@@ -44,7 +44,7 @@ mod stamp;
 pub use config::{ServerConfig, SessionSync};
 pub use error::Error;
 pub use keys::{ApiKeys, Keys};
-pub use logs::{LogFormat, LogLevel, log_to_stderr};
+pub use logs::{LogFormat, LogGuard, LogLevel, log_to_stderr};
 pub use serve::{Server, Setup, Stopper};
 pub use sessions::StoreUrl;
 

@@ -1,6 +1,7 @@
 //! What an operator watches: counts and durations, as Prometheus reads them (OpenMetrics text).
 
 use crate::engine::Engine;
+use crate::logs::lost_lines;
 use crate::models::Role;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -12,8 +13,8 @@ use prometheus_client::registry::Registry;
 use std::time::Duration;
 
 /// Upper bounds in seconds, dense around the few milliseconds that an answer takes.
-const SECONDS: [f64; 14] =
-    [0.0005, 0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0];
+const SECONDS: [f64; 16] =
+    [0.0005, 0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 /// Upper bounds in sessions.
 const BATCHES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
@@ -36,6 +37,7 @@ pub(crate) struct Metrics {
     unknown_items: Counter,
     events: Counter,
     reloads: Family<OutcomeLabels, Counter>,
+    lost_lines: Counter,
     queue: Gauge,
     /// Without labels; empty, and so not shown, where the store cannot tell.
     sessions: Family<[(&'static str, &'static str); 0], Gauge>,
@@ -96,6 +98,7 @@ impl Metrics {
             unknown_items: Counter::default(),
             events: Counter::default(),
             reloads: Family::default(),
+            lost_lines: Counter::default(),
             queue: Gauge::default(),
             sessions: Family::default(),
             connections: Gauge::default(),
@@ -138,6 +141,7 @@ impl Metrics {
         );
         registry.register("session_events", "Events stored", metrics.events.clone());
         registry.register("reloads", "Models loaded while serving", metrics.reloads.clone());
+        registry.register("log_lines_lost", "Log lines that nobody read in time", metrics.lost_lines.clone());
         registry.register("queue_sessions", "Sessions waiting for a compute thread", metrics.queue.clone());
         registry.register("sessions", "Sessions kept", metrics.sessions.clone());
         registry.register("connections", "Open connections", metrics.connections.clone());
@@ -216,6 +220,7 @@ impl Metrics {
 
     /// All metrics as text, with what is counted elsewhere.
     pub(crate) fn text(&self, queue: usize, sessions: Option<usize>) -> String {
+        self.lost_lines.inc_by(lost_lines().saturating_sub(self.lost_lines.get()));
         self.queue.set(queue as i64);
         if let Some(sessions) = sessions {
             self.sessions.get_or_create(&[]).set(sessions as i64);

@@ -10,7 +10,7 @@ use crate::{Error, ServerConfig};
 use axum::http::StatusCode;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use upnext_kernels::CounterRng;
 
 /// The streams of numbers that sessions are dealt by: a session's share and its shadow have nothing to do with each other.
@@ -26,6 +26,8 @@ pub(crate) struct Models {
     share: f64,
     /// Part of the other sessions that the second model is asked about, too.
     shadow: f64,
+    /// Time that the second model has in the shadow.
+    timeout: Duration,
     metrics: Arc<Metrics>,
 }
 
@@ -56,6 +58,7 @@ impl Models {
             second: second.map(|second| start(second, Role::Second, second_config)).transpose()?,
             share: config.compare_share,
             shadow: config.compare_shadow,
+            timeout: Duration::from_millis(config.request_timeout_ms),
             metrics: Arc::clone(metrics),
         };
         metrics.models(models.all());
@@ -102,7 +105,11 @@ impl Models {
         if dealt(id, SHARE) < self.share {
             return Ok(alone(second));
         }
-        let shadow = || Shadow { engine: Arc::clone(second), metrics: Arc::clone(&self.metrics) };
+        let shadow = || Shadow {
+            engine: Arc::clone(second),
+            timeout: self.timeout,
+            metrics: Arc::clone(&self.metrics),
+        };
         Ok(Chosen { engine: &self.first, shadow: (dealt(id, SHADOW) < self.shadow).then(shadow) })
     }
 }
@@ -116,9 +123,14 @@ pub(crate) struct Chosen<'m> {
 
 impl Chosen<'_> {
     /// Answers the question that `place` was reserved for.
-    pub(crate) async fn answer(self, place: Place, question: Question) -> Result<Answer, Refusal> {
+    pub(crate) async fn answer(
+        self,
+        place: Place,
+        question: Question,
+        deadline: Instant,
+    ) -> Result<Answer, Refusal> {
         let copy = self.shadow.as_ref().map(|_| Question { why: false, ..question.clone() });
-        let answer = self.engine.answer(place, vec![question]).await?;
+        let answer = self.engine.answer(place, vec![question], deadline).await?;
         if let (Some(shadow), Some(question)) = (self.shadow, copy) {
             shadow.ask(question, &answer);
         }
@@ -155,6 +167,7 @@ impl Role {
 #[derive(Debug)]
 pub(crate) struct Shadow {
     engine: Arc<Engine>,
+    timeout: Duration,
     metrics: Arc<Metrics>,
 }
 
@@ -165,7 +178,7 @@ impl Shadow {
         let first = Summary::of(first);
         tokio::spawn(async move {
             let (k, began) = (question.k, Instant::now());
-            match self.engine.answer(place, vec![question]).await {
+            match self.engine.answer(place, vec![question], began + self.timeout).await {
                 Ok(second) => {
                     self.compare(k, &first, &Summary::of(&second), began.elapsed().as_secs_f64() * 1e3)
                 }

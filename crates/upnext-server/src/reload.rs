@@ -32,17 +32,30 @@ pub(crate) fn name_of(given: Option<&str>, path: &Path) -> String {
 
 impl Service {
     /// Loads a model and serves it in its role: that in `models_dir/path`, or the one that has the role anew.
+    ///
+    /// What has begun is finished, whether or not who asked still waits for it.
     pub(crate) async fn reload(
         self: &Arc<Self>,
         role: Role,
         path: Option<String>,
     ) -> Result<Arc<Served>, ReloadError> {
-        let changing = self.changing.lock().await;
+        let service = Arc::clone(self);
+        let reloading = tokio::spawn(async move { service.reload_in_turn(role, path).await });
+        reloading.await.unwrap_or_else(|_| Err(ReloadError::Model("loading panicked".to_owned())))
+    }
+
+    async fn reload_in_turn(
+        self: &Arc<Self>,
+        role: Role,
+        path: Option<String>,
+    ) -> Result<Arc<Served>, ReloadError> {
+        // One model at a time is beside the served ones: memory holds one more, not many.
+        let loading = self.loading.lock().await;
         let service = Arc::clone(self);
         let loaded = tokio::task::spawn_blocking(move || service.load_beside(role, path));
         let loaded = loaded.await.unwrap_or_else(|_| Err(ReloadError::Model("loading panicked".to_owned())));
         self.metrics.reload(loaded.is_ok());
-        match loaded {
+        let outcome = match loaded {
             Ok(served) => {
                 tracing::info!(
                     name = served.name,
@@ -51,18 +64,27 @@ impl Service {
                     path = %served.path.display(),
                     "model loaded"
                 );
-                let engine = self.models.of(role);
-                engine.swap(served);
-                self.metrics.models(self.models.all());
-                let served = engine.served();
-                drop(changing);
-                Ok(served)
+                Ok(self.swap(role, served).await)
             }
             Err(error) => {
                 tracing::error!(%error, role = role.name(), "model refused: the old one is served on");
                 Err(error)
             }
-        }
+        };
+        drop(loading);
+        outcome
+    }
+
+    /// Serves a model that is loaded.
+    async fn swap(&self, role: Role, served: Served) -> Arc<Served> {
+        let changing = self.changing.lock().await;
+        // The lists may have changed while it was loaded.
+        served.restrict(&self.lists.load());
+        let engine = self.models.of(role);
+        engine.swap(served);
+        self.metrics.models(self.models.all());
+        drop(changing);
+        engine.served()
     }
 
     /// Loads all models anew. What went wrong is in the log, and the old one goes on.
@@ -101,12 +123,14 @@ impl Service {
             ));
         }
         let missing = |_| refused("there is no such folder in the folder of models");
-        let found = dir.join(relative).canonicalize().map_err(missing)?;
+        let path = dir.join(relative);
+        let found = path.canonicalize().map_err(missing)?;
         // A link may lead out.
         if !found.starts_with(dir) || found == *dir {
             return Err(refused("the path leads out of the folder of models"));
         }
-        Ok(found)
+        // With its links, so that one that leads to another model later is followed then.
+        Ok(path)
     }
 
     /// When to look at files for changes.

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 /// The models, the sessions and what guards them.
 #[derive(Debug)]
@@ -32,7 +32,11 @@ pub(crate) struct Service {
     pub(crate) models_dir: Option<PathBuf>,
     /// What the block and allow files say.
     pub(crate) lists: ArcSwap<Lists>,
-    /// Held while a model or the lists change, so that neither change undoes the other.
+    /// Held while a model is loaded.
+    pub(crate) loading: Mutex<()>,
+    /// One search at a time: each takes a core for a while, which recommendations need more.
+    pub(crate) searching: Arc<Semaphore>,
+    /// Held while a model or the lists are replaced, so that neither change undoes the other.
     pub(crate) changing: Mutex<ListFiles>,
     stopping: AtomicBool,
 }
@@ -62,6 +66,8 @@ impl Service {
             metrics,
             name,
             lists: ArcSwap::from_pointee(lists),
+            loading: Mutex::default(),
+            searching: Arc::new(Semaphore::new(1)),
             changing: Mutex::new(files),
             stopping: AtomicBool::new(false),
             config,

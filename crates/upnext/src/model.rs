@@ -67,6 +67,14 @@ macro_rules! models {
                 })
             }
 
+            /// Whether all weights of a network are finite numbers; other models have no others.
+            pub fn is_finite(&self) -> bool {
+                match self {
+                    Self::Gru4rec(network) => network.is_finite(),
+                    _ => true,
+                }
+            }
+
             /// What the rest of the program sees of the model.
             pub fn recommender(&self) -> &dyn Recommender {
                 match self {

@@ -9,7 +9,7 @@ mod recommend;
 mod write;
 
 pub use index::Index;
-pub use nearest::nearest;
+pub use nearest::Nearest;
 pub use recommend::{
     Candidates, Filter, Query, Recommendation, RecommendationList, recommend, recommend_each, recommend_on,
 };

@@ -147,7 +147,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
         print!("{}", toml::to_string(&config).context("the limits cannot be shown")?);
         return Ok(());
     }
-    upnext_server::log_to_stderr(
+    let _lines = upnext_server::log_to_stderr(
         match args.log {
             FormatArg::Text => LogFormat::Text,
             FormatArg::Json => LogFormat::Json,

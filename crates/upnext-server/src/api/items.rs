@@ -96,6 +96,7 @@ fn number(text: &str) -> Result<usize, Problem> {
     responses(
         (status = 200, description = "The items", body = ItemsAnswer),
         (status = "4XX", description = "What is wrong with the request", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many searches at a time", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn find(
@@ -108,8 +109,14 @@ pub(crate) async fn find(
         return Err(Problem::field("limit", format!("{limit} is not from 1 to {}", service.config.max_k)));
     }
     at_most("query", "bytes", query.len(), service.config.max_query_bytes)?;
+    let turn = Arc::clone(&service.searching).acquire_owned();
+    let Ok(Ok(turn)) = tokio::time::timeout_at(service.config.deadline().into(), turn).await else {
+        let detail = "too many searches are waiting: try again soon";
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
+    };
     // The first search sorts all words: connections should not wait for that.
     let found = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
         let served = service.models.first().served();
         let found = served.search(service.catalogue.as_ref()).find(&query, limit);
         let item = |item| Item::of(&service, &served, served.loaded.items.id(item));
@@ -144,7 +151,7 @@ pub(crate) async fn look_up(
     State(service): State<Arc<Service>>,
     Json(request): Json<LookUpRequest>,
 ) -> Result<Response, Problem> {
-    at_most("ids", "items", request.ids.len(), service.config.max_list_items)?;
+    at_most("ids", "items", request.ids.len(), service.config.max_k)?;
     for (i, id) in request.ids.iter().enumerate() {
         item_id(id, &service.config).map_err(|problem| problem.within(&format!("ids[{i}]")))?;
     }

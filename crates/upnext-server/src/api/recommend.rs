@@ -242,6 +242,7 @@ pub(crate) async fn recommend(
     State(service): State<Arc<Service>>,
     Json(mut request): Json<RecommendRequest>,
 ) -> Result<Response, Problem> {
+    let deadline = service.config.deadline();
     let (model, id) = (request.model.take(), request.session_id.take());
     if let Some(id) = &id {
         session_id("session_id", id, &service.config)?;
@@ -250,7 +251,7 @@ pub(crate) async fn recommend(
     let session = session_items(std::mem::take(&mut request.session), &service.config)?;
     let question = request.question(session, &service.config)?;
     let place = chosen.engine.reserve(1)?;
-    let answer = chosen.answer(place, question).await?;
+    let answer = chosen.answer(place, question, deadline).await?;
     let list = List::all(&service, &answer).pop();
     list.map(|list| ok(&RecommendAnswer { model: ModelName::of(&answer.served), list }))
         .ok_or_else(|| crate::engine::Refusal::Failed.into())
@@ -272,6 +273,7 @@ pub(crate) async fn recommend_batch(
     State(service): State<Arc<Service>>,
     Json(request): Json<BatchRequest>,
 ) -> Result<Response, Problem> {
+    let deadline = service.config.deadline();
     at_most("requests", "sessions", request.requests.len(), service.config.max_batch_sessions)?;
     let engine = service.models.choose(request.model.as_deref(), None)?.engine;
     let question = |(i, mut request): (usize, SessionRequest)| {
@@ -280,8 +282,10 @@ pub(crate) async fn recommend_batch(
             .map_err(|problem| problem.within(&format!("requests[{i}]")))
     };
     let questions = request.requests.into_iter().enumerate().map(question).collect::<Result<Vec<_>, _>>()?;
+    let entries = questions.iter().map(|question| question.k).sum();
+    at_most("requests", "entries of all lists together (`k`)", entries, service.config.max_answer_entries)?;
     let place = engine.reserve(questions.len())?;
-    let answer = engine.answer(place, questions).await?;
+    let answer = engine.answer(place, questions, deadline).await?;
     let lists = List::all(&service, &answer);
     Ok(ok(&BatchAnswer { model: ModelName::of(&answer.served), lists }))
 }

@@ -89,6 +89,7 @@ pub(crate) async fn add_event(
     SessionId(id): SessionId,
     Json(mut request): Json<EventRequest>,
 ) -> Result<Response, Problem> {
+    let deadline = service.config.deadline();
     kept_id("item", "item", &request.item, service.config.max_item_id_bytes)?;
     let item: Arc<str> = std::mem::take(&mut request.item).into();
     let question = request.question(Vec::new(), &service.config)?;
@@ -100,7 +101,7 @@ pub(crate) async fn add_event(
     if let Some(log) = &service.event_log {
         log.record(&id, &session, item, chosen.engine.served().name.clone());
     }
-    let answer = chosen.answer(place, Question { session: session.items, ..question }).await;
+    let answer = chosen.answer(place, Question { session: session.items, ..question }, deadline).await;
     let answer = answer.map_err(|refusal| Problem::from(refusal).after_storing())?;
     let list = List::all(&service, &answer).pop();
     let list = list.ok_or_else(|| Problem::from(crate::engine::Refusal::Failed).after_storing())?;

@@ -21,7 +21,7 @@ use queue::Queue;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::oneshot;
 use upnext::data::ItemIndex;
 use upnext::ranking::RecommendationList;
@@ -91,6 +91,8 @@ impl From<Refusal> for Problem {
 #[derive(Debug)]
 struct Job {
     questions: Vec<Question>,
+    /// The model that must answer; `None`: the present one.
+    model: Option<Arc<Served>>,
     deadline: Instant,
     answer: oneshot::Sender<Result<Answer, Refusal>>,
 }
@@ -100,7 +102,6 @@ struct Job {
 pub(crate) struct Engine {
     pub(crate) role: Role,
     shared: Arc<Shared>,
-    timeout: Duration,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -128,7 +129,7 @@ impl Engine {
             batch_sessions: config.batch_sessions,
             metrics,
         });
-        let engine = Self { role, shared, timeout: config.request_timeout(), threads: Mutex::default() };
+        let engine = Self { role, shared, threads: Mutex::default() };
         for i in 0..config.compute_threads() {
             let shared = Arc::clone(&engine.shared);
             let thread = std::thread::Builder::new()
@@ -160,11 +161,42 @@ impl Engine {
         self.shared.queue.reserve(sessions).ok_or(Refusal::Full)
     }
 
-    /// Answers the questions that `place` was reserved for.
-    pub(crate) async fn answer(&self, place: Place, questions: Vec<Question>) -> Result<Answer, Refusal> {
+    /// Answers the questions that `place` was reserved for, all from one model.
+    ///
+    /// More questions than a batch takes are asked batch by batch, so that others get their turn in between.
+    pub(crate) async fn answer(
+        &self,
+        mut place: Place,
+        mut questions: Vec<Question>,
+        deadline: Instant,
+    ) -> Result<Answer, Refusal> {
+        let most = self.shared.batch_sessions;
+        let model = (questions.len() > most).then(|| self.served());
+        let mut whole: Option<Answer> = None;
+        loop {
+            let rest = questions.split_off(questions.len().min(most));
+            let piece_place = place.split_off(questions.len());
+            let piece = self.answer_piece(piece_place, questions, model.clone(), deadline).await?;
+            match &mut whole {
+                Some(whole) => whole.lists.extend(piece.lists),
+                None => whole = Some(piece),
+            }
+            if rest.is_empty() {
+                return whole.ok_or(Refusal::Failed);
+            }
+            questions = rest;
+        }
+    }
+
+    async fn answer_piece(
+        &self,
+        place: Place,
+        questions: Vec<Question>,
+        model: Option<Arc<Served>>,
+        deadline: Instant,
+    ) -> Result<Answer, Refusal> {
         let (sender, receiver) = oneshot::channel();
-        let deadline = Instant::now() + self.timeout;
-        self.shared.queue.push(place, Job { questions, deadline, answer: sender });
+        self.shared.queue.push(place, Job { questions, model, deadline, answer: sender });
         match tokio::time::timeout_at(deadline.into(), receiver).await {
             Ok(Ok(answer)) => answer,
             // The job was dropped: it was late, or the server is stopping.
@@ -195,36 +227,46 @@ impl Shared {
             if jobs.is_empty() {
                 continue;
             }
-            let served = self.current.load_full();
-            let questions: Vec<&Question> = jobs.iter().flat_map(|job| &job.questions).collect();
-            self.metrics.batch(questions.len());
-            // One broken computation must not take the thread, and with it the server, away.
-            let answers = match catch_unwind(AssertUnwindSafe(|| served.answer(&questions))) {
-                Ok(Ok(lists)) => lists,
-                Ok(Err(error)) => {
-                    tracing::error!(model = served.name, version = served.version(), %error, "no answer");
-                    Vec::new()
+            let current = self.current.load_full();
+            let mut groups: Vec<(Arc<Served>, Vec<Job>)> = Vec::with_capacity(1);
+            for mut job in jobs {
+                let model = job.model.take().unwrap_or_else(|| Arc::clone(&current));
+                match groups.iter_mut().find(|(other, _)| Arc::ptr_eq(other, &model)) {
+                    Some((_, jobs)) => jobs.push(job),
+                    None => groups.push((model, vec![job])),
                 }
-                Err(_) => {
-                    tracing::error!(
-                        model = served.name,
-                        version = served.version(),
-                        "the computation panicked"
-                    );
-                    Vec::new()
-                }
-            };
-            let mut answers = answers.into_iter();
-            for job in jobs {
-                let lists: Vec<Listed> = answers.by_ref().take(job.questions.len()).collect();
-                let answer = if lists.len() == job.questions.len() {
-                    Ok(Answer { role: self.role, served: Arc::clone(&served), lists })
-                } else {
-                    Err(Refusal::Failed)
-                };
-                // A client that has gone away meanwhile is no error.
-                _ = job.answer.send(answer);
             }
+            groups.into_iter().for_each(|(model, jobs)| self.compute(&model, jobs));
+        }
+    }
+
+    /// Answers some jobs together; each alone, where that fails, so that one does not take the others' answers away.
+    fn compute(&self, served: &Arc<Served>, jobs: Vec<Job>) {
+        let questions: Vec<&Question> = jobs.iter().flat_map(|job| &job.questions).collect();
+        self.metrics.batch(questions.len());
+        // One broken computation must not take the thread, and with it the server, away.
+        let lists = match catch_unwind(AssertUnwindSafe(|| served.answer(&questions))) {
+            Ok(Ok(lists)) => Some(lists),
+            Ok(Err(error)) => {
+                tracing::error!(model = served.name, version = served.version(), %error, "no answer");
+                None
+            }
+            Err(_) => {
+                tracing::error!(model = served.name, version = served.version(), "the computation panicked");
+                None
+            }
+        };
+        let Some(lists) = lists else {
+            if jobs.len() > 1 {
+                return jobs.into_iter().for_each(|job| self.compute(served, vec![job]));
+            }
+            return jobs.into_iter().for_each(|job| _ = job.answer.send(Err(Refusal::Failed)));
+        };
+        let mut lists = lists.into_iter();
+        for job in jobs {
+            let lists = lists.by_ref().take(job.questions.len()).collect();
+            // A client that has gone away meanwhile is no error.
+            _ = job.answer.send(Ok(Answer { role: self.role, served: Arc::clone(served), lists }));
         }
     }
 }

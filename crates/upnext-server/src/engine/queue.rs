@@ -28,6 +28,15 @@ pub(crate) struct Place {
     waiting: Arc<AtomicUsize>,
 }
 
+impl Place {
+    /// Divides it: so many of its sessions, and the others, which stay.
+    pub(super) fn split_off(&mut self, sessions: usize) -> Self {
+        let taken = sessions.min(self.sessions);
+        self.sessions -= taken;
+        Self { sessions: taken, waiting: Arc::clone(&self.waiting) }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         self.waiting.fetch_sub(self.sessions, Ordering::Relaxed);
@@ -120,6 +129,10 @@ mod tests {
         drop(two);
         assert!(queue.reserve(3).is_none());
         drop(one);
-        assert!(queue.reserve(3).is_some());
+        let mut three = queue.reserve(3).unwrap();
+        drop(three.split_off(2));
+        assert_eq!(queue.waiting(), 1);
+        drop(three);
+        assert_eq!(queue.waiting(), 0);
     }
 }

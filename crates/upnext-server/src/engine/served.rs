@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use upnext::data::ItemIndex;
 use upnext::experiment::ModelKind;
 use upnext::model::LoadedModel;
-use upnext::ranking::{Candidates, Filter, Index, Query, Recommendation, nearest, recommend_each};
+use upnext::ranking::{Candidates, Filter, Index, Nearest, Query, recommend_each};
 
 /// A model with the name and version that every answer carries.
 #[derive(Debug)]
@@ -42,10 +42,16 @@ impl Served {
         Ok(served)
     }
 
-    /// Scores all items after a session of the first item: weights that are no numbers show here, not to visitors.
+    /// Looks at the weights, and scores all items after a session of the first item: what is broken shows here, not to visitors.
     fn check(&self) -> Result<(), String> {
         if self.loaded.items.is_empty() {
             return Err("the model has no item: train it on a log".to_owned());
+        }
+        if !self.loaded.model.is_finite() {
+            return Err(
+                "a weight of the model is no finite number: train it anew, with a lower learning rate"
+                    .to_owned(),
+            );
         }
         let all = Candidates::new(&self.loaded.items, &[], None);
         let query = Query { history: &[0], k: 1, filter: &Filter::default() };
@@ -117,8 +123,10 @@ impl Served {
                 if let (Some(min), false) = (question.min_score, list.fell_back) {
                     list.entries.retain(|entry| entry.score >= min);
                 }
-                let because = |entry: &Recommendation| nearest(model, entry.item, history);
-                let because = question.why.then(|| list.entries.iter().map(because).collect());
+                let because = question.why.then(|| {
+                    let nearest = Nearest::new(model, history);
+                    list.entries.iter().map(|entry| nearest.to(entry.item)).collect()
+                });
                 Listed { unknown, list, because }
             })
             .collect())

@@ -29,7 +29,11 @@ impl Growing {
             match OpenOptions::new().append(true).create_new(true).open(&path) {
                 Ok(file) => {
                     let mut growing = Self { path, file, length: 0 };
-                    growing.append(HEADER)?;
+                    if let Err(error) = growing.append(HEADER) {
+                        // A full disk must not fill up with empty files.
+                        std::fs::remove_file(&growing.path)?;
+                        return Err(error);
+                    }
                     return Ok(growing);
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

@@ -6,7 +6,7 @@
 mod file;
 
 use crate::metrics::Metrics;
-use crate::sessions::Session;
+use crate::sessions::{Session, now_ms};
 use crate::{Error, ServerConfig, exclusive};
 use file::Growing;
 use std::fs::File;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use upnext::data::format_time;
 
 /// Rows that are written at a time: about a hundred kilobytes.
@@ -176,18 +176,13 @@ impl Writer {
     }
 
     fn period(&self) -> u64 {
-        seconds() / self.rotate_s
+        now_ms() / 1_000 / self.rotate_s
     }
 
     /// The present second, as a part of a file's name.
     fn now(&self) -> String {
-        format_time(i64::try_from(seconds()).unwrap_or_default() * 1_000_000).replace([':', '-'], "")
+        format_time(i64::try_from(now_ms() / 1_000).unwrap_or_default() * 1_000_000).replace([':', '-'], "")
     }
-}
-
-/// Seconds since 1970.
-fn seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ pub(super) fn read(path: &Path, config: &ServerConfig) -> Result<Table, Error> {
         let Some(record) = Record::read(line) else {
             if lines.any(|(line, _)| Record::read(line).is_some()) {
                 let reason = format!(
-                    "line {number} is damaged: restore the file, or remove it to start without sessions"
+                    "line {number} is damaged: restore the file, or move it away to start without sessions"
                 );
                 return Err(refused(reason));
             }

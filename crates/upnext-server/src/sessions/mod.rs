@@ -109,6 +109,6 @@ pub(crate) fn open(config: &ServerConfig) -> Result<Box<dyn SessionStore>, Error
 }
 
 /// Milliseconds since 1970.
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
 }

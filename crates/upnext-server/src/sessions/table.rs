@@ -12,12 +12,19 @@ use std::sync::Arc;
 pub(crate) struct Table {
     max_sessions: usize,
     max_events: usize,
+    max_bytes: usize,
     idle_ms: u64,
     slots: HashMap<Arc<str>, Slot>,
     /// The ids by the turn of their latest event: the first has been idle for longest.
     by_turn: BTreeMap<u64, Arc<str>>,
     turn: u64,
+    /// Bytes of all sessions.
+    bytes: usize,
 }
+
+/// What a session takes beside its ids, and an event beside its item's: in the table, its order, and the allocator's books.
+const SESSION_BYTES: usize = 256;
+const EVENT_BYTES: usize = 48;
 
 #[derive(Debug)]
 struct Slot {
@@ -29,6 +36,11 @@ struct Slot {
 }
 
 impl Slot {
+    fn bytes(&self, id: &str) -> usize {
+        let items: usize = self.items.iter().map(|item| item.len() + EVENT_BYTES).sum();
+        SESSION_BYTES + id.len() + items
+    }
+
     fn session(&self) -> Session {
         Session {
             items: self.items.iter().cloned().collect(),
@@ -44,54 +56,44 @@ impl Table {
         Self {
             max_sessions: config.max_sessions,
             max_events: config.max_session_events,
+            max_bytes: config.max_sessions_bytes,
             idle_ms: config.session_idle_s * 1_000,
             slots: HashMap::new(),
             by_turn: BTreeMap::new(),
             turn: 0,
+            bytes: 0,
         }
     }
 
     /// Adds an event at the time `now_ms`; the session begins with it where there is none.
     pub(crate) fn append(&mut self, id: &str, item: Arc<str>, now_ms: u64) -> Session {
         self.expire(now_ms);
-        self.turn += 1;
-        let key = match self.slots.get_key_value(id) {
-            Some((key, _)) => Arc::clone(key),
-            None => {
-                while self.slots.len() >= self.max_sessions && self.drop_idlest() {}
-                Arc::from(id)
-            }
-        };
-        let slot = self.slots.entry(Arc::clone(&key)).or_insert_with(|| Slot {
-            turn: self.turn,
-            items: VecDeque::new(),
-            events: 0,
-            began_ms: now_ms,
-            last_event_ms: now_ms,
+        let old = self.take(id).filter(|(_, slot)| !self.is_over(slot, now_ms));
+        let (key, mut slot) = old.unwrap_or_else(|| {
+            let items = VecDeque::new();
+            (Arc::from(id), Slot { turn: 0, items, events: 0, began_ms: now_ms, last_event_ms: now_ms })
         });
-        self.by_turn.remove(&slot.turn);
-        self.by_turn.insert(self.turn, key);
-        slot.turn = self.turn;
         slot.last_event_ms = now_ms;
         slot.events += 1;
         if slot.items.len() >= self.max_events {
             slot.items.pop_front();
         }
         slot.items.push_back(item);
-        slot.session()
+        let session = slot.session();
+        self.put(key, slot);
+        session
     }
 
     /// The session with this id, if it is not over.
     pub(crate) fn get(&mut self, id: &str, now_ms: u64) -> Option<Session> {
         self.expire(now_ms);
-        self.slots.get(id).map(Slot::session)
+        self.slots.get(id).filter(|slot| !self.is_over(slot, now_ms)).map(Slot::session)
     }
 
     /// Forgets a session; `false` if there is none.
     pub(crate) fn remove(&mut self, id: &str, now_ms: u64) -> bool {
         self.expire(now_ms);
-        let slot = self.slots.remove(id);
-        slot.is_some_and(|slot| self.by_turn.remove(&slot.turn).is_some())
+        self.take(id).is_some_and(|(_, slot)| !self.is_over(&slot, now_ms))
     }
 
     /// Number of sessions that are not over.
@@ -107,28 +109,47 @@ impl Table {
 
     /// Puts a session in as it was, as the one with the latest event.
     pub(crate) fn restore(&mut self, id: &str, session: Session) {
-        self.turn += 1;
-        let key: Arc<str> = Arc::from(id);
+        drop(self.take(id));
         let cut = session.items.len().saturating_sub(self.max_events);
         let slot = Slot {
-            turn: self.turn,
+            turn: 0,
             items: session.items.into_iter().skip(cut).collect(),
             events: session.events,
             began_ms: session.began_ms,
             last_event_ms: session.last_event_ms,
         };
-        if let Some(old) = self.slots.insert(Arc::clone(&key), slot) {
-            self.by_turn.remove(&old.turn);
-        }
-        self.by_turn.insert(self.turn, key);
-        while self.slots.len() > self.max_sessions && self.drop_idlest() {}
+        self.put(Arc::from(id), slot);
     }
 
-    /// Forgets the sessions that are over.
+    /// Puts a session in that is not there, as the one with the latest event; the idlest make room for it.
+    fn put(&mut self, id: Arc<str>, slot: Slot) {
+        let bytes = slot.bytes(&id);
+        while (self.slots.len() >= self.max_sessions || self.bytes + bytes > self.max_bytes)
+            && self.drop_idlest()
+        {}
+        self.turn += 1;
+        self.bytes += bytes;
+        self.by_turn.insert(self.turn, Arc::clone(&id));
+        self.slots.insert(id, Slot { turn: self.turn, ..slot });
+    }
+
+    /// Takes a session out.
+    fn take(&mut self, id: &str) -> Option<(Arc<str>, Slot)> {
+        let (id, slot) = self.slots.remove_entry(id)?;
+        self.by_turn.remove(&slot.turn);
+        self.bytes -= slot.bytes(&id);
+        Some((id, slot))
+    }
+
+    fn is_over(&self, slot: &Slot, now_ms: u64) -> bool {
+        now_ms.saturating_sub(slot.last_event_ms) >= self.idle_ms
+    }
+
+    /// Forgets the sessions that are over, those behind one from a clock that was ahead excepted.
     fn expire(&mut self, now_ms: u64) {
         while let Some((_, id)) = self.by_turn.first_key_value()
             && let Some(slot) = self.slots.get(id)
-            && now_ms.saturating_sub(slot.last_event_ms) >= self.idle_ms
+            && self.is_over(slot, now_ms)
         {
             self.drop_idlest();
         }
@@ -136,8 +157,8 @@ impl Table {
 
     /// Forgets the session that has been idle for longest; `false` if there is none.
     fn drop_idlest(&mut self) -> bool {
-        let idlest = self.by_turn.pop_first();
-        idlest.is_some_and(|(_, id)| self.slots.remove(&id).is_some())
+        let idlest = self.by_turn.first_key_value().map(|(_, id)| Arc::clone(id));
+        idlest.is_some_and(|id| self.take(&id).is_some())
     }
 }
 
@@ -165,6 +186,37 @@ mod tests {
         assert_eq!(items(table.get("x", 0)), Some("13".to_owned()));
         assert_eq!(items(table.get("y", 0)), None);
         assert_eq!(items(table.get("z", 0)), Some("4".to_owned()));
+    }
+
+    #[test]
+    fn long_ids_make_room_as_many_sessions_do() {
+        let limits = ServerConfig { max_sessions_bytes: 20_000, ..ServerConfig::default() };
+        let mut table = Table::new(&limits);
+        let long = "x".repeat(4_000);
+        for id in ["a", "b", "c", "d", "e"] {
+            table.append(id, long.as_str().into(), 0);
+        }
+        assert_eq!((table.len(0), items(table.get("a", 0))), (4, None));
+        for _ in 0..3 {
+            table.append("e", long.as_str().into(), 0);
+        }
+        assert_eq!((table.len(0), table.get("e", 0).unwrap().events), (1, 4));
+        // A session above the limit stays until the next one comes: its visitor is answered.
+        table.append("e", long.as_str().into(), 0);
+        assert_eq!(table.append("f", "1".into(), 0).events, 1);
+        assert_eq!(table.len(0), 1);
+        assert!(table.remove("f", 0));
+        assert_eq!((table.bytes, table.slots.len(), table.by_turn.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn an_event_from_a_clock_that_was_ahead_keeps_no_other_session_alive() {
+        let mut table = table(9, 9);
+        table.append("ahead", "1".into(), 1_000_000);
+        table.append("x", "1".into(), 1_000);
+        assert_eq!(items(table.get("x", 20_000)), None);
+        assert!(!table.remove("x", 20_000));
+        assert_eq!(table.append("x", "2".into(), 20_000).events, 1);
     }
 
     #[test]

@@ -51,11 +51,13 @@ fn ids_are_looked_up_in_their_order_whatever_they_are() {
 
 #[test]
 fn wrong_questions_about_items_are_refused_with_the_field() {
-    let shop = with_titles(|config| (config.max_list_items, config.max_query_bytes) = (2, 5));
+    let shop = with_titles(|config| {
+        (config.default_k, config.max_k, config.max_query_bytes) = (2, 2, 5);
+    });
     let mut client = shop.client();
     for (query, field) in [
         ("limit=0", "limit"),
-        ("limit=1001", "limit"),
+        ("limit=3", "limit"),
         ("limit=-1", "limit"),
         ("limit=", "limit"),
         ("query=abcdef", "query"),

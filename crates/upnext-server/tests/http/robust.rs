@@ -1,6 +1,6 @@
 //! Whatever is sent, the server neither breaks nor blames itself: no panic, no 5xx but 503, and the next request works.
 
-use crate::shop::{ADMIN_KEY, KEY, Shop, keys};
+use crate::shop::{ADMIN_KEY, EVENING, KEY, Shop, keys, save_model};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -17,6 +17,11 @@ fn any_json() -> impl Strategy<Value = Value> {
             "min_score",
             "requests",
             "path",
+            "replace",
+            "session_id",
+            "why",
+            "morning",
+            "evening",
             "kettle",
             "tea",
         ])
@@ -52,6 +57,8 @@ fn nearly_right() -> impl Strategy<Value = Value> {
         "only",
         "min_score",
         "model",
+        "session_id",
+        "why",
     ]);
     (ids, prop::collection::vec((key, any_json()), 0..3)).prop_map(|(ids, fields)| {
         let mut body = json!({"session": ids});
@@ -65,12 +72,23 @@ const PATHS: [&str; 5] =
 
 #[test]
 fn no_body_breaks_the_server() {
-    let shop = Shop::with(|_, setup| setup.keys.admin = keys().admin);
+    let shop = Shop::with(|place, setup| {
+        setup.keys.admin = keys().admin;
+        save_model(&place.join("evening"), EVENING);
+        setup.config.compare_model = Some(place.join("evening"));
+        (setup.config.compare_share, setup.config.compare_shadow) = (0.5, 0.5);
+        setup.config.event_log_dir = Some(place.join("events"));
+    });
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let bodies = prop_oneof![
         any_json().prop_map(|body| body.to_string().into_bytes()),
         nearly_right().prop_map(|body| body.to_string().into_bytes()),
         nearly_right().prop_map(|body| json!({"requests": [body]}).to_string().into_bytes()),
+        (any::<String>(), nearly_right()).prop_map(|(item, mut body)| {
+            body["item"] = item.into();
+            body.as_object_mut().expect("an object was made").remove("session");
+            body.to_string().into_bytes()
+        }),
         prop::collection::vec(any::<String>(), 0..5)
             .prop_map(|ids| json!({"ids": ids}).to_string().into_bytes()),
         prop::collection::vec(any::<u8>(), 0..60),

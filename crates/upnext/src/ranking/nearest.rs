@@ -2,26 +2,59 @@
 
 use crate::data::ItemIndex;
 use crate::recommender::Recommender;
+use std::collections::HashSet;
 
-/// Of some items, that whose vector has the smallest angle to an item's, with the cosine of it; among equals the last.
-///
-/// `None` for a model without vectors ([`Recommender::vector`]), and where there is nothing to choose from.
-///
-/// # Panics
-/// May panic if there is no such item.
-pub fn nearest(model: &dyn Recommender, item: ItemIndex, among: &[ItemIndex]) -> Option<(ItemIndex, f32)> {
-    let vector = model.vector(item)?;
-    let cosines = among.iter().filter_map(|&other| Some((other, cosine(vector, model.vector(other)?))));
-    cosines.max_by(|a, b| a.1.total_cmp(&b.1))
+/// Items with the directions of their vectors, to find for others which of them is most like it.
+pub struct Nearest<'m> {
+    model: &'m dyn Recommender,
+    /// Each item once, by its latest place, with its vector and the vector's length.
+    among: Vec<(ItemIndex, &'m [f32], f64)>,
 }
 
-/// The cosine of the angle between two vectors; 0 where one of them is all zeros.
-fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    // In f64, where no square of an f32 overflows.
-    let product =
-        |a: &[f32], b: &[f32]| -> f64 { a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum() };
-    let lengths = (product(a, a) * product(b, b)).sqrt();
-    if lengths > 0.0 { (product(a, b) / lengths) as f32 } else { 0.0 }
+impl<'m> Nearest<'m> {
+    /// Prepares a choice among some items. Those of a model without vectors ([`Recommender::vector`]) are none.
+    ///
+    /// # Panics
+    /// May panic if there is no such item.
+    pub fn new(model: &'m dyn Recommender, among: &[ItemIndex]) -> Self {
+        let mut seen = HashSet::new();
+        let latest = among.iter().rev().filter(|&&item| seen.insert(item));
+        let with_vector = latest.filter_map(|&item| {
+            let vector = model.vector(item)?;
+            Some((item, vector, product(vector, vector).sqrt()))
+        });
+        let mut among: Vec<_> = with_vector.collect();
+        among.reverse();
+        Self { model, among }
+    }
+
+    /// That whose vector has the smallest angle to an item's, with the cosine of it; among equals the last. `None` where
+    /// there is nothing to choose from.
+    ///
+    /// # Panics
+    /// May panic if there is no such item.
+    pub fn to(&self, item: ItemIndex) -> Option<(ItemIndex, f32)> {
+        let vector = self.model.vector(item)?;
+        let length = product(vector, vector).sqrt();
+        let cosine = |&(other, other_vector, other_length): &(ItemIndex, &[f32], f64)| {
+            let lengths = length * other_length;
+            // A vector of zeros has no direction.
+            (other, if lengths > 0.0 { (product(vector, other_vector) / lengths) as f32 } else { 0.0 })
+        };
+        self.among.iter().map(cosine).max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+}
+
+/// The product of two vectors, in f64, where no square of an f32 overflows.
+fn product(a: &[f32], b: &[f32]) -> f64 {
+    // Eight sums side by side: one after the other, each addition would wait for the one before.
+    let mut sums = [0.0; 8];
+    for (a, b) in a.chunks(8).zip(b.chunks(8)) {
+        for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += f64::from(a) * f64::from(b);
+        }
+    }
+    sums.iter().sum()
 }
 
 #[cfg(test)]
@@ -49,11 +82,13 @@ mod tests {
     #[test]
     fn the_angle_decides_and_not_the_length() {
         let model = Vectors(vec![[1.0, 0.0], [3e30, 1e30], [0.0, 1.0], [0.0, 0.0], [-1.0, 0.0], [2.0, 0.0]]);
-        let (item, cosine) = nearest(&model, 0, &[4, 3, 2, 1]).unwrap();
+        let nearest = |item, among: &[ItemIndex]| Nearest::new(&model, among).to(item);
+        let (item, cosine) = nearest(0, &[4, 3, 2, 1]).unwrap();
         assert_eq!(item, 1);
         assert!((cosine - 3.0 / 10.0_f32.sqrt()).abs() < 1e-6, "{cosine}");
-        assert_eq!(nearest(&model, 0, &[5, 0]), Some((0, 1.0)));
-        assert_eq!(nearest(&model, 3, &[4]), Some((4, 0.0)));
-        assert_eq!(nearest(&model, 0, &[]), None);
+        assert_eq!(nearest(0, &[5, 0]), Some((0, 1.0)));
+        assert_eq!(nearest(0, &[0, 5, 0, 5]), Some((5, 1.0)));
+        assert_eq!(nearest(3, &[4]), Some((4, 0.0)));
+        assert_eq!(nearest(0, &[]), None);
     }
 }

@@ -26,6 +26,9 @@ pub fn replace_file<T, E: From<Error>>(
     let result = fill(unfinished.as_file())?;
     unfinished.as_file().sync_all().map_err(Error::io(target, "write"))?;
     unfinished.persist(target).map_err(|e| Error::io(target, "write")(e.error))?;
+    // The name is in the folder, which a power failure may find unwritten, too. Some systems refuse to sync folders: the
+    // file is replaced all the same.
+    _ = File::open(parent).and_then(|folder| folder.sync_all());
     Ok(result)
 }
 
