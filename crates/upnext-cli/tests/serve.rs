@@ -9,6 +9,7 @@ use serde_json::Value;
 use server::Served;
 use shop::{Shop, assert_refused, damaged_models, upnext};
 use std::path::Path;
+use std::process::{Command, Output};
 use std::sync::Mutex;
 use upnext::experiment::ModelKind;
 
@@ -138,6 +139,44 @@ fn what_cannot_be_served_is_refused_with_what_to_do() {
     let message = upnext("serve", &model, &["--keys", keys.to_str().unwrap()]);
     assert_refused(&message, 1, &["keys:1: ", "less than 16"]);
     assert!(!shop::stderr(&message).contains("secret-7"));
+}
+
+#[test]
+fn the_password_of_a_store_comes_from_a_file_or_the_environment_and_is_shown_nowhere() {
+    let shop = Shop::new();
+    let limits = |more: &[&str], variable: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_upnext"));
+        command.args(["serve", "--show-config"]).args(more).env_remove("UPNEXT_SESSION_STORE");
+        let output = command.envs(variable.map(|url| ("UPNEXT_SESSION_STORE", url))).output().unwrap();
+        for said in [&output.stdout, &output.stderr] {
+            let said = String::from_utf8_lossy(said);
+            assert!(!said.contains("pass-7"), "{said}");
+        }
+        output
+    };
+    let shown = |output: &Output, url: &str| {
+        let text = shop::stdout(output);
+        assert!(text.contains(&format!("session_store = \"{url}\"")), "{text}{}", shop::stderr(output));
+    };
+    let file = |text: &str| shop.file("limits.toml", text).to_str().unwrap().to_owned();
+    let (secret, hidden) = ("redis://:pass-7@store:6380/2", "redis://:***@store:6380/2");
+    shown(&limits(&[], Some(secret)), hidden);
+    shown(&limits(&["--config", &file(&format!("session_store = \"{secret}\"\n"))], None), hidden);
+    // The environment outweighs the file, and an argument the environment.
+    shown(&limits(&["--config", &file("session_store = \"redis://other\"\n")], Some(secret)), hidden);
+    shown(&limits(&["--session-store", "redis://third"], Some(secret)), "redis://third");
+
+    assert_refused(&limits(&["--session-store", secret], None), 2, &["--session-store", "other users"]);
+    assert_refused(
+        &limits(&["--session-store", "store:pass-7"], None),
+        2,
+        &["--session-store", "redis://HOST"],
+    );
+    assert_refused(&limits(&[], Some("http://:pass-7@x")), 2, &["UPNEXT_SESSION_STORE", "redis://HOST"]);
+    let broken = file("max_k = 100\nsession_store = \"redis://:pass-7@\"\n");
+    assert_refused(&limits(&["--config", &broken], None), 2, &["limits.toml:2:", "session_store"]);
+    let both = ["--session-store", "redis://store", "--session-file", "sessions"];
+    assert_refused(&limits(&both, None), 2, &["session_store", "session_file"]);
 }
 
 #[test]

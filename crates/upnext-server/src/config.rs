@@ -1,5 +1,6 @@
 //! Every limit of the server, with its default and the reason for it, in one place.
 
+use crate::sessions::StoreUrl;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -69,7 +70,7 @@ pub struct ServerConfig {
     /// that models learn from, whose mean length is 4 to 6.
     pub max_session_events: usize,
     /// Sessions that are kept; the one that has been idle for longest makes room. A session of 5 events takes about half
-    /// a kilobyte.
+    /// a kilobyte. A shared store is bounded by its own memory instead (`maxmemory`).
     pub max_sessions: usize,
     /// Bytes of all kept sessions together, beyond which the idlest make room, too: who sends long sessions of long ids fills
     /// this and no more.
@@ -81,6 +82,12 @@ pub struct ServerConfig {
     pub session_file: Option<PathBuf>,
     /// When the session file is forced to the disk.
     pub session_sync: SessionSync,
+    /// The Valkey or Redis server that keeps the sessions of several servers; absent: each keeps its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_store: Option<StoreUrl>,
+    /// Milliseconds that a request waits for that store: hundreds of round trips in a data centre, and little enough that
+    /// a page goes on without a list.
+    pub session_store_timeout_ms: u64,
 
     /// The folder to which events of kept sessions are appended as CSV files that `upnext prepare` reads; absent: none are.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -172,6 +179,8 @@ impl Default for ServerConfig {
             session_idle_s: 1_800,
             session_file: None,
             session_sync: SessionSync::default(),
+            session_store: None,
+            session_store_timeout_ms: 250,
             event_log_dir: None,
             event_log_rotate_s: 86_400,
             event_log_max_bytes: 1 << 30,
@@ -238,6 +247,7 @@ impl ServerConfig {
             ("body_timeout_ms", self.body_timeout_ms),
             ("write_timeout_ms", self.write_timeout_ms),
             ("session_idle_s", self.session_idle_s),
+            ("session_store_timeout_ms", self.session_store_timeout_ms),
             ("event_log_rotate_s", self.event_log_rotate_s),
             ("event_log_max_bytes", self.event_log_max_bytes),
             ("poll_ms", self.poll_ms),
@@ -269,9 +279,18 @@ impl ServerConfig {
                 return Err(upnext::Error::config(field, format!("is above {most}, which no id has")));
             }
         }
+        if self.session_store.is_some() && self.session_file.is_some() {
+            let reason = "and session_file are both given, and sessions are kept in one place: leave one out";
+            return Err(upnext::Error::config("session_store", reason));
+        }
         if self.max_k < self.default_k {
             let reason = format!("is below default_k ({}): raise the one or lower the other", self.default_k);
             return Err(upnext::Error::config("max_k", reason));
+        }
+        if self.session_store.is_some() && self.session_store_timeout_ms >= self.request_timeout_ms {
+            let reason =
+                format!("is not below request_timeout_ms ({}), which waits for it", self.request_timeout_ms);
+            return Err(upnext::Error::config("session_store_timeout_ms", reason));
         }
         if self.max_answer_entries < self.max_k {
             let reason = format!("is below max_k ({}), so that one list exceeds it", self.max_k);
@@ -358,6 +377,13 @@ mod tests {
         assert!(message.contains("max_batch_sessions"), "{message}");
         let message = refused(ServerConfig { request_timeout_ms: u64::MAX, ..ServerConfig::default() });
         assert!(message.starts_with("request_timeout_ms"), "{message}");
+        let two_places = ServerConfig {
+            session_store: Some("redis://store".parse().unwrap()),
+            session_file: Some("sessions".into()),
+            ..ServerConfig::default()
+        };
+        let message = refused(two_places);
+        assert!(message.starts_with("session_store: and session_file"), "{message}");
         let message = refused(ServerConfig { compare_share: 0.5, ..ServerConfig::default() });
         assert!(message.starts_with("compare_share: is of a second model"), "{message}");
         let second = ServerConfig { compare_model: Some("second".into()), ..ServerConfig::default() };

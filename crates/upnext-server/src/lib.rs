@@ -47,6 +47,7 @@ pub use error::Error;
 pub use keys::{ApiKeys, Keys};
 pub use logs::{LogFormat, LogGuard, LogLevel, log_to_stderr};
 pub use serve::{Server, Setup, Stopper};
+pub use sessions::StoreUrl;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -39,7 +39,8 @@ pub(crate) struct Metrics {
     reloads: Family<OutcomeLabels, Counter>,
     lost_lines: Counter,
     queue: Gauge,
-    sessions: Gauge,
+    /// Without labels; empty, and so not shown, where the store cannot tell.
+    sessions: Family<[(&'static str, &'static str); 0], Gauge>,
     connections: Gauge,
     model: Family<ModelLabels, Gauge>,
 }
@@ -99,7 +100,7 @@ impl Metrics {
             reloads: Family::default(),
             lost_lines: Counter::default(),
             queue: Gauge::default(),
-            sessions: Gauge::default(),
+            sessions: Family::default(),
             connections: Gauge::default(),
             model: Family::default(),
         };
@@ -218,10 +219,12 @@ impl Metrics {
     }
 
     /// All metrics as text, with what is counted elsewhere.
-    pub(crate) fn text(&self, queue: usize, sessions: usize) -> String {
+    pub(crate) fn text(&self, queue: usize, sessions: Option<usize>) -> String {
         self.lost_lines.inc_by(lost_lines().saturating_sub(self.lost_lines.get()));
         self.queue.set(queue as i64);
-        self.sessions.set(sessions as i64);
+        if let Some(sessions) = sessions {
+            self.sessions.get_or_create(&[]).set(sessions as i64);
+        }
         let mut text = String::new();
         // Writing into a string cannot fail.
         _ = encode(&mut text, &self.registry);

@@ -3,11 +3,15 @@
 use anyhow::Context;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use upnext_server::{ApiKeys, Error, Keys, LogFormat, LogLevel, Server, ServerConfig, SessionSync, Setup};
+use upnext_server::{
+    ApiKeys, Error, Keys, LogFormat, LogLevel, Server, ServerConfig, SessionSync, Setup, StoreUrl,
+};
 
 /// Environment variables for keys, where no file is given.
 pub(super) const KEYS: &str = "UPNEXT_KEYS";
 const ADMIN_KEYS: &str = "UPNEXT_ADMIN_KEYS";
+/// The environment variable for the address of a store, where no argument gives it.
+const SESSION_STORE: &str = "UPNEXT_SESSION_STORE";
 
 /// Serve a model over HTTP: recommendations while the session goes on.
 ///
@@ -67,6 +71,11 @@ pub(crate) struct ServeArgs {
     /// When the session file is forced to the disk [default: every-second]
     #[arg(long, value_enum)]
     session_sync: Option<SyncArg>,
+
+    /// Share sessions with other servers in this Valkey or Redis server, such as redis://HOST:6379; with a password by
+    /// UPNEXT_SESSION_STORE or the file of limits
+    #[arg(long, value_name = "URL")]
+    session_store: Option<String>,
 
     /// Recommend none of the items in this file, one id a line; read again when it changes
     #[arg(long, value_name = "FILE")]
@@ -200,11 +209,35 @@ fn config(args: &ServeArgs) -> anyhow::Result<ServerConfig> {
             field.clone_from(given);
         }
     }
+    if let Some(url) = session_store(args.session_store.as_deref())? {
+        config.session_store = Some(url);
+    }
     config.watch_models |= args.watch;
     config.compare_share = args.share.unwrap_or(config.compare_share);
     config.compare_shadow = args.shadow.unwrap_or(config.compare_shadow);
     config.validate()?;
     Ok(config)
+}
+
+/// The store of an argument, or of the environment variable, or none.
+///
+/// The argument is not parsed by clap, whose errors repeat it: there may be a password in it.
+fn session_store(argument: Option<&str>) -> anyhow::Result<Option<StoreUrl>> {
+    let refused = |origin: &str, reason: &str| upnext::Error::config(origin, reason);
+    let Some(text) = argument else {
+        return match std::env::var(SESSION_STORE) {
+            Ok(text) => Ok(Some(text.parse().map_err(|reason: String| refused(SESSION_STORE, &reason))?)),
+            Err(std::env::VarError::NotPresent) => Ok(None),
+            // The error itself would show the value.
+            Err(std::env::VarError::NotUnicode(_)) => Err(refused(SESSION_STORE, "is not UTF-8").into()),
+        };
+    };
+    let url: StoreUrl = text.parse().map_err(|reason: String| refused("--session-store", &reason))?;
+    if url.has_password() {
+        let reason = "has a password, and arguments can be read by other users of the machine: put it into the file of --config or into UPNEXT_SESSION_STORE";
+        return Err(refused("--session-store", reason).into());
+    }
+    Ok(Some(url))
 }
 
 fn read(path: &Path) -> anyhow::Result<ServerConfig> {

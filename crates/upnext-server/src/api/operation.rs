@@ -39,12 +39,17 @@ pub(crate) async fn healthz() -> Response {
     tag = "operation",
     responses(
         (status = 200, description = "They should", body = Status),
-        (status = 503, description = "The server is stopping", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The server is stopping, or its store of sessions is away", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn readyz(State(service): State<Arc<Service>>) -> Result<Response, Problem> {
     if service.is_stopping() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping: ask another one"));
+    }
+    if let Err(error) = service.sessions.ready().await {
+        tracing::warn!(%error, "the session store does not answer");
+        let detail = "the store of sessions does not answer: ask another server, or wait for the store";
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
     }
     Ok(ok(&Status { status: "ready" }))
 }

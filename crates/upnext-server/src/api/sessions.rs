@@ -7,12 +7,13 @@ use crate::ServerConfig;
 use crate::engine::Question;
 use crate::problem::Problem;
 use crate::service::Service;
-use crate::sessions::StoreError;
+use crate::sessions::{Session, StoreError};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::Instant;
 use upnext::data::format_time;
 use utoipa::ToSchema;
 
@@ -53,7 +54,45 @@ pub(crate) struct SessionAnswer<'a> {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the session store failed");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "sessions cannot be kept at the moment: try again soon")
+        let detail = match error {
+            StoreError::Kept(_) => {
+                "the event is kept in memory, but could not be written to the session file: do not send it again"
+            }
+            StoreError::Failed(_) => "sessions cannot be kept at the moment: try again soon",
+            StoreError::Silent(_) => {
+                "the store of sessions did not answer, and may have done what it was asked or not: try again soon"
+            }
+        };
+        let kept = matches!(error, StoreError::Kept(_));
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+        if kept { problem.after_storing() } else { problem }
+    }
+}
+
+/// Keeps an event, and logs it for training.
+///
+/// A task of its own: what has begun is finished although the client leaves meanwhile, so that what is kept is logged.
+async fn keep(
+    service: &Arc<Service>,
+    id: &str,
+    item: Arc<str>,
+    model: String,
+    deadline: Instant,
+) -> Result<Session, Problem> {
+    let (service, id) = (Arc::clone(service), id.to_owned());
+    let keeping = tokio::spawn(async move {
+        let session = service.sessions.append(&id, Arc::clone(&item)).await?;
+        service.metrics.event();
+        if let Some(log) = &service.event_log {
+            log.record(&id, &session, item, model);
+        }
+        Ok(session)
+    });
+    match tokio::time::timeout_at(deadline.into(), keeping).await {
+        Ok(Ok(kept)) => kept.map_err(|error: StoreError| Problem::from(error)),
+        Ok(Err(panicked)) => Err(StoreError::Silent(panicked.to_string()).into()),
+        // The store of this process has the event, and waits for the disk; another one has a shorter time-out of its own.
+        Err(_) => Err(StoreError::Kept("the disk has not answered in time".to_owned()).into()),
     }
 }
 
@@ -75,7 +114,7 @@ fn no_such_session(config: &ServerConfig) -> Problem {
     responses(
         (status = 200, description = "The event is stored; the list", body = EventAnswer),
         (status = "4XX", description = "What is wrong with the request; nothing was stored", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many requests at a time; `event_stored` says whether the event was stored", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many requests at a time, or the store of sessions is away; `event_stored` says whether the event was stored", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn add_event(
@@ -90,11 +129,7 @@ pub(crate) async fn add_event(
     // With a place taken first, an overloaded server refuses an event before it has stored it.
     let chosen = service.models.choose(None, Some(&id))?;
     let place = chosen.engine.reserve(1)?;
-    let session = service.sessions.append(&id, Arc::clone(&item)).await?;
-    service.metrics.event();
-    if let Some(log) = &service.event_log {
-        log.record(&id, &session, item, chosen.engine.served().name.clone());
-    }
+    let session = keep(&service, &id, item, chosen.engine.served().name.clone(), deadline).await?;
     let answer = chosen.answer(place, Question { session: session.items, ..question }, deadline).await;
     let answer = answer.map_err(|refusal| Problem::from(refusal).after_storing())?;
     let list = List::all(&service, &answer).pop();

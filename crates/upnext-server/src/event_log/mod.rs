@@ -256,7 +256,7 @@ mod tests {
         let rows: usize =
             files.iter().map(|file| std::fs::read_to_string(file).unwrap().lines().count() - 1).sum();
         assert_eq!(rows, 20_000);
-        assert!(metrics.text(0, 0).contains("upnext_event_log_rows_total 20000"));
+        assert!(metrics.text(0, None).contains("upnext_event_log_rows_total 20000"));
     }
 
     #[test]
@@ -278,6 +278,6 @@ mod tests {
         std::fs::remove_dir_all(&dir).unwrap();
         log.record("v1", &session(1, 1), "tea".into(), "m".to_owned());
         drop(log);
-        assert!(metrics.text(0, 0).contains("upnext_event_log_lost_total 1"), "{}", metrics.text(0, 0));
+        assert!(metrics.text(0, None).contains("upnext_event_log_lost_total 1"), "{}", metrics.text(0, None));
     }
 }

@@ -117,6 +117,9 @@ impl Server {
             if service.config.watch_models {
                 tokio::spawn(Arc::clone(&service).watch_models());
             }
+            if let Err(error) = service.sessions.ready().await {
+                tracing::warn!(%error, "the session store does not answer: the server is not ready until it does");
+            }
             accept(listener, &service, Connections::new(&service, tls), stop.subscribe()).await;
             Ok::<_, Error>(())
         })?;

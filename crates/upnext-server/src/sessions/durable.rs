@@ -45,6 +45,10 @@ impl DurableStore {
         let mut table = log::read(path, config)?;
         table.len(now_ms());
         let log = Log::create(path, &all(&table), config.session_sync)?;
+        Self::start(table, log, lock)
+    }
+
+    fn start(table: Table, log: Log, lock: File) -> Result<Self, Error> {
         let inner = Inner { table, pending: Vec::new(), waiting: Vec::new(), closed: false };
         let shared = Arc::new(Shared { inner: Mutex::new(inner), filled: Condvar::new() });
         let writing = Arc::clone(&shared);
@@ -55,7 +59,8 @@ impl DurableStore {
         Ok(Self { shared, writer: Some(writer), _lock: lock })
     }
 
-    /// Changes the table and waits until the change is written; `None` is no change.
+    /// Changes the table and waits until the change is written; `None` is no change. A change that cannot be written stays in
+    /// the table, and is written with the next.
     async fn change<T>(
         &self,
         change: impl FnOnce(&mut Table, &mut Vec<u8>) -> std::io::Result<Option<T>>,
@@ -64,7 +69,9 @@ impl DurableStore {
         let changed = {
             let mut inner = locked(&self.shared.inner);
             let Inner { table, pending, waiting, .. } = &mut *inner;
-            let Some(changed) = change(table, pending).map_err(|error| StoreError(error.to_string()))? else {
+            let Some(changed) =
+                change(table, pending).map_err(|error| StoreError::Failed(error.to_string()))?
+            else {
                 return Ok(None);
             };
             waiting.push(sender);
@@ -73,7 +80,7 @@ impl DurableStore {
         self.shared.filled.notify_one();
         match written.await {
             Ok(outcome) => outcome.map(|()| Some(changed)),
-            Err(_) => Err(StoreError("the thread that writes sessions has ended".to_owned())),
+            Err(_) => Err(StoreError::Kept("the thread that writes sessions has ended".to_owned())),
         }
     }
 }
@@ -108,8 +115,8 @@ impl SessionStore for DurableStore {
         })
     }
 
-    fn count(&self) -> usize {
-        locked(&self.shared.inner).table.len(now_ms())
+    fn count(&self) -> Option<usize> {
+        Some(locked(&self.shared.inner).table.len(now_ms()))
     }
 }
 
@@ -159,7 +166,7 @@ impl Shared {
             let outcome = outcome.map_err(|error| error.to_string());
             for waiter in waiting {
                 // A client that has gone away meanwhile is no error.
-                _ = waiter.send(outcome.clone().map_err(StoreError));
+                _ = waiter.send(outcome.clone().map_err(StoreError::Kept));
             }
             if log.sync_in().is_some_and(|left| left.is_zero()) {
                 log.sync();
@@ -171,4 +178,27 @@ impl Shared {
 /// All sessions of a table, the one that has been idle for longest first.
 fn all(table: &Table) -> Vec<(Arc<str>, Session)> {
     table.by_idleness().map(|(id, session)| (Arc::from(id), session)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_event_whose_write_failed_is_said_to_be_kept_and_is_written_with_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, config) = (dir.path().join("sessions"), ServerConfig::default());
+        let mut log = Log::create(&path, &[], config.session_sync).unwrap();
+        log.break_file();
+        let lock = exclusive::lock(&dir.path().join("lock")).unwrap();
+        let store = DurableStore::start(Table::new(&config), log, lock).unwrap();
+        let error = store.append("v1", "tea".into()).await.unwrap_err();
+        assert!(matches!(error, StoreError::Kept(_)), "{error}");
+        let items = |session: Session| session.items.concat();
+        assert_eq!(store.get("v1").await.unwrap().map(items), Some("tea".to_owned()));
+        assert_eq!(store.append("v1", "cup".into()).await.unwrap().events, 2);
+        // As a server that was killed now finds it.
+        let mut found = log::read(&path, &config).unwrap();
+        assert_eq!(found.get("v1", now_ms()).map(items), Some("teacup".to_owned()));
+    }
 }

@@ -196,6 +196,12 @@ impl Log {
         written.map_err(upnext::Error::io(&self.path, "write"))
     }
 
+    /// Lets the next write fail.
+    #[cfg(test)]
+    pub(super) fn break_file(&mut self) {
+        self.file = File::open(&self.path).expect("the file was just made");
+    }
+
     /// How long the next [`sync`](Self::sync) can wait; `None` if none is due.
     pub(super) fn sync_in(&self) -> Option<Duration> {
         self.unsynced.map(|since| SYNC_EVERY.saturating_sub(since.elapsed()))
@@ -306,7 +312,7 @@ mod tests {
         assert!(log.wants_compaction());
         log.replace(&[]).unwrap();
         assert!(!log.wants_compaction());
-        log.file = File::open(&path).unwrap();
+        log.break_file();
         assert!(log.append(&event("x", "a", 1)).is_err());
         assert!(log.wants_compaction());
     }

@@ -1,10 +1,12 @@
 //! What is known of the sessions that go on? Their item ids, and no hidden state: a model can be swapped under them.
 //!
-//! [`SessionStore`] is small, so that several servers can later share one store behind it.
+//! [`SessionStore`] is small, so that several servers can share one store behind it.
 
 mod durable;
 mod log;
+mod store_url;
 mod table;
+mod valkey;
 
 use crate::{Error, ServerConfig, locked};
 use durable::DurableStore;
@@ -14,6 +16,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 use table::Table;
+use valkey::ValkeyStore;
+
+pub use store_url::StoreUrl;
 
 /// A session as it is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,8 +35,17 @@ pub(crate) struct Session {
 
 /// What a store did not do, with the reason for the log.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct StoreError(pub(crate) String);
+pub(crate) enum StoreError {
+    /// It said so, or was not reached.
+    #[error("{0}")]
+    Failed(String),
+    /// It was asked and gave no answer: it may have done it.
+    #[error("{0}")]
+    Silent(String),
+    /// It has done it, and cannot promise that it survives.
+    #[error("{0}")]
+    Kept(String),
+}
 
 /// What a store promises for later.
 pub(crate) type Later<'s, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 's>>;
@@ -49,8 +63,13 @@ pub(crate) trait SessionStore: Debug + Send + Sync {
     /// Forgets a session; `false` if there is none.
     fn remove<'s>(&'s self, id: &'s str) -> Later<'s, bool>;
 
-    /// Number of sessions.
-    fn count(&self) -> usize;
+    /// Number of sessions, where that is known.
+    fn count(&self) -> Option<usize>;
+
+    /// Whether sessions can be kept at the moment.
+    fn ready(&self) -> Later<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 /// Sessions in memory only.
@@ -78,16 +97,17 @@ impl SessionStore for MemoryStore {
         Box::pin(async move { Ok(locked(&self.0).remove(id, now_ms())) })
     }
 
-    fn count(&self) -> usize {
-        locked(&self.0).len(now_ms())
+    fn count(&self) -> Option<usize> {
+        Some(locked(&self.0).len(now_ms()))
     }
 }
 
 /// The store that the configuration asks for.
 pub(crate) fn open(config: &ServerConfig) -> Result<Box<dyn SessionStore>, Error> {
-    Ok(match &config.session_file {
-        Some(path) => Box::new(DurableStore::open(path, config)?),
-        None => Box::new(MemoryStore::new(config)),
+    Ok(match (&config.session_store, &config.session_file) {
+        (Some(url), _) => Box::new(ValkeyStore::new(url, config)?),
+        (None, Some(path)) => Box::new(DurableStore::open(path, config)?),
+        (None, None) => Box::new(MemoryStore::new(config)),
     })
 }
 

@@ -9,4 +9,6 @@ mod recommend;
 mod robust;
 mod sessions;
 mod shop;
+mod store;
 mod tls;
+mod valkey;
