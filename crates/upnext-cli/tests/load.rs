@@ -109,7 +109,8 @@ fn what_cannot_or_must_not_be_loaded_is_refused() {
     };
     // 192.0.2.0/24 is for documentation and never anybody's.
     refused("http://192.0.2.1:8080", &[], 2, &["URL", "192.0.2.1", "--allow-remote"]);
-    refused("https://127.0.0.1", &[], 2, &["URL", "https"]);
+    refused("https://127.0.0.1", &[], 2, &["ca", "--ca FILE"]);
+    refused("http://127.0.0.1", &["--ca", "x"], 2, &["ca", "https"]);
     refused("http://127.0.0.1:1/v1", &[], 2, &["URL", "path"]);
     refused("127.0.0.1", &[], 2, &["URL", "http://HOST:PORT"]);
     refused("http://127.0.0.1:1", &["--duration", "0"], 2, &["duration"]);

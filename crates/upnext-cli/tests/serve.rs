@@ -8,7 +8,6 @@ mod shop;
 use serde_json::Value;
 use server::Served;
 use shop::{Shop, assert_refused, damaged_models, upnext};
-use std::io::BufRead;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Mutex;
@@ -40,21 +39,45 @@ fn a_hang_up_loads_the_model_anew_and_keeps_the_old_one_if_it_is_broken() {
     let (other, _) = shop.train(ModelKind::Markov);
     let mut server = Served::start(&model, &[]);
     let kind = |server: &Served| server.ask("GET", "/v1/model", "").unwrap()["kind"].clone();
-    let until = |server: &mut Served, words: &str| {
-        server.signal("-HUP");
-        let mut line = String::new();
-        while !line.contains(words) {
-            line.clear();
-            assert!(server.stderr.read_line(&mut line).unwrap() > 0, "the server has ended");
-        }
-    };
     assert_eq!(kind(&server), "pop");
     std::fs::rename(&model, shop.path("old")).unwrap();
-    until(&mut server, "model refused");
+    server.hang_up_until("model refused");
     assert_eq!(kind(&server), "pop");
     std::fs::rename(&other, &model).unwrap();
-    until(&mut server, "model loaded");
+    server.hang_up_until("model loaded");
     assert_eq!(kind(&server), "markov");
+}
+
+#[test]
+fn a_hang_up_shows_the_renewed_certificate_and_keeps_the_old_one_if_it_is_broken() {
+    let shop = Shop::new();
+    let (model, _) = shop.train(ModelKind::Pop);
+    let file = |name: &str, text: String| shop.file(name, &text).to_str().unwrap().to_owned();
+    let certificate = || rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let (old, new) = (certificate(), certificate());
+    let [old_ca, new_ca] =
+        [("old", &old), ("new", &new)].map(|(name, certificate)| file(name, certificate.cert.pem()));
+    let cert = file("cert.pem", old.cert.pem());
+    let key = file("key.pem", old.signing_key.serialize_pem());
+    let mut server = Served::start(&model, &["--tls-cert", &cert, "--tls-key", &key]);
+    assert!(server.url.starts_with("https://127.0.0.1:"), "{}", server.url);
+    let answers_who_trusts = |server: &Served, ca: &str| {
+        let timing = ["--rate", "100", "--duration", "200ms", "--ramp", "0", "--timeout", "20s"];
+        let model = ["--model", model.to_str().unwrap(), "--stateless", "-q", "--ca", ca];
+        let output = upnext("load", Path::new(&server.url), &[&timing[..], &model].concat());
+        let message = shop::stderr(&output);
+        assert!(output.status.success() || message.contains("no TLS with 127.0.0.1"), "{message}");
+        output.status.success()
+    };
+    assert!(answers_who_trusts(&server, &old_ca) && !answers_who_trusts(&server, &new_ca));
+    file("cert.pem", new.cert.pem());
+    server.hang_up_until("certificate refused");
+    assert!(answers_who_trusts(&server, &old_ca) && !answers_who_trusts(&server, &new_ca));
+    file("key.pem", new.signing_key.serialize_pem());
+    server.hang_up_until("certificate loaded");
+    assert!(answers_who_trusts(&server, &new_ca) && !answers_who_trusts(&server, &old_ca));
+    let (code, log) = server.end("-TERM");
+    assert_eq!(code, Some(0), "{log}");
 }
 
 #[test]
@@ -110,6 +133,8 @@ fn what_cannot_be_served_is_refused_with_what_to_do() {
     let file = |text: &str| shop.file("limits.toml", text).to_str().unwrap().to_owned();
     refused(&["--config", &file("max_k = 10\nmax_kk = 3\n")], 2, &["limits.toml:2:1", "max_kk"]);
     refused(&["--config", &file("max_k = 10\n")], 2, &["max_k", "default_k"]);
+    refused(&["--tls-cert", "cert.pem"], 2, &["tls_key_file", "--tls-key"]);
+    refused(&["--tls-cert", "nothing.pem", "--tls-key", "nothing.pem"], 1, &["nothing.pem"]);
     let keys = shop.file("keys", "secret-7\n");
     let message = upnext("serve", &model, &["--keys", keys.to_str().unwrap()]);
     assert_refused(&message, 1, &["keys:1: ", "less than 16"]);

@@ -25,17 +25,27 @@ pub struct ServerConfig {
     pub queue_sessions: usize,
     /// Milliseconds from the end of a request to its answer, after which it is answered 503.
     pub request_timeout_ms: u64,
-    /// Milliseconds that a stopping server gives to requests in flight.
+    /// Milliseconds for which a server that is to stop still takes new connections, while `/readyz` says that requests should
+    /// go elsewhere: as long as a load balancer takes to notice. 0 where nothing stands in front of the server.
+    pub drain_ms: u64,
+    /// Milliseconds that a stopping server then gives to requests in flight.
     pub shutdown_timeout_ms: u64,
 
     /// Connections at a time; more wait to be accepted. Below the 1,024 open files of a process's usual limit.
     pub max_connections: usize,
-    /// Milliseconds for a request's head to arrive, and for the next request of a connection to begin.
+    /// Milliseconds for a TLS handshake, for a request's head to arrive, and for the next request of a connection to begin.
     pub header_timeout_ms: u64,
     /// Milliseconds for a request's body to arrive.
     pub body_timeout_ms: u64,
-    /// Milliseconds that a client may leave an answer unread.
+    /// Milliseconds in which a client must have read an answer, from when it does not keep up.
     pub write_timeout_ms: u64,
+    /// The certificate that clients see, in PEM, followed by those that signed it; with `tls_key_file` the server speaks TLS
+    /// and no plain HTTP. Read again at SIGHUP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cert_file: Option<PathBuf>,
+    /// The certificate's key, in PEM, without a passphrase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key_file: Option<PathBuf>,
     /// Bytes of a request's head: four times what a browser with many cookies sends.
     pub max_header_bytes: usize,
     /// Bytes of a request's body: a batch of sessions of the full length, with ids of ten characters.
@@ -146,11 +156,14 @@ impl Default for ServerConfig {
             batch_sessions: 16,
             queue_sessions: 1_024,
             request_timeout_ms: 1_000,
+            drain_ms: 0,
             shutdown_timeout_ms: 10_000,
             max_connections: 800,
             header_timeout_ms: 30_000,
             body_timeout_ms: 10_000,
             write_timeout_ms: 10_000,
+            tls_cert_file: None,
+            tls_key_file: None,
             max_header_bytes: 16 << 10,
             max_body_bytes: 1 << 20,
             default_k: 20,
@@ -239,6 +252,12 @@ impl ServerConfig {
             ("event_log_max_bytes", self.event_log_max_bytes),
             ("poll_ms", self.poll_ms),
         ];
+        for (field, value) in [("drain_ms", self.drain_ms), ("shutdown_timeout_ms", self.shutdown_timeout_ms)]
+        {
+            if value > 3_600_000 {
+                return Err(upnext::Error::config(field, format!("{value} is more than an hour")));
+            }
+        }
         let sizes = at_least_one.map(|(field, value)| (field, value as u64));
         for (field, value) in sizes.into_iter().chain(others) {
             if value == 0 {
@@ -288,6 +307,15 @@ impl ServerConfig {
                 let reason = "is of a second model, and there is none: give compare_model";
                 return Err(upnext::Error::config(field, reason));
             }
+        }
+        let missing = match (&self.tls_cert_file, &self.tls_key_file) {
+            (Some(_), None) => Some("tls_key_file"),
+            (None, Some(_)) => Some("tls_cert_file"),
+            _ => None,
+        };
+        if let Some(field) = missing {
+            let reason = "is missing: TLS needs a certificate and its key (--tls-cert FILE, --tls-key FILE)";
+            return Err(upnext::Error::config(field, reason));
         }
         if self.max_header_bytes < 8_192 {
             return Err(upnext::Error::config(
@@ -358,5 +386,9 @@ mod tests {
             let message = refused(ServerConfig { compare_shadow: part, ..second.clone() });
             assert!(message.starts_with("compare_shadow: ") && message.contains("0 to 1"), "{message}");
         }
+        let message = refused(ServerConfig { tls_cert_file: Some("c".into()), ..ServerConfig::default() });
+        assert!(message.starts_with("tls_key_file: is missing"), "{message}");
+        let message = refused(ServerConfig { tls_key_file: Some("k".into()), ..ServerConfig::default() });
+        assert!(message.starts_with("tls_cert_file: is missing"), "{message}");
     }
 }

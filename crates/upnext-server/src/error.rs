@@ -40,6 +40,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// A certificate or a key that cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do. Nothing of the key is in it.
+        reason: String,
+    },
+
     /// A catalogue that says something else than it should.
     #[error("{}:{line}: {column}{reason}", path.display())]
     Catalogue {

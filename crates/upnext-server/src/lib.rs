@@ -14,7 +14,7 @@
 //!     keys: ApiKeys::default(),
 //!     allow_open: false,
 //! })?;
-//! println!("http://{}", server.address());
+//! println!("{}", server.url());
 //! server.run()?;
 //! # Ok::<(), upnext_server::Error>(())
 //! ```
@@ -33,6 +33,7 @@ mod logs;
 mod metrics;
 mod models;
 mod page;
+mod pem;
 mod problem;
 mod reload;
 mod requests;

@@ -26,6 +26,10 @@ pub(crate) struct LoadArgs {
     #[arg(value_name = "URL")]
     url: String,
 
+    /// For https: the server's certificate, or the one that signed it, in PEM
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+
     /// Clicks a second
     #[arg(long, value_name = "N")]
     rate: f64,
@@ -166,6 +170,7 @@ fn options(args: &LoadArgs) -> anyhow::Result<LoadOptions> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(LoadOptions {
         target,
+        ca: args.ca.clone(),
         rate_per_second: args.rate,
         ramp: args.ramp,
         duration: args.duration,

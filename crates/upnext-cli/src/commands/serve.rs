@@ -16,7 +16,7 @@ const SESSION_STORE: &str = "UPNEXT_SESSION_STORE";
 /// Serve a model over HTTP: recommendations while the session goes on.
 ///
 /// Once the server runs, / shows what the model does, and /docs is the interface. Ctrl-C and SIGTERM let requests in flight finish; SIGHUP
-/// loads the model anew, and goes on with the old one if the new one is broken. Log lines go to stderr. Keys are read from
+/// loads certificate and model anew, and goes on with the old one if a new one is broken. Log lines go to stderr. Keys are read from
 /// files, or from UPNEXT_KEYS and UPNEXT_ADMIN_KEYS, and never from arguments, which other users can see.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ServeArgs {
@@ -51,6 +51,14 @@ pub(crate) struct ServeArgs {
     /// Listen where other machines can ask although there is no key
     #[arg(long)]
     allow_open: bool,
+
+    /// Speak TLS, with this certificate and those that signed it (PEM); read again at SIGHUP
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+
+    /// The certificate's key (PEM)
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
 
     /// Folder of models that admin calls may load
     #[arg(long, value_name = "DIR")]
@@ -171,7 +179,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
         allow_open: args.allow_open,
     };
     let server = Server::bind(setup).map_err(plain)?;
-    eprintln!("listening on http://{}", server.address());
+    eprintln!("listening on {}", server.url());
     server.run().map_err(plain)
 }
 
@@ -186,6 +194,8 @@ fn config(args: &ServeArgs) -> anyhow::Result<ServerConfig> {
         };
     }
     let given = [
+        (&args.tls_cert, &mut config.tls_cert_file),
+        (&args.tls_key, &mut config.tls_key_file),
         (&args.session_file, &mut config.session_file),
         (&args.models, &mut config.models_dir),
         (&args.block, &mut config.block_file),

@@ -10,6 +10,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 pub(crate) struct Served {
     pub(crate) child: Child,
     pub(crate) stderr: BufReader<ChildStderr>,
+    pub(crate) url: String,
     pub(crate) address: String,
 }
 
@@ -25,13 +26,14 @@ impl Served {
             .unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut lines = String::new();
-        let address = loop {
+        let url = loop {
             assert!(stderr.read_line(&mut lines).unwrap() > 0, "{lines}");
-            if let Some((_, address)) = lines.split_once("listening on http://") {
-                break address.trim().to_owned();
+            if let Some((_, url)) = lines.split_once("listening on ") {
+                break url.trim().to_owned();
             }
         };
-        Self { child, stderr, address }
+        let address = url.split_once("://").unwrap().1.to_owned();
+        Self { child, stderr, url, address }
     }
 
     /// Sends a request on a connection of its own; `None` if there is no whole answer.
@@ -51,6 +53,16 @@ impl Served {
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    /// Has it load its files anew, and waits for these words in its log.
+    pub(crate) fn hang_up_until(&mut self, words: &str) {
+        self.signal("-HUP");
+        let mut line = String::new();
+        while !line.contains(words) {
+            line.clear();
+            assert!(self.stderr.read_line(&mut line).unwrap() > 0, "the server has ended");
+        }
     }
 
     /// The exit code after a signal, and the rest of what it logged.

@@ -1,5 +1,6 @@
 //! One connection to the server: requests one after the other, each with a time-out.
 
+use super::tls::Tls;
 use crate::Keys;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -9,6 +10,7 @@ use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinHandle;
@@ -79,6 +81,7 @@ impl Message {
 /// A connection, made when it is needed and made anew when it has broken.
 pub(super) struct Connection {
     target: SocketAddr,
+    tls: Option<Tls>,
     message: Message,
     timeout: Duration,
     answers: UnboundedSender<Answer>,
@@ -88,11 +91,12 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(
         target: SocketAddr,
+        tls: Option<Tls>,
         message: Message,
         timeout: Duration,
         answers: UnboundedSender<Answer>,
     ) -> Self {
-        Self { target, message, timeout, answers, open: None }
+        Self { target, tls, message, timeout, answers, open: None }
     }
 
     /// Sends clicks one after the other until there are no more.
@@ -137,7 +141,7 @@ impl Connection {
             None => false,
         };
         if !usable {
-            self.open = Some(Open::to(self.target).await?);
+            self.open = Some(Open::to(self.target, self.tls.as_ref()).await?);
         }
         Ok(&mut self.open.as_mut().ok_or("the connection has gone")?.requests)
     }
@@ -150,9 +154,17 @@ struct Open {
 }
 
 impl Open {
-    async fn to(target: SocketAddr) -> Result<Self, Box<dyn std::error::Error>> {
-        let stream = TcpStream::connect(target).await?;
-        stream.set_nodelay(true)?;
+    async fn to(target: SocketAddr, tls: Option<&Tls>) -> Result<Self, Box<dyn std::error::Error>> {
+        let stream = connected(target).await?;
+        match tls {
+            Some(tls) => Self::over(tls.begin(stream).await?).await,
+            None => Self::over(stream).await,
+        }
+    }
+
+    async fn over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
         let (requests, connection) = handshake(TokioIo::new(stream)).await?;
         // Its errors are those of the requests on it.
         let task = tokio::task::spawn_local(async move { _ = connection.await });
@@ -164,4 +176,16 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+async fn connected(target: SocketAddr) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(target).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Whether the server shows a certificate that is trusted, and speaks TLS at all.
+pub(super) async fn trusted(target: SocketAddr, tls: &Tls, limit: Duration) -> std::io::Result<()> {
+    let handshake = async { tls.begin(connected(target).await?).await.map(drop) };
+    tokio::time::timeout(limit, handshake).await?
 }

@@ -13,6 +13,7 @@ mod options;
 mod report;
 mod target;
 mod times;
+mod tls;
 mod visitors;
 
 pub use options::LoadOptions;
@@ -21,7 +22,7 @@ pub use target::Target;
 pub use times::Percentiles;
 pub use visitors::Visitors;
 
-use crate::Error;
+use crate::{Error, pem};
 use arrivals::Arrivals;
 use connection::{Answer, Click, Connection, Message};
 use report::Tally;
@@ -43,6 +44,7 @@ pub fn load(
     observe: &mut dyn FnMut(&Second),
 ) -> Result<LoadReport, Error> {
     options.validate()?;
+    let tls = options.tls()?;
     let target = options.target.reached(options.timeout)?;
     let message = Message::new(options.target.host(), &options.keys)?;
     let visits = visitors.visits(options);
@@ -51,6 +53,13 @@ pub fn load(
         .enable_all()
         .build()
         .map_err(failed("start a runtime for the load"))?;
+    if let (Some(tls), Some(ca)) = (&tls, &options.ca) {
+        // A certificate that is not trusted would otherwise be told as connections that break.
+        let trusted = runtime.block_on(connection::trusted(target, tls, options.timeout));
+        let host = options.target.host();
+        trusted
+            .map_err(|error| pem::refused(ca, format!("no TLS with {host} by this certificate: {error}")))?;
+    }
 
     let (answers, inbox) = unbounded_channel();
     let (senders, receivers): (Vec<_>, Vec<_>) =
@@ -63,7 +72,8 @@ pub fn load(
             .map_err(failed("start a thread for the load"))?;
         let connections = tokio::task::LocalSet::new();
         for clicks in receivers {
-            let connection = Connection::new(target, message.clone(), options.timeout, answers.clone());
+            let connection =
+                Connection::new(target, tls.clone(), message.clone(), options.timeout, answers.clone());
             connections.spawn_local(connection.run(clicks));
         }
         drop(answers);

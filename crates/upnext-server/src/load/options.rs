@@ -1,7 +1,9 @@
 //! How a server is loaded.
 
 use super::target::Target;
-use crate::Keys;
+use super::tls::Tls;
+use crate::{Error, Keys};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Sessions that may be open at once: some hundred bytes each, and a second to begin with.
@@ -12,6 +14,8 @@ const MAX_OPEN: f64 = 1e6;
 pub struct LoadOptions {
     /// The server.
     pub target: Target,
+    /// For https: a file of the certificates that are trusted, the server's own or those that signed it.
+    pub ca: Option<PathBuf>,
     /// Clicks a second after the ramp; they come at random moments (a Poisson process).
     pub rate_per_second: f64,
     /// Time in which the rate rises from 0; it does not count.
@@ -56,6 +60,16 @@ impl LoadOptions {
         check(open <= MAX_OPEN, "think", "a million sessions would be open at once: use less time or rate")?;
         check(self.k > 0, "k", "is 0: ask for at least one item")?;
         check(!self.timeout.is_zero(), "timeout", "is 0: nothing can be answered in no time")?;
+        check(
+            !self.target.is_https() || self.ca.is_some(),
+            "ca",
+            "is missing: for https give the server's certificate, or the one that signed it (--ca FILE); those of the system are not read",
+        )?;
+        check(
+            self.target.is_https() || self.ca.is_none(),
+            "ca",
+            "is set, and the URL is not one of https: leave it out, or ask for https",
+        )?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
         let prefix = &self.session_prefix;
         check(
@@ -63,6 +77,11 @@ impl LoadOptions {
             "session_prefix",
             "use 1 to 100 letters, digits and `-`, `.`, `_`: it stands in a path",
         )
+    }
+
+    /// What https needs; `None` for http.
+    pub(super) fn tls(&self) -> Result<Option<Tls>, Error> {
+        self.ca.as_deref().map(|ca| Tls::trusting(ca, self.target.name())).transpose()
     }
 
     /// Sessions that are open at once.

@@ -9,6 +9,9 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     host: String,
+    /// The host without its port.
+    name: String,
+    https: bool,
     addresses: Vec<SocketAddr>,
 }
 
@@ -16,18 +19,17 @@ impl Target {
     /// The server of a URL such as `http://127.0.0.1:8080`; a name is looked up.
     ///
     /// # Errors
-    /// [`upnext::Error::Config`] for what is no such URL, for https, and for a name without an address.
+    /// [`upnext::Error::Config`] for what is no such URL, and for a name without an address.
     pub fn parse(url: &str) -> upnext::Result<Self> {
         let refused = |reason: &str| upnext::Error::config("URL", format!("`{url}` {reason}"));
-        let form = "is not of the form http://HOST:PORT, such as http://127.0.0.1:8080";
+        let form = "is not of the form http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:8080";
         let uri: Uri = url.parse().map_err(|_| refused(form))?;
-        if uri.scheme_str() == Some("https") {
-            return Err(refused(
-                "asks for https, which the load generator does not speak: give it the server behind",
-            ));
-        }
-        let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http"));
-        let authority = authority.ok_or_else(|| refused(form))?;
+        let (https, port) = match uri.scheme_str() {
+            Some("http") => (false, 80),
+            Some("https") => (true, 443),
+            _ => return Err(refused(form)),
+        };
+        let authority = uri.authority().ok_or_else(|| refused(form))?;
         if authority.as_str().contains('@') {
             return Err(refused("has a user: keys come from a file or the environment"));
         }
@@ -36,19 +38,29 @@ impl Target {
         }
         // The brackets of an IPv6 address belong to the URL.
         let name = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let found = (name, authority.port_u16().unwrap_or(80)).to_socket_addrs();
+        let found = (name, authority.port_u16().unwrap_or(port)).to_socket_addrs();
         let addresses: Vec<SocketAddr> = found
             .map_err(|error| refused(&format!("has a host that cannot be looked up: {error}")))?
             .collect();
         if addresses.is_empty() {
             return Err(refused("has a host without an address"));
         }
-        Ok(Self { host: authority.as_str().to_owned(), addresses })
+        Ok(Self { host: authority.as_str().to_owned(), name: name.to_owned(), https, addresses })
     }
 
     /// Whether it can only be this machine.
     pub fn is_loopback(&self) -> bool {
         self.addresses.iter().all(|address| address.ip().to_canonical().is_loopback())
+    }
+
+    /// Whether it is asked over TLS.
+    pub(super) fn is_https(&self) -> bool {
+        self.https
+    }
+
+    /// The name, or the address, that its certificate must have.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// What the `Host` header says.
@@ -80,12 +92,18 @@ mod tests {
         let target = Target::parse("http://127.0.0.1:8080").unwrap();
         assert_eq!(
             target,
-            Target { host: "127.0.0.1:8080".into(), addresses: vec![([127, 0, 0, 1], 8080).into()] }
+            Target {
+                host: "127.0.0.1:8080".into(),
+                name: "127.0.0.1".into(),
+                https: false,
+                addresses: vec![([127, 0, 0, 1], 8080).into()]
+            }
         );
         assert_eq!(Target::parse("http://127.0.0.1/").unwrap().addresses[0].port(), 80);
         assert_eq!(Target::parse("http://[::1]:80").unwrap().addresses, ["[::1]:80".parse().unwrap()]);
+        let safe = Target::parse("https://[::1]").unwrap();
+        assert_eq!((safe.is_https(), safe.name(), safe.addresses[0].port()), (true, "::1", 443));
         for (url, word) in [
-            ("https://127.0.0.1", "https"),
             ("ftp://127.0.0.1", "http://HOST:PORT"),
             ("127.0.0.1:8080", "http://HOST:PORT"),
             ("http://", "http://HOST:PORT"),

@@ -11,6 +11,7 @@ use upnext::data::{Dataset, EventLog};
 pub(super) fn options() -> LoadOptions {
     LoadOptions {
         target: Target::parse("http://127.0.0.1:1").unwrap(),
+        ca: None,
         rate_per_second: 200.0,
         ramp: Duration::ZERO,
         duration: Duration::from_millis(500),

@@ -1,21 +1,19 @@
 //! From an address to answered connections, until somebody asks to stop.
 
+mod connection;
 mod stream;
+mod tls;
 
-use crate::api::router;
 use crate::keys::ApiKeys;
 use crate::service::Service;
 use crate::{Error, ServerConfig};
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use connection::Connections;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use stream::TimedStream;
+use tls::Tls;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 
@@ -41,6 +39,7 @@ pub struct Setup {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<Arc<Tls>>,
     service: Arc<Service>,
     stop: watch::Sender<bool>,
 }
@@ -57,7 +56,7 @@ impl Stopper {
 }
 
 impl Server {
-    /// Loads the model, the lists and the sessions, and takes the address. Connections wait from here on.
+    /// Loads the certificate, the model, the lists and the sessions, and takes the address. Connections wait from here on.
     ///
     /// # Errors
     /// For limits that make no sense, a model that cannot be served, an address that cannot be had or that others can
@@ -73,9 +72,10 @@ impl Server {
         let listener = TcpListener::bind(listen).map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
+        let tls = Tls::of(&config)?.map(Arc::new);
 
         let service = Arc::new(Service::load(&model, name, config, keys)?);
-        Ok(Self { listener, address, service, stop: watch::Sender::new(false) })
+        Ok(Self { listener, address, service, tls, stop: watch::Sender::new(false) })
     }
 
     /// The address that it listens on.
@@ -83,12 +83,19 @@ impl Server {
         self.address
     }
 
+    /// Where it is found, by the address that it listens on.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
     /// What stops it.
     pub fn stopper(&self) -> Stopper {
         Stopper(self.stop.clone())
     }
 
-    /// Answers until SIGTERM, Ctrl-C or the [`Stopper`], then finishes what is in flight; SIGHUP loads the model anew.
+    /// Answers until SIGTERM, Ctrl-C or the [`Stopper`], then finishes what is in flight; SIGHUP loads certificate and model
+    /// anew.
     ///
     /// # Errors
     /// If the system gives no threads or signals.
@@ -100,10 +107,10 @@ impl Server {
             .enable_all()
             .build()
             .map_err(failed("start the HTTP threads"))?;
-        let Self { listener, service, stop, .. } = self;
+        let Self { listener, tls, service, stop, .. } = self;
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).map_err(failed("listen"))?;
-            listen_to_signals(&service, &stop).map_err(failed("listen to signals"))?;
+            listen_to_signals(&service, tls.as_ref(), &stop).map_err(failed("listen to signals"))?;
             if service.changing.lock().await.any() {
                 tokio::spawn(Arc::clone(&service).watch_lists());
             }
@@ -113,24 +120,38 @@ impl Server {
             if let Err(error) = service.sessions.ready().await {
                 tracing::warn!(%error, "the session store does not answer: the server is not ready until it does");
             }
-            accept(listener, &service, stop.subscribe()).await;
-            Ok(())
-        })
-        // The runtime ends here, and with it what was still in flight after the time for that.
+            accept(listener, &service, Connections::new(&service, tls), stop.subscribe()).await;
+            Ok::<_, Error>(())
+        })?;
+        // What is still in flight ends here. A model that is being loaded from a slow disk keeps nobody waiting.
+        runtime.shutdown_timeout(Duration::from_millis(100));
+        Ok(())
     }
 }
 
 /// SIGTERM and Ctrl-C stop, SIGHUP reloads.
-fn listen_to_signals(service: &Arc<Service>, stop: &watch::Sender<bool>) -> std::io::Result<()> {
+fn listen_to_signals(
+    service: &Arc<Service>,
+    tls: Option<&Arc<Tls>>,
+    stop: &watch::Sender<bool>,
+) -> std::io::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hang_up = signal(SignalKind::hangup())?;
-    let (service, stop) = (Arc::clone(service), stop.clone());
+    let (service, tls, stop) = (Arc::clone(service), tls.cloned(), stop.clone());
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hang_up.recv() => service.reload_all().await,
+                _ = hang_up.recv() => {
+                    // The certificate first: its files are small. What went wrong is in the log, and the old one goes on.
+                    if let Some(tls) = &tls {
+                        tls.reload();
+                    }
+                    // A model may take seconds, in which the server must hear that it is to stop.
+                    let service = Arc::clone(&service);
+                    tokio::spawn(async move { service.reload_all().await });
+                }
             }
         }
         stop.send_replace(true);
@@ -139,11 +160,22 @@ fn listen_to_signals(service: &Arc<Service>, stop: &watch::Sender<bool>) -> std:
 }
 
 /// Accepts connections until it is to stop, then lets those that are open finish.
-async fn accept(listener: tokio::net::TcpListener, service: &Arc<Service>, mut stop: watch::Receiver<bool>) {
+async fn accept(
+    listener: tokio::net::TcpListener,
+    service: &Arc<Service>,
+    connections: Connections,
+    mut stop: watch::Receiver<bool>,
+) {
     let config = &service.config;
-    let connection = connection_builder(config);
-    let write_limit = Duration::from_millis(config.write_timeout_ms);
-    let (router, graceful) = (router(service), GracefulShutdown::new());
+    let (connections, graceful) = (Arc::new(connections), GracefulShutdown::new());
+    let closing = watch::Sender::new(false);
+    let drained = async {
+        // That the channel has closed is a wish to stop, too.
+        _ = stop.wait_for(|&stop| stop).await;
+        service.stop();
+        tokio::time::sleep(Duration::from_millis(config.drain_ms)).await;
+    };
+    tokio::pin!(drained);
     let slots = Arc::new(Semaphore::new(config.max_connections));
     loop {
         // Connections beyond the limit wait in the system's queue, and cost nothing here.
@@ -153,7 +185,7 @@ async fn accept(listener: tokio::net::TcpListener, service: &Arc<Service>, mut s
         };
         let (slot, accepted) = tokio::select! {
             next = next => next,
-            _ = stop.wait_for(|&stop| stop) => break,
+            () = &mut drained => break,
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
@@ -164,38 +196,18 @@ async fn accept(listener: tokio::net::TcpListener, service: &Arc<Service>, mut s
                 continue;
             }
         };
-        // Answers are written whole, so waiting for more to send would only delay them.
-        _ = stream.set_nodelay(true);
-        let io = TokioIo::new(TimedStream::new(stream, write_limit));
-        let open = graceful.watch(connection.serve_connection(io, service_of(&router)));
-        let metrics = Arc::clone(&service.metrics);
+        let (connections, watcher, closing) =
+            (Arc::clone(&connections), graceful.watcher(), closing.subscribe());
         tokio::spawn(async move {
-            metrics.connections().inc();
-            if let Err(error) = open.await {
-                tracing::debug!(%error, "a connection broke");
-            }
-            metrics.connections().dec();
+            connections.answer(stream, watcher, closing).await;
             drop(slot);
         });
     }
-    service.stop();
+    closing.send_replace(true);
     drop(listener);
     let limit = Duration::from_millis(config.shutdown_timeout_ms);
     tracing::info!("stopping: what is in flight is finished");
     if tokio::time::timeout(limit, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests were not finished in time");
     }
-}
-
-fn service_of(router: &Router) -> TowerToHyperService<Router> {
-    TowerToHyperService::new(router.clone())
-}
-
-fn connection_builder(config: &ServerConfig) -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(config.header_timeout_ms))
-        .max_buf_size(config.max_header_bytes);
-    builder
 }

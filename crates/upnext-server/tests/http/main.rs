@@ -3,10 +3,12 @@
 mod compare;
 mod items;
 mod operation;
+mod overload;
 mod page;
 mod recommend;
 mod robust;
 mod sessions;
 mod shop;
 mod store;
+mod tls;
 mod valkey;

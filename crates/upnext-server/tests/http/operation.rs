@@ -274,41 +274,6 @@ fn more_connections_than_the_limit_wait_for_their_turn() {
 }
 
 #[test]
-fn an_overloaded_server_says_when_to_come_back() {
-    let shop = Shop::with(|_, setup| {
-        (setup.config.queue_sessions, setup.config.max_batch_sessions) = (1, 1);
-    });
-    let refused = std::thread::scope(|scope| {
-        let ask = |mut client: Client| {
-            move || {
-                let replies = (0..200).map(|_| client.post("/v1/recommend", json!({"session": ["kettle"]})));
-                let refused = replies.filter(|reply| {
-                    if reply.status == 503 {
-                        reply.problem(503);
-                        assert_eq!(reply.header("retry-after"), Some("1"));
-                    } else {
-                        reply.json(200);
-                    }
-                    reply.status == 503
-                });
-                refused.count()
-            }
-        };
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(ask(shop.client()))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
-    });
-    let text = shop.client().get("/metrics").text().to_owned();
-    if refused > 0 {
-        let line = format!(r#"route="/v1/recommend",status="503"}} {refused}"#);
-        assert!(text.contains(&line), "{text}");
-    }
-    assert!(
-        text.lines().any(|line| line == "upnext_queue_sessions 0"),
-        "every place was given back:\n{text}"
-    );
-}
-
-#[test]
 fn the_description_names_every_path_and_the_page_loads_nothing_from_elsewhere() {
     let shop = Shop::open();
     let mut client = shop.client();

@@ -164,17 +164,27 @@ impl Reply {
     }
 }
 
-/// One connection.
-pub(crate) struct Client {
-    stream: BufReader<TcpStream>,
+/// A connection to a server, which fails a test where the server never answers, instead of hanging it.
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream
+}
+
+/// What speaks HTTP on one connection, plain or over TLS.
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) stream: BufReader<S>,
     key: Option<&'static str>,
 }
 
 impl Client {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        // A server that never answers must fail a test, not hang it.
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        Self::over(connect(address))
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    pub(crate) fn over(stream: S) -> Self {
         Self { stream: BufReader::new(stream), key: None }
     }
 
@@ -191,6 +201,12 @@ impl Client {
     }
 
     pub(crate) fn send(&mut self, method: &str, path: &str, body: Option<&[u8]>) -> Reply {
+        self.ask(method, path, body);
+        self.reply().expect("an answer")
+    }
+
+    /// Sends a request whose answer is read later.
+    pub(crate) fn ask(&mut self, method: &str, path: &str, body: Option<&[u8]>) {
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: shop\r\n");
         if let Some(key) = self.key {
             head += &format!("authorization: Bearer {key}\r\n");
@@ -199,7 +215,6 @@ impl Client {
             head += &format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
         }
         self.write(&[head.as_bytes(), b"\r\n", body.unwrap_or_default()].concat());
-        self.reply().expect("an answer")
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) {

@@ -1,0 +1,82 @@
+//! What happens on a connection: a handshake where TLS is on, then requests until one side ends it.
+
+use super::stream::TimedStream;
+use super::tls::Tls;
+use crate::api::router;
+use crate::metrics::Metrics;
+use crate::service::Service;
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::Watcher;
+use hyper_util::service::TowerToHyperService;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+/// What all connections share.
+pub(super) struct Connections {
+    http: http1::Builder,
+    router: Router,
+    tls: Option<Arc<Tls>>,
+    header_limit: Duration,
+    write_limit: Duration,
+    metrics: Arc<Metrics>,
+}
+
+impl Connections {
+    pub(super) fn new(service: &Arc<Service>, tls: Option<Arc<Tls>>) -> Self {
+        let config = &service.config;
+        let header_limit = Duration::from_millis(config.header_timeout_ms);
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(header_limit).max_buf_size(config.max_header_bytes);
+        Self {
+            http,
+            router: router(service),
+            tls,
+            header_limit,
+            write_limit: Duration::from_millis(config.write_timeout_ms),
+            metrics: Arc::clone(&service.metrics),
+        }
+    }
+
+    /// Answers the requests of a connection until it ends.
+    pub(super) async fn answer(&self, stream: TcpStream, watcher: Watcher, closing: watch::Receiver<bool>) {
+        self.metrics.connections().inc();
+        if let Err(error) = self.speak(stream, watcher, closing).await {
+            tracing::debug!(%error, "a connection broke");
+        }
+        self.metrics.connections().dec();
+    }
+
+    async fn speak(
+        &self,
+        stream: TcpStream,
+        watcher: Watcher,
+        mut closing: watch::Receiver<bool>,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        // Answers are written whole, so waiting for more to send would only delay them.
+        _ = stream.set_nodelay(true);
+        let stream = TimedStream::new(stream, self.write_limit);
+        let Some(tls) = &self.tls else { return self.requests(stream, watcher).await };
+        let handshake = tokio::time::timeout(self.header_limit, tls.acceptor().accept(stream));
+        let stream = tokio::select! {
+            done = handshake => done.map_err(|_| "the client did not finish the TLS handshake in time")??,
+            // Who has asked nothing is waiting for no answer.
+            _ = closing.wait_for(|&closing| closing) => return Ok(()),
+        };
+        self.requests(stream, watcher).await
+    }
+
+    async fn requests(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        watcher: Watcher,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let service = TowerToHyperService::new(self.router.clone());
+        Ok(watcher.watch(self.http.serve_connection(TokioIo::new(stream), service)).await?)
+    }
+}

@@ -1,0 +1,136 @@
+//! More than the server can do: clients that do not read, and more requests than there are threads for.
+
+use crate::shop::{Client, Shop, save_model_of, until};
+use crate::tls::{self, Certificate};
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use upnext::experiment::ModelKind;
+use upnext_server::Setup;
+
+/// Items of the large shop: as many as a list may have.
+const ITEMS: usize = 2_000;
+
+/// Sessions of its requests, which fill its queue.
+const SESSIONS: usize = 64;
+
+fn item(i: usize) -> String {
+    format!("an-item-whose-id-is-long-enough-for-large-answers-{}", i % ITEMS)
+}
+
+/// Serves a model of many items that have vectors, from a queue of one batch request.
+fn large(place: &Path, setup: &mut Setup) {
+    let sessions: Vec<String> = (0..ITEMS).map(|i| format!("{} {}", item(i), item(i + 1))).collect();
+    let sessions: Vec<&str> = sessions.iter().map(String::as_str).collect();
+    setup.model = place.join("large");
+    save_model_of(ModelKind::BprMf, &setup.model, &sessions);
+    (setup.config.queue_sessions, setup.config.max_batch_sessions) = (SESSIONS, SESSIONS);
+    (setup.config.max_k, setup.config.max_answer_entries) = (ITEMS, ITEMS * SESSIONS);
+    // The whole of a request at once.
+    setup.config.batch_sessions = SESSIONS;
+    setup.config.request_timeout_ms = 60_000;
+}
+
+fn batch(request: Value) -> String {
+    json!({"requests": vec![request; SESSIONS]}).to_string()
+}
+
+#[test]
+fn a_client_that_never_reads_loses_its_connection_and_another_gets_the_place() {
+    fn check<S: Read + Write>(secure: bool, connect: impl Fn(SocketAddr, &Certificate) -> Client<S>) {
+        let certificate = tls::certificate();
+        let shop = Shop::with(|place, setup| {
+            large(place, setup);
+            if secure {
+                tls::show(&certificate, place, setup);
+            }
+            (setup.config.max_connections, setup.config.write_timeout_ms) = (1, 200);
+        });
+        let mut stuck = connect(shop.address, &certificate);
+        let body = batch(json!({"session": [], "k": ITEMS}));
+        stuck.ask("POST", "/v1/recommend/batch", Some(body.as_bytes()));
+        let metrics = connect(shop.address, &certificate).get("/metrics").text().to_owned();
+        assert!(metrics.lines().any(|line| line == "upnext_connections 1"), "{metrics}");
+        // What it gets is what the system had taken for it, not the whole answer.
+        let head = stuck.head().unwrap();
+        let length: usize = head.header("content-length").unwrap().parse().unwrap();
+        let mut received = Vec::new();
+        _ = stuck.stream.read_to_end(&mut received);
+        assert!(head.status == 200 && received.len() < length, "{} of {length}", received.len());
+    }
+    check(false, |address, _| Client::new(address));
+    check(true, tls::client);
+}
+
+#[test]
+fn a_full_queue_refuses_and_stores_nothing_and_the_server_answers_again_afterwards() {
+    let shop = Shop::with(large);
+    let mut watching = shop.client();
+    let mut until_metrics_say = |expected: &str| {
+        until(|| watching.get("/metrics").text().lines().any(|line| line == expected));
+    };
+    // Every entry of every list is compared with every item of a long session: that takes the one thread far longer than
+    // the next requests take.
+    let long: Vec<String> = (0..200).map(item).collect();
+    let [mut first, mut second, mut third] = [(); 3].map(|()| shop.client());
+    let busy = batch(json!({"session": long, "k": ITEMS, "why": true}));
+    first.ask("POST", "/v1/recommend/batch", Some(busy.as_bytes()));
+    until_metrics_say("upnext_batch_sessions_count 1");
+    let waiting = batch(json!({"session": [item(1)], "k": 1}));
+    second.ask("POST", "/v1/recommend/batch", Some(waiting.as_bytes()));
+    until_metrics_say(&format!("upnext_queue_sessions {SESSIONS}"));
+
+    let click = json!({"item": item(1), "k": 1});
+    for (path, body) in [("/v1/sessions/v/events", &click), ("/v1/recommend", &json!({"session": []}))] {
+        let refused = third.post(path, body);
+        assert_eq!(refused.problem(503)["event_stored"], Value::Null);
+        assert_eq!(refused.header("retry-after"), Some("1"));
+    }
+    third.get("/v1/sessions/v").problem(404);
+
+    for waited in [&mut first, &mut second] {
+        assert_eq!(waited.reply().unwrap().json(200)["lists"].as_array().unwrap().len(), SESSIONS);
+    }
+    assert_eq!(third.post("/v1/sessions/v/events", &click).json(200)["events"], 1);
+    until_metrics_say("upnext_queue_sessions 0");
+    until_metrics_say(r#"upnext_requests_total{method="POST",route="/v1/recommend",status="503"} 1"#);
+}
+
+#[test]
+fn a_large_batch_lets_others_have_their_turn_and_ends_with_its_request() {
+    let shop = Shop::with(|place, setup| {
+        large(place, setup);
+        setup.config.batch_sessions = 1;
+        setup.config.queue_sessions = 2 * SESSIONS;
+    });
+    let batches = || {
+        let metrics = shop.client().get("/metrics").text().to_owned();
+        let count = metrics.lines().find_map(|line| line.strip_prefix("upnext_batch_sessions_count "));
+        count.unwrap().parse::<usize>().unwrap()
+    };
+    let long: Vec<String> = (0..200).map(item).collect();
+    let mut large = shop.client();
+    let body = batch(json!({"session": long, "k": ITEMS, "why": true}));
+    large.ask("POST", "/v1/recommend/batch", Some(body.as_bytes()));
+    until(|| batches() > 0);
+    shop.client().post("/v1/recommend", json!({"session": [item(1)], "k": 1})).json(200);
+    let done = batches();
+    assert!(done < SESSIONS, "the one session was answered after {done} of the batch");
+    let answer = large.reply().unwrap().json(200);
+    assert_eq!(answer["lists"].as_array().unwrap().len(), SESSIONS);
+    assert_eq!(batches(), SESSIONS + 1);
+}
+
+#[test]
+fn one_batch_has_no_more_entries_than_an_answer_may_have() {
+    let shop = Shop::with(|_, setup| (setup.config.max_k, setup.config.max_answer_entries) = (100, 150));
+    let ask = |ks: &[usize]| {
+        let requests: Vec<Value> = ks.iter().map(|k| json!({"session": [], "k": k})).collect();
+        shop.client().post("/v1/recommend/batch", json!({"requests": requests}))
+    };
+    ask(&[100, 50]).json(200);
+    let problem = ask(&[100, 51]).problem(422);
+    assert_eq!(problem["field"], "requests");
+    assert!(problem["detail"].as_str().unwrap().contains("at most 150"), "{problem}");
+}
