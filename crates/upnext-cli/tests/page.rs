@@ -39,7 +39,7 @@ fn element<'d>(dom: &'d str, id: &str, end: &str) -> &'d str {
 
 /// The ids of each list of the page, in order.
 fn lists(dom: &str) -> Vec<Vec<&str>> {
-    dom.split("<ol class=\"list\">")
+    dom.split("<ol class=\"list\" role=\"list\">")
         .skip(1)
         .map(|list| {
             let list = list.split("</ol>").next().unwrap_or_default();

@@ -8,8 +8,9 @@ mod shop;
 use serde_json::Value;
 use server::Served;
 use shop::{Shop, assert_refused, damaged_models, upnext};
+use std::io::BufReader;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use upnext::experiment::ModelKind;
 
@@ -78,6 +79,23 @@ fn a_hang_up_shows_the_renewed_certificate_and_keeps_the_old_one_if_it_is_broken
     assert!(answers_who_trusts(&server, &new_ca) && !answers_who_trusts(&server, &old_ca));
     let (code, log) = server.end("-TERM");
     assert_eq!(code, Some(0), "{log}");
+}
+
+#[test]
+fn a_log_that_nobody_reads_or_whose_reader_has_ended_keeps_no_request_from_its_answer() {
+    let shop = Shop::new();
+    let (model, _) = shop.train(ModelKind::Pop);
+    let mut server = Served::start(&model, &[]);
+    // A pipe holds some hundred lines, and a line is logged a request.
+    let ask = |server: &Served| {
+        (0..1_500).for_each(|_| assert!(server.ask("GET", "/healthz", "").is_some(), "no answer"));
+    };
+    ask(&server);
+    let mut other = Command::new("true").stderr(Stdio::piped()).spawn().unwrap();
+    server.stderr = BufReader::new(other.stderr.take().unwrap());
+    other.wait().unwrap();
+    ask(&server);
+    assert_eq!(server.end("-TERM").0, Some(0));
 }
 
 #[test]

@@ -26,7 +26,8 @@ pub(crate) struct Status {
     get,
     path = "/healthz",
     tag = "operation",
-    responses((status = 200, description = "It is", body = Status))
+    responses((status = 200, description = "It is", body = Status)),
+    security(())
 )]
 pub(crate) async fn healthz() -> Response {
     ok(&Status { status: "alive" })
@@ -40,7 +41,8 @@ pub(crate) async fn healthz() -> Response {
     responses(
         (status = 200, description = "They should", body = Status),
         (status = 503, description = "The server is stopping, or its store of sessions is away", body = Problem, content_type = "application/problem+json"),
-    )
+    ),
+    security(())
 )]
 pub(crate) async fn readyz(State(service): State<Arc<Service>>) -> Result<Response, Problem> {
     if service.is_stopping() {
@@ -84,7 +86,10 @@ impl<'a> ModelAnswer<'a> {
     get,
     path = "/v1/model",
     tag = "operation",
-    responses((status = 200, description = "The model", body = ModelAnswer))
+    responses(
+        (status = 200, description = "The model", body = ModelAnswer),
+        (status = 401, description = "A key is missing or wrong", body = Problem, content_type = "application/problem+json"),
+    )
 )]
 pub(crate) async fn model(State(service): State<Arc<Service>>) -> Response {
     ok(&ModelAnswer::of(&service.models.first().served()))
@@ -102,7 +107,10 @@ pub(crate) struct ModelsAnswer<'a> {
     get,
     path = "/v1/models",
     tag = "operation",
-    responses((status = 200, description = "The models", body = ModelsAnswer))
+    responses(
+        (status = 200, description = "The models", body = ModelsAnswer),
+        (status = 401, description = "A key is missing or wrong", body = Problem, content_type = "application/problem+json"),
+    )
 )]
 pub(crate) async fn models(State(service): State<Arc<Service>>) -> Response {
     let models: Vec<Arc<Served>> = service.models.all().map(|engine| engine.served()).collect();
@@ -114,7 +122,10 @@ pub(crate) async fn models(State(service): State<Arc<Service>>) -> Response {
     get,
     path = "/metrics",
     tag = "operation",
-    responses((status = 200, description = "The metrics", body = String, content_type = "application/openmetrics-text"))
+    responses(
+        (status = 200, description = "The metrics", body = String, content_type = "application/openmetrics-text"),
+        (status = 401, description = "A key is missing or wrong", body = Problem, content_type = "application/problem+json"),
+    )
 )]
 pub(crate) async fn metrics(State(service): State<Arc<Service>>) -> Response {
     let waiting = service.models.all().map(Engine::waiting).sum();
@@ -156,7 +167,8 @@ impl From<ReloadError> for Problem {
     responses(
         (status = 200, description = "It is served", body = ModelAnswer),
         (status = "4XX", description = "It is not, and the old one stays", body = Problem, content_type = "application/problem+json"),
-    )
+    ),
+    security(("key" = []))
 )]
 pub(crate) async fn reload(
     State(service): State<Arc<Service>>,

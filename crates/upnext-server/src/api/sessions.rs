@@ -146,7 +146,8 @@ pub(crate) async fn add_event(
     params(("id" = String, Path, description = "The session's id")),
     responses(
         (status = 200, description = "The session", body = SessionAnswer),
-        (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", description = "404: there is none; 401: a key is missing or wrong; 422: such an id has no session", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store of sessions is away", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn show(
@@ -170,7 +171,8 @@ pub(crate) async fn show(
     params(("id" = String, Path, description = "The session's id")),
     responses(
         (status = 204, description = "It is forgotten"),
-        (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", description = "404: there is none; 401: a key is missing or wrong; 422: such an id has no session", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store of sessions is away", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn remove(

@@ -52,6 +52,8 @@ export class Column {
     this.latency = node("div", "latency");
     this.notice = node("p", "notice");
     this.list = node("ol", "list");
+    // Safari takes a list without markers for none.
+    this.list.setAttribute("role", "list");
     this.latency.hidden = this.notice.hidden = true;
     this.root = node("section", "column", this.head, this.latency, this.notice, this.list);
     this.showModel(model);

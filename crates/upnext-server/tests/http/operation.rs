@@ -132,6 +132,41 @@ fn another_model_is_served_from_one_request_to_the_next_and_sessions_stay() {
 }
 
 #[test]
+fn a_reload_is_finished_although_who_asked_has_left_and_a_link_is_followed_each_time() {
+    let shop = Shop::with(|place, setup| {
+        setup.keys.admin = keys().admin;
+        let models = place.join("models");
+        for (name, sessions) in [("evening", EVENING), ("morning", MORNING)] {
+            save_model(&models_dir(&models).join(name), sessions);
+        }
+        std::os::unix::fs::symlink("evening", models.join("current")).unwrap();
+        setup.config.models_dir = Some(models);
+    });
+    let served = || shop.client().get("/v1/model").json(200)["name"].clone();
+    let body = json!({"path": "current"}).to_string();
+    let head = format!(
+        "POST /v1/admin/reload HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer {ADMIN_KEY}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    shop.client().write(head.as_bytes());
+    until(|| served() == "evening");
+    std::fs::remove_file(shop.path("models/current")).unwrap();
+    std::os::unix::fs::symlink("morning", shop.path("models/current")).unwrap();
+    shop.client().with_key(ADMIN_KEY).post("/v1/admin/reload", "{}").json(200);
+    assert_eq!(served(), "morning");
+}
+
+#[test]
+fn a_server_that_is_to_stop_says_so_to_new_connections_until_it_has_drained() {
+    let shop = Shop::with(|_, setup| setup.config.drain_ms = 2_000);
+    shop.client().get("/readyz").json(200);
+    shop.stop();
+    until(|| shop.client().get("/readyz").status == 503);
+    shop.client().post("/v1/recommend", json!({"session": ["kettle"]})).json(200);
+    shop.close();
+}
+
+#[test]
 fn a_broken_model_or_a_path_that_leads_out_is_refused_and_the_old_model_stays() {
     let shop = Shop::with(|place, setup| {
         setup.keys.admin = keys().admin;
@@ -160,7 +195,7 @@ fn a_broken_model_or_a_path_that_leads_out_is_refused_and_the_old_model_stays() 
 }
 
 fn models_dir(path: &std::path::Path) -> &std::path::Path {
-    std::fs::create_dir(path).unwrap();
+    std::fs::create_dir_all(path).unwrap();
     path
 }
 

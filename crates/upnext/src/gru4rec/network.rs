@@ -134,7 +134,7 @@ impl Network {
     }
 
     /// The same network in the form that is trained.
-    pub(crate) fn to_train(mut self) -> Self {
+    pub(crate) fn into_trainable(mut self) -> Self {
         for value in self.values.iter_mut() {
             *value = std::mem::replace(value, Matrix::zeros(0, 0)).padded();
         }
@@ -225,7 +225,7 @@ mod tests {
     use crate::gru4rec::config::{Input, Unit};
 
     #[test]
-    fn a_network_to_read_is_smaller_and_becomes_one_to_train() {
+    fn a_network_to_read_is_smaller_and_becomes_one_into_trainable() {
         for input in [Input::Shared, Input::Embedding, Input::OneHot] {
             let config =
                 NetworkConfig { input, layers: vec![7], embedding_size: 5, ..NetworkConfig::default() };
@@ -235,7 +235,7 @@ mod tests {
             let read = read.unwrap();
             assert!(read.values.output.data().len() < network.values.output.data().len());
             assert_eq!(read.tensors(), network.tensors());
-            let back = read.to_train();
+            let back = read.into_trainable();
             assert!(back.values.iter().zip(network.values.iter()).all(|(a, b)| a.data() == b.data()));
         }
     }

@@ -155,7 +155,7 @@ impl<'d> Trainer<'d> {
     ) -> Result<Self> {
         assert_eq!(network.num_items(), data.items.len(), "a network over other items");
         network.config().validate(training)?;
-        let network = network.to_train();
+        let network = network.into_trainable();
         let usable = data.sessions.iter().filter(|session| session.len() >= 2).count();
         if usable < training.batch_size {
             return Err(Error::config(
