@@ -49,7 +49,7 @@ impl Matrix {
     }
 
     /// A matrix of zeros whose rows follow each other without padding: a table of narrow rows that is read and no longer
-    /// trained takes up to half the memory so. Optimisers refuse it.
+    /// trained takes down to a third of the memory so. What wants padding, as optimisers and products by rows do, refuses it.
     ///
     /// # Panics
     /// If it is larger than any memory.
@@ -129,8 +129,8 @@ impl Matrix {
 
     /// The rows in blocks of `block` (the last may be smaller), each with its padding: tasks for threads.
     pub fn blocks_mut(&mut self, block: usize) -> std::slice::ChunksMut<'_, f32> {
-        let size = (block * self.stride).max(1);
-        self.data_mut().chunks_mut(size)
+        let (size, used) = ((block * self.stride).max(1), self.rows * self.stride);
+        self.data_mut()[..used].chunks_mut(size)
     }
 
     /// Sets every element to 0.
@@ -169,10 +169,14 @@ impl Matrix {
     /// Writes the first `rows` rows as the columns of `lanes`: `lanes[j][b] = self[b][j]`, 0 from column `rows` on.
     ///
     /// # Panics
-    /// If `lanes` has not a row for each column, or not a column for each row.
+    /// If `lanes` has not a row for each column, or not a column for each row, or one of the two is compact.
     pub fn transpose_rows(&self, rows: usize, lanes: &mut Matrix) {
         assert!(
-            rows <= self.rows && rows <= lanes.width && self.width == lanes.rows,
+            rows <= self.rows
+                && rows <= lanes.width
+                && self.width == lanes.rows
+                && self.stride.is_multiple_of(LINE)
+                && lanes.stride.is_multiple_of(LINE),
             "{rows} rows of {self:?} as columns of {lanes:?}"
         );
         // Blocks of whole cache lines on both sides: each line is read once and written once.

@@ -118,7 +118,7 @@ impl Rows {
     fn new(value: &mut Matrix, state: &mut OptimizerState) -> Self {
         let (rows, stride) = (value.rows(), value.stride());
         // Updates write whole cache lines of a row.
-        assert!(stride.is_multiple_of(LINE), "{value:?} is compact: `padded` makes it one to train");
+        assert!(stride.is_multiple_of(LINE), "{value:?} has no padding: `padded` makes it one to train");
         let pointer = |m: &mut Option<Matrix>| {
             m.as_mut().map_or(std::ptr::null_mut(), |m| {
                 assert!(m.rows() == rows && m.stride() == stride, "{m:?} beside {rows} rows, {stride} apart");

@@ -55,7 +55,7 @@ pub struct ServerConfig {
     pub default_k: usize,
     /// The longest list that may be asked for: a page of results, not the catalogue.
     pub max_k: usize,
-    /// Entries of all lists of one batch request together, and of items that are looked up: an entry takes 50 bytes and more.
+    /// Entries of all lists of one batch request together: an entry takes 50 bytes and more.
     pub max_answer_entries: usize,
     /// Sessions of one batch request.
     pub max_batch_sessions: usize,

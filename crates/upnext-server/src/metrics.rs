@@ -10,6 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Upper bounds in seconds, dense around the few milliseconds that an answer takes.
@@ -38,6 +39,8 @@ pub(crate) struct Metrics {
     events: Counter,
     reloads: Family<OutcomeLabels, Counter>,
     lost_lines: Counter,
+    /// So that two who ask at a time do not count a line twice.
+    lost_lines_counted: AtomicU64,
     queue: Gauge,
     /// Without labels; empty, and so not shown, where the store cannot tell.
     sessions: Family<[(&'static str, &'static str); 0], Gauge>,
@@ -99,6 +102,7 @@ impl Metrics {
             events: Counter::default(),
             reloads: Family::default(),
             lost_lines: Counter::default(),
+            lost_lines_counted: AtomicU64::new(0),
             queue: Gauge::default(),
             sessions: Family::default(),
             connections: Gauge::default(),
@@ -125,7 +129,7 @@ impl Metrics {
         );
         registry.register(
             "shadows_dropped",
-            "Lists that the second model did not make in the shadow, as it was busy",
+            "Lists that the second model should have made in the shadow, and did not",
             metrics.shadows_dropped.clone(),
         );
         registry.register("event_log_rows", "Events written to the event log", metrics.logged.clone());
@@ -220,7 +224,9 @@ impl Metrics {
 
     /// All metrics as text, with what is counted elsewhere.
     pub(crate) fn text(&self, queue: usize, sessions: Option<usize>) -> String {
-        self.lost_lines.inc_by(lost_lines().saturating_sub(self.lost_lines.get()));
+        let lost = lost_lines();
+        self.lost_lines
+            .inc_by(lost.saturating_sub(self.lost_lines_counted.fetch_max(lost, Ordering::Relaxed)));
         self.queue.set(queue as i64);
         if let Some(sessions) = sessions {
             self.sessions.get_or_create(&[]).set(sessions as i64);

@@ -60,7 +60,8 @@ impl IntoResponse for Problem {
         let mut response = (status, [(header::CONTENT_TYPE, kind)], body).into_response();
         let headers = response.headers_mut();
         match status {
-            StatusCode::SERVICE_UNAVAILABLE => {
+            // Proxies and clients that come back by themselves would send a stored event again.
+            StatusCode::SERVICE_UNAVAILABLE if !self.event_stored => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
             }
             StatusCode::UNAUTHORIZED => {

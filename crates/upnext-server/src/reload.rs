@@ -30,6 +30,17 @@ pub(crate) fn name_of(given: Option<&str>, path: &Path) -> String {
     given.map(str::to_owned).or_else(folder).unwrap_or_else(|| "model".to_owned())
 }
 
+/// A path that leads into the folder of models, with its links: one that leads to another model later is followed then.
+fn inside(dir: &Path, path: PathBuf) -> Result<PathBuf, ReloadError> {
+    let refused = |reason: &str| ReloadError::Path(reason.to_owned());
+    let found =
+        path.canonicalize().map_err(|_| refused("there is no such folder in the folder of models"))?;
+    if !found.starts_with(dir) || found == *dir {
+        return Err(refused("the path leads out of the folder of models"));
+    }
+    Ok(path)
+}
+
 impl Service {
     /// Loads a model and serves it in its role: that in `models_dir/path`, or the one that has the role anew.
     ///
@@ -56,7 +67,7 @@ impl Service {
         let loaded = loaded.await.unwrap_or_else(|_| Err(ReloadError::Model("loading panicked".to_owned())));
         self.metrics.reload(loaded.is_ok());
         let outcome = match loaded {
-            Ok(served) => {
+            Ok((served, lists)) => {
                 tracing::info!(
                     name = served.name,
                     version = served.version(),
@@ -64,7 +75,7 @@ impl Service {
                     path = %served.path.display(),
                     "model loaded"
                 );
-                Ok(self.swap(role, served).await)
+                Ok(self.swap(role, served, &lists).await)
             }
             Err(error) => {
                 tracing::error!(%error, role = role.name(), "model refused: the old one is served on");
@@ -75,15 +86,19 @@ impl Service {
         outcome
     }
 
-    /// Serves a model that is loaded.
-    async fn swap(&self, role: Role, served: Served) -> Arc<Served> {
+    /// Serves a model that was loaded under some lists.
+    async fn swap(&self, role: Role, served: Served, loaded_under: &Arc<Lists>) -> Arc<Served> {
         let changing = self.changing.lock().await;
-        // The lists may have changed while it was loaded.
-        served.restrict(&self.lists.load());
+        let lists = self.lists.load_full();
+        if !Arc::ptr_eq(&lists, loaded_under) {
+            tokio::task::block_in_place(|| served.restrict(&lists));
+        }
         let engine = self.models.of(role);
-        engine.swap(served);
+        let old = engine.swap(served);
         self.metrics.models(self.models.all());
         drop(changing);
+        // To give a large model's memory back takes a while.
+        tokio::task::spawn_blocking(move || drop(old));
         engine.served()
     }
 
@@ -94,10 +109,18 @@ impl Service {
         }
     }
 
-    fn load_beside(&self, role: Role, path: Option<String>) -> Result<Served, ReloadError> {
+    /// The model, and the lists that it was loaded under.
+    fn load_beside(&self, role: Role, path: Option<String>) -> Result<(Served, Arc<Lists>), ReloadError> {
         let path = match path {
             Some(path) => self.allowed(&path)?,
-            None => self.models.of(role).served().path.clone(),
+            None => {
+                let path = self.models.of(role).served().path.clone();
+                match &self.models_dir {
+                    // A link in it may lead elsewhere now.
+                    Some(dir) if path.starts_with(dir) => inside(dir, path)?,
+                    _ => path,
+                }
+            }
         };
         let given = self.name.as_deref().filter(|_| role == Role::First);
         let name = name_of(given, &path);
@@ -106,7 +129,9 @@ impl Service {
                 format!("the other model is named `{name}`, too: give the folder of one another name");
             return Err(ReloadError::Model(reason));
         }
-        Served::load(&path, &name, &self.lists.load()).map_err(|error| ReloadError::Model(error.to_string()))
+        let lists = self.lists.load_full();
+        let served = Served::load(&path, &name, &lists);
+        served.map(|served| (served, lists)).map_err(|error| ReloadError::Model(error.to_string()))
     }
 
     /// The folder of a model that an admin call may load.
@@ -122,15 +147,7 @@ impl Service {
                 "the path is not one inside the folder of models: give it without `..` and `/` in front",
             ));
         }
-        let missing = |_| refused("there is no such folder in the folder of models");
-        let path = dir.join(relative);
-        let found = path.canonicalize().map_err(missing)?;
-        // A link may lead out.
-        if !found.starts_with(dir) || found == *dir {
-            return Err(refused("the path leads out of the folder of models"));
-        }
-        // With its links, so that one that leads to another model later is followed then.
-        Ok(path)
+        inside(dir, dir.join(relative))
     }
 
     /// When to look at files for changes.
@@ -171,16 +188,17 @@ impl Service {
         let mut timer = self.looks();
         loop {
             timer.tick().await;
-            let service = Arc::clone(&self);
             let mut files = self.changing.lock().await;
-            // Files are small, and reading them must not depend on another task giving the lock back.
-            if !files.changed() {
-                continue;
-            }
-            match files.read() {
-                Ok(lists) => service.apply(lists),
-                Err(error) => tracing::error!(%error, "list refused: the old one is applied on"),
-            }
+            // Requests go on meanwhile on another thread.
+            tokio::task::block_in_place(|| {
+                if !files.changed() {
+                    return;
+                }
+                match files.read() {
+                    Ok(lists) => self.apply(lists),
+                    Err(error) => tracing::error!(%error, "list refused: the old one is applied on"),
+                }
+            });
         }
     }
 

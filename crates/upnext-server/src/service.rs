@@ -74,6 +74,14 @@ impl Service {
         })
     }
 
+    /// Writes what is kept and logged to its end.
+    pub(crate) fn close(&self) {
+        self.sessions.close();
+        if let Some(log) = &self.event_log {
+            log.close();
+        }
+    }
+
     /// Whether requests should go to another server.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)

@@ -94,11 +94,11 @@ pub(crate) struct ServeArgs {
     compare: Option<PathBuf>,
 
     /// Part of the sessions, 0 to 1, that the second model answers instead of the first
-    #[arg(long, value_name = "PART", requires = "compare")]
+    #[arg(long, value_name = "PART")]
     share: Option<f64>,
 
     /// Part of the first model's sessions, 0 to 1, for which the second is asked, too, and differences are logged
-    #[arg(long, value_name = "PART", requires = "compare")]
+    #[arg(long, value_name = "PART")]
     shadow: Option<f64>,
 
     /// Append the events of kept sessions to CSV files in this folder, from which `upnext prepare` reads
@@ -226,6 +226,7 @@ fn session_store(argument: Option<&str>) -> anyhow::Result<Option<StoreUrl>> {
     let refused = |origin: &str, reason: &str| upnext::Error::config(origin, reason);
     let Some(text) = argument else {
         return match std::env::var(SESSION_STORE) {
+            Ok(text) if text.is_empty() => Ok(None),
             Ok(text) => Ok(Some(text.parse().map_err(|reason: String| refused(SESSION_STORE, &reason))?)),
             Err(std::env::VarError::NotPresent) => Ok(None),
             // The error itself would show the value.

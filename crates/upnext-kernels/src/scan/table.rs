@@ -6,8 +6,10 @@
 //! `w·q + w' q' = a b ŵ·q̂ + a ŵ·ε + δ·q + w' q' ≤ a (b ŵ·q̂ + ‖ŵ‖ ‖ε‖ + (‖δ‖ / a) ‖q‖) + w' q'`
 //!
 //! by Cauchy and Schwarz. The score in f32 differs from the true one by at most about `width · 2⁻²⁴ ‖w‖ ‖q‖` in any
-//! order of summation (Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, section 3.1), and the bound itself
-//! is summed in f32; both are paid for in `‖δ‖`. Norms are taken in f64 and rounded up.
+//! order of summation (Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, section 3.1), where both norms count
+//! the last column in, and the bound itself is summed in f32; both are paid for by a term of their own. It must not be
+//! part of `‖δ‖`: beside the 1 that meets a bias, the other numbers of a query may be tiny. Norms are taken in f64 and
+//! rounded up.
 
 use crate::Matrix;
 use crate::huge;
@@ -39,8 +41,8 @@ pub struct ScanTable {
     scales: Vec<f32>,
     /// The last column.
     last: Vec<f32>,
-    /// Of each block the largest `‖ŵ‖` and the largest `‖δ‖ / a`.
-    errors: Vec<[f32; 2]>,
+    /// Of each block the largest `‖ŵ‖`, the largest `‖δ‖ / a`, and the largest rounding in units of `a` for a query of norm 1.
+    errors: Vec<[f32; 3]>,
     /// The largest `‖w‖`, the last column counted in; infinite if an element is not finite.
     norm: f64,
 }
@@ -62,7 +64,7 @@ impl ScanTable {
             groups: huge::filled(blocks * depth, Group([OFFSET as u8; GROUP])),
             scales: vec![f32::MIN_POSITIVE; blocks * BLOCK],
             last: vec![0.0; blocks * BLOCK],
-            errors: vec![[0.0; 2]; blocks],
+            errors: vec![[0.0; 3]; blocks],
             norm: 0.0,
         };
         (0..rows).for_each(|r| new.set(r, table.values(r)));
@@ -71,7 +73,7 @@ impl ScanTable {
 
     /// Bytes that a table of this shape takes: what to ask of memory before making it.
     pub fn bytes(rows: usize, width: usize) -> usize {
-        let block = width.saturating_sub(1).div_ceil(4).saturating_mul(GROUP) + BLOCK * 8 + 8;
+        let block = width.saturating_sub(1).div_ceil(4).saturating_mul(GROUP) + BLOCK * 8 + 12;
         rows.div_ceil(BLOCK).saturating_mul(block)
     }
 
@@ -113,10 +115,10 @@ impl ScanTable {
         // Twice the roundings of a score and of its bound, in units of the last place.
         let roundings = 2.0 * (self.width + 16) as f64 * f64::from(f32::EPSILON) / 2.0;
         let scale64 = f64::from(scale);
-        let rest = rest_square.sqrt() / scale64 + roundings * (norm / scale64 + levels);
-        let [most_levels, most_rest] = &mut self.errors[block];
-        *most_levels = most_levels.max(up(levels));
-        *most_rest = most_rest.max(up(rest));
+        let own = [levels, rest_square.sqrt() / scale64, roundings * (norm / scale64 + levels)];
+        for (most, own) in self.errors[block].iter_mut().zip(own) {
+            *most = most.max(up(own));
+        }
         self.scales[r] = scale;
         self.last[r] = last;
     }
@@ -134,7 +136,7 @@ impl ScanTable {
         let depth = self.depth();
         let groups = &self.groups[block * depth..][..depth];
         assert!(queries.iter().all(|q| q.levels.len() == depth), "queries of another width");
-        let [levels, rest] = self.errors[block];
+        let [levels, rest, rounding] = self.errors[block];
         let (scales, last) = (&self.scales[block * BLOCK..][..BLOCK], &self.last[block * BLOCK..][..BLOCK]);
         for first in (0..BLOCK).step_by(2 * S::LANES) {
             let mut sums: [_; Q] = std::array::from_fn(|q| [s.splat(queries[q].start); 2]);
@@ -153,7 +155,7 @@ impl ScanTable {
             }
             for q in 0..Q {
                 let query = queries[q];
-                let error = levels * query.rest + rest * query.norm;
+                let error = levels * query.rest + rest * query.norm + rounding * query.whole_norm;
                 let reach = Reach { step: query.step, error, last: query.last, threshold: query.threshold };
                 for v in 0..2 {
                     let at = first + v * S::LANES;
@@ -183,6 +185,8 @@ pub(super) struct Query {
     rest: f32,
     /// `‖q‖`.
     norm: f32,
+    /// The same with the last column.
+    whole_norm: f32,
     last: f32,
     /// Whether no product of this query with a row of the table can leave the range of f32.
     pub(super) bounded: bool,
@@ -211,10 +215,11 @@ impl Query {
             }
             self.levels.push(i32::from_le_bytes(bytes));
         }
-        let norm = f64::sqrt(square + f64::from(last).powi(2)).max(f64::from(step) * f64::sqrt(level_square));
+        let in_levels = f64::from(step) * f64::sqrt(level_square);
+        let norm = f64::sqrt(square + f64::from(last).powi(2)).max(in_levels);
         self.start = -OFFSET * sum;
         (self.step, self.last, self.threshold) = (step, last, f32::NEG_INFINITY);
-        (self.rest, self.norm) = (up(rest_square.sqrt()), up(norm));
+        (self.rest, self.norm, self.whole_norm) = (up(rest_square.sqrt()), up(square.sqrt()), up(norm));
         // Neither a score nor a part of its bound, ‖ŵ‖ ‖q‖ at most twice over, leaves the range; false for NaN.
         let largest = table.norm.max(2.0 * LEVELS * (table.width as f64).sqrt());
         self.bounded = norm * largest < f64::from(f32::MAX) / 8.0;

@@ -151,7 +151,9 @@ pub(crate) async fn look_up(
     State(service): State<Arc<Service>>,
     Json(request): Json<LookUpRequest>,
 ) -> Result<Response, Problem> {
-    at_most("ids", "items", request.ids.len(), service.config.max_k)?;
+    // A page looks a session and its list up together.
+    let most = service.config.max_k + service.config.max_session_events;
+    at_most("ids", "items", request.ids.len(), most)?;
     for (i, id) in request.ids.iter().enumerate() {
         item_id(id, &service.config).map_err(|problem| problem.within(&format!("ids[{i}]")))?;
     }

@@ -54,18 +54,17 @@ pub(crate) struct SessionAnswer<'a> {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the session store failed");
-        let detail = match error {
-            StoreError::Kept(_) => {
-                "the event is kept in memory, but could not be written to the session file: do not send it again"
-            }
-            StoreError::Failed(_) => "sessions cannot be kept at the moment: try again soon",
-            StoreError::Silent(_) => {
-                "the store of sessions did not answer, and may have done what it was asked or not: try again soon"
-            }
-        };
-        let kept = matches!(error, StoreError::Kept(_));
-        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
-        if kept { problem.after_storing() } else { problem }
+        let unavailable = |detail| Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+        match error {
+            StoreError::Failed(_) => unavailable("sessions cannot be kept at the moment: try again soon"),
+            StoreError::Silent(_) => unavailable(
+                "the store of sessions did not answer, and may have done what it was asked or not: try again soon",
+            ),
+            StoreError::Kept(..) => unavailable(
+                "the event is kept, but not yet written to the session file: do not send it again",
+            )
+            .after_storing(),
+        }
     }
 }
 
@@ -79,21 +78,27 @@ async fn keep(
     model: String,
     deadline: Instant,
 ) -> Result<Session, Problem> {
-    let (service, id) = (Arc::clone(service), id.to_owned());
+    let (keeper, id) = (Arc::clone(service), id.to_owned());
     let keeping = tokio::spawn(async move {
-        let session = service.sessions.append(&id, Arc::clone(&item)).await?;
-        service.metrics.event();
-        if let Some(log) = &service.event_log {
-            log.record(&id, &session, item, model);
+        let kept = keeper.sessions.append(&id, Arc::clone(&item)).await;
+        if let Ok(session) | Err(StoreError::Kept(_, session)) = &kept {
+            keeper.metrics.event();
+            if let Some(log) = &keeper.event_log {
+                log.record(&id, session, item, model);
+            }
         }
-        Ok(session)
+        kept
     });
-    match tokio::time::timeout_at(deadline.into(), keeping).await {
-        Ok(Ok(kept)) => kept.map_err(|error: StoreError| Problem::from(error)),
-        Ok(Err(panicked)) => Err(StoreError::Silent(panicked.to_string()).into()),
-        // The store of this process has the event, and waits for the disk; another one has a shorter time-out of its own.
-        Err(_) => Err(StoreError::Kept("the disk has not answered in time".to_owned()).into()),
-    }
+    let error = match tokio::time::timeout_at(deadline.into(), keeping).await {
+        Ok(Ok(kept)) => return kept.map_err(Problem::from),
+        Ok(Err(panicked)) => StoreError::Silent(panicked.to_string()),
+        Err(_) if service.config.session_store.is_some() => {
+            StoreError::Silent("no answer in time".to_owned())
+        }
+        // The store of this process has the event, and waits for the disk.
+        Err(_) => StoreError::Kept("the disk has not answered in time".to_owned(), Session::default()),
+    };
+    Err(error.into())
 }
 
 fn no_such_session(config: &ServerConfig) -> Problem {
@@ -179,7 +184,10 @@ pub(crate) async fn remove(
     State(service): State<Arc<Service>>,
     SessionId(id): SessionId,
 ) -> Result<Response, Problem> {
-    if service.sessions.remove(&id).await? {
+    let deadline = service.config.deadline();
+    let removed = tokio::time::timeout_at(deadline.into(), service.sessions.remove(&id)).await;
+    let silent = || StoreError::Silent("no answer in time".to_owned());
+    if removed.unwrap_or_else(|_| Err(silent()))? {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
         Err(no_such_session(&service.config))

@@ -146,9 +146,9 @@ impl Engine {
         self.shared.current.load_full()
     }
 
-    /// Answers from the next batch on with another model.
-    pub(crate) fn swap(&self, served: Served) {
-        self.shared.current.store(Arc::new(served));
+    /// Answers from the next batch on with another model; returns the old one.
+    pub(crate) fn swap(&self, served: Served) -> Arc<Served> {
+        self.shared.current.swap(Arc::new(served))
     }
 
     /// Number of sessions that wait.

@@ -14,6 +14,8 @@ pub(super) struct Growing {
     file: File,
     /// Bytes of whole rows.
     length: u64,
+    /// Whether half a row stands behind them.
+    torn: bool,
 }
 
 impl Growing {
@@ -28,7 +30,7 @@ impl Growing {
             }
             match OpenOptions::new().append(true).create_new(true).open(&path) {
                 Ok(file) => {
-                    let mut growing = Self { path, file, length: 0 };
+                    let mut growing = Self { path, file, length: 0, torn: false };
                     if let Err(error) = growing.append(HEADER) {
                         // A full disk must not fill up with empty files.
                         std::fs::remove_file(&growing.path)?;
@@ -48,11 +50,16 @@ impl Growing {
         self.length
     }
 
+    /// Whether the file ends in half a row, and must not grow.
+    pub(super) fn is_torn(&self) -> bool {
+        self.torn
+    }
+
     /// Appends whole rows, all or none of them.
     pub(super) fn append(&mut self, rows: &[u8]) -> io::Result<()> {
         if let Err(error) = self.file.write_all(rows) {
             // A full disk takes half a row: the next one must not continue it.
-            self.file.set_len(self.length)?;
+            self.torn = self.file.set_len(self.length).is_err();
             return Err(error);
         }
         self.length += rows.len() as u64;

@@ -7,13 +7,12 @@ mod file;
 
 use crate::metrics::Metrics;
 use crate::sessions::{Session, now_ms};
-use crate::{Error, ServerConfig, exclusive};
+use crate::{Error, ServerConfig, exclusive, locked};
 use file::Growing;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use upnext::data::format_time;
@@ -36,12 +35,11 @@ struct Row {
 /// The log, to which any request appends.
 #[derive(Debug)]
 pub(crate) struct EventLog {
-    /// `None` while the log ends.
-    rows: Option<SyncSender<Row>>,
-    writer: Option<JoinHandle<()>>,
+    /// `None` when the log has ended.
+    rows: RwLock<Option<SyncSender<Row>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
     metrics: Arc<Metrics>,
-    /// Events that found no place in the queue, since the last that did.
-    crowded: AtomicU64,
+    complaints: Complaints,
     /// Locked while the log is open, so that no second server appends to the same files.
     _lock: File,
 }
@@ -58,7 +56,7 @@ impl EventLog {
             rotate_s: config.event_log_rotate_s,
             max_bytes: config.event_log_max_bytes,
             file: None,
-            complained: None,
+            complaints: Complaints::default(),
             metrics: Arc::clone(&metrics),
         };
         let thread = std::thread::Builder::new()
@@ -68,38 +66,56 @@ impl EventLog {
                 action: "start the thread that writes the event log",
                 source,
             })?;
-        let crowded = AtomicU64::new(0);
-        Ok(Self { rows: Some(rows), writer: Some(thread), metrics, crowded, _lock: lock })
+        let (rows, writer) = (RwLock::new(Some(rows)), Mutex::new(Some(thread)));
+        Ok(Self { rows, writer, metrics, complaints: Complaints::default(), _lock: lock })
     }
 
     /// Logs the latest event of a session, which is on `item`.
     ///
     /// An id can come back after its session was over, so what is logged is the id with the time at which this session began.
     pub(crate) fn record(&self, id: &str, session: &Session, item: Arc<str>, model: String) {
-        let Some(rows) = &self.rows else { return };
         let session_id = format!("{id}@{}", session.began_ms);
         let row = Row { session: session_id, item, ms: session.last_event_ms, model };
-        if rows.try_send(row).is_ok() {
-            self.crowded.store(0, Ordering::Relaxed);
-        } else {
-            self.metrics.unlogged(1);
-            // Once a time that it happens: at thousands of events a second, a line each would help nobody.
-            if self.crowded.fetch_add(1, Ordering::Relaxed) == 0 {
-                tracing::error!(
-                    "the event log is written too slowly: events are lost until it has caught up"
-                );
-            }
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        let reason = match rows.as_ref().map(|rows| rows.try_send(row)) {
+            Some(Ok(())) => return,
+            Some(Err(TrySendError::Full(_))) => "it is written too slowly",
+            Some(Err(TrySendError::Disconnected(_))) => "the thread that writes it has ended",
+            None => "it has ended",
+        };
+        self.metrics.unlogged(1);
+        if self.complaints.are_due() {
+            tracing::error!(reason, "the event log lacks events");
+        }
+    }
+
+    /// Writes what waits, and finishes the file.
+    pub(crate) fn close(&self) {
+        self.rows.write().unwrap_or_else(PoisonError::into_inner).take();
+        if locked(&self.writer).take().is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("the thread that writes the event log ended by a panic");
         }
     }
 }
 
 impl Drop for EventLog {
-    /// Writes what waits, and finishes the file.
     fn drop(&mut self) {
-        self.rows = None;
-        if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
-            tracing::error!("the thread that writes the event log ended by a panic");
+        self.close();
+    }
+}
+
+/// Log lines about losses, one a [`SILENCE`]: at thousands of events a second, a line each would help nobody.
+#[derive(Debug, Default)]
+struct Complaints(Mutex<Option<Instant>>);
+
+impl Complaints {
+    fn are_due(&self) -> bool {
+        let mut last = locked(&self.0);
+        let due = last.is_none_or(|last| last.elapsed() >= SILENCE);
+        if due {
+            *last = Some(Instant::now());
         }
+        due
     }
 }
 
@@ -111,8 +127,7 @@ struct Writer {
     max_bytes: u64,
     /// The file that grows, and the period of `rotate_s` in which it began; there is none until there is a row for it.
     file: Option<(Growing, u64)>,
-    /// When a loss was last logged.
-    complained: Option<Instant>,
+    complaints: Complaints,
     metrics: Arc<Metrics>,
 }
 
@@ -160,8 +175,9 @@ impl Writer {
             Ok(()) => self.metrics.logged(count),
             Err(error) => {
                 self.metrics.unlogged(count);
-                if self.complained.is_none_or(|at| at.elapsed() >= SILENCE) {
-                    self.complained = Some(Instant::now());
+                // Its rows would continue half a row: the next start cuts that off.
+                self.file.take_if(|(file, _)| file.is_torn());
+                if self.complaints.are_due() {
                     tracing::error!(dir = %self.dir.display(), %error, "the event log cannot be written: events are lost");
                 }
             }

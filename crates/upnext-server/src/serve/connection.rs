@@ -45,11 +45,10 @@ impl Connections {
 
     /// Answers the requests of a connection until it ends.
     pub(super) async fn answer(&self, stream: TcpStream, watcher: Watcher, closing: watch::Receiver<bool>) {
-        self.metrics.connections().inc();
+        let _open = Open::new(&self.metrics);
         if let Err(error) = self.speak(stream, watcher, closing).await {
             tracing::debug!(%error, "a connection broke");
         }
-        self.metrics.connections().dec();
     }
 
     async fn speak(
@@ -78,5 +77,21 @@ impl Connections {
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         let service = TowerToHyperService::new(self.router.clone());
         Ok(watcher.watch(self.http.serve_connection(TokioIo::new(stream), service)).await?)
+    }
+}
+
+/// An open connection, as metrics count it; a panic ends it, too.
+struct Open<'m>(&'m Metrics);
+
+impl<'m> Open<'m> {
+    fn new(metrics: &'m Metrics) -> Self {
+        metrics.connections().inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.connections().dec();
     }
 }

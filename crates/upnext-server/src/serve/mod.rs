@@ -123,6 +123,8 @@ impl Server {
             accept(listener, &service, Connections::new(&service, tls), stop.subscribe()).await;
             Ok::<_, Error>(())
         })?;
+        // Whoever still holds the service, such as a model that is being loaded, keeps neither log from its end.
+        service.close();
         // What is still in flight ends here. A model that is being loaded from a slow disk keeps nobody waiting.
         runtime.shutdown_timeout(Duration::from_millis(100));
         Ok(())

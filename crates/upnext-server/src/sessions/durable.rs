@@ -13,11 +13,14 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
+/// Bytes of lines that may wait for the disk: some hundred thousand events.
+const MOST_PENDING: usize = 64 << 20;
+
 /// Sessions in memory and in a file.
 #[derive(Debug)]
 pub(super) struct DurableStore {
     shared: Arc<Shared>,
-    writer: Option<JoinHandle<()>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
     /// Locked while the store is open, so that no second server writes the same file.
     _lock: File,
 }
@@ -34,7 +37,7 @@ struct Inner {
     /// Lines that the table has and the file lacks, in the order in which the table got them.
     pending: Vec<u8>,
     /// Who waits for them.
-    waiting: Vec<oneshot::Sender<Result<(), StoreError>>>,
+    waiting: Vec<oneshot::Sender<Result<(), String>>>,
     closed: bool,
 }
 
@@ -56,18 +59,19 @@ impl DurableStore {
             .name("sessions".to_owned())
             .spawn(move || writing.write(log))
             .map_err(|source| Error::System { action: "start the thread that writes sessions", source })?;
-        Ok(Self { shared, writer: Some(writer), _lock: lock })
+        Ok(Self { shared, writer: Mutex::new(Some(writer)), _lock: lock })
     }
 
-    /// Changes the table and waits until the change is written; `None` is no change. A change that cannot be written stays in
-    /// the table, and is written with the next.
+    /// Changes the table and waits until the change is written; `None` is no change. With it comes whether that has worked:
+    /// a change that could not be written stays in the table, and is written with the next.
     async fn change<T>(
         &self,
         change: impl FnOnce(&mut Table, &mut Vec<u8>) -> std::io::Result<Option<T>>,
-    ) -> Result<Option<T>, StoreError> {
+    ) -> Result<Option<(T, Result<(), String>)>, StoreError> {
         let (sender, written) = oneshot::channel();
         let changed = {
             let mut inner = locked(&self.shared.inner);
+            inner.check()?;
             let Inner { table, pending, waiting, .. } = &mut *inner;
             let Some(changed) =
                 change(table, pending).map_err(|error| StoreError::Failed(error.to_string()))?
@@ -78,10 +82,21 @@ impl DurableStore {
             changed
         };
         self.shared.filled.notify_one();
-        match written.await {
-            Ok(outcome) => outcome.map(|()| Some(changed)),
-            Err(_) => Err(StoreError::Kept("the thread that writes sessions has ended".to_owned())),
+        let ended = |_| Err("the thread that writes sessions has ended".to_owned());
+        Ok(Some((changed, written.await.unwrap_or_else(ended))))
+    }
+}
+
+impl Inner {
+    /// Whether the writer keeps up. It may not: memory must not grow for as long as a disk hangs.
+    fn check(&self) -> Result<(), StoreError> {
+        if self.closed {
+            return Err(StoreError::Failed("the thread that writes sessions has ended".to_owned()));
         }
+        if self.pending.len() > MOST_PENDING {
+            return Err(StoreError::Failed("the disk does not take what is to be written".to_owned()));
+        }
+        Ok(())
     }
 }
 
@@ -93,7 +108,11 @@ impl SessionStore for DurableStore {
                 Record::Event { id: id.into(), item: (&*item).into(), ms }.write(lines)?;
                 Ok(Some(table.append(id, Arc::clone(&item), ms)))
             });
-            Ok(appended.await?.unwrap_or_default())
+            match appended.await? {
+                Some((session, Ok(()))) => Ok(session),
+                Some((session, Err(reason))) => Err(StoreError::Kept(reason, session)),
+                None => Err(StoreError::Failed("an event left no session".to_owned())),
+            }
         })
     }
 
@@ -111,29 +130,41 @@ impl SessionStore for DurableStore {
                 Record::Removed { id: id.into(), ms }.write(lines)?;
                 Ok(Some(()))
             });
-            Ok(removed.await?.is_some())
+            match removed.await? {
+                Some(((), written)) => written.map(|()| true).map_err(StoreError::Silent),
+                None => Ok(false),
+            }
         })
     }
 
     fn count(&self) -> Option<usize> {
         Some(locked(&self.shared.inner).table.len(now_ms()))
     }
+
+    fn ready(&self) -> Later<'_, ()> {
+        Box::pin(async { locked(&self.shared.inner).check() })
+    }
+
+    /// Writes what is pending.
+    fn close(&self) {
+        locked(&self.shared.inner).closed = true;
+        self.shared.filled.notify_one();
+        if locked(&self.writer).take().is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("the thread that writes sessions ended by a panic");
+        }
+    }
 }
 
 impl Drop for DurableStore {
-    /// Writes what is pending.
     fn drop(&mut self) {
-        locked(&self.shared.inner).closed = true;
-        self.shared.filled.notify_one();
-        if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
-            tracing::error!("the thread that writes sessions ended by a panic");
-        }
+        self.close();
     }
 }
 
 impl Shared {
     /// What the writing thread does.
     fn write(&self, mut log: Log) {
+        let _ended = Ended(self);
         loop {
             let mut inner = locked(&self.inner);
             while inner.pending.is_empty() && !inner.closed {
@@ -147,7 +178,13 @@ impl Shared {
             }
             if inner.pending.is_empty() {
                 let closed = inner.closed;
+                // The file lacks what could not be written.
+                let sessions = (closed && log.is_broken()).then(|| all(&inner.table));
                 drop(inner);
+                let replaced = sessions.map_or(Ok(()), |sessions| log.replace(&sessions));
+                if let Err(error) = replaced {
+                    tracing::error!(%error, "the session file lacks the latest events");
+                }
                 log.sync();
                 if closed {
                     return;
@@ -166,12 +203,23 @@ impl Shared {
             let outcome = outcome.map_err(|error| error.to_string());
             for waiter in waiting {
                 // A client that has gone away meanwhile is no error.
-                _ = waiter.send(outcome.clone().map_err(StoreError::Kept));
+                _ = waiter.send(outcome.clone());
             }
             if log.sync_in().is_some_and(|left| left.is_zero()) {
                 log.sync();
             }
         }
+    }
+}
+
+/// Lets nothing wait for a thread that has ended, by a panic too.
+struct Ended<'s>(&'s Shared);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        let mut inner = locked(&self.0.inner);
+        inner.closed = true;
+        inner.waiting.clear();
     }
 }
 
@@ -193,12 +241,29 @@ mod tests {
         let lock = exclusive::lock(&dir.path().join("lock")).unwrap();
         let store = DurableStore::start(Table::new(&config), log, lock).unwrap();
         let error = store.append("v1", "tea".into()).await.unwrap_err();
-        assert!(matches!(error, StoreError::Kept(_)), "{error}");
+        assert!(matches!(&error, StoreError::Kept(_, session) if session.events == 1), "{error}");
         let items = |session: Session| session.items.concat();
         assert_eq!(store.get("v1").await.unwrap().map(items), Some("tea".to_owned()));
         assert_eq!(store.append("v1", "cup".into()).await.unwrap().events, 2);
         // As a server that was killed now finds it.
         let mut found = log::read(&path, &config).unwrap();
         assert_eq!(found.get("v1", now_ms()).map(items), Some("teacup".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn an_event_whose_write_failed_is_written_at_the_end_and_nothing_is_taken_afterwards() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, config) = (dir.path().join("sessions"), ServerConfig::default());
+        let mut log = Log::create(&path, &[], config.session_sync).unwrap();
+        log.break_file();
+        let lock = exclusive::lock(&dir.path().join("lock")).unwrap();
+        let store = DurableStore::start(Table::new(&config), log, lock).unwrap();
+        store.append("v1", "tea".into()).await.unwrap_err();
+        store.ready().await.unwrap();
+        store.close();
+        assert_eq!(log::read(&path, &config).unwrap().get("v1", now_ms()).unwrap().events, 1);
+        store.ready().await.unwrap_err();
+        assert!(matches!(store.append("v1", "cup".into()).await, Err(StoreError::Failed(_))));
+        assert_eq!(store.get("v1").await.unwrap().unwrap().events, 1);
     }
 }

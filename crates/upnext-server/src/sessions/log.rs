@@ -171,6 +171,11 @@ impl Log {
         Ok(Self { path: path.to_owned(), file, sync, compact: length, length, unsynced: None, broken: false })
     }
 
+    /// Whether the file may lack, or end in half of, what was written last.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
     /// Whether the next write should be [`replace`](Self::replace).
     pub(super) fn wants_compaction(&self) -> bool {
         self.broken || self.length > self.compact * GROWTH + SPARE

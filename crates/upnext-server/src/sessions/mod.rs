@@ -42,9 +42,9 @@ pub(crate) enum StoreError {
     /// It was asked and gave no answer: it may have done it.
     #[error("{0}")]
     Silent(String),
-    /// It has done it, and cannot promise that it survives.
+    /// It has added an event, and cannot promise that it survives.
     #[error("{0}")]
-    Kept(String),
+    Kept(String, Session),
 }
 
 /// What a store promises for later.
@@ -65,6 +65,9 @@ pub(crate) trait SessionStore: Debug + Send + Sync {
 
     /// Number of sessions, where that is known.
     fn count(&self) -> Option<usize>;
+
+    /// Does at the end what is left to do; nothing is kept afterwards.
+    fn close(&self) {}
 
     /// Whether sessions can be kept at the moment.
     fn ready(&self) -> Later<'_, ()> {

@@ -148,17 +148,26 @@ fn a_reload_is_finished_although_who_asked_has_left_and_a_link_is_followed_each_
         "POST /v1/admin/reload HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer {ADMIN_KEY}\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
-    shop.client().write(head.as_bytes());
-    until(|| served() == "evening");
+    // One that leaves before the server has looked at its request has asked nothing.
+    until(|| {
+        shop.client().write(head.as_bytes());
+        served() == "evening"
+    });
     std::fs::remove_file(shop.path("models/current")).unwrap();
     std::os::unix::fs::symlink("morning", shop.path("models/current")).unwrap();
     shop.client().with_key(ADMIN_KEY).post("/v1/admin/reload", "{}").json(200);
+    assert_eq!(served(), "morning");
+    // It may lead nowhere else, whenever it is followed.
+    save_model(&shop.path("outside"), EVENING);
+    std::fs::remove_file(shop.path("models/current")).unwrap();
+    std::os::unix::fs::symlink("../outside", shop.path("models/current")).unwrap();
+    shop.client().with_key(ADMIN_KEY).post("/v1/admin/reload", "{}").problem(422);
     assert_eq!(served(), "morning");
 }
 
 #[test]
 fn a_server_that_is_to_stop_says_so_to_new_connections_until_it_has_drained() {
-    let shop = Shop::with(|_, setup| setup.config.drain_ms = 2_000);
+    let shop = Shop::with(|_, setup| setup.config.drain_ms = 5_000);
     shop.client().get("/readyz").json(200);
     shop.stop();
     until(|| shop.client().get("/readyz").status == 503);

@@ -123,6 +123,25 @@ fn a_large_batch_lets_others_have_their_turn_and_ends_with_its_request() {
 }
 
 #[test]
+fn an_event_that_is_kept_and_not_answered_in_time_says_so_and_asks_for_no_second_try() {
+    let shop = Shop::with(|place, setup| {
+        large(place, setup);
+        setup.config.queue_sessions = 2 * SESSIONS;
+        setup.config.request_timeout_ms = 300;
+    });
+    // The thread goes on with a batch that it has begun, though nobody waits for it any more.
+    let long: Vec<String> = (0..200).map(item).collect();
+    let mut large = shop.client();
+    let body = batch(json!({"session": long, "k": ITEMS, "why": true}));
+    large.ask("POST", "/v1/recommend/batch", Some(body.as_bytes()));
+    until(|| shop.client().get("/metrics").text().contains("upnext_batch_sessions_count 1\n"));
+    let refused = shop.client().post("/v1/sessions/v/events", json!({"item": item(1), "k": 1}));
+    assert_eq!(refused.problem(503)["event_stored"], true);
+    assert_eq!(refused.header("retry-after"), None);
+    assert_eq!(shop.client().get("/v1/sessions/v").json(200)["events"], 1);
+}
+
+#[test]
 fn one_batch_has_no_more_entries_than_an_answer_may_have() {
     let shop = Shop::with(|_, setup| (setup.config.max_k, setup.config.max_answer_entries) = (100, 150));
     let ask = |ks: &[usize]| {
