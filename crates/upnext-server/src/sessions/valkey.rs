@@ -98,8 +98,11 @@ impl ValkeyStore {
                 if replica || error.is_io_error() || error.is_unrecoverable_error() {
                     self.forget(&link);
                 }
+                // Only an error of its own says that the store has done nothing: an answer that nobody understands may
+                // come after it has.
+                let refused = matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension);
                 let reason = reason(&error);
-                Err(if error.is_io_error() { self.silent(&reason) } else { self.failed(&reason) })
+                Err(if refused { self.failed(&reason) } else { self.silent(&reason) })
             }
             Err(_) => {
                 self.forget(&link);

@@ -149,7 +149,7 @@ fn a_store_that_goes_away_and_comes_back_needs_no_restart_of_the_server() {
 #[test]
 fn a_store_that_does_not_answer_leaves_open_whether_an_event_is_stored() {
     let Some(store) = Store::start() else { return };
-    let shop = replica(&store, |config| config.session_store_timeout_ms = 1_000);
+    let shop = replica(&store, |config| config.session_store_timeout_ms = 2_000);
     let mut client = shop.client();
     click(&mut client, "v1", "kettle");
     store.signal("-STOP");
