@@ -231,15 +231,27 @@ fn all(table: &Table) -> Vec<(Arc<str>, Session)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
+
+    fn place() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sessions");
+        (dir, path)
+    }
+
+    /// A store whose next write fails.
+    fn broken(path: &Path, config: &ServerConfig) -> DurableStore {
+        let mut log = Log::create(path, &[], config.session_sync).unwrap();
+        log.break_file();
+        let lock = exclusive::lock(&path.with_added_extension("lock")).unwrap();
+        DurableStore::start(Table::new(config), log, lock).unwrap()
+    }
 
     #[tokio::test]
     async fn an_event_whose_write_failed_is_said_to_be_kept_and_is_written_with_the_next() {
-        let dir = tempfile::tempdir().unwrap();
-        let (path, config) = (dir.path().join("sessions"), ServerConfig::default());
-        let mut log = Log::create(&path, &[], config.session_sync).unwrap();
-        log.break_file();
-        let lock = exclusive::lock(&dir.path().join("lock")).unwrap();
-        let store = DurableStore::start(Table::new(&config), log, lock).unwrap();
+        let config = ServerConfig::default();
+        let (_dir, path) = place();
+        let store = broken(&path, &config);
         let error = store.append("v1", "tea".into()).await.unwrap_err();
         assert!(matches!(&error, StoreError::Kept(_, session) if session.events == 1), "{error}");
         let items = |session: Session| session.items.concat();
@@ -252,12 +264,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_event_whose_write_failed_is_written_at_the_end_and_nothing_is_taken_afterwards() {
-        let dir = tempfile::tempdir().unwrap();
-        let (path, config) = (dir.path().join("sessions"), ServerConfig::default());
-        let mut log = Log::create(&path, &[], config.session_sync).unwrap();
-        log.break_file();
-        let lock = exclusive::lock(&dir.path().join("lock")).unwrap();
-        let store = DurableStore::start(Table::new(&config), log, lock).unwrap();
+        let config = ServerConfig::default();
+        let (_dir, path) = place();
+        let store = broken(&path, &config);
         store.append("v1", "tea".into()).await.unwrap_err();
         store.ready().await.unwrap();
         store.close();
