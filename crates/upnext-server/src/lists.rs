@@ -21,7 +21,11 @@ impl Lists {
             // An id may begin or end with a space; a space that belongs to no id was typed.
             ids.iter().filter_map(|id| items.index_of(id).or_else(|| items.index_of(id.trim()))).collect()
         };
-        Candidates::new(items, &known(&self.block), self.allow.as_deref().map(known).as_deref())
+        let candidates =
+            Candidates::new(items, &known(&self.block), self.allow.as_deref().map(known).as_deref());
+        // Where a model is loaded or a list has changed, rather than where the first visitor without a known item waits.
+        candidates.prepare(items);
+        candidates
     }
 }
 

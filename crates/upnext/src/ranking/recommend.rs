@@ -26,7 +26,7 @@ pub struct Filter {
 pub struct Candidates {
     /// Ascending.
     items: Vec<ItemIndex>,
-    /// The same by falling support, sorted when the first session without an event comes.
+    /// The same by falling support, sorted when it is asked for first.
     by_support: OnceLock<Vec<ItemIndex>>,
 }
 
@@ -67,14 +67,23 @@ impl Candidates {
         self.items.is_empty()
     }
 
-    /// The `k` with the largest support that are not `hidden`, which is ascending.
-    fn popular(&self, items: &ItemVocabulary, k: usize, hidden: &[ItemIndex]) -> RecommendationList {
-        let by_support = self.by_support.get_or_init(|| {
+    /// Does now what the first session without an event would have to wait for: puts the items into the order of their
+    /// support.
+    pub fn prepare(&self, items: &ItemVocabulary) {
+        self.by_support(items);
+    }
+
+    fn by_support(&self, items: &ItemVocabulary) -> &[ItemIndex] {
+        self.by_support.get_or_init(|| {
             let mut order = self.items.clone();
             order.sort_by_key(|&item| (std::cmp::Reverse(items.support(item)), item));
             order
-        });
-        let shown = by_support.iter().filter(|item| hidden.binary_search(item).is_err()).take(k);
+        })
+    }
+
+    /// The `k` with the largest support that are not `hidden`, which is ascending.
+    fn popular(&self, items: &ItemVocabulary, k: usize, hidden: &[ItemIndex]) -> RecommendationList {
+        let shown = self.by_support(items).iter().filter(|item| hidden.binary_search(item).is_err()).take(k);
         let entries = shown.map(|&item| Recommendation { item, score: items.support(item) as f32 }).collect();
         RecommendationList { entries, fell_back: true }
     }
