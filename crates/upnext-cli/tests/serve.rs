@@ -99,6 +99,25 @@ fn a_log_that_nobody_reads_or_whose_reader_has_ended_keeps_no_request_from_its_a
 }
 
 #[test]
+fn how_the_lists_of_a_shadow_differ_is_logged_under_the_id_of_the_request() {
+    let shop = Shop::new();
+    let ((first, loaded), (second, _)) = (shop.train(ModelKind::Pop), shop.train(ModelKind::Markov));
+    let click = format!(r#"{{"item": "{}", "k": 3}}"#, loaded.items.id(7));
+    let second = second.to_str().unwrap();
+    let server = Served::start(&first, &["--compare", second, "--shadow", "1", "--log", "json"]);
+    // A shadow that is still being asked when the server ends is not logged.
+    for _ in 0..20 {
+        server.ask("POST", "/v1/sessions/v1/events", &click).unwrap();
+    }
+    let log = server.end("-TERM").1;
+    let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let of = |message: &str| lines.iter().filter(move |line| line["message"] == message).collect::<Vec<_>>();
+    let differs = *of("shadow differs").first().unwrap_or_else(|| panic!("no shadow differs in:\n{log}"));
+    assert!(differs["common"].as_u64() < Some(3) || differs["same_top"] == false, "{differs}");
+    assert!(of("request").iter().any(|request| request["request_id"] == differs["request_id"]), "{differs}");
+}
+
+#[test]
 fn a_killed_server_has_lost_no_acknowledged_event() {
     let shop = Shop::new();
     let (model, _) = shop.train(ModelKind::Pop);

@@ -6,6 +6,7 @@ use crate::lists::Lists;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::reload::name_of;
+use crate::requests::RequestId;
 use crate::{Error, ServerConfig};
 use axum::http::StatusCode;
 use std::path::Path;
@@ -128,11 +129,12 @@ impl Chosen<'_> {
         place: Place,
         question: Question,
         deadline: Instant,
+        request: RequestId,
     ) -> Result<Answer, Refusal> {
         let copy = self.shadow.as_ref().map(|_| Question { why: false, ..question.clone() });
         let answer = self.engine.answer(place, vec![question], deadline).await?;
         if let (Some(shadow), Some(question)) = (self.shadow, copy) {
-            shadow.ask(question, &answer);
+            shadow.ask(question, &answer, request);
         }
         Ok(answer)
     }
@@ -173,25 +175,27 @@ pub(crate) struct Shadow {
 
 impl Shadow {
     /// Asks, and logs how the two lists differ. Under load the second model's queue is full, and the question is dropped.
-    pub(crate) fn ask(self, question: Question, first: &Answer) {
+    pub(crate) fn ask(self, question: Question, first: &Answer, request: RequestId) {
         let Ok(place) = self.engine.reserve(1) else { return self.metrics.shadow_dropped() };
         let first = Summary::of(first);
         tokio::spawn(async move {
             let (k, began) = (question.k, Instant::now());
             match self.engine.answer(place, vec![question], began + self.timeout).await {
                 Ok(second) => {
-                    self.compare(k, &first, &Summary::of(&second), began.elapsed().as_secs_f64() * 1e3)
+                    let ms = began.elapsed().as_secs_f64() * 1e3;
+                    self.compare(k, &first, &Summary::of(&second), ms, &request);
                 }
                 Err(_) => self.metrics.shadow_dropped(),
             }
         });
     }
 
-    fn compare(&self, k: usize, first: &Summary, second: &Summary, ms: f64) {
+    fn compare(&self, k: usize, first: &Summary, second: &Summary, ms: f64, request: &RequestId) {
         let difference = Difference::between(&first.items, &second.items);
         self.metrics.shadow(difference.overlap());
         if !difference.same {
             tracing::info!(
+                request_id = &*request.0,
                 first = first.name,
                 first_version = first.version,
                 second = second.name,

@@ -19,10 +19,19 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// The longest id that is taken over from a client.
 const MAX_ID: usize = 128;
 
+/// The id of a request, for what is logged of it elsewhere.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub(crate) Arc<str>);
+
 /// Answers a request, and notes what was asked and answered. Neither ids of sessions and items nor keys get into the log.
-pub(crate) async fn observe(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
+pub(crate) async fn observe(
+    State(service): State<Arc<Service>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let started = Instant::now();
-    let id = sent(request.headers()).unwrap_or_else(new_id);
+    let id: Arc<str> = sent(request.headers()).unwrap_or_else(new_id).into();
+    request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let method = name(request.method());
     // The pattern, such as `/v1/sessions/{id}`: what has no pattern shares one name.
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -40,9 +49,9 @@ pub(crate) async fn observe(State(service): State<Arc<Service>>, request: Reques
         response.headers_mut().insert(REQUEST_ID, value);
     }
     if status >= 500 {
-        tracing::warn!(request_id = id, method, route, status, ms, "request");
+        tracing::warn!(request_id = &*id, method, route, status, ms, "request");
     } else {
-        tracing::info!(request_id = id, method, route, status, ms, "request");
+        tracing::info!(request_id = &*id, method, route, status, ms, "request");
     }
     response
 }

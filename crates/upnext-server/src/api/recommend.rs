@@ -5,7 +5,9 @@ use super::ok;
 use crate::ServerConfig;
 use crate::engine::{Answer, Listed, Question, Served};
 use crate::problem::Problem;
+use crate::requests::RequestId;
 use crate::service::Service;
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -240,6 +242,7 @@ pub(crate) struct BatchAnswer<'a> {
 )]
 pub(crate) async fn recommend(
     State(service): State<Arc<Service>>,
+    Extension(id_of_request): Extension<RequestId>,
     Json(mut request): Json<RecommendRequest>,
 ) -> Result<Response, Problem> {
     let deadline = service.config.deadline();
@@ -251,7 +254,7 @@ pub(crate) async fn recommend(
     let session = session_items(std::mem::take(&mut request.session), &service.config)?;
     let question = request.question(session, &service.config)?;
     let place = chosen.engine.reserve(1)?;
-    let answer = chosen.answer(place, question, deadline).await?;
+    let answer = chosen.answer(place, question, deadline, id_of_request).await?;
     let list = List::all(&service, &answer).pop();
     list.map(|list| ok(&RecommendAnswer { model: ModelName::of(&answer.served), list }))
         .ok_or_else(|| crate::engine::Refusal::Failed.into())

@@ -6,8 +6,10 @@ use super::recommend::{List, ModelName, asking_for_a_list, at_most, item_id};
 use crate::ServerConfig;
 use crate::engine::Question;
 use crate::problem::Problem;
+use crate::requests::RequestId;
 use crate::service::Service;
 use crate::sessions::{Session, StoreError};
+use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -125,6 +127,7 @@ fn no_such_session(config: &ServerConfig) -> Problem {
 pub(crate) async fn add_event(
     State(service): State<Arc<Service>>,
     SessionId(id): SessionId,
+    Extension(id_of_request): Extension<RequestId>,
     Json(mut request): Json<EventRequest>,
 ) -> Result<Response, Problem> {
     let deadline = service.config.deadline();
@@ -135,7 +138,8 @@ pub(crate) async fn add_event(
     let chosen = service.models.choose(None, Some(&id))?;
     let place = chosen.engine.reserve(1)?;
     let session = keep(&service, &id, item, chosen.engine.served().name.clone(), deadline).await?;
-    let answer = chosen.answer(place, Question { session: session.items, ..question }, deadline).await;
+    let answer =
+        chosen.answer(place, Question { session: session.items, ..question }, deadline, id_of_request).await;
     let answer = answer.map_err(|refusal| Problem::from(refusal).after_storing())?;
     let list = List::all(&service, &answer).pop();
     let list = list.ok_or_else(|| Problem::from(crate::engine::Refusal::Failed).after_storing())?;
