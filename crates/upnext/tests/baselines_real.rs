@@ -5,19 +5,11 @@
 
 mod public_logs;
 
-use public_logs::log;
+use public_logs::parts;
 use upnext::baselines::{Pop, SPop};
 use upnext::data::{Dataset, TestSessions};
 use upnext::evaluation::{EvaluationConfig, evaluate};
 use upnext::recommender::Recommender;
-
-/// Training and test part of a folder with both.
-fn parts(folder: &str) -> Option<(Dataset, TestSessions)> {
-    let (train, test) = (log(&format!("{folder}/train.tsv.gz"))?, log(&format!("{folder}/test.tsv.gz"))?);
-    let (train, _) = Dataset::from_log(train).unwrap();
-    let test = TestSessions::from_log(test, &train.items).unwrap();
-    Some((train, test))
-}
 
 /// Recall@20, MRR@20 and the number of cases.
 fn at_20(model: &dyn Recommender, train: &Dataset, test: &TestSessions) -> (f64, f64, usize) {

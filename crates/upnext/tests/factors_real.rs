@@ -8,19 +8,11 @@
 
 mod public_logs;
 
-use public_logs::log;
+use public_logs::parts;
 use upnext::baselines::{BprMf, BprMfConfig, SessionAverage, SessionAverageConfig};
 use upnext::data::{Dataset, TestSessions};
 use upnext::evaluation::{EvaluationConfig, evaluate};
 use upnext::recommender::Recommender;
-
-/// Training and test part of a folder with both.
-fn parts(folder: &str) -> Option<(Dataset, TestSessions)> {
-    let (train, test) = (log(&format!("{folder}/train.tsv.gz"))?, log(&format!("{folder}/test.tsv.gz"))?);
-    let (train, _) = Dataset::from_log(train).unwrap();
-    let test = TestSessions::from_log(test, &train.items).unwrap();
-    Some((train, test))
-}
 
 /// Asserts Recall@20 and MRR@20 within 3% of what was measured: three seeds lay within 1.5% of each other.
 fn reaches(model: &dyn Recommender, (train, test): &(Dataset, TestSessions), measured: (f64, f64)) {

@@ -3,7 +3,7 @@
 
 mod public_logs;
 
-use public_logs::log;
+use public_logs::parts;
 use upnext::data::{Dataset, TestSessions};
 use upnext::experiment::Experiment;
 use upnext::gru4rec::{Network, Trainer, Wish};
@@ -40,11 +40,7 @@ fn recall_by_lists(
 
 #[test]
 fn lists_by_the_index_are_those_of_scoring_every_item() {
-    let folder = "yoochoose1_64";
-    let Some(train) = log(&format!("{folder}/train.tsv.gz")) else { return };
-    let Some(test) = log(&format!("{folder}/test.tsv.gz")) else { return };
-    let (train, _) = Dataset::from_log(train).unwrap();
-    let test = TestSessions::from_log(test, &train.items).unwrap();
+    let Some((train, test)) = parts("yoochoose1_64") else { return };
     let experiment = Experiment::default();
     let config = experiment.model.network().unwrap().clone();
     let activation = config.output_activation_for(experiment.training.loss);

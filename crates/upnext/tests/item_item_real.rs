@@ -6,7 +6,7 @@
 
 mod public_logs;
 
-use public_logs::log;
+use public_logs::parts;
 use upnext::baselines::{
     AssociationRules, AssociationRulesConfig, ItemKnn, ItemKnnConfig, Markov, NoFields, SequentialRules,
     SequentialRulesConfig,
@@ -23,9 +23,7 @@ struct Parts {
 
 impl Parts {
     fn of(folder: &str) -> Option<Self> {
-        let (train, test) = (log(&format!("{folder}/train.tsv.gz"))?, log(&format!("{folder}/test.tsv.gz"))?);
-        let (train, _) = Dataset::from_log(train).unwrap();
-        let test = TestSessions::from_log(test, &train.items).unwrap();
+        let (train, test) = parts(folder)?;
         Some(Self { train, test })
     }
 

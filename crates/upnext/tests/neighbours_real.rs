@@ -7,7 +7,7 @@
 
 mod public_logs;
 
-use public_logs::log;
+use public_logs::parts;
 use std::sync::OnceLock;
 use upnext::baselines::{SKnn, SKnnConfig, Stan, StanConfig, VsKnn, VsKnnConfig, Vstan, VstanConfig};
 use upnext::data::{Dataset, TestSessions};
@@ -15,14 +15,6 @@ use upnext::evaluation::{EvaluationConfig, evaluate};
 use upnext::recommender::Recommender;
 
 type Parts = Option<(Dataset, TestSessions)>;
-
-/// Training and test part of a folder with both.
-fn parts(folder: &str) -> Parts {
-    let (train, test) = (log(&format!("{folder}/train.tsv.gz"))?, log(&format!("{folder}/test.tsv.gz"))?);
-    let (train, _) = Dataset::from_log(train).unwrap();
-    let test = TestSessions::from_log(test, &train.items).unwrap();
-    Some((train, test))
-}
 
 fn yoochoose() -> Option<&'static (Dataset, TestSessions)> {
     static PARTS: OnceLock<Parts> = OnceLock::new();

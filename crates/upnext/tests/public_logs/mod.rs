@@ -1,7 +1,7 @@
 //! The public logs that some tests want: found by `UPNEXT_DATA`, or beside the repository.
 
 use std::path::PathBuf;
-use upnext::data::{EventLog, ReadOptions};
+use upnext::data::{Dataset, EventLog, ReadOptions, TestSessions};
 
 /// The log `name`, or `None` with the reason printed.
 pub(crate) fn log(name: &str) -> Option<EventLog> {
@@ -15,4 +15,12 @@ pub(crate) fn log(name: &str) -> Option<EventLog> {
         return None;
     }
     Some(EventLog::read(&path, &ReadOptions::default(), &mut |_, _| ()).unwrap())
+}
+
+/// Training and test part of a folder with both.
+pub(crate) fn parts(folder: &str) -> Option<(Dataset, TestSessions)> {
+    let (train, test) = (log(&format!("{folder}/train.tsv.gz"))?, log(&format!("{folder}/test.tsv.gz"))?);
+    let (train, _) = Dataset::from_log(train).unwrap();
+    let test = TestSessions::from_log(test, &train.items).unwrap();
+    Some((train, test))
 }
