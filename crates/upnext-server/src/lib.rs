@@ -41,6 +41,7 @@ mod serve;
 mod service;
 mod sessions;
 mod stamp;
+mod threads;
 
 pub use config::{ServerConfig, SessionSync};
 pub use error::Error;
@@ -54,4 +55,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// The contents of a lock. A thread that panicked left them whole: no change under a lock of this crate can be half done.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The CRC-32 of some bytes.
+fn checksum(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
 }

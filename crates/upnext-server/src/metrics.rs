@@ -79,12 +79,6 @@ struct ModelLabels {
     kind: &'static str,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut metrics = Self {
@@ -217,7 +211,8 @@ impl Metrics {
         for engine in engines {
             let served = engine.served();
             let (name, version) = (served.name.clone(), served.version().to_owned());
-            let labels = ModelLabels { role: engine.role.name(), name, version, kind: served.kind().name() };
+            let labels =
+                ModelLabels { role: engine.role().name(), name, version, kind: served.kind().name() };
             self.model.get_or_create(&labels).set(1);
         }
     }

@@ -7,7 +7,7 @@ use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::reload::name_of;
 use crate::requests::RequestId;
-use crate::{Error, ServerConfig};
+use crate::{Error, ServerConfig, checksum};
 use axum::http::StatusCode;
 use std::path::Path;
 use std::sync::Arc;
@@ -142,9 +142,7 @@ impl Chosen<'_> {
 
 /// A number from 0 to 1 that belongs to a session.
 fn dealt(id: &str, stream: u64) -> f64 {
-    let mut crc = flate2::Crc::new();
-    crc.update(id.as_bytes());
-    CounterRng::new(crc.sum().into(), stream).unit_f64(0)
+    CounterRng::new(checksum(id.as_bytes()).into(), stream).unit_f64(0)
 }
 
 /// The part that a model plays, as metrics name it.

@@ -61,12 +61,12 @@ impl Service {
         path: Option<String>,
     ) -> Result<Arc<Served>, ReloadError> {
         // One model at a time is beside the served ones: memory holds one more, not many.
-        let loading = self.loading.lock().await;
+        let _loading = self.loading.lock().await;
         let service = Arc::clone(self);
         let loaded = tokio::task::spawn_blocking(move || service.load_beside(role, path));
         let loaded = loaded.await.unwrap_or_else(|_| Err(ReloadError::Model("loading panicked".to_owned())));
         self.metrics.reload(loaded.is_ok());
-        let outcome = match loaded {
+        match loaded {
             Ok((served, lists)) => {
                 tracing::info!(
                     name = served.name,
@@ -81,9 +81,7 @@ impl Service {
                 tracing::error!(%error, role = role.name(), "model refused: the old one is served on");
                 Err(error)
             }
-        };
-        drop(loading);
-        outcome
+        }
     }
 
     /// Serves a model that was loaded under some lists.
@@ -104,7 +102,7 @@ impl Service {
 
     /// Loads all models anew. What went wrong is in the log, and the old one goes on.
     pub(crate) async fn reload_all(self: &Arc<Self>) {
-        for role in self.models.all().map(|engine| engine.role) {
+        for role in self.models.all().map(Engine::role) {
             drop(self.reload(role, None).await);
         }
     }
@@ -124,7 +122,7 @@ impl Service {
         };
         let given = self.name.as_deref().filter(|_| role == Role::First);
         let name = name_of(given, &path);
-        if self.models.all().any(|other| other.role != role && other.served().name == name) {
+        if self.models.all().any(|other| other.role() != role && other.served().name == name) {
             let reason =
                 format!("the other model is named `{name}`, too: give the folder of one another name");
             return Err(ReloadError::Model(reason));
@@ -163,7 +161,7 @@ impl Service {
     /// that was refused is tried again when it has changed again.
     pub(crate) async fn watch_models(self: Arc<Self>) {
         let mut timer = self.looks();
-        let roles: Vec<Role> = self.models.all().map(|engine| engine.role).collect();
+        let roles: Vec<Role> = self.models.all().map(Engine::role).collect();
         let mut last: Vec<Option<Stamp>> = vec![None; roles.len()];
         let mut tried = last.clone();
         loop {

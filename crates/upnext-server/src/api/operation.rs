@@ -178,6 +178,6 @@ pub(crate) async fn reload(
         Some(name) => service.models.named(name).map_err(|problem| problem.within("replace"))?,
         None => service.models.first(),
     };
-    let served = service.reload(engine.role, request.path).await?;
+    let served = service.reload(engine.role(), request.path).await?;
     Ok(ok(&ModelAnswer::of(&served)))
 }

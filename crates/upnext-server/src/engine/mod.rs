@@ -14,7 +14,7 @@ use crate::locked;
 use crate::metrics::Metrics;
 use crate::models::Role;
 use crate::problem::Problem;
-use crate::{Error, ServerConfig};
+use crate::{Error, ServerConfig, threads};
 use arc_swap::ArcSwap;
 use axum::http::StatusCode;
 use queue::Queue;
@@ -100,7 +100,6 @@ struct Job {
 /// The compute threads, their queue, and the model.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    pub(crate) role: Role,
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -129,16 +128,19 @@ impl Engine {
             batch_sessions: config.batch_sessions,
             metrics,
         });
-        let engine = Self { role, shared, threads: Mutex::default() };
+        let engine = Self { shared, threads: Mutex::default() };
         for i in 0..config.compute_threads() {
             let shared = Arc::clone(&engine.shared);
-            let thread = std::thread::Builder::new()
-                .name(format!("compute-{i}"))
-                .spawn(move || shared.work())
-                .map_err(|source| Error::System { action: "start a compute thread", source })?;
+            let work = move || shared.work();
+            let thread = threads::start(format!("compute-{i}"), "start a compute thread", work)?;
             locked(&engine.threads).push(thread);
         }
         Ok(engine)
+    }
+
+    /// The part that its model plays.
+    pub(crate) fn role(&self) -> Role {
+        self.shared.role
     }
 
     /// The model that answers from now on.
@@ -210,9 +212,7 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.shared.queue.close();
         for thread in locked(&self.threads).drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a compute thread ended by a panic");
-            }
+            threads::join(thread, "a compute thread");
         }
     }
 }

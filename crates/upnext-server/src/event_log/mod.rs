@@ -7,7 +7,7 @@ mod file;
 
 use crate::metrics::Metrics;
 use crate::sessions::{Session, now_ms};
-use crate::{Error, ServerConfig, exclusive, locked};
+use crate::{Error, ServerConfig, exclusive, locked, threads};
 use file::Growing;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -59,13 +59,8 @@ impl EventLog {
             complaints: Complaints::default(),
             metrics: Arc::clone(&metrics),
         };
-        let thread = std::thread::Builder::new()
-            .name("event-log".to_owned())
-            .spawn(move || writer.run(&queue))
-            .map_err(|source| Error::System {
-                action: "start the thread that writes the event log",
-                source,
-            })?;
+        let action = "start the thread that writes the event log";
+        let thread = threads::start("event-log", action, move || writer.run(&queue))?;
         let (rows, writer) = (RwLock::new(Some(rows)), Mutex::new(Some(thread)));
         Ok(Self { rows, writer, metrics, complaints: Complaints::default(), _lock: lock })
     }
@@ -92,8 +87,8 @@ impl EventLog {
     /// Writes what waits, and finishes the file.
     pub(crate) fn close(&self) {
         self.rows.write().unwrap_or_else(PoisonError::into_inner).take();
-        if locked(&self.writer).take().is_some_and(|writer| writer.join().is_err()) {
-            tracing::error!("the thread that writes the event log ended by a panic");
+        if let Some(writer) = locked(&self.writer).take() {
+            threads::join(writer, "the thread that writes the event log");
         }
     }
 }
@@ -221,7 +216,7 @@ mod tests {
     fn what_is_logged_is_what_preparation_reads_whatever_the_ids_are() {
         let place = tempfile::tempdir().unwrap();
         let dir = place.path().join("events");
-        let log = EventLog::open(&dir, &ServerConfig::default(), Arc::default()).unwrap();
+        let log = EventLog::open(&dir, &ServerConfig::default(), Arc::new(Metrics::new())).unwrap();
         let hostile = "a,\"b\"\n=xé";
         for (id, began, at, item) in [
             ("v1", 5, 5, "tea"),
@@ -278,7 +273,7 @@ mod tests {
     #[test]
     fn two_servers_do_not_write_one_log() {
         let place = tempfile::tempdir().unwrap();
-        let open = || EventLog::open(place.path(), &ServerConfig::default(), Arc::default());
+        let open = || EventLog::open(place.path(), &ServerConfig::default(), Arc::new(Metrics::new()));
         let first = open().unwrap();
         assert!(open().unwrap_err().to_string().contains("another server"));
         drop(first);

@@ -6,7 +6,7 @@
 use super::log::{self, Log, Record};
 use super::table::Table;
 use super::{Later, Session, SessionStore, StoreError, now_ms};
-use crate::{Error, ServerConfig, exclusive, locked};
+use crate::{Error, ServerConfig, exclusive, locked, threads};
 use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -55,10 +55,8 @@ impl DurableStore {
         let inner = Inner { table, pending: Vec::new(), waiting: Vec::new(), closed: false };
         let shared = Arc::new(Shared { inner: Mutex::new(inner), filled: Condvar::new() });
         let writing = Arc::clone(&shared);
-        let writer = std::thread::Builder::new()
-            .name("sessions".to_owned())
-            .spawn(move || writing.write(log))
-            .map_err(|source| Error::System { action: "start the thread that writes sessions", source })?;
+        let action = "start the thread that writes sessions";
+        let writer = threads::start("sessions", action, move || writing.write(log))?;
         Ok(Self { shared, writer: Mutex::new(Some(writer)), _lock: lock })
     }
 
@@ -149,8 +147,8 @@ impl SessionStore for DurableStore {
     fn close(&self) {
         locked(&self.shared.inner).closed = true;
         self.shared.filled.notify_one();
-        if locked(&self.writer).take().is_some_and(|writer| writer.join().is_err()) {
-            tracing::error!("the thread that writes sessions ended by a panic");
+        if let Some(writer) = locked(&self.writer).take() {
+            threads::join(writer, "the thread that writes sessions");
         }
     }
 }

@@ -6,8 +6,7 @@
 use super::Session;
 use super::table::Table;
 use crate::config::SessionSync;
-use crate::{Error, ServerConfig};
-use flate2::Crc;
+use crate::{Error, ServerConfig, checksum};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
@@ -72,12 +71,6 @@ impl Record<'_> {
         let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;
         (sum == checksum(json)).then(|| serde_json::from_slice(json).ok())?
     }
-}
-
-fn checksum(json: &[u8]) -> u32 {
-    let mut crc = Crc::new();
-    crc.update(json);
-    crc.sum()
 }
 
 /// The sessions in a file; none where there is no file.

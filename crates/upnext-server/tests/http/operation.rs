@@ -144,13 +144,9 @@ fn a_reload_is_finished_although_who_asked_has_left_and_a_link_is_followed_each_
     });
     let served = || shop.client().get("/v1/model").json(200)["name"].clone();
     let body = json!({"path": "current"}).to_string();
-    let head = format!(
-        "POST /v1/admin/reload HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer {ADMIN_KEY}\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
     // One that leaves before the server has looked at its request has asked nothing.
     until(|| {
-        shop.client().write(head.as_bytes());
+        shop.client().with_key(ADMIN_KEY).ask("POST", "/v1/admin/reload", Some(body.as_bytes()));
         served() == "evening"
     });
     std::fs::remove_file(shop.path("models/current")).unwrap();

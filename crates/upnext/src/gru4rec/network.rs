@@ -142,8 +142,7 @@ impl Network {
     }
 
     fn filled(mut self, tensors: &mut BTreeMap<String, Tensor>) -> Result<Self> {
-        let network = &mut self;
-        for (layout, value) in network.layouts.iter().zip(network.values.iter_mut()) {
+        for (layout, value) in self.layouts.iter().zip(self.values.iter_mut()) {
             import(layout, value, "", false, tensors)?;
         }
         match tensors.keys().next() {
@@ -225,7 +224,7 @@ mod tests {
     use crate::gru4rec::config::{Input, Unit};
 
     #[test]
-    fn a_network_to_read_is_smaller_and_becomes_one_into_trainable() {
+    fn a_network_to_read_is_smaller_and_becomes_one_to_train() {
         for input in [Input::Shared, Input::Embedding, Input::OneHot] {
             let config =
                 NetworkConfig { input, layers: vec![7], embedding_size: 5, ..NetworkConfig::default() };
