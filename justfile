@@ -35,7 +35,7 @@ demo:
 
 # Install the program `upnext`.
 install:
-    cargo install --locked --path crates/upnext-cli
+    cargo install --locked --path crates/upnext
 
 # Build the container image.
 image:

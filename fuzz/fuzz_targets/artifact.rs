@@ -7,5 +7,5 @@ libfuzzer_sys::fuzz_target!(
     // The fuzzer's hook ends the process at every panic, also at those of the Parquet decoder that the reader catches
     // and reports. Without it, a panic that leaves the body is still a finding.
     init: { _ = std::panic::take_hook(); },
-    |bytes: &[u8]| upnext::artifact::fuzz::read_artifact(bytes)
+    |bytes: &[u8]| upnext_core::artifact::fuzz::read_artifact(bytes)
 );

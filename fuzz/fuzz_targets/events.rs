@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| upnext::data::fuzz::read_events(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| upnext_core::data::fuzz::read_events(bytes));

@@ -1,14 +1,14 @@
 //! The arguments that make an experiment: a file, single fields, and short cuts for the most used ones.
 
-use std::path::PathBuf;
-use upnext::Result;
-use upnext::experiment::{Experiment, ModelConfig, ModelKind};
+use std::path::{Path, PathBuf};
+use upnext_core::Result;
+use upnext_core::experiment::{Experiment, ModelConfig, ModelKind};
 
 /// The model and its training. Later arguments override earlier ones: file, `--model`, `--set`, short cuts.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Model and training")]
 pub(crate) struct ExperimentArgs {
-    /// Experiment file (TOML), such as those in `experiments/` [default: 100 units, the published RSC15 setting]
+    /// Experiment file (TOML), or the name of a published setting, such as rsc15-top1-100 [default: rsc15-xe-100]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -33,7 +33,7 @@ impl ExperimentArgs {
     /// The experiment, checked; without a file it begins as `otherwise`.
     pub(crate) fn experiment(&self, otherwise: Experiment) -> Result<Experiment> {
         let mut experiment = match &self.config {
-            Some(file) => Experiment::load(file)?,
+            Some(file) => load(file)?,
             None => otherwise,
         };
         if let Some(kind) = &self.model {
@@ -56,6 +56,15 @@ impl ExperimentArgs {
     }
 }
 
+/// The experiment of a file, or where there is no such file the published setting of that name.
+pub(crate) fn load(file: &Path) -> Result<Experiment> {
+    let published = match file.to_str() {
+        Some(name) if !file.exists() => Experiment::published(name)?,
+        _ => None,
+    };
+    published.map_or_else(|| Experiment::load(file), Ok)
+}
+
 /// How many threads work.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(crate) struct ThreadArgs {
@@ -75,8 +84,8 @@ impl ThreadArgs {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         match self.threads {
             None => Ok(cores),
-            Some(0) => Err(upnext::Error::config("--threads", "is 0: use 1 or more")),
-            Some(threads) if threads > cores => Err(upnext::Error::config(
+            Some(0) => Err(upnext_core::Error::config("--threads", "is 0: use 1 or more")),
+            Some(threads) if threads > cores => Err(upnext_core::Error::config(
                 "--threads",
                 format!(
                     "is {threads}, more than this machine's {cores} cores, which would only be slower: use {cores} or less"

@@ -1,14 +1,14 @@
 //! A model trained, and the test cases ranked by it: with bars, and a flag that stops the training.
 
 use crate::progress::{EpochBar, Progress, Unit};
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use upnext::data::{ItemVocabulary, Sessions};
-use upnext::evaluation::{Evaluation, EvaluationConfig, evaluate};
-use upnext::gru4rec::Wish;
-use upnext::model::LoadedModel;
-use upnext::recommender::Recommender;
-use upnext::training::{Ended, Plan, train};
+use upnext_core::data::{ItemVocabulary, Sessions};
+use upnext_core::evaluation::{Evaluation, EvaluationConfig, evaluate};
+use upnext_core::model::LoadedModel;
+use upnext_core::recommender::Recommender;
+use upnext_core::training::{Ended, Plan, train};
 
 /// A model that has been trained.
 pub(crate) struct Trained {
@@ -27,7 +27,7 @@ pub(crate) fn train_until_stopped(
     let mut bar = EpochBar::new(quiet, plan.experiment.training.epochs);
     let outcome = train(plan, &mut |event| {
         bar.show(&event);
-        if stop.load(Ordering::SeqCst) { Wish::Stop } else { Wish::Continue }
+        if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     let fitting = begun.elapsed().as_secs_f64();
     if outcome.ended == Ended::Interrupted {
@@ -47,7 +47,7 @@ pub(crate) fn rank(
     options: &EvaluationConfig,
     threads: usize,
     quiet: bool,
-) -> upnext::Result<Evaluation> {
+) -> upnext_core::Result<Evaluation> {
     let progress = Progress::new(quiet, "ranking", Unit::Events);
     progress.at(0, (sessions.num_events() - sessions.len()) as u64);
     evaluate(model, items, sessions, options, threads, &|more| progress.add(more as u64))

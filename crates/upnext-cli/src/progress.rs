@@ -2,9 +2,9 @@
 
 use crate::output::thousands;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use upnext::artifact::EpochSummary;
-use upnext::gru4rec::{EpochProgress, Isa};
-use upnext::training::Event;
+use upnext_core::artifact::EpochSummary;
+use upnext_core::gru4rec::{EpochProgress, Isa};
+use upnext_core::training::Event;
 
 /// What a bar counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The arguments of ranking, shared by the commands that judge models.
 
-use upnext::evaluation::EvaluationConfig;
-use upnext::experiment::TieRule;
+use upnext_core::evaluation::EvaluationConfig;
+use upnext_core::experiment::TieRule;
 
 /// How targets are ranked; what is not given stays as the experiment has it.
 #[derive(clap::Args, Clone, Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct RankingArgs {
 
 impl RankingArgs {
     /// `options` with what was given in its place, checked.
-    pub(crate) fn over(&self, mut options: EvaluationConfig) -> upnext::Result<EvaluationConfig> {
+    pub(crate) fn over(&self, mut options: EvaluationConfig) -> upnext_core::Result<EvaluationConfig> {
         if !self.k.is_empty() {
             options.cutoffs.clone_from(&self.k);
         }

@@ -2,7 +2,7 @@
 
 use crate::progress::{Progress, Unit};
 use std::path::Path;
-use upnext::data::{EventLog, Header, ReadOptions, TimeSpan, TimeUnit};
+use upnext_core::data::{EventLog, Header, ReadOptions, TimeSpan, TimeUnit};
 
 /// How the click log is read. All of it is found from the file where it is not given.
 #[derive(clap::Args, Clone, Debug)]
@@ -146,7 +146,7 @@ pub(crate) fn as_arguments(options: &ReadOptions) -> Vec<String> {
 }
 
 /// In words, how each file of a log was read and what was left out.
-pub(crate) fn describe(files: &[upnext::data::report::FileReport]) -> String {
+pub(crate) fn describe(files: &[upnext_core::data::report::FileReport]) -> String {
     use crate::output::thousands;
     use std::fmt::Write;
     let mut text = String::new();

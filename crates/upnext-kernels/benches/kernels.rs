@@ -200,25 +200,19 @@ mod rows {
 mod losses {
     use super::*;
 
-    const KINDS: [LossKind; 6] = [
-        LossKind::Top1,
-        LossKind::Bpr,
-        LossKind::CrossEntropy,
-        LossKind::Top1Max,
-        LossKind::Mrr,
-        LossKind::BprMax { penalty: 1.0 },
-    ];
+    const LOSSES: [Loss; 6] =
+        [Loss::Top1, Loss::Bpr, Loss::CrossEntropy, Loss::Top1Max, Loss::Mrr, Loss::BprMax];
     const LANES: usize = 32;
     const ITEMS: usize = 64;
 
-    #[divan::bench(args = KINDS)]
-    fn forward_and_backward(bencher: Bencher, kind: LossKind) {
+    #[divan::bench(args = LOSSES)]
+    fn forward_and_backward(bencher: Bencher, loss: Loss) {
         let isa = isa();
-        let activation = match kind {
-            LossKind::Top1 | LossKind::Bpr | LossKind::Mrr => Activation::Tanh,
+        let activation = match loss {
+            Loss::Top1 | Loss::Bpr | Loss::Mrr => Activation::Tanh,
             _ => Activation::Linear,
         };
-        let loss = Loss { kind, activation };
+        let loss = LossFunction { loss, bpr_max_penalty: 1.0, activation };
         let (positive, ones) = (floats(LANES, 1), vec![1.0; LANES]);
         let rows = LossRows { positive: &positive, inverse_negatives: &ones, weight: &ones };
         let (mut sums, mut max) = (vec![0.0; SUMS * LANES], vec![0.0; LANES]);
@@ -226,7 +220,7 @@ mod losses {
         let scores = floats(ITEMS * LANES, 2);
         bencher.counter(ItemsCount::new(ITEMS * LANES)).with_inputs(|| scores.clone()).bench_local_refs(
             |scores| {
-                Loss::reset(&mut sums);
+                LossFunction::reset(&mut sums);
                 loss.collect(isa, scores, &rows, &mut sums, &mut max);
                 loss.combine(isa, &rows, &mut sums, &mut value, &mut d_positive);
                 loss.gradient(isa, scores, &rows, &sums, &max);
@@ -247,42 +241,43 @@ mod tables {
         (0..USED as u64).map(move |i| rng.below(i, ITEMS as u64) as u32)
     }
 
-    const RULES: [(&str, Rule); 4] = [
-        ("adagrad", Rule::Adagrad { epsilon: 1e-6 }),
-        ("rmsprop", Rule::Rmsprop { decay: 0.9, epsilon: 1e-6 }),
-        ("sgd", Rule::Sgd),
-        ("adam", Rule::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }),
+    const OPTIMIZERS: [(&str, Optimizer); 4] = [
+        ("adagrad", Optimizer::Adagrad),
+        ("rmsprop", Optimizer::Rmsprop),
+        ("sgd", Optimizer::Sgd),
+        ("adam", Optimizer::Adam),
     ];
 
-    fn optimizer(name: &str) -> Optimizer {
-        let (_, rule) = RULES.into_iter().find(|(n, _)| *n == name).expect("a rule from the list");
-        Optimizer { rule, learning_rate: 0.05, momentum: 0.0, l2: 0.0 }
+    fn rule(name: &str) -> UpdateRule {
+        let (_, optimizer) =
+            OPTIMIZERS.into_iter().find(|(n, _)| *n == name).expect("an optimiser of the list");
+        UpdateRule::new(optimizer, 0.05)
     }
 
     #[divan::bench(args = [("adagrad", 100), ("adagrad", 224), ("adagrad", 512), ("rmsprop", 100), ("sgd", 100), ("adam", 100)])]
-    fn table_update(bencher: Bencher, (rule, width): (&str, usize)) {
-        let optimizer = optimizer(rule);
+    fn table_update(bencher: Bencher, (name, width): (&str, usize)) {
+        let rule = rule(name);
         let (mut table, gradients) = (matrix(ITEMS, width, 1), matrix(USED, width, 2));
-        let mut state = OptimizerState::new(&optimizer, ITEMS, width);
+        let mut state = OptimizerState::new(&rule, ITEMS, width);
         let (mut groups, mut step) = (RowGroups::new(ITEMS), 0);
         bencher.counter(ItemsCount::new(USED * width)).bench_local(|| {
             step += 1;
             groups.group((0..).zip(used(step)));
             let gradients = GradientRows { gradients: &gradients, source: None };
             let part = TableParts::new(&mut table, &mut state, 1).take(0);
-            update_table(isa(), &optimizer, 1.0, part, &groups, gradients);
+            update_table(isa(), &rule, 1.0, part, &groups, gradients);
         });
     }
 
     /// A block of 16 rows of the weights of 1,000 units.
-    #[divan::bench(args = RULES.map(|(name, _)| name))]
-    fn dense_update(bencher: Bencher, rule: &str) {
-        let optimizer = optimizer(rule);
+    #[divan::bench(args = OPTIMIZERS.map(|(name, _)| name))]
+    fn dense_update(bencher: Bencher, name: &str) {
+        let rule = rule(name);
         let (mut value, gradient) = (matrix(16, 3024, 1), matrix(16, 3024, 2));
-        let mut state = OptimizerState::new(&optimizer, 16, 3024);
+        let mut state = OptimizerState::new(&rule, 16, 3024);
         bencher.counter(ItemsCount::new(16 * 3024usize)).bench_local(|| {
             for block in DenseBlocks::new(&mut value, &mut state, 16) {
-                update_dense(isa(), &optimizer, 1.0, block, gradient.data());
+                update_dense(isa(), &rule, 1.0, block, gradient.data());
             }
         });
     }

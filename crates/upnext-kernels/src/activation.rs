@@ -2,6 +2,8 @@
 //!
 //! Polynomials after Cephes (S. L. Moshier, *Methods and Programs for Mathematical Functions*, 1989).
 
+mod text;
+
 use crate::simd::{Isa, Kernel, Simd};
 
 /// `exp(x)`; 0 below −87.3, at most `exp(88)`.
@@ -86,24 +88,32 @@ pub(crate) fn softplus_sigmoid<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
 }
 
 /// An element-wise function of a layer or of the scores, with its derivative taken from its *output*.
+///
+/// As text (in files, with the feature `serde`): `linear`, `tanh`, `relu`, `elu-0.5`, `leaky-0.1`, `selu-1.05-1.67`
+/// (λ, α).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Activation {
-    /// `x`.
+    /// The identity; with cross-entropy the scores are the logits of a softmax.
     Linear,
-    /// `tanh(x)`.
+    /// Hyperbolic tangent, the paper's choice for TOP1 and BPR.
     Tanh,
     /// `max(x, 0)`.
     Relu,
-    /// `λ x` where `x > 0`, else `λ α (exp(x) − 1)`; λ = 1 is ELU, λ > 0, α > 0.
-    Selu {
-        /// λ.
-        lambda: f32,
-        /// α.
+    /// `x` above 0, else `α (exp(x) − 1)`.
+    Elu {
+        /// α > 0.
         alpha: f32,
     },
-    /// `x` where `x > 0`, else `α x`, 0 ≤ α < 1.
+    /// `x` above 0, else `α x`.
     Leaky {
-        /// α.
+        /// 0 ≤ α < 1.
+        alpha: f32,
+    },
+    /// `λ x` above 0, else `λ α (exp(x) − 1)`.
+    Selu {
+        /// λ > 0.
+        lambda: f32,
+        /// α > 0.
         alpha: f32,
     },
 }
@@ -116,6 +126,7 @@ impl Activation {
             Self::Linear => x,
             Self::Tanh => tanh(s, x),
             Self::Relu => s.max(s.zero(), x),
+            Self::Elu { alpha } => Self::Selu { lambda: 1.0, alpha }.apply(s, x),
             Self::Selu { lambda, alpha } => {
                 let low = s.mul(s.sub(exp(s, x), s.splat(1.0)), s.splat(alpha));
                 s.mul(s.splat(lambda), s.select(s.lt(s.zero(), x), x, low))
@@ -132,6 +143,7 @@ impl Activation {
             Self::Linear => one,
             Self::Tanh => s.sub(one, s.mul(y, y)),
             Self::Relu => s.select(s.lt(s.zero(), y), one, s.zero()),
+            Self::Elu { alpha } => Self::Selu { lambda: 1.0, alpha }.derivative(s, y),
             // Below 0: λ α exp(x) = y + λ α.
             Self::Selu { lambda, alpha } => {
                 s.select(s.lt(s.zero(), y), s.splat(lambda), s.add(y, s.splat(lambda * alpha)))
@@ -294,12 +306,19 @@ mod tests {
             Activation::Relu,
             Activation::Leaky { alpha: 0.2 },
             Activation::Selu { lambda: 1.05, alpha: 1.67 },
-            Activation::Selu { lambda: 1.0, alpha: 0.5 },
+            Activation::Elu { alpha: 0.5 },
         ];
         let exact = |kind: Activation, x: f64| match kind {
             Activation::Linear => x,
             Activation::Tanh => x.tanh(),
             Activation::Relu => x.max(0.0),
+            Activation::Elu { alpha } => {
+                if x > 0.0 {
+                    x
+                } else {
+                    f64::from(alpha) * x.exp_m1()
+                }
+            }
             Activation::Selu { lambda, alpha } => {
                 f64::from(lambda) * if x > 0.0 { x } else { f64::from(alpha) * x.exp_m1() }
             }

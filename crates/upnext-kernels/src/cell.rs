@@ -1,4 +1,4 @@
-//! Recurrent cells, row by row: forward and backward side by side (ALGORITHMS section 1).
+//! Recurrent cells, row by row: forward and backward side by side (`docs/algorithms.md`, section 1).
 //!
 //! Shapes: `H` units rounded up to whole cache lines. A row of gates holds one block of `H` floats a gate: GRU `z, r, ĥ`;
 //! LSTM `i, f, o, g`; plain unit one block. The pre-activations come in (`x W + h' U + b`), the activated gates stay.
@@ -6,6 +6,29 @@
 
 use crate::activation::{Activation, sigmoid, tanh};
 use crate::simd::{Isa, Kernel, Simd};
+
+/// The recurrent unit of a layer \[1, section 3\].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+pub enum Unit {
+    /// Gated recurrent unit, the reset gate inside the recurrent product (Cho et al. 2014).
+    Gru,
+    /// Long short-term memory.
+    Lstm,
+    /// Plain recurrent unit: `h = act(W x + U h')`.
+    Rnn,
+}
+
+impl Unit {
+    /// Number of gates, the candidate counted in: blocks of columns of a layer's weights.
+    pub fn gates(self) -> usize {
+        match self {
+            Self::Gru => 3,
+            Self::Lstm => 4,
+            Self::Rnn => 1,
+        }
+    }
+}
 
 /// First half of a GRU step: activates `z` and `r` and writes `r ⊙ h'`, which the candidate's product reads.
 ///

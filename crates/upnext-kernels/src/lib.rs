@@ -17,22 +17,22 @@ mod random;
 mod rows;
 mod scan;
 mod simd;
-mod team;
+mod thread_pool;
 
 pub use activation::{Activation, activate, activate_backward};
 pub use cell::{
-    add_scaled, count_above, dot, gru_reset, gru_reset_backward, gru_update, gru_update_backward, lstm,
+    Unit, add_scaled, count_above, dot, gru_reset, gru_reset_backward, gru_update, gru_update_backward, lstm,
     lstm_backward, multiply,
 };
 pub use gemm::{product, product_by_rows};
-pub use loss::{Loss, LossKind, LossRows, SUMS};
+pub use loss::{Loss, LossFunction, LossRows, SUMS};
 pub use matrix::{Matrix, View, padded, row_stride};
 pub use optimizer::{
-    DenseBlock, DenseBlocks, GradientRows, Optimizer, OptimizerState, Rule, TablePart, TableParts,
+    DenseBlock, DenseBlocks, GradientRows, Optimizer, OptimizerState, TablePart, TableParts, UpdateRule,
     dense_norm_squared, table_norm_squared, update_dense, update_table,
 };
 pub use random::{AliasTable, CounterRng, dropout_mask};
 pub use rows::RowGroups;
 pub use scan::{NonFinite, Ranked, Scan, ScanTable, TopLists};
 pub use simd::{Isa, LINE};
-pub use team::Team;
+pub use thread_pool::ThreadPool;

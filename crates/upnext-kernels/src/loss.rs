@@ -1,44 +1,46 @@
-//! The losses over a block of scores, and their gradients (ALGORITHMS section 3; derivations in `docs/gradients.md`).
+//! The losses over a block of scores, and their gradients (`docs/algorithms.md`, section 3; derivations in `docs/gradients.md`).
 //!
 //! Shapes: `B` rows of the mini-batch, `L` lanes (B rounded up to whole cache lines), `R` scored items (the B targets,
 //! then the samples). Scores stand item by item: `scores[r * L + b]`, so that a vector holds the same item's scores for
 //! adjacent rows of the mini-batch, and every sum over items runs lane by lane without a horizontal step.
 //!
-//! The R items are worked off in tiles that fit the first cache: [`Loss::collect`] turns a tile's scores into sums,
-//! [`Loss::combine`] adds up the sums of all tiles, [`Loss::gradient`] turns each tile's scores into their gradients.
+//! The R items are worked off in tiles that fit the first cache: [`LossFunction::collect`] turns a tile's scores into sums,
+//! [`LossFunction::combine`] adds up the sums of all tiles, [`LossFunction::gradient`] turns each tile's scores into their gradients.
 //! An excluded score (the row's own target, or one masked out) is −∞ in the block and has gradient 0; the positive's
 //! score is handed over apart.
 
 use crate::activation::{Activation, exp, log, sigmoid, softplus_sigmoid};
 use crate::simd::{Isa, Kernel, Simd};
 
-/// Which loss.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum LossKind {
-    /// `1/N Σ_j [σ(r̂_j − r̂_i) + σ(r̂_j²)]` \[1, section 3.1.3\].
+/// The loss of a mini-batch \[1, section 3.1.3; 2, section 3\].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+pub enum Loss {
+    /// `1/N Σ_j [σ(r̂_j − r̂_i) + σ(r̂_j²)]` \[1\].
     Top1,
-    /// `−1/N Σ_j log σ(r̂_i − r̂_j)` \[1, section 3.1.3\].
+    /// `−1/N Σ_j log σ(r̂_i − r̂_j)` \[1\].
     Bpr,
-    /// `−log softmax(r̂)_i` over positive and negatives.
+    /// `−log softmax(r̂)_i` over the positive and the negatives \[1\].
     CrossEntropy,
-    /// `Σ_j s_j [σ(r̂_j − r̂_i) + σ(r̂_j²)]`, `s` the softmax over the negatives \[2\].
+    /// TOP1 weighted by the softmax `s` over the negatives: `Σ_j s_j [σ(r̂_j − r̂_i) + σ(r̂_j²)]` \[2\].
     Top1Max,
-    /// `1 − 1/R` with the smooth rank `R = 1 + Σ_j σ(r̂_j − r̂_i)`.
-    Mrr,
+    /// BPR weighted by the softmax `s` over the negatives, with a score penalty of weight λ:
     /// `−log Σ_j s_j σ(r̂_i − r̂_j) + λ Σ_j s_j r̂_j²` \[2\].
-    BprMax {
-        /// λ.
-        penalty: f32,
-    },
+    BprMax,
+    /// `1 − 1/R` with the smooth rank `R = 1 + Σ_j σ(r̂_j − r̂_i)`: the pointwise objective for MRR that \[1, section 4.2\]
+    /// tried, in a form of our own (`docs/gradients.md`).
+    Mrr,
 }
 
-/// A loss and the output activation that its scores have gone through.
+/// A loss with its parameter, and the output activation that its scores have gone through.
 ///
-/// With [`LossKind::CrossEntropy`] the activation must be [`Activation::Linear`]: the softmax is its activation.
+/// With [`Loss::CrossEntropy`] the activation must be [`Activation::Linear`]: the softmax is its activation.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Loss {
+pub struct LossFunction {
     /// Which loss.
-    pub kind: LossKind,
+    pub loss: Loss,
+    /// λ of BPR-max; the other losses ignore it.
+    pub bpr_max_penalty: f32,
     /// The output activation.
     pub activation: Activation,
 }
@@ -72,7 +74,7 @@ const SHARE: usize = 1; // weight / Σ
 const GAIN_SHARE: usize = 3;
 const MEAN: usize = 5;
 
-impl Loss {
+impl LossFunction {
     /// Prepares the sums of a tile or of a run of tiles: SUMS × L floats.
     pub fn reset(sums: &mut [f32]) {
         let lanes = sums.len() / SUMS;
@@ -144,7 +146,7 @@ impl Loss {
             sums.len()
         );
         assert!(
-            self.kind != LossKind::CrossEntropy || self.activation == Activation::Linear,
+            self.loss != Loss::CrossEntropy || self.activation == Activation::Linear,
             "cross-entropy takes linear scores"
         );
     }
@@ -177,7 +179,7 @@ fn rank_above<S: Simd>(s: S, x: S::F, positive: S::F) -> (S::F, S::F) {
 }
 
 struct Collect<'a> {
-    loss: Loss,
+    loss: LossFunction,
     scores: &'a mut [f32],
     positive: &'a [f32],
     sums: &'a mut [f32],
@@ -189,23 +191,24 @@ impl Kernel for Collect<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { loss: Loss { kind, activation }, scores, positive, sums, tile_max } = self;
+        let Self { loss: LossFunction { loss: kind, activation, .. }, scores, positive, sums, tile_max } =
+            self;
         let lanes = tile_max.len();
         for v in (0..lanes).step_by(S::LANES) {
             let p = s.load(&positive[v..]);
             let sum_at = |row: usize| row * lanes + v;
             let load = |sums: &[f32], row: usize| s.load(&sums[sum_at(row)..]);
             match kind {
-                LossKind::Bpr | LossKind::Top1 | LossKind::Mrr => {
+                Loss::Bpr | Loss::Top1 | Loss::Mrr => {
                     let (mut total, mut slope) = (load(sums, TOTAL), load(sums, SLOPE));
                     for x in scores.chunks_exact_mut(lanes) {
                         let y = s.load(&x[v..]);
                         let (value, da, dx) = match kind {
-                            LossKind::Bpr => {
+                            Loss::Bpr => {
                                 let (value, sigma) = softplus_sigmoid(s, s.sub(y, p));
                                 (value, sigma, sigma)
                             }
-                            LossKind::Mrr => {
+                            Loss::Mrr => {
                                 let (value, slope) = rank_above(s, y, p);
                                 (value, slope, slope)
                             }
@@ -220,7 +223,7 @@ impl Kernel for Collect<'_> {
                     s.store(&mut sums[sum_at(TOTAL)..], total);
                     s.store(&mut sums[sum_at(SLOPE)..], slope);
                 }
-                LossKind::CrossEntropy | LossKind::Top1Max | LossKind::BprMax { .. } => {
+                Loss::CrossEntropy | Loss::Top1Max | Loss::BprMax => {
                     let mut max = s.splat(LOWEST);
                     for x in scores.chunks_exact(lanes) {
                         max = s.max(s.load(&x[v..]), max);
@@ -229,7 +232,7 @@ impl Kernel for Collect<'_> {
                     let (mut total, mut max_gain, mut gain, mut slope, mut value) =
                         (s.zero(), s.splat(LOWEST), s.zero(), s.zero(), s.zero());
                     match kind {
-                        LossKind::CrossEntropy => {
+                        Loss::CrossEntropy => {
                             for x in scores.chunks_exact_mut(lanes) {
                                 let e = exp(s, s.sub(s.load(&x[v..]), max));
                                 total = s.add(total, e);
@@ -237,7 +240,7 @@ impl Kernel for Collect<'_> {
                                 s.store(&mut x[v..], e);
                             }
                         }
-                        LossKind::Top1Max => {
+                        Loss::Top1Max => {
                             for x in scores.chunks_exact(lanes) {
                                 let y = s.load(&x[v..]);
                                 let e = exp(s, s.sub(y, max));
@@ -316,7 +319,7 @@ impl Kernel for Merge<'_> {
 }
 
 struct Combine<'a> {
-    loss: Loss,
+    loss: LossFunction,
     rows: LossRows<'a>,
     sums: &'a mut [f32],
     value: &'a mut [f32],
@@ -328,7 +331,13 @@ impl Kernel for Combine<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { loss: Loss { kind, activation }, rows, sums, value, d_positive } = self;
+        let Self {
+            loss: LossFunction { loss: kind, bpr_max_penalty: penalty, activation },
+            rows,
+            sums,
+            value,
+            d_positive,
+        } = self;
         let lanes = value.len();
         for v in (0..lanes).step_by(S::LANES) {
             let at = |row: usize| row * lanes + v;
@@ -343,12 +352,12 @@ impl Kernel for Combine<'_> {
             let (max, total, gain) = (old[MAX], s.max(old[TOTAL], floor), s.max(old[GAIN], floor));
             let share = s.div(weight, total);
             let (loss, dp) = match kind {
-                LossKind::Bpr | LossKind::Top1 => {
+                Loss::Bpr | Loss::Top1 => {
                     let share = s.mul(weight, inverse);
                     s.store(&mut sums[at(SHARE)..], share);
                     (s.mul(old[TOTAL], share), s.mul(old[SLOPE], share))
                 }
-                LossKind::Mrr => {
+                Loss::Mrr => {
                     let above = old[TOTAL];
                     let inverse_rank = s.div(s.splat(1.0), s.add(s.splat(1.0), above));
                     let share = s.mul(weight, inverse_rank);
@@ -357,7 +366,7 @@ impl Kernel for Combine<'_> {
                     // 1 − 1/R without the difference, which would cancel for a target far ahead.
                     (s.mul(above, share), s.mul(old[SLOPE], slope))
                 }
-                LossKind::CrossEntropy => {
+                Loss::CrossEntropy => {
                     let m = s.max(max, p);
                     let e = exp(s, s.sub(p, m));
                     let total = s.fma(old[TOTAL], exp(s, s.sub(max, m)), e);
@@ -366,13 +375,13 @@ impl Kernel for Combine<'_> {
                     let loss = s.add(log(s, total), s.sub(m, p));
                     (s.mul(loss, weight), s.mul(s.sub(s.splat(1.0), s.div(e, total)), weight))
                 }
-                LossKind::Top1Max => {
+                Loss::Top1Max => {
                     let mean = s.div(old[VALUE], total);
                     s.store(&mut sums[at(SHARE)..], share);
                     s.store(&mut sums[at(MEAN)..], mean);
                     (s.mul(mean, weight), s.mul(old[SLOPE], share))
                 }
-                LossKind::BprMax { penalty } => {
+                Loss::BprMax => {
                     let mean = s.div(old[VALUE], total);
                     let gain_share = s.div(weight, gain);
                     s.store(&mut sums[at(SHARE)..], share);
@@ -395,7 +404,7 @@ impl Kernel for Combine<'_> {
 }
 
 struct Gradient<'a> {
-    loss: Loss,
+    loss: LossFunction,
     scores: &'a mut [f32],
     rows: LossRows<'a>,
     sums: &'a [f32],
@@ -407,7 +416,13 @@ impl Kernel for Gradient<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { loss: Loss { kind, activation }, scores, rows, sums, tile_max } = self;
+        let Self {
+            loss: LossFunction { loss: kind, bpr_max_penalty: penalty, activation },
+            scores,
+            rows,
+            sums,
+            tile_max,
+        } = self;
         let lanes = tile_max.len();
         for v in (0..lanes).step_by(S::LANES) {
             let sum: [S::F; SUMS] = std::array::from_fn(|row| s.load(&sums[row * lanes + v..]));
@@ -416,8 +431,8 @@ impl Kernel for Gradient<'_> {
             let p = s.load(&rows.positive[v..]);
             let counts = s.lt(s.zero(), s.load(&rows.weight[v..]));
             match kind {
-                LossKind::Bpr | LossKind::Top1 | LossKind::Mrr | LossKind::CrossEntropy => {
-                    let factor = if kind == LossKind::CrossEntropy {
+                Loss::Bpr | Loss::Top1 | Loss::Mrr | Loss::CrossEntropy => {
+                    let factor = if kind == Loss::CrossEntropy {
                         s.mul(share, exp(s, s.sub(s.load(&tile_max[v..]), max)))
                     } else {
                         share
@@ -428,12 +443,12 @@ impl Kernel for Gradient<'_> {
                         s.store(&mut x[v..], d);
                     }
                 }
-                LossKind::Top1Max | LossKind::BprMax { .. } => {
+                Loss::Top1Max | Loss::BprMax => {
                     for x in scores.chunks_exact_mut(lanes) {
                         let y = s.load(&x[v..]);
                         let e = s.mul(exp(s, s.sub(y, max)), share);
                         let finite = s.max(y, s.splat(LOWEST));
-                        let d = if let LossKind::BprMax { penalty } = kind {
+                        let d = if kind == Loss::BprMax {
                             let (softplus, sigma) = softplus_sigmoid(s, s.sub(y, p));
                             let g = s.mul(exp(s, s.sub(s.sub(y, softplus), max_gain)), gain_share);
                             let pull = s.sub(e, s.mul(g, s.sub(s.splat(1.0), sigma)));

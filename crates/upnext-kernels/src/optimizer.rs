@@ -1,4 +1,4 @@
-//! How a gradient changes a parameter: Adagrad, RMSProp, SGD, Adam; momentum, L2; dense or row by row (ALGORITHMS 4).
+//! How a gradient changes a parameter: Adagrad, RMSProp, SGD, Adam; momentum, L2; dense or row by row (`docs/algorithms.md`, section 4).
 
 mod dense;
 mod norm;
@@ -12,45 +12,56 @@ pub use dense::{DenseBlock, DenseBlocks, update_dense};
 pub use norm::{dense_norm_squared, table_norm_squared};
 pub use table::{TablePart, TableParts, update_table};
 
-/// The rule that makes a change Δ of a gradient g, with learning rate η.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Rule {
-    /// `a += g²`, `Δ = −η g / sqrt(a + ε)`, `a` from 0 (Duchi et al. 2011).
-    Adagrad {
-        /// ε.
-        epsilon: f32,
-    },
+/// The algorithm that turns the gradient `g` of a parameter into its change Δ, with learning rate η.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+pub enum Optimizer {
+    /// `a += g²`, `Δ = −η g / sqrt(a + ε)`, `a` from 0 (Duchi et al. 2011): the paper's best.
+    Adagrad,
     /// `a ← ρ a + (1 − ρ) g²`, `Δ = −η g / sqrt(a + ε)`.
-    Rmsprop {
-        /// ρ.
-        decay: f32,
-        /// ε.
-        epsilon: f32,
-    },
+    Rmsprop,
     /// `Δ = −η g`.
     Sgd,
-    /// Kingma and Ba 2015, with bias correction by the number of updates of the row.
-    Adam {
-        /// β₁.
-        beta1: f32,
-        /// β₂.
-        beta2: f32,
-        /// ε, outside the root.
-        epsilon: f32,
-    },
+    /// Kingma and Ba 2015, with bias correction by the number of updates of the parameter's row.
+    Adam,
 }
 
-/// A rule with its learning rate, momentum and L2.
+/// An optimiser with its hyper-parameters: how a step changes a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Optimizer {
-    /// The rule.
-    pub rule: Rule,
+pub struct UpdateRule {
+    /// The algorithm.
+    pub optimizer: Optimizer,
     /// η.
     pub learning_rate: f32,
     /// μ: `v ← μ v + Δ`, `θ ← θ + v`; 0: `θ ← θ + Δ`.
     pub momentum: f32,
     /// λ: `g ← g + λ θ` before all else.
     pub l2: f32,
+    /// ε: inside the root of Adagrad and RMSProp, added to the root of Adam.
+    pub epsilon: f32,
+    /// ρ of RMSProp.
+    pub rmsprop_decay: f32,
+    /// β₁ of Adam.
+    pub adam_beta1: f32,
+    /// β₂ of Adam.
+    pub adam_beta2: f32,
+}
+
+impl UpdateRule {
+    /// An algorithm at a learning rate, without momentum and L2, and with the usual constants: ε 1e-6 (Adam: 1e-8), ρ 0.9,
+    /// β₁ 0.9, β₂ 0.999.
+    pub fn new(optimizer: Optimizer, learning_rate: f32) -> Self {
+        Self {
+            optimizer,
+            learning_rate,
+            momentum: 0.0,
+            l2: 0.0,
+            epsilon: if optimizer == Optimizer::Adam { 1e-8 } else { 1e-6 },
+            rmsprop_decay: 0.9,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+        }
+    }
 }
 
 /// What an optimiser remembers of a parameter, row by row; all zeros at first.
@@ -68,23 +79,22 @@ pub struct OptimizerState {
 
 impl OptimizerState {
     /// The state before the first update of a parameter of this shape.
-    pub fn new(optimizer: &Optimizer, rows: usize, width: usize) -> Self {
+    pub fn new(rule: &UpdateRule, rows: usize, width: usize) -> Self {
         let [square, mean, velocity] =
-            Self::wanted(optimizer).map(|wanted| wanted.then(|| Matrix::zeros(rows, width)));
+            Self::wanted(rule).map(|wanted| wanted.then(|| Matrix::zeros(rows, width)));
         // Adam alone has a mean.
         let steps = if mean.is_some() { vec![0; rows] } else { Vec::new() };
         Self { square, mean, velocity, steps }
     }
 
     /// Number of matrices of a parameter's shape that an optimiser remembers: what to ask of memory.
-    pub fn matrices(optimizer: &Optimizer) -> usize {
-        Self::wanted(optimizer).into_iter().filter(|&wanted| wanted).count()
+    pub fn matrices(rule: &UpdateRule) -> usize {
+        Self::wanted(rule).into_iter().filter(|&wanted| wanted).count()
     }
 
     /// Whether there is a square, a mean, a velocity.
-    fn wanted(optimizer: &Optimizer) -> [bool; 3] {
-        let adam = matches!(optimizer.rule, Rule::Adam { .. });
-        [optimizer.rule != Rule::Sgd, adam, optimizer.momentum != 0.0]
+    fn wanted(rule: &UpdateRule) -> [bool; 3] {
+        [rule.optimizer != Optimizer::Sgd, rule.optimizer == Optimizer::Adam, rule.momentum != 0.0]
     }
 
     /// Appends `count` rows that have never been updated.
@@ -148,13 +158,13 @@ impl Rows {
     }
 
     /// Panics unless all that the optimiser remembers is there.
-    fn check(&self, optimizer: &Optimizer) {
-        let adam = matches!(optimizer.rule, Rule::Adam { .. });
+    fn check(&self, rule: &UpdateRule) {
+        let adam = rule.optimizer == Optimizer::Adam;
         assert!(
-            (optimizer.rule == Rule::Sgd || !self.square.is_null())
+            (rule.optimizer == Optimizer::Sgd || !self.square.is_null())
                 && (!adam || !(self.mean.is_null() || self.steps.is_null()))
-                && (optimizer.momentum == 0.0 || !self.velocity.is_null()),
-            "the state of another optimiser than {optimizer:?}"
+                && (rule.momentum == 0.0 || !self.velocity.is_null()),
+            "the state of another optimiser than {rule:?}"
         );
     }
 }
@@ -204,18 +214,19 @@ impl std::fmt::Debug for Rows {
 #[allow(clippy::too_many_arguments)] // a row of a parameter, and how to change it
 unsafe fn update_row<S: Simd>(
     s: S,
-    optimizer: &Optimizer,
+    rule: &UpdateRule,
     scale: f32,
     rows: Rows,
     r: usize,
     width: usize,
     gradient: impl Fn(usize) -> S::F,
 ) {
-    let Optimizer { rule, learning_rate, momentum, l2 } = *optimizer;
+    let UpdateRule { learning_rate, momentum, l2, epsilon, .. } = *rule;
+    let UpdateRule { rmsprop_decay: decay, adam_beta1: beta1, adam_beta2: beta2, .. } = *rule;
     let at = |p: *mut f32, j: usize| p.wrapping_add(r * rows.stride + j);
     let rate = s.splat(-learning_rate);
     let (mut correct_mean, mut correct_square) = (1.0, 1.0);
-    if let Rule::Adam { beta1, beta2, .. } = rule {
+    if rule.optimizer == Optimizer::Adam {
         // SAFETY: with Adam there is a step count a row, which `Rows::check` has seen.
         let steps = unsafe { &mut *rows.steps.add(r) };
         *steps = steps.saturating_add(1);
@@ -233,20 +244,20 @@ unsafe fn update_row<S: Simd>(
                 g = s.fma(s.splat(l2), value, g);
             }
             let g = s.mul(s.splat(scale), g);
-            let delta = match rule {
-                Rule::Sgd => s.mul(rate, g),
-                Rule::Adagrad { epsilon } => {
+            let delta = match rule.optimizer {
+                Optimizer::Sgd => s.mul(rate, g),
+                Optimizer::Adagrad => {
                     let a = s.fma(g, g, s.load_ptr(at(rows.square, j)));
                     s.store_ptr(at(rows.square, j), a);
                     s.div(s.mul(rate, g), s.sqrt(s.add(a, s.splat(epsilon))))
                 }
-                Rule::Rmsprop { decay, epsilon } => {
+                Optimizer::Rmsprop => {
                     let fresh = s.mul(s.splat(1.0 - decay), s.mul(g, g));
                     let a = s.fma(s.splat(decay), s.load_ptr(at(rows.square, j)), fresh);
                     s.store_ptr(at(rows.square, j), a);
                     s.div(s.mul(rate, g), s.sqrt(s.add(a, s.splat(epsilon))))
                 }
-                Rule::Adam { beta1, beta2, epsilon } => {
+                Optimizer::Adam => {
                     let m =
                         s.fma(s.splat(beta1), s.load_ptr(at(rows.mean, j)), s.mul(s.splat(1.0 - beta1), g));
                     s.store_ptr(at(rows.mean, j), m);

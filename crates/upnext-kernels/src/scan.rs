@@ -297,6 +297,7 @@ impl Scan<'_> {
         let scale = match self.activation {
             // What underflows in a product or its bound is below width times this.
             Activation::Linear => return score - (self.table.width() + 16) as f32 * 4.0 * f32::from_bits(1),
+            Activation::Elu { alpha } => 1.0 + f64::from(alpha),
             Activation::Selu { lambda, alpha } => 1.0 + f64::from(lambda * alpha),
             Activation::Tanh | Activation::Relu | Activation::Leaky { .. } => 1.0,
         };
@@ -306,6 +307,8 @@ impl Scan<'_> {
             Activation::Linear => y,
             Activation::Tanh if y > -1.0 => y.atanh(),
             Activation::Relu if y > 0.0 => y,
+            Activation::Elu { .. } if y > 0.0 => y,
+            Activation::Elu { alpha } if y > -f64::from(alpha) => (y / f64::from(alpha)).ln_1p(),
             Activation::Selu { lambda, .. } if y > 0.0 => y / f64::from(lambda),
             Activation::Selu { lambda, alpha } if y > -f64::from(lambda) * f64::from(alpha) => {
                 (y / (f64::from(lambda) * f64::from(alpha))).ln_1p()

@@ -4,10 +4,10 @@
 //!
 //! Items are called 0, 1, 2, …
 
-use upnext::artifact::{Artifact, TrainingSummary};
-use upnext::data::ItemVocabulary;
-use upnext::experiment::Experiment;
-use upnext::gru4rec::Network;
+use upnext_core::artifact::{Artifact, TrainingSummary};
+use upnext_core::data::ItemVocabulary;
+use upnext_core::experiment::Experiment;
+use upnext_core::gru4rec::Network;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

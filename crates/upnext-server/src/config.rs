@@ -4,7 +4,7 @@ use crate::sessions::StoreUrl;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use upnext::data::ids::MAX_ID_BYTES;
+use upnext_core::data::ids::MAX_ID_BYTES;
 
 /// How a server computes, what it keeps, and what it refuses.
 ///
@@ -206,8 +206,8 @@ impl ServerConfig {
     /// Refuses what makes no sense.
     ///
     /// # Errors
-    /// [`upnext::Error::Config`] with the field.
-    pub fn validate(&self) -> upnext::Result<()> {
+    /// [`upnext_core::Error::Config`] with the field.
+    pub fn validate(&self) -> upnext_core::Result<()> {
         for (field, value) in [
             ("queue_sessions", self.queue_sessions),
             ("max_batch_sessions", self.max_batch_sessions),
@@ -218,7 +218,7 @@ impl ServerConfig {
             ("event_log_queue", self.event_log_queue),
         ] {
             if value > 1 << 24 {
-                return Err(upnext::Error::config(
+                return Err(upnext_core::Error::config(
                     field,
                     format!("{value} is no limit: give at most 16777216"),
                 ));
@@ -255,16 +255,16 @@ impl ServerConfig {
         for (field, value) in [("drain_ms", self.drain_ms), ("shutdown_timeout_ms", self.shutdown_timeout_ms)]
         {
             if value > 3_600_000 {
-                return Err(upnext::Error::config(field, format!("{value} is more than an hour")));
+                return Err(upnext_core::Error::config(field, format!("{value} is more than an hour")));
             }
         }
         let sizes = at_least_one.map(|(field, value)| (field, value as u64));
         for (field, value) in sizes.into_iter().chain(others) {
             if value == 0 {
-                return Err(upnext::Error::config(field, "is 0: give 1 or more"));
+                return Err(upnext_core::Error::config(field, "is 0: give 1 or more"));
             }
             if value > 1 << 40 {
-                return Err(upnext::Error::config(
+                return Err(upnext_core::Error::config(
                     field,
                     format!("{value} is no limit: give less than 2^40"),
                 ));
@@ -276,41 +276,41 @@ impl ServerConfig {
             ("max_session_id_bytes", self.max_session_id_bytes, MAX_ID_BYTES / 2),
         ] {
             if bytes > most {
-                return Err(upnext::Error::config(field, format!("is above {most}, which no id has")));
+                return Err(upnext_core::Error::config(field, format!("is above {most}, which no id has")));
             }
         }
         if self.session_store.is_some() && self.session_file.is_some() {
             let reason = "and session_file are both given, and sessions are kept in one place: leave one out";
-            return Err(upnext::Error::config("session_store", reason));
+            return Err(upnext_core::Error::config("session_store", reason));
         }
         if self.max_k < self.default_k {
             let reason = format!("is below default_k ({}): raise the one or lower the other", self.default_k);
-            return Err(upnext::Error::config("max_k", reason));
+            return Err(upnext_core::Error::config("max_k", reason));
         }
         if self.session_store.is_some() && self.session_store_timeout_ms >= self.request_timeout_ms {
             let reason =
                 format!("is not below request_timeout_ms ({}), which waits for it", self.request_timeout_ms);
-            return Err(upnext::Error::config("session_store_timeout_ms", reason));
+            return Err(upnext_core::Error::config("session_store_timeout_ms", reason));
         }
         if self.max_answer_entries < self.max_k {
             let reason = format!("is below max_k ({}), so that one list exceeds it", self.max_k);
-            return Err(upnext::Error::config("max_answer_entries", reason));
+            return Err(upnext_core::Error::config("max_answer_entries", reason));
         }
         if self.queue_sessions < self.max_batch_sessions {
             let reason = format!(
                 "is below max_batch_sessions ({}), so that such a request could never be answered",
                 self.max_batch_sessions
             );
-            return Err(upnext::Error::config("queue_sessions", reason));
+            return Err(upnext_core::Error::config("queue_sessions", reason));
         }
         for (field, part) in [("compare_share", self.compare_share), ("compare_shadow", self.compare_shadow)]
         {
             if !(0.0..=1.0).contains(&part) {
-                return Err(upnext::Error::config(field, format!("{part} is no part: give 0 to 1")));
+                return Err(upnext_core::Error::config(field, format!("{part} is no part: give 0 to 1")));
             }
             if part > 0.0 && self.compare_model.is_none() {
                 let reason = "is of a second model, and there is none: give compare_model";
-                return Err(upnext::Error::config(field, reason));
+                return Err(upnext_core::Error::config(field, reason));
             }
         }
         let missing = match (&self.tls_cert_file, &self.tls_key_file) {
@@ -320,10 +320,10 @@ impl ServerConfig {
         };
         if let Some(field) = missing {
             let reason = "is missing: TLS needs a certificate and its key (--tls-cert FILE, --tls-key FILE)";
-            return Err(upnext::Error::config(field, reason));
+            return Err(upnext_core::Error::config(field, reason));
         }
         if self.max_header_bytes < 8_192 {
-            return Err(upnext::Error::config(
+            return Err(upnext_core::Error::config(
                 "max_header_bytes",
                 "is below 8192, the least that can be set",
             ));
@@ -332,7 +332,10 @@ impl ServerConfig {
             [("http_threads", self.http_threads), ("compute_threads", self.compute_threads)]
         {
             if threads > 1_024 {
-                return Err(upnext::Error::config(field, format!("{threads} threads: give at most 1024")));
+                return Err(upnext_core::Error::config(
+                    field,
+                    format!("{threads} threads: give at most 1024"),
+                ));
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 pub enum Error {
     /// The model, a file or the configuration.
     #[error(transparent)]
-    Library(#[from] upnext::Error),
+    Library(#[from] upnext_core::Error),
 
     /// The address is taken, or not one of this machine.
     #[error("cannot listen on {address}: {source}: choose another address, or port 0 for any free port")]

@@ -9,10 +9,10 @@ use std::path::Path;
 /// # Errors
 /// [`Error::Taken`] while another server has it.
 pub(crate) fn lock(path: &Path) -> Result<File, Error> {
-    let lock = File::create(path).map_err(upnext::Error::io(path, "write"))?;
+    let lock = File::create(path).map_err(upnext_core::Error::io(path, "write"))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(Error::Taken { path: path.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(upnext::Error::io(path, "lock")(error).into()),
+        Err(TryLockError::Error(error)) => Err(upnext_core::Error::io(path, "lock")(error).into()),
     }
 }

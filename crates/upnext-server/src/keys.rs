@@ -62,7 +62,7 @@ impl Keys {
     /// # Errors
     /// As [`parse`](Self::parse), and for a file that cannot be read.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(upnext::Error::io(path, "read"))?;
+        let text = std::fs::read_to_string(path).map_err(upnext_core::Error::io(path, "read"))?;
         Self::parse(&text, &path.display().to_string())
     }
 

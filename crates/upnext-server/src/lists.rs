@@ -3,8 +3,8 @@
 use crate::Error;
 use crate::stamp::Stamp;
 use std::path::{Path, PathBuf};
-use upnext::data::{ItemIndex, ItemVocabulary};
-use upnext::ranking::Candidates;
+use upnext_core::data::{ItemIndex, ItemVocabulary};
+use upnext_core::ranking::Candidates;
 
 /// The item ids of the block and allow files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,13 +69,13 @@ impl ListFiles {
 
 /// The ids of a file, one a line.
 fn read(path: &Path) -> Result<Vec<String>, Error> {
-    let bytes = std::fs::read(path).map_err(upnext::Error::io(path, "read"))?;
+    let bytes = std::fs::read(path).map_err(upnext_core::Error::io(path, "read"))?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let mut ids = Vec::new();
     for (line, id) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
         let Ok(id) = std::str::from_utf8(id.strip_suffix(b"\r").unwrap_or(id)) else {
             let place = format!("{}:{line}", path.display());
-            return Err(upnext::Error::config(place, "not UTF-8 text: give one item id a line").into());
+            return Err(upnext_core::Error::config(place, "not UTF-8 text: give one item id a line").into());
         };
         if !id.trim().is_empty() {
             ids.push(id.to_owned());

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// The certificates of a file, in its order; other sections are passed over.
 pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let bytes = std::fs::read(path).map_err(upnext::Error::io(path, "read"))?;
+    let bytes = std::fs::read(path).map_err(upnext_core::Error::io(path, "read"))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     let found = found.map_err(|error| broken(path, &error))?;
     if found.is_empty() {
@@ -19,7 +19,7 @@ pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 
 /// The first key of a file: PKCS#8, PKCS#1 or SEC1.
 pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
-    let bytes = std::fs::read(path).map_err(upnext::Error::io(path, "read"))?;
+    let bytes = std::fs::read(path).map_err(upnext_core::Error::io(path, "read"))?;
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
         pem::Error::NoItemsFound => refused(
             path,

@@ -53,7 +53,7 @@ impl Service {
         files.changed();
         let lists = files.read()?;
         let metrics = Arc::new(Metrics::new());
-        let models_dir = |dir: &PathBuf| dir.canonicalize().map_err(upnext::Error::io(dir, "open"));
+        let models_dir = |dir: &PathBuf| dir.canonicalize().map_err(upnext_core::Error::io(dir, "open"));
         let catalogue = |path: &PathBuf| Catalogue::read(path, &config);
         let event_log = |dir: &PathBuf| EventLog::open(dir, &config, Arc::clone(&metrics));
         Ok(Self {

@@ -7,12 +7,12 @@ use crate::ranking::RankingArgs;
 use crate::reading::ReadArgs;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use upnext::data::TestSessions;
-use upnext::data::folder::{PartName, PreparedFolder};
-use upnext::data::part::DroppedSessions;
-use upnext::evaluation::{Evaluation, EvaluationConfig};
-use upnext::experiment::{ModelKind, TieRule};
-use upnext::model::LoadedModel;
+use upnext_core::data::TestSessions;
+use upnext_core::data::folder::{PartName, PreparedFolder};
+use upnext_core::data::part::DroppedSessions;
+use upnext_core::evaluation::{Evaluation, EvaluationConfig};
+use upnext_core::experiment::{ModelKind, TieRule};
+use upnext_core::model::LoadedModel;
 
 /// Judge a saved model: rank the next item of every event of every test session.
 ///

@@ -6,9 +6,9 @@ use super::prepare::describe_statistics;
 use crate::output::{OutputArgs, Table, printable, thousands, warn};
 use crate::reading::{ReadArgs, describe};
 use std::path::PathBuf;
-use upnext::artifact::MANIFEST_FILE;
-use upnext::data::folder::STATISTICS_FILE;
-use upnext::data::{LogShape, PreparedFolder};
+use upnext_core::artifact::MANIFEST_FILE;
+use upnext_core::data::folder::STATISTICS_FILE;
+use upnext_core::data::{LogShape, PreparedFolder};
 
 /// Days shown one by one in a table; `--json` has them all.
 const MAX_DAYS: usize = 40;

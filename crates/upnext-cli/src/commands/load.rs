@@ -9,9 +9,9 @@ use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use upnext::artifact::Artifact;
-use upnext::data::folder::{PartName, PreparedFolder};
-use upnext::data::{Dataset, TimeSpan};
+use upnext_core::artifact::Artifact;
+use upnext_core::data::folder::{PartName, PreparedFolder};
+use upnext_core::data::{Dataset, TimeSpan};
 use upnext_server::load::{LoadOptions, LoadReport, Percentiles, Second, Target, Visitors, load};
 
 /// Put a load on a server, and measure how soon it answers.
@@ -164,7 +164,7 @@ fn options(args: &LoadArgs) -> anyhow::Result<LoadOptions> {
             "`{}` is another machine, and a load can take down a server that others use: if it is yours and free, add --allow-remote",
             args.url
         );
-        return Err(upnext::Error::config("URL", reason).into());
+        return Err(upnext_core::Error::config("URL", reason).into());
     }
     // Sessions that an earlier load left on the server are not those of this one.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -5,9 +5,9 @@ use crate::progress::{Progress, Unit};
 use crate::reading::{ReadArgs, describe};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use upnext::data::folder::check_replaceable;
-use upnext::data::{Format, PartCounts, PrepareOptions, Statistics, TimeMicros, TimeSpan};
-use upnext::data::{format_time, parse_time, prepare, write_parts};
+use upnext_core::data::folder::check_replaceable;
+use upnext_core::data::{Format, PartCounts, PrepareOptions, Statistics, TimeMicros, TimeSpan};
+use upnext_core::data::{format_time, parse_time, prepare, write_parts};
 
 /// Read a click log, filter it, split it by time into training and test parts, and write them.
 ///

@@ -11,10 +11,10 @@ use serde::Serialize;
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use upnext::data::{ItemIndex, ItemVocabulary};
-use upnext::experiment::ModelKind;
-use upnext::model::LoadedModel;
-use upnext::ranking::{Filter, RecommendationList, recommend};
+use upnext_core::data::{ItemIndex, ItemVocabulary};
+use upnext_core::experiment::ModelKind;
+use upnext_core::model::LoadedModel;
+use upnext_core::ranking::{Filter, RecommendationList, recommend};
 
 /// Unknown ids that a message names.
 const MAX_NAMED: usize = 5;
@@ -114,7 +114,7 @@ impl<'a> ListDocument<'a> {
         let mut named = HashSet::new();
         let unknown_items =
             session.iter().copied().filter(|id| items.index_of(id).is_none() && named.insert(*id)).collect();
-        let entry = |(rank, entry): (usize, &upnext::ranking::Recommendation)| EntryDocument {
+        let entry = |(rank, entry): (usize, &upnext_core::ranking::Recommendation)| EntryDocument {
             rank,
             item_id: items.id(entry.item),
             score: entry.score,
@@ -141,14 +141,14 @@ pub(crate) fn run(args: &RecommendArgs) -> anyhow::Result<()> {
 }
 
 /// The ids of `--session`.
-fn split(text: &str) -> upnext::Result<Vec<&str>> {
+fn split(text: &str) -> upnext_core::Result<Vec<&str>> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
     let ids: Vec<&str> = text.split(',').map(str::trim).collect();
     if ids.contains(&"") {
         let reason = "has an empty id: separate ids by one comma each, or give them with --item";
-        return Err(upnext::Error::config("--session", reason));
+        return Err(upnext_core::Error::config("--session", reason));
     }
     Ok(ids)
 }

@@ -223,7 +223,7 @@ fn config(args: &ServeArgs) -> anyhow::Result<ServerConfig> {
 ///
 /// The argument is not parsed by clap, whose errors repeat it: there may be a password in it.
 fn session_store(argument: Option<&str>) -> anyhow::Result<Option<StoreUrl>> {
-    let refused = |origin: &str, reason: &str| upnext::Error::config(origin, reason);
+    let refused = |origin: &str, reason: &str| upnext_core::Error::config(origin, reason);
     let Some(text) = argument else {
         return match std::env::var(SESSION_STORE) {
             Ok(text) if text.is_empty() => Ok(None),
@@ -242,13 +242,13 @@ fn session_store(argument: Option<&str>) -> anyhow::Result<Option<StoreUrl>> {
 }
 
 fn read(path: &Path) -> anyhow::Result<ServerConfig> {
-    let text = std::fs::read_to_string(path).map_err(upnext::Error::io(path, "read"))?;
+    let text = std::fs::read_to_string(path).map_err(upnext_core::Error::io(path, "read"))?;
     toml::from_str(&text).map_err(|error| {
         let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
         let reason = error.message().to_owned();
-        upnext::Error::ExperimentFile { origin: path.display().to_string(), line, column, reason }.into()
+        upnext_core::Error::ExperimentFile { origin: path.display().to_string(), line, column, reason }.into()
     })
 }
 

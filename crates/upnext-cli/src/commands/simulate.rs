@@ -6,8 +6,10 @@ use anyhow::Context;
 use serde::Serialize;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
-use upnext::data::format_time;
-use upnext::simulate::{LogFormat, SimulateOptions, SimulatedEvent, simulate, write_log, write_log_file};
+use upnext_core::data::format_time;
+use upnext_core::simulate::{
+    LogFormat, SimulateOptions, SimulatedEvent, simulate, write_log, write_log_file,
+};
 
 /// Write the click log of a simulated shop: something to try the other commands on.
 ///
@@ -83,7 +85,9 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<()> {
     };
     let to_stdout = args.out == Path::new("-");
     if to_stdout && args.output.json {
-        return Err(upnext::Error::config("--json", "stdout cannot hold both the log and its report").into());
+        return Err(
+            upnext_core::Error::config("--json", "stdout cannot hold both the log and its report").into()
+        );
     }
     // The file may be a link that leads nowhere, which is no place for a new file either.
     if !to_stdout && !args.force && args.out.symlink_metadata().is_ok() {

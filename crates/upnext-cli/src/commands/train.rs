@@ -7,15 +7,15 @@ use crate::progress::{EpochBar, per_second};
 use crate::reading::ReadArgs;
 use anyhow::Context;
 use serde::Serialize;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use upnext::artifact::{Artifact, EpochSummary, Manifest};
-use upnext::data::folder::{PartName, PreparedFolder};
-use upnext::data::{Dataset, ItemVocabulary, TestSessions, TimeSpan};
-use upnext::experiment::{DataConfig, Experiment};
-use upnext::gru4rec::Wish;
-use upnext::training::{Ended, Outcome, Plan, checkpoint_of, train};
+use upnext_core::artifact::{Artifact, EpochSummary, Manifest};
+use upnext_core::data::folder::{PartName, PreparedFolder};
+use upnext_core::data::{Dataset, ItemVocabulary, TestSessions, TimeSpan};
+use upnext_core::experiment::{DataConfig, Experiment};
+use upnext_core::training::{Ended, Outcome, Plan, checkpoint_of, train};
 
 /// Learn a model from a training log and save it.
 ///
@@ -118,7 +118,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let threads = args.threads.threads()?;
     if experiment.training.patience > 0 && !args.validate && args.valid.is_none() {
         let reason = "early stopping needs a validation part: add --validate or --valid LOG";
-        return Err(upnext::Error::config("training.patience", reason).into());
+        return Err(upnext_core::Error::config("training.patience", reason).into());
     }
     // Before the reading, not after it.
     Artifact::check_target(out)?;
@@ -168,7 +168,7 @@ fn read(args: &TrainArgs, path: &Path, known: Option<ItemVocabulary>) -> anyhow:
     let part = if args.validate { PartName::Fit } else { PartName::Train };
     if args.validate && !path.is_dir() {
         let reason = "takes a folder that `prepare` made; with a single log use --valid LOG";
-        return Err(upnext::Error::config("--validate", reason).into());
+        return Err(upnext_core::Error::config("--validate", reason).into());
     }
     let known_items = known.as_ref().map(ItemVocabulary::len);
     let (train, dropped) = {
@@ -204,10 +204,10 @@ fn learn(plan: Plan, quiet: bool) -> anyhow::Result<Outcome> {
     let mut bar = EpochBar::new(quiet, epochs);
     let outcome = train(plan, &mut |event| {
         bar.show(&event);
-        if stop.load(Ordering::SeqCst) { Wish::Stop } else { Wish::Continue }
+        if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     outcome.map_err(|error| match error {
-        upnext::Error::Diverged { .. } | upnext::Error::NonFiniteScores { .. } if checkpoint.exists() => {
+        upnext_core::Error::Diverged { .. } | upnext_core::Error::NonFiniteScores { .. } if checkpoint.exists() => {
             let message = format!(
                 "{error}\nThe last good state is kept in {}, a model to look at or to start from by --init; remove it to begin anew",
                 checkpoint.display()
@@ -262,7 +262,7 @@ fn describe(done: &Done, outcome: &Outcome) -> String {
         thousands(done.items as u64)
     );
     if let Some(new_items) = done.new_items {
-        let memory = match outcome.memory_taken_over {
+        let memory = match outcome.optimizer_state_kept {
             Some(false) => "; the optimiser starts without memory",
             Some(true) | None => "",
         };

@@ -9,7 +9,7 @@ use anyhow::Context;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
-use upnext::replace::{check_file, replace_file};
+use upnext_core::replace::{check_file, replace_file};
 
 pub(crate) use html::{escape, table};
 
@@ -111,6 +111,8 @@ pub(crate) fn check(file: &Path) -> anyhow::Result<()> {
 }
 
 /// Writes a page as a whole or not at all.
-pub(crate) fn write(file: &Path, page: &str) -> upnext::Result<()> {
-    replace_file(file, |mut out| out.write_all(page.as_bytes()).map_err(upnext::Error::io(file, "write")))
+pub(crate) fn write(file: &Path, page: &str) -> upnext_core::Result<()> {
+    replace_file(file, |mut out| {
+        out.write_all(page.as_bytes()).map_err(upnext_core::Error::io(file, "write"))
+    })
 }

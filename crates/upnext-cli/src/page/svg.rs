@@ -6,7 +6,7 @@
 use super::html::escape;
 use crate::output::seconds;
 use std::fmt::Write;
-use upnext::artifact::EpochSummary;
+use upnext_core::artifact::EpochSummary;
 
 /// Width of a plot in units of about a pixel on a phone, so that text is readable there.
 const WIDTH: f64 = 360.0;

@@ -14,6 +14,13 @@ fn act(activation: Activation, x: f64) -> f64 {
         Activation::Linear => x,
         Activation::Tanh => x.tanh(),
         Activation::Relu => x.max(0.0),
+        Activation::Elu { alpha } => {
+            if x > 0.0 {
+                x
+            } else {
+                f64::from(alpha) * x.exp_m1()
+            }
+        }
         Activation::Selu { lambda, alpha } => {
             f64::from(lambda) * if x > 0.0 { x } else { f64::from(alpha) * x.exp_m1() }
         }
@@ -28,7 +35,7 @@ fn act(activation: Activation, x: f64) -> f64 {
 }
 
 /// The loss of one row as the paper writes it, in f64; `x[0]` is the positive before the activation.
-fn plain(loss: Loss, x: &[f64]) -> f64 {
+fn plain(loss: LossFunction, x: &[f64]) -> f64 {
     let y: Vec<f64> = x.iter().map(|&x| act(loss.activation, x)).collect();
     let (p, negatives) = (y[0], &y[1..]);
     if negatives.is_empty() {
@@ -38,26 +45,27 @@ fn plain(loss: Loss, x: &[f64]) -> f64 {
     let softmax_total: f64 = negatives.iter().map(|y| y.exp()).sum();
     let weighted =
         |f: &dyn Fn(f64) -> f64| -> f64 { negatives.iter().map(|&y| y.exp() / softmax_total * f(y)).sum() };
-    match loss.kind {
-        LossKind::Bpr => -negatives.iter().map(|y| sigma(p - y).ln()).sum::<f64>() / n,
-        LossKind::Top1 => negatives.iter().map(|y| sigma(y - p) + sigma(y * y)).sum::<f64>() / n,
-        LossKind::CrossEntropy => -(p.exp() / (softmax_total + p.exp())).ln(),
-        LossKind::Top1Max => weighted(&|y| sigma(y - p) + sigma(y * y)),
-        LossKind::Mrr => 1.0 - 1.0 / (1.0 + negatives.iter().map(|y| sigma(y - p)).sum::<f64>()),
-        LossKind::BprMax { penalty } => {
+    match loss.loss {
+        Loss::Bpr => -negatives.iter().map(|y| sigma(p - y).ln()).sum::<f64>() / n,
+        Loss::Top1 => negatives.iter().map(|y| sigma(y - p) + sigma(y * y)).sum::<f64>() / n,
+        Loss::CrossEntropy => -(p.exp() / (softmax_total + p.exp())).ln(),
+        Loss::Top1Max => weighted(&|y| sigma(y - p) + sigma(y * y)),
+        Loss::Mrr => 1.0 - 1.0 / (1.0 + negatives.iter().map(|y| sigma(y - p)).sum::<f64>()),
+        Loss::BprMax => {
+            let penalty = loss.bpr_max_penalty;
             -weighted(&|y| sigma(p - y)).ln() + f64::from(penalty) * weighted(&|y| y * y)
         }
     }
 }
 
-const KINDS: [LossKind; 7] = [
-    LossKind::Top1,
-    LossKind::Bpr,
-    LossKind::CrossEntropy,
-    LossKind::Top1Max,
-    LossKind::Mrr,
-    LossKind::BprMax { penalty: 1.5 },
-    LossKind::BprMax { penalty: 0.0 },
+const KINDS: [(Loss, f32); 7] = [
+    (Loss::Top1, 0.0),
+    (Loss::Bpr, 0.0),
+    (Loss::CrossEntropy, 0.0),
+    (Loss::Top1Max, 0.0),
+    (Loss::Mrr, 0.0),
+    (Loss::BprMax, 1.5),
+    (Loss::BprMax, 0.0),
 ];
 
 struct Outcome {
@@ -67,7 +75,14 @@ struct Outcome {
 }
 
 /// `raw[r * LANES + b]` before the activation; `excluded` beside the positives at r = b.
-fn run(isa: Isa, loss: Loss, raw: &[f32], rows: usize, excluded: &[(usize, usize)], tile: usize) -> Outcome {
+fn run(
+    isa: Isa,
+    loss: LossFunction,
+    raw: &[f32],
+    rows: usize,
+    excluded: &[(usize, usize)],
+    tile: usize,
+) -> Outcome {
     let items = raw.len() / LANES;
     let mut scores: Vec<f32> = raw.to_vec();
     crate::activate(isa, loss.activation, &mut scores);
@@ -86,7 +101,7 @@ fn run(isa: Isa, loss: Loss, raw: &[f32], rows: usize, excluded: &[(usize, usize
     let lanes = LossRows { positive: &positive, inverse_negatives: &inverse, weight: &weight };
     // Two runs of tiles, merged, as two threads would have it.
     let mut sums = vec![vec![0.0; SUMS * LANES]; 2];
-    sums.iter_mut().for_each(|s| Loss::reset(s));
+    sums.iter_mut().for_each(|s| LossFunction::reset(s));
     let mut maxima = Vec::new();
     for (t, tile) in scores.chunks_mut(tile * LANES).enumerate() {
         let mut max = vec![0.0; LANES];
@@ -113,14 +128,14 @@ fn losses_and_gradients_agree_with_finite_differences() {
         Activation::Tanh,
         Activation::Relu,
         Activation::Leaky { alpha: 0.1 },
-        Activation::Selu { lambda: 1.0, alpha: 0.5 },
+        Activation::Elu { alpha: 0.5 },
         Activation::Selu { lambda: 1.05, alpha: 1.67 },
     ];
     for isa in Isa::available() {
         for (rows, items) in [(1, 2), (3, 3), (5, 23), (17, 40), (32, 100)] {
-            for kind in KINDS {
+            for (kind, penalty) in KINDS {
                 for activation in activations {
-                    if kind == LossKind::CrossEntropy && activation != Activation::Linear {
+                    if kind == Loss::CrossEntropy && activation != Activation::Linear {
                         continue;
                     }
                     let rng = CounterRng::new(items as u64, 1);
@@ -130,7 +145,7 @@ fn losses_and_gradients_agree_with_finite_differences() {
                         .map(|x| if x.abs() < 1e-3 { 0.01 } else { x })
                         .collect();
                     let excluded: &[_] = if items > 20 { &[(3, 1), (22, 0), (21, 1)] } else { &[] };
-                    let loss = Loss { kind, activation };
+                    let loss = LossFunction { loss: kind, bpr_max_penalty: penalty, activation };
                     let is = run(isa, loss, &raw, rows, excluded, 7);
                     for b in 0..rows {
                         let negatives: Vec<usize> =
@@ -167,12 +182,19 @@ fn losses_and_gradients_agree_with_finite_differences() {
 #[test]
 fn extreme_scores_give_finite_losses_and_gradients() {
     for isa in Isa::available() {
-        for kind in KINDS {
+        for (kind, penalty) in KINDS {
             for (positive, negative) in [(-1e4, 1e4), (1e4, -1e4), (500.0, 500.0), (-300.0, 0.0)] {
                 let mut raw = vec![negative; 5 * LANES];
                 raw[3 * LANES] = negative * 0.5;
                 raw[0] = positive;
-                let is = run(isa, Loss { kind, activation: Activation::Linear }, &raw, 1, &[], 2);
+                let is = run(
+                    isa,
+                    LossFunction { loss: kind, bpr_max_penalty: penalty, activation: Activation::Linear },
+                    &raw,
+                    1,
+                    &[],
+                    2,
+                );
                 let name = format!("{isa} {kind:?} {positive} {negative}");
                 assert!(is.loss[0].is_finite(), "{name}: {}", is.loss[0]);
                 assert!(is.gradient.iter().all(|g| g.is_finite()), "{name}");
@@ -184,17 +206,31 @@ fn extreme_scores_give_finite_losses_and_gradients() {
     }
     // −log σ does not saturate: a positive that lies 20,000 below its negative still costs 20,000.
     let raw: Vec<f32> = (0..2 * LANES).map(|i| if i == 0 { -1e4 } else { 1e4 }).collect();
-    for kind in [LossKind::Bpr, LossKind::CrossEntropy, LossKind::BprMax { penalty: 0.0 }] {
-        let is = run(Isa::detect(), Loss { kind, activation: Activation::Linear }, &raw, 1, &[], 8);
+    for (kind, penalty) in [(Loss::Bpr, 0.0), (Loss::CrossEntropy, 0.0), (Loss::BprMax, 0.0)] {
+        let is = run(
+            Isa::detect(),
+            LossFunction { loss: kind, bpr_max_penalty: penalty, activation: Activation::Linear },
+            &raw,
+            1,
+            &[],
+            8,
+        );
         assert!((is.loss[0] - 5000.0).abs() < 0.01, "{kind:?}: {}", is.loss[0]);
     }
 }
 
 #[test]
 fn a_row_without_negatives_adds_nothing() {
-    for kind in KINDS {
+    for (kind, penalty) in KINDS {
         let raw = vec![0.3; 2 * LANES];
-        let is = run(Isa::detect(), Loss { kind, activation: Activation::Linear }, &raw, 2, &[(1, 0)], 1);
+        let is = run(
+            Isa::detect(),
+            LossFunction { loss: kind, bpr_max_penalty: penalty, activation: Activation::Linear },
+            &raw,
+            2,
+            &[(1, 0)],
+            1,
+        );
         assert_eq!(is.loss[0], 0.0, "{kind:?}");
         assert!(is.loss[1] > 0.0, "{kind:?}");
         assert_eq!((is.gradient[0], is.gradient[LANES]), (0.0, 0.0), "{kind:?}");
@@ -205,7 +241,8 @@ fn a_row_without_negatives_adds_nothing() {
 fn bpr_max_without_its_penalty_is_another_loss() {
     let raw: Vec<f32> = (0..4 * LANES).map(|i| (i % 7) as f32 * 0.3).collect();
     let of = |penalty| {
-        let loss = Loss { kind: LossKind::BprMax { penalty }, activation: Activation::Linear };
+        let loss =
+            LossFunction { loss: Loss::BprMax, bpr_max_penalty: penalty, activation: Activation::Linear };
         run(Isa::detect(), loss, &raw, 2, &[], 4).loss[0]
     };
     assert!(of(1.0) - of(0.0) > 0.01);
@@ -217,7 +254,7 @@ fn mrr_is_one_less_the_inverse_rank_where_scores_lie_far_apart() {
         let mut raw = vec![-100.0; 6 * LANES];
         raw[0] = 0.0;
         (1..=above).for_each(|r| raw[r * LANES] = 100.0);
-        let loss = Loss { kind: LossKind::Mrr, activation: Activation::Linear };
+        let loss = LossFunction { loss: Loss::Mrr, bpr_max_penalty: 0.0, activation: Activation::Linear };
         let is = run(Isa::detect(), loss, &raw, 1, &[], 4).loss[0];
         let rank = above as f32 + 1.0;
         assert!((is - 0.25 * (1.0 - 1.0 / rank)).abs() < 1e-7, "{is} at rank {rank}");

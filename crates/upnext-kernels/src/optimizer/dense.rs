@@ -1,6 +1,6 @@
 //! Updates of every row of a parameter, block by block.
 
-use super::{Optimizer, OptimizerState, Rows, update_row};
+use super::{OptimizerState, Rows, UpdateRule, update_row};
 use crate::matrix::Matrix;
 use crate::simd::{Isa, Kernel, Simd};
 
@@ -10,19 +10,19 @@ use crate::simd::{Isa, Kernel, Simd};
 ///
 /// # Panics
 /// If the gradient is of another size, or the state that of another optimiser.
-pub fn update_dense(isa: Isa, optimizer: &Optimizer, scale: f32, block: DenseBlock, gradient: &[f32]) {
+pub fn update_dense(isa: Isa, rule: &UpdateRule, scale: f32, block: DenseBlock, gradient: &[f32]) {
     assert_eq!(
         gradient.len(),
         block.count * block.rows.stride,
         "gradient of a block of {} rows",
         block.count
     );
-    block.rows.check(optimizer);
-    isa.run(UpdateDense { optimizer, scale, block, gradient });
+    block.rows.check(rule);
+    isa.run(UpdateDense { rule, scale, block, gradient });
 }
 
 struct UpdateDense<'a> {
-    optimizer: &'a Optimizer,
+    rule: &'a UpdateRule,
     scale: f32,
     block: DenseBlock<'a>,
     gradient: &'a [f32],
@@ -38,7 +38,7 @@ impl Kernel for UpdateDense<'_> {
             // SAFETY: `DenseBlocks` hands out every row once, and all its rows lie in the parameter; `update_dense` has
             // checked the state.
             unsafe {
-                update_row(s, self.optimizer, self.scale, rows, first + r, rows.stride, |j| {
+                update_row(s, self.rule, self.scale, rows, first + r, rows.stride, |j| {
                     s.load(&gradient[j..])
                 });
             }

@@ -1,6 +1,6 @@
 //! Updates of the rows of a table that a step has used, divided among threads.
 
-use super::{GradientRows, Optimizer, OptimizerState, Rows, update_row};
+use super::{GradientRows, OptimizerState, Rows, UpdateRule, update_row};
 use crate::matrix::Matrix;
 use crate::rows::RowGroups;
 use crate::simd::{Isa, Kernel, Simd};
@@ -15,7 +15,7 @@ const AHEAD: usize = 4;
 /// If the groups are those of another part or table, the state is that of another optimiser, or a gradient is missing.
 pub fn update_table(
     isa: Isa,
-    optimizer: &Optimizer,
+    rule: &UpdateRule,
     scale: f32,
     part: TablePart,
     groups: &RowGroups,
@@ -29,12 +29,12 @@ pub fn update_table(
         groups.table_rows()
     );
     assert!(gradients.gradients.stride() >= width, "{:?} for rows of {width}", gradients.gradients);
-    rows.check(optimizer);
-    isa.run(UpdateTable { optimizer, scale, rows, width, groups, gradients });
+    rows.check(rule);
+    isa.run(UpdateTable { rule, scale, rows, width, groups, gradients });
 }
 
 struct UpdateTable<'a> {
-    optimizer: &'a Optimizer,
+    rule: &'a UpdateRule,
     scale: f32,
     rows: Rows,
     width: usize,
@@ -47,7 +47,7 @@ impl Kernel for UpdateTable<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { optimizer, scale, rows, width, groups, gradients } = self;
+        let Self { rule, scale, rows, width, groups, gradients } = self;
         for (g, &row) in groups.rows().iter().enumerate() {
             if let Some(&ahead) = groups.rows().get(g + AHEAD) {
                 rows.prefetch(ahead as usize, width);
@@ -57,7 +57,7 @@ impl Kernel for UpdateTable<'_> {
             // `TableParts` gives every part away once; `RowGroups` has checked that the row lies in a table of the size
             // asserted in `update_table`, which has also checked the state.
             unsafe {
-                update_row(s, optimizer, scale, rows, row as usize, width, |j| gradients.sum(s, uses, j));
+                update_row(s, rule, scale, rows, row as usize, width, |j| gradients.sum(s, uses, j));
             }
         }
     }

@@ -3,35 +3,31 @@
 use super::*;
 use crate::rows::RowGroups;
 use crate::simd::Isa;
-use crate::team::Team;
+use crate::thread_pool::ThreadPool;
 
-const RULES: [Rule; 4] = [
-    Rule::Adagrad { epsilon: 1e-6 },
-    Rule::Rmsprop { decay: 0.9, epsilon: 1e-6 },
-    Rule::Sgd,
-    Rule::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
-];
+const OPTIMIZERS: [Optimizer; 4] = [Optimizer::Adagrad, Optimizer::Rmsprop, Optimizer::Sgd, Optimizer::Adam];
 
 /// The rules on one number, in f64: (θ, a, m, v, t).
-fn plain(o: &Optimizer, g: f64, x: &mut (f64, f64, f64, f64, f64)) {
+fn plain(o: &UpdateRule, g: f64, x: &mut (f64, f64, f64, f64, f64)) {
     let g = g + f64::from(o.l2) * x.0;
-    let rate = f64::from(o.learning_rate);
-    let delta = match o.rule {
-        Rule::Sgd => -rate * g,
-        Rule::Adagrad { epsilon } => {
+    let (rate, decay) = (f64::from(o.learning_rate), f64::from(o.rmsprop_decay));
+    let epsilon = f64::from(o.epsilon);
+    let delta = match o.optimizer {
+        Optimizer::Sgd => -rate * g,
+        Optimizer::Adagrad => {
             x.1 += g * g;
-            -rate * g / (x.1 + f64::from(epsilon)).sqrt()
+            -rate * g / (x.1 + epsilon).sqrt()
         }
-        Rule::Rmsprop { decay, epsilon } => {
-            x.1 = f64::from(decay) * x.1 + (1.0 - f64::from(decay)) * g * g;
-            -rate * g / (x.1 + f64::from(epsilon)).sqrt()
+        Optimizer::Rmsprop => {
+            x.1 = decay * x.1 + (1.0 - decay) * g * g;
+            -rate * g / (x.1 + epsilon).sqrt()
         }
-        Rule::Adam { beta1, beta2, epsilon } => {
-            let (b1, b2) = (f64::from(beta1), f64::from(beta2));
+        Optimizer::Adam => {
+            let (b1, b2) = (f64::from(o.adam_beta1), f64::from(o.adam_beta2));
             x.4 += 1.0;
             x.2 = b1 * x.2 + (1.0 - b1) * g;
             x.1 = b2 * x.1 + (1.0 - b2) * g * g;
-            -rate * (x.2 / (1.0 - b1.powf(x.4))) / ((x.1 / (1.0 - b2.powf(x.4))).sqrt() + f64::from(epsilon))
+            -rate * (x.2 / (1.0 - b1.powf(x.4))) / ((x.1 / (1.0 - b2.powf(x.4))).sqrt() + epsilon)
         }
     };
     x.3 = f64::from(o.momentum) * x.3 + delta;
@@ -40,11 +36,11 @@ fn plain(o: &Optimizer, g: f64, x: &mut (f64, f64, f64, f64, f64)) {
 
 #[test]
 fn every_rule_agrees_with_its_formula_and_untouched_rows_stay() {
-    let team = Team::new(2);
+    let pool = ThreadPool::new(2);
     for isa in Isa::available() {
-        for rule in RULES {
+        for optimizer in OPTIMIZERS {
             for (momentum, l2) in [(0.0, 0.0), (0.4, 0.01)] {
-                let o = Optimizer { rule, learning_rate: 0.1, momentum, l2 };
+                let o = UpdateRule { momentum, l2, ..UpdateRule::new(optimizer, 0.1) };
                 let (rows, width) = (7, 19);
                 let mut value = Matrix::zeros(rows, width);
                 for r in 0..rows {
@@ -84,7 +80,7 @@ fn every_rule_agrees_with_its_formula_and_untouched_rows_stay() {
                     }
                     let source = GradientRows { gradients: &gradients, source: None };
                     let parts = TableParts::new(&mut value, &mut state, groups.len());
-                    team.for_each(groups.iter().enumerate(), |(p, groups)| {
+                    pool.for_each(groups.iter().enumerate(), |(p, groups)| {
                         update_table(isa, &o, 1.0, parts.take(p), groups, source);
                     });
                 }
@@ -105,23 +101,23 @@ fn every_rule_agrees_with_its_formula_and_untouched_rows_stay() {
 #[test]
 #[should_panic(expected = "the state of another optimiser")]
 fn the_state_of_another_optimiser_is_refused_by_a_table() {
-    let sgd = Optimizer { rule: Rule::Sgd, learning_rate: 0.1, momentum: 0.0, l2: 0.0 };
+    let sgd = UpdateRule::new(Optimizer::Sgd, 0.1);
     let (mut value, mut state) = (Matrix::zeros(2, 3), OptimizerState::new(&sgd, 2, 3));
     let mut groups = RowGroups::new(2);
     groups.group([(0, 0), (1, 1)].into_iter());
     let source = GradientRows { gradients: &Matrix::zeros(2, 3), source: None };
-    let adam = Optimizer { rule: RULES[3], ..sgd };
+    let adam = UpdateRule::new(Optimizer::Adam, 0.1);
     let parts = TableParts::new(&mut value, &mut state, 1);
     update_table(Isa::PORTABLE, &adam, 1.0, parts.take(0), &groups, source);
 }
 
 #[test]
 fn the_state_of_another_optimiser_is_refused_by_a_block() {
-    let sgd = Optimizer { rule: Rule::Sgd, learning_rate: 0.1, momentum: 0.0, l2: 0.0 };
-    let others = [RULES[0], RULES[1], RULES[3]]
-        .map(|rule| Optimizer { rule, ..sgd })
+    let sgd = UpdateRule::new(Optimizer::Sgd, 0.1);
+    let others = [Optimizer::Adagrad, Optimizer::Rmsprop, Optimizer::Adam]
+        .map(|optimizer| UpdateRule::new(optimizer, 0.1))
         .into_iter()
-        .chain([Optimizer { momentum: 0.5, ..sgd }]);
+        .chain([UpdateRule { momentum: 0.5, ..sgd }]);
     for other in others {
         let refused = std::panic::catch_unwind(|| {
             let (mut value, mut state) = (Matrix::zeros(2, 3), OptimizerState::new(&sgd, 2, 3));
@@ -136,9 +132,9 @@ fn the_state_of_another_optimiser_is_refused_by_a_block() {
 
 #[test]
 fn dense_updates_equal_table_updates() {
-    let team = Team::new(2);
-    for rule in RULES {
-        let o = Optimizer { rule, learning_rate: 0.05, momentum: 0.3, l2: 0.001 };
+    let pool = ThreadPool::new(2);
+    for optimizer in OPTIMIZERS {
+        let o = UpdateRule { momentum: 0.3, l2: 0.001, ..UpdateRule::new(optimizer, 0.05) };
         let mut gradient = Matrix::zeros(9, 33);
         for r in 0..9 {
             (0..33).for_each(|j| gradient.row_mut(r)[j] = ((r * 33 + j) as f32).cos());
@@ -152,12 +148,12 @@ fn dense_updates_equal_table_updates() {
             let part = TableParts::new(&mut a, &mut state_a, 1).take(0);
             update_table(Isa::detect(), &o, 0.5, part, &groups, source);
             let stride = gradient.stride();
-            team.for_each(DenseBlocks::new(&mut b, &mut state_b, 4), |block| {
+            pool.for_each(DenseBlocks::new(&mut b, &mut state_b, 4), |block| {
                 let gradient = &gradient.data()[block.first() * stride..][..block.count() * stride];
                 update_dense(Isa::detect(), &o, 0.5, block, gradient);
             });
         }
-        assert_eq!(a.data(), b.data(), "{rule:?}");
+        assert_eq!(a.data(), b.data(), "{optimizer:?}");
         let source = GradientRows { gradients: &gradient, source: None };
         let (table, dense) = (
             table_norm_squared(Isa::detect(), 0.1, &a, &groups, source),
@@ -169,7 +165,7 @@ fn dense_updates_equal_table_updates() {
 
 #[test]
 fn a_part_of_a_table_is_given_away_once_and_takes_its_own_groups_only() {
-    let sgd = Optimizer { rule: Rule::Sgd, learning_rate: 0.1, momentum: 0.0, l2: 0.0 };
+    let sgd = UpdateRule::new(Optimizer::Sgd, 0.1);
     let refused = |run: &dyn Fn(&TableParts)| {
         let (mut value, mut state) = (Matrix::zeros(5, 3), OptimizerState::new(&sgd, 5, 3));
         let parts = TableParts::new(&mut value, &mut state, 2);

@@ -74,10 +74,11 @@ fn found(lists: &TopLists, count: usize) -> Vec<Vec<(u32, u32)>> {
     (0..count).map(list).collect()
 }
 
-const ACTIVATIONS: [Activation; 6] = [
+const ACTIVATIONS: [Activation; 7] = [
     Activation::Linear,
     Activation::Tanh,
     Activation::Relu,
+    Activation::Elu { alpha: 0.5 },
     Activation::Selu { lambda: 1.05, alpha: 1.67 },
     Activation::Leaky { alpha: 0.2 },
     Activation::Leaky { alpha: 0.0 },

@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use upnext::ranking::Recommendation;
+use upnext_core::ranking::Recommendation;
 use utoipa::ToSchema;
 
 /// A body with the fields of a list beside its own: `serde(flatten)` would let unknown fields pass.

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Instant;
-use upnext::data::format_time;
+use upnext_core::data::format_time;
 use utoipa::ToSchema;
 
 asking_for_a_list! {

@@ -23,8 +23,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 use tokio::sync::oneshot;
-use upnext::data::ItemIndex;
-use upnext::ranking::RecommendationList;
+use upnext_core::data::ItemIndex;
+use upnext_core::ranking::RecommendationList;
 
 /// What is asked about one session.
 #[derive(Clone, Debug, Default)]

@@ -8,10 +8,10 @@ use crate::stamp::Stamp;
 use arc_swap::ArcSwap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use upnext::data::ItemIndex;
-use upnext::experiment::ModelKind;
-use upnext::model::LoadedModel;
-use upnext::ranking::{Candidates, Filter, Index, Nearest, Query, recommend_each};
+use upnext_core::data::ItemIndex;
+use upnext_core::experiment::ModelKind;
+use upnext_core::model::LoadedModel;
+use upnext_core::ranking::{Candidates, Filter, Index, Nearest, Query, recommend_each};
 
 /// A model with the name and version that every answer carries.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Served {
     }
 
     /// Answers some questions as one batch.
-    pub(super) fn answer(&self, questions: &[&Question]) -> upnext::Result<Vec<Listed>> {
+    pub(super) fn answer(&self, questions: &[&Question]) -> upnext_core::Result<Vec<Listed>> {
         let items = &self.loaded.items;
         let indices =
             |ids: &[String]| -> Vec<ItemIndex> { ids.iter().filter_map(|id| items.index_of(id)).collect() };

@@ -74,14 +74,14 @@ impl Growing {
 }
 
 /// Finishes the files that a killed server left: the torn row at the end goes, the others stay.
-pub(super) fn recover(dir: &Path) -> upnext::Result<()> {
-    for entry in std::fs::read_dir(dir).map_err(upnext::Error::io(dir, "read"))? {
-        let path = entry.map_err(upnext::Error::io(dir, "read"))?.path();
+pub(super) fn recover(dir: &Path) -> upnext_core::Result<()> {
+    for entry in std::fs::read_dir(dir).map_err(upnext_core::Error::io(dir, "read"))? {
+        let path = entry.map_err(upnext_core::Error::io(dir, "read"))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if !(name.starts_with("events-") && name.ends_with(".csv.part")) {
             continue;
         }
-        let whole = whole_rows(&path).map_err(upnext::Error::io(&path, "read"))?;
+        let whole = whole_rows(&path).map_err(upnext_core::Error::io(&path, "read"))?;
         let finish = || -> io::Result<()> {
             if whole <= HEADER.len() as u64 {
                 return std::fs::remove_file(&path);
@@ -89,7 +89,7 @@ pub(super) fn recover(dir: &Path) -> upnext::Result<()> {
             OpenOptions::new().write(true).open(&path)?.set_len(whole)?;
             std::fs::rename(&path, path.with_extension(""))
         };
-        finish().map_err(upnext::Error::io(&path, "finish"))?;
+        finish().map_err(upnext_core::Error::io(&path, "finish"))?;
         tracing::info!(path = %path.display(), "a file of the event log that a server left was finished");
     }
     Ok(())

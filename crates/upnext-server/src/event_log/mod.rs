@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use upnext::data::format_time;
+use upnext_core::data::format_time;
 
 /// Rows that are written at a time: about a hundred kilobytes.
 const ROWS: u64 = 2_048;
@@ -47,7 +47,7 @@ pub(crate) struct EventLog {
 impl EventLog {
     /// Finishes what a killed server left in the folder, which is made where there is none, and starts to write.
     pub(crate) fn open(dir: &Path, config: &ServerConfig, metrics: Arc<Metrics>) -> Result<Self, Error> {
-        std::fs::create_dir_all(dir).map_err(upnext::Error::io(dir, "make the folder"))?;
+        std::fs::create_dir_all(dir).map_err(upnext_core::Error::io(dir, "make the folder"))?;
         let lock = exclusive::lock(&dir.join("lock"))?;
         file::recover(dir)?;
         let (rows, queue) = sync_channel(config.event_log_queue);
@@ -199,7 +199,7 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use upnext::data::{EventLog as Clicks, ReadOptions};
+    use upnext_core::data::{EventLog as Clicks, ReadOptions};
 
     fn session(began_ms: u64, last_event_ms: u64) -> Session {
         Session { began_ms, last_event_ms, ..Session::default() }

@@ -3,7 +3,7 @@
 use crate::{Error, ServerConfig};
 use csv::ByteRecord;
 use std::path::Path;
-use upnext::data::ids::IdTable;
+use upnext_core::data::ids::IdTable;
 
 /// Names of the column of ids, the first that is there.
 const ID_COLUMNS: [&str; 3] = ["item", "item_id", "id"];
@@ -69,7 +69,7 @@ impl Catalogue {
     /// For a file that cannot be read, has no such columns, is not UTF-8 text, says two things about an item, or goes
     /// beyond the limits, with the line and the column.
     pub(crate) fn read(path: &Path, config: &ServerConfig) -> Result<Self, Error> {
-        let file = std::fs::File::open(path).map_err(upnext::Error::io(path, "open"))?;
+        let file = std::fs::File::open(path).map_err(upnext_core::Error::io(path, "open"))?;
         let refused = |line: u64, column: Option<&str>, reason: String| Error::Catalogue {
             path: path.to_owned(),
             line,
@@ -88,7 +88,7 @@ impl Catalogue {
                     );
                     refused(line, None, reason)
                 }
-                csv::ErrorKind::Io(error) => upnext::Error::io(path, "read")(error).into(),
+                csv::ErrorKind::Io(error) => upnext_core::Error::io(path, "read")(error).into(),
                 other => refused(0, None, format!("{other:?}")),
             }),
         };

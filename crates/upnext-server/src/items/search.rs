@@ -8,7 +8,7 @@ use super::Catalogue;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::ops::Range;
-use upnext::data::{ItemIndex, ItemVocabulary};
+use upnext_core::data::{ItemIndex, ItemVocabulary};
 
 /// What finds the items of a vocabulary.
 #[derive(Debug)]

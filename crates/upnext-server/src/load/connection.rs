@@ -59,9 +59,9 @@ pub(super) struct Message {
 
 impl Message {
     /// The headers for a host, with the first of the keys.
-    pub(super) fn new(host: &str, keys: &Keys) -> upnext::Result<Self> {
+    pub(super) fn new(host: &str, keys: &Keys) -> upnext_core::Result<Self> {
         let host = HeaderValue::from_str(host)
-            .map_err(|_| upnext::Error::config("URL", "the host cannot stand in a header"))?;
+            .map_err(|_| upnext_core::Error::config("URL", "the host cannot stand in a header"))?;
         Ok(Self { host, key: keys.bearer() })
     }
 

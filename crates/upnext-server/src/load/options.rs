@@ -45,10 +45,10 @@ impl LoadOptions {
     /// Refuses what makes no sense.
     ///
     /// # Errors
-    /// [`upnext::Error::Config`] with the option.
-    pub fn validate(&self) -> upnext::Result<()> {
+    /// [`upnext_core::Error::Config`] with the option.
+    pub fn validate(&self) -> upnext_core::Result<()> {
         let check = |usable: bool, option: &str, reason: &str| {
-            if usable { Ok(()) } else { Err(upnext::Error::config(option, reason)) }
+            if usable { Ok(()) } else { Err(upnext_core::Error::config(option, reason)) }
         };
         let rate = self.rate_per_second;
         check(rate > 0.0 && rate <= 1e6, "rate", "use a rate above 0 and up to 1,000,000 clicks a second")?;

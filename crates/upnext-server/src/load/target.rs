@@ -19,9 +19,9 @@ impl Target {
     /// The server of a URL such as `http://127.0.0.1:8080`; a name is looked up.
     ///
     /// # Errors
-    /// [`upnext::Error::Config`] for what is no such URL, and for a name without an address.
-    pub fn parse(url: &str) -> upnext::Result<Self> {
-        let refused = |reason: &str| upnext::Error::config("URL", format!("`{url}` {reason}"));
+    /// [`upnext_core::Error::Config`] for what is no such URL, and for a name without an address.
+    pub fn parse(url: &str) -> upnext_core::Result<Self> {
+        let refused = |reason: &str| upnext_core::Error::config("URL", format!("`{url}` {reason}"));
         let form = "is not of the form http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:8080";
         let uri: Uri = url.parse().map_err(|_| refused(form))?;
         let (https, port) = match uri.scheme_str() {

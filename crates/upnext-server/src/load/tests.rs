@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use upnext::data::{Dataset, EventLog};
+use upnext_core::data::{Dataset, EventLog};
 
 pub(super) fn options() -> LoadOptions {
     LoadOptions {

@@ -34,7 +34,7 @@ impl Tls {
         let mut config = config.with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let name = ServerName::try_from(name.to_owned()).map_err(|_| {
-            upnext::Error::config("URL", format!("`{name}` is no name that a certificate has"))
+            upnext_core::Error::config("URL", format!("`{name}` is no name that a certificate has"))
         })?;
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
     }

@@ -5,7 +5,7 @@ use super::connection::Request;
 use crate::ServerConfig;
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use upnext::data::{Dataset, ItemIndex, ItemVocabulary, Sessions};
+use upnext_core::data::{Dataset, ItemIndex, ItemVocabulary, Sessions};
 use upnext_kernels::{AliasTable, CounterRng};
 
 /// Mean length of a session that is simulated; that of `upnext simulate`'s.

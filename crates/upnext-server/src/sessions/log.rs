@@ -14,7 +14,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use upnext::replace::replace_file;
+use upnext_core::replace::replace_file;
 
 /// The log is compacted when it exceeds so many times the bytes of its sessions, and this many bytes more. Compaction
 /// takes some tenths of a second for 100,000 sessions, and this makes it a matter of minutes at thousands of events per
@@ -82,7 +82,7 @@ pub(super) fn read(path: &Path, config: &ServerConfig) -> Result<Table, Error> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(table),
-        Err(error) => return Err(upnext::Error::io(path, "read")(error).into()),
+        Err(error) => return Err(upnext_core::Error::io(path, "read")(error).into()),
     };
     let refused = |reason: String| Error::SessionFile { path: path.to_owned(), reason };
     let mut lines = bytes.split_inclusive(|&byte| byte == b'\n').zip(1..);
@@ -144,8 +144,8 @@ impl Log {
         path: &Path,
         sessions: &[(Arc<str>, Session)],
         sync: SessionSync,
-    ) -> upnext::Result<Self> {
-        let failed = || upnext::Error::io(path, "write");
+    ) -> upnext_core::Result<Self> {
+        let failed = || upnext_core::Error::io(path, "write");
         let mut bytes = Vec::new();
         FORMAT.write(&mut bytes).map_err(failed())?;
         for (id, session) in sessions {
@@ -175,13 +175,13 @@ impl Log {
     }
 
     /// Replaces the file by one with these sessions.
-    pub(super) fn replace(&mut self, sessions: &[(Arc<str>, Session)]) -> upnext::Result<()> {
+    pub(super) fn replace(&mut self, sessions: &[(Arc<str>, Session)]) -> upnext_core::Result<()> {
         *self = Self::create(&self.path, sessions, self.sync)?;
         Ok(())
     }
 
     /// Adds lines, so that they survive what the policy promises.
-    pub(super) fn append(&mut self, lines: &[u8]) -> upnext::Result<()> {
+    pub(super) fn append(&mut self, lines: &[u8]) -> upnext_core::Result<()> {
         let written = self.file.write_all(lines).and_then(|()| match self.sync {
             SessionSync::EveryEvent => self.file.sync_data(),
             SessionSync::EverySecond | SessionSync::System => Ok(()),
@@ -191,7 +191,7 @@ impl Log {
         if self.sync == SessionSync::EverySecond {
             self.unsynced.get_or_insert_with(Instant::now);
         }
-        written.map_err(upnext::Error::io(&self.path, "write"))
+        written.map_err(upnext_core::Error::io(&self.path, "write"))
     }
 
     /// Lets the next write fail.

@@ -61,7 +61,7 @@ pub(super) struct ValkeyStore {
 impl ValkeyStore {
     /// A store that is not connected yet.
     pub(super) fn new(url: &StoreUrl, config: &ServerConfig) -> Result<Self, Error> {
-        let refused = |error: RedisError| upnext::Error::config("session_store", reason(&error));
+        let refused = |error: RedisError| upnext_core::Error::config("session_store", reason(&error));
         Ok(Self {
             url: url.clone(),
             client: url.connection_info().and_then(Client::open).map_err(refused)?,

@@ -2,7 +2,7 @@
 
 use crate::shop::{EVENING, KEY, MORNING, Shop, items, keys, save_model, save_model_of};
 use serde_json::{Value, json};
-use upnext::experiment::ModelKind;
+use upnext_core::experiment::ModelKind;
 use upnext_server::ServerConfig;
 
 /// Titles of some items of the shop and of one that it does not have.

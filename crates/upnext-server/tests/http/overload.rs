@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
-use upnext::experiment::ModelKind;
+use upnext_core::experiment::ModelKind;
 use upnext_server::Setup;
 
 /// Items of the large shop: as many as a list may have.

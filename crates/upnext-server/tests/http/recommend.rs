@@ -2,7 +2,7 @@
 
 use crate::shop::{MORNING, Shop, items, save_model_of};
 use serde_json::{Value, json};
-use upnext::experiment::ModelKind;
+use upnext_core::experiment::ModelKind;
 
 #[test]
 fn what_followed_in_training_comes_first_and_the_answer_names_its_model() {

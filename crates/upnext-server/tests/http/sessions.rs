@@ -3,7 +3,7 @@
 use crate::shop::{Shop, items};
 use serde_json::json;
 use std::path::Path;
-use upnext::data::{EventLog, ReadOptions};
+use upnext_core::data::{EventLog, ReadOptions};
 use upnext_server::SessionSync;
 
 #[test]

@@ -6,10 +6,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use upnext::artifact::{Artifact, TrainingSummary};
-use upnext::data::{Dataset, EventLog};
-use upnext::experiment::{Experiment, ModelConfig, ModelKind};
-use upnext::model::Model;
+use upnext_core::artifact::{Artifact, TrainingSummary};
+use upnext_core::data::{Dataset, EventLog};
+use upnext_core::experiment::{Experiment, ModelConfig, ModelKind};
+use upnext_core::model::Model;
 use upnext_server::{ApiKeys, Error, Keys, Server, ServerConfig, Setup, Stopper};
 
 pub(crate) const KEY: &str = "a-key-for-the-shop";

@@ -5,9 +5,9 @@ use crate::commands::evaluate::shown_ties;
 use crate::output::shell_word;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use upnext::artifact::Manifest;
-use upnext::experiment::{EvaluationConfig, Experiment, ModelConfig, ModelKind};
-use upnext::{Error, Result};
+use upnext_core::artifact::Manifest;
+use upnext_core::experiment::{EvaluationConfig, Experiment, ModelConfig, ModelKind, published_text};
+use upnext_core::{Error, Result};
 
 /// A model to be compared.
 #[derive(Clone, Debug)]
@@ -164,8 +164,8 @@ fn contender(word: &str) -> Result<Contender> {
         let name = name(resolved.file_name());
         return Ok(Contender { name, experiment: manifest.experiment, source: Source::Saved(path) });
     }
-    if path.extension().is_some_and(|extension| extension == "toml") {
-        let (name, experiment) = (name(path.file_stem()), Experiment::load(&path)?);
+    if path.extension().is_some_and(|extension| extension == "toml") || published_text(word).is_some() {
+        let (name, experiment) = (name(path.file_stem()), crate::experiment::load(&path)?);
         return Ok(Contender { name, experiment, source: Source::File(path) });
     }
     match word.parse::<ModelKind>() {

@@ -17,15 +17,15 @@ use outcome::{DataReport, Example, Failed, LogReport, Outcome, Row, describe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use upnext::artifact::{Artifact, Manifest};
-use upnext::comparison::{BootstrapOptions, compare, examples};
-use upnext::data::folder::{PartName, PreparedFolder};
-use upnext::data::{Dataset, LogShape, TestSessions};
-use upnext::evaluation::{Evaluation, EvaluationConfig};
-use upnext::experiment::Experiment;
-use upnext::model::LoadedModel;
-use upnext::ranking::{Filter, recommend_on};
-use upnext::training::Plan;
+use upnext_core::artifact::{Artifact, Manifest};
+use upnext_core::comparison::{BootstrapOptions, compare, examples};
+use upnext_core::data::folder::{PartName, PreparedFolder};
+use upnext_core::data::{Dataset, LogShape, TestSessions};
+use upnext_core::evaluation::{Evaluation, EvaluationConfig};
+use upnext_core::experiment::Experiment;
+use upnext_core::model::LoadedModel;
+use upnext_core::ranking::{Filter, recommend_on};
+use upnext_core::training::Plan;
 
 /// Sessions that the report shows.
 const EXAMPLES: usize = 6;
@@ -101,7 +101,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
     let threads = args.threads.threads()?;
     if args.test.is_none() && !args.train.is_dir() {
         let reason = "a single log is no test of what was learnt from it: name a test log, or prepare a folder with both by `upnext prepare`";
-        return Err(upnext::Error::config("TEST", reason).into());
+        return Err(upnext_core::Error::config("TEST", reason).into());
     }
     let evaluation = evaluation(args)?;
     let contenders = contenders(args, &evaluation)?;
@@ -140,7 +140,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
 }
 
 /// How all models are judged.
-fn evaluation(args: &CompareArgs) -> upnext::Result<EvaluationConfig> {
+fn evaluation(args: &CompareArgs) -> upnext_core::Result<EvaluationConfig> {
     args.ranking.over(EvaluationConfig { lists: true, ..Default::default() })
 }
 
@@ -155,7 +155,7 @@ impl Place {
     fn new(keep: Option<&Path>) -> anyhow::Result<Self> {
         Ok(match keep {
             Some(folder) => {
-                std::fs::create_dir_all(folder).map_err(upnext::Error::io(folder, "create"))?;
+                std::fs::create_dir_all(folder).map_err(upnext_core::Error::io(folder, "create"))?;
                 Self::Kept(folder.to_owned())
             }
             None => Self::Passing(tempfile::tempdir().context("cannot make a temporary folder")?),
@@ -210,7 +210,7 @@ impl Data {
 }
 
 /// Refuses saved models of other items: the same index would mean another item.
-fn check_vocabularies(contenders: &[Contender], train: &Dataset) -> upnext::Result<()> {
+fn check_vocabularies(contenders: &[Contender], train: &Dataset) -> upnext_core::Result<()> {
     let fingerprint = train.items.fingerprint();
     for contender in contenders {
         let Source::Saved(folder) = &contender.source else { continue };
@@ -223,7 +223,7 @@ fn check_vocabularies(contenders: &[Contender], train: &Dataset) -> upnext::Resu
                 manifest.vocabulary_fingerprint,
                 train.items.len()
             );
-            return Err(upnext::Error::config("--models", reason));
+            return Err(upnext_core::Error::config("--models", reason));
         }
         let (events, theirs) = (train.sessions.num_events() as u64, manifest.training.events);
         if theirs != events {

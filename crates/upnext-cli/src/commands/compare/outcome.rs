@@ -3,12 +3,12 @@
 use crate::output::{Table, seconds, thousands};
 use serde::Serialize;
 use std::path::PathBuf;
-use upnext::artifact::EpochSummary;
-use upnext::comparison::{Comparison, Interval, Metric};
-use upnext::data::LogShape;
-use upnext::data::part::DroppedSessions;
-use upnext::evaluation::{EvaluationConfig, MetricsAt};
-use upnext::experiment::{Experiment, ModelKind};
+use upnext_core::artifact::EpochSummary;
+use upnext_core::comparison::{Comparison, Interval, Metric};
+use upnext_core::data::LogShape;
+use upnext_core::data::part::DroppedSessions;
+use upnext_core::evaluation::{EvaluationConfig, MetricsAt};
+use upnext_core::experiment::{Experiment, ModelKind};
 
 /// All of it.
 #[derive(Serialize)]

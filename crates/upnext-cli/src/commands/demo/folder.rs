@@ -5,8 +5,8 @@ use serde::Serialize;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use upnext::Error;
-use upnext::replace::replace_file;
+use upnext_core::Error;
+use upnext_core::replace::replace_file;
 
 /// File of the demo's report, which also marks a folder as the demo's.
 pub(super) const REPORT_FILE: &str = "demo.json";

@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use upnext::artifact::EpochSummary;
-use upnext::comparison::{Comparison, Metric};
-use upnext::data::Statistics;
-use upnext::evaluation::Evaluation;
-use upnext::experiment::ModelKind;
+use upnext_core::artifact::EpochSummary;
+use upnext_core::comparison::{Comparison, Metric};
+use upnext_core::data::Statistics;
+use upnext_core::evaluation::Evaluation;
+use upnext_core::experiment::ModelKind;
 
 /// The cut-off of the comparison, the paper's.
 const CUTOFF: usize = 20;

@@ -3,9 +3,9 @@
 use anyhow::Context;
 use serde::Serialize;
 use std::path::Path;
-use upnext::data::events::Event;
-use upnext::data::folder::{PartName, PreparedFolder};
-use upnext::data::{EventLog, Part, ReadOptions};
+use upnext_core::data::events::Event;
+use upnext_core::data::folder::{PartName, PreparedFolder};
+use upnext_core::data::{EventLog, Part, ReadOptions};
 
 /// The start of a session, and what came next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -5,9 +5,9 @@ use anyhow::Context;
 use serde::Serialize;
 use serde_json::Value;
 use std::path::Path;
-use upnext::artifact::{Artifact, MANIFEST_FILE, Manifest, TrainingSummary, ValidationSummary};
-use upnext::experiment::{Experiment, ModelConfig, ModelKind};
-use upnext::model::LoadedModel;
+use upnext_core::artifact::{Artifact, MANIFEST_FILE, Manifest, TrainingSummary, ValidationSummary};
+use upnext_core::experiment::{Experiment, ModelConfig, ModelKind};
+use upnext_core::model::LoadedModel;
 
 /// Epochs shown one by one in a table; `--json` has them all.
 const MAX_EPOCHS: usize = 40;
@@ -250,7 +250,7 @@ fn epochs(training: &TrainingSummary) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use upnext::artifact::EpochSummary;
+    use upnext_core::artifact::EpochSummary;
 
     #[test]
     fn only_changed_fields_are_shown_as_they_were_written() {

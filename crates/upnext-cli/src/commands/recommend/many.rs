@@ -7,10 +7,10 @@ use serde::Serialize;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use upnext::data::{Event, EventLog, ItemIndex, PartName, PreparedFolder};
-use upnext::model::LoadedModel;
-use upnext::ranking::{Filter, ListFormat, ListWriter, RecommendationList, recommend_on};
-use upnext::replace::replace_file;
+use upnext_core::data::{Event, EventLog, ItemIndex, PartName, PreparedFolder};
+use upnext_core::model::LoadedModel;
+use upnext_core::ranking::{Filter, ListFormat, ListWriter, RecommendationList, recommend_on};
+use upnext_core::replace::replace_file;
 
 /// Sessions that a thread gets at a time, where their lists are short.
 const SESSIONS_A_THREAD: usize = 960;
@@ -46,8 +46,9 @@ impl Sink {
     }
 }
 
-fn check_file(out: &Path, log: &Path) -> upnext::Result<(PathBuf, ListFormat)> {
-    let refused = |reason: String| upnext::Error::config("--out", format!("{}: {reason}", out.display()));
+fn check_file(out: &Path, log: &Path) -> upnext_core::Result<(PathBuf, ListFormat)> {
+    let refused =
+        |reason: String| upnext_core::Error::config("--out", format!("{}: {reason}", out.display()));
     let format = ListFormat::of(out).ok_or_else(|| {
         let endings: Vec<String> = ListFormat::EXTENSIONS.iter().map(|(e, _)| format!(".{e}")).collect();
         refused(format!("the name must end in one of {}, which says what is written", endings.join(", ")))
@@ -104,7 +105,7 @@ pub(super) fn run(
     let work = Work { args, model, filter, log: &log, index: &index, threads: sink.threads };
     match &sink.out {
         Out::File(path, format) => {
-            let failed = |error| upnext::Error::io(path, "write")(error);
+            let failed = |error| upnext_core::Error::io(path, "write")(error);
             let counts = replace_file(path, |file: &File| {
                 let mut lists = ListWriter::new(file, *format, &model.items).map_err(failed)?;
                 let counts = work.run(&mut |session, list| {

@@ -3,8 +3,8 @@
 use super::{RecommendArgs, named};
 use crate::output::{thousands, warn};
 use std::path::Path;
-use upnext::data::{ItemIndex, ItemVocabulary};
-use upnext::ranking::Filter;
+use upnext_core::data::{ItemIndex, ItemVocabulary};
+use upnext_core::ranking::Filter;
 
 /// The filter that the arguments ask for.
 pub(super) fn filter(args: &RecommendArgs, items: &ItemVocabulary) -> anyhow::Result<Filter> {
@@ -29,7 +29,7 @@ pub(super) fn filter(args: &RecommendArgs, items: &ItemVocabulary) -> anyhow::Re
 
 /// The items whose ids are in a file, one a line; those that the model does not know are reported.
 fn known(path: &Path, items: &ItemVocabulary) -> anyhow::Result<Vec<ItemIndex>> {
-    let bytes = std::fs::read(path).map_err(upnext::Error::io(path, "read"))?;
+    let bytes = std::fs::read(path).map_err(upnext_core::Error::io(path, "read"))?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let (mut found, mut unknown) = (Vec::new(), Vec::new());
     for (line, id) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {

@@ -6,7 +6,7 @@ use crate::experiment::ThreadArgs;
 use crate::output::{OutputArgs, shell_word};
 use crate::reading::{ReadArgs, as_arguments};
 use std::path::{Path, PathBuf};
-use upnext::data::{PrepareOptions, ReadOptions, TimeMicros, format_time, parse_time};
+use upnext_core::data::{PrepareOptions, ReadOptions, TimeMicros, format_time, parse_time};
 
 /// Events of the longest session that is taken for a person's.
 const LONGEST_SESSION: usize = 200;

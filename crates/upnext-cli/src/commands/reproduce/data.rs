@@ -8,9 +8,9 @@ use crate::progress::{Progress, Unit};
 use anyhow::Context;
 use serde::Serialize;
 use std::path::Path;
-use upnext::Error;
-use upnext::data::folder::{PartName, PreparedFolder};
-use upnext::data::{
+use upnext_core::Error;
+use upnext_core::data::folder::{PartName, PreparedFolder};
+use upnext_core::data::{
     Dataset, DroppedSessions, EventLog, Format, Header, PrepareOptions, ReadOptions, Statistics,
     TestSessions, TimeUnit, prepare, write_parts,
 };
@@ -189,7 +189,7 @@ pub(super) fn notes(protocol: Protocol, counts: &[Count], data: &Data) -> Vec<St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use upnext::data::PartCounts;
+    use upnext_core::data::PartCounts;
 
     fn part(events: u64, sessions: u64, items: u64) -> PartCounts {
         PartCounts { events, sessions, items, ..PartCounts::default() }

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use upnext::Error;
-use upnext::artifact::{EpochSummary, FileEntry};
-use upnext::data::{PrepareOptions, ReadOptions};
-use upnext::evaluation::MetricsAt;
-use upnext::experiment::Experiment;
-use upnext::replace::{check_file, replace_file};
+use upnext_core::Error;
+use upnext_core::artifact::{EpochSummary, FileEntry};
+use upnext_core::data::{PrepareOptions, ReadOptions};
+use upnext_core::evaluation::MetricsAt;
+use upnext_core::experiment::Experiment;
+use upnext_core::replace::{check_file, replace_file};
 
 /// What tells a folder of this command from any other.
 const MADE_BY: &str = "upnext reproduce";
@@ -307,7 +307,7 @@ fn write_json<T: Serialize>(file: &Path, value: &T) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use upnext::experiment::{ModelConfig, ModelKind};
+    use upnext_core::experiment::{ModelConfig, ModelKind};
 
     fn identity(scale: u64, bytes: u64) -> Identity {
         let clicks = FileEntry { name: "clicks.dat".into(), bytes, crc32: 1 };

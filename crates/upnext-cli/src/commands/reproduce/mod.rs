@@ -21,8 +21,8 @@ use outcome::{Failed, Outcome, RowOutcome, describe};
 use paper::Row;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use upnext::artifact::FileEntry;
-use upnext::training::Plan;
+use upnext_core::artifact::FileEntry;
+use upnext_core::training::Plan;
 
 /// Time between two checkpoints within an epoch; each epoch ends with one anyway.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
@@ -94,7 +94,7 @@ fn tables(task: &Task, folder: &Folder, data: &Data) -> anyhow::Result<Outcome> 
             Err(error) => {
                 let reason = format!("{error:#}");
                 warn(&[format!("{} failed: {reason}", row.name)]);
-                use upnext::Error::{Diverged, NonFiniteScores};
+                use upnext_core::Error::{Diverged, NonFiniteScores};
                 let is_unstable =
                     matches!(error.downcast_ref(), Some(Diverged { .. } | NonFiniteScores { .. }));
                 failed.push(Failed { name: row.name, reason, is_unstable });

@@ -7,8 +7,8 @@ use super::paper::{Group, PAPER, Protocol};
 use crate::output::{Table, seconds, thousands};
 use serde::Serialize;
 use std::path::PathBuf;
-use upnext::data::Statistics;
-use upnext::experiment::Published;
+use upnext_core::data::Statistics;
+use upnext_core::experiment::Published;
 
 /// The cut-off of the published figures.
 pub(super) const CUTOFF: usize = 20;

@@ -1,8 +1,8 @@
 //! What was published: the rows of tables 1 to 3 of Hidasi et al., ICLR 2016, the sizes of their data, and later settings.
 
 use serde::{Deserialize, Serialize};
-use upnext::experiment::{Experiment, ModelConfig, ModelKind, Published, nearest};
-use upnext::{Error, Result};
+use upnext_core::experiment::{Experiment, ModelConfig, ModelKind, Published, nearest, published_text};
+use upnext_core::{Error, Result};
 
 /// The publication of tables 1 to 3.
 pub(super) const PAPER: &str = "Hidasi, Karatzoglou, Baltrunas, Tikk, ICLR 2016";
@@ -76,13 +76,7 @@ pub(super) struct Row {
     pub(super) file: Option<&'static str>,
 }
 
-macro_rules! settings {
-    ($($name:literal),* $(,)?) => {
-        [$(($name, include_str!(concat!("../../../../../experiments/", $name, ".toml")))),*]
-    };
-}
-
-const RSC15: [(&str, &str); 6] = settings![
+const RSC15: [&str; 6] = [
     "rsc15-top1-100",
     "rsc15-bpr-100",
     "rsc15-xe-100-paper",
@@ -90,16 +84,10 @@ const RSC15: [(&str, &str); 6] = settings![
     "rsc15-bpr-1000",
     "rsc15-xe-1000-paper",
 ];
-const RSC15_LATER: [(&str, &str); 4] =
-    settings!["rsc15-xe-100", "rsc15-bprmax-100", "rsc15-bprmax-100-shared", "rsc15-xe-100-cikm"];
-const VIDEO: [(&str, &str); 6] = settings![
-    "video-top1-100",
-    "video-bpr-100",
-    "video-xe-100",
-    "video-top1-1000",
-    "video-bpr-1000",
-    "video-xe-1000",
-];
+const RSC15_LATER: [&str; 4] =
+    ["rsc15-xe-100", "rsc15-bprmax-100", "rsc15-bprmax-100-shared", "rsc15-xe-100-cikm"];
+const VIDEO: [&str; 6] =
+    ["video-top1-100", "video-bpr-100", "video-xe-100", "video-top1-1000", "video-bpr-1000", "video-xe-1000"];
 
 /// Table 1: Recall@20 and MRR@20 on RSC15 and on VIDEO.
 const BASELINES: [(ModelKind, [(f64, f64); 2]); 4] = [
@@ -125,7 +113,9 @@ pub(super) fn rows(protocol: Protocol) -> Result<Vec<Row>> {
     let networks = if is_video { VIDEO } else { RSC15 };
     let later: &[_] = if is_video { &[] } else { &RSC15_LATER };
     for (group, files) in [(Group::Table3, &networks[..]), (Group::Later, later)] {
-        for &(name, file) in files {
+        for &name in files {
+            let file = published_text(name)
+                .ok_or_else(|| Error::config("--settings", format!("`{name}` is no published setting")))?;
             let experiment = Experiment::from_toml(file, name)?;
             let published = experiment.data.published;
             rows.push(Row { name, group, experiment, published, file: Some(file) });

@@ -7,7 +7,7 @@ use crate::output::{seconds, thousands};
 use crate::page::svg::{Plot, Point, Series};
 use crate::page::{Legend, Page, escape, figure, percent, side_by_side, svg, table};
 use std::fmt::Write;
-use upnext::experiment::Published;
+use upnext_core::experiment::Published;
 
 /// The page.
 pub(super) fn page(outcome: &Outcome) -> String {

@@ -5,8 +5,8 @@ use crate::output::{thousands, warn};
 use anyhow::Context;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use upnext::data::folder::{PartName, PreparedFolder};
-use upnext::data::{
+use upnext_core::data::folder::{PartName, PreparedFolder};
+use upnext_core::data::{
     Dataset, Event, EventLog, ItemVocabulary, Part, PrepareOptions, TestSessions, TimeMicros, prepare,
 };
 
@@ -86,7 +86,7 @@ pub(super) fn test(args: &TuneArgs, path: &Path) -> anyhow::Result<Option<PathBu
     match &args.test {
         Some(test) => {
             let file = PreparedFolder::resolve(test, PartName::Test)?;
-            std::fs::metadata(&file).map_err(upnext::Error::io(&file, "open"))?;
+            std::fs::metadata(&file).map_err(upnext_core::Error::io(&file, "open"))?;
             Ok(Some(file))
         }
         None if path.is_dir() => Ok(PreparedFolder::open(path)?.part(PartName::Test).ok()),

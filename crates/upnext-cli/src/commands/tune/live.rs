@@ -4,8 +4,8 @@
 use crate::output::{Table, thousands};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::{Duration, Instant};
-use upnext::experiment::Experiment;
-use upnext::tuning::{
+use upnext_core::experiment::Experiment;
+use upnext_core::tuning::{
     Event, Objective, Phase, RunningTrial, SearchSpace, Trial, TuningOptions, Verdict, ranked,
 };
 
@@ -147,7 +147,7 @@ impl<'s> Live<'s> {
                 let (recall, mrr) = (trial.figure(Objective::Recall), trial.figure(Objective::Mrr));
                 let mut row = vec![trial.trial.to_string()];
                 row.extend([recall, mrr].map(|x| format!("{:.4}", x.unwrap_or_default())));
-                let value = |p: &upnext::tuning::Parameter| {
+                let value = |p: &upnext_core::tuning::Parameter| {
                     trial.values.get(&p.key).map_or(String::new(), ToString::to_string)
                 };
                 row.extend(self.space.parameters().iter().map(value));

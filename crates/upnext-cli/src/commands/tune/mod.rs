@@ -16,17 +16,17 @@ use data::SearchData;
 use live::Live;
 use outcome::{Judged, Outcome, Test, describe};
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use upnext::artifact::{Artifact, Manifest};
-use upnext::data::{Dataset, TimeSpan};
-use upnext::experiment::{DataConfig, Experiment};
-use upnext::gru4rec::Wish;
-use upnext::model::LoadedModel;
-use upnext::replace::replace_file;
-use upnext::training::{Plan, checkpoint_of};
-use upnext::tuning::{Objective, Sampler, SearchSpace, TrialStore, TuningOptions, TuningPlan, tune};
+use upnext_core::artifact::{Artifact, Manifest};
+use upnext_core::data::{Dataset, TimeSpan};
+use upnext_core::experiment::{DataConfig, Experiment};
+use upnext_core::model::LoadedModel;
+use upnext_core::replace::replace_file;
+use upnext_core::training::{Plan, checkpoint_of};
+use upnext_core::tuning::{Objective, Sampler, SearchSpace, TrialStore, TuningOptions, TuningPlan, tune};
 
 /// Search for a model's best parameters, as the paper did.
 ///
@@ -145,7 +145,7 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
     };
     if args.valid.is_some() && path.is_dir() {
         let reason = "is for a single log: a folder that `prepare` made has its validation part";
-        return Err(upnext::Error::config("--valid", reason).into());
+        return Err(upnext_core::Error::config("--valid", reason).into());
     }
     let options = options(args, &experiment);
     options.validate()?;
@@ -168,7 +168,7 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
         let mut live = Live::new(args.output.quiet, &options, &space, &experiment);
         let found = tune(&plan, &mut |event| {
             live.at(&event);
-            if stop.load(Ordering::SeqCst) { Wish::Stop } else { Wish::Continue }
+            if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         match found {
             Some(found) => found,
@@ -202,7 +202,7 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
 fn write(out: &Path, outcome: &Outcome) -> anyhow::Result<()> {
     let file = out.join(RESULT);
     let text = serde_json::to_vec_pretty(outcome)?;
-    replace_file(&file, |mut out| out.write_all(&text).map_err(upnext::Error::io(&file, "write")))?;
+    replace_file(&file, |mut out| out.write_all(&text).map_err(upnext_core::Error::io(&file, "write")))?;
     Ok(page::write(&out.join(REPORT), &report::page(outcome))?)
 }
 
@@ -231,12 +231,12 @@ fn check_out(args: &TuneArgs) -> anyhow::Result<()> {
             "there is a search in {}: go on with it by --resume, or choose another folder",
             out.display()
         );
-        return Err(upnext::Error::config("--out", reason).into());
+        return Err(upnext_core::Error::config("--out", reason).into());
     }
-    std::fs::create_dir_all(out).map_err(upnext::Error::io(out, "make"))?;
+    std::fs::create_dir_all(out).map_err(upnext_core::Error::io(out, "make"))?;
     if !TrialStore::exists_in(out) && std::fs::read_dir(out)?.next().is_some() {
         let reason = format!("{} holds other things than a search: choose another folder", out.display());
-        return Err(upnext::Error::config("--out", reason).into());
+        return Err(upnext_core::Error::config("--out", reason).into());
     }
     page::check(&out.join(REPORT))?;
     Artifact::check_target(out.join(MODEL))?;
@@ -294,7 +294,7 @@ impl End<'_> {
             Ok(Some(trained)) => Ok(Ok((train, trained.loaded))),
             Ok(None) => Err(interrupted(&args.out)),
             Err(error) => match error.downcast_ref() {
-                Some(upnext::Error::Diverged { .. }) => Ok(Err(error.to_string())),
+                Some(upnext_core::Error::Diverged { .. }) => Ok(Err(error.to_string())),
                 _ => Err(error),
             },
         }

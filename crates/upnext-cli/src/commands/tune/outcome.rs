@@ -5,10 +5,10 @@ use crate::commands::evaluate::metrics_table;
 use crate::output::{Table, command_line, thousands};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use upnext::data::part::DroppedSessions;
-use upnext::evaluation::Evaluation;
-use upnext::experiment::Experiment;
-use upnext::tuning::{
+use upnext_core::data::part::DroppedSessions;
+use upnext_core::evaluation::Evaluation;
+use upnext_core::experiment::Experiment;
+use upnext_core::tuning::{
     Found, Importance, Objective, SearchSpace, Trial, TuningOptions, Values, Verdict, importance, ranked,
 };
 

@@ -7,7 +7,7 @@ use crate::output::{shell_word, thousands};
 use crate::page::svg::{Axis, Plot, Point, Series, parallel};
 use crate::page::{Page, escape, figure, percent, side_by_side, table};
 use std::fmt::Write;
-use upnext::tuning::{Domain, Objective, Phase, Trial, Verdict};
+use upnext_core::tuning::{Domain, Objective, Phase, Trial, Verdict};
 
 /// The page.
 pub(super) fn page(outcome: &Outcome) -> String {
@@ -173,8 +173,8 @@ fn course(outcome: &Outcome) -> String {
         "<p>{} points were sampled ({}), and {} trials changed the best one in one parameter alone; {} seconds of work on one core.{stopped}</p>{}",
         outcome.sampled.len(),
         match outcome.options.sampler {
-            upnext::tuning::Sampler::Random => "at random",
-            upnext::tuning::Sampler::Tpe => "after 20 random ones by a model of where good points lie",
+            upnext_core::tuning::Sampler::Random => "at random",
+            upnext_core::tuning::Sampler::Tpe => "after 20 random ones by a model of where good points lie",
         },
         outcome.refined.len(),
         thousands(seconds.round() as u64),
@@ -244,8 +244,8 @@ fn importance(outcome: &Outcome) -> String {
         "<p>The share of the variance of {name} among the sampled points that a parameter explains alone (ω²; numbers in fifths of \
          their range; points without a figure are left out{after}). What parameters do only together is not seen{}.</p>{}<p>● sampled, ■ refinement.</p>{}",
         match outcome.options.sampler {
-            upnext::tuning::Sampler::Random => "",
-            upnext::tuning::Sampler::Tpe =>
+            upnext_core::tuning::Sampler::Random => "",
+            upnext_core::tuning::Sampler::Tpe =>
                 ", and points that were not drawn at random make what is good look less important than it is",
         },
         table("shares", &headings, &rows),

@@ -8,7 +8,7 @@ use crate::output::{seconds, thousands};
 use crate::page::{Legend, Page, escape, figure, percent, side_by_side, svg, table};
 use plots::{against_time, by_cutoff, by_group, lengths, shown};
 use std::fmt::Write;
-use upnext::comparison::Metric;
+use upnext_core::comparison::Metric;
 
 /// The page.
 pub(super) fn page(outcome: &Outcome) -> String {

@@ -3,7 +3,7 @@
 use super::super::outcome::Outcome;
 use crate::output::{seconds, thousands};
 use crate::page::svg::{Plot, Point, Series, bars};
-use upnext::comparison::{Breakdown, Estimate, Group, Interval, Metric};
+use upnext_core::comparison::{Breakdown, Estimate, Group, Interval, Metric};
 
 /// A metric's name as headings show it.
 pub(super) fn shown(metric: Metric) -> &'static str {
@@ -163,7 +163,7 @@ pub(super) fn lengths(outcome: &Outcome) -> String {
         }
     }
     names.sort_unstable();
-    let of = |shape: &upnext::data::LogShape| {
+    let of = |shape: &upnext_core::data::LogShape| {
         let height = |&(from, _): &(u64, u64)| {
             let found = shape.session_lengths.histogram.iter().find(|range| range.0 == from);
             found.map_or(0.0, |range| range.2 as f64 / shape.counts.sessions.max(1) as f64)

@@ -1,0 +1,50 @@
+//! The command line of `upnext`: parses arguments, calls the library, prints results.
+//!
+//! Results go to stdout; progress, warnings and errors to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage.
+
+mod commands;
+mod experiment;
+mod interrupt;
+mod judging;
+mod output;
+mod page;
+mod progress;
+mod ranking;
+mod reading;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Recommends what comes next in a session, learnt from a click log.
+#[derive(Parser)]
+#[command(name = "upnext", version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: commands::Command,
+}
+
+/// Runs the program on the arguments of the process.
+pub fn main() -> ExitCode {
+    match Cli::parse().command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read stdout, such as `head`, has seen enough.
+        Err(error) if error.is::<output::StdoutClosed>() => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut message = format!("error: {error}");
+            for cause in error.chain().skip(1).map(ToString::to_string) {
+                // Most messages already end with their cause.
+                if !message.contains(&cause) {
+                    message.push_str("\n  because: ");
+                    message.push_str(&cause);
+                }
+            }
+            eprintln!("{message}");
+            use upnext_core::Error::{Config, ExperimentFile, UnknownKey};
+            let wrong_usage = matches!(
+                error.downcast_ref(),
+                Some(Config { .. } | ExperimentFile { .. } | UnknownKey { .. })
+            );
+            ExitCode::from(if wrong_usage { 2 } else { 1 })
+        }
+    }
+}

@@ -1,0 +1,464 @@
+//! Factor models of sessions: what BPR-MF and the session-average model have in common.
+//!
+//! Shapes: `n` items, `k` factors. A table holds a vector an item, n × (k + 1), whose last column is the item's bias where
+//! items are scored; a session's vector has a constant there, which meets the bias in the product.
+//!
+//! Both learn by BPR (Rendle et al. 2009): for a session `s`, one of its items `i` and an item `j` outside it,
+//! `ℓ = −log σ(x_i − x_j)` with `x_i = s · q_i + b_i`, by stochastic gradient descent, a pair at a time on one thread.
+
+use crate::arrays::{Arrays, Tensor};
+use crate::batch::{Batch, Carry};
+use crate::data::{ItemIndex, Sessions};
+use crate::recommender::{SessionScorer, lanes};
+use crate::{Error, Result, memory};
+use upnext_kernels::{CounterRng, Isa, Matrix, View, padded, product};
+
+/// Most factors: as wide as the widest layer of a network.
+const MAX_FACTORS: usize = 1 << 16;
+
+/// Streams of random numbers.
+const INITIAL: u64 = 0;
+const EPOCHS: u64 = 1;
+
+/// Draws after which a session is taken to have no item outside it.
+const MOST_DRAWS: usize = 64;
+
+/// How factors are learnt: what the configurations of both models say.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) factors: usize,
+    pub(super) learning_rate: f32,
+    pub(super) regularization: f32,
+    pub(super) epochs: usize,
+    pub(super) item_biases: bool,
+}
+
+impl Settings {
+    /// Refuses what makes no sense.
+    pub(super) fn validate(&self) -> Result<()> {
+        let refuse = |field: &str, reason: String| Err(Error::config(format!("model.{field}"), reason));
+        if !(1..=MAX_FACTORS).contains(&self.factors) {
+            return refuse("factors", format!("is {}: use 1 to {MAX_FACTORS}", self.factors));
+        }
+        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
+            return refuse(
+                "learning_rate",
+                format!("is {}: use a finite number above 0", self.learning_rate),
+            );
+        }
+        let decay = self.learning_rate * self.regularization;
+        if !(self.regularization >= 0.0 && decay < 1.0) {
+            return refuse(
+                "regularization",
+                format!("is {}: use a number from 0 to below 1 / model.learning_rate", self.regularization),
+            );
+        }
+        if self.epochs == 0 {
+            return refuse("epochs", "is 0: use at least 1".into());
+        }
+        Ok(())
+    }
+
+    /// What a session's vector holds in the column of the biases: without biases they see no gradient, and stay 0.
+    pub(super) fn constant(&self) -> f32 {
+        if self.item_biases { 1.0 } else { 0.0 }
+    }
+
+    /// A table of `rows` vectors, uniform in ±1 / (2 √k), with biases of 0.
+    pub(super) fn initial(&self, rows: usize, seed: u64, table: u64) -> Matrix {
+        let rng = CounterRng::new(seed, INITIAL).substream(table);
+        let (k, mut vectors) = (self.factors, Matrix::zeros(rows, self.factors + 1));
+        let scale = 1.0 / (k as f32).sqrt();
+        for r in 0..rows {
+            for (j, x) in vectors.row_mut(r)[..k].iter_mut().enumerate() {
+                *x = scale * (rng.unit_f32((r * k + j) as u64) - 0.5);
+            }
+        }
+        vectors
+    }
+
+    /// Refuses what does not fit into memory: tables of that many rows in all, and the pairs.
+    pub(super) fn require_memory(&self, rows: usize, sessions: &Sessions) -> Result<()> {
+        let pairs = sessions.num_events().saturating_mul(size_of::<Pair>());
+        let tables = Matrix::bytes(rows, self.factors + 1);
+        memory::require("learning factors", tables.saturating_add(pairs) as u64)
+    }
+
+    /// Calls `step` for `epochs` times as many pairs as there are: each an event drawn from all events at positions ≥
+    /// `first`, with replacement as Rendle et al. do, and an item drawn from those outside its session.
+    ///
+    /// The draws are a function of seed, epoch and counter. A session without an item outside it is passed over.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where an epoch ends with `finite` saying no.
+    pub(super) fn learn<T>(
+        &self,
+        sessions: &Sessions,
+        (items, first): (usize, u32),
+        seed: u64,
+        tables: &mut T,
+        mut step: impl FnMut(&mut T, Pair, ItemIndex),
+        finite: impl Fn(&T) -> bool,
+    ) -> Result<()> {
+        let pairs: Vec<Pair> = sessions
+            .iter()
+            .enumerate()
+            .flat_map(|(s, items)| {
+                (first..items.len() as u32).map(move |position| Pair { session: s as u32, position })
+            })
+            .collect();
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        for epoch in 0..self.epochs {
+            let rng = CounterRng::new(seed, EPOCHS).substream(epoch as u64);
+            let mut counter = 0;
+            let mut below = |n: usize| {
+                counter += 1;
+                rng.below(counter, n as u64) as usize
+            };
+            for _ in 0..pairs.len() {
+                let pair = pairs[below(pairs.len())];
+                let session = sessions.session(pair.session as usize);
+                let outside = (0..MOST_DRAWS)
+                    .map(|_| below(items) as ItemIndex)
+                    .find(|negative| !session.contains(negative));
+                if let Some(negative) = outside {
+                    step(tables, pair, negative);
+                }
+            }
+            if !finite(tables) {
+                let reason = format!(
+                    "is {}: factors are no longer finite numbers after epoch {}: use a smaller one",
+                    self.learning_rate,
+                    epoch + 1
+                );
+                return Err(Error::config("model.learning_rate", reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// `θ ← θ + share · η (slope · direction − λ θ)`: a step down the gradient of `share · (ℓ + λ/2 |θ|²)`.
+    #[inline]
+    pub(super) fn update(&self, parameters: &mut [f32], share: f32, slope: f32, direction: &[f32]) {
+        let keep = 1.0 - share * self.learning_rate * self.regularization;
+        let add = share * self.learning_rate * slope;
+        for (x, d) in parameters.iter_mut().zip(direction) {
+            *x = keep * *x + add * d;
+        }
+    }
+
+    /// Moves the vectors of the pair's items, and returns `σ(x_j − x_i)`, the loss's slope; `difference` becomes
+    /// `q_i − q_j` as it was before, which is what the session's side needs.
+    pub(super) fn update_items(
+        &self,
+        items: &mut Matrix,
+        (positive, negative): (ItemIndex, ItemIndex),
+        session: &[f32],
+        difference: &mut [f32],
+    ) -> f32 {
+        let (i, j) = (positive as usize, negative as usize);
+        for ((d, a), b) in difference.iter_mut().zip(items.row(i)).zip(items.row(j)) {
+            *d = a - b;
+        }
+        let slope = 1.0 / (1.0 + dot(session, difference).exp());
+        self.update(items.row_mut(i), 1.0, slope, session);
+        self.update(items.row_mut(j), 1.0, -slope, session);
+        slope
+    }
+}
+
+/// An event that a model learns to expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pair {
+    pub(super) session: u32,
+    pub(super) position: u32,
+}
+
+impl Pair {
+    /// The events before this one, and its item.
+    pub(super) fn of(self, sessions: &Sessions) -> (&[ItemIndex], ItemIndex) {
+        let (session, at) = (sessions.session(self.session as usize), self.position as usize);
+        (&session[..at], session[at])
+    }
+}
+
+/// `Σ x ⊙ y`, in an order that is the same on every machine; the lengths are whole cache lines.
+fn dot(x: &[f32], y: &[f32]) -> f32 {
+    let mut sums = [0.0; 16];
+    for (x, y) in x.as_chunks::<16>().0.iter().zip(y.as_chunks::<16>().0) {
+        for ((sum, x), y) in sums.iter_mut().zip(x).zip(y) {
+            *sum += x * y;
+        }
+    }
+    sums.iter().sum()
+}
+
+/// Whether a table holds finite numbers alone.
+pub(super) fn is_finite(table: &Matrix) -> bool {
+    table.data().iter().all(|x| x.is_finite())
+}
+
+/// Adds a table to the arrays of a model: the factors by their name, and the biases by theirs where it has them.
+pub(super) fn save(table: &Matrix, name: &str, bias: Option<&str>, arrays: &mut Arrays) {
+    let (n, k) = (table.rows(), table.width() - 1);
+    let values = (0..n).flat_map(|r| &table.values(r)[..k]).copied().collect();
+    arrays.tensors.insert(name.into(), Tensor { shape: vec![n, k], values });
+    if let Some(bias) = bias {
+        let values = (0..n).map(|r| table.values(r)[k]).collect();
+        arrays.tensors.insert(bias.into(), Tensor { shape: vec![n], values });
+    }
+}
+
+/// The table that [`save`] has saved.
+///
+/// # Errors
+/// [`Error::Weights`] for an array that is missing, of another shape, or not finite.
+pub(super) fn load(
+    (n, k): (usize, usize),
+    name: &str,
+    bias: Option<&str>,
+    arrays: &mut Arrays,
+) -> Result<Matrix> {
+    let mut take = |name: &str, shape: &[usize]| {
+        let values = arrays.take_tensor(name, shape)?;
+        match values.iter().all(|x| x.is_finite()) {
+            true => Ok(values),
+            false => Err(Error::weights(name, "has a number that is not finite")),
+        }
+    };
+    let factors = take(name, &[n, k])?;
+    let biases = bias.map(|bias| take(bias, &[n])).transpose()?;
+    let mut table = Matrix::zeros(n, k + 1);
+    for (r, vector) in factors.chunks_exact(k).enumerate() {
+        table.row_mut(r)[..k].copy_from_slice(vector);
+    }
+    for (r, &bias) in biases.iter().flatten().enumerate() {
+        table.row_mut(r)[k] = bias;
+    }
+    Ok(table)
+}
+
+/// The factors of an item, without the bias behind them: n × (k + 1).
+pub(super) fn vector(items: &Matrix, item: ItemIndex) -> Option<&[f32]> {
+    items.values(item as usize).split_last().map(|(_bias, factors)| factors)
+}
+
+/// Scores items by the product of their vectors with the mean of the session's items' vectors.
+pub(super) struct MeanScorer<'m> {
+    /// Vectors of the scored items, with biases: n × (k + 1).
+    scored: &'m Matrix,
+    /// Vectors of the session's items: n × (k + 1).
+    read: &'m Matrix,
+    isa: Isa,
+    /// Per row the sum of its events' vectors, in the order of the events: rows × (k + 1); and the same one step before.
+    sums: Matrix,
+    before: Matrix,
+    /// Per row the number of its events; and the same one step before.
+    counts: Vec<u32>,
+    counts_before: Vec<u32>,
+    /// Rows × (k + 1), a constant 1 behind the mean; and transposed, (k + 1) × rows in whole cache lines.
+    means: Matrix,
+    lanes: Matrix,
+    gathered: Matrix,
+}
+
+/// Items whose vectors are gathered at a time, where the items asked for do not lie side by side.
+const GATHERED: usize = 64;
+
+impl<'m> MeanScorer<'m> {
+    /// Follows up to `rows` sessions.
+    pub(super) fn new(scored: &'m Matrix, read: &'m Matrix, rows: usize) -> Self {
+        let width = scored.width();
+        Self {
+            scored,
+            read,
+            isa: Isa::detect(),
+            sums: Matrix::zeros(rows, width),
+            before: Matrix::zeros(rows, width),
+            counts: Vec::with_capacity(rows),
+            counts_before: Vec::with_capacity(rows),
+            means: Matrix::zeros(rows, width),
+            lanes: Matrix::zeros(width, padded(rows)),
+            gathered: Matrix::zeros(GATHERED, width),
+        }
+    }
+
+    fn products(&self, count: usize, rows: View, scores: &mut [f32], lanes: usize) {
+        let width = self.scored.width();
+        product(self.isa, (count, lanes, width), rows, self.lanes.view(width), scores, lanes, false);
+    }
+}
+
+impl SessionScorer for MeanScorer<'_> {
+    fn observe(&mut self, batch: &Batch, _sessions: &Sessions) {
+        std::mem::swap(&mut self.sums, &mut self.before);
+        std::mem::swap(&mut self.counts, &mut self.counts_before);
+        self.counts.clear();
+        let k = self.scored.width() - 1;
+        for (b, (&item, &carry)) in batch.inputs.iter().zip(&batch.carry).enumerate() {
+            let (sum, vector) = (self.sums.row_mut(b), self.read.row(item as usize));
+            let count = match carry {
+                Carry::Fresh => {
+                    sum.copy_from_slice(vector);
+                    1
+                }
+                Carry::Row(from) => {
+                    for ((sum, before), x) in sum.iter_mut().zip(self.before.row(from)).zip(vector) {
+                        *sum = before + x;
+                    }
+                    self.counts_before[from] + 1
+                }
+            };
+            self.counts.push(count);
+            let mean = &mut self.means.row_mut(b)[..=k];
+            for (mean, sum) in mean.iter_mut().zip(sum.iter()) {
+                *mean = sum / count as f32;
+            }
+            mean[k] = 1.0;
+        }
+        self.means.transpose_rows(batch.len(), &mut self.lanes);
+    }
+
+    fn score(&mut self, items: &[ItemIndex], scores: &mut [f32]) {
+        let Some(&first) = items.first() else { return };
+        let lanes = lanes(self.counts.len());
+        let scores = &mut scores[..items.len() * lanes];
+        let adjacent = items.iter().zip(first..).all(|(&item, expected)| item == expected);
+        if adjacent {
+            let rows = self.scored.view(self.scored.rows()).from_row(first as usize);
+            return self.products(items.len(), rows, scores, lanes);
+        }
+        let mut gathered = std::mem::replace(&mut self.gathered, Matrix::zeros(0, 0));
+        for (items, scores) in items.chunks(GATHERED).zip(scores.chunks_mut(GATHERED * lanes)) {
+            gathered.gather(self.scored, items);
+            self.products(items.len(), gathered.view(items.len()), scores, lanes);
+        }
+        self.gathered = gathered;
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    //! What the tests of both models share; and that draws are what they should be.
+
+    use super::*;
+
+    pub(crate) const SETTINGS: Settings =
+        Settings { factors: 5, learning_rate: 1.0, regularization: 0.3, epochs: 3, item_biases: true };
+
+    pub(crate) fn sessions(lists: &[&[ItemIndex]]) -> Sessions {
+        let mut sessions = Sessions::new();
+        lists.iter().for_each(|items| sessions.push(items, 0));
+        sessions
+    }
+
+    /// `−log σ(x)`.
+    pub(crate) fn softplus_of_minus(x: f64) -> f64 {
+        (-x).max(0.0) + (-x.abs()).exp().ln_1p()
+    }
+
+    /// A table in f64, row by row.
+    pub(crate) type Rows = Vec<Vec<f64>>;
+
+    /// Asserts that the step from `before` to `after` is the negative gradient of `loss`, by central differences in f64:
+    /// with a learning rate of 1 a step is just that.
+    pub(crate) fn is_a_step_down(before: &[Matrix], after: &[Matrix], loss: &dyn Fn(&[Rows]) -> f64) {
+        let values = |table: &Matrix| -> Rows {
+            (0..table.rows()).map(|r| table.values(r).iter().map(|&x| f64::from(x)).collect()).collect()
+        };
+        let at: Vec<Rows> = before.iter().map(values).collect();
+        let mut moved = 0;
+        for (t, table) in after.iter().enumerate() {
+            for r in 0..table.rows() {
+                for c in 0..table.width() {
+                    let shifted = |by: f64| {
+                        let mut at = at.clone();
+                        at[t][r][c] += by;
+                        loss(&at)
+                    };
+                    let slope = (shifted(1e-5) - shifted(-1e-5)) / 2e-5;
+                    let step = f64::from(table.values(r)[c]) - at[t][r][c];
+                    assert!(
+                        (step + slope).abs() < 1e-6,
+                        "table {t}, row {r}, column {c}: {step}, not {}",
+                        -slope
+                    );
+                    moved += usize::from(slope.abs() > 1e-3);
+                }
+            }
+        }
+        assert!(moved > 10, "a gradient of zeros proves nothing");
+    }
+
+    /// All pairs that an epoch draws, with their negatives.
+    fn drawn(sessions: &Sessions, items: usize, first: u32, seed: u64) -> Vec<(Pair, ItemIndex)> {
+        let mut drawn = Vec::new();
+        let step = |drawn: &mut Vec<_>, pair, negative| drawn.push((pair, negative));
+        SETTINGS.learn(sessions, (items, first), seed, &mut drawn, step, |_| true).unwrap();
+        drawn
+    }
+
+    #[test]
+    fn negatives_lie_outside_the_session_and_every_pair_and_negative_is_drawn() {
+        let lists: Vec<Vec<ItemIndex>> = (0..40).map(|s| (s % 7..s % 7 + 5).collect()).collect();
+        let sessions = sessions(&lists.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let pairs = drawn(&sessions, 12, 1, 5);
+        assert_eq!(pairs.len(), 3 * 40 * 4);
+        for &(pair, negative) in &pairs {
+            assert!(pair.position >= 1 && !sessions.session(pair.session as usize).contains(&negative));
+        }
+        for item in 0..12 {
+            let share = pairs.iter().filter(|&&(_, negative)| negative == item).count();
+            assert!((5..120).contains(&share), "item {item} {share} times");
+        }
+        let again = drawn(&sessions, 12, 1, 5);
+        assert_eq!(pairs, again);
+        assert_ne!(pairs, drawn(&sessions, 12, 1, 6));
+        let (one, two) = (&pairs[..160], &pairs[160..320]);
+        assert_ne!(one, two, "every epoch draws the same");
+    }
+
+    #[test]
+    fn a_session_of_all_items_is_passed_over() {
+        let pairs = drawn(&sessions(&[&[0, 1, 2, 3], &[3, 1]]), 4, 0, 9);
+        assert!(pairs.len() < 18 && !pairs.is_empty());
+        assert!(pairs.iter().all(|(pair, negative)| pair.session == 1 && [0, 2].contains(negative)));
+        assert!(drawn(&sessions(&[&[2], &[]]), 4, 1, 9).is_empty());
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_refused_by_their_field() {
+        SETTINGS.validate().unwrap();
+        let refused = |settings: Settings, field: &str| {
+            let message = settings.validate().unwrap_err().to_string();
+            assert!(
+                message.starts_with(&format!("model.{field}: is ")) && message.contains("use "),
+                "{message}"
+            );
+        };
+        refused(Settings { factors: 0, ..SETTINGS }, "factors");
+        refused(Settings { factors: 1 << 17, ..SETTINGS }, "factors");
+        refused(Settings { epochs: 0, ..SETTINGS }, "epochs");
+        for number in [0.0, -0.1, f32::NAN, f32::INFINITY] {
+            refused(Settings { learning_rate: number, ..SETTINGS }, "learning_rate");
+        }
+        for number in [-0.1, f32::NAN, f32::INFINITY, 1.0] {
+            refused(Settings { regularization: number, ..SETTINGS }, "regularization");
+        }
+    }
+
+    #[test]
+    fn initial_factors_fill_their_range_and_differ_by_table_and_seed() {
+        let range = 0.5 / 5f32.sqrt();
+        let of = |seed, table| SETTINGS.initial(400, seed, table);
+        let first = of(1, 0);
+        let all: Vec<f32> = (0..400).flat_map(|r| first.values(r)[..5].to_vec()).collect();
+        let (low, high) = all.iter().fold((0f32, 0f32), |(low, high), &x| (low.min(x), high.max(x)));
+        assert!(low >= -range && low < -0.98 * range && high <= range && high > 0.98 * range, "{low} {high}");
+        assert!((0..400).all(|r| first.values(r)[5] == 0.0));
+        assert!(of(1, 0).data() == first.data() && of(2, 0).data() != first.data());
+        assert!(of(1, 1).data() != first.data());
+    }
+}

@@ -1,0 +1,225 @@
+//! Follows sessions: candidates from the index, the most similar of them as neighbours, scores from their items.
+
+use super::past::{Index, PastSessions};
+use super::scheme::Scheme;
+use crate::Result;
+use crate::arrays::Arrays;
+use crate::baselines::sparse::{Popularity, SparseScores};
+use crate::batch::{Batch, Carry};
+use crate::data::{Dataset, ItemIndex, ItemVocabulary, Sessions};
+use crate::recommender::SessionScorer;
+
+/// What the four models are made of: past sessions, their index, and how they are used.
+#[derive(Clone)]
+pub(super) struct Engine {
+    scheme: Scheme,
+    past: PastSessions,
+    index: Index,
+    popularity: Popularity,
+    /// What an item's scores are multiplied by.
+    rarity: Vec<f64>,
+}
+
+impl Engine {
+    pub(super) fn fit(scheme: Scheme, data: &Dataset) -> Self {
+        Self::new(scheme, &data.items, PastSessions::new(&data.sessions, data.items.len()))
+    }
+
+    pub(super) fn from_arrays(scheme: Scheme, items: &ItemVocabulary, arrays: Arrays) -> Result<Self> {
+        Ok(Self::new(scheme, items, PastSessions::from_arrays(items.len(), arrays)?))
+    }
+
+    fn new(scheme: Scheme, items: &ItemVocabulary, past: PastSessions) -> Self {
+        let index = Index::new(&past, items.len(), scheme.sample_size);
+        let rarity =
+            (0..items.len() as ItemIndex).map(|item| scheme.rarity(index.count(item), past.len())).collect();
+        Self { scheme, past, index, popularity: Popularity::new(items), rarity }
+    }
+
+    pub(super) fn arrays(&self) -> Arrays {
+        self.past.arrays()
+    }
+
+    pub(super) fn num_items(&self) -> usize {
+        self.popularity.num_items()
+    }
+
+    pub(super) fn num_sessions(&self) -> usize {
+        self.past.len()
+    }
+
+    pub(super) fn scorer(&self, rows: usize) -> Box<dyn SessionScorer + '_> {
+        Box::new(Following {
+            engine: self,
+            histories: Vec::with_capacity(rows),
+            scored: true,
+            scores: SparseScores::default(),
+            search: Search::new(self),
+        })
+    }
+}
+
+struct Following<'m> {
+    engine: &'m Engine,
+    /// The events of each row's session so far.
+    histories: Vec<Vec<ItemIndex>>,
+    /// Whether `scores` are those of `histories`: whoever reads a whole session asks for its last scores only.
+    scored: bool,
+    scores: SparseScores,
+    search: Search,
+}
+
+impl SessionScorer for Following<'_> {
+    fn observe(&mut self, batch: &Batch, _sessions: &Sessions) {
+        let mut before = std::mem::take(&mut self.histories);
+        for (&item, &carry) in batch.inputs.iter().zip(&batch.carry) {
+            let mut history = match carry {
+                Carry::Fresh => Vec::new(),
+                Carry::Row(from) => std::mem::take(&mut before[from]),
+            };
+            history.push(item);
+            self.histories.push(history);
+        }
+        self.scored = false;
+    }
+
+    fn score(&mut self, items: &[ItemIndex], scores: &mut [f32]) {
+        if !self.scored {
+            self.scores.reset(self.histories.len());
+            for (row, history) in self.histories.iter().enumerate() {
+                self.search.score(self.engine, history);
+                self.scores.set(row, &self.engine.popularity, self.search.take_scores());
+            }
+            self.scored = true;
+        }
+        self.scores.score(&self.engine.popularity, items, scores);
+    }
+}
+
+/// What a past session has in common with the current one.
+#[derive(Clone, Copy, Default)]
+struct Common {
+    /// Sum of the weights of the common items.
+    weight: f64,
+    /// The most recent common item, as its place from the end of the current session, from 1; 0 if there is none.
+    back: u32,
+    item: ItemIndex,
+}
+
+/// Working memory of the search for one session's scores; between two of them all sums are 0.
+struct Search {
+    /// Per past session.
+    common: Vec<Common>,
+    /// The past sessions with a common item.
+    candidates: Vec<u32>,
+    /// Similarity and past session.
+    neighbours: Vec<(f64, u32)>,
+    /// Per item.
+    sums: Vec<f64>,
+    /// Per item, whether it is in `reached`, or, before that, in `current`.
+    marked: Vec<bool>,
+    /// The items with a sum.
+    reached: Vec<ItemIndex>,
+    /// The different items of the current session, each with the place of its last event from the end, from 1.
+    current: Vec<(ItemIndex, usize)>,
+}
+
+impl Search {
+    fn new(engine: &Engine) -> Self {
+        Self {
+            common: vec![Common::default(); engine.past.len()],
+            candidates: Vec::new(),
+            neighbours: Vec::new(),
+            sums: vec![0.0; engine.num_items()],
+            marked: vec![false; engine.num_items()],
+            reached: Vec::new(),
+            current: Vec::new(),
+        }
+    }
+
+    /// Sums up what the neighbours of a session say: `sums` of the items `reached`.
+    fn score(&mut self, engine: &Engine, history: &[ItemIndex]) {
+        self.find_candidates(engine, history);
+        self.find_neighbours(engine);
+        let scheme = &engine.scheme;
+        for &(similarity, s) in &self.neighbours {
+            let common = self.common[s as usize];
+            let weight = similarity * scheme.weighting_score.at(common.back as usize, history.len());
+            let session = engine.past.session(s);
+            let meeting =
+                session.iter().find(|visit| visit.item == common.item).map_or(0, |visit| visit.position);
+            for visit in session {
+                let item = visit.item as usize;
+                if !std::mem::replace(&mut self.marked[item], true) {
+                    self.reached.push(visit.item);
+                }
+                self.sums[item] += weight * scheme.nearness(visit.position.abs_diff(meeting));
+            }
+        }
+        for &item in &self.reached {
+            self.sums[item as usize] *= engine.rarity[item as usize];
+        }
+        for &s in &self.candidates {
+            self.common[s as usize] = Common::default();
+        }
+    }
+
+    /// Finds the past sessions with a common item, and what they have in common.
+    fn find_candidates(&mut self, engine: &Engine, history: &[ItemIndex]) {
+        self.current.clear();
+        for (before_last, &item) in history.iter().rev().enumerate() {
+            if !std::mem::replace(&mut self.marked[item as usize], true) {
+                self.current.push((item, before_last + 1));
+            }
+        }
+        self.candidates.clear();
+        for &(item, back) in &self.current {
+            self.marked[item as usize] = false;
+            let weight = engine.scheme.weighting.at(back, history.len());
+            for &s in engine.index.sessions(item) {
+                let common = &mut self.common[s as usize];
+                if common.back == 0 {
+                    // Items come with the most recent first.
+                    *common = Common { weight: 0.0, back: back as u32, item };
+                    self.candidates.push(s);
+                }
+                common.weight += weight;
+            }
+        }
+    }
+
+    /// Finds the most similar of the newest candidates; of equally similar ones the newer ones.
+    fn find_neighbours(&mut self, engine: &Engine) {
+        let (scheme, past) = (&engine.scheme, &engine.past);
+        let sampled = first(&mut self.candidates, scheme.sample_size, u32::cmp);
+        let newest = sampled.iter().min().map_or(0, |&s| past.age_us(s));
+        let current = self.current.len();
+        self.neighbours.clear();
+        self.neighbours.extend(sampled.iter().map(|&s| {
+            let alike = scheme.similarity(self.common[s as usize].weight, current, past.session(s).len());
+            (alike * scheme.recency(past.age_us(s) - newest), s)
+        }));
+        let by_similarity = |a: &(f64, u32), b: &(f64, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+        let kept = first(&mut self.neighbours, scheme.k, by_similarity).len();
+        self.neighbours.truncate(kept);
+        // Sums of floats depend on their order: this one is a property of the data.
+        self.neighbours.sort_unstable_by_key(|&(_, s)| s);
+    }
+
+    /// The scores, once.
+    fn take_scores(&mut self) -> impl Iterator<Item = (ItemIndex, f32)> {
+        let (sums, marked) = (&mut self.sums, &mut self.marked);
+        self.reached.drain(..).map(|item| {
+            marked[item as usize] = false;
+            (item, std::mem::take(&mut sums[item as usize]) as f32)
+        })
+    }
+}
+
+/// The first `count` of a list in this order, in any order among themselves, moved to its front.
+fn first<T>(list: &mut [T], count: usize, order: impl FnMut(&T, &T) -> std::cmp::Ordering) -> &[T] {
+    if count < list.len() {
+        list.select_nth_unstable_by(count, order);
+    }
+    &list[..count.min(list.len())]
+}

@@ -1,0 +1,148 @@
+//! Scores of models that say something about few items only: all others follow by popularity.
+
+use super::pop::support_levels;
+use crate::data::{ItemIndex, ItemVocabulary};
+use crate::recommender::lanes;
+
+/// What the items are worth that a model says nothing about: a number in [−1, 0) that grows with the support.
+#[derive(Clone)]
+pub(crate) struct Popularity {
+    /// Place of each item's support among the different supports.
+    levels: Vec<u32>,
+    /// Number of different supports.
+    count: usize,
+}
+
+impl std::fmt::Debug for Popularity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Popularity({} items)", self.levels.len())
+    }
+}
+
+impl Popularity {
+    /// The popularity that follows from the support of the items.
+    pub(crate) fn new(items: &ItemVocabulary) -> Self {
+        let (levels, count) = support_levels(items.supports());
+        Self { levels, count }
+    }
+
+    /// Number of items.
+    pub(crate) fn num_items(&self) -> usize {
+        self.levels.len()
+    }
+
+    /// The score of an item that the model says nothing about.
+    fn base(&self, item: ItemIndex) -> f32 {
+        // Exact below 2²⁴ different supports, of which there would have to be as many items.
+        (self.levels[item as usize] as f32 - self.count as f32) / self.count as f32
+    }
+}
+
+/// The scores of a batch's rows: a short list each, in the order of the items.
+#[derive(Debug, Default)]
+pub(crate) struct SparseScores {
+    rows: Vec<Vec<(ItemIndex, f32)>>,
+}
+
+impl SparseScores {
+    /// Sets the number of rows, all without a score.
+    pub(crate) fn reset(&mut self, rows: usize) {
+        self.rows.resize_with(rows, Vec::new);
+        self.rows.iter_mut().for_each(Vec::clear);
+    }
+
+    /// Sets a row's scores: items, each once, with finite scores; those of 0 or less count as nothing said.
+    ///
+    /// Ties are broken by popularity inside the score (ALGORITHMS section 7): of items with equal scores one of larger
+    /// support gets the next larger float, and so do the scores above it that it meets.
+    pub(crate) fn set(
+        &mut self,
+        row: usize,
+        popularity: &Popularity,
+        scores: impl Iterator<Item = (ItemIndex, f32)>,
+    ) {
+        let list = &mut self.rows[row];
+        list.clear();
+        list.extend(scores.filter(|&(_, score)| score > 0.0));
+        let level = |item: ItemIndex| popularity.levels[item as usize];
+        list.sort_unstable_by(|a, b| {
+            a.1.total_cmp(&b.1).then_with(|| level(a.0).cmp(&level(b.0))).then_with(|| a.0.cmp(&b.0))
+        });
+        let mut before: Option<((f32, u32), f32)> = None;
+        for (item, score) in list.iter_mut() {
+            let key = (*score, level(*item));
+            if let Some((key_before, score_before)) = before {
+                *score = if key == key_before { score_before } else { score.max(score_before.next_up()) };
+            }
+            before = Some((key, *score));
+        }
+        list.sort_unstable_by_key(|&(item, _)| item);
+    }
+
+    /// What [`SessionScorer::score`](crate::recommender::SessionScorer::score) writes.
+    pub(crate) fn score(&self, popularity: &Popularity, items: &[ItemIndex], scores: &mut [f32]) {
+        let lanes = lanes(self.rows.len());
+        for (&item, scores) in items.iter().zip(scores.chunks_exact_mut(lanes)) {
+            scores.fill(popularity.base(item));
+        }
+        let ascending = items.is_sorted();
+        for (b, list) in self.rows.iter().enumerate() {
+            if ascending {
+                // Walk the shorter way: the list's items that can be among those asked for.
+                let (Some(&first), Some(&last)) = (items.first(), items.last()) else { return };
+                let from = list.partition_point(|&(item, _)| item < first);
+                let listed = list[from..].iter().take_while(|&&(item, _)| item <= last);
+                let mut at = 0;
+                for &(item, score) in listed {
+                    at += items[at..].partition_point(|&other| other < item);
+                    for i in at..items[at..].partition_point(|&other| other <= item) + at {
+                        scores[i * lanes + b] = score;
+                    }
+                }
+            } else {
+                for (i, item) in items.iter().enumerate() {
+                    if let Ok(place) = list.binary_search_by_key(item, |&(item, _)| item) {
+                        scores[i * lanes + b] = list[place].1;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_supports(supports: &[u64]) -> Popularity {
+        let mut items = ItemVocabulary::new();
+        for (i, &support) in supports.iter().enumerate() {
+            items.add(&i.to_string(), support);
+        }
+        Popularity::new(&items)
+    }
+
+    #[test]
+    fn ties_and_silence_follow_popularity_in_any_list() {
+        let popularity = with_supports(&[5, 9, 1, 9, 7, 2]);
+        let mut sparse = SparseScores::default();
+        sparse.reset(2);
+        sparse.set(0, &popularity, [(4, 0.5), (2, 0.5), (1, 0.5), (3, 0.5), (0, -1.0)].into_iter());
+        let score = |items: &[ItemIndex]| {
+            let lanes = lanes(2);
+            let mut scores = vec![f32::NAN; items.len() * lanes];
+            sparse.score(&popularity, items, &mut scores);
+            let of = |b: usize| (0..items.len()).map(|i| scores[i * lanes + b]).collect::<Vec<_>>();
+            (of(0), of(1))
+        };
+        let (listed, silent) = score(&[0, 1, 2, 3, 4, 5]);
+        assert_eq!(listed[2], 0.5);
+        assert!(listed[4] > listed[2] && listed[1] > listed[4] && listed[1] == listed[3]);
+        assert!(listed[2] > listed[0] && listed[0] > listed[5] && listed[0] < 0.0 && listed[5] >= -1.0);
+        assert!(silent.iter().all(|&score| (-1.0..0.0).contains(&score)) && silent[1] == silent[3]);
+        for items in [&[3, 0, 4][..], &[2], &[1, 1, 4], &[5, 4, 3, 2, 1, 0]] {
+            let expected: Vec<f32> = items.iter().map(|&item| listed[item as usize]).collect();
+            assert_eq!(score(items).0, expected, "{items:?}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! A network at work on a batch: input, recurrent layers, feed-forward layers; forward, and in training backward.
+
+use super::config::NetworkConfig;
+use super::input::StepInput;
+use super::layers::{Below, Cpu, DenseBuffers, LayerBuffers};
+use super::network::Network;
+use crate::batch::Batch;
+use crate::data::Sessions;
+use upnext_kernels::{CounterRng, Matrix};
+
+/// The layers' buffers for up to `B` rows, and the states that the rows carry.
+#[derive(Debug)]
+pub(crate) struct Activations {
+    pub(crate) input: StepInput,
+    pub(crate) layers: Vec<LayerBuffers>,
+    pub(crate) feed_forward: Vec<DenseBuffers>,
+}
+
+/// Dropout in a step of training: shares, and the step's random streams.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dropout {
+    pub(crate) embedding: f32,
+    pub(crate) embedding_rng: CounterRng,
+    pub(crate) hidden: f32,
+    pub(crate) hidden_rng: CounterRng,
+}
+
+impl Activations {
+    /// Buffers for up to `rows` rows, all states zero.
+    pub(crate) fn new(config: &NetworkConfig, rows: usize) -> Self {
+        Self {
+            input: StepInput::new(config, rows),
+            layers: (0..config.layers.len()).map(|l| LayerBuffers::new(config, l, rows)).collect(),
+            feed_forward: (0..config.feed_forward.len())
+                .map(|k| DenseBuffers::new(config, k, rows))
+                .collect(),
+        }
+    }
+
+    /// Reads a batch and moves every row's state on by one event.
+    pub(crate) fn forward(
+        &mut self,
+        cpu: Cpu,
+        network: &Network,
+        batch: &Batch,
+        sessions: &Sessions,
+        dropout: Option<Dropout>,
+    ) {
+        let embedding = dropout.filter(|d| d.embedding > 0.0).map(|d| (d.embedding_rng, d.embedding));
+        let hidden = dropout.filter(|d| d.hidden > 0.0);
+        let hidden = |layer: usize| hidden.map(|d| (d.hidden_rng.substream(layer as u64), d.hidden));
+        self.input.read(cpu, &network.values, batch, sessions, embedding);
+        for l in 0..self.layers.len() {
+            let (lower, upper) = self.layers.split_at_mut(l);
+            let below = lower.last().map_or(Below::Input(&self.input), |lower| Below::Layer(&lower.state));
+            let parameters = &network.values.layers[l];
+            upper[0].forward(cpu, parameters, below, Some(&self.input), &batch.carry, hidden(l));
+        }
+        for k in 0..self.feed_forward.len() {
+            let (lower, upper) = self.feed_forward.split_at_mut(k);
+            let below = lower.last().map_or(&self.layers[self.layers.len() - 1].state, |lower| &lower.state);
+            let parameters = &network.values.feed_forward[k];
+            upper[0].forward(cpu, parameters, below, batch.len(), hidden(self.layers.len() + k));
+        }
+    }
+
+    /// What the output layer reads, B × out.
+    pub(crate) fn top(&self) -> &Matrix {
+        match self.feed_forward.last() {
+            Some(layer) => &layer.state,
+            None => &self.layers[self.layers.len() - 1].state,
+        }
+    }
+
+    /// What the output layer reads, and where its gradient goes.
+    pub(crate) fn top_and_gradient(&mut self) -> (&Matrix, &mut Matrix) {
+        match self.feed_forward.last_mut() {
+            Some(layer) => (&layer.state, &mut layer.d_state),
+            None => {
+                let top = self.layers.len() - 1;
+                let layer = &mut self.layers[top];
+                (&layer.state, &mut layer.d_state)
+            }
+        }
+    }
+
+    /// From the gradient of the top down to those of all pre-activations, and of the vectors read.
+    pub(crate) fn backward(&mut self, cpu: Cpu, network: &Network, rows: usize) {
+        for k in (0..self.feed_forward.len()).rev() {
+            let (lower, upper) = self.feed_forward.split_at_mut(k);
+            let top = self.layers.len() - 1;
+            let d_below = lower.last_mut().map_or(&mut self.layers[top].d_state, |lower| &mut lower.d_state);
+            upper[0].backward(cpu, &network.values.feed_forward[k], rows, d_below);
+        }
+        let vectors = !self.input.is_sparse();
+        let mut input_seen = false;
+        for l in (0..self.layers.len()).rev() {
+            let (lower, upper) = self.layers.split_at_mut(l);
+            let parameters = &network.values.layers[l];
+            let skips = vectors && parameters.skip.is_some();
+            let d_input = &mut self.input.d_dense;
+            match lower.last_mut() {
+                Some(lower) => {
+                    let d_skip = skips.then_some((d_input, input_seen));
+                    upper[0].backward(cpu, parameters, rows, Some((&mut lower.d_state, false)), d_skip);
+                    input_seen |= skips;
+                }
+                None => {
+                    let d_below = vectors.then_some((d_input, input_seen));
+                    upper[0].backward(cpu, parameters, rows, d_below, None);
+                }
+            }
+        }
+        self.input.backward(cpu, rows);
+    }
+}

@@ -1,0 +1,196 @@
+//! What the network reads in a step: items themselves, or rows of a table of vectors.
+
+use super::config::{Input, NetworkConfig};
+use super::layers::Cpu;
+use super::parameters::Parameters;
+use crate::batch::Batch;
+use crate::data::Sessions;
+use upnext_kernels::{CounterRng, Matrix, View, add_scaled, dropout_mask, multiply, product};
+
+/// An event this much lighter than the current one is below f32's resolution beside it, and left out.
+const LIGHTEST: f64 = 1e-8;
+
+/// The input of a step for `B` rows.
+#[derive(Debug)]
+pub(crate) struct StepInput {
+    kind: Input,
+    discount: f64,
+    /// `one-hot`, `discounted`: the items of each row and their weights.
+    pub(crate) entries: Entries,
+    /// `embedding`, `shared`: B × d, after dropout.
+    pub(crate) dense: Matrix,
+    /// B × d: the gradient of the table's rows.
+    pub(crate) d_dense: Matrix,
+    mask: Matrix,
+    dropped: bool,
+}
+
+/// Items with weights, row by row.
+#[derive(Debug, Default)]
+pub(crate) struct Entries {
+    /// Where the entries of each row end.
+    ends: Vec<u32>,
+    pub(crate) items: Vec<u32>,
+    pub(crate) weights: Vec<f32>,
+    /// The row of each entry.
+    pub(crate) rows: Vec<u32>,
+}
+
+impl Entries {
+    fn clear(&mut self) {
+        self.ends.clear();
+        self.items.clear();
+        self.weights.clear();
+        self.rows.clear();
+    }
+
+    fn of_row(&self, b: usize) -> impl Iterator<Item = (u32, f32)> {
+        let start = if b == 0 { 0 } else { self.ends[b - 1] } as usize;
+        let range = start..self.ends[b] as usize;
+        self.items[range.clone()].iter().copied().zip(self.weights[range].iter().copied())
+    }
+
+    /// Adds the last row's entries for a session so far: γ^(age) an event, equal items summed, scaled to unit L2 norm.
+    fn push_discounted(&mut self, history: &[u32], discount: f64) {
+        let start = self.items.len();
+        let mut weight = 1.0;
+        for &item in history.iter().rev() {
+            match self.items[start..].iter().position(|&i| i == item) {
+                Some(i) => self.weights[start + i] += weight as f32,
+                None => {
+                    self.items.push(item);
+                    self.weights.push(weight as f32);
+                }
+            }
+            weight *= discount;
+            if weight < LIGHTEST {
+                break;
+            }
+        }
+        let weights = &mut self.weights[start..];
+        let norm = weights.iter().map(|&w| f64::from(w) * f64::from(w)).sum::<f64>().sqrt() as f32;
+        weights.iter_mut().for_each(|w| *w /= norm);
+    }
+}
+
+impl StepInput {
+    /// Buffers for up to `rows` rows.
+    pub(crate) fn new(config: &NetworkConfig, rows: usize) -> Self {
+        let width = if config.has_embedding() { config.input_width(0) } else { 0 };
+        let matrix = || Matrix::zeros(if width > 0 { rows } else { 0 }, width);
+        Self {
+            kind: config.input,
+            discount: f64::from(config.discount),
+            entries: Entries::default(),
+            dense: matrix(),
+            d_dense: matrix(),
+            mask: matrix(),
+            dropped: false,
+        }
+    }
+
+    /// Whether the input is items rather than vectors.
+    pub(crate) fn is_sparse(&self) -> bool {
+        matches!(self.kind, Input::OneHot | Input::Discounted)
+    }
+
+    /// Reads the current events of a batch; with `dropout` a share of the vectors' elements is dropped.
+    pub(crate) fn read(
+        &mut self,
+        cpu: Cpu,
+        parameters: &Parameters<Matrix>,
+        batch: &Batch,
+        sessions: &Sessions,
+        dropout: Option<(CounterRng, f32)>,
+    ) {
+        let rows = batch.len();
+        if self.is_sparse() {
+            self.entries.clear();
+            for b in 0..rows {
+                if self.kind == Input::OneHot {
+                    self.entries.items.push(batch.inputs[b]);
+                    self.entries.weights.push(1.0);
+                } else {
+                    self.entries.push_discounted(batch.history(sessions, b), self.discount);
+                }
+                self.entries.rows.resize(self.entries.items.len(), b as u32);
+                self.entries.ends.push(self.entries.items.len() as u32);
+            }
+            return;
+        }
+        let table = parameters.embedding.as_ref().unwrap_or(&parameters.output);
+        let width = self.dense.width();
+        self.dropped = dropout.is_some();
+        for b in 0..rows {
+            // Behind the width the output table has its bias, which is no part of the vector.
+            self.dense.row_mut(b)[..width].copy_from_slice(&table.row(batch.inputs[b] as usize)[..width]);
+            if let Some((rng, drop)) = dropout {
+                dropout_mask(cpu.isa, rng.substream(b as u64), drop, &mut self.mask.row_mut(b)[..width]);
+                multiply(cpu.isa, self.mask.row(b), self.dense.row_mut(b));
+            }
+        }
+    }
+
+    /// Adds the product of rows `first..first + count` with weights from the input to a block of pre-activations.
+    pub(crate) fn add_product(
+        &self,
+        cpu: Cpu,
+        weights: &Matrix,
+        first: usize,
+        count: usize,
+        block: &mut [f32],
+        stride: usize,
+    ) {
+        if self.is_sparse() {
+            for (b, row) in (first..first + count).zip(block.chunks_mut(stride)) {
+                for (item, weight) in self.entries.of_row(b) {
+                    add_scaled(cpu.isa, weight, weights.row(item as usize), row);
+                }
+            }
+        } else {
+            let shape = (count, weights.width(), self.dense.width());
+            let rows = View::rows(self.dense.data(), self.dense.stride()).from_row(first);
+            product(cpu.isa, shape, rows, weights.view(weights.rows()), block, stride, true);
+        }
+    }
+
+    /// Undoes dropout in the gradient of the vectors.
+    pub(crate) fn backward(&mut self, cpu: Cpu, rows: usize) {
+        if self.dropped {
+            for b in 0..rows {
+                multiply(cpu.isa, self.mask.row(b), self.d_dense.row_mut(b));
+            }
+        }
+    }
+
+    /// The dropout mask of the last step.
+    #[cfg(test)]
+    pub(crate) fn mask(&self) -> Option<&Matrix> {
+        self.dropped.then_some(&self.mask)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gru4rec::reference;
+
+    #[test]
+    fn discounted_input_is_that_of_the_reference() {
+        for discount in [1.0f32, 0.8, 0.3] {
+            let config = NetworkConfig { input: Input::Discounted, discount, ..NetworkConfig::default() };
+            for session in [&[3][..], &[3, 1, 3, 3, 2], &[0, 0, 0]] {
+                let mut entries = Entries::default();
+                entries.push_discounted(session, f64::from(discount));
+                let mut x = [0.0; 5];
+                for (&item, &weight) in entries.items.iter().zip(&entries.weights) {
+                    x[item as usize] += f64::from(weight);
+                }
+                let expected = reference::network::sparse_input(&config, session, 5);
+                for (x, e) in x.iter().zip(expected) {
+                    assert!((x - e).abs() < 1e-6, "{session:?} at {discount}");
+                }
+            }
+        }
+    }
+}

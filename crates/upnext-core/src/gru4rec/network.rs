@@ -1,0 +1,276 @@
+//! A network: its configuration and its parameters' values.
+
+use super::config::{Activation, NetworkConfig};
+use super::parameters::{BIAS_OF_OUTPUT, Layout, Parameters};
+use crate::arrays::Tensor;
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use upnext_kernels::{CounterRng, Matrix};
+
+/// A trained, or still untrained, network over `n` items.
+#[derive(Clone, Debug)]
+pub struct Network {
+    config: NetworkConfig,
+    activation: Activation,
+    items: usize,
+    pub(crate) layouts: Parameters<Layout>,
+    pub(crate) values: Parameters<Matrix>,
+}
+
+/// Random streams of a seed: one a purpose, so that none depends on how many numbers another takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stream {
+    Weights,
+    Samples,
+    EmbeddingDropout,
+    HiddenDropout,
+    Order,
+}
+
+impl Stream {
+    pub(crate) fn of(self, seed: u64) -> CounterRng {
+        CounterRng::new(seed, self as u64)
+    }
+}
+
+impl Network {
+    /// A network over `items` items with initial weights drawn by `seed`; `activation` is that of its scores.
+    pub fn new(config: NetworkConfig, activation: Activation, items: usize, seed: u64) -> Self {
+        let mut network = Self::zeros(config, activation, items, Layout::zeros);
+        network.initialise_rows(0, seed);
+        network
+    }
+
+    fn zeros(
+        config: NetworkConfig,
+        activation: Activation,
+        items: usize,
+        zeros: fn(&Layout) -> Matrix,
+    ) -> Self {
+        let layouts = Parameters::layouts(&config, items);
+        let values = layouts.map(zeros);
+        Self { config, activation, items, layouts, values }
+    }
+
+    /// Draws the weights of tables from row `first` on, and with `first` 0 those of everything else.
+    fn initialise_rows(&mut self, first: usize, seed: u64) {
+        let rng = Stream::Weights.of(seed);
+        for (i, (layout, value)) in self.layouts.iter().zip(self.values.iter_mut()).enumerate() {
+            if layout.table || first == 0 {
+                layout.initialise(rng.substream(i as u64), first, value);
+            }
+        }
+    }
+
+    /// Adds rows for `count` new items behind those known, with initial weights.
+    pub fn add_items(&mut self, count: usize, seed: u64) {
+        let known = self.items;
+        self.items += count;
+        self.layouts = Parameters::layouts(&self.config, self.items);
+        for (layout, value) in self.layouts.iter().zip(self.values.iter_mut()) {
+            if layout.table {
+                value.add_rows(count);
+            }
+        }
+        if count > 0 {
+            self.initialise_rows(known, seed);
+        }
+    }
+
+    /// The structure.
+    pub fn config(&self) -> &NetworkConfig {
+        &self.config
+    }
+
+    /// The activation of the scores.
+    pub fn output_activation(&self) -> Activation {
+        self.activation
+    }
+
+    /// Number of items.
+    pub fn num_items(&self) -> usize {
+        self.items
+    }
+
+    /// Number of trainable numbers.
+    pub fn num_parameters(&self) -> usize {
+        let bias = self.items;
+        bias + self.layouts.iter().map(|l| l.rows * l.blocks * l.columns).sum::<usize>()
+    }
+
+    /// All parameters by name.
+    pub fn tensors(&self) -> BTreeMap<String, Tensor> {
+        let mut tensors = BTreeMap::new();
+        for (layout, value) in self.layouts.iter().zip(self.values.iter()) {
+            export(layout, value, "", &mut tensors);
+        }
+        tensors
+    }
+
+    /// A network with these parameters.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] names a tensor that is missing or of another shape, or that does not belong.
+    pub fn from_tensors(
+        config: NetworkConfig,
+        activation: Activation,
+        items: usize,
+        tensors: &mut BTreeMap<String, Tensor>,
+    ) -> Result<Self> {
+        Self::zeros(config, activation, items, Layout::zeros).filled(tensors)
+    }
+
+    /// As [`from_tensors`](Self::from_tensors), in the least memory: for a network that is asked and not trained.
+    ///
+    /// # Errors
+    /// As [`from_tensors`](Self::from_tensors).
+    pub fn from_tensors_to_read(
+        config: NetworkConfig,
+        activation: Activation,
+        items: usize,
+        tensors: &mut BTreeMap<String, Tensor>,
+    ) -> Result<Self> {
+        Self::zeros(config, activation, items, Layout::zeros_to_read).filled(tensors)
+    }
+
+    /// The same network in the form that is trained.
+    pub(crate) fn into_trainable(mut self) -> Self {
+        for value in self.values.iter_mut() {
+            *value = std::mem::replace(value, Matrix::zeros(0, 0)).padded();
+        }
+        self
+    }
+
+    fn filled(mut self, tensors: &mut BTreeMap<String, Tensor>) -> Result<Self> {
+        for (layout, value) in self.layouts.iter().zip(self.values.iter_mut()) {
+            import(layout, value, "", false, tensors)?;
+        }
+        match tensors.keys().next() {
+            Some(name) => Err(Error::weights(name, "this network has no such parameter")),
+            None => Ok(self),
+        }
+    }
+
+    /// Whether every parameter is a finite number.
+    pub fn is_finite(&self) -> bool {
+        self.values.iter().all(|value| value.data().iter().all(|x| x.is_finite()))
+    }
+}
+
+/// Adds a parameter, or a matrix of its shape, to `tensors` under its name with a prefix.
+pub(crate) fn export(layout: &Layout, matrix: &Matrix, prefix: &str, tensors: &mut BTreeMap<String, Tensor>) {
+    let tensor = Tensor { shape: shape_in_files(layout, layout.rows), values: layout.export(matrix) };
+    tensors.insert(format!("{prefix}{}", layout.name), tensor);
+    if layout.bias_column {
+        let values = (0..layout.rows).map(|r| matrix.row(r)[layout.width() - 1]).collect();
+        tensors.insert(format!("{prefix}{BIAS_OF_OUTPUT}"), Tensor { shape: vec![layout.rows], values });
+    }
+}
+
+/// Takes a parameter, or a matrix of its shape, out of `tensors`.
+///
+/// With `may_grow` a table in `tensors` may have fewer rows: the others are left as they are.
+pub(crate) fn import(
+    layout: &Layout,
+    matrix: &mut Matrix,
+    prefix: &str,
+    may_grow: bool,
+    tensors: &mut BTreeMap<String, Tensor>,
+) -> Result<()> {
+    let mut take = |name: &str, shape: &dyn Fn(usize) -> Vec<usize>| {
+        let name = format!("{prefix}{name}");
+        let tensor = tensors.remove(&name).ok_or_else(|| Error::weights(&name, "it is missing"))?;
+        let rows = match tensor.shape.first() {
+            Some(&rows) if may_grow && layout.table && rows < layout.rows => rows,
+            _ => layout.rows,
+        };
+        let expected = shape(rows);
+        if tensor.shape != expected || tensor.values.len() != expected.iter().product::<usize>() {
+            return Err(Error::weights(&name, format!("its shape is {:?}, not {expected:?}", tensor.shape)));
+        }
+        Ok((rows, tensor.values))
+    };
+    let (rows, values) = take(&layout.name, &|rows| shape_in_files(layout, rows))?;
+    Layout { rows, ..layout.clone() }.import(values.into_iter(), matrix);
+    if layout.bias_column {
+        let (_, values) = take(BIAS_OF_OUTPUT, &|rows| vec![rows])?;
+        for (r, x) in values.into_iter().enumerate() {
+            matrix.row_mut(r)[layout.width() - 1] = x;
+        }
+    }
+    Ok(())
+}
+
+fn shape_in_files(layout: &Layout, rows: usize) -> Vec<usize> {
+    let width = layout.blocks * layout.columns;
+    if layout.name.ends_with(".bias") { vec![width] } else { vec![rows, width] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gru4rec::config::{Input, Unit};
+
+    #[test]
+    fn a_network_to_read_is_smaller_and_becomes_one_to_train() {
+        for input in [Input::Shared, Input::Embedding, Input::OneHot] {
+            let config =
+                NetworkConfig { input, layers: vec![7], embedding_size: 5, ..NetworkConfig::default() };
+            let network = Network::new(config.clone(), Activation::Tanh, 40, 3);
+            let read = Network::from_tensors_to_read(config, Activation::Tanh, 40, &mut network.tensors());
+            let read = read.unwrap();
+            assert!(read.values.output.data().len() < network.values.output.data().len());
+            assert_eq!(read.tensors(), network.tensors());
+            let back = read.into_trainable();
+            assert!(back.values.iter().zip(network.values.iter()).all(|(a, b)| a.data() == b.data()));
+        }
+    }
+
+    #[test]
+    fn tensors_rebuild_the_network_and_wrong_ones_are_named() {
+        let config = NetworkConfig {
+            unit: Unit::Lstm,
+            layers: vec![5, 18],
+            feed_forward: vec![7],
+            input: Input::Embedding,
+            embedding_size: 3,
+            input_to_deeper_layers: true,
+            ..NetworkConfig::default()
+        };
+        let network = Network::new(config.clone(), Activation::Tanh, 9, 7);
+        let tensors = network.tensors();
+        assert_eq!(tensors.values().map(|t| t.values.len()).sum::<usize>(), network.num_parameters());
+        let build = |mut tensors: BTreeMap<_, _>| {
+            Network::from_tensors(config.clone(), Activation::Tanh, 9, &mut tensors)
+        };
+        let back = build(tensors.clone()).unwrap();
+        assert!(back.values.iter().zip(network.values.iter()).all(|(a, b)| a.data() == b.data()));
+
+        let mut missing = tensors.clone();
+        missing.remove("layer1.skip");
+        assert!(build(missing).unwrap_err().to_string().contains("layer1.skip"));
+        let mut short = tensors.clone();
+        short.get_mut("output.bias").unwrap().values.pop();
+        assert!(build(short).unwrap_err().to_string().contains("output.bias"));
+        let mut foreign = tensors;
+        foreign.insert("x".into(), Tensor { shape: vec![1], values: vec![0.0] });
+        assert!(build(foreign).unwrap_err().to_string().contains('x'));
+    }
+
+    #[test]
+    fn new_items_get_rows_and_old_ones_keep_theirs() {
+        let config = NetworkConfig { layers: vec![6], input: Input::OneHot, ..NetworkConfig::default() };
+        let old = Network::new(config, Activation::Linear, 10, 1);
+        let mut new = old.clone();
+        new.add_items(3, 1);
+        for (old, new) in [
+            (&old.values.output, &new.values.output),
+            (&old.values.layers[0].input, &new.values.layers[0].input),
+        ] {
+            assert_eq!(new.rows(), 13);
+            assert_eq!(old.data(), &new.data()[..old.data().len()]);
+            assert!(new.values(12).iter().any(|&x| x != 0.0));
+        }
+        assert_eq!(old.values.layers[0].recurrent.data(), new.values.layers[0].recurrent.data());
+    }
+}

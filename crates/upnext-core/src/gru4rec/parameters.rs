@@ -1,0 +1,305 @@
+//! The parameters of a network by their place in it, each once; and their names and shapes in files.
+
+use super::config::{Input, NetworkConfig};
+use upnext_kernels::{CounterRng, Matrix, padded};
+
+/// One thing per parameter of a network: its values, its optimiser's state, its gradient, its layout.
+///
+/// With `n` items, `G` gates and `H` units of a layer; every gate has a block of `H` columns rounded up to whole cache
+/// lines, so that the gates of a row start on cache lines.
+#[derive(Clone, Debug)]
+pub(crate) struct Parameters<T> {
+    /// n × (out + 1): `Wy`, and `by` as the last column.
+    pub(crate) output: T,
+    /// n × d, with `embedding` input.
+    pub(crate) embedding: Option<T>,
+    /// The recurrent layers from the input up.
+    pub(crate) layers: Vec<LayerParameters<T>>,
+    /// The feed-forward layers behind them.
+    pub(crate) feed_forward: Vec<DenseParameters<T>>,
+}
+
+/// The parameters of a recurrent layer.
+#[derive(Clone, Debug)]
+pub(crate) struct LayerParameters<T> {
+    /// From the layer below or the input: in × G·H, or n × G·H where the input is an item.
+    pub(crate) input: T,
+    /// From the network's input to a deeper layer, of the same shapes.
+    pub(crate) skip: Option<T>,
+    /// From the carried state: H × G·H.
+    pub(crate) recurrent: T,
+    /// 1 × G·H.
+    pub(crate) bias: T,
+}
+
+/// The parameters of a feed-forward layer.
+#[derive(Clone, Debug)]
+pub(crate) struct DenseParameters<T> {
+    /// in × width.
+    pub(crate) weight: T,
+    /// 1 × width.
+    pub(crate) bias: T,
+}
+
+/// How a parameter lies in its matrix, and what it is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// The name in files (`docs/artifact.md`); the output's bias is [`BIAS_OF_OUTPUT`].
+    pub(crate) name: String,
+    /// Number of rows.
+    pub(crate) rows: usize,
+    /// Column blocks of a row: one a gate.
+    pub(crate) blocks: usize,
+    /// Columns of a block.
+    pub(crate) columns: usize,
+    /// Whether the last column is the output's bias.
+    pub(crate) bias_column: bool,
+    /// Whether a step touches only some of the rows: one row an item.
+    pub(crate) table: bool,
+    /// Whether a row is the vector of an item, rather than its part of a cell's gates.
+    pub(crate) vectors: bool,
+}
+
+/// The output's bias in files.
+pub(crate) const BIAS_OF_OUTPUT: &str = "output.bias";
+
+impl Layout {
+    /// Columns from one block to the next.
+    pub(crate) fn block_step(&self) -> usize {
+        if self.blocks == 1 { self.columns } else { padded(self.columns) }
+    }
+
+    /// Width of the matrix.
+    pub(crate) fn width(&self) -> usize {
+        self.blocks * self.block_step() + usize::from(self.bias_column)
+    }
+
+    /// A matrix of zeros of this layout.
+    pub(crate) fn zeros(&self) -> Matrix {
+        Matrix::zeros(self.rows, self.width())
+    }
+
+    /// A matrix of zeros for values that are only read: vectors of items without padding.
+    pub(crate) fn zeros_to_read(&self) -> Matrix {
+        if self.vectors { Matrix::compact(self.rows, self.width()) } else { self.zeros() }
+    }
+
+    /// The values without padding and without the output's bias: rows × (blocks · columns).
+    pub(crate) fn export(&self, matrix: &Matrix) -> Vec<f32> {
+        let mut values = Vec::with_capacity(self.rows * self.blocks * self.columns);
+        for r in 0..self.rows {
+            for block in 0..self.blocks {
+                values.extend_from_slice(&matrix.row(r)[block * self.block_step()..][..self.columns]);
+            }
+        }
+        values
+    }
+
+    /// Sets a matrix of this layout from what [`export`](Self::export) returns.
+    ///
+    /// # Panics
+    /// If the number of values is not that of the layout.
+    pub(crate) fn import(&self, values: impl ExactSizeIterator<Item = f32>, matrix: &mut Matrix) {
+        assert_eq!(values.len(), self.rows * self.blocks * self.columns, "values of {}", self.name);
+        let mut values = values;
+        for r in 0..self.rows {
+            for block in 0..self.blocks {
+                let row = &mut matrix.row_mut(r)[block * self.block_step()..][..self.columns];
+                row.iter_mut().zip(&mut values).for_each(|(x, value)| *x = value);
+            }
+        }
+    }
+
+    /// Draws the rows from `first_row` on: uniform in ±sqrt(6 / (rows + columns)), each block on its own; the output's
+    /// bias, and parameters that are biases, stay 0.
+    pub(crate) fn initialise(&self, rng: CounterRng, first_row: usize, matrix: &mut Matrix) {
+        if self.is_bias() {
+            return;
+        }
+        let range = (6.0 / (self.rows + self.columns) as f64).sqrt() as f32;
+        for r in first_row..self.rows {
+            for block in 0..self.blocks {
+                let row = &mut matrix.row_mut(r)[block * self.block_step()..][..self.columns];
+                let start = (r * self.blocks + block) * self.columns;
+                for (j, x) in row.iter_mut().enumerate() {
+                    *x = range * (2.0 * rng.unit_f32((start + j) as u64) - 1.0);
+                }
+            }
+        }
+    }
+
+    fn is_bias(&self) -> bool {
+        self.name.ends_with(".bias")
+    }
+}
+
+impl Parameters<Layout> {
+    /// The layouts of a network over `items` items.
+    pub(crate) fn layouts(config: &NetworkConfig, items: usize) -> Self {
+        let sparse = !config.has_embedding();
+        let input_rows = if sparse { items } else { config.input_width(items) };
+        let dense = |name: String, rows, blocks, columns| Layout {
+            name,
+            rows,
+            blocks,
+            columns,
+            bias_column: false,
+            table: false,
+            vectors: false,
+        };
+        let gates = config.unit.gates();
+        let from_input = |name, units| Layout { table: sparse, ..dense(name, input_rows, gates, units) };
+        let layers = config.layers.iter().enumerate().map(|(l, &units)| {
+            let name = |part| format!("layer{l}.{part}");
+            LayerParameters {
+                input: if l == 0 {
+                    from_input(name("input"), units)
+                } else {
+                    dense(name("input"), config.layers[l - 1], gates, units)
+                },
+                skip: (l > 0 && config.input_to_deeper_layers).then(|| from_input(name("skip"), units)),
+                recurrent: dense(name("recurrent"), units, gates, units),
+                bias: dense(name("bias"), 1, gates, units),
+            }
+        });
+        let widths = config.layers.last().into_iter().chain(&config.feed_forward);
+        let feed_forward =
+            widths.zip(&config.feed_forward).enumerate().map(|(k, (&below, &width))| DenseParameters {
+                weight: dense(format!("forward{k}.weight"), below, 1, width),
+                bias: dense(format!("forward{k}.bias"), 1, 1, width),
+            });
+        Self {
+            output: Layout {
+                bias_column: true,
+                table: true,
+                vectors: true,
+                ..dense("output.weight".into(), items, 1, config.output_width())
+            },
+            embedding: (config.input == Input::Embedding).then(|| Layout {
+                table: true,
+                vectors: true,
+                ..dense("input.embedding".into(), items, 1, config.embedding_size)
+            }),
+            layers: layers.collect(),
+            feed_forward: feed_forward.collect(),
+        }
+    }
+}
+
+impl<T> Parameters<T> {
+    /// One thing made of each parameter's, in the same places.
+    pub(crate) fn map<U>(&self, mut f: impl FnMut(&T) -> U) -> Parameters<U> {
+        Parameters {
+            output: f(&self.output),
+            embedding: self.embedding.as_ref().map(&mut f),
+            layers: self
+                .layers
+                .iter()
+                .map(|layer| LayerParameters {
+                    input: f(&layer.input),
+                    skip: layer.skip.as_ref().map(&mut f),
+                    recurrent: f(&layer.recurrent),
+                    bias: f(&layer.bias),
+                })
+                .collect(),
+            feed_forward: self
+                .feed_forward
+                .iter()
+                .map(|layer| DenseParameters { weight: f(&layer.weight), bias: f(&layer.bias) })
+                .collect(),
+        }
+    }
+
+    /// The parameters' things, in the order of [`map`](Self::map).
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        std::iter::once(&self.output)
+            .chain(&self.embedding)
+            .chain(self.layers.iter().flat_map(|layer| {
+                std::iter::once(&layer.input).chain(&layer.skip).chain([&layer.recurrent, &layer.bias])
+            }))
+            .chain(self.feed_forward.iter().flat_map(|layer| [&layer.weight, &layer.bias]))
+    }
+
+    /// The parameters' things to be changed, in the order of [`map`](Self::map).
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        std::iter::once(&mut self.output)
+            .chain(&mut self.embedding)
+            .chain(self.layers.iter_mut().flat_map(|layer| {
+                std::iter::once(&mut layer.input)
+                    .chain(&mut layer.skip)
+                    .chain([&mut layer.recurrent, &mut layer.bias])
+            }))
+            .chain(self.feed_forward.iter_mut().flat_map(|layer| [&mut layer.weight, &mut layer.bias]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gru4rec::config::Unit;
+    use crate::gru4rec::reference;
+
+    fn networks() -> Vec<NetworkConfig> {
+        let mut all = Vec::new();
+        for unit in [Unit::Gru, Unit::Lstm, Unit::Rnn] {
+            for input in [Input::OneHot, Input::Discounted, Input::Embedding, Input::Shared] {
+                for (layers, feed_forward, skip) in [
+                    (vec![5], vec![], false),
+                    (vec![17, 3], vec![6], true),
+                    (vec![4, 4, 20], vec![7, 9], false),
+                ] {
+                    all.push(NetworkConfig {
+                        unit,
+                        input,
+                        layers,
+                        feed_forward,
+                        input_to_deeper_layers: skip,
+                        embedding_size: 11,
+                        ..NetworkConfig::default()
+                    });
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn names_and_shapes_are_those_of_the_reference() {
+        for config in networks() {
+            let mut expected = reference::Parameters::shapes(&config, 23);
+            let layouts = Parameters::layouts(&config, 23);
+            let mut places = Vec::new();
+            for layout in layouts.iter() {
+                let shape =
+                    expected.remove(&layout.name).unwrap_or_else(|| panic!("{} of {config:?}", layout.name));
+                assert_eq!(shape.iter().product::<usize>(), layout.rows * layout.blocks * layout.columns);
+                places.push(layout.name.clone());
+            }
+            assert_eq!(expected.into_keys().collect::<Vec<_>>(), [BIAS_OF_OUTPUT]);
+            let mut mapped = layouts.map(|layout| layout.name.clone());
+            assert_eq!(mapped.iter().cloned().collect::<Vec<_>>(), places);
+            assert_eq!(mapped.iter_mut().map(|name| name.clone()).collect::<Vec<_>>(), places);
+        }
+    }
+
+    #[test]
+    fn initial_weights_fill_their_range_block_by_block() {
+        let config = NetworkConfig { layers: vec![40], input: Input::OneHot, ..NetworkConfig::default() };
+        let layouts = Parameters::layouts(&config, 500);
+        let input = &layouts.layers[0].input;
+        let mut matrix = input.zeros();
+        input.initialise(CounterRng::new(1, 2), 0, &mut matrix);
+        let range = (6.0f32 / 540.0).sqrt();
+        let values = input.export(&matrix);
+        assert!(values.iter().all(|x| x.abs() <= range));
+        assert!(values.iter().copied().fold(0.0, f32::max) > 0.99 * range);
+        assert!(values.iter().sum::<f32>().abs() / (values.len() as f32) < 0.02 * range);
+        let mut back = input.zeros();
+        input.import(values.into_iter(), &mut back);
+        assert_eq!(back.data(), matrix.data());
+        let bias = &layouts.layers[0].bias;
+        let mut matrix = bias.zeros();
+        bias.initialise(CounterRng::new(1, 2), 0, &mut matrix);
+        assert!(matrix.data().iter().all(|&x| x == 0.0));
+    }
+}

@@ -1,0 +1,302 @@
+//! The losses of ALGORITHMS section 3, a row at a time.
+
+use crate::gru4rec::config::{Activation, Loss, NetworkConfig, TrainingConfig};
+
+/// The output activation of a network trained with a loss: the configured one, or else the published choice
+/// (\[1\]: `tanh` for TOP1 and BPR, and so for MRR; \[2\]: `elu-0.5` for TOP1-max and BPR-max).
+pub fn output_activation(network: &NetworkConfig, loss: Loss) -> Activation {
+    network.output_activation.unwrap_or(match loss {
+        Loss::Top1 | Loss::Bpr | Loss::Mrr => Activation::Tanh,
+        Loss::CrossEntropy => Activation::Linear,
+        Loss::Top1Max | Loss::BprMax => Activation::Elu { alpha: 0.5 },
+    })
+}
+
+/// The output activation of one score.
+pub fn activate(activation: Activation, x: f64) -> f64 {
+    let elu = |alpha: f32| if x > 0.0 { x } else { f64::from(alpha) * x.exp_m1() };
+    match activation {
+        Activation::Linear => x,
+        Activation::Tanh => x.tanh(),
+        Activation::Relu => x.max(0.0),
+        Activation::Elu { alpha } => elu(alpha),
+        Activation::Leaky { alpha } => {
+            if x > 0.0 {
+                x
+            } else {
+                f64::from(alpha) * x
+            }
+        }
+        Activation::Selu { lambda, alpha } => f64::from(lambda) * elu(alpha),
+    }
+}
+
+/// Whether column `c` of the scores is a negative of row `b`: every other column, less (with `mask_own_target`)
+/// those that hold the row's own target.
+pub fn is_negative(training: &TrainingConfig, b: usize, c: usize, targets: &[u32], samples: &[u32]) -> bool {
+    let item = if c < targets.len() { targets[c] } else { samples[c - targets.len()] };
+    c != b && !(training.mask_own_target && item == targets[b])
+}
+
+/// `q · log Q` of column `c`: `Q` is the support of a target and support^α of a sample; 0 for other losses than
+/// cross-entropy.
+///
+/// # Panics
+/// Where a scored item has support 0 and logQ is on: no such item is a target or a sample.
+pub fn log_q(training: &TrainingConfig, c: usize, targets: &[u32], samples: &[u32], support: &[u64]) -> f64 {
+    if training.loss != Loss::CrossEntropy || training.logq_for_loss() == 0.0 {
+        return 0.0;
+    }
+    let (item, power) = if c < targets.len() {
+        (targets[c], 1.0)
+    } else {
+        (samples[c - targets.len()], training.sample_alpha)
+    };
+    let support = support[item as usize];
+    assert!(support > 0, "item {item} has support 0");
+    f64::from(training.logq_for_loss()) * power * (support as f64).ln()
+}
+
+/// The loss of one row, not yet divided by the mini-batch size, from its positive's and negatives' scores (after the
+/// output activation and logQ). A row without a negative adds 0.
+pub fn row_loss(training: &TrainingConfig, positive: f64, negatives: &[f64]) -> f64 {
+    if negatives.is_empty() {
+        return 0.0;
+    }
+    let count = negatives.len() as f64;
+    match training.loss {
+        Loss::Bpr => -negatives.iter().map(|r| log_sigmoid(positive - r)).sum::<f64>() / count,
+        Loss::Top1 => negatives.iter().map(|r| top1(positive, *r)).sum::<f64>() / count,
+        Loss::Mrr => 1.0 - 1.0 / (1.0 + negatives.iter().map(|r| sigmoid(r - positive)).sum::<f64>()),
+        Loss::CrossEntropy => {
+            let mut all = negatives.to_vec();
+            all.push(positive);
+            log_sum_exp(&all) - positive
+        }
+        Loss::Top1Max => {
+            let total = log_sum_exp(negatives);
+            negatives.iter().map(|r| (r - total).exp() * top1(positive, *r)).sum()
+        }
+        Loss::BprMax => {
+            let total = log_sum_exp(negatives);
+            let terms: Vec<f64> = negatives.iter().map(|r| r - total + log_sigmoid(positive - r)).collect();
+            let penalty: f64 = negatives.iter().map(|r| (r - total).exp() * r * r).sum();
+            -log_sum_exp(&terms) + f64::from(training.bpr_max_penalty) * penalty
+        }
+    }
+}
+
+/// The loss of a mini-batch: the sum of the rows' losses over the configured mini-batch size, also where fewer rows
+/// are live.
+///
+/// `scores` are `B×R`, after the output activation: row b is a session, its columns are the `B` targets in the order
+/// of the rows and then the `S` samples, each counted as often as it stands there; `support` is `[n]`.
+///
+/// # Panics
+/// Where the scores are not `B×R`.
+pub fn batch_loss(
+    training: &TrainingConfig,
+    scores: &[f64],
+    targets: &[u32],
+    samples: &[u32],
+    support: &[u64],
+) -> f64 {
+    let columns = targets.len() + samples.len();
+    assert_eq!(scores.len(), targets.len() * columns, "scores are B×(B+S)");
+    let mut total = 0.0;
+    for b in 0..targets.len() {
+        let score = |c: usize| scores[b * columns + c] - log_q(training, c, targets, samples, support);
+        let negatives: Vec<f64> =
+            (0..columns).filter(|&c| is_negative(training, b, c, targets, samples)).map(score).collect();
+        total += row_loss(training, score(b), &negatives);
+    }
+    total / training.batch_size as f64
+}
+
+/// One negative's term of TOP1.
+fn top1(positive: f64, negative: f64) -> f64 {
+    sigmoid(negative - positive) + sigmoid(negative * negative)
+}
+
+/// The logistic function.
+pub fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// The logarithm of the logistic function, finite for every finite `x`.
+pub fn log_sigmoid(x: f64) -> f64 {
+    x.min(0.0) - (-x.abs()).exp().ln_1p()
+}
+
+/// `log Σ exp`, the largest subtracted first.
+pub fn log_sum_exp(xs: &[f64]) -> f64 {
+    let largest = xs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    largest + xs.iter().map(|x| (x - largest).exp()).sum::<f64>().ln()
+}
+
+#[cfg(test)]
+mod tests {
+    //! The losses against `testdata/golden.py`, and against identities that hold whatever the implementation.
+
+    use super::*;
+    use crate::gru4rec::reference::uniform;
+    use serde_json::Value;
+
+    const LOSSES: [Loss; 6] =
+        [Loss::Top1, Loss::Bpr, Loss::CrossEntropy, Loss::Top1Max, Loss::BprMax, Loss::Mrr];
+
+    fn of(loss: Loss) -> TrainingConfig {
+        TrainingConfig { loss, logq: Some(0.0), bpr_max_penalty: 0.0, ..TrainingConfig::default() }
+    }
+
+    fn close(a: f64, b: f64) {
+        assert!((a - b).abs() <= 1e-12 * (1.0 + a.abs().max(b.abs())), "{a} is not {b}");
+    }
+
+    fn from<T: serde::de::DeserializeOwned>(case: &Value, field: &str) -> T {
+        serde_json::from_value(case[field].clone()).expect("golden.py writes this field")
+    }
+
+    #[test]
+    fn losses_equal_the_golden_values_of_the_script() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/golden.json");
+        let text = std::fs::read_to_string(path).expect("the golden values are in the tree");
+        let golden: Value = serde_json::from_str(&text).expect("golden.py writes JSON");
+        let cases = golden["losses"].as_array().expect("golden.py writes a list");
+        assert_eq!(cases.len(), 90);
+        for case in cases {
+            let training = TrainingConfig {
+                batch_size: from(case, "batch_size"),
+                loss: from(case, "loss"),
+                mask_own_target: from(case, "mask"),
+                logq: from(case, "logq"),
+                sample_alpha: from(case, "alpha"),
+                bpr_max_penalty: from(case, "penalty"),
+                ..TrainingConfig::default()
+            };
+            let scores = from::<Vec<Vec<f64>>>(case, "scores").concat();
+            let (targets, samples): (Vec<u32>, Vec<u32>) = (from(case, "targets"), from(case, "samples"));
+            let loss = batch_loss(&training, &scores, &targets, &samples, &from::<Vec<u64>>(case, "support"));
+            let value: f64 = from(case, "value");
+            assert!((loss - value).abs() <= 1e-12 * value.abs().max(1.0), "{loss} instead of {case}");
+        }
+    }
+
+    #[test]
+    fn equal_scores_cost_log_2_in_bpr_and_log_of_the_columns_in_cross_entropy() {
+        for score in [-3.0, 0.0, 2.5] {
+            close(row_loss(&of(Loss::Bpr), score, &[score; 7]), 2.0_f64.ln());
+            close(row_loss(&of(Loss::BprMax), score, &[score; 7]), 2.0_f64.ln());
+            close(row_loss(&of(Loss::CrossEntropy), score, &[score; 7]), 8.0_f64.ln());
+        }
+    }
+
+    #[test]
+    fn top1_runs_from_one_half_to_two() {
+        for loss in [Loss::Top1, Loss::Top1Max] {
+            close(row_loss(&of(loss), 60.0, &[0.0; 5]), 0.5);
+            close(row_loss(&of(loss), 0.0, &[0.0; 5]), 1.0);
+            close(row_loss(&of(loss), -60.0, &[60.0; 5]), 2.0);
+        }
+    }
+
+    #[test]
+    fn mrr_is_one_less_the_inverse_rank_and_a_tie_is_half_a_place() {
+        for above in 0..5 {
+            let negatives: Vec<f64> = (0..9).map(|j| if j < above { 1e3 } else { -1e3 }).collect();
+            close(row_loss(&of(Loss::Mrr), 0.0, &negatives), 1.0 - 1.0 / f64::from(above + 1));
+        }
+        close(row_loss(&of(Loss::Mrr), 0.3, &[0.3; 6]), 0.75);
+    }
+
+    #[test]
+    fn one_negative_makes_the_max_losses_the_plain_ones_and_cross_entropy_bpr() {
+        for (positive, negative) in [(0.3, -1.2), (-2.0, 0.7), (5.0, 5.5)] {
+            let loss = |kind| row_loss(&of(kind), positive, &[negative]);
+            close(loss(Loss::BprMax), loss(Loss::Bpr));
+            close(loss(Loss::Top1Max), loss(Loss::Top1));
+            // softplus(negative − positive)
+            close(loss(Loss::CrossEntropy), (negative - positive).exp().ln_1p());
+            close(loss(Loss::CrossEntropy), loss(Loss::Bpr));
+        }
+    }
+
+    #[test]
+    fn penalty_is_lambda_times_the_softmax_mean_of_the_squared_scores() {
+        let training = TrainingConfig { bpr_max_penalty: 0.5, ..of(Loss::BprMax) };
+        // Softmax weights 1/4 and 3/4.
+        let negatives = [0.0, 3.0_f64.ln()];
+        let difference = row_loss(&training, 1.0, &negatives) - row_loss(&of(Loss::BprMax), 1.0, &negatives);
+        close(difference, 0.5 * 0.75 * 3.0_f64.ln().powi(2));
+    }
+
+    #[test]
+    fn losses_of_differences_do_not_move_with_a_shift_of_all_scores() {
+        let mut state = 3;
+        let negatives: Vec<f64> = (0..6).map(|_| 4.0 * uniform(&mut state) - 2.0).collect();
+        let shifted: Vec<f64> = negatives.iter().map(|r| r + 1.75).collect();
+        for loss in [Loss::Bpr, Loss::CrossEntropy, Loss::BprMax, Loss::Mrr] {
+            close(row_loss(&of(loss), 0.4, &negatives), row_loss(&of(loss), 2.15, &shifted));
+        }
+        // TOP1 ties the negatives' scores to 0, and so it does move.
+        for loss in [Loss::Top1, Loss::Top1Max] {
+            assert!(
+                (row_loss(&of(loss), 0.4, &negatives) - row_loss(&of(loss), 2.15, &shifted)).abs() > 0.01
+            );
+        }
+    }
+
+    #[test]
+    fn every_negative_counted_twice_changes_cross_entropy_and_mrr_but_no_mean() {
+        let (once, twice) = ([0.5, -1.0], [0.5, -1.0, 0.5, -1.0]);
+        for loss in [Loss::Top1, Loss::Bpr, Loss::Top1Max, Loss::BprMax] {
+            close(row_loss(&of(loss), 0.2, &once), row_loss(&of(loss), 0.2, &twice));
+        }
+        for loss in [Loss::CrossEntropy, Loss::Mrr] {
+            assert!(row_loss(&of(loss), 0.2, &twice) > row_loss(&of(loss), 0.2, &once));
+        }
+    }
+
+    #[test]
+    fn extreme_scores_cost_finite_losses() {
+        for loss in LOSSES {
+            let training = TrainingConfig { bpr_max_penalty: 1.0, ..of(loss) };
+            for positive in [-1e4, 0.0, 1e4] {
+                for negatives in [[-1e4, 1e4], [1e4, 1e4], [-1e4, -1e4], [0.0, 1e4]] {
+                    let value = row_loss(&training, positive, &negatives);
+                    assert!(value.is_finite(), "{loss:?} of {positive} and {negatives:?}: {value}");
+                }
+            }
+        }
+        close(row_loss(&of(Loss::Bpr), -1e4, &[1e4]), 2e4);
+        // 1 · exp(−2e4) + exp(−2e4) · 1/2 inside the logarithm.
+        close(row_loss(&of(Loss::BprMax), -1e4, &[1e4, -1e4]), 2e4 - 1.5_f64.ln());
+    }
+
+    #[test]
+    fn output_activations_at_hand_worked_points() {
+        use Activation as A;
+        let elu = A::Elu { alpha: 0.5 };
+        let selu = A::Selu { lambda: 2.0, alpha: 0.5 };
+        let leaky = A::Leaky { alpha: 0.25 };
+        for activation in [A::Linear, A::Relu, elu, leaky] {
+            close(activate(activation, 1.5), 1.5);
+        }
+        close(activate(selu, 1.5), 3.0);
+        close(activate(A::Linear, -2.0), -2.0);
+        close(activate(A::Tanh, 3.0_f64.ln()), 0.8);
+        close(activate(A::Relu, -2.0), 0.0);
+        close(activate(elu, -(2.0_f64.ln())), -0.25);
+        close(activate(selu, -(2.0_f64.ln())), -0.5);
+        close(activate(leaky, -2.0), -0.5);
+    }
+
+    #[test]
+    fn absent_output_activation_is_the_published_one_of_the_loss() {
+        let network = NetworkConfig::default();
+        let of_loss = LOSSES.map(|loss| output_activation(&network, loss).to_string());
+        assert_eq!(of_loss, ["tanh", "tanh", "linear", "elu-0.5", "elu-0.5", "tanh"]);
+        let network = NetworkConfig { output_activation: Some(Activation::Relu), ..network };
+        assert_eq!(output_activation(&network, Loss::Top1), Activation::Relu);
+    }
+}

@@ -1,0 +1,140 @@
+//! One training step: forward, loss, backward, update. Its cost does not depend on the number of items.
+
+use super::activations::{Activations, Dropout};
+use super::config::{Input, NetworkConfig, TrainingConfig, Unit};
+use super::layers::Cpu;
+use super::network::Network;
+use super::output::{Output, PARTS, Scored};
+use super::parameters::{Layout, Parameters};
+use super::update::{Gradients, Owned, Update};
+use crate::batch::Batch;
+use crate::data::{ItemIndex, Sessions};
+use upnext_kernels::{LossFunction, Matrix, OptimizerState, RowGroups, UpdateRule};
+
+/// The buffers of a training step.
+#[derive(Debug)]
+pub(crate) struct TrainingStep {
+    pub(crate) activations: Activations,
+    output: Output,
+    rule: UpdateRule,
+    clip_norm: f64,
+    /// 1 / configured batch size.
+    weight: f32,
+    /// The uses of the rows of the input's tables, part by part, where it has tables of its own.
+    input_uses: Option<[RowGroups; PARTS]>,
+    /// Of the dense parameters, where they are to be clipped; those of tables are rows of `Part::d_rows`, `d_dense` and
+    /// `d_gates`.
+    gradients: Parameters<Matrix>,
+    /// B × 1: what a bias reads.
+    ones: Matrix,
+}
+
+/// What a step is asked to learn from, besides the batch.
+pub(crate) struct StepItems<'a> {
+    /// The targets of the batch, then the samples.
+    pub(crate) scored: &'a [ItemIndex],
+    /// logQ of each, if any.
+    pub(crate) offsets: Option<&'a [f32]>,
+    /// (scored item, row), ordered: what is no negative of the row besides its own target.
+    pub(crate) masked: &'a [(u32, u32)],
+    pub(crate) dropout: Option<Dropout>,
+    pub(crate) meanwhile: Meanwhile<'a>,
+}
+
+/// Work for a thread that has time, handed over with a step: of the next one what does not depend on this one.
+pub(crate) type Meanwhile<'a> = Option<&'a mut (dyn FnMut() + Send)>;
+
+impl TrainingStep {
+    /// Buffers for training `network` as configured.
+    pub(crate) fn new(network: &Network, training: &TrainingConfig) -> Self {
+        let config = network.config();
+        let (rows, items, out) = (training.batch_size, network.num_items(), config.output_width());
+        let shared = config.input == Input::Shared;
+        let loss = LossFunction {
+            loss: training.loss,
+            bpr_max_penalty: training.bpr_max_penalty,
+            activation: network.output_activation(),
+        };
+        let mut ones = Matrix::zeros(rows, 1);
+        (0..rows).for_each(|b| ones.row_mut(b)[0] = 1.0);
+        let clip = training.clip_norm > 0.0;
+        let gradient_buffer =
+            |layout: &Layout| if clip && !layout.table { layout.zeros() } else { Matrix::zeros(0, 0) };
+        Self {
+            activations: Activations::new(config, rows),
+            output: Output::new(loss, out, rows, items),
+            rule: training.update_rule(),
+            clip_norm: f64::from(training.clip_norm),
+            weight: 1.0 / rows as f32,
+            input_uses: (!shared).then(|| std::array::from_fn(|part| RowGroups::of_part(items, part, PARTS))),
+            gradients: network.layouts.map(gradient_buffer),
+            ones,
+        }
+    }
+
+    /// The optimiser's state before the first step.
+    pub(crate) fn initial_state(network: &Network, training: &TrainingConfig) -> Parameters<OptimizerState> {
+        let rule = training.update_rule();
+        network.layouts.map(|layout| OptimizerState::new(&rule, layout.rows, layout.width()))
+    }
+
+    /// Learns from one mini-batch; returns its loss, averaged over the configured batch size.
+    pub(crate) fn run(
+        &mut self,
+        cpu: Cpu,
+        network: &mut Network,
+        state: &mut Parameters<OptimizerState>,
+        batch: &Batch,
+        sessions: &Sessions,
+        items: StepItems,
+    ) -> f64 {
+        let rows = batch.len();
+        self.activations.forward(cpu, network, batch, sessions, items.dropout);
+        let (top, d_top) = self.activations.top_and_gradient();
+        let scored = Scored {
+            rows,
+            items: items.scored,
+            offsets: items.offsets,
+            masked: items.masked,
+            weight: self.weight,
+        };
+        let loss = self.output.step(cpu, &network.values.output, top, scored, d_top);
+        self.activations.backward(cpu, network, rows);
+        let gradients =
+            Gradients { rows, activations: &self.activations, inputs: &batch.inputs, ones: &self.ones };
+        let owned = Owned::all(&mut self.output.parts, self.input_uses.as_mut());
+        let update = Update { cpu, rule: &self.rule, clip_norm: self.clip_norm };
+        update.run(&mut network.values, state, &mut self.gradients, gradients, owned, items.meanwhile);
+        loss
+    }
+}
+
+/// Floating-point operations of the matrix products of a step with a full mini-batch (`docs/performance.md`).
+pub(crate) fn operations(config: &NetworkConfig, training: &TrainingConfig) -> f64 {
+    let rows = training.batch_size as f64;
+    let gates = config.unit.gates() as f64;
+    // A product, and those of its two gradients.
+    let thrice = |below: usize, width: f64| 6.0 * rows * below as f64 * width;
+    let mut total = thrice(config.output_width() + 1, rows + training.samples as f64);
+    for (l, &units) in config.layers.iter().enumerate() {
+        let width = gates * units as f64;
+        let vector = if config.has_embedding() { config.input_width(0) } else { 0 };
+        total += thrice(if l == 0 { vector } else { config.layers[l - 1] }, width);
+        if l > 0 && config.input_to_deeper_layers {
+            total += thrice(vector, width);
+        }
+        // The carried state is a constant: of it only the GRU's reset gate has a gradient, through the candidate.
+        let candidate = if config.unit == Unit::Gru { 2.0 * rows * (units * units) as f64 } else { 0.0 };
+        total += 4.0 * rows * units as f64 * width + candidate;
+    }
+    let below = config.layers.last().into_iter().chain(&config.feed_forward);
+    total + below.zip(&config.feed_forward).map(|(&below, &width)| thrice(below, width as f64)).sum::<f64>()
+}
+
+/// Bytes of the parameters and of the optimiser's state.
+pub(crate) fn bytes_of_parameters(config: &NetworkConfig, training: &TrainingConfig, items: usize) -> u64 {
+    let copies = 1 + OptimizerState::matrices(&training.update_rule());
+    let layouts = Parameters::layouts(config, items);
+    let bytes = layouts.iter().map(|layout| Matrix::bytes(layout.rows, layout.width()) as u64);
+    bytes.fold(0, u64::saturating_add).saturating_mul(copies as u64)
+}

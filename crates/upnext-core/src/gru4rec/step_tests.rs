@@ -1,0 +1,421 @@
+//! A training step against the plain reference: scores, loss, state, and the gradient of every parameter.
+
+use super::activations::Dropout;
+use super::config::*;
+use super::layers::Cpu;
+use super::network::Network;
+use super::reference::{self, example::Example};
+use super::step::{StepItems, TrainingStep};
+use crate::arrays::Tensor;
+use crate::batch::{Batch, SessionBatcher};
+use crate::data::Sessions;
+use std::collections::BTreeMap;
+use upnext_kernels::{CounterRng, Isa, Matrix, ThreadPool};
+
+const ITEMS: usize = 19;
+const SUPPORT: u64 = 40;
+
+pub(super) fn to_f64(tensors: &BTreeMap<String, Tensor>) -> reference::Parameters {
+    let plain = |t: &Tensor| reference::Tensor {
+        shape: t.shape.clone(),
+        values: t.values.iter().map(|&x| f64::from(x)).collect(),
+    };
+    reference::Parameters(tensors.iter().map(|(name, t)| (name.clone(), plain(t))).collect())
+}
+
+pub(super) fn values(matrix: &Matrix, rows: usize, width: usize) -> Vec<f64> {
+    (0..rows).flat_map(|b| matrix.row(b)[..width].iter().map(|&x| f64::from(x)).collect::<Vec<_>>()).collect()
+}
+
+/// What is compared: one step after two others, so that states, histories and optimiser state are those of a real run.
+struct Case {
+    network: NetworkConfig,
+    training: TrainingConfig,
+    rows: usize,
+    samples: Vec<u32>,
+    threads: usize,
+    isa: Isa,
+}
+
+impl Case {
+    fn new(network: NetworkConfig, training: TrainingConfig) -> Self {
+        let samples = (0..training.samples as u32).map(|i| (i * 7 + 3) % ITEMS as u32).collect();
+        Self { network, training, rows: 5, samples, threads: 2, isa: Isa::detect() }
+    }
+
+    fn sessions(&self) -> Sessions {
+        let mut sessions = Sessions::new();
+        for s in 0..self.rows as u32 {
+            let length = if s == 1 { 3 } else { 6 };
+            // Rows 2 and 3 ask for the same item at step 2, and items repeat within sessions.
+            let items: Vec<u32> = (0..length)
+                .map(|t| if t == 3 && (s == 2 || s == 3) { 11 } else { (s * 5 + t * t) % 17 })
+                .collect();
+            sessions.push(&items, 0);
+        }
+        // Session 1 ends after two pairs: row 1 begins this one, fresh, at the compared step.
+        sessions.push(&[4, 9, 2, 7], 0);
+        sessions
+    }
+
+    /// Compares the third step with the reference; returns the largest error seen.
+    fn check(&self) {
+        let name = format!("{:?} {:?} {:?}", self.network, self.training, self.isa);
+        self.network.validate(&self.training).unwrap_or_else(|e| panic!("{e} in {name}"));
+        let pool = ThreadPool::new(self.threads);
+        let cpu = Cpu { pool: &pool, isa: self.isa };
+        let activation = self.network.output_activation_for(self.training.loss);
+        let mut network = Network::new(self.network.clone(), activation, ITEMS, 5);
+        // Biases that are not 0, and scores of some size.
+        for (i, value) in network.values.iter_mut().enumerate() {
+            let width = value.width();
+            let rng = CounterRng::new(77, i as u64);
+            for r in 0..value.rows() {
+                for (j, x) in value.row_mut(r)[..width].iter_mut().enumerate() {
+                    *x += 0.4 * (rng.unit_f32((r * width + j) as u64) - 0.5);
+                }
+            }
+        }
+        // Padding between the gates must stay 0.
+        let tensors = network.tensors();
+        network =
+            Network::from_tensors(self.network.clone(), activation, ITEMS, &mut tensors.clone()).unwrap();
+
+        let mut step = TrainingStep::new(&network, &self.training);
+        let mut state = TrainingStep::initial_state(&network, &self.training);
+        let sessions = self.sessions();
+        let order = (0..sessions.len() as u32).collect();
+        let mut batcher = SessionBatcher::new(&sessions, order, self.rows);
+        for t in 0..2 {
+            let batch = batcher.next_batch().unwrap().clone();
+            self.run(cpu, &mut step, &mut network, &mut state, &batch, &sessions, t);
+        }
+        let before = network.tensors();
+        let batch = batcher.next_batch().unwrap().clone();
+        let (loss, dropout) = self.run(cpu, &mut step, &mut network, &mut state, &batch, &sessions, 2);
+        let after = network.tensors();
+        assert!(batch.carry.contains(&crate::batch::Carry::Fresh) || self.rows < 2, "{name}");
+
+        let rows = batch.len();
+        let masks = || {
+            let recurrent = step.activations.layers.iter().map(|l| (l.mask(), l.state.width()));
+            let dense = step.activations.feed_forward.iter().map(|l| (l.mask(), l.state.width()));
+            recurrent.chain(dense).map(|(mask, width)| values(mask.expect("dropout"), rows, width)).collect()
+        };
+        let lstm = self.network.unit == Unit::Lstm;
+        let example = Example {
+            sessions: (0..rows).map(|b| batch.history(&sessions, b).to_vec()).collect(),
+            targets: batch.targets.clone(),
+            samples: self.samples.clone(),
+            hidden: step
+                .activations
+                .layers
+                .iter()
+                .map(|l| values(&l.previous, rows, l.state.width()))
+                .collect(),
+            cell: if lstm {
+                step.activations
+                    .layers
+                    .iter()
+                    .map(|l| values(&l.previous_cell, rows, l.state.width()))
+                    .collect()
+            } else {
+                Vec::new()
+            },
+            embedding_mask: step.activations.input.mask().map(|m| values(m, rows, m.width())),
+            hidden_masks: if dropout.hidden > 0.0 { masks() } else { Vec::new() },
+            support: vec![SUPPORT; ITEMS],
+        };
+        let parameters = to_f64(&before);
+        let expected = reference::forward(&self.network, &self.training, &parameters, &example.step());
+        assert!(
+            (loss - expected.loss).abs() < 2e-6 * (1.0 + expected.loss),
+            "{name}: {loss}, not {}",
+            expected.loss
+        );
+        for (l, layer) in step.activations.layers.iter().enumerate() {
+            let is = values(&layer.state, rows, layer.state.width());
+            let close = is.iter().zip(&expected.hidden[l]).all(|(a, b)| (a - b).abs() < 2e-6);
+            assert!(close, "{name}: state of layer {l}\n{is:?}\n{:?}", expected.hidden[l]);
+        }
+        // With SGD at rate 1, what a step subtracts is the gradient.
+        let gradient = reference::gradient(&self.network, &self.training, &parameters, &example.step());
+        for (tensor, g) in &gradient.0 {
+            for (i, &g) in g.values.iter().enumerate() {
+                let is = f64::from(before[tensor].values[i]) - f64::from(after[tensor].values[i]);
+                assert!((is - g).abs() < 1e-6 + 1e-5 * g.abs(), "{name}: {tensor}[{i}] is {is}, not {g}");
+            }
+        }
+        let largest = gradient.0.values().flat_map(|g| &g.values).fold(0.0, |m: f64, g| m.max(g.abs()));
+        // That of MRR shrinks with the square of the number of negatives.
+        let least = if self.training.loss == Loss::Mrr { 1e-4 } else { 1e-3 };
+        assert!(largest > least, "{name}: a gradient of nothing");
+    }
+
+    #[allow(clippy::too_many_arguments)] // everything that a step touches
+    fn run(
+        &self,
+        cpu: Cpu,
+        step: &mut TrainingStep,
+        network: &mut Network,
+        state: &mut super::parameters::Parameters<upnext_kernels::OptimizerState>,
+        batch: &Batch,
+        sessions: &Sessions,
+        t: u64,
+    ) -> (f64, Dropout) {
+        let mut scored = batch.targets.clone();
+        scored.extend(&self.samples);
+        let log_support = (SUPPORT as f32).ln();
+        let q = self.training.logq_for_loss();
+        let of = |r: usize| {
+            q * log_support * if r < batch.len() { 1.0 } else { self.training.sample_alpha as f32 }
+        };
+        let offsets: Vec<f32> = (0..scored.len()).map(of).collect();
+        let mut masked = Vec::new();
+        if self.training.mask_own_target {
+            for (r, item) in scored.iter().enumerate() {
+                for (b, target) in batch.targets.iter().enumerate() {
+                    if r != b && item == target {
+                        masked.push((r as u32, b as u32));
+                    }
+                }
+            }
+        }
+        let dropout = Dropout {
+            embedding: self.training.dropout_embedding_for(&self.network),
+            embedding_rng: CounterRng::new(1, t),
+            hidden: self.training.dropout_hidden,
+            hidden_rng: CounterRng::new(2, t),
+        };
+        let items = StepItems {
+            scored: &scored,
+            offsets: (q > 0.0).then_some(&offsets),
+            masked: &masked,
+            dropout: Some(dropout),
+            meanwhile: None,
+        };
+        (step.run(cpu, network, state, batch, sessions, items), dropout)
+    }
+}
+
+fn sgd() -> TrainingConfig {
+    TrainingConfig {
+        optimizer: Optimizer::Sgd,
+        learning_rate: 1.0,
+        batch_size: 5,
+        samples: 6,
+        dropout_embedding: Some(0.0),
+        ..TrainingConfig::default()
+    }
+}
+
+#[test]
+fn every_unit_input_and_depth_agrees_with_the_reference() {
+    for unit in [Unit::Gru, Unit::Lstm, Unit::Rnn] {
+        for input in [Input::OneHot, Input::Discounted, Input::Embedding, Input::Shared] {
+            for (layers, feed_forward, skip) in [
+                (vec![6], vec![], false),
+                (vec![17], vec![5], false),
+                (vec![4, 18], vec![], true),
+                (vec![5, 3, 4], vec![6, 3], true),
+                (vec![5, 7], vec![], false),
+            ] {
+                let vectors = matches!(input, Input::Embedding | Input::Shared);
+                for dropped in [false, true] {
+                    let network = NetworkConfig {
+                        unit,
+                        input,
+                        layers: layers.clone(),
+                        feed_forward: feed_forward.clone(),
+                        input_to_deeper_layers: skip,
+                        embedding_size: 5,
+                        ..NetworkConfig::default()
+                    };
+                    let training = TrainingConfig {
+                        dropout_embedding: (vectors && dropped).then_some(0.3),
+                        dropout_hidden: if dropped { 0.4 } else { 0.0 },
+                        ..sgd()
+                    };
+                    let training = TrainingConfig {
+                        dropout_embedding: training.dropout_embedding.or(Some(0.0)),
+                        ..training
+                    };
+                    Case::new(network, training).check();
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_loss_activation_and_masking_agrees_with_the_reference() {
+    let activations = [
+        Activation::Linear,
+        Activation::Tanh,
+        Activation::Relu,
+        Activation::Elu { alpha: 0.5 },
+        Activation::Leaky { alpha: 0.2 },
+        Activation::Selu { lambda: 1.05, alpha: 1.67 },
+    ];
+    for loss in [Loss::Top1, Loss::Bpr, Loss::CrossEntropy, Loss::Top1Max, Loss::BprMax, Loss::Mrr] {
+        for activation in activations {
+            if loss == Loss::CrossEntropy && activation != Activation::Linear {
+                continue;
+            }
+            for (mask_own_target, samples, logq) in [
+                (false, 0, None),
+                (true, 6, None),
+                (false, 30, Some(0.5)),
+                (true, 70, Some(0.0)),
+                (false, 700, None),
+            ] {
+                let network = NetworkConfig {
+                    layers: vec![6],
+                    output_activation: Some(activation),
+                    ..NetworkConfig::default()
+                };
+                let training = TrainingConfig {
+                    loss,
+                    mask_own_target,
+                    samples,
+                    logq: logq.filter(|_| loss == Loss::CrossEntropy),
+                    bpr_max_penalty: 0.7,
+                    ..sgd()
+                };
+                Case::new(network, training).check();
+            }
+        }
+    }
+}
+
+#[test]
+fn every_hidden_activation_agrees_with_the_reference() {
+    for unit in [Unit::Gru, Unit::Rnn] {
+        for hidden_activation in [Activation::Tanh, Activation::Relu, Activation::Linear] {
+            let network =
+                NetworkConfig { unit, hidden_activation, layers: vec![7, 5], ..NetworkConfig::default() };
+            Case::new(network, sgd()).check();
+        }
+    }
+}
+
+#[test]
+fn every_instruction_set_and_batch_size_agrees_with_the_reference() {
+    for isa in Isa::available() {
+        for rows in [1, 2, 3, 17, 33] {
+            for threads in [1, 2, 3] {
+                let network = NetworkConfig { layers: vec![9], ..NetworkConfig::default() };
+                let training = TrainingConfig { batch_size: rows, ..sgd() };
+                Case { rows, threads, isa, ..Case::new(network, training) }.check();
+            }
+        }
+    }
+}
+
+/// All tensors after a few steps, for comparing runs.
+fn trained(training: &TrainingConfig, network: &NetworkConfig, threads: usize) -> BTreeMap<String, Tensor> {
+    let case = Case { threads, ..Case::new(network.clone(), training.clone()) };
+    let pool = ThreadPool::new(threads);
+    let cpu = Cpu { pool: &pool, isa: Isa::detect() };
+    let activation = network.output_activation_for(training.loss);
+    let mut net = Network::new(network.clone(), activation, ITEMS, 5);
+    let mut step = TrainingStep::new(&net, training);
+    let mut state = TrainingStep::initial_state(&net, training);
+    let sessions = case.sessions();
+    let mut batcher = SessionBatcher::new(&sessions, (0..sessions.len() as u32).collect(), case.rows);
+    let mut t = 0;
+    while let Some(batch) = batcher.next_batch() {
+        let batch = batch.clone();
+        case.run(cpu, &mut step, &mut net, &mut state, &batch, &sessions, t);
+        t += 1;
+    }
+    net.tensors()
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    for input in [Input::OneHot, Input::Embedding, Input::Shared] {
+        for clip_norm in [0.0, 0.01] {
+            let network = NetworkConfig {
+                input,
+                layers: vec![17, 9],
+                feed_forward: vec![8],
+                embedding_size: 6,
+                ..NetworkConfig::default()
+            };
+            let training = TrainingConfig {
+                optimizer: Optimizer::Adam,
+                learning_rate: 0.1,
+                momentum: 0.2,
+                l2: 0.01,
+                clip_norm,
+                dropout_hidden: 0.2,
+                samples: 100,
+                ..sgd()
+            };
+            let one = trained(&training, &network, 1);
+            for threads in [2, 3, 7] {
+                assert_eq!(trained(&training, &network, threads), one, "{threads} threads");
+            }
+        }
+    }
+}
+
+#[test]
+fn optimisers_follow_the_reference_through_several_steps() {
+    for optimizer in [Optimizer::Adagrad, Optimizer::Rmsprop, Optimizer::Sgd, Optimizer::Adam] {
+        for (momentum, l2, clip_norm) in [(0.0, 0.0, 0.0), (0.3, 0.0, 0.0), (0.3, 0.02, 0.05)] {
+            for input in [Input::OneHot, Input::Shared] {
+                let network = NetworkConfig { input, layers: vec![6], ..NetworkConfig::default() };
+                let training =
+                    TrainingConfig { optimizer, learning_rate: 0.05, momentum, l2, clip_norm, ..sgd() };
+                follow_reference(&network, &training);
+            }
+        }
+    }
+}
+
+/// Trains both on the same steps; their parameters must stay together.
+fn follow_reference(network: &NetworkConfig, training: &TrainingConfig) {
+    let case = Case::new(network.clone(), training.clone());
+    let pool = ThreadPool::new(2);
+    let cpu = Cpu { pool: &pool, isa: Isa::detect() };
+    let activation = network.output_activation_for(training.loss);
+    let mut net = Network::new(network.clone(), activation, ITEMS, 5);
+    let mut step = TrainingStep::new(&net, training);
+    let mut state = TrainingStep::initial_state(&net, training);
+    let mut plain = to_f64(&net.tensors());
+    let mut plain_state = reference::OptimizerState::new(&plain);
+    let sessions = case.sessions();
+    let mut batcher = SessionBatcher::new(&sessions, (0..sessions.len() as u32).collect(), case.rows);
+    for t in 0..4 {
+        let batch = batcher.next_batch().unwrap().clone();
+        case.run(cpu, &mut step, &mut net, &mut state, &batch, &sessions, t);
+        let rows = batch.len();
+        let example = Example {
+            sessions: (0..rows).map(|b| batch.history(&sessions, b).to_vec()).collect(),
+            targets: batch.targets.clone(),
+            samples: case.samples.clone(),
+            hidden: step
+                .activations
+                .layers
+                .iter()
+                .map(|l| values(&l.previous, rows, l.state.width()))
+                .collect(),
+            cell: Vec::new(),
+            embedding_mask: None,
+            hidden_masks: Vec::new(),
+            support: vec![SUPPORT; ITEMS],
+        };
+        let gradients = reference::gradient(network, training, &plain, &example.step());
+        let touched = reference::touched_rows(network, &example.step());
+        reference::apply(training, &mut plain, &gradients, &touched, &mut plain_state);
+        for (name, tensor) in net.tensors() {
+            for (i, (&is, &should)) in tensor.values.iter().zip(&plain.tensor(&name).values).enumerate() {
+                // Where a gradient is next to 0, the first steps of Adagrad, RMSProp and Adam take its sign alone.
+                let close = (f64::from(is) - should).abs() < 2e-4;
+                assert!(close, "{training:?} step {t}: {name}[{i}] is {is}, not {should}");
+            }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! A trainer's steps against the plain reference: what it samples, subtracts, masks, drops and averages; and their cost.
+
+use super::config::*;
+use super::network::Network;
+use super::reference::{self, example::Example};
+use super::step_tests::{to_f64, values};
+use super::trainer::{EpochEnd, Trainer};
+use crate::batch::{Carry, SessionBatcher, by_start_time};
+use crate::data::Dataset;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+use upnext_kernels::CounterRng;
+
+/// Sessions of two to seven events on `items` items of which low ones are the most popular; supports are theirs, and 1
+/// for items in no session.
+fn dataset(items: u32, sessions: u64) -> Dataset {
+    let rng = CounterRng::new(11, 0);
+    let mut data = Dataset::default();
+    for i in 0..items {
+        data.items.add(&i.to_string(), 1);
+    }
+    for s in 0..sessions {
+        let session: Vec<u32> = (0..2 + rng.below(100 * s, 6))
+            .map(|t| (rng.below(100 * s + 2 * t + 1, 20) * rng.below(100 * s + 2 * t + 2, 20) / 20) as u32)
+            .collect();
+        for item in &session {
+            data.items.add(&item.to_string(), 1);
+        }
+        data.sessions.push(&session, s as i64);
+    }
+    data
+}
+
+fn trainer<'d>(network: &NetworkConfig, training: &TrainingConfig, data: &'d Dataset) -> Trainer<'d> {
+    let activation = network.output_activation_for(training.loss);
+    let network = Network::new(network.clone(), activation, data.items.len(), training.seed);
+    Trainer::new(network, training, data, 1).unwrap()
+}
+
+/// Everything that a step draws, for comparing steps.
+type Masks = Vec<Vec<f64>>;
+
+/// The states that rows carry on from those of the step before, `units` a row.
+fn carried(before: &[f64], units: usize, carry: &[Carry]) -> Vec<f64> {
+    let of = |carry: &Carry| match *carry {
+        Carry::Fresh => vec![0.0; units],
+        Carry::Row(from) => before[from * units..][..units].to_vec(),
+    };
+    carry.iter().flat_map(of).collect()
+}
+
+/// Runs an epoch of `training` step by step beside the reference, which carries its own states on; returns the samples
+/// and masks of the steps.
+fn follow_an_epoch(
+    network: &NetworkConfig,
+    training: &TrainingConfig,
+    data: &Dataset,
+) -> (Vec<u32>, Vec<Masks>) {
+    let mut trainer = trainer(network, training, data);
+    let mut batcher = SessionBatcher::new(&data.sessions, by_start_time(&data.sessions), training.batch_size);
+    let (mut samples, mut drawn, mut sizes, mut cost_before) = (Vec::new(), Vec::new(), Vec::new(), 0.0);
+    let mut states: Vec<Vec<f64>> = vec![Vec::new(); network.layers.len()];
+    while let Some(batch) = batcher.next_batch() {
+        let parameters = to_f64(&trainer.network().tensors());
+        let end = trainer.run_epoch(&mut |_| ControlFlow::Break(())).unwrap();
+        let EpochEnd::Stopped(progress) = end else { panic!("a mini-batch was left out") };
+        let rows = batch.len();
+        let activations = &trainer.step.activations;
+        let hidden_masks: Masks = activations
+            .layers
+            .iter()
+            .map(|layer| values(layer.mask().expect("dropout"), rows, layer.state.width()))
+            .collect();
+        let embedding_mask = activations.input.mask().map(|mask| values(mask, rows, mask.width()));
+        let example = Example {
+            sessions: (0..rows).map(|b| batch.history(&data.sessions, b).to_vec()).collect(),
+            targets: batch.targets.clone(),
+            samples: trainer.scored[rows..].to_vec(),
+            hidden: states.iter().zip(&network.layers).map(|(s, &h)| carried(s, h, &batch.carry)).collect(),
+            cell: Vec::new(),
+            embedding_mask: embedding_mask.clone(),
+            hidden_masks: hidden_masks.clone(),
+            support: data.items.supports().to_vec(),
+        };
+        assert_eq!((example.samples.len(), &trainer.scored[..rows]), (training.samples, &batch.targets[..]));
+        let expected = reference::forward(network, training, &parameters, &example.step());
+        states = expected.hidden;
+        let cost = progress.loss * progress.pairs as f64;
+        let is = (cost - cost_before) / training.batch_size as f64;
+        let step = sizes.len();
+        let should = expected.loss;
+        assert!((is - should).abs() < 1e-5, "{training:?} step {step}: {is}, not {should}");
+        cost_before = cost;
+        sizes.push(rows);
+        samples.extend(example.samples);
+        drawn.push(hidden_masks.into_iter().chain(embedding_mask).collect());
+    }
+    let EpochEnd::Finished(progress) = trainer.run_epoch(&mut |_| ControlFlow::Break(())).unwrap() else {
+        panic!("a mini-batch too many")
+    };
+    assert_eq!(progress.pairs, progress.pairs_in_epoch);
+    assert_eq!((sizes[0], sizes[sizes.len() - 1]), (training.batch_size, 1), "the mini-batch shrinks");
+    (samples, drawn)
+}
+
+#[test]
+fn every_step_of_an_epoch_costs_what_the_reference_says() {
+    let data = dataset(30, 40);
+    let network = NetworkConfig { layers: vec![6, 6], ..NetworkConfig::default() };
+    for (logq, sample_alpha, mask_own_target) in [(1.0, 0.5, false), (0.7, 1.0, true), (0.0, 0.0, true)] {
+        let training = TrainingConfig {
+            batch_size: 7,
+            samples: 5,
+            logq: Some(logq),
+            sample_alpha,
+            mask_own_target,
+            dropout_embedding: Some(0.2),
+            dropout_hidden: 0.3,
+            ..TrainingConfig::default()
+        };
+        follow_an_epoch(&network, &training, &data);
+    }
+}
+
+#[test]
+fn a_trainer_samples_by_the_configured_power_of_support() {
+    let data = dataset(30, 40);
+    let network = NetworkConfig { layers: vec![6], ..NetworkConfig::default() };
+    let supports: Vec<f64> = data.items.supports().iter().map(|&support| support as f64).collect();
+    for sample_alpha in [0.0, 0.5, 1.0] {
+        let training = TrainingConfig {
+            batch_size: 4,
+            samples: 100,
+            sample_alpha,
+            dropout_hidden: 0.1,
+            ..TrainingConfig::default()
+        };
+        let (samples, _) = follow_an_epoch(&network, &training, &data);
+        let total: f64 = supports.iter().map(|support| support.powf(sample_alpha)).sum();
+        let expected = supports[0].powf(sample_alpha) / total;
+        let share = samples.iter().filter(|&&item| item == 0).count() as f64 / samples.len() as f64;
+        assert!((share - expected).abs() < 0.015, "α {sample_alpha}: {share}, not {expected}");
+    }
+}
+
+#[test]
+fn every_step_row_and_layer_draws_its_own_dropout_mask() {
+    let data = dataset(30, 40);
+    let network = NetworkConfig { layers: vec![40, 40], ..NetworkConfig::default() };
+    let training = TrainingConfig {
+        batch_size: 7,
+        samples: 5,
+        dropout_embedding: Some(0.5),
+        dropout_hidden: 0.5,
+        ..TrainingConfig::default()
+    };
+    let (_, steps) = follow_an_epoch(&network, &training, &data);
+    let mut rows: Vec<Vec<u64>> = steps
+        .iter()
+        .flatten()
+        .flat_map(|mask| mask.chunks(40).map(|row| row.iter().map(|x| x.to_bits()).collect()))
+        .collect();
+    let drawn = rows.len();
+    rows.sort_unstable();
+    rows.dedup();
+    assert_eq!(rows.len(), drawn, "two masks of 40 fair draws are the same");
+}
+
+/// The quickest step of an epoch with everything on that could look at more than the rows in use.
+fn quickest_step(input: Input, items: u32) -> Duration {
+    let data = dataset(items, 60);
+    let network =
+        NetworkConfig { unit: Unit::Rnn, input, layers: vec![8], embedding_size: 8, ..Default::default() };
+    let training = TrainingConfig {
+        batch_size: 2,
+        samples: 2,
+        mask_own_target: true,
+        momentum: 0.1,
+        l2: 1e-3,
+        clip_norm: 0.5,
+        ..TrainingConfig::default()
+    };
+    let mut trainer = trainer(&network, &training, &data);
+    let (mut quickest, mut last) = (Duration::MAX, None);
+    trainer
+        .run_epoch(&mut |_| {
+            let now = Instant::now();
+            if let Some(last) = last.replace(now) {
+                quickest = quickest.min(now - last);
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    quickest
+}
+
+#[test]
+fn a_step_costs_the_same_whatever_the_number_of_items() {
+    for input in [Input::OneHot, Input::Discounted, Input::Embedding, Input::Shared] {
+        // To clear 8 bytes for each of 400,000 items takes longer than the limit leaves, however often it is tried; on a
+        // busy machine an attempt may be slow for other reasons.
+        let constant = (0..10).any(|_| {
+            let (few, many) = (quickest_step(input, 300), quickest_step(input, 400_000));
+            many < 4 * few + Duration::from_micros(5)
+        });
+        assert!(constant, "{input:?}: a step of 400,000 items takes longer than one of 300");
+    }
+}

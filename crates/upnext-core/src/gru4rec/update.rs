@@ -1,0 +1,311 @@
+//! From the gradients of a step to new parameters: every parameter with what its gradient is made of, differentiated and
+//! updated block by block in one phase of all threads.
+
+use super::activations::Activations;
+use super::layers::Cpu;
+use super::output::{PARTS, Part, part_of};
+use super::parameters::Parameters;
+use super::step::Meanwhile;
+use crate::data::ItemIndex;
+use std::cell::RefCell;
+use upnext_kernels::{
+    DenseBlock, DenseBlocks, GradientRows, LINE, Matrix, OptimizerState, RowGroups, TableParts, UpdateRule,
+    View, dense_norm_squared, product, table_norm_squared, update_dense, update_table,
+};
+
+/// Floats of a block of a dense parameter, the task of one thread: with its gradient and the optimiser's state it fits
+/// the second cache, and a layer of 100 units is a single task. In tests a small layer is to have several.
+const DENSE_FLOATS: usize = if cfg!(test) { 256 } else { 48 * 1024 };
+
+/// What a step knows about the gradients of all parameters besides those of the output table.
+#[derive(Clone, Copy)]
+pub(crate) struct Gradients<'a> {
+    /// Number of rows of the batch.
+    pub(crate) rows: usize,
+    /// The activations, gone through backward.
+    pub(crate) activations: &'a Activations,
+    /// The rows' current items.
+    pub(crate) inputs: &'a [ItemIndex],
+    /// B × 1, all 1: what a bias reads.
+    pub(crate) ones: &'a Matrix,
+}
+
+/// What one thread updates of all tables: the rows of the items of a part.
+pub(crate) struct Owned<'a> {
+    output: &'a mut Part,
+    /// The uses of the rows of the input's tables, where it has tables of its own.
+    input: Option<&'a mut RowGroups>,
+}
+
+impl<'a> Owned<'a> {
+    /// The parts in their order.
+    pub(crate) fn all(
+        output: &'a mut [Part; PARTS],
+        input: Option<&'a mut [RowGroups; PARTS]>,
+    ) -> [Self; PARTS] {
+        let mut input = input.into_iter().flatten();
+        output.each_mut().map(|output| Self { output, input: input.next() })
+    }
+
+    /// Finds the rows that the step uses.
+    fn group(&mut self, p: usize, gradients: Gradients) {
+        let Gradients { activations, inputs, .. } = gradients;
+        let Some(uses) = &mut self.input else {
+            return self.output.group(p, Some((inputs, &activations.input.d_dense)));
+        };
+        self.output.group(p, None);
+        let items = if activations.input.is_sparse() { &activations.input.entries.items } else { inputs };
+        uses.group((0..).zip(items.iter().copied()).filter(|&(_, item)| part_of(item) == p));
+    }
+
+    /// The rows used of a table, and their gradients.
+    fn rows<'s>(&'s self, table: &TableOf<'s>) -> (&'s RowGroups, GradientRows<'s>) {
+        match (table, &self.input) {
+            (TableOf::Input(gradients), Some(uses)) => (uses, *gradients),
+            _ => (&self.output.uses, GradientRows { gradients: &self.output.d_rows, source: None }),
+        }
+    }
+}
+
+/// Whose rows a table's are.
+#[derive(Clone, Copy)]
+enum TableOf<'a> {
+    /// The scored items', and where the input shares the table the inputs'.
+    Output,
+    /// The input's, with their gradients.
+    Input(GradientRows<'a>),
+}
+
+/// The matrices that the columns of a dense parameter read, B × in each, and the column from which on they do.
+pub(crate) type Reads<'a> = [Option<(&'a Matrix, usize)>; 2];
+
+/// The gradient of a dense parameter: `readᵀ · d`.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    rows: usize,
+    reads: Reads<'a>,
+    d: &'a Matrix,
+}
+
+impl Source<'_> {
+    /// Writes rows `first..first + count` of the gradient.
+    fn differentiate(&self, cpu: Cpu, first: usize, count: usize, block: &mut [f32], stride: usize) {
+        let d = View::rows(self.d.data(), self.d.stride());
+        for (i, &(read, from)) in self.reads.iter().flatten().enumerate() {
+            let end = self.reads.get(i + 1).copied().flatten().map_or(self.d.width(), |(_, from)| from);
+            let shape = (count, end - from, self.rows);
+            let read = read.view(self.rows).transposed().from_row(first);
+            product(cpu.isa, shape, read, d.from_column(from), &mut block[from..], stride, false);
+        }
+    }
+}
+
+/// A dense parameter to be updated; `buffer` is for its gradient, empty where none is needed.
+struct Dense<'a> {
+    value: &'a mut Matrix,
+    state: &'a mut OptimizerState,
+    buffer: &'a mut Matrix,
+    source: Source<'a>,
+}
+
+/// A table of which the rows in use are to be updated.
+struct Table<'a> {
+    value: &'a mut Matrix,
+    state: &'a mut OptimizerState,
+    of: TableOf<'a>,
+}
+
+/// A parameter to be updated.
+enum Parameter<'a> {
+    Dense(Dense<'a>),
+    Table(Table<'a>),
+}
+
+/// The task of any thread.
+enum Task<'a, 'm> {
+    Meanwhile(&'m mut (dyn FnMut() + Send)),
+    /// A block, what its gradient is made of, and where that is if it is known.
+    Dense(DenseBlock<'a>, Source<'a>, Option<&'a Matrix>),
+}
+
+/// How parameters are updated.
+#[derive(Clone, Copy)]
+pub(crate) struct Update<'a> {
+    pub(crate) cpu: Cpu<'a>,
+    pub(crate) rule: &'a UpdateRule,
+    /// The largest norm of all gradients together; 0: any.
+    pub(crate) clip_norm: f64,
+}
+
+impl Update<'_> {
+    /// Updates all parameters by their gradients.
+    ///
+    /// `buffers`: for the gradients of dense parameters, where their norm must be known before the update; else empty.
+    pub(crate) fn run(
+        self,
+        values: &mut Parameters<Matrix>,
+        state: &mut Parameters<OptimizerState>,
+        buffers: &mut Parameters<Matrix>,
+        gradients: Gradients,
+        mut owned: [Owned; PARTS],
+        meanwhile: Meanwhile,
+    ) {
+        let Self { cpu, rule, clip_norm } = self;
+        let clip = clip_norm > 0.0;
+        let mut scale = 1.0;
+        if clip {
+            cpu.pool.for_each_owned(&mut owned, |p, owned| owned.group(p, gradients));
+            let squares = parameters(values, state, buffers, gradients).map(|parameter| match parameter {
+                Parameter::Dense(dense) => self.norm_squared_of_dense(dense),
+                Parameter::Table(Table { value, of, .. }) => {
+                    let parts = owned.iter().map(|owned| {
+                        let (uses, gradients) = owned.rows(&of);
+                        table_norm_squared(cpu.isa, rule.l2, value, uses, gradients)
+                    });
+                    parts.sum()
+                }
+            });
+            let norm = squares.sum::<f64>().sqrt();
+            if norm > clip_norm {
+                scale = (clip_norm / norm) as f32;
+            }
+        }
+        let (mut dense, mut tables) = (Vec::new(), Vec::new());
+        for parameter in parameters(values, state, buffers, gradients) {
+            match parameter {
+                Parameter::Dense(parameter) => dense.push(parameter),
+                Parameter::Table(Table { value, state, of }) => {
+                    tables.push((TableParts::new(value, state, PARTS), of));
+                }
+            }
+        }
+        let blocks = dense.into_iter().flat_map(|Dense { value, state, buffer, source }| {
+            let known = clip.then_some(&*buffer);
+            let rows = block_rows(value.stride());
+            DenseBlocks::new(value, state, rows).map(move |block| Task::Dense(block, source, known))
+        });
+        cpu.pool.for_each_then_owned(
+            meanwhile.into_iter().map(Task::Meanwhile).chain(blocks),
+            |task| match task {
+                Task::Meanwhile(work) => work(),
+                Task::Dense(block, source, known) => self.update_block(scale, block, source, known),
+            },
+            &mut owned,
+            |p, owned| {
+                if !clip {
+                    owned.group(p, gradients);
+                }
+                for (parts, of) in &tables {
+                    let (uses, gradients) = owned.rows(of);
+                    update_table(cpu.isa, rule, scale, parts.take(p), uses, gradients);
+                }
+            },
+        );
+    }
+
+    /// The sum of the squares of a dense parameter's gradient, which is left in its buffer.
+    fn norm_squared_of_dense(&self, parameter: Dense) -> f64 {
+        let Dense { value, buffer, source, .. } = parameter;
+        let (stride, rows) = (buffer.stride(), buffer.rows());
+        let block = block_rows(stride);
+        self.cpu.pool.for_each(buffer.blocks_mut(block).enumerate(), |(i, floats)| {
+            let first = i * block;
+            source.differentiate(self.cpu, first, block.min(rows - first), floats, stride);
+        });
+        dense_norm_squared(self.cpu.isa, self.rule.l2, value, buffer)
+    }
+
+    /// Differentiates a block of a dense parameter, unless its gradient is known, and updates it.
+    fn update_block(&self, scale: f32, block: DenseBlock, source: Source, known: Option<&Matrix>) {
+        let Self { cpu, rule, .. } = *self;
+        let (stride, needed) = (block.stride(), block.count() * block.stride());
+        if let Some(gradient) = known {
+            let floats = &gradient.data()[block.first() * stride..][..needed];
+            return update_dense(cpu.isa, rule, scale, block, floats);
+        }
+        BLOCK.with_borrow_mut(|floats| {
+            if floats.data().len() < needed {
+                *floats = Matrix::zeros(1, needed);
+            }
+            let floats = &mut floats.data_mut()[..needed];
+            // What the product leaves alone behind the columns is another block's.
+            let width = source.d.width().next_multiple_of(LINE);
+            floats.chunks_exact_mut(stride).for_each(|row| row[width..].fill(0.0));
+            source.differentiate(cpu, block.first(), block.count(), floats, stride);
+            update_dense(cpu.isa, rule, scale, block, floats);
+        });
+    }
+}
+
+fn block_rows(stride: usize) -> usize {
+    (DENSE_FLOATS / stride).max(1)
+}
+
+thread_local! {
+    /// A block's gradient, between the product that makes it and the update that reads it.
+    static BLOCK: RefCell<Matrix> = RefCell::new(Matrix::zeros(0, 0));
+}
+
+/// All parameters, each with its gradient's source.
+fn parameters<'a>(
+    values: &'a mut Parameters<Matrix>,
+    state: &'a mut Parameters<OptimizerState>,
+    buffers: &'a mut Parameters<Matrix>,
+    gradients: Gradients<'a>,
+) -> impl Iterator<Item = Parameter<'a>> {
+    let Gradients { rows, activations, ones, .. } = gradients;
+    let dense = move |value, state, buffer, reads, d| {
+        Parameter::Dense(Dense { value, state, buffer, source: Source { rows, reads, d } })
+    };
+    let entries = &activations.input.entries;
+    let sparse = activations.input.is_sparse();
+    let layers = values.layers.iter_mut().zip(&mut state.layers).zip(&mut buffers.layers).enumerate();
+    let layers = layers.flat_map(move |(l, ((value, state), buffer))| {
+        let layer = &activations.layers[l];
+        let d = &layer.d_gates;
+        let of_items = |value, state| {
+            let gradients = GradientRows { gradients: d, source: Some((&entries.rows, &entries.weights)) };
+            Parameter::Table(Table { value, state, of: TableOf::Input(gradients) })
+        };
+        let input = if l == 0 && sparse {
+            of_items(&mut value.input, &mut state.input)
+        } else {
+            let read = if l == 0 { &activations.input.dense } else { &activations.layers[l - 1].state };
+            dense(&mut value.input, &mut state.input, &mut buffer.input, [Some((read, 0)), None], d)
+        };
+        let skip = match (&mut value.skip, &mut state.skip, &mut buffer.skip) {
+            (Some(value), Some(state), Some(buffer)) => Some(if sparse {
+                of_items(value, state)
+            } else {
+                dense(value, state, buffer, [Some((&activations.input.dense, 0)), None], d)
+            }),
+            _ => None,
+        };
+        let reads = layer.recurrent_reads();
+        let recurrent = dense(&mut value.recurrent, &mut state.recurrent, &mut buffer.recurrent, reads, d);
+        let bias = dense(&mut value.bias, &mut state.bias, &mut buffer.bias, [Some((ones, 0)), None], d);
+        [Some(input), skip, Some(recurrent), Some(bias)].into_iter().flatten()
+    });
+    let forward = values.feed_forward.iter_mut().zip(&mut state.feed_forward).zip(&mut buffers.feed_forward);
+    let forward = forward.enumerate().flat_map(move |(k, ((value, state), buffer))| {
+        let d = &activations.feed_forward[k].d_state;
+        let read = match k {
+            0 => &activations.layers[activations.layers.len() - 1].state,
+            _ => &activations.feed_forward[k - 1].state,
+        };
+        [
+            dense(&mut value.weight, &mut state.weight, &mut buffer.weight, [Some((read, 0)), None], d),
+            dense(&mut value.bias, &mut state.bias, &mut buffer.bias, [Some((ones, 0)), None], d),
+        ]
+    });
+    let embedding = match (&mut values.embedding, &mut state.embedding) {
+        (Some(value), Some(state)) => {
+            let gradients = GradientRows { gradients: &activations.input.d_dense, source: None };
+            Some(Parameter::Table(Table { value, state, of: TableOf::Input(gradients) }))
+        }
+        _ => None,
+    };
+    let (value, state) = (&mut values.output, &mut state.output);
+    let output = Parameter::Table(Table { value, state, of: TableOf::Output });
+    layers.chain(forward).chain(embedding).chain([output])
+}

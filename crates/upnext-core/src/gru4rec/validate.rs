@@ -1,0 +1,281 @@
+//! Which configurations make sense, and what an absent field means: the one place that both are asked.
+//!
+//! A field is refused where its value means nothing, alone or with the others. A field that is merely unused (γ without
+//! the `discounted` input) is accepted as long as its value is one that could be used.
+
+use super::config::{Activation, Input, Loss, NetworkConfig, Optimizer, TrainingConfig, Unit};
+use crate::{Error, Result};
+use upnext_kernels::UpdateRule;
+
+/// Most units of a layer, and widest embedding: its recurrent weights alone take 6 · 65,536² floats, about 100 GB.
+pub const MAX_WIDTH: usize = 1 << 16;
+
+/// Most scores of a mini-batch, `B · (B + S)`: 4 GiB of floats.
+pub const MAX_SCORES: usize = 1 << 30;
+
+impl NetworkConfig {
+    /// Width of the vector that the output layer reads: of the last feed-forward layer, or else of the last recurrent one.
+    ///
+    /// It is 0 for a network without layers, which [`validate`](Self::validate) refuses.
+    pub fn output_width(&self) -> usize {
+        self.feed_forward.last().or(self.layers.last()).copied().unwrap_or(0)
+    }
+
+    /// Width of the input: the number of items for `one-hot` and `discounted`, else that of the embedding's rows.
+    pub fn input_width(&self, items: usize) -> usize {
+        match self.input {
+            Input::OneHot | Input::Discounted => items,
+            Input::Embedding => self.embedding_size,
+            Input::Shared => self.output_width(),
+        }
+    }
+
+    /// Whether the input is a row of a table of vectors, to which p_embed applies.
+    pub fn has_embedding(&self) -> bool {
+        matches!(self.input, Input::Embedding | Input::Shared)
+    }
+
+    /// The output activation, or where absent the published choice: `tanh` for TOP1, BPR and MRR \[1\], `linear` for
+    /// cross-entropy, `elu-0.5` for TOP1-max and BPR-max \[2\].
+    pub fn output_activation_for(&self, loss: Loss) -> Activation {
+        self.output_activation.unwrap_or(match loss {
+            Loss::Top1 | Loss::Bpr | Loss::Mrr => Activation::Tanh,
+            Loss::CrossEntropy => Activation::Linear,
+            Loss::Top1Max | Loss::BprMax => Activation::Elu { alpha: 0.5 },
+        })
+    }
+
+    /// The same network with every absent field that applies to `training` written out.
+    pub fn resolved(&self, training: &TrainingConfig) -> Self {
+        Self { output_activation: Some(self.output_activation_for(training.loss)), ..self.clone() }
+    }
+
+    /// Checks this network, `training`, and the two together.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the field as an experiment file names it, why it makes no sense, and what to use instead.
+    pub fn validate(&self, training: &TrainingConfig) -> Result<()> {
+        self.validate_layers()?;
+        training.validate()?;
+        if self.unit == Unit::Lstm && self.hidden_activation != Activation::Tanh {
+            return refuse(
+                "model.hidden_activation",
+                "the LSTM has tanh alone: use tanh, or unit gru or rnn",
+            );
+        }
+        if self.output_activation.is_some_and(|a| a != Activation::Linear)
+            && training.loss == Loss::CrossEntropy
+        {
+            return refuse(
+                "model.output_activation",
+                "cross-entropy puts its softmax on linear scores: leave the field out or use linear",
+            );
+        }
+        if !self.has_embedding() && training.dropout_embedding.is_some_and(|p| p > 0.0) {
+            return refuse(
+                "training.dropout_embedding",
+                "with one-hot and discounted input it would drop the event itself: leave the field out, or use input embedding or shared",
+            );
+        }
+        Ok(())
+    }
+
+    fn validate_layers(&self) -> Result<()> {
+        if self.layers.is_empty() {
+            return refuse("model.layers", "a network needs at least one recurrent layer, as in [100]");
+        }
+        for (field, widths) in [("model.layers", &self.layers), ("model.feed_forward", &self.feed_forward)] {
+            for &width in widths {
+                width_in_range(field, width)?;
+            }
+        }
+        width_in_range("model.embedding_size", self.embedding_size)?;
+        check(
+            self.discount > 0.0 && self.discount <= 1.0,
+            "model.discount",
+            self.discount,
+            "above 0 and at most 1",
+        )?;
+        if self.input_to_deeper_layers && self.layers.len() == 1 {
+            return refuse(
+                "model.input_to_deeper_layers",
+                "a network with one recurrent layer has no deeper one: use false, or two or more layers",
+            );
+        }
+        if !matches!(self.hidden_activation, Activation::Tanh | Activation::Relu | Activation::Linear) {
+            return refuse(
+                "model.hidden_activation",
+                format!("is {}: use tanh, relu or linear", self.hidden_activation),
+            );
+        }
+        if let Some(activation) = self.output_activation {
+            let usable = match activation {
+                Activation::Linear | Activation::Tanh | Activation::Relu => true,
+                Activation::Elu { alpha } => positive(alpha),
+                Activation::Leaky { alpha } => (0.0..1.0).contains(&alpha),
+                Activation::Selu { lambda, alpha } => positive(lambda) && positive(alpha),
+            };
+            check(
+                usable,
+                "model.output_activation",
+                activation,
+                "elu-A and selu-L-A above 0, or leaky-A from 0 to below 1",
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl TrainingConfig {
+    /// Strength of the logQ correction in use: where absent, 1 for cross-entropy, as published (Hidasi and Czapp, RecSys
+    /// 2023), and 0 for the losses that have no such correction.
+    pub fn logq_for_loss(&self) -> f32 {
+        self.logq.unwrap_or(if self.loss == Loss::CrossEntropy { 1.0 } else { 0.0 })
+    }
+
+    /// p_embed in use: where absent, 0.1 (the published setting for RSC15) for the inputs that have an embedding, else 0.
+    pub fn dropout_embedding_for(&self, network: &NetworkConfig) -> f32 {
+        self.dropout_embedding.unwrap_or(if network.has_embedding() { 0.1 } else { 0.0 })
+    }
+
+    /// ε in use: where absent, 1e-8 for Adam, 1e-6 for the others.
+    pub fn epsilon_for_optimizer(&self) -> f32 {
+        self.epsilon.unwrap_or(if self.optimizer == Optimizer::Adam { 1e-8 } else { 1e-6 })
+    }
+
+    /// The optimiser with its hyper-parameters, as the kernels take them.
+    pub(crate) fn update_rule(&self) -> UpdateRule {
+        UpdateRule {
+            optimizer: self.optimizer,
+            learning_rate: self.learning_rate,
+            momentum: self.momentum,
+            l2: self.l2,
+            epsilon: self.epsilon_for_optimizer(),
+            rmsprop_decay: self.rmsprop_decay,
+            adam_beta1: self.adam_beta1,
+            adam_beta2: self.adam_beta2,
+        }
+    }
+
+    /// The same training with every absent field that applies to `network`, the loss and the optimiser written out.
+    pub fn resolved(&self, network: &NetworkConfig) -> Self {
+        let logq = if self.loss == Loss::CrossEntropy { Some(self.logq_for_loss()) } else { self.logq };
+        let dropout_embedding = if network.has_embedding() {
+            Some(self.dropout_embedding_for(network))
+        } else {
+            self.dropout_embedding
+        };
+        let epsilon =
+            if self.optimizer == Optimizer::Sgd { self.epsilon } else { Some(self.epsilon_for_optimizer()) };
+        Self { logq, dropout_embedding, epsilon, ..self.clone() }
+    }
+
+    /// Checks this training by itself; [`NetworkConfig::validate`] checks it together with a network.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the field as an experiment file names it, why it makes no sense, and what to use instead.
+    pub fn validate(&self) -> Result<()> {
+        if self.epochs == 0 {
+            return refuse("training.epochs", "nothing would be learnt in 0 epochs: use 1 or more");
+        }
+        self.validate_batch()?;
+        self.validate_loss()?;
+        share("training.dropout_embedding", self.dropout_embedding.unwrap_or(0.0))?;
+        share("training.dropout_hidden", self.dropout_hidden)?;
+        check(
+            positive(self.learning_rate),
+            "training.learning_rate",
+            self.learning_rate,
+            "a finite number above 0",
+        )?;
+        share("training.momentum", self.momentum)?;
+        check(
+            self.epsilon.is_none_or(positive),
+            "training.epsilon",
+            self.epsilon.unwrap_or(0.0),
+            "a finite number above 0",
+        )?;
+        share("training.rmsprop_decay", self.rmsprop_decay)?;
+        share("training.adam_beta1", self.adam_beta1)?;
+        share("training.adam_beta2", self.adam_beta2)?;
+        not_negative("training.l2", self.l2.into())?;
+        not_negative("training.clip_norm", self.clip_norm.into())?;
+        if i64::try_from(self.seed).is_err() {
+            return refuse(
+                "training.seed",
+                format!("is {}: use at most {}, TOML's largest integer", self.seed, i64::MAX),
+            );
+        }
+        Ok(())
+    }
+
+    fn validate_batch(&self) -> Result<()> {
+        match (self.batch_size, self.samples) {
+            (0, _) => {
+                return refuse(
+                    "training.batch_size",
+                    "a mini-batch needs at least one session: use 32, or another number above 0",
+                );
+            }
+            (1, 0) => {
+                return refuse(
+                    "training.batch_size",
+                    "one session without additional samples has no negatives: use a batch_size of 2 or more, or samples above 0",
+                );
+            }
+            (batch, samples) => {
+                let scores = batch.checked_add(samples).and_then(|columns| columns.checked_mul(batch));
+                if scores.is_none_or(|scores| scores > MAX_SCORES) {
+                    let field = if samples > batch { "training.samples" } else { "training.batch_size" };
+                    return refuse(
+                        field,
+                        format!(
+                            "batch_size {batch} with {samples} samples needs more than {MAX_SCORES} scores a step: use fewer"
+                        ),
+                    );
+                }
+            }
+        }
+        not_negative("training.sample_alpha", self.sample_alpha)
+    }
+
+    fn validate_loss(&self) -> Result<()> {
+        if let Some(logq) = self.logq {
+            check((0.0..=1.0).contains(&logq), "training.logq", logq, "from 0 (off) to 1")?;
+            if logq > 0.0 && self.loss != Loss::CrossEntropy {
+                return refuse(
+                    "training.logq",
+                    "the logQ correction belongs to cross-entropy: leave the field out or use 0 with other losses",
+                );
+            }
+        }
+        not_negative("training.bpr_max_penalty", self.bpr_max_penalty.into())
+    }
+}
+
+fn refuse<T>(field: &str, reason: impl Into<String>) -> Result<T> {
+    Err(Error::config(field, reason))
+}
+
+fn check(usable: bool, field: &str, value: impl std::fmt::Display, range: &str) -> Result<()> {
+    if usable { Ok(()) } else { refuse(field, format!("is {value}: use {range}")) }
+}
+
+fn share(field: &str, value: f32) -> Result<()> {
+    check((0.0..1.0).contains(&value), field, value, "a number from 0 to below 1")
+}
+
+fn not_negative(field: &str, value: f64) -> Result<()> {
+    check(value >= 0.0 && value.is_finite(), field, value, "a finite number, 0 or above")
+}
+
+fn positive(value: f32) -> bool {
+    value > 0.0 && value.is_finite()
+}
+
+fn width_in_range(field: &str, width: usize) -> Result<()> {
+    check((1..=MAX_WIDTH).contains(&width), field, width, &format!("1 to {MAX_WIDTH} units"))
+}
+
+#[cfg(test)]
+mod tests;

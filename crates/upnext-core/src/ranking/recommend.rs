@@ -1,0 +1,308 @@
+//! Recommendations: the best items for the sessions so far.
+
+use super::index::Wanted;
+use super::{BLOCK, Entry, Index, ROWS, TopK, count_non_finite};
+use crate::batch::HistoryBatcher;
+use crate::data::{ItemIndex, ItemVocabulary, Sessions};
+use crate::recommender::{Recommender, SessionScorer, lanes};
+use crate::{Error, Result};
+use std::sync::OnceLock;
+
+/// Which items may be recommended; the default is all of them.
+///
+/// Lists may be long, in any order, with repeats.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Leave out what occurs in the session itself.
+    pub exclude_seen: bool,
+    /// Leave out these items.
+    pub exclude: Vec<ItemIndex>,
+    /// Recommend nothing but these items; `None`: any.
+    pub only: Option<Vec<ItemIndex>>,
+}
+
+/// The items that may be recommended at all, prepared once for many calls.
+#[derive(Clone, Debug)]
+pub struct Candidates {
+    /// Ascending.
+    items: Vec<ItemIndex>,
+    /// The same by falling support, sorted when it is asked for first.
+    by_support: OnceLock<Vec<ItemIndex>>,
+}
+
+impl Candidates {
+    /// The items of `only` (`None`: all) that are not in `exclude`; lists in any order, with repeats.
+    ///
+    /// # Panics
+    /// If a list names an item behind the vocabulary.
+    pub fn new(items: &ItemVocabulary, exclude: &[ItemIndex], only: Option<&[ItemIndex]>) -> Self {
+        let mut allowed = vec![only.is_none(); items.len()];
+        for &item in only.unwrap_or_default() {
+            allowed[item as usize] = true;
+        }
+        for &item in exclude {
+            allowed[item as usize] = false;
+        }
+        Self::of((0..items.len() as ItemIndex).filter(|&item| allowed[item as usize]).collect())
+    }
+
+    /// Those of them that are in `only`.
+    fn narrowed(&self, only: &[ItemIndex]) -> Self {
+        let mut items = distinct(only);
+        items.retain(|item| self.items.binary_search(item).is_ok());
+        Self::of(items)
+    }
+
+    fn of(items: Vec<ItemIndex>) -> Self {
+        Self { items, by_support: OnceLock::new() }
+    }
+
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether nothing may be recommended.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Does now what the first session without an event would have to wait for: puts the items into the order of their
+    /// support.
+    pub fn prepare(&self, items: &ItemVocabulary) {
+        self.by_support(items);
+    }
+
+    fn by_support(&self, items: &ItemVocabulary) -> &[ItemIndex] {
+        self.by_support.get_or_init(|| {
+            let mut order = self.items.clone();
+            order.sort_by_key(|&item| (std::cmp::Reverse(items.support(item)), item));
+            order
+        })
+    }
+
+    /// The `k` with the largest support that are not `hidden`, which is ascending.
+    fn popular(&self, items: &ItemVocabulary, k: usize, hidden: &[ItemIndex]) -> RecommendationList {
+        let shown = self.by_support(items).iter().filter(|item| hidden.binary_search(item).is_err()).take(k);
+        let entries = shown.map(|&item| Recommendation { item, score: items.support(item) as f32 }).collect();
+        RecommendationList { entries, fell_back: true }
+    }
+}
+
+/// What one session asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    /// The session so far, oldest event first.
+    pub history: &'a [ItemIndex],
+    /// Length of the list.
+    pub k: usize,
+    /// Which of the candidates this session may get.
+    pub filter: &'a Filter,
+}
+
+impl Query<'_> {
+    /// The items that this session does not get, ascending.
+    fn hidden(&self) -> Vec<ItemIndex> {
+        let seen = if self.filter.exclude_seen { self.history } else { &[] };
+        distinct(&[&self.filter.exclude, seen].concat())
+    }
+}
+
+/// One recommended item.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Recommendation {
+    /// The item.
+    pub item: ItemIndex,
+    /// The model's score, comparable within its list alone; in a list that fell back the item's support.
+    pub score: f32,
+}
+
+/// What is recommended to one session.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RecommendationList {
+    /// By falling score, then support, then index.
+    pub entries: Vec<Recommendation>,
+    /// Whether these are the popular items, because the session has no event.
+    pub fell_back: bool,
+}
+
+/// The `k` best items after each of many sessions, in the order of the sessions.
+///
+/// The filter applies before the cut to `k`: a list is shorter only where fewer items are left. A session without an
+/// event gets the items with the largest support. No list depends on the other sessions.
+///
+/// # Errors
+/// [`Error::NonFiniteScores`] for a model that gives such.
+///
+/// # Panics
+/// If the model's number of items is not that of the vocabulary, or a session or the filter names an item behind it.
+pub fn recommend(
+    model: &dyn Recommender,
+    items: &ItemVocabulary,
+    histories: &[&[ItemIndex]],
+    k: usize,
+    filter: &Filter,
+) -> Result<Vec<RecommendationList>> {
+    let candidates = Candidates::new(items, &filter.exclude, filter.only.as_deref());
+    let own = Filter { exclude_seen: filter.exclude_seen, ..Filter::default() };
+    let queries: Vec<Query> = histories.iter().map(|&history| Query { history, k, filter: &own }).collect();
+    recommend_each(model, items, None, &candidates, &queries)
+}
+
+/// The best candidates after each of many sessions, each with a length and a filter of its own.
+///
+/// As [`recommend`] otherwise. Queries with [`Filter::only`] are scored one by one, on their items alone. With an
+/// index, which must be of this model, the lists are the same and come sooner.
+///
+/// # Errors
+/// As [`recommend`].
+///
+/// # Panics
+/// As [`recommend`], and if a candidate is behind the vocabulary, or the index is of a model of another shape.
+pub fn recommend_each(
+    model: &dyn Recommender,
+    items: &ItemVocabulary,
+    index: Option<&Index>,
+    candidates: &Candidates,
+    queries: &[Query],
+) -> Result<Vec<RecommendationList>> {
+    assert_eq!(model.num_items(), items.len(), "the vocabulary is not the model's");
+    let mut lists = vec![RecommendationList::default(); queries.len()];
+    let mut together = Vec::new();
+    for (i, query) in queries.iter().enumerate() {
+        match &query.filter.only {
+            None => together.push(i as u32),
+            Some(only) => {
+                answer(model, items, None, &candidates.narrowed(only), queries, vec![i as u32], &mut lists)?;
+            }
+        }
+    }
+    answer(model, items, index, candidates, queries, together, &mut lists)?;
+    Ok(lists)
+}
+
+/// Fills the lists of the queries in `order`, which are all about the same candidates.
+fn answer(
+    model: &dyn Recommender,
+    items: &ItemVocabulary,
+    index: Option<&Index>,
+    candidates: &Candidates,
+    queries: &[Query],
+    mut order: Vec<u32>,
+    lists: &mut [RecommendationList],
+) -> Result<()> {
+    // Sessions of like lengths together: they read their events side by side.
+    let history = |&i: &u32| queries[i as usize].history;
+    order.sort_by_key(|i| std::cmp::Reverse(history(i).len()));
+    let empty = order.split_off(order.partition_point(|i| !history(i).is_empty()));
+    for &i in &empty {
+        let query = &queries[i as usize];
+        lists[i as usize] = candidates.popular(items, query.k, &query.hidden());
+    }
+    let mut sessions = Sessions::new();
+    order.iter().for_each(|i| sessions.push(history(i), 0));
+    let candidates = &candidates.items;
+
+    for (chunk, first) in order.chunks(ROWS).zip((0u32..).step_by(ROWS)) {
+        let mut scorer = model.scorer(chunk.len());
+        let mut batcher = HistoryBatcher::new(&sessions, (first..first + chunk.len() as u32).collect());
+        while let Some(batch) = batcher.next_batch() {
+            scorer.observe(batch, &sessions);
+        }
+        let wanted: Vec<Wanted> = chunk
+            .iter()
+            .map(|&i| &queries[i as usize])
+            .map(|query| Wanted { k: query.k.min(candidates.len()), hidden: query.hidden() })
+            .collect();
+        let found = index.and_then(|index| index.find(&*scorer, items, candidates, &wanted));
+        let best = match found {
+            Some(best) => best,
+            None => score_all(&mut *scorer, items, candidates, &wanted).map_err(|count| {
+                let scores = (chunk.len() * candidates.len()) as u64;
+                Error::NonFiniteScores { model: model.name().to_owned(), count, scores }
+            })?,
+        };
+        for (&i, best) in chunk.iter().zip(best) {
+            lists[i as usize].entries = best;
+        }
+    }
+    Ok(())
+}
+
+/// The best candidates of each row by scoring all of them.
+///
+/// # Errors
+/// The number of scores that are infinite or NaN, where there are such.
+fn score_all(
+    scorer: &mut dyn SessionScorer,
+    items: &ItemVocabulary,
+    candidates: &[ItemIndex],
+    wanted: &[Wanted],
+) -> std::result::Result<Vec<Vec<Recommendation>>, u64> {
+    let (rows, lanes) = (wanted.len(), lanes(wanted.len()));
+    let mut scores = vec![0.0; lanes * BLOCK.min(candidates.len())];
+    let mut best: Vec<TopK> = wanted.iter().map(|wanted| TopK::new(wanted.k)).collect();
+    // What a score must reach to get into the list of its lane; nothing does in the lanes behind the rows.
+    let mut floors = vec![f32::INFINITY; lanes];
+    floors[..rows].fill(f32::NEG_INFINITY);
+    let mut not_finite = 0;
+    for block in candidates.chunks(BLOCK) {
+        let scores = &mut scores[..block.len() * lanes];
+        scorer.score(block, scores);
+        not_finite += count_non_finite(scores, lanes, rows);
+        for (&item, scores) in block.iter().zip(scores.chunks_exact(lanes)) {
+            // Nearly no item gets into a list, and whether one may is found without a branch.
+            if !scores.iter().zip(&floors).fold(false, |any, (score, floor)| any | (score >= floor)) {
+                continue;
+            }
+            for (b, &score) in scores[..rows].iter().enumerate() {
+                if best[b].admits(score) && wanted[b].may_get(item) {
+                    best[b].push(Entry { score, support: items.support(item), item });
+                    floors[b] = best[b].floor;
+                }
+            }
+        }
+    }
+    if not_finite > 0 {
+        return Err(not_finite);
+    }
+    let entry = |e: &Entry| Recommendation { item: e.item, score: e.score };
+    Ok(best.iter_mut().map(|best| best.sorted().iter().map(entry).collect()).collect())
+}
+
+/// [`recommend`] on `threads` threads: the same lists, sooner.
+///
+/// # Errors
+/// As [`recommend`].
+///
+/// # Panics
+/// As [`recommend`], and if `threads` is 0.
+pub fn recommend_on(
+    threads: usize,
+    model: &dyn Recommender,
+    items: &ItemVocabulary,
+    histories: &[&[ItemIndex]],
+    k: usize,
+    filter: &Filter,
+) -> Result<Vec<RecommendationList>> {
+    assert!(threads > 0, "recommending needs a thread");
+    let mut shares = histories.chunks(histories.len().div_ceil(threads).max(1));
+    let own = shares.next().unwrap_or_default();
+    std::thread::scope(|scope| {
+        let work = |share| move || recommend(model, items, share, k, filter);
+        let others: Vec<_> = shares.map(|share| scope.spawn(work(share))).collect();
+        let mut lists = work(own)()?;
+        for thread in others {
+            lists.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        }
+        Ok(lists)
+    })
+}
+
+/// The different items of a list, ascending.
+fn distinct(list: &[ItemIndex]) -> Vec<ItemIndex> {
+    let mut items = list.to_vec();
+    items.sort_unstable();
+    items.dedup();
+    items
+}

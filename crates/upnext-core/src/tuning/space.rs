@@ -1,0 +1,289 @@
+//! What is searched: which fields of an experiment, and which values of each.
+
+use super::Domain;
+use crate::experiment::{Experiment, File, ModelKind, known_keys};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+use std::path::Path;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+/// Fields to search over, in the order of their file. It is written like an experiment, with a domain for each value:
+///
+/// ```toml
+/// [training]
+/// learning_rate = { log = [0.005, 0.5] }
+/// batch_size = { choice = [32, 64, 128] }
+/// dropout_hidden = { uniform = [0, 0.8] }
+///
+/// [model]
+/// layers = { choice = [[100], [100, 100]] }
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchSpace {
+    /// The parameters, at least one.
+    parameters: Vec<Parameter>,
+}
+
+/// A field and its values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Parameter {
+    /// The field, dotted, as in `training.learning_rate`.
+    pub key: String,
+    /// Its values.
+    pub domain: Domain,
+}
+
+/// The spaces that a search has without a file, by kind.
+const DEFAULTS: [(ModelKind, &str); 9] = [
+    (ModelKind::Gru4rec, include_str!("../../experiments/spaces/gru4rec.toml")),
+    (ModelKind::ItemKnn, include_str!("../../experiments/spaces/item-knn.toml")),
+    (ModelKind::Ar, include_str!("../../experiments/spaces/ar.toml")),
+    (ModelKind::Sr, include_str!("../../experiments/spaces/sr.toml")),
+    (ModelKind::SKnn, include_str!("../../experiments/spaces/s-knn.toml")),
+    (ModelKind::VsKnn, include_str!("../../experiments/spaces/vs-knn.toml")),
+    (ModelKind::Stan, include_str!("../../experiments/spaces/stan.toml")),
+    (ModelKind::Vstan, include_str!("../../experiments/spaces/vstan.toml")),
+    (ModelKind::BprMf, include_str!("../../experiments/spaces/bpr-mf.toml")),
+];
+
+impl SearchSpace {
+    /// Reads a space file for an experiment, whose other fields stay as they are.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be read; else as [`from_toml`](Self::from_toml).
+    pub fn load(path: impl AsRef<Path>, experiment: &Experiment) -> Result<Self> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
+        Self::from_toml(&text, &path.display().to_string(), experiment)
+    }
+
+    /// Parses a space for an experiment; `origin` is what errors call the text.
+    ///
+    /// # Errors
+    /// [`Error::ExperimentFile`] with line and column for bad TOML, a domain that is none, a field that the experiment's
+    /// model does not have, and a value of the wrong type or outside the field's range; [`Error::UnknownKey`] for a key
+    /// that no experiment has.
+    pub fn from_toml(text: &str, origin: &str, experiment: &Experiment) -> Result<Self> {
+        let file = File { text, origin };
+        let table = DeTable::parse(text).map_err(|e| file.toml_error("", &e))?.into_inner();
+        file.check_keys(&table, "", &known_keys())?;
+        let mut found = Vec::new();
+        collect(&file, &table, "", &mut found)?;
+        // TOML tables are sorted by name; a file has its own order.
+        found.sort_by_key(|(place, _)| *place);
+        let mut parameters = Vec::new();
+        for (_, (span, parameter)) in found {
+            check(&parameter, experiment).map_err(|reason| file.error(&span, reason))?;
+            parameters.push(parameter);
+        }
+        if parameters.is_empty() {
+            return Err(file.error(
+                &(0..0),
+                "names no field to search: write one, as in [training] learning_rate = { log = [0.01, 0.5] }"
+                    .to_owned(),
+            ));
+        }
+        Ok(Self { parameters })
+    }
+
+    /// The space of an experiment's kind of model where none is given.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a kind that has nothing to be searched; as [`from_toml`](Self::from_toml) where the
+    /// experiment does not go with the space.
+    pub fn of_kind(experiment: &Experiment) -> Result<Self> {
+        let kind = experiment.model.kind();
+        Self::from_toml(Self::text_of_kind(kind)?, &format!("the space of {kind}"), experiment)
+    }
+
+    /// The file of that space.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a kind that has nothing to be searched.
+    pub fn text_of_kind(kind: ModelKind) -> Result<&'static str> {
+        let same = match kind {
+            ModelKind::SessionAverage => ModelKind::BprMf,
+            kind => kind,
+        };
+        let text = DEFAULTS.iter().find(|(of, _)| *of == same).map(|(_, text)| *text);
+        text.ok_or_else(|| {
+            Error::config("model.kind", format!("a model of kind \"{kind}\" has no parameter to search over"))
+        })
+    }
+
+    /// Number of its points, where they can be counted.
+    pub(super) fn size(&self) -> Option<usize> {
+        self.parameters.iter().try_fold(1_usize, |size, parameter| size.checked_mul(parameter.domain.size()?))
+    }
+
+    /// The parameters in the order of the file.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+}
+
+/// A parameter with where its key and its value stand in the file.
+type Found = (usize, (Range<usize>, Parameter));
+
+/// The domains in a table and in those below it. `prefix` is the dotted path of `table`, with a dot at its end.
+fn collect(file: &File, table: &DeTable<'_>, prefix: &str, found: &mut Vec<Found>) -> Result<()> {
+    let known = known_keys();
+    for (key, value) in table {
+        let path = format!("{prefix}{}", key.get_ref());
+        if let (false, DeValue::Table(inner)) = (known.contains(&path), value.get_ref()) {
+            collect(file, inner, &format!("{path}."), found)?;
+            continue;
+        }
+        let domain = domain(file, &path, value)?;
+        found.push((key.span().start, (value.span(), Parameter { key: path, domain })));
+    }
+    Ok(())
+}
+
+fn domain(file: &File, path: &str, value: &Spanned<DeValue<'_>>) -> Result<Domain> {
+    const KINDS: &str =
+        "{ uniform = [0, 0.5] }, { log = [0.01, 1] }, { integer = [1, 10] } or { choice = [\"a\", \"b\"] }";
+    let DeValue::Table(_) = value.get_ref() else {
+        let reason = format!(
+            "{path}: is one value, and a space holds domains: write {KINDS}, and give fields that stay as they are by --config or --set"
+        );
+        return Err(file.error(&value.span(), reason));
+    };
+    Domain::deserialize(ValueDeserializer::from(value.clone())).map_err(|e| {
+        let reason = format!("{path}: {}: a domain is one of {KINDS}", e.message().trim_end());
+        file.error(&e.span().unwrap_or(value.span()), reason)
+    })
+}
+
+/// Checks a parameter alone: whether the experiment has the field, and whether the field takes the domain's values.
+fn check(parameter: &Parameter, experiment: &Experiment) -> std::result::Result<(), String> {
+    let Parameter { key, domain } = parameter;
+    let refuse = |reason: &str| Err(format!("{key}: {reason}"));
+    if key.starts_with("data.") || key.starts_with("evaluation.") {
+        return refuse("does not change the model: a search is over fields of [model] and [training]");
+    }
+    match key.as_str() {
+        "model.kind" => return refuse("kinds have different fields: search over one kind at a time"),
+        "training.seed" => return refuse("is luck, and no parameter"),
+        "training.patience" => {
+            return refuse("a search judges after the last epoch; search over training.epochs instead");
+        }
+        _ => {}
+    }
+    let kind = experiment.model.kind();
+    if let Some(field) = key.strip_prefix("model.")
+        && !kind.has_field(field)
+    {
+        return Err(format!("{key}: a model of kind \"{kind}\" has no such field"));
+    }
+    if key.starts_with("training.") && kind != ModelKind::Gru4rec {
+        return Err(format!(
+            "{key}: a model of kind \"{kind}\" is not trained by [training]: search over its [model] fields"
+        ));
+    }
+    if let Some(objection) = domain.objection() {
+        return Err(format!("{key}: {objection}"));
+    }
+    let mut tried: Vec<(Experiment, String)> = Vec::new();
+    for value in domain.representatives() {
+        let mut changed = experiment.clone();
+        let shown = value.to_string();
+        changed
+            .set_value(key, value)
+            .map_err(|e| format!("{key}: {shown} cannot be its value: {}", reason(e)))?;
+        // A value may be wrong only together with others: those points are left out when points are drawn.
+        if let Err(Error::Config { field, reason }) = changed.validate()
+            && field == *key
+        {
+            return Err(format!("{key}: {shown} cannot be its value: {reason}"));
+        }
+        if let Some((_, same)) = tried.iter().find(|(experiment, _)| *experiment == changed) {
+            return Err(format!("{key}: {same} and {shown} are the same value: leave one out"));
+        }
+        tried.push((changed, shown));
+    }
+    Ok(())
+}
+
+fn reason(error: Error) -> String {
+    match error {
+        Error::Config { reason, .. } => reason,
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::ModelConfig;
+
+    fn parse(text: &str) -> Result<SearchSpace> {
+        SearchSpace::from_toml(text, "my.toml", &Experiment::default())
+    }
+
+    #[test]
+    fn fields_stand_in_the_order_of_the_file() {
+        let space = parse(
+            "[training]\nmomentum = { uniform = [0, 0.9] }\nbatch_size = { choice = [32, 64] }\n\n[model]\nlayers = { choice = [[50], [50, 50]] }\n",
+        )
+        .unwrap();
+        let keys: Vec<&str> = space.parameters().iter().map(|p| p.key.as_str()).collect();
+        assert_eq!(keys, ["training.momentum", "training.batch_size", "model.layers"]);
+        assert_eq!(space.parameters()[0].domain, Domain::Uniform([0.0, 0.9]));
+        assert_eq!(parse("training.epochs = { integer = [1, 3] }").unwrap().parameters().len(), 1);
+    }
+
+    #[test]
+    fn bad_spaces_are_refused_with_place_field_and_reason() {
+        for (text, words) in [
+            ("[training]\nlearning_rat = { log = [0.1, 1] }", ["my.toml:2", "learning_rate"]),
+            ("[training]\nbatch_size = { uniform = [10, 20] }", ["my.toml:2:14", "whole number"]),
+            ("[training]\nloss = { choice = [\"top1\", \"bpx\"] }", ["my.toml:2:8", "did you mean `bpr`"]),
+            (
+                "[training]\nmomentum = { uniform = [0, 1] }",
+                ["my.toml:2:12", "training.momentum: 1.0 cannot"],
+            ),
+            ("[training]\nmomentum = 0.5", ["my.toml:2:12", "is one value"]),
+            ("[training]\nmomentum = { unifrom = [0, 0.5] }", ["my.toml:2", "unifrom"]),
+            ("[training]\nmomentum = { uniform = [0.5] }", ["my.toml:2", "training.momentum"]),
+            ("[training]\nmomentum = { uniform = [0.5, 0] }", ["my.toml:2:12", "larger"]),
+            ("[training]\nmomentum = { choice = [0, 0.0, 0.5] }", ["my.toml:2:12", "0 and 0.0 are the same"]),
+            ("[training]\nseed = { integer = [1, 9] }", ["my.toml:2:8", "luck"]),
+            ("[model]\nfactors = { integer = [1, 9] }", ["my.toml:2:11", "no such field"]),
+            ("[model]\nkind = { choice = [\"pop\", \"ar\"] }", ["my.toml:2:8", "one kind"]),
+            (
+                "[evaluation]\nties = { choice = [\"median\", \"standard\"] }",
+                ["my.toml:2:8", "does not change"],
+            ),
+            ("", ["my.toml:1:1", "no field"]),
+            ("[training]\nmomentum = {", ["my.toml:2", ""]),
+        ] {
+            let message = parse(text).unwrap_err().to_string();
+            for word in words {
+                assert!(message.contains(word), "{text}\n{message}\nlacks {word}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_kind_with_fields_has_a_space_that_fits_it() {
+        for kind in ModelKind::ALL {
+            let experiment = Experiment { model: ModelConfig::of_kind(kind), ..Experiment::default() };
+            let bare = matches!(kind, ModelKind::Pop | ModelKind::SPop | ModelKind::Markov);
+            match SearchSpace::of_kind(&experiment) {
+                Ok(space) => assert!(!bare && !space.parameters().is_empty(), "{kind}"),
+                Err(error) => assert!(bare && error.to_string().contains("no parameter"), "{kind}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_trained_by_itself_is_not_searched_by_the_training_of_networks() {
+        let experiment =
+            Experiment { model: ModelConfig::of_kind(ModelKind::BprMf), ..Experiment::default() };
+        let error = SearchSpace::from_toml("training.epochs = { integer = [1, 3] }", "s", &experiment);
+        assert!(error.unwrap_err().to_string().contains("[model] fields"));
+    }
+}

@@ -1,0 +1,169 @@
+//! A small shop's models in a temporary folder, made through the library, for tests of the commands that use models.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+use upnext_core::data::{Dataset, EventLog};
+use upnext_core::experiment::{Experiment, ModelConfig, ModelKind};
+use upnext_core::model::LoadedModel;
+use upnext_core::simulate::{SimulateOptions, simulate};
+use upnext_core::training::{Plan, train};
+
+/// An item that `--session` cannot name.
+pub(crate) const WITH_COMMA: &str = "cup, blue";
+
+pub(crate) struct Shop {
+    place: tempfile::TempDir,
+    data: Dataset,
+}
+
+impl Shop {
+    pub(crate) fn new() -> Self {
+        let mut log = EventLog::new();
+        let options = SimulateOptions { sessions: 400, items: 60, days: 1, ..SimulateOptions::default() };
+        for event in simulate(&options).unwrap() {
+            log.push(&event.session.to_string(), &event.item.to_string(), event.time_ms * 1000);
+        }
+        for session in ["x", "y"] {
+            log.push(session, WITH_COMMA, 1);
+            log.push(session, "line\nbreak", 2);
+        }
+        let (data, _) = Dataset::from_log(log).unwrap();
+        Self { place: tempfile::tempdir().unwrap(), data }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    pub(crate) fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// The names in the folder, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.place.path()).unwrap();
+        let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// Trains a model into the folder `name` of its kind.
+    pub(crate) fn train(&self, kind: ModelKind) -> (PathBuf, LoadedModel) {
+        self.train_with(kind, |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`train`](Self::train), asking after each mini-batch what to do; without an end only a checkpoint is there.
+    pub(crate) fn train_with(
+        &self,
+        kind: ModelKind,
+        wish: impl Fn(u64) -> ControlFlow<()>,
+    ) -> (PathBuf, LoadedModel) {
+        let mut experiment = Experiment { model: ModelConfig::of_kind(kind), ..Experiment::default() };
+        if kind == ModelKind::Gru4rec {
+            for assignment in [
+                "model.layers=8",
+                "training.epochs=3",
+                "training.batch_size=16",
+                "training.samples=32",
+                "training.learning_rate=0.05",
+            ] {
+                experiment.set(assignment).unwrap();
+            }
+        }
+        let out = self.path(kind.name());
+        let plan = Plan {
+            data: &self.data,
+            validation: Some(&self.data.sessions),
+            experiment: &experiment,
+            threads: 1,
+            out: &out,
+            init: None,
+            resume: false,
+            checkpoint_every: Duration::MAX,
+            keep_training_state: true,
+        };
+        let outcome = train(plan, &mut |event| match event {
+            upnext_core::training::Event::MiniBatch(progress) => wish(progress.mini_batches),
+            _ => ControlFlow::Continue(()),
+        })
+        .unwrap();
+        let path = if out.exists() { out } else { outcome.checkpoint };
+        let model = LoadedModel::load(&path).unwrap();
+        (path, model)
+    }
+}
+
+pub(crate) fn upnext<A: AsRef<std::ffi::OsStr>>(command: &str, model: &Path, more: &[A]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_upnext")).arg(command).arg(model).args(more).output().unwrap()
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{}", stderr(output));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The one JSON document on stdout.
+pub(crate) fn json(output: &Output) -> serde_json::Value {
+    serde_json::from_str(&stdout(output)).unwrap()
+}
+
+/// Checks that the command failed with this code and a message with these words, and printed nothing on stdout.
+#[track_caller]
+pub(crate) fn assert_refused(output: &Output, code: i32, words: &[&str]) {
+    let message = stderr(output);
+    assert_eq!(output.status.code(), Some(code), "{words:?}: {message}");
+    assert!(output.stdout.is_empty(), "{message}");
+    assert!(words.iter().all(|word| message.contains(word)), "{words:?} in {message}");
+    assert!(!message.contains("panicked"), "{message}");
+}
+
+/// Damages copies of a model in every way that is told apart; each with the words that its error must have.
+pub(crate) fn damaged_models(shop: &Shop, model: &Path) -> Vec<(PathBuf, Vec<&'static str>)> {
+    let copy = |name: &str| {
+        let to = shop.path(name);
+        std::fs::create_dir(&to).unwrap();
+        for entry in std::fs::read_dir(model).unwrap() {
+            let from = entry.unwrap().path();
+            std::fs::copy(&from, to.join(from.file_name().unwrap())).unwrap();
+        }
+        to
+    };
+    let edited = |name: &str, from: &str, to: &str| {
+        let path = copy(name);
+        let manifest = path.join("manifest.json");
+        let text = std::fs::read_to_string(&manifest).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(manifest, text.replace(from, to)).unwrap();
+        path
+    };
+    let truncated = copy("truncated");
+    let weights =
+        std::fs::OpenOptions::new().write(true).open(truncated.join("weights.safetensors")).unwrap();
+    weights.set_len(100).unwrap();
+    let incomplete = copy("incomplete");
+    std::fs::remove_file(incomplete.join("items.parquet")).unwrap();
+    let cut = copy("cut");
+    std::fs::write(cut.join("manifest.json"), "{\"format\": \"upnext-model\",").unwrap();
+    vec![
+        (truncated, vec!["weights.safetensors", "truncated", "copy the whole model folder again"]),
+        (incomplete, vec!["items.parquet", "missing"]),
+        (cut, vec!["manifest.json:1:"]),
+        (edited("foreign", "\"upnext-model\"", "\"web-extension\""), vec!["manifest.json", "model folder"]),
+        (
+            edited("newer", "\"format_version\": 1", "\"format_version\": 99"),
+            vec!["manifest.json", "format 99"],
+        ),
+        (
+            edited("other", "\"layers\": [\n        8\n", "\"layers\": [\n        9\n"),
+            vec!["other", "parameter"],
+        ),
+    ]
+}
