@@ -39,7 +39,7 @@ fn names(folder: &Path) -> Vec<String> {
 fn spawn(dir: &Path, exchange: bool, step: &str) -> Child {
     let task = format!("{exchange}\n{step}\n{}", dir.display());
     Command::new(std::env::current_exe().unwrap())
-        .args(["artifact::place::tests::saves_when_asked", "--exact"])
+        .args(["artifact::target::tests::saves_when_asked", "--exact"])
         .env(TASK, task)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
