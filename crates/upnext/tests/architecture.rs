@@ -47,7 +47,7 @@ fn every_path_in_the_documents_exists() {
 
 #[test]
 fn the_library_never_prints_and_the_kernels_know_no_items() {
-    for (path, text) in sources(&root().join("crates/upnext/src")) {
+    for (path, text) in sources(&root().join("crates/upnext-core/src")) {
         for word in ["println!", "eprintln!", "print!(", "dbg!("] {
             assert!(!code(&text).contains(word), "{} prints: {word}", path.display());
         }
@@ -57,7 +57,7 @@ fn the_library_never_prints_and_the_kernels_know_no_items() {
             assert!(!code(&text).contains(word), "{} knows {word}", path.display());
         }
     }
-    for (path, text) in sources(&root().join("crates/upnext/src")) {
+    for (path, text) in sources(&root().join("crates/upnext-core/src")) {
         assert!(!code(&text).contains("unsafe"), "{} is not safe", path.display());
     }
 }
@@ -85,7 +85,7 @@ fn imports_run_one_way() {
         "comparison",
     ];
     let place = |name: &str| order.iter().position(|&module| module == name);
-    let source = root().join("crates/upnext/src");
+    let source = root().join("crates/upnext-core/src");
     for (path, text) in sources(&source) {
         let relative = path.strip_prefix(&source).expect("a path below the folder");
         let module = relative.components().next().expect("a name").as_os_str().to_string_lossy();

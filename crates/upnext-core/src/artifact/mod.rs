@@ -26,10 +26,11 @@ mod tensors;
 #[cfg(test)]
 mod tests;
 
-pub use manifest::{EpochSummary, FileEntry, Manifest, TrainingSummary, ValidationSummary};
+pub use crate::history::{EpochSummary, TrainingSummary, ValidationSummary};
+pub use manifest::{FileEntry, Manifest};
 
-use crate::arrays::Arrays;
-use crate::arrays::Tensor;
+pub use crate::arrays::TrainingState;
+use crate::arrays::{Arrays, Tensor};
 use crate::data::ItemVocabulary;
 use crate::experiment::Experiment;
 use crate::replace::{Steps, read_one_version};
@@ -59,17 +60,6 @@ pub struct Artifact {
     pub counts: BTreeMap<String, Vec<u64>>,
     /// What training needs to go on.
     pub training: Option<TrainingState>,
-}
-
-/// What training needs, beside the weights, to go on bit for bit.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TrainingState {
-    /// State of the optimiser and carried hidden states, by name.
-    pub tensors: BTreeMap<String, Tensor>,
-    /// Counters, such as Adam's steps of each row, by name; a name stands in only one of the two maps.
-    pub counts: BTreeMap<String, Vec<u64>>,
-    /// Where training stands: `training_position` of the manifest. Its numbers are finite.
-    pub position: serde_json::Value,
 }
 
 impl Artifact {

@@ -38,7 +38,7 @@ fn details<S: Serializer>(description: &Option<Description<'_>>, serializer: S) 
 
 impl<'a> Item<'a> {
     fn of(service: &'a Service, served: &Served, item_id: &'a str) -> Self {
-        let items = &served.loaded.items;
+        let items = served.loaded.items();
         let description = service.catalogue.as_ref().and_then(|catalogue| catalogue.get(item_id));
         Self {
             item_id,
@@ -119,7 +119,7 @@ pub(crate) async fn find(
         let _turn = turn;
         let served = service.models.first().served();
         let found = served.search(service.catalogue.as_ref()).find(&query, limit);
-        let item = |item| Item::of(&service, &served, served.loaded.items.id(item));
+        let item = |item| Item::of(&service, &served, served.loaded.items().id(item));
         ok(&ItemsAnswer { items: found.into_iter().map(item).collect() })
     });
     found.await.map_err(|error| {

@@ -187,7 +187,7 @@ pub(crate) struct Because<'a> {
 
 impl<'a> List<'a> {
     fn new(served: &'a Served, listed: &'a Listed) -> Self {
-        let items = &served.loaded.items;
+        let items = served.loaded.items();
         let because = |i: usize| {
             let (item, similarity) = (*listed.because.as_ref()?.get(i)?)?;
             Some(Because { item_id: items.id(item), similarity })

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use upnext_core::data::ItemIndex;
 use upnext_core::experiment::ModelKind;
-use upnext_core::model::LoadedModel;
+use upnext_core::model::Model;
 use upnext_core::ranking::{Candidates, Filter, Index, Nearest, Query, recommend_each};
 
 /// A model with the name and version that every answer carries.
@@ -21,7 +21,7 @@ pub(crate) struct Served {
     pub(crate) path: PathBuf,
     /// Of the folder, taken before it was read: what has changed since shows.
     pub(crate) stamp: Option<Stamp>,
-    pub(crate) loaded: LoadedModel,
+    pub(crate) loaded: Model,
     /// What finds the best items sooner, for models that have such.
     index: Option<Index>,
     /// What may be recommended at all, by the block and allow lists.
@@ -33,9 +33,9 @@ impl Served {
     /// Loads a model and has it answer once, so that what is served is known to work.
     pub(crate) fn load(path: &Path, name: &str, lists: &Lists) -> Result<Self, Error> {
         let stamp = Stamp::of(path);
-        let loaded = LoadedModel::load(path)?;
-        let candidates = ArcSwap::from_pointee(lists.candidates(&loaded.items));
-        let index = Index::new(loaded.model.recommender());
+        let loaded = Model::load(path)?;
+        let candidates = ArcSwap::from_pointee(lists.candidates(loaded.items()));
+        let index = Index::new(loaded.recommender());
         let (name, path) = (name.to_owned(), path.to_owned());
         let served = Self { name, path, stamp, loaded, index, candidates, search: OnceLock::new() };
         served.check().map_err(|reason| Error::Model { path: served.path.clone(), reason })?;
@@ -44,33 +44,34 @@ impl Served {
 
     /// Looks at the weights, and scores all items after a session of the first item: what is broken shows here, not to visitors.
     fn check(&self) -> Result<(), String> {
-        if self.loaded.items.is_empty() {
+        if self.loaded.items().is_empty() {
             return Err("the model has no item: train it on a log".to_owned());
         }
-        if !self.loaded.model.is_finite() {
+        if !self.loaded.is_finite() {
             return Err(
                 "a weight of the model is no finite number: train it anew, with a lower learning rate"
                     .to_owned(),
             );
         }
-        let all = Candidates::new(&self.loaded.items, &[], None);
+        let all = Candidates::new(self.loaded.items(), &[], None);
         let query = Query { history: &[0], k: 1, filter: &Filter::default() };
-        let model = self.loaded.model.recommender();
-        recommend_each(model, &self.loaded.items, None, &all, &[query]).map_err(|error| error.to_string())?;
+        let model = self.loaded.recommender();
+        recommend_each(model, self.loaded.items(), None, &all, &[query])
+            .map_err(|error| error.to_string())?;
         Ok(())
     }
 
     pub(crate) fn kind(&self) -> ModelKind {
-        self.loaded.experiment.model.kind()
+        self.loaded.experiment().model.kind()
     }
 
     pub(crate) fn version(&self) -> &str {
-        &self.loaded.version
+        self.loaded.version().unwrap_or_default()
     }
 
     /// Applies block and allow lists from the next batch on.
     pub(crate) fn restrict(&self, lists: &Lists) {
-        self.candidates.store(Arc::new(lists.candidates(&self.loaded.items)));
+        self.candidates.store(Arc::new(lists.candidates(self.loaded.items())));
     }
 
     /// Number of items that the block and allow lists leave.
@@ -81,12 +82,12 @@ impl Served {
     /// What finds its items. The first call prepares it, so that a server whose page nobody opens does not; `catalogue` must
     /// be the same in every call.
     pub(crate) fn search(&self, catalogue: Option<&Catalogue>) -> &Search {
-        self.search.get_or_init(|| Search::new(&self.loaded.items, catalogue))
+        self.search.get_or_init(|| Search::new(self.loaded.items(), catalogue))
     }
 
     /// Answers some questions as one batch.
     pub(super) fn answer(&self, questions: &[&Question]) -> upnext_core::Result<Vec<Listed>> {
-        let items = &self.loaded.items;
+        let items = self.loaded.items();
         let indices =
             |ids: &[String]| -> Vec<ItemIndex> { ids.iter().filter_map(|id| items.index_of(id)).collect() };
         let mut histories = Vec::with_capacity(questions.len());
@@ -114,7 +115,7 @@ impl Served {
             .zip(histories.iter().zip(&filters))
             .map(|(question, (history, filter))| Query { history, k: question.k, filter })
             .collect();
-        let model = self.loaded.model.recommender();
+        let model = self.loaded.recommender();
         let lists = recommend_each(model, items, self.index.as_ref(), &self.candidates.load(), &queries)?;
         let answers = lists.into_iter().zip(questions).zip(histories.iter().zip(unknown));
         Ok(answers
