@@ -1,15 +1,15 @@
 //! What a kind of model is to the library: how it is fitted, what is saved of it, and how it is made of that again.
 //!
-//! A kind is a module that implements [`Kind`], and one line in `models.rs`.
+//! A kind is a module that implements [`Kind`], and one line in `kinds.rs`.
 
 use crate::Result;
 use crate::arrays::{Arrays, TrainingState};
 use crate::data::{Dataset, ItemVocabulary, Sessions};
 use crate::evaluation::EvaluationConfig;
-use crate::gru4rec::Network;
 use crate::gru4rec::config::TrainingConfig;
 use crate::history::{Ended, FitEvent, TrainingSummary};
 use crate::recommender::Recommender;
+use std::any::Any;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -49,11 +49,6 @@ pub(crate) trait Kind: Recommender + Sized + 'static {
         items: &ItemVocabulary,
         arrays: Arrays,
     ) -> Result<Self>;
-
-    /// The network, if the model is one.
-    fn as_network(&self) -> Option<&Network> {
-        None
-    }
 }
 
 /// A fitted model of any kind.
@@ -61,8 +56,8 @@ pub(crate) trait AnyModel: Recommender {
     /// [`Kind::to_arrays`].
     fn arrays(&self) -> Arrays;
 
-    /// [`Kind::as_network`].
-    fn network(&self) -> Option<&Network>;
+    /// The model as its own type.
+    fn as_any(&self) -> &dyn Any;
 
     /// The model as what scores sessions.
     fn recommender(&self) -> &dyn Recommender;
@@ -73,8 +68,8 @@ impl<M: Kind> AnyModel for M {
         self.to_arrays()
     }
 
-    fn network(&self) -> Option<&Network> {
-        self.as_network()
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 
     fn recommender(&self) -> &dyn Recommender {

@@ -28,6 +28,9 @@
 //! # Ok::<(), upnext_core::Error>(())
 //! ```
 
+#![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod arrays;
 pub mod artifact;
 pub mod baselines;
@@ -43,6 +46,7 @@ pub mod fit;
 pub mod gru4rec;
 pub mod history;
 mod kind;
+mod kinds;
 mod memory;
 pub mod model;
 mod models;

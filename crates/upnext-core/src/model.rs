@@ -165,7 +165,7 @@ impl Model {
 
     /// The network, if the model is one.
     pub fn network(&self) -> Option<&Network> {
-        self.inner.model.network()
+        self.inner.model.as_any().downcast_ref()
     }
 
     /// Whether all weights of a network are finite numbers; other models have no others.

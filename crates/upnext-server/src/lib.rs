@@ -19,6 +19,8 @@
 //! # Ok::<(), upnext_server::Error>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod api;
 mod config;
 mod engine;

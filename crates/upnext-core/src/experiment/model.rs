@@ -4,7 +4,7 @@ use super::keys;
 use super::keys::fields_of;
 use crate::gru4rec::config::{NetworkConfig, TrainingConfig};
 use crate::kind::Kind;
-use crate::models::for_each_kind;
+use crate::kinds::for_each_kind;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;

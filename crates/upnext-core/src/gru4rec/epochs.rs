@@ -49,10 +49,6 @@ impl Kind for Network {
         arrays.finish()?;
         Ok(network)
     }
-
-    fn as_network(&self) -> Option<&Network> {
-        Some(self)
-    }
 }
 
 impl Snapshot for Trainer {

@@ -5,6 +5,7 @@ mod backend;
 pub mod config;
 mod cpu;
 mod epochs;
+mod footprint;
 mod input;
 mod layers;
 mod negatives;

@@ -3,8 +3,9 @@
 use super::backend::{Backend, Restore};
 use super::config::{NetworkConfig, Optimizer, SessionOrder, TrainingConfig};
 use super::cpu::CpuBackend;
+use super::footprint;
 use super::network::{Network, Stream};
-use super::step::{bytes_of_parameters, operations};
+use super::step::operations;
 use crate::arrays::TrainingState;
 use crate::batch::{BatcherPosition, SessionBatcher, by_start_time};
 use crate::data::Dataset;
@@ -190,9 +191,9 @@ impl Trainer {
     }
 
     /// Bytes that a training of this network over `items` items needs beside the data: its parameters and the
-    /// optimiser's state, and a copy of them when they are saved.
+    /// optimiser's state, a copy of them when they are saved, and the buffers of a step.
     pub fn bytes(network: &NetworkConfig, training: &TrainingConfig, items: usize) -> u64 {
-        bytes_of_parameters(network, training, items).saturating_mul(2)
+        footprint::bytes(network, training, items)
     }
 
     /// Floating-point operations of the matrix products of a step with a full mini-batch.
