@@ -128,11 +128,11 @@ fn run(mut trainer: Trainer, config: &NetworkConfig, fit: &mut Fit<'_>) -> Resul
                 if let Some(place) = fit.keeper.keep_checkpoint(&mut trainer, &fit.summary)? {
                     stop |= (fit.observe)(FitEvent::Checkpoint(place)).is_break();
                 }
+                if stop {
+                    fit.ended = Ended::Interrupted;
+                    break;
+                }
             }
-        }
-        if stop {
-            fit.ended = Ended::Interrupted;
-            break;
         }
     }
     fit.summary.finished = fit.ended != Ended::Interrupted;
