@@ -5,7 +5,7 @@
 use crate::arrays::Arrays;
 use crate::data::{Dataset, Sessions};
 use crate::experiment::Experiment;
-use crate::history::{Ended, FitEvent, TrainingSummary};
+use crate::history::{Ended, FitEvent, Observer, TrainingSummary};
 use crate::kind::{Fit, InMemory, Start};
 use crate::model::Model;
 use crate::{Error, Result, models};
@@ -33,7 +33,7 @@ pub struct FitOptions<'a> {
     threads: Option<usize>,
     init: Option<Model>,
     keep_training_state: bool,
-    observer: Option<&'a mut dyn FnMut(FitEvent) -> ControlFlow<()>>,
+    observer: Option<&'a mut Observer<'a>>,
 }
 
 impl std::fmt::Debug for FitOptions<'_> {
@@ -74,7 +74,7 @@ impl<'a> FitOptions<'a> {
 
     /// Tells an observer what happens. When it answers [`ControlFlow::Break`], training stops after the mini-batch, with
     /// the network as it is then.
-    pub fn observer(mut self, observer: &'a mut dyn FnMut(FitEvent) -> ControlFlow<()>) -> Self {
+    pub fn observer(mut self, observer: &'a mut Observer<'a>) -> Self {
         self.observer = Some(observer);
         self
     }

@@ -2,6 +2,7 @@
 
 use crate::data::Dataset;
 use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 /// What an observer of a training is told. It answers whether training goes on.
@@ -22,6 +23,9 @@ pub enum FitEvent<'a> {
     /// A checkpoint has been saved within an epoch.
     Checkpoint(&'a Path),
 }
+
+/// Told of every [`FitEvent`]; answers whether training goes on.
+pub type Observer<'a> = dyn FnMut(FitEvent) -> ControlFlow<()> + 'a;
 
 /// How a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

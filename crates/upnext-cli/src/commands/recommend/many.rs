@@ -191,7 +191,7 @@ impl Work<'_> {
                 block.iter().map(|events| events.iter().filter_map(known).collect()).collect();
             let histories: Vec<&[ItemIndex]> = histories.iter().map(Vec::as_slice).collect();
             let model = self.model.recommender();
-            let lists = recommend_on(threads, model, &self.model.items(), &histories, k, self.filter)?;
+            let lists = recommend_on(threads, model, self.model.items(), &histories, k, self.filter)?;
             for ((events, history), list) in block.into_iter().zip(histories).zip(&lists) {
                 counts.sessions += 1;
                 counts.fell_back += u64::from(list.fell_back);
