@@ -17,7 +17,7 @@
 //! ```
 
 mod files;
-#[doc(hidden)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 mod items;
 mod manifest;
