@@ -58,8 +58,8 @@ impl Entries {
 
     /// Adds the last row's entries for a session so far: γ^(age) an event, equal items summed, scaled to unit L2 norm.
     ///
-    /// Linear in the length of the session, which ends where an event weighs less than [`LIGHTEST`]: with γ = 1 never. An
-    /// epoch reads a session of L events at a cost of L² / 2 with γ = 1, and of L with γ < 1.
+    /// Linear in the number of events that weigh at least [`LIGHTEST`]: 83 of them with γ = 0.8, all of the session so far
+    /// with γ = 1, where an epoch reads a session of L events at a cost of L² / 2.
     fn push_discounted(&mut self, history: &[u32], discount: f64) {
         let start = self.items.len();
         self.places.clear();
