@@ -2,7 +2,6 @@
 //!
 //! [`training::train`](crate::training::train) runs the same loop with checkpoints in folders.
 
-use crate::arrays::Arrays;
 use crate::data::{Dataset, Sessions};
 use crate::experiment::Experiment;
 use crate::history::{Ended, FitEvent, Observer, TrainingSummary};
@@ -111,26 +110,16 @@ pub fn fit(data: impl Into<Arc<Dataset>>, experiment: &Experiment, options: FitO
         threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let mut go_on = |_: FitEvent| ControlFlow::Continue(());
     let mut keeper = InMemory::new(keep_training_state);
+    let start = init.map_or(Ok(Start::New), |init| start_from(&init, experiment, &data))?;
+    let observe = observer.unwrap_or(&mut go_on);
     let mut run = Fit {
-        training: &experiment.training,
-        evaluation: &experiment.evaluation,
-        validation,
-        threads,
-        start: init.map_or(Ok(Start::New), |init| start_from(&init, experiment, &data))?,
+        start,
         keeps_state: keep_training_state,
-        observe: observer.unwrap_or(&mut go_on),
-        keeper: &mut keeper,
-        summary: TrainingSummary::of(&data),
-        ended: Ended::Complete,
-        state: None,
-        optimizer_state_kept: None,
-        data: Arc::clone(&data),
+        ..Fit::new(&data, experiment.tables(), validation, threads, observe, &mut keeper)
     };
     let model = models::fit(&experiment.model, &mut run)?;
-    let Fit { mut summary, ended, state, .. } = run;
-    summary.finished = ended != Ended::Interrupted;
-    let items = Arc::new(data.items.clone());
-    let model = Model::new(model, items, experiment.resolved(), summary.clone(), state);
+    let Fit { summary, ended, state, .. } = run;
+    let model = Model::new(model, data.items.clone(), experiment.resolved(), summary.clone(), state, None);
     Ok(Fitted { model, history: summary, ended })
 }
 
@@ -142,8 +131,7 @@ fn start_from(init: &Model, experiment: &Experiment, data: &Dataset) -> Result<S
         let reason = "its items are not the first of the data's: make the data by Dataset::extending";
         return Err(Error::config("init", reason));
     }
-    let arrays: Arrays = init.arrays();
-    Ok(Start::From { arrays, state: init.training_state().cloned(), items })
+    Ok(Start::From { arrays: init.arrays(), state: init.training_state().cloned(), items })
 }
 
 #[cfg(test)]

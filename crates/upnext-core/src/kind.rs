@@ -7,10 +7,9 @@ use crate::arrays::{Arrays, TrainingState};
 use crate::data::{Dataset, ItemVocabulary, Sessions};
 use crate::evaluation::EvaluationConfig;
 use crate::gru4rec::config::TrainingConfig;
-use crate::history::{Ended, FitEvent, TrainingSummary};
+use crate::history::{Ended, Observer, TrainingSummary};
 use crate::recommender::Recommender;
 use std::any::Any;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// A kind of model, implemented by the type of its fitted models.
@@ -94,7 +93,7 @@ pub(crate) struct Fit<'a> {
     /// Whether [`state`](Self::state) is asked for.
     pub(crate) keeps_state: bool,
     /// Told what happens; can ask to stop.
-    pub(crate) observe: &'a mut dyn FnMut(FitEvent) -> ControlFlow<()>,
+    pub(crate) observe: &'a mut Observer<'a>,
     /// Keeps checkpoints and the best model so far.
     pub(crate) keeper: &'a mut dyn Keeper,
     /// How the training goes.
@@ -106,6 +105,34 @@ pub(crate) struct Fit<'a> {
     /// Whether the optimiser's state was taken over from the model that training started from; `None` if it started from
     /// none, or went on with what it had.
     pub(crate) optimizer_state_kept: Option<bool>,
+}
+
+impl<'a> Fit<'a> {
+    /// A fit of a new model, of which no state is kept.
+    pub(crate) fn new(
+        data: &Arc<Dataset>,
+        (training, evaluation): (&'a TrainingConfig, &'a EvaluationConfig),
+        validation: Option<&'a Sessions>,
+        threads: usize,
+        observe: &'a mut Observer<'a>,
+        keeper: &'a mut dyn Keeper,
+    ) -> Self {
+        Self {
+            data: Arc::clone(data),
+            training,
+            evaluation,
+            validation,
+            threads,
+            start: Start::New,
+            keeps_state: false,
+            observe,
+            keeper,
+            summary: TrainingSummary::of(data),
+            ended: Ended::Complete,
+            state: None,
+            optimizer_state_kept: None,
+        }
+    }
 }
 
 /// Where the training of a model begins.
@@ -154,7 +181,7 @@ pub(crate) trait Keeper {
 #[derive(Debug, Default)]
 pub(crate) struct InMemory {
     /// Whether the state of the best model is kept with it.
-    pub(crate) keeps_state: bool,
+    keeps_state: bool,
     best: Option<(Arrays, Option<TrainingState>)>,
 }
 

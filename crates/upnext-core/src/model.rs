@@ -31,7 +31,7 @@ pub struct Model {
 #[derive(Debug)]
 struct Inner {
     model: Box<dyn AnyModel>,
-    items: Arc<ItemVocabulary>,
+    items: ItemVocabulary,
     experiment: Experiment,
     training: TrainingSummary,
     /// What a further training needs, where it was kept.
@@ -64,19 +64,10 @@ pub struct RecommendedItem {
 }
 
 impl Model {
+    /// `state`: what a further training needs; `version`: that of a saved model.
     pub(crate) fn new(
         model: Box<dyn AnyModel>,
-        items: Arc<ItemVocabulary>,
-        experiment: Experiment,
-        training: TrainingSummary,
-        state: Option<TrainingState>,
-    ) -> Self {
-        Self::with_version(model, items, experiment, training, state, None)
-    }
-
-    fn with_version(
-        model: Box<dyn AnyModel>,
-        items: Arc<ItemVocabulary>,
+        items: ItemVocabulary,
         experiment: Experiment,
         training: TrainingSummary,
         state: Option<TrainingState>,
@@ -107,21 +98,21 @@ impl Model {
     /// # Errors
     /// [`Error::Weights`] for weights that are not those of the model.
     pub fn from_artifact(artifact: Artifact) -> Result<Self> {
-        let Artifact { manifest, items, weights, counts, training, .. } = artifact;
+        let (Artifact { manifest, items, training, .. }, arrays) = artifact.take_arrays();
         let version = manifest.version();
         let experiment = manifest.experiment;
-        let model = models::from_arrays(&experiment, &items, Arrays { tensors: weights, counts })?;
-        Ok(Self::with_version(model, Arc::new(items), experiment, manifest.training, training, Some(version)))
+        let model = models::from_arrays(&experiment, &items, arrays)?;
+        Ok(Self::new(model, items, experiment, manifest.training, training, Some(version)))
     }
 
     /// The model as it is saved, with its training state where it has one.
     pub fn to_artifact(&self) -> Artifact {
         let inner = &*self.inner;
-        let items = ItemVocabulary::clone(&inner.items);
-        let mut artifact = Artifact::new(inner.experiment.clone(), items, inner.training.clone());
-        Arrays { tensors: artifact.weights, counts: artifact.counts } = inner.model.arrays();
-        artifact.training = inner.state.clone();
-        artifact
+        Artifact {
+            training: inner.state.clone(),
+            ..Artifact::new(inner.experiment.clone(), inner.items.clone(), inner.training.clone())
+                .with_arrays(inner.model.arrays())
+        }
     }
 
     /// Saves the model in the folder `dir`, in place of a model that is there.

@@ -4,6 +4,7 @@ use crate::Result;
 use crate::arrays::Arrays;
 use crate::data::ItemVocabulary;
 use crate::experiment::{Experiment, ModelConfig, ModelKind};
+use crate::history::Ended;
 use crate::kind::{AnyModel, Fit, Kind};
 use crate::kinds::for_each_kind;
 
@@ -14,9 +15,11 @@ macro_rules! dispatch {
         /// # Errors
         /// Those of [`Kind::fit`].
         pub(crate) fn fit(config: &ModelConfig, fit: &mut Fit<'_>) -> Result<Box<dyn AnyModel>> {
-            Ok(match config {
+            let model: Box<dyn AnyModel> = match config {
                 $(ModelConfig::$variant(config) => Box::new(<$model as Kind>::fit(config, fit)?),)*
-            })
+            };
+            fit.summary.finished = fit.ended != Ended::Interrupted;
+            Ok(model)
         }
 
         /// The model of an experiment, made of what was saved of it.

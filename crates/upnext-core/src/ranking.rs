@@ -10,6 +10,7 @@ mod write;
 
 pub use index::Index;
 pub use nearest::Nearest;
+pub(crate) use nearest::{cosine, length};
 pub use recommend::{
     Candidates, Filter, Query, Recommendation, RecommendationList, recommend, recommend_each,
     recommend_each_observed, recommend_on,

@@ -8,7 +8,6 @@
 mod compare;
 mod folders;
 
-use crate::arrays::Arrays;
 use crate::artifact::{Artifact, Manifest};
 use crate::data::{Dataset, Sessions};
 use crate::experiment::Experiment;
@@ -84,10 +83,10 @@ pub fn train(mut plan: Plan, observe: &mut dyn FnMut(FitEvent) -> ControlFlow<()
     }
     let (checkpoint, best) = (checkpoint_of(plan.out), beside(plan.out, "best"));
     let mut summary = TrainingSummary::of(&plan.data);
-    let mut start = init.map_or(Start::New, |init| Start::From {
-        items: usize::try_from(init.manifest.items).unwrap_or(usize::MAX),
-        arrays: Arrays { tensors: init.weights, counts: init.counts },
-        state: init.training,
+    let mut start = init.map_or(Start::New, |init| {
+        let (init, arrays) = init.take_arrays();
+        let items = usize::try_from(init.manifest.items).unwrap_or(usize::MAX);
+        Start::From { arrays, state: init.training, items }
     });
     // Only a network has epochs, and so checkpoints.
     if plan.experiment.model.network().is_some() {
@@ -95,8 +94,8 @@ pub fn train(mut plan: Plan, observe: &mut dyn FnMut(FitEvent) -> ControlFlow<()
             Resumed::Nothing => {}
             Resumed::From(artifact) => {
                 compare::same_support(&artifact, &plan.data)?;
+                let (artifact, arrays) = artifact.take_arrays();
                 summary = artifact.manifest.training;
-                let arrays = Arrays { tensors: artifact.weights, counts: artifact.counts };
                 start = Start::Resume { arrays, state: artifact.training };
             }
             Resumed::Complete(summary) => {
@@ -108,29 +107,17 @@ pub fn train(mut plan: Plan, observe: &mut dyn FnMut(FitEvent) -> ControlFlow<()
     }
     let mut keeper = Folders::new(&plan, checkpoint.clone(), best.clone());
     let mut fit = Fit {
-        data: Arc::clone(&plan.data),
-        training: &plan.experiment.training,
-        evaluation: &plan.experiment.evaluation,
-        validation: plan.validation,
-        threads: plan.threads,
         start,
-        keeps_state: plan.keep_training_state,
-        observe,
-        keeper: &mut keeper,
         summary,
-        ended: Ended::Complete,
-        state: None,
-        optimizer_state_kept: None,
+        keeps_state: plan.keep_training_state,
+        ..Fit::new(&plan.data, plan.experiment.tables(), plan.validation, plan.threads, observe, &mut keeper)
     };
     let model = models::fit(&plan.experiment.model, &mut fit)?;
-    let Fit { mut summary, ended, state, optimizer_state_kept, .. } = fit;
+    let Fit { summary, ended, state, optimizer_state_kept, .. } = fit;
     if ended != Ended::Interrupted {
-        summary.finished = true;
-        let mut artifact = folders::artifact_of(&plan, &summary);
-        Arrays { tensors: artifact.weights, counts: artifact.counts } = model.arrays();
-        artifact.training = state;
+        let arrays = model.arrays();
         drop(model);
-        artifact.save(plan.out)?;
+        keeper.artifact(&summary, arrays, state).save(plan.out)?;
         folders::clear(&checkpoint, &best, &summary)?;
     }
     Ok(Outcome { ended, summary, checkpoint, optimizer_state_kept })

@@ -69,6 +69,18 @@ impl Artifact {
         Self { manifest, items, weights: BTreeMap::new(), counts: BTreeMap::new(), training: None }
     }
 
+    /// The same with these weights and counts.
+    pub fn with_arrays(self, arrays: Arrays) -> Self {
+        Self { weights: arrays.tensors, counts: arrays.counts, ..self }
+    }
+
+    /// The same without its weights and counts, and these apart.
+    pub(crate) fn take_arrays(mut self) -> (Self, Arrays) {
+        let arrays =
+            Arrays { tensors: std::mem::take(&mut self.weights), counts: std::mem::take(&mut self.counts) };
+        (self, arrays)
+    }
+
     /// Whether [`save`](Self::save) may write at `dir`: nothing is there, or an empty folder, or a model; and the folder
     /// above exists and can be written. To be asked before hours of work.
     ///

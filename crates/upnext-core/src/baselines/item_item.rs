@@ -51,31 +51,7 @@ macro_rules! item_item_model {
             }
         }
 
-        impl crate::kind::Kind for $model {
-            type Config = $config;
-            const SPACE: Option<&'static str> = $space;
-
-            fn validate(config: &$config, _: &crate::gru4rec::config::TrainingConfig) -> crate::Result<()> {
-                config.validate()
-            }
-
-            fn fit(config: &$config, fit: &mut crate::kind::Fit<'_>) -> crate::Result<Self> {
-                Self::fit(config, &fit.data)
-            }
-
-            fn to_arrays(&self) -> crate::arrays::Arrays {
-                self.arrays()
-            }
-
-            fn from_arrays(
-                config: &$config,
-                _: &crate::gru4rec::config::TrainingConfig,
-                items: &crate::data::ItemVocabulary,
-                arrays: crate::arrays::Arrays,
-            ) -> crate::Result<Self> {
-                Self::from_arrays(config, items, arrays)
-            }
-        }
+        fitted_kind!($model($config), space: $space, |config, fit| Self::fit(config, &fit.data));
 
         impl crate::recommender::Recommender for $model {
             fn name(&self) -> &str {

@@ -1,13 +1,8 @@
 //! S-POP: what the session itself has shown most often, then what is popular.
 
-use super::NoFields;
 use super::pop::support_levels;
-use crate::Result;
-use crate::arrays::Arrays;
 use crate::batch::{Batch, Carry};
 use crate::data::{ItemIndex, ItemVocabulary, Sessions};
-use crate::gru4rec::config::TrainingConfig;
-use crate::kind::{Fit, Kind};
 use crate::recommender::{Recommender, SessionScorer, lanes};
 use std::collections::HashMap;
 
@@ -54,27 +49,7 @@ impl SPop {
     }
 }
 
-impl Kind for SPop {
-    type Config = NoFields;
-    const LEARNS_ON: bool = true;
-
-    fn validate(config: &NoFields, _: &TrainingConfig) -> Result<()> {
-        config.validate()
-    }
-
-    fn fit(_: &NoFields, fit: &mut Fit<'_>) -> Result<Self> {
-        Ok(Self::new(&fit.data.items))
-    }
-
-    fn to_arrays(&self) -> Arrays {
-        Arrays::default()
-    }
-
-    fn from_arrays(_: &NoFields, _: &TrainingConfig, items: &ItemVocabulary, arrays: Arrays) -> Result<Self> {
-        arrays.finish()?;
-        Ok(Self::new(items))
-    }
-}
+support_kind!(SPop);
 
 impl Recommender for SPop {
     fn name(&self) -> &str {

@@ -83,6 +83,11 @@ impl Experiment {
         self.evaluation.validate()
     }
 
+    /// The tables that a fit reads besides the model.
+    pub(crate) fn tables(&self) -> (&TrainingConfig, &EvaluationConfig) {
+        (&self.training, &self.evaluation)
+    }
+
     /// Checks that `experiment` has the model of this one, from which it is to start.
     ///
     /// # Errors

@@ -23,7 +23,6 @@ impl Kind for Network {
     }
 
     fn fit(config: &NetworkConfig, fit: &mut Fit<'_>) -> Result<Self> {
-        config.validate(fit.training)?;
         if fit.training.patience > 0 && fit.validation.is_none() {
             return Err(Error::config("training.patience", "early stopping needs sessions to validate on"));
         }
@@ -135,7 +134,6 @@ fn run(mut trainer: Trainer, config: &NetworkConfig, fit: &mut Fit<'_>) -> Resul
             }
         }
     }
-    fit.summary.finished = fit.ended != Ended::Interrupted;
     let last = fit.summary.epochs.last().map(|epoch| epoch.epoch);
     if fit.ended == Ended::Interrupted || fit.summary.best_epoch.is_none() || fit.summary.best_epoch == last {
         fit.state = fit.keeps_state.then(|| trainer.state());

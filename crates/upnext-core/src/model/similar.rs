@@ -2,6 +2,7 @@
 
 use super::Model;
 use crate::data::ItemIndex;
+use crate::ranking::{cosine, length};
 use crate::{Error, Result};
 
 /// An item that is like another.
@@ -24,15 +25,12 @@ impl Model {
         let model = self.recommender();
         let item = self.items().index_of(id).ok_or_else(|| Error::UnknownItem { id: id.to_owned() })?;
         let vector = model.vector(item).ok_or_else(|| Error::NoVectors { model: model.name().to_owned() })?;
-        let length = norm(vector);
+        let own = (vector, length(vector));
         let mut all: Vec<(f32, ItemIndex)> = (0..self.items().len() as ItemIndex)
             .filter(|&other| other != item)
             .filter_map(|other| {
-                let other_vector = model.vector(other)?;
-                let lengths = length * norm(other_vector);
-                // A vector of zeros has no direction.
-                let cosine = if lengths > 0.0 { dot(vector, other_vector) / lengths } else { 0.0 };
-                Some((cosine as f32, other))
+                let vector = model.vector(other)?;
+                Some((cosine(own, (vector, length(vector))), other))
             })
             .collect();
         let order = |a: &(f32, ItemIndex), b: &(f32, ItemIndex)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
@@ -44,13 +42,4 @@ impl Model {
         let named = |(cosine, other)| Similar { id: self.items().id(other).to_owned(), cosine };
         Ok(all.into_iter().map(named).collect())
     }
-}
-
-/// In f64, where no square of an f32 overflows.
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
-}
-
-fn norm(a: &[f32]) -> f64 {
-    dot(a, a).sqrt()
 }

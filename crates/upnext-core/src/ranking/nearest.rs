@@ -21,7 +21,7 @@ impl<'m> Nearest<'m> {
         let latest = among.iter().rev().filter(|&&item| seen.insert(item));
         let with_vector = latest.filter_map(|&item| {
             let vector = model.vector(item)?;
-            Some((item, vector, product(vector, vector).sqrt()))
+            Some((item, vector, length(vector)))
         });
         let mut among: Vec<_> = with_vector.collect();
         among.reverse();
@@ -40,14 +40,23 @@ impl<'m> Nearest<'m> {
     /// May panic if there is no such item.
     pub fn to(&self, item: ItemIndex) -> Option<(ItemIndex, f32)> {
         let vector = self.model.vector(item)?;
-        let length = product(vector, vector).sqrt();
-        let cosine = |&(other, other_vector, other_length): &(ItemIndex, &[f32], f64)| {
-            let lengths = length * other_length;
-            // A vector of zeros has no direction.
-            (other, if lengths > 0.0 { (product(vector, other_vector) / lengths) as f32 } else { 0.0 })
+        let length = length(vector);
+        let like = |&(other, other_vector, other_length): &(ItemIndex, &[f32], f64)| {
+            (other, cosine((vector, length), (other_vector, other_length)))
         };
-        self.among.iter().map(cosine).max_by(|a, b| a.1.total_cmp(&b.1))
+        self.among.iter().map(like).max_by(|a, b| a.1.total_cmp(&b.1))
     }
+}
+
+/// The cosine of the angle between two vectors, each with its [`length`]; 0 for a vector of zeros, which has no direction.
+pub(crate) fn cosine((a, a_length): (&[f32], f64), (b, b_length): (&[f32], f64)) -> f32 {
+    let lengths = a_length * b_length;
+    if lengths > 0.0 { (product(a, b) / lengths) as f32 } else { 0.0 }
+}
+
+/// The Euclidean length of a vector.
+pub(crate) fn length(vector: &[f32]) -> f64 {
+    product(vector, vector).sqrt()
 }
 
 /// The product of two vectors, in f64, where no square of an f32 overflows.

@@ -167,26 +167,17 @@ pub fn recommend_each(
     candidates: &Candidates,
     queries: &[Query],
 ) -> Result<Vec<RecommendationList>> {
-    match recommend_each_observed(
-        model,
-        items,
-        index,
-        candidates,
-        queries,
-        &mut || ControlFlow::Continue(()),
-    )? {
-        Some(lists) => Ok(lists),
-        None => unreachable!("nobody stops it"),
-    }
+    let go_on = &mut || ControlFlow::Continue(());
+    recommend_each_observed(model, items, index, candidates, queries, go_on)
 }
 
-/// [`recommend_each`] that can be stopped: `None` where `observe` has said so.
+/// [`recommend_each`] that can be stopped.
 ///
 /// `observe` is called after each event that sessions read side by side, after each block of scored items, and before
 /// each query with [`Filter::only`].
 ///
 /// # Errors
-/// As [`recommend`].
+/// As [`recommend`]; [`Error::Stopped`] where `observe` has said so.
 ///
 /// # Panics
 /// As [`recommend_each`].
@@ -197,21 +188,12 @@ pub fn recommend_each_observed(
     candidates: &Candidates,
     queries: &[Query],
     observe: &mut dyn FnMut() -> ControlFlow<()>,
-) -> Result<Option<Vec<RecommendationList>>> {
+) -> Result<Vec<RecommendationList>> {
     assert_eq!(model.num_items(), items.len(), "the vocabulary is not the model's");
     let lists = vec![RecommendationList::default(); queries.len()];
     let mut call = Call { model, items, queries, observe, lists };
-    match call.answer_all(index, candidates) {
-        Ok(()) => Ok(Some(call.lists)),
-        Err(End::Stopped) => Ok(None),
-        Err(End::Failed(error)) => Err(error),
-    }
-}
-
-/// Why a call ends without its lists.
-enum End {
-    Stopped,
-    Failed(Error),
+    call.answer_all(index, candidates)?;
+    Ok(call.lists)
 }
 
 /// Queries and the lists that answer them.
@@ -224,7 +206,7 @@ struct Call<'c> {
 }
 
 impl Call<'_> {
-    fn answer_all(&mut self, index: Option<&Index>, candidates: &Candidates) -> std::result::Result<(), End> {
+    fn answer_all(&mut self, index: Option<&Index>, candidates: &Candidates) -> Result<()> {
         let queries = self.queries;
         let mut together = Vec::new();
         for (i, query) in queries.iter().enumerate() {
@@ -240,17 +222,12 @@ impl Call<'_> {
     }
 
     /// Ends the call where its observer wants that.
-    fn look(&mut self) -> std::result::Result<(), End> {
-        if (self.observe)().is_break() { Err(End::Stopped) } else { Ok(()) }
+    fn look(&mut self) -> Result<()> {
+        if (self.observe)().is_break() { Err(Error::Stopped) } else { Ok(()) }
     }
 
     /// Fills the lists of the queries in `order`, which are all about the same candidates.
-    fn answer(
-        &mut self,
-        index: Option<&Index>,
-        candidates: &Candidates,
-        mut order: Vec<u32>,
-    ) -> std::result::Result<(), End> {
+    fn answer(&mut self, index: Option<&Index>, candidates: &Candidates, mut order: Vec<u32>) -> Result<()> {
         let (items, queries) = (self.items, self.queries);
         // Sessions of like lengths together: they read their events side by side.
         let history = |&i: &u32| queries[i as usize].history;
@@ -294,7 +271,7 @@ impl Call<'_> {
         scorer: &mut dyn SessionScorer,
         candidates: &[ItemIndex],
         wanted: &[Wanted],
-    ) -> std::result::Result<Vec<Vec<Recommendation>>, End> {
+    ) -> Result<Vec<Vec<Recommendation>>> {
         let (rows, lanes) = (wanted.len(), lanes(wanted.len()));
         let mut scores = vec![0.0; lanes * BLOCK.min(candidates.len())];
         let mut best: Vec<TopK> = wanted.iter().map(|wanted| TopK::new(wanted.k)).collect();
@@ -323,7 +300,7 @@ impl Call<'_> {
         if not_finite > 0 {
             let scores = (rows * candidates.len()) as u64;
             let model = self.model.name().to_owned();
-            return Err(End::Failed(Error::NonFiniteScores { model, count: not_finite, scores }));
+            return Err(Error::NonFiniteScores { model, count: not_finite, scores });
         }
         let entry = |e: &Entry| Recommendation { item: e.item, score: e.score };
         Ok(best.iter_mut().map(|best| best.sorted().iter().map(entry).collect()).collect())
@@ -395,7 +372,11 @@ mod tests {
                     if looks == stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                 };
                 let lists = recommend_each_observed(&network, &items, None, &all, &queries, &mut observe);
-                (lists.unwrap(), looks)
+                let lists = match lists {
+                    Err(Error::Stopped) => None,
+                    lists => Some(lists.unwrap()),
+                };
+                (lists, looks)
             };
             let (lists, looks) = run(usize::MAX);
             assert_eq!(looks, expected);

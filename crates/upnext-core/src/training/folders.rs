@@ -26,11 +26,6 @@ pub(super) fn beside(out: &Path, suffix: &str) -> PathBuf {
     out.with_file_name(name)
 }
 
-/// The plan's model, still without weights.
-pub(super) fn artifact_of(plan: &Plan, summary: &TrainingSummary) -> Artifact {
-    Artifact::new(plan.experiment.clone(), plan.data.items.clone(), summary.clone())
-}
-
 /// Refuses to use a folder for the training's own purposes where it holds anything but an earlier training's.
 pub(super) fn check_unfinished(folder: &Path) -> Result<()> {
     if std::fs::symlink_metadata(folder).is_err() {
@@ -75,11 +70,15 @@ impl Folders {
         }
     }
 
-    fn artifact(&self, model: &mut dyn Snapshot, summary: &TrainingSummary, with_state: bool) -> Artifact {
-        let mut artifact = Artifact::new(self.experiment.clone(), self.data.items.clone(), summary.clone());
-        Arrays { tensors: artifact.weights, counts: artifact.counts } = model.arrays();
-        artifact.training = with_state.then(|| model.state());
-        artifact
+    /// The plan's model with these arrays and this training state.
+    pub(super) fn artifact(
+        &self,
+        summary: &TrainingSummary,
+        arrays: Arrays,
+        training: Option<TrainingState>,
+    ) -> Artifact {
+        let artifact = Artifact::new(self.experiment.clone(), self.data.items.clone(), summary.clone());
+        Artifact { training, ..artifact.with_arrays(arrays) }
     }
 }
 
@@ -93,17 +92,19 @@ impl Keeper for Folders {
         model: &mut dyn Snapshot,
         summary: &TrainingSummary,
     ) -> Result<Option<&Path>> {
-        self.artifact(model, summary, true).save(&self.checkpoint)?;
+        let (arrays, state) = (model.arrays(), model.state());
+        self.artifact(summary, arrays, Some(state)).save(&self.checkpoint)?;
         self.last = Instant::now();
         Ok(Some(&self.checkpoint))
     }
 
     fn keep_best(&mut self, model: &mut dyn Snapshot, summary: &TrainingSummary) -> Result<()> {
-        self.artifact(model, summary, self.keep_training_state).save(&self.best)
+        let (arrays, state) = (model.arrays(), self.keep_training_state.then(|| model.state()));
+        self.artifact(summary, arrays, state).save(&self.best)
     }
 
     fn best(&mut self) -> Result<(Arrays, Option<TrainingState>)> {
-        let best = Artifact::load(&self.best)?;
-        Ok((Arrays { tensors: best.weights, counts: best.counts }, best.training))
+        let (best, arrays) = Artifact::load(&self.best)?.take_arrays();
+        Ok((arrays, best.training))
     }
 }

@@ -135,8 +135,10 @@ impl Served {
             .collect();
         let model = self.loaded.recommender();
         let (index, candidates) = (self.index.as_ref(), self.candidates.load());
-        let lists = recommend_each_observed(model, items, index, &candidates, &queries, observe)?;
-        let Some(lists) = lists else { return Ok(None) };
+        let lists = match recommend_each_observed(model, items, index, &candidates, &queries, observe) {
+            Err(upnext_core::Error::Stopped) => return Ok(None),
+            lists => lists?,
+        };
         let mut answers = Vec::with_capacity(questions.len());
         for ((mut list, question), (history, unknown)) in
             lists.into_iter().zip(questions).zip(histories.iter().zip(unknown))
