@@ -231,8 +231,8 @@ pub fn by_start_time(sessions: &Sessions) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gru4rec::reference::batches::epoch;
     use proptest::prelude::*;
+    use upnext_reference::batches::epoch;
 
     fn sessions(lengths: &[usize]) -> (Sessions, Vec<Vec<u32>>) {
         let mut sessions = Sessions::new();

@@ -10,12 +10,12 @@ use crate::data::{Dataset, ItemIndex, ItemVocabulary, Sessions};
 use crate::evaluation::{Evaluation, EvaluationConfig, evaluate_in_blocks};
 use crate::gru4rec::Network;
 use crate::gru4rec::config::{Activation, Input, NetworkConfig, Unit};
-use crate::gru4rec::reference::evaluation as reference;
 use crate::ranking::{Candidates, Filter, Index, Query, TieRule, recommend, recommend_each, recommend_on};
 use crate::recommender::{Recommender, SessionScorer, lanes};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use upnext_kernels::CounterRng;
+use upnext_reference::evaluation as reference;
 
 #[test]
 fn pop_obeys_the_contract() {

@@ -27,7 +27,7 @@ pub(crate) const BLOCK: usize = 256;
 /// Sessions that are followed side by side: whole cache lines of scores, enough for a good matrix product.
 pub(crate) const ROWS: usize = 96;
 
-/// What the rank of a target is where other candidates have its score (ALGORITHMS section 5).
+/// What the rank of a target is where other candidates have its score (`docs/algorithms.md`, section 5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TieRule {
@@ -142,8 +142,8 @@ pub(crate) fn count_non_finite(scores: &[f32], lanes: usize, rows: usize) -> u64
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gru4rec::reference::evaluation::{Ties, rank};
     use proptest::prelude::*;
+    use upnext_reference::evaluation::{Ties, rank};
 
     proptest! {
         #[test]

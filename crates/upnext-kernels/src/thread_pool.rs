@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_reaches_the_caller_and_the_team_lives_on() {
+    fn a_panic_reaches_the_caller_and_the_pool_lives_on() {
         let pool = ThreadPool::new(2);
         let panic = catch_unwind(AssertUnwindSafe(|| pool.for_each(0..10, |i| assert_ne!(i, 7, "seven"))));
         assert!(panic.is_err());

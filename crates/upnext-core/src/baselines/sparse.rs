@@ -53,7 +53,7 @@ impl SparseScores {
 
     /// Sets a row's scores: items, each once, with finite scores; those of 0 or less count as nothing said.
     ///
-    /// Ties are broken by popularity inside the score (ALGORITHMS section 7): of items with equal scores one of larger
+    /// Ties are broken by popularity inside the score (`docs/algorithms.md`, section 7): of items with equal scores one of larger
     /// support gets the next larger float, and so do the scores above it that it meets.
     pub(crate) fn set(
         &mut self,

@@ -68,8 +68,8 @@ fn mean(ranks: &[f64], k: usize, metric: Metric) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gru4rec::reference::evaluation as reference;
     use proptest::prelude::*;
+    use upnext_reference::evaluation as reference;
 
     proptest! {
         #[test]

@@ -196,7 +196,9 @@ impl StepInput {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gru4rec::reference;
+    use crate::gru4rec::config::TrainingConfig;
+    use crate::gru4rec::reference_config::plain;
+    use upnext_reference as reference;
 
     #[test]
     fn long_sessions_have_the_entries_of_a_plain_search() {
@@ -237,6 +239,7 @@ mod tests {
     fn discounted_input_is_that_of_the_reference() {
         for discount in [1.0f32, 0.8, 0.3] {
             let config = NetworkConfig { input: Input::Discounted, discount, ..NetworkConfig::default() };
+            let (config, _) = plain(&config, &TrainingConfig::default());
             for session in [&[3][..], &[3, 1, 3, 3, 2], &[0, 0, 0]] {
                 let mut entries = Entries::default();
                 entries.push_discounted(session, f64::from(discount));

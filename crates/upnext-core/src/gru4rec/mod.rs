@@ -12,8 +12,8 @@ mod negatives;
 mod network;
 mod output;
 mod parameters;
-#[doc(hidden)]
-pub mod reference;
+#[cfg(test)]
+pub(crate) mod reference_config;
 mod resume;
 mod scorer;
 mod step;

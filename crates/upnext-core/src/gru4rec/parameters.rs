@@ -236,8 +236,9 @@ impl<T> Parameters<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gru4rec::config::Unit;
-    use crate::gru4rec::reference;
+    use crate::gru4rec::config::{TrainingConfig, Unit};
+    use crate::gru4rec::reference_config::plain;
+    use upnext_reference as reference;
 
     fn networks() -> Vec<NetworkConfig> {
         let mut all = Vec::new();
@@ -266,7 +267,8 @@ mod tests {
     #[test]
     fn names_and_shapes_are_those_of_the_reference() {
         for config in networks() {
-            let mut expected = reference::Parameters::shapes(&config, 23);
+            let mut expected =
+                reference::Parameters::shapes(&plain(&config, &TrainingConfig::default()).0, 23);
             let layouts = Parameters::layouts(&config, 23);
             let mut places = Vec::new();
             for layout in layouts.iter() {

@@ -4,23 +4,24 @@ use super::activations::Dropout;
 use super::config::*;
 use super::layers::Cpu;
 use super::network::Network;
-use super::reference::{self, example::Example};
+use super::reference_config::plain;
 use super::step::{StepItems, TrainingStep};
 use crate::arrays::Tensor;
 use crate::batch::{Batch, SessionBatcher};
 use crate::data::Sessions;
 use std::collections::BTreeMap;
 use upnext_kernels::{CounterRng, Isa, Matrix, ThreadPool};
+use upnext_reference::{self as reference, example::Example};
 
 const ITEMS: usize = 19;
 const SUPPORT: u64 = 40;
 
 pub(super) fn to_f64(tensors: &BTreeMap<String, Tensor>) -> reference::Parameters {
-    let plain = |t: &Tensor| reference::Tensor {
+    let to_f64 = |t: &Tensor| reference::Tensor {
         shape: t.shape.clone(),
         values: t.values.iter().map(|&x| f64::from(x)).collect(),
     };
-    reference::Parameters(tensors.iter().map(|(name, t)| (name.clone(), plain(t))).collect())
+    reference::Parameters(tensors.iter().map(|(name, t)| (name.clone(), to_f64(t))).collect())
 }
 
 pub(super) fn values(matrix: &Matrix, rows: usize, width: usize) -> Vec<f64> {
@@ -127,7 +128,8 @@ impl Case {
             support: vec![SUPPORT; ITEMS],
         };
         let parameters = to_f64(&before);
-        let expected = reference::forward(&self.network, &self.training, &parameters, &example.step());
+        let (network, training) = plain(&self.network, &self.training);
+        let expected = reference::forward(&network, &training, &parameters, &example.step());
         assert!(
             (loss - expected.loss).abs() < 2e-6 * (1.0 + expected.loss),
             "{name}: {loss}, not {}",
@@ -139,7 +141,7 @@ impl Case {
             assert!(close, "{name}: state of layer {l}\n{is:?}\n{:?}", expected.hidden[l]);
         }
         // With SGD at rate 1, what a step subtracts is the gradient.
-        let gradient = reference::gradient(&self.network, &self.training, &parameters, &example.step());
+        let gradient = reference::gradient(&network, &training, &parameters, &example.step());
         for (tensor, g) in &gradient.0 {
             for (i, &g) in g.values.iter().enumerate() {
                 let is = f64::from(before[tensor].values[i]) - f64::from(after[tensor].values[i]);
@@ -384,8 +386,9 @@ fn follow_reference(network: &NetworkConfig, training: &TrainingConfig) {
     let mut net = Network::new(network.clone(), activation, ITEMS, 5);
     let mut step = TrainingStep::new(&net, training);
     let mut state = TrainingStep::initial_state(&net, training);
-    let mut plain = to_f64(&net.tensors());
-    let mut plain_state = reference::OptimizerState::new(&plain);
+    let (plain_network, plain_training) = plain(network, training);
+    let mut expected = to_f64(&net.tensors());
+    let mut expected_state = reference::OptimizerState::new(&expected);
     let sessions = case.sessions();
     let mut batcher = SessionBatcher::new(&sessions, (0..sessions.len() as u32).collect(), case.rows);
     for t in 0..4 {
@@ -407,11 +410,11 @@ fn follow_reference(network: &NetworkConfig, training: &TrainingConfig) {
             hidden_masks: Vec::new(),
             support: vec![SUPPORT; ITEMS],
         };
-        let gradients = reference::gradient(network, training, &plain, &example.step());
-        let touched = reference::touched_rows(network, &example.step());
-        reference::apply(training, &mut plain, &gradients, &touched, &mut plain_state);
+        let gradients = reference::gradient(&plain_network, &plain_training, &expected, &example.step());
+        let touched = reference::touched_rows(&plain_network, &example.step());
+        reference::apply(&plain_training, &mut expected, &gradients, &touched, &mut expected_state);
         for (name, tensor) in net.tensors() {
-            for (i, (&is, &should)) in tensor.values.iter().zip(&plain.tensor(&name).values).enumerate() {
+            for (i, (&is, &should)) in tensor.values.iter().zip(&expected.tensor(&name).values).enumerate() {
                 // Where a gradient is next to 0, the first steps of Adagrad, RMSProp and Adam take its sign alone.
                 let close = (f64::from(is) - should).abs() < 2e-4;
                 assert!(close, "{training:?} step {t}: {name}[{i}] is {is}, not {should}");

@@ -2,7 +2,7 @@
 
 use super::config::*;
 use super::network::Network;
-use super::reference::{self, example::Example};
+use super::reference_config::plain;
 use super::step_tests::{to_f64, values};
 use super::trainer::{EpochEnd, Trainer};
 use crate::batch::{Carry, SessionBatcher, by_start_time};
@@ -10,6 +10,7 @@ use crate::data::Dataset;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use upnext_kernels::CounterRng;
+use upnext_reference::{self as reference, example::Example};
 
 /// Sessions of two to seven events on `items` items of which low ones are the most popular; supports are theirs, and 1
 /// for items in no session.
@@ -60,6 +61,7 @@ fn follow_an_epoch(
     let mut batcher = SessionBatcher::new(&data.sessions, by_start_time(&data.sessions), training.batch_size);
     let (mut samples, mut drawn, mut sizes, mut cost_before) = (Vec::new(), Vec::new(), Vec::new(), 0.0);
     let mut states: Vec<Vec<f64>> = vec![Vec::new(); network.layers.len()];
+    let (plain_network, plain_training) = plain(network, training);
     while let Some(batch) = batcher.next_batch() {
         let parameters = to_f64(&trainer.network().tensors());
         let end = trainer.run_epoch(&mut |_| ControlFlow::Break(())).unwrap();
@@ -87,7 +89,7 @@ fn follow_an_epoch(
             (example.samples.len(), &cpu.scored.items()[..rows]),
             (training.samples, &batch.targets[..])
         );
-        let expected = reference::forward(network, training, &parameters, &example.step());
+        let expected = reference::forward(&plain_network, &plain_training, &parameters, &example.step());
         states = expected.hidden;
         let cost = progress.loss * progress.pairs as f64;
         let is = (cost - cost_before) / training.batch_size as f64;

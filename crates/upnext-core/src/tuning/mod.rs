@@ -136,7 +136,7 @@ pub enum Verdict {
         recall: f64,
         /// MRR at the largest cut-off.
         mrr: f64,
-        /// Whether the network was numerically stable (ALGORITHMS section 9): its losses and scores were finite, which they
+        /// Whether the network was numerically stable (`docs/evaluation.md`): its losses and scores were finite, which they
         /// are where there is a judgement, and its recall is above that of POP.
         stable: bool,
     },

@@ -1,4 +1,4 @@
-//! The session-parallel mini-batches of ALGORITHMS section 2, listed one step after the other.
+//! The session-parallel mini-batches of `docs/algorithms.md`, section 2, listed one step after the other.
 
 /// A live row of a step: one training pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

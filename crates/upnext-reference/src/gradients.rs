@@ -6,13 +6,13 @@
 #[cfg(test)]
 mod tests;
 
-use super::loss::{activate, is_negative, log_q, output_activation, sigmoid};
+use super::loss::{activate, is_negative, log_q, sigmoid};
 use super::network::{Step, hidden_activation, input_vector};
 use super::{Parameters, Tensor, gates};
-use crate::gru4rec::config::{Activation, Input, Loss, NetworkConfig, TrainingConfig, Unit};
+use crate::config::{Activation, Input, Loss, Network, Training, Unit};
 
 /// Section 1: the derivatives of a row's loss by its positive's and its negatives' scores.
-fn loss_gradient(training: &TrainingConfig, ri: f64, r: &[f64]) -> (f64, Vec<f64>) {
+fn loss_gradient(training: &Training, ri: f64, r: &[f64]) -> (f64, Vec<f64>) {
     if r.is_empty() {
         return (0.0, Vec::new());
     }
@@ -47,7 +47,7 @@ fn loss_gradient(training: &TrainingConfig, ri: f64, r: &[f64]) -> (f64, Vec<f64
             (by_positive, each(&|rj| e(rj) / z * (f(rj) - loss + slope_a(rj) + slope_b(rj))))
         }
         Loss::BprMax => {
-            let lambda = f64::from(training.bpr_max_penalty);
+            let lambda = training.bpr_max_penalty;
             let top = ri.min(m);
             let w = |rj: f64| (ri.min(rj) - top).exp() / (1.0 + (-(ri - rj).abs()).exp());
             let total = sum(&w);
@@ -118,7 +118,7 @@ fn mask_row(mask: Option<&[f64]>, b: usize, width: usize) -> Vec<f64> {
 }
 
 /// Section 4: the gates of a cell from `a = x W + b`, and its undropped h, in one row: `([G·H], c, h)`.
-fn cell_forward(network: &NetworkConfig, a: &[f64], u: &Tensor, h1: &[f64], c1: &[f64]) -> [Vec<f64>; 3] {
+fn cell_forward(network: &Network, a: &[f64], u: &Tensor, h1: &[f64], c1: &[f64]) -> [Vec<f64>; 3] {
     let units = h1.len();
     let pre = product_plus(h1, u, a);
     let act = |x: f64| hidden_activation(network.hidden_activation, x);
@@ -148,7 +148,7 @@ fn cell_forward(network: &NetworkConfig, a: &[f64], u: &Tensor, h1: &[f64], c1: 
 
 /// Section 4: `da` of a cell, `[G·H]`, from the gradient `dh` of its undropped h; adds to `dU`.
 fn cell_backward(
-    network: &NetworkConfig,
+    network: &Network,
     [gates, c, _]: &[Vec<f64>; 3],
     (u, du): (&Tensor, &mut Tensor),
     (h1, c1): (&[f64], &[f64]),
@@ -201,12 +201,7 @@ fn cell_backward(
 }
 
 /// Sections 3 to 6: the gradient of every parameter.
-fn backward(
-    network: &NetworkConfig,
-    training: &TrainingConfig,
-    parameters: &Parameters,
-    step: &Step,
-) -> Parameters {
+fn backward(network: &Network, training: &Training, parameters: &Parameters, step: &Step) -> Parameters {
     let mut gradient = parameters.zeros_like();
     let (depth, rows) = (network.layers.len(), step.targets.len());
     let columns: Vec<usize> = step.targets.iter().chain(step.samples).map(|&item| item as usize).collect();
@@ -243,7 +238,7 @@ fn backward(
 
         // Section 3: the output layer.
         let top = inputs.pop().unwrap_or_default();
-        let activation = output_activation(network, training.loss);
+        let activation = network.output_activation;
         let weight = parameters.tensor("output.weight");
         let y: Vec<f64> = columns
             .iter()

@@ -1,4 +1,4 @@
-//! Ranks and metrics of ALGORITHMS section 5, by full counting.
+//! Ranks and metrics of `docs/algorithms.md`, section 5, by full counting.
 
 /// How candidates with the target's score count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,15 +1,18 @@
-//! The oracle: the network, its losses, optimisers and evaluation in f64 and obvious loops.
+//! The plain reference: the network, its losses, optimisers and evaluation in f64 and obvious loops.
 //!
-//! Nothing here is fast and nothing here is used to train or serve; the fast code is tested against it. It follows
-//! ALGORITHMS sections 1 to 5 (Hidasi et al., ICLR 2016, and Hidasi and Karatzoglou, CIKM 2018) in the order of
-//! their text and shares only the configuration types with the fast code. Its gradients are finite differences,
-//! so that no derivation can be wrong in both; `docs/gradients.md` holds the derivations.
+//! It is slow and used by tests only: the fast code is compared with it. It follows `docs/algorithms.md`, sections 1
+//! to 5 (Hidasi et al., ICLR 2016, and Hidasi and Karatzoglou, CIKM 2018), in the order of the text, and shares only
+//! the enums of losses, optimisers, activations and units with the fast code. Its gradients are finite differences, so
+//! that no derivation can be wrong in both; `docs/gradients.md` holds the derivations.
 //!
 //! Shape letters: `B` live rows, `S` additional samples, `R = B + S` scored columns, `n` items, `H` units of a
 //! recurrent layer, `G` gates of its unit, `d` width of the input vector. Matrices are row-major, vectors are rows:
 //! pre-activations are `x · W + h' · U + b`.
 
+#![forbid(unsafe_code)]
+
 pub mod batches;
+pub mod config;
 pub mod difference;
 pub mod evaluation;
 pub mod example;
@@ -23,7 +26,7 @@ pub use difference::{gradient, touched_rows};
 pub use network::{Outcome, Step, forward};
 pub use optimizer::{OptimizerState, apply};
 
-use super::config::{Input, NetworkConfig, Unit};
+use config::{Input, Network, Unit};
 use std::collections::BTreeMap;
 
 /// A row-major array with its shape.
@@ -74,7 +77,7 @@ impl Parameters {
     ///
     /// # Panics
     /// Where the network has no recurrent layer.
-    pub fn shapes(network: &NetworkConfig, n: usize) -> BTreeMap<String, Vec<usize>> {
+    pub fn shapes(network: &Network, n: usize) -> BTreeMap<String, Vec<usize>> {
         let (d, out) = (input_width(network, n), output_width(network));
         let mut shapes = BTreeMap::new();
         let mut add = |name: String, shape: &[usize]| shapes.insert(name, shape.to_vec());
@@ -104,7 +107,7 @@ impl Parameters {
 
     /// Half the width of the uniform range of every parameter's initial values: `sqrt(6 / (rows + columns))` of one
     /// gate's block, 0 for a bias.
-    pub fn initial_ranges(network: &NetworkConfig, n: usize) -> BTreeMap<String, f64> {
+    pub fn initial_ranges(network: &Network, n: usize) -> BTreeMap<String, f64> {
         let range = |(name, shape): (String, Vec<usize>)| {
             let blocks = if name.starts_with("layer") { gates(network.unit) } else { 1 };
             let range = match shape[..] {
@@ -118,7 +121,7 @@ impl Parameters {
 
     /// Random parameters for a test: weights uniform in their initial range, biases uniform in ±0.1 so that a
     /// forgotten bias is seen.
-    pub fn random(network: &NetworkConfig, n: usize, seed: u64) -> Self {
+    pub fn random(network: &Network, n: usize, seed: u64) -> Self {
         let ranges = Self::initial_ranges(network, n);
         let mut state = seed;
         let tensor = |(name, shape): (String, Vec<usize>)| {
@@ -173,16 +176,16 @@ pub fn gates(unit: Unit) -> usize {
 ///
 /// # Panics
 /// Where the network has no recurrent layer.
-pub fn output_width(network: &NetworkConfig) -> usize {
+pub fn output_width(network: &Network) -> usize {
     let last = network.feed_forward.last().or(network.layers.last());
-    *last.expect("a network has a recurrent layer: NetworkConfig::layers is not empty")
+    *last.expect("a network has a recurrent layer: Network::layers is not empty")
 }
 
 /// The width of the vector that the first layer reads: `n` for `one-hot` and `discounted` input.
 ///
 /// # Panics
 /// Where the network has no recurrent layer.
-pub fn input_width(network: &NetworkConfig, n: usize) -> usize {
+pub fn input_width(network: &Network, n: usize) -> usize {
     match network.input {
         Input::OneHot | Input::Discounted => n,
         Input::Embedding => network.embedding_size,
@@ -207,14 +210,14 @@ mod tests {
 
     #[test]
     fn shapes_follow_the_input_the_unit_and_the_depth() {
-        let network = NetworkConfig {
+        let network = Network {
             unit: Unit::Lstm,
             layers: vec![3, 2],
             input: Input::Embedding,
             embedding_size: 5,
             input_to_deeper_layers: true,
             feed_forward: vec![6],
-            ..NetworkConfig::default()
+            ..Network::default()
         };
         let shapes = Parameters::shapes(&network, 7);
         let expected: [(&str, &[usize]); 12] = [
@@ -243,18 +246,18 @@ mod tests {
 
     #[test]
     fn shared_input_is_as_wide_as_the_output_and_one_hot_as_the_items() {
-        let shared = NetworkConfig { layers: vec![4], input: Input::Shared, ..NetworkConfig::default() };
+        let shared = Network { layers: vec![4], input: Input::Shared, ..Network::default() };
         assert_eq!(Parameters::shapes(&shared, 9)["layer0.input"], [4, 12]);
         assert!(!Parameters::shapes(&shared, 9).contains_key("input.embedding"));
         for input in [Input::OneHot, Input::Discounted] {
-            let network = NetworkConfig { unit: Unit::Rnn, input, ..shared.clone() };
+            let network = Network { unit: Unit::Rnn, input, ..shared.clone() };
             assert_eq!(Parameters::shapes(&network, 9)["layer0.input"], [9, 4]);
         }
     }
 
     #[test]
     fn random_weights_fill_their_range_and_differ_by_seed() {
-        let network = NetworkConfig { layers: vec![20], ..NetworkConfig::default() };
+        let network = Network { layers: vec![20], ..Network::default() };
         let parameters = Parameters::random(&network, 50, 1);
         let range = Parameters::initial_ranges(&network, 50)["output.weight"];
         let largest = parameters.tensor("output.weight").values.iter().fold(0.0_f64, |m, x| m.max(x.abs()));

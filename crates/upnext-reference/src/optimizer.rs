@@ -1,10 +1,10 @@
-//! The updates of ALGORITHMS section 4: L2, clipping, the optimiser's rule, momentum.
+//! The updates of `docs/algorithms.md`, section 4: L2, clipping, the optimiser's rule, momentum.
 
 use super::Parameters;
-use crate::gru4rec::config::{Optimizer, TrainingConfig};
+use crate::config::{Optimizer, Training};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What an optimiser remembers of every parameter; all zero at first.
+/// The state that an optimiser keeps for every parameter; all zero at first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OptimizerState {
     /// Adagrad's sum, RMSProp's mean and Adam's mean of squared gradients.
@@ -15,6 +15,11 @@ pub struct OptimizerState {
     pub velocity: Parameters,
     /// Adam's number of updates of each row of a parameter; all rows of a dense one count alike.
     pub updates: BTreeMap<String, Vec<u64>>,
+}
+
+/// The published ε of an optimiser: 1e-6 inside a root, 1e-8 beside Adam's (Kingma and Ba 2015).
+pub fn published_epsilon(optimizer: Optimizer) -> f64 {
+    if optimizer == Optimizer::Adam { 1e-8 } else { 1e-6 }
 }
 
 impl OptimizerState {
@@ -40,7 +45,7 @@ impl OptimizerState {
 /// # Panics
 /// Where a gradient or a state does not fit the parameters.
 pub fn apply(
-    training: &TrainingConfig,
+    training: &Training,
     parameters: &mut Parameters,
     gradients: &Parameters,
     touched: &BTreeMap<String, BTreeSet<usize>>,
@@ -52,12 +57,12 @@ pub fn apply(
         let parameter = parameters.tensor(name);
         for i in 0..gradient.values.len() {
             if is_touched(touched, name, i / parameter.width()) {
-                gradient.values[i] += f64::from(training.l2) * parameter.values[i];
+                gradient.values[i] += training.l2 * parameter.values[i];
                 norm += gradient.values[i].powi(2);
             }
         }
     }
-    let (norm, limit) = (norm.sqrt(), f64::from(training.clip_norm));
+    let (norm, limit) = (norm.sqrt(), training.clip_norm);
     let scale = if limit > 0.0 && norm > limit { limit / norm } else { 1.0 };
 
     for (name, gradient) in &gradients.0 {
@@ -78,7 +83,7 @@ pub fn apply(
                     *updates,
                 );
                 let velocity = &mut state.velocity.tensor_mut(name).values[i];
-                *velocity = f64::from(training.momentum) * *velocity + delta;
+                *velocity = training.momentum * *velocity + delta;
                 parameter.values[i] += *velocity;
             }
         }
@@ -90,27 +95,26 @@ fn is_touched(touched: &BTreeMap<String, BTreeSet<usize>>, name: &str, row: usiz
 }
 
 /// Δ of one element by the optimiser's rule.
-fn change(training: &TrainingConfig, g: f64, square: &mut f64, mean: &mut f64, updates: u64) -> f64 {
-    let rate = f64::from(training.learning_rate);
-    let epsilon = |default: f64| training.epsilon.map_or(default, f64::from);
+fn change(training: &Training, g: f64, square: &mut f64, mean: &mut f64, updates: u64) -> f64 {
+    let (rate, epsilon) = (training.learning_rate, training.epsilon);
     match training.optimizer {
         Optimizer::Sgd => -rate * g,
         Optimizer::Adagrad => {
             *square += g * g;
-            -rate * g / (*square + epsilon(1e-6)).sqrt()
+            -rate * g / (*square + epsilon).sqrt()
         }
         Optimizer::Rmsprop => {
-            let decay = f64::from(training.rmsprop_decay);
+            let decay = training.rmsprop_decay;
             *square = decay * *square + (1.0 - decay) * g * g;
-            -rate * g / (*square + epsilon(1e-6)).sqrt()
+            -rate * g / (*square + epsilon).sqrt()
         }
         Optimizer::Adam => {
-            let (beta1, beta2) = (f64::from(training.adam_beta1), f64::from(training.adam_beta2));
+            let (beta1, beta2) = (training.adam_beta1, training.adam_beta2);
             *mean = beta1 * *mean + (1.0 - beta1) * g;
             *square = beta2 * *square + (1.0 - beta2) * g * g;
             let unbiased_mean = *mean / (1.0 - beta1.powf(updates as f64));
             let unbiased_square = *square / (1.0 - beta2.powf(updates as f64));
-            -rate * unbiased_mean / (unbiased_square.sqrt() + epsilon(1e-8))
+            -rate * unbiased_mean / (unbiased_square.sqrt() + epsilon)
         }
     }
 }
@@ -120,20 +124,20 @@ mod tests {
     //! Updates worked out by hand, on a table of two rows and a dense bias.
 
     use super::*;
-    use crate::gru4rec::config::NetworkConfig;
-    use crate::gru4rec::reference::example::Example;
-    use crate::gru4rec::reference::{Tensor, forward, gradient, touched_rows};
+    use crate::config::Network;
+    use crate::example::Example;
+    use crate::{Tensor, forward, gradient, touched_rows};
 
     /// A table `t` of two rows of one, of which row 0 is touched, and a dense bias `b` of one.
     struct Bench {
-        training: TrainingConfig,
+        training: Training,
         parameters: Parameters,
         touched: BTreeMap<String, BTreeSet<usize>>,
         state: OptimizerState,
     }
 
     impl Bench {
-        fn new(training: TrainingConfig) -> Self {
+        fn new(training: Training) -> Self {
             let table = Tensor { shape: vec![2, 1], values: vec![1.0, 5.0] };
             let bias = Tensor { shape: vec![1], values: vec![2.0] };
             let parameters = Parameters([("t".to_string(), table), ("b".to_string(), bias)].into());
@@ -153,8 +157,13 @@ mod tests {
         }
     }
 
-    fn with(optimizer: Optimizer) -> TrainingConfig {
-        TrainingConfig { optimizer, learning_rate: 0.5, ..TrainingConfig::default() }
+    fn with(optimizer: Optimizer) -> Training {
+        Training {
+            optimizer,
+            learning_rate: 0.5,
+            epsilon: published_epsilon(optimizer),
+            ..Training::default()
+        }
     }
 
     fn close(a: [f64; 3], b: [f64; 3]) {
@@ -172,7 +181,7 @@ mod tests {
 
     #[test]
     fn rmsprop_forgets_old_squares() {
-        let mut bench = Bench::new(TrainingConfig { rmsprop_decay: 0.75, ..with(Optimizer::Rmsprop) });
+        let mut bench = Bench::new(Training { rmsprop_decay: 0.75, ..with(Optimizer::Rmsprop) });
         let first = 0.5 * 4.0 / (4.0_f64 + 1e-6).sqrt();
         close(bench.update([4.0, 0.0, 0.0]), [1.0 - first, 5.0, 2.0]);
         let second = 0.5 * 2.0 / (3.0_f64 + 1.0 + 1e-6).sqrt();
@@ -181,7 +190,7 @@ mod tests {
 
     #[test]
     fn first_update_of_adam_is_the_rate_whatever_the_gradient_and_whenever_it_comes() {
-        let training = TrainingConfig { epsilon: Some(0.0), ..with(Optimizer::Adam) };
+        let training = Training { epsilon: 0.0, ..with(Optimizer::Adam) };
         let mut bench = Bench::new(training);
         close(bench.update([1e-3, 0.0, 7.0]), [0.5, 5.0, 1.5]);
         // Row 1 comes late: its own count is 1, so its update is unbiased as if it were the first of all.
@@ -195,12 +204,7 @@ mod tests {
 
     #[test]
     fn second_update_of_adam_is_the_one_worked_out_by_hand() {
-        let training = TrainingConfig {
-            adam_beta1: 0.5,
-            adam_beta2: 0.75,
-            epsilon: Some(0.25),
-            ..with(Optimizer::Adam)
-        };
+        let training = Training { adam_beta1: 0.5, adam_beta2: 0.75, epsilon: 0.25, ..with(Optimizer::Adam) };
         let mut bench = Bench::new(training);
         bench.update([2.0, 0.0, 0.0]);
         let first = 0.5 * 2.0 / (2.0 + 0.25);
@@ -211,14 +215,15 @@ mod tests {
 
     #[test]
     fn every_optimizer_halves_the_loss_of_a_step_that_it_repeats() {
-        let network = NetworkConfig { layers: vec![4], ..NetworkConfig::default() };
+        let network = Network { layers: vec![4], ..Network::default() };
         for optimizer in [Optimizer::Adagrad, Optimizer::Rmsprop, Optimizer::Sgd, Optimizer::Adam] {
-            let training = TrainingConfig {
+            let training = Training {
                 optimizer,
                 learning_rate: if optimizer == Optimizer::Sgd { 0.5 } else { 0.05 },
                 batch_size: 3,
                 momentum: 0.2,
-                ..TrainingConfig::default()
+                epsilon: published_epsilon(optimizer),
+                ..Training::default()
             };
             let example = Example::random(&network, &training, 9, 3, 4, 1);
             let step = example.step();
@@ -236,7 +241,7 @@ mod tests {
 
     #[test]
     fn momentum_repeats_a_part_of_the_last_change_of_touched_rows_only() {
-        let mut bench = Bench::new(TrainingConfig { momentum: 0.5, ..with(Optimizer::Sgd) });
+        let mut bench = Bench::new(Training { momentum: 0.5, ..with(Optimizer::Sgd) });
         close(bench.update([2.0, 0.0, 1.0]), [0.0, 5.0, 1.5]);
         close(bench.update([2.0, 0.0, 0.0]), [-1.5, 5.0, 1.25]);
         bench.touched = [("t".to_string(), BTreeSet::new())].into();
@@ -245,17 +250,17 @@ mod tests {
 
     #[test]
     fn l2_pulls_touched_rows_and_dense_parameters_to_zero() {
-        let mut bench = Bench::new(TrainingConfig { l2: 0.5, ..with(Optimizer::Sgd) });
+        let mut bench = Bench::new(Training { l2: 0.5, ..with(Optimizer::Sgd) });
         close(bench.update([0.0, 0.0, 0.0]), [0.75, 5.0, 1.5]);
     }
 
     #[test]
     fn clipping_scales_the_gradient_with_its_l2_part_to_the_norm() {
-        let training = TrainingConfig { l2: 1.0, clip_norm: 2.5, ..with(Optimizer::Sgd) };
+        let training = Training { l2: 1.0, clip_norm: 2.5, ..with(Optimizer::Sgd) };
         let mut bench = Bench::new(training.clone());
         // The gradients with L2: 3 and 4, norm 5, halved. The untouched row's gradient is no part of the norm.
         close(bench.update([2.0, 100.0, 2.0]), [1.0 - 0.75, 5.0, 2.0 - 1.0]);
-        let mut bench = Bench::new(TrainingConfig { clip_norm: 5.5, ..training });
+        let mut bench = Bench::new(Training { clip_norm: 5.5, ..training });
         close(bench.update([2.0, 0.0, 2.0]), [1.0 - 1.5, 5.0, 2.0 - 2.0]);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Parameters;
 use super::network::{Step, current, forward};
-use crate::gru4rec::config::{Input, NetworkConfig, TrainingConfig};
+use crate::config::{Input, Network, Training};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The rows of each table that a step touches: the gradient of every other row is exactly 0 and the optimiser leaves
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 ///
 /// # Panics
 /// Where a session of the step is empty.
-pub fn touched_rows(network: &NetworkConfig, step: &Step) -> BTreeMap<String, BTreeSet<usize>> {
+pub fn touched_rows(network: &Network, step: &Step) -> BTreeMap<String, BTreeSet<usize>> {
     let mut outputs: BTreeSet<usize> =
         step.targets.iter().chain(step.samples).map(|&item| item as usize).collect();
     let mut inputs = BTreeSet::new();
@@ -49,12 +49,7 @@ pub fn touched_rows(network: &NetworkConfig, step: &Step) -> BTreeMap<String, BT
 ///
 /// # Panics
 /// Where a parameter is missing or a shape does not fit.
-pub fn gradient(
-    network: &NetworkConfig,
-    training: &TrainingConfig,
-    parameters: &Parameters,
-    step: &Step,
-) -> Parameters {
+pub fn gradient(network: &Network, training: &Training, parameters: &Parameters, step: &Step) -> Parameters {
     let touched = touched_rows(network, step);
     let mut gradient = parameters.zeros_like();
     let mut moved = parameters.clone();
@@ -94,11 +89,11 @@ mod tests {
     //! Touched rows listed by hand; the derivative where it is known.
 
     use super::*;
-    use crate::gru4rec::reference::example::Example;
+    use crate::example::Example;
 
     #[test]
     fn touched_rows_are_those_that_the_step_reads() {
-        let random = Example::random(&NetworkConfig::default(), &TrainingConfig::default(), 5, 2, 2, 1);
+        let random = Example::random(&Network::default(), &Training::default(), 5, 2, 2, 1);
         let example = Example {
             sessions: vec![vec![4, 1], vec![3]],
             targets: vec![1, 2],
@@ -106,12 +101,8 @@ mod tests {
             ..random
         };
         let rows_of = |input: Input, name: &str| {
-            let network = NetworkConfig {
-                input,
-                layers: vec![2, 2],
-                input_to_deeper_layers: true,
-                ..NetworkConfig::default()
-            };
+            let network =
+                Network { input, layers: vec![2, 2], input_to_deeper_layers: true, ..Network::default() };
             touched_rows(&network, &example.step())
                 .remove(name)
                 .map(|rows| rows.into_iter().collect::<Vec<_>>())

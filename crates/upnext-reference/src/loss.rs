@@ -1,15 +1,15 @@
-//! The losses of ALGORITHMS section 3, a row at a time.
+//! The losses of `docs/algorithms.md`, section 3, a row at a time.
 
-use crate::gru4rec::config::{Activation, Loss, NetworkConfig, TrainingConfig};
+use crate::config::{Activation, Loss, Training};
 
-/// The output activation of a network trained with a loss: the configured one, or else the published choice
-/// (\[1\]: `tanh` for TOP1 and BPR, and so for MRR; \[2\]: `elu-0.5` for TOP1-max and BPR-max).
-pub fn output_activation(network: &NetworkConfig, loss: Loss) -> Activation {
-    network.output_activation.unwrap_or(match loss {
+/// The published output activation of a loss (\[1\]: `tanh` for TOP1 and BPR, and so for MRR; \[2\]: `elu-0.5` for
+/// TOP1-max and BPR-max).
+pub fn published_activation(loss: Loss) -> Activation {
+    match loss {
         Loss::Top1 | Loss::Bpr | Loss::Mrr => Activation::Tanh,
         Loss::CrossEntropy => Activation::Linear,
         Loss::Top1Max | Loss::BprMax => Activation::Elu { alpha: 0.5 },
-    })
+    }
 }
 
 /// The output activation of one score.
@@ -33,7 +33,7 @@ pub fn activate(activation: Activation, x: f64) -> f64 {
 
 /// Whether column `c` of the scores is a negative of row `b`: every other column, less (with `mask_own_target`)
 /// those that hold the row's own target.
-pub fn is_negative(training: &TrainingConfig, b: usize, c: usize, targets: &[u32], samples: &[u32]) -> bool {
+pub fn is_negative(training: &Training, b: usize, c: usize, targets: &[u32], samples: &[u32]) -> bool {
     let item = if c < targets.len() { targets[c] } else { samples[c - targets.len()] };
     c != b && !(training.mask_own_target && item == targets[b])
 }
@@ -43,8 +43,8 @@ pub fn is_negative(training: &TrainingConfig, b: usize, c: usize, targets: &[u32
 ///
 /// # Panics
 /// Where a scored item has support 0 and logQ is on: no such item is a target or a sample.
-pub fn log_q(training: &TrainingConfig, c: usize, targets: &[u32], samples: &[u32], support: &[u64]) -> f64 {
-    if training.loss != Loss::CrossEntropy || training.logq_for_loss() == 0.0 {
+pub fn log_q(training: &Training, c: usize, targets: &[u32], samples: &[u32], support: &[u64]) -> f64 {
+    if training.loss != Loss::CrossEntropy || training.logq == 0.0 {
         return 0.0;
     }
     let (item, power) = if c < targets.len() {
@@ -54,12 +54,12 @@ pub fn log_q(training: &TrainingConfig, c: usize, targets: &[u32], samples: &[u3
     };
     let support = support[item as usize];
     assert!(support > 0, "item {item} has support 0");
-    f64::from(training.logq_for_loss()) * power * (support as f64).ln()
+    training.logq * power * (support as f64).ln()
 }
 
 /// The loss of one row, not yet divided by the mini-batch size, from its positive's and negatives' scores (after the
 /// output activation and logQ). A row without a negative adds 0.
-pub fn row_loss(training: &TrainingConfig, positive: f64, negatives: &[f64]) -> f64 {
+pub fn row_loss(training: &Training, positive: f64, negatives: &[f64]) -> f64 {
     if negatives.is_empty() {
         return 0.0;
     }
@@ -81,7 +81,7 @@ pub fn row_loss(training: &TrainingConfig, positive: f64, negatives: &[f64]) -> 
             let total = log_sum_exp(negatives);
             let terms: Vec<f64> = negatives.iter().map(|r| r - total + log_sigmoid(positive - r)).collect();
             let penalty: f64 = negatives.iter().map(|r| (r - total).exp() * r * r).sum();
-            -log_sum_exp(&terms) + f64::from(training.bpr_max_penalty) * penalty
+            -log_sum_exp(&terms) + training.bpr_max_penalty * penalty
         }
     }
 }
@@ -95,7 +95,7 @@ pub fn row_loss(training: &TrainingConfig, positive: f64, negatives: &[f64]) -> 
 /// # Panics
 /// Where the scores are not `B×R`.
 pub fn batch_loss(
-    training: &TrainingConfig,
+    training: &Training,
     scores: &[f64],
     targets: &[u32],
     samples: &[u32],
@@ -139,14 +139,15 @@ mod tests {
     //! The losses against `testdata/golden.py`, and against identities that hold whatever the implementation.
 
     use super::*;
-    use crate::gru4rec::reference::uniform;
+    use crate::config::Network;
+    use crate::uniform;
     use serde_json::Value;
 
     const LOSSES: [Loss; 6] =
         [Loss::Top1, Loss::Bpr, Loss::CrossEntropy, Loss::Top1Max, Loss::BprMax, Loss::Mrr];
 
-    fn of(loss: Loss) -> TrainingConfig {
-        TrainingConfig { loss, logq: Some(0.0), bpr_max_penalty: 0.0, ..TrainingConfig::default() }
+    fn of(loss: Loss) -> Training {
+        Training { loss, logq: 0.0, bpr_max_penalty: 0.0, ..Training::default() }
     }
 
     fn close(a: f64, b: f64) {
@@ -159,20 +160,20 @@ mod tests {
 
     #[test]
     fn losses_equal_the_golden_values_of_the_script() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/golden.json");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/golden.json");
         let text = std::fs::read_to_string(path).expect("the golden values are in the tree");
         let golden: Value = serde_json::from_str(&text).expect("golden.py writes JSON");
         let cases = golden["losses"].as_array().expect("golden.py writes a list");
         assert_eq!(cases.len(), 90);
         for case in cases {
-            let training = TrainingConfig {
+            let training = Training {
                 batch_size: from(case, "batch_size"),
                 loss: from(case, "loss"),
                 mask_own_target: from(case, "mask"),
                 logq: from(case, "logq"),
                 sample_alpha: from(case, "alpha"),
                 bpr_max_penalty: from(case, "penalty"),
-                ..TrainingConfig::default()
+                ..Training::default()
             };
             let scores = from::<Vec<Vec<f64>>>(case, "scores").concat();
             let (targets, samples): (Vec<u32>, Vec<u32>) = (from(case, "targets"), from(case, "samples"));
@@ -223,7 +224,7 @@ mod tests {
 
     #[test]
     fn penalty_is_lambda_times_the_softmax_mean_of_the_squared_scores() {
-        let training = TrainingConfig { bpr_max_penalty: 0.5, ..of(Loss::BprMax) };
+        let training = Training { bpr_max_penalty: 0.5, ..of(Loss::BprMax) };
         // Softmax weights 1/4 and 3/4.
         let negatives = [0.0, 3.0_f64.ln()];
         let difference = row_loss(&training, 1.0, &negatives) - row_loss(&of(Loss::BprMax), 1.0, &negatives);
@@ -260,7 +261,7 @@ mod tests {
     #[test]
     fn extreme_scores_cost_finite_losses() {
         for loss in LOSSES {
-            let training = TrainingConfig { bpr_max_penalty: 1.0, ..of(loss) };
+            let training = Training { bpr_max_penalty: 1.0, ..of(loss) };
             for positive in [-1e4, 0.0, 1e4] {
                 for negatives in [[-1e4, 1e4], [1e4, 1e4], [-1e4, -1e4], [0.0, 1e4]] {
                     let value = row_loss(&training, positive, &negatives);
@@ -292,11 +293,8 @@ mod tests {
     }
 
     #[test]
-    fn absent_output_activation_is_the_published_one_of_the_loss() {
-        let network = NetworkConfig::default();
-        let of_loss = LOSSES.map(|loss| output_activation(&network, loss).to_string());
+    fn output_activation_for_a_loss_is_the_published_one() {
+        let of_loss = LOSSES.map(|loss| Network::default().for_loss(loss).output_activation.to_string());
         assert_eq!(of_loss, ["tanh", "tanh", "linear", "elu-0.5", "elu-0.5", "tanh"]);
-        let network = NetworkConfig { output_activation: Some(Activation::Relu), ..network };
-        assert_eq!(output_activation(&network, Loss::Top1), Activation::Relu);
     }
 }

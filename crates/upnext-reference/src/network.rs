@@ -1,8 +1,8 @@
-//! The forward pass of ALGORITHMS section 1, a row at a time.
+//! The forward pass of `docs/algorithms.md`, section 1, a row at a time.
 
-use super::loss::{activate, batch_loss, output_activation, sigmoid};
+use super::loss::{activate, batch_loss, sigmoid};
 use super::{Parameters, Tensor, gates, input_width};
-use crate::gru4rec::config::{Activation, Input, NetworkConfig, TrainingConfig, Unit};
+use crate::config::{Activation, Input, Network, Training, Unit};
 
 /// One step of a mini-batch: what every row reads, is asked for, and carries.
 #[derive(Clone, Copy, Debug)]
@@ -44,12 +44,7 @@ pub struct Outcome {
 ///
 /// # Panics
 /// Where a parameter is missing or a shape does not fit.
-pub fn forward(
-    network: &NetworkConfig,
-    training: &TrainingConfig,
-    parameters: &Parameters,
-    step: &Step,
-) -> Outcome {
+pub fn forward(network: &Network, training: &Training, parameters: &Parameters, step: &Step) -> Outcome {
     let rows = step.targets.len();
     let mut outcome = Outcome { scores: Vec::new(), loss: 0.0, hidden: Vec::new(), cell: Vec::new() };
     outcome.hidden.resize(network.layers.len(), Vec::new());
@@ -87,7 +82,7 @@ pub fn forward(
             below = a.iter().map(|x| x.tanh()).collect();
             drop_out(&mut below, step.hidden_masks.get(network.layers.len() + k), b);
         }
-        let activation = output_activation(network, training.loss);
+        let activation = network.output_activation;
         let (weight, bias) = (parameters.tensor("output.weight"), parameters.tensor("output.bias"));
         for &item in step.targets.iter().chain(step.samples) {
             let x = dot(&below, weight.row(item as usize)) + bias.values[item as usize];
@@ -100,12 +95,7 @@ pub fn forward(
 
 /// The vector that the first layer reads in row b: `[n]` for `one-hot` and `discounted`, `[d]` for a table's row,
 /// with dropout.
-pub(super) fn input_vector(
-    network: &NetworkConfig,
-    parameters: &Parameters,
-    step: &Step,
-    b: usize,
-) -> Vec<f64> {
+pub(super) fn input_vector(network: &Network, parameters: &Parameters, step: &Step, b: usize) -> Vec<f64> {
     let session = &step.sessions[b];
     let table = match network.input {
         Input::OneHot | Input::Discounted => {
@@ -124,7 +114,7 @@ pub(super) fn input_vector(
 
 /// The `one-hot` or `discounted` input `[n]`: an event t steps ago adds γ^t to its item, and the sum is scaled to
 /// unit L2 norm (\[1\] does not name the norm).
-pub fn sparse_input(network: &NetworkConfig, session: &[u32], n: usize) -> Vec<f64> {
+pub fn sparse_input(network: &Network, session: &[u32], n: usize) -> Vec<f64> {
     let mut x = vec![0.0; n];
     if network.input == Input::OneHot {
         x[current(session) as usize] = 1.0;
@@ -133,7 +123,7 @@ pub fn sparse_input(network: &NetworkConfig, session: &[u32], n: usize) -> Vec<f
     let mut weight = 1.0;
     for &item in session.iter().rev() {
         x[item as usize] += weight;
-        weight *= f64::from(network.discount);
+        weight *= network.discount;
     }
     let norm = dot(&x, &x).sqrt();
     x.iter_mut().for_each(|x| *x /= norm);
@@ -217,8 +207,8 @@ mod tests {
     //! The forward pass against `testdata/golden.py` and hand-worked cases.
 
     use super::*;
-    use crate::gru4rec::config::Loss;
-    use crate::gru4rec::reference::example::Example;
+    use crate::config::Loss;
+    use crate::example::Example;
     use serde_json::Value;
 
     fn assert_near(a: &[f64], b: &[f64]) {
@@ -230,19 +220,13 @@ mod tests {
         serde_json::from_value(value.clone()).expect("golden.py writes a list of numbers")
     }
 
-    fn one_unit(unit: Unit) -> NetworkConfig {
-        NetworkConfig {
-            unit,
-            layers: vec![1],
-            input: Input::Embedding,
-            embedding_size: 1,
-            ..NetworkConfig::default()
-        }
+    fn one_unit(unit: Unit) -> Network {
+        Network { unit, layers: vec![1], input: Input::Embedding, embedding_size: 1, ..Network::default() }
     }
 
     #[test]
     fn one_unit_cells_equal_the_golden_values_of_the_script() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/golden.json");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/golden.json");
         let text = std::fs::read_to_string(path).expect("the golden values are in the tree");
         let golden: Value = serde_json::from_str(&text).expect("golden.py writes JSON");
         let cases = golden["cells"].as_array().expect("golden.py writes a list");
@@ -268,7 +252,7 @@ mod tests {
                     hidden_masks: &[],
                     support: &[1, 1],
                 };
-                let outcome = forward(&network, &TrainingConfig::default(), &parameters, &step);
+                let outcome = forward(&network, &Training::default(), &parameters, &step);
                 hidden = outcome.hidden[0].clone();
                 assert_near(&hidden, &numbers(&case["hidden"])[t..=t]);
                 if unit == Unit::Lstm {
@@ -281,11 +265,11 @@ mod tests {
 
     #[test]
     fn discounted_input_weighs_repeats_and_has_unit_length() {
-        let network = NetworkConfig { input: Input::Discounted, discount: 0.5, ..NetworkConfig::default() };
+        let network = Network { input: Input::Discounted, discount: 0.5, ..Network::default() };
         // Item 2 now and two steps ago: 1 + 1/4; item 0 one step ago: 1/2.
         let norm = (1.25_f64.powi(2) + 0.25).sqrt();
         assert_near(&sparse_input(&network, &[2, 0, 2], 4), &[0.5 / norm, 0.0, 1.25 / norm, 0.0]);
-        let network = NetworkConfig { input: Input::OneHot, ..network };
+        let network = Network { input: Input::OneHot, ..network };
         assert_near(&sparse_input(&network, &[2, 0, 3], 4), &[0.0, 0.0, 0.0, 1.0]);
     }
 
@@ -305,8 +289,8 @@ mod tests {
 
     #[test]
     fn dropped_state_is_read_above_and_carried() {
-        let network = one_unit(Unit::Gru);
-        let training = TrainingConfig { loss: Loss::Bpr, batch_size: 2, ..TrainingConfig::default() };
+        let network = one_unit(Unit::Gru).for_loss(Loss::Bpr);
+        let training = Training { loss: Loss::Bpr, batch_size: 2, ..Training::default() };
         let parameters = Parameters::random(&network, 3, 4);
         let kept = forward(&network, &training, &parameters, &two_rows().step());
         let masked = Example { hidden_masks: vec![vec![0.0, 2.0]], ..two_rows() };
@@ -319,7 +303,7 @@ mod tests {
     #[test]
     fn dropped_embedding_leaves_the_bias_and_the_state() {
         let network = one_unit(Unit::Rnn);
-        let training = TrainingConfig::default();
+        let training = Training::default();
         let parameters = Parameters::random(&network, 3, 4);
         let masked = Example { embedding_mask: Some(vec![0.0, 1.0]), ..two_rows() };
         let outcome = forward(&network, &training, &parameters, &masked.step());

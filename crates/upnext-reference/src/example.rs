@@ -2,7 +2,7 @@
 
 use super::network::Step;
 use super::{input_width, uniform};
-use crate::gru4rec::config::{Input, NetworkConfig, TrainingConfig, Unit};
+use crate::config::{Input, Network, Training, Unit};
 
 /// A [`Step`] that owns what it lends; the fields are those of `Step`.
 #[derive(Clone, Debug)]
@@ -31,8 +31,8 @@ impl Example {
     /// It holds what goes wrong easily: row 0 is fresh (zero state), the last two rows have one target, the first
     /// sample is row 0's target, the second row 0's input, and sessions are one to four events long.
     pub fn random(
-        network: &NetworkConfig,
-        training: &TrainingConfig,
+        network: &Network,
+        training: &Training,
         n: usize,
         rows: usize,
         samples: usize,
@@ -61,14 +61,14 @@ impl Example {
         };
         let hidden = carried(0.9);
         let cell = if network.unit == Unit::Lstm { carried(1.5) } else { Vec::new() };
-        let mut mask = |width: usize, p: f32| {
-            let kept = 1.0 / (1.0 - f64::from(p));
-            let value = |_| if uniform(&mut state) < f64::from(p) { 0.0 } else { kept };
+        let mut mask = |width: usize, p: f64| {
+            let kept = 1.0 / (1.0 - p);
+            let value = |_| if uniform(&mut state) < p { 0.0 } else { kept };
             (0..rows * width).map(value).collect::<Vec<f64>>()
         };
         let has_table = matches!(network.input, Input::Embedding | Input::Shared);
-        let embedding_mask = (has_table && training.dropout_embedding_for(network) > 0.0)
-            .then(|| mask(input_width(network, n), training.dropout_embedding_for(network)));
+        let embedding_mask = (has_table && training.dropout_embedding > 0.0)
+            .then(|| mask(input_width(network, n), training.dropout_embedding));
         let widths = network.layers.iter().chain(&network.feed_forward);
         let hidden_masks = if training.dropout_hidden > 0.0 {
             widths.map(|&width| mask(width, training.dropout_hidden)).collect()

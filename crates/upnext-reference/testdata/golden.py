@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Golden values for the tests of the reference: losses and one-unit cells, from the formulas of
-ALGORITHMS sections 1 and 3 in 60-digit decimal arithmetic. Standard library only.
+docs/algorithms.md, sections 1 and 3, in 60-digit decimal arithmetic. Standard library only.
 
-    python3 testdata/golden.py > testdata/golden.json
+    python3 golden.py > golden.json
 
 Every formula is written in its naive form (exp, sum, divide, log): 60 digits need no stable form.
 """

@@ -22,13 +22,7 @@ fn near(a: f64, b: f64) -> bool {
 }
 
 /// Compares the two gradients of a random step and returns their largest element.
-fn compare(
-    network: &NetworkConfig,
-    training: &TrainingConfig,
-    rows: usize,
-    samples: usize,
-    seed: u64,
-) -> f64 {
+fn compare(network: &Network, training: &Training, rows: usize, samples: usize, seed: u64) -> f64 {
     let n = 12;
     let parameters = Parameters::random(network, n, seed);
     let example = Example::random(network, training, n, rows, samples, seed);
@@ -49,8 +43,7 @@ fn docs_gradients_agree_with_finite_differences() {
         for penalty in [0.0, 0.5] {
             for count in [0, 1, 2, 7] {
                 for width in [0.5, 5.0, 20.0] {
-                    let training =
-                        TrainingConfig { loss, bpr_max_penalty: penalty, ..TrainingConfig::default() };
+                    let training = Training { loss, bpr_max_penalty: penalty, ..Training::default() };
                     let mut score = || width * (2.0 * uniform(&mut state) - 1.0);
                     let positive = score();
                     let negatives: Vec<f64> = (0..count).map(|_| score()).collect();
@@ -78,7 +71,7 @@ fn docs_gradients_agree_with_finite_differences() {
 #[test]
 fn docs_loss_gradients_of_extreme_scores_are_finite_and_right() {
     for loss in LOSSES {
-        let training = TrainingConfig { loss, bpr_max_penalty: 1.0, ..TrainingConfig::default() };
+        let training = Training { loss, bpr_max_penalty: 1.0, ..Training::default() };
         for positive in [-1e4, 0.0, 1e4] {
             for negatives in [[-1e4, 1e4], [1e4, 1e4], [-1e4, -1e4], [0.0, 1e4]] {
                 let (by_positive, by_negatives) = loss_gradient(&training, positive, &negatives);
@@ -87,13 +80,13 @@ fn docs_loss_gradients_of_extreme_scores_are_finite_and_right() {
         }
     }
     // A positive far below its only rival: the loss is the distance, its slope 1.
-    let training = TrainingConfig { loss: Loss::BprMax, bpr_max_penalty: 0.0, ..TrainingConfig::default() };
+    let training = Training { loss: Loss::BprMax, bpr_max_penalty: 0.0, ..Training::default() };
     assert_eq!(loss_gradient(&training, -1e4, &[1e4, 0.0]).0, -1.0);
 }
 
 #[test]
 fn docs_bpr_max_from_its_sums_equals_the_loss_for_any_scores() {
-    let training = TrainingConfig { loss: Loss::BprMax, bpr_max_penalty: 0.5, ..TrainingConfig::default() };
+    let training = Training { loss: Loss::BprMax, bpr_max_penalty: 0.5, ..Training::default() };
     for ri in [-1e4, -3.0, 0.0, 0.7, 40.0, 1e4] {
         for r in [[0.3, -1.0, 2.0], [-900.0, 900.0, 899.0], [1e4, 1e4, -1e4], [0.0, 0.0, 0.0]] {
             let m = r.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -130,21 +123,22 @@ fn docs_gradients_of_every_unit_input_and_depth_agree_with_finite_differences() 
             {
                 for dropout in [0.0, 0.4] {
                     seed += 1;
-                    let network = NetworkConfig {
+                    let network = Network {
                         unit,
                         layers: layers.to_vec(),
                         input,
                         embedding_size: 3,
                         input_to_deeper_layers: deeper,
                         feed_forward: feed_forward.to_vec(),
-                        ..NetworkConfig::default()
+                        ..Network::default()
                     };
-                    let training = TrainingConfig {
+                    let network = network.for_loss(LOSSES[seed % 5]);
+                    let training = Training {
                         loss: LOSSES[seed % 5],
                         batch_size: 5,
-                        dropout_embedding: Some(dropout),
+                        dropout_embedding: dropout,
                         dropout_hidden: dropout,
-                        ..TrainingConfig::default()
+                        ..Training::default()
                     };
                     let largest = compare(&network, &training, 4, 3, seed as u64);
                     assert!(largest > 1e-3, "a gradient of nothing: {largest}");
@@ -161,18 +155,15 @@ fn docs_gradients_of_every_loss_and_activation_agree_with_finite_differences() {
         for activation in ACTIVATIONS {
             for (mask, rows, samples) in [(false, 4, 3), (true, 4, 3), (true, 4, 0), (true, 1, 1)] {
                 seed += 1;
-                let network = NetworkConfig {
-                    layers: vec![3],
-                    output_activation: Some(activation),
-                    ..NetworkConfig::default()
-                };
-                let training = TrainingConfig {
+                let network =
+                    Network { layers: vec![3], output_activation: activation, ..Network::default() };
+                let training = Training {
                     loss,
                     batch_size: 4,
                     mask_own_target: mask,
-                    logq: Some(0.5),
+                    logq: 0.5,
                     bpr_max_penalty: 0.7,
-                    ..TrainingConfig::default()
+                    ..Training::default()
                 };
                 let largest = compare(&network, &training, rows, samples, seed);
                 // One row whose only sample is its own target has no negative, and so no gradient.
@@ -187,13 +178,9 @@ fn docs_gradients_of_every_hidden_activation_agree_with_finite_differences() {
     for (seed, activation) in [Activation::Tanh, Activation::Relu, Activation::Linear].into_iter().enumerate()
     {
         for unit in [Unit::Gru, Unit::Rnn] {
-            let network = NetworkConfig {
-                unit,
-                layers: vec![4, 3],
-                hidden_activation: activation,
-                ..NetworkConfig::default()
-            };
-            let training = TrainingConfig { batch_size: 4, ..TrainingConfig::default() };
+            let network =
+                Network { unit, layers: vec![4, 3], hidden_activation: activation, ..Network::default() };
+            let training = Training { batch_size: 4, ..Training::default() };
             compare(&network, &training, 4, 3, seed as u64);
         }
     }
