@@ -1,7 +1,7 @@
 //! The models, one closed set: made from data, saved as an artifact, loaded again, used as a [`Recommender`].
 
 use crate::arrays::Arrays;
-use crate::artifact::{Artifact, TrainingSummary, WEIGHTS_FILE};
+use crate::artifact::{Artifact, MANIFEST_FILE, TrainingSummary};
 use crate::baselines::{
     AssociationRules, AssociationRulesConfig, BprMf, BprMfConfig, ItemKnn, ItemKnnConfig, Markov, NoFields,
     Pop, SPop, SequentialRules, SequentialRulesConfig, SessionAverage, SessionAverageConfig,
@@ -207,10 +207,11 @@ impl LoadedModel {
     /// # Errors
     /// Those of [`Artifact::load`]; weights that are not those of the model's configuration are damage too.
     pub fn load(dir: &Path) -> Result<Self> {
-        Self::from_artifact(Artifact::load_without_training(dir)?).map_err(|error| match error {
-            Error::Weights { .. } => {
-                Error::DamagedModel { path: dir.join(WEIGHTS_FILE), reason: error.to_string() }
-            }
+        let artifact = Artifact::load_without_training(dir)?;
+        let file = artifact.manifest.file("weights").map_or(MANIFEST_FILE, |entry| &entry.file);
+        let path = dir.join(file);
+        Self::from_artifact(artifact).map_err(|error| match error {
+            Error::Weights { .. } => Error::DamagedModel { path, reason: error.to_string() },
             other => other,
         })
     }

@@ -175,18 +175,18 @@ impl<'p, 'd> Run<'p, 'd> {
             best,
             optimizer_state_kept: None,
         };
-        if !plan.resume && run.checkpoint.exists() {
+        if !plan.resume && Artifact::exists(&run.checkpoint) {
             let reason = format!(
                 "an interrupted training waits in {}: go on with it by --resume, or remove that folder to begin anew",
                 run.checkpoint.display()
             );
             return Err(Error::config("resume", reason));
         }
-        if plan.resume && run.checkpoint.exists() {
+        if plan.resume && Artifact::exists(&run.checkpoint) {
             let saved = Artifact::load(&run.checkpoint)?;
             compare::same_training(&saved.manifest, plan)?;
             run.resume(saved, config)?;
-        } else if plan.resume && plan.out.join("manifest.json").exists() {
+        } else if plan.resume && Artifact::exists(plan.out) {
             let manifest = Manifest::load(plan.out)?;
             compare::same_training(&manifest, plan)?;
             run.summary = manifest.training;

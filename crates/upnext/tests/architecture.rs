@@ -67,6 +67,7 @@ fn imports_run_one_way() {
     // Where a module stands in the flow of the data; a module may use what stands before it.
     let order = [
         "error",
+        "checksum",
         "memory",
         "arrays",
         "replace",
