@@ -19,19 +19,27 @@ lint:
 
 # All tests, or those whose name contains FILTER.
 test FILTER="":
-    cargo test --workspace {{FILTER}}
+    cargo test --workspace --locked {{FILTER}}
 
 # The documentation; warnings are errors.
 doc:
-    RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps
+    RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --locked --no-deps
 
 # Compile the benches without running them.
 bench-build:
-    cargo bench --workspace --no-run
+    cargo bench --workspace --locked --no-run
+
+# What `cargo publish` would upload, type-checked away from the repository.
+packages:
+    scripts/check-packages
+
+# The workspace type-checked for Windows, macOS and Linux on ARM, or for TARGETS.
+targets *TARGETS:
+    scripts/check-targets {{TARGETS}}
 
 # A simulated shop from click log to recommendations.
 demo:
-    cargo run --release -- demo
+    cargo run --release --locked -- demo
 
 # Install the program `upnext`.
 install:

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use upnext_core::data::{ItemVocabulary, Sessions};
 use upnext_core::evaluation::{Evaluation, EvaluationConfig, evaluate};
-use upnext_core::model::LoadedModel;
+use upnext_core::history::Ended;
+use upnext_core::model::Model;
 use upnext_core::recommender::Recommender;
-use upnext_core::training::{Ended, Plan, train};
+use upnext_core::training::{Plan, train};
 
 /// A model that has been trained.
 pub(crate) struct Trained {
-    pub(crate) loaded: LoadedModel,
+    pub(crate) loaded: Model,
     /// Of all epochs, also those of earlier processes; of the fitting, for a model without epochs.
     pub(crate) seconds: f64,
 }
@@ -36,7 +37,7 @@ pub(crate) fn train_until_stopped(
     // A training that went on, or was there, took longer than this time.
     let of_epochs: f64 = outcome.summary.epochs.iter().map(|epoch| epoch.seconds).sum();
     let seconds = if outcome.summary.epochs.is_empty() { fitting } else { of_epochs };
-    Ok(Some(Trained { loaded: LoadedModel::load(out)?, seconds }))
+    Ok(Some(Trained { loaded: Model::load(out)?, seconds }))
 }
 
 /// Ranks the next item of every event of the sessions.
@@ -50,5 +51,8 @@ pub(crate) fn rank(
 ) -> upnext_core::Result<Evaluation> {
     let progress = Progress::new(quiet, "ranking", Unit::Events);
     progress.at(0, (sessions.num_events() - sessions.len()) as u64);
-    evaluate(model, items, sessions, options, threads, &|more| progress.add(more as u64))
+    evaluate(model, items, sessions, options, threads, &|more| {
+        progress.add(more as u64);
+        ControlFlow::Continue(())
+    })
 }

@@ -2,6 +2,8 @@
 //!
 //! Results go to stdout; progress, warnings and errors to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
+#![forbid(unsafe_code)]
+
 mod commands;
 mod experiment;
 mod interrupt;

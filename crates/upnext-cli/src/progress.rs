@@ -2,9 +2,9 @@
 
 use crate::output::thousands;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use upnext_core::FitEvent;
 use upnext_core::artifact::EpochSummary;
 use upnext_core::gru4rec::{EpochProgress, Isa};
-use upnext_core::training::Event;
 
 /// What a bar counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,19 +74,19 @@ impl EpochBar {
     }
 
     /// Shows what happens in the training.
-    pub(crate) fn show(&mut self, event: &Event) {
+    pub(crate) fn show(&mut self, event: &FitEvent) {
         match event {
-            Event::Begin { epochs_done, instruction_set } => {
-                if let Some(notice) = slow_arithmetic(instruction_set) {
+            FitEvent::Begin { epochs_done, backend } => {
+                if let Some(notice) = slow_arithmetic(backend) {
                     self.line(notice);
                 }
                 if *epochs_done > 0 {
                     self.line(&format!("going on after epoch {epochs_done}"));
                 }
             }
-            Event::MiniBatch(progress) => self.at(progress),
-            Event::Epoch(epoch) => self.line(&epoch_line(epoch, self.epochs)),
-            Event::Checkpoint(_) => {}
+            FitEvent::MiniBatch(progress) => self.at(progress),
+            FitEvent::Epoch(epoch) => self.line(&epoch_line(epoch, self.epochs)),
+            _ => {}
         }
     }
 
@@ -156,7 +156,7 @@ mod tests {
         for unit in [Unit::Bytes, Unit::Events] {
             Progress::new(true, "reading", unit).at(1, 2);
         }
-        EpochBar::new(true, 1).show(&Event::MiniBatch(&EpochProgress::default()));
+        EpochBar::new(true, 1).show(&FitEvent::MiniBatch(&EpochProgress::default()));
     }
 
     #[test]

@@ -21,6 +21,17 @@ pub struct Arrays {
     pub counts: BTreeMap<String, Vec<u64>>,
 }
 
+/// What a training needs, beside the weights, to go on bit for bit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrainingState {
+    /// State of the optimiser, and within an epoch the carried hidden states, by name.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// Counters, such as Adam's number of updates of each row, by name; a name stands in only one of the two maps.
+    pub counts: BTreeMap<String, Vec<u64>>,
+    /// How far training has come: `training_position` of the manifest. Its numbers are finite.
+    pub position: serde_json::Value,
+}
+
 impl Arrays {
     /// Takes an array of floats out, which must have this shape.
     ///

@@ -14,6 +14,7 @@ use crate::gru4rec::reference::evaluation as reference;
 use crate::ranking::{Candidates, Filter, Index, Query, TieRule, recommend, recommend_each, recommend_on};
 use crate::recommender::{Recommender, SessionScorer, lanes};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use upnext_kernels::CounterRng;
 
 #[test]
@@ -255,7 +256,16 @@ fn ranks_are_those_of_the_scores(
         let options =
             EvaluationConfig { cutoffs: vec![1, 10], candidates, lists: true, ..Default::default() };
         let judged = |threads, shape| {
-            let got = evaluate_in_blocks(model, items, sessions, &options, threads, &|_| {}, shape).unwrap();
+            let got = evaluate_in_blocks(
+                model,
+                items,
+                sessions,
+                &options,
+                threads,
+                &|_| ControlFlow::Continue(()),
+                shape,
+            )
+            .unwrap();
             Evaluation { seconds: 0.0, ..got }
         };
         let got = judged(1, (96, 256));

@@ -92,6 +92,24 @@ pub enum Error {
         scores: u64,
     },
 
+    /// The observer of a long call asked to stop it.
+    #[error("stopped")]
+    Stopped,
+
+    /// An item id that the model does not know.
+    #[error("the model does not know the item `{id}`: training never saw it")]
+    UnknownItem {
+        /// The id as it was given.
+        id: String,
+    },
+
+    /// A question about vectors to a kind of model that has none.
+    #[error("{model} has no vectors of items: ask a network or a factor model")]
+    NoVectors {
+        /// What [`Recommender::name`](crate::recommender::Recommender::name) says.
+        model: String,
+    },
+
     /// Sessions without a case to rank.
     #[error(
         "none of the {sessions} sessions to evaluate has two events on items that the model knows: nothing can be ranked"

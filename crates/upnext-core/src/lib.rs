@@ -1,15 +1,12 @@
-//! upnext: what comes next in a session, learnt from a click log.
+//! Session-based recommendations: which item comes next in a session, learnt from a click log.
 //!
-//! From a log to recommendations, in one page:
+//! From a log to recommendations:
 //!
 //! ```
-//! use upnext_core::data::{Dataset, EventLog};
-//! use upnext_core::evaluation::{EvaluationConfig, evaluate};
-//! use upnext_core::experiment::Experiment;
-//! use upnext_core::gru4rec::{Network, Trainer};
-//! use upnext_core::ranking::{Filter, recommend};
+//! use upnext_core::data::EventLog;
+//! use upnext_core::{Dataset, Experiment, FitOptions, fit};
 //!
-//! // Three visitors of a shop with five items (a real log: `EventLog::read`).
+//! // A real log is read by `EventLog::read`.
 //! let mut log = EventLog::new();
 //! for (session, items) in [("s1", "kettle tea cup"), ("s2", "kettle tea pot"), ("s3", "cup pot")] {
 //!     for (second, item) in items.split(' ').enumerate() {
@@ -20,27 +17,19 @@
 //!
 //! // The published RSC15 setting, made small.
 //! let mut experiment = Experiment::default();
-//! for field in ["model.layers=16", "training.batch_size=2", "training.samples=8"] {
+//! for field in ["model.layers=16", "training.batch_size=2", "training.samples=8", "training.epochs=30"] {
 //!     experiment.set(field)?;
 //! }
-//! experiment.validate()?;
-//! let config = experiment.model.network().expect("the default is a network").clone();
-//! let activation = config.output_activation_for(experiment.training.loss);
-//! let network = Network::new(config, activation, data.items.len(), experiment.training.seed);
-//! let mut trainer = Trainer::new(network, &experiment.training, &data, 1)?;
-//! for _ in 0..30 {
-//!     trainer.run_epoch(&mut |_progress| ControlFlow::Continue(()))?;
-//! }
-//!
-//! let network = trainer.into_network();
-//! let kettle = data.items.index_of("kettle").expect("an item of the log");
-//! let lists = recommend(&network, &data.items, &[&[kettle]], 1, &Filter::default())?;
-//! assert_eq!(data.items.id(lists[0].entries[0].item), "tea");
-//!
-//! let result = evaluate(&network, &data.items, &data.sessions, &EvaluationConfig::default(), 1, &|_| {})?;
-//! println!("recall@1 on its own training data: {:.2}", result.metrics[0].recall);
+//! let model = fit(data, &experiment, FitOptions::default())?.model;
+//! assert_eq!(model.recommend(&["kettle"], 1)?.items[0].id, "tea");
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let folder = folder.path().join("model");
+//! model.save(&folder)?; // `Model::load` or `upnext serve` takes it from there.
 //! # Ok::<(), upnext_core::Error>(())
 //! ```
+
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod arrays;
 pub mod artifact;
@@ -54,9 +43,14 @@ pub mod data;
 pub mod error;
 pub mod evaluation;
 pub mod experiment;
+pub mod fit;
 pub mod gru4rec;
+pub mod history;
+mod kind;
+mod kinds;
 mod memory;
 pub mod model;
+mod models;
 pub mod ranking;
 pub mod recommender;
 pub mod replace;
@@ -64,4 +58,9 @@ pub mod simulate;
 pub mod training;
 pub mod tuning;
 
+pub use data::Dataset;
 pub use error::{Error, Result};
+pub use experiment::Experiment;
+pub use fit::{FitOptions, Fitted, fit};
+pub use history::FitEvent;
+pub use model::Model;

@@ -1,215 +1,101 @@
-//! The models, one closed set: made from data, saved as an artifact, loaded again, used as a [`Recommender`].
+//! A fitted model with the items that it knows: what users of the library hold.
 
-use crate::arrays::Arrays;
-use crate::artifact::{Artifact, MANIFEST_FILE, TrainingSummary};
-use crate::baselines::{
-    AssociationRules, AssociationRulesConfig, BprMf, BprMfConfig, ItemKnn, ItemKnnConfig, Markov, NoFields,
-    Pop, SPop, SequentialRules, SequentialRulesConfig, SessionAverage, SessionAverageConfig,
-};
-use crate::baselines::{SKnn, SKnnConfig, Stan, StanConfig, VsKnn, VsKnnConfig, Vstan, VstanConfig};
-use crate::data::{Dataset, ItemVocabulary};
-use crate::experiment::{Experiment, ModelConfig};
+use crate::arrays::{Arrays, TrainingState};
+use crate::artifact::{Artifact, MANIFEST_FILE};
+use crate::batch::HistoryBatcher;
+use crate::data::{ItemIndex, ItemVocabulary, Sessions};
+use crate::evaluation::{Evaluation, EvaluationConfig, evaluate};
+use crate::experiment::{Experiment, ModelKind};
 use crate::gru4rec::Network;
+use crate::history::TrainingSummary;
+use crate::kind::AnyModel;
+use crate::ranking::{Candidates, Filter, Index, Query, RecommendationList, recommend_each};
 use crate::recommender::Recommender;
-use crate::{Error, Result};
+use crate::{Error, Result, models};
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
-macro_rules! models {
-    ($($(#[$doc:meta])* $variant:ident($model:ty),)*) => {
-        /// A model of any kind.
-        #[derive(Clone, Debug)]
-        pub enum Model {
-            /// The recurrent network.
-            Gru4rec(Box<Network>),
-            $($(#[$doc])* $variant(Box<$model>),)*
-        }
+mod similar;
 
-        impl Model {
-            /// Fits a model that is no network.
-            ///
-            /// # Errors
-            /// [`Error::Config`] for fields that make no sense, and for a network: [`training::train`](crate::training::train)
-            /// makes those.
-            pub fn fit(experiment: &Experiment, data: &Dataset) -> Result<Self> {
-                let fit = Fit { data, seed: experiment.training.seed };
-                Ok(match &experiment.model {
-                    ModelConfig::Gru4rec(_) => {
-                        return Err(Error::config("model.kind", "a network is trained, not fitted"));
-                    }
-                    $(ModelConfig::$variant(config) => Self::$variant(Box::new(<$model>::fitted(config, fit)?)),)*
-                })
-            }
+pub use similar::Similar;
 
-            /// What is saved of the model besides its configuration and its items.
-            pub fn arrays(&self) -> Arrays {
-                match self {
-                    Self::Gru4rec(network) => Arrays { tensors: network.tensors(), ..Arrays::default() },
-                    $(Self::$variant(model) => model.to_arrays(),)*
-                }
-            }
-
-            /// The model that [`arrays`](Self::arrays) came from.
-            ///
-            /// # Errors
-            /// [`Error::Weights`] for arrays that are not those of the model.
-            fn from_arrays(experiment: &Experiment, items: &ItemVocabulary, mut arrays: Arrays) -> Result<Self> {
-                Ok(match &experiment.model {
-                    ModelConfig::Gru4rec(config) => {
-                        let activation = config.output_activation_for(experiment.training.loss);
-                        let count = items.len();
-                        let network = Network::from_tensors_to_read(config.clone(), activation, count, &mut arrays.tensors)?;
-                        arrays.finish()?;
-                        Self::Gru4rec(Box::new(network))
-                    }
-                    $(ModelConfig::$variant(config) => {
-                        Self::$variant(Box::new(<$model>::restored(config, items, arrays)?))
-                    })*
-                })
-            }
-
-            /// Whether all weights of a network are finite numbers; other models have no others.
-            pub fn is_finite(&self) -> bool {
-                match self {
-                    Self::Gru4rec(network) => network.is_finite(),
-                    _ => true,
-                }
-            }
-
-            /// What the rest of the program sees of the model.
-            pub fn recommender(&self) -> &dyn Recommender {
-                match self {
-                    Self::Gru4rec(network) => &**network,
-                    $(Self::$variant(model) => &**model,)*
-                }
-            }
-        }
-    };
-}
-
-models! {
-    /// Popularity in training.
-    Pop(Pop),
-    /// Popularity in the session so far, then in training.
-    SPop(SPop),
-    /// Items that occur in the same sessions as the last one.
-    ItemKnn(ItemKnn),
-    /// What has followed the last item.
-    Markov(Markov),
-    /// Association rules: items that go together with the last one.
-    Ar(AssociationRules),
-    /// Sequential rules: items that come some steps after the last one.
-    Sr(SequentialRules),
-    /// What similar sessions hold.
-    SKnn(SKnn),
-    /// What similar sessions hold, with a weight on the latest events.
-    VsKnn(VsKnn),
-    /// What similar sessions hold, with weights by place, age and distance.
-    Stan(Stan),
-    /// STAN with VS-KNN's weights.
-    Vstan(Vstan),
-    /// Factors of sessions and items, learnt from pairs.
-    BprMf(BprMf),
-    /// Factors of items and of items in a session, learnt from pairs.
-    SessionAverage(SessionAverage),
-}
-
-/// What a model is fitted to.
-#[derive(Clone, Copy)]
-struct Fit<'a> {
-    data: &'a Dataset,
-    seed: u64,
-}
-
-/// A model that is fitted in one go, saved as arrays and made of them again.
-trait Fitted: Sized {
-    type Config;
-    fn fitted(config: &Self::Config, fit: Fit) -> Result<Self>;
-    fn to_arrays(&self) -> Arrays;
-    fn restored(config: &Self::Config, items: &ItemVocabulary, arrays: Arrays) -> Result<Self>;
-}
-
-/// Models that follow from the items' support alone.
-macro_rules! of_support {
-    ($($model:ty),*) => {$(
-        impl Fitted for $model {
-            type Config = NoFields;
-
-            fn fitted(_: &NoFields, fit: Fit) -> Result<Self> {
-                Ok(Self::new(&fit.data.items))
-            }
-
-            fn to_arrays(&self) -> Arrays {
-                Arrays::default()
-            }
-
-            fn restored(_: &NoFields, items: &ItemVocabulary, arrays: Arrays) -> Result<Self> {
-                arrays.finish()?;
-                Ok(Self::new(items))
-            }
-        }
-    )*};
-}
-
-of_support!(Pop, SPop);
-
-/// Models that are fitted to sessions, with the call that does it.
-macro_rules! of_sessions {
-    ($($model:ident($config:ty): |$c:ident, $fit:ident| $call:expr;)*) => {$(
-        impl Fitted for $model {
-            type Config = $config;
-
-            fn fitted($c: &Self::Config, $fit: Fit) -> Result<Self> {
-                $call
-            }
-
-            fn to_arrays(&self) -> Arrays {
-                self.arrays()
-            }
-
-            fn restored(config: &Self::Config, items: &ItemVocabulary, arrays: Arrays) -> Result<Self> {
-                Self::from_arrays(config, items, arrays)
-            }
-        }
-    )*};
-}
-
-of_sessions! {
-    ItemKnn(ItemKnnConfig): |config, fit| Self::fit(config, fit.data);
-    Markov(NoFields): |config, fit| Self::fit(config, fit.data);
-    AssociationRules(AssociationRulesConfig): |config, fit| Self::fit(config, fit.data);
-    SequentialRules(SequentialRulesConfig): |config, fit| Self::fit(config, fit.data);
-    SKnn(SKnnConfig): |config, fit| Self::fit(config, fit.data);
-    VsKnn(VsKnnConfig): |config, fit| Self::fit(config, fit.data);
-    Stan(StanConfig): |config, fit| Self::fit(config, fit.data);
-    Vstan(VstanConfig): |config, fit| Self::fit(config, fit.data);
-    BprMf(BprMfConfig): |config, fit| Self::fit(config, fit.data, fit.seed);
-    SessionAverage(SessionAverageConfig): |config, fit| Self::fit(config, fit.data, fit.seed);
-}
-
-/// A model loaded for use: to evaluate, to recommend, to serve.
+/// A fitted model of any kind, with its items, its configuration and the history of its training.
+///
+/// It is immutable, can be used by many threads at once, and a clone costs a pointer.
 #[derive(Clone, Debug)]
-pub struct LoadedModel {
-    /// The model.
-    pub model: Model,
-    /// The items that it knows.
-    pub items: ItemVocabulary,
-    /// Its configuration, complete.
-    pub experiment: Experiment,
-    /// How it was trained.
-    pub training: TrainingSummary,
-    /// [`Manifest::version`](crate::artifact::Manifest::version).
-    pub version: String,
+pub struct Model {
+    inner: Arc<Inner>,
 }
 
-impl LoadedModel {
+#[derive(Debug)]
+struct Inner {
+    model: Box<dyn AnyModel>,
+    items: Arc<ItemVocabulary>,
+    experiment: Experiment,
+    training: TrainingSummary,
+    /// What a further training needs, where it was kept.
+    state: Option<TrainingState>,
+    version: Option<String>,
+    all_items: OnceLock<Candidates>,
+    index: OnceLock<Option<Index>>,
+}
+
+/// What a model recommends after one session, in the user's ids.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Recommendations {
+    /// The recommended items, best first.
+    pub items: Vec<RecommendedItem>,
+    /// The ids of the session that the model does not know; they were skipped.
+    pub unknown: Vec<String>,
+    /// Whether these are the popular items, because the session has no item that the model knows.
+    pub fell_back: bool,
+}
+
+/// A recommended item.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct RecommendedItem {
+    /// The user's id of the item.
+    pub id: String,
+    /// The model's score, comparable within its list alone.
+    pub score: f32,
+}
+
+impl Model {
+    pub(crate) fn new(
+        model: Box<dyn AnyModel>,
+        items: Arc<ItemVocabulary>,
+        experiment: Experiment,
+        training: TrainingSummary,
+        state: Option<TrainingState>,
+    ) -> Self {
+        Self::with_version(model, items, experiment, training, state, None)
+    }
+
+    fn with_version(
+        model: Box<dyn AnyModel>,
+        items: Arc<ItemVocabulary>,
+        experiment: Experiment,
+        training: TrainingSummary,
+        state: Option<TrainingState>,
+        version: Option<String>,
+    ) -> Self {
+        let (all_items, index) = Default::default();
+        Self {
+            inner: Arc::new(Inner { model, items, experiment, training, state, version, all_items, index }),
+        }
+    }
+
     /// Loads a saved model, without what only further training needs.
     ///
     /// # Errors
     /// Those of [`Artifact::load`]; weights that are not those of the model's configuration are damage too.
-    pub fn load(dir: &Path) -> Result<Self> {
-        let artifact = Artifact::load_without_training(dir)?;
+    pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
+        let artifact = Artifact::load_without_training(&dir)?;
         let file = artifact.manifest.file("weights").map_or(MANIFEST_FILE, |entry| &entry.file);
-        let path = dir.join(file);
+        let path = dir.as_ref().join(file);
         Self::from_artifact(artifact).map_err(|error| match error {
             Error::Weights { .. } => Error::DamagedModel { path, reason: error.to_string() },
             other => other,
@@ -221,34 +107,214 @@ impl LoadedModel {
     /// # Errors
     /// [`Error::Weights`] for weights that are not those of the model.
     pub fn from_artifact(artifact: Artifact) -> Result<Self> {
-        let Artifact { manifest, items, weights, counts, .. } = artifact;
+        let Artifact { manifest, items, weights, counts, training, .. } = artifact;
         let version = manifest.version();
         let experiment = manifest.experiment;
-        let model = Model::from_arrays(&experiment, &items, Arrays { tensors: weights, counts })?;
-        Ok(Self { model, items, experiment, training: manifest.training, version })
+        let model = models::from_arrays(&experiment, &items, Arrays { tensors: weights, counts })?;
+        Ok(Self::with_version(model, Arc::new(items), experiment, manifest.training, training, Some(version)))
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::experiment::ModelKind;
+    /// The model as it is saved, with its training state where it has one.
+    pub fn to_artifact(&self) -> Artifact {
+        let inner = &*self.inner;
+        let items = ItemVocabulary::clone(&inner.items);
+        let mut artifact = Artifact::new(inner.experiment.clone(), items, inner.training.clone());
+        Arrays { tensors: artifact.weights, counts: artifact.counts } = inner.model.arrays();
+        artifact.training = inner.state.clone();
+        artifact
+    }
 
-    #[test]
-    fn arrays_of_another_model_are_refused() {
-        let mut items = ItemVocabulary::new();
-        items.add("a", 3);
-        for kind in [ModelKind::Pop, ModelKind::Gru4rec] {
-            let experiment = Experiment { model: ModelConfig::of_kind(kind), ..Experiment::default() };
-            let mut artifact = Artifact::new(experiment.clone(), items.clone(), TrainingSummary::default());
-            if let Some(config) = experiment.model.network() {
-                let activation = config.output_activation_for(experiment.training.loss);
-                artifact.weights = Network::new(config.clone(), activation, 1, 1).tensors();
-            }
-            LoadedModel::from_artifact(artifact.clone()).unwrap();
-            artifact.counts.insert("w".into(), vec![1]);
-            let error = LoadedModel::from_artifact(artifact).unwrap_err().to_string();
-            assert!(error.contains("`w`") && error.contains("no array of this model"), "{error}");
+    /// Saves the model in the folder `dir`, in place of a model that is there.
+    ///
+    /// # Errors
+    /// Those of [`Artifact::save`]; nothing at `dir` has changed then.
+    pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
+        self.to_artifact().save(dir)
+    }
+
+    /// The kind of the model.
+    pub fn kind(&self) -> ModelKind {
+        self.inner.experiment.model.kind()
+    }
+
+    /// The items that the model knows.
+    pub fn items(&self) -> &ItemVocabulary {
+        &self.inner.items
+    }
+
+    /// The configuration of the model, complete.
+    pub fn experiment(&self) -> &Experiment {
+        &self.inner.experiment
+    }
+
+    /// How the model was trained.
+    pub fn training(&self) -> &TrainingSummary {
+        &self.inner.training
+    }
+
+    /// What tells saved models apart ([`Manifest::version`](crate::artifact::Manifest::version)); `None` for a model that
+    /// was fitted and not loaded.
+    pub fn version(&self) -> Option<&str> {
+        self.inner.version.as_deref()
+    }
+
+    /// The model as what scores sessions of item indices.
+    pub fn recommender(&self) -> &dyn Recommender {
+        self.inner.model.recommender()
+    }
+
+    /// The network, if the model is one.
+    pub fn network(&self) -> Option<&Network> {
+        self.inner.model.as_any().downcast_ref()
+    }
+
+    /// Whether all weights of a network are finite numbers; other models have no others.
+    pub fn is_finite(&self) -> bool {
+        self.network().is_none_or(Network::is_finite)
+    }
+
+    /// What the model consists of besides its configuration and its items.
+    pub fn arrays(&self) -> Arrays {
+        self.inner.model.arrays()
+    }
+
+    pub(crate) fn training_state(&self) -> Option<&TrainingState> {
+        self.inner.state.as_ref()
+    }
+
+    /// The `k` items that the model recommends next in a session, whose item ids stand in the order of its events.
+    ///
+    /// Ids that the model does not know are skipped and named. A session without a known id gets the most popular items.
+    ///
+    /// ```
+    /// # use upnext_core::{Dataset, Experiment, FitOptions, fit};
+    /// # let data = Dataset::from_log([("a", "tea", 1), ("a", "cup", 2)].iter().fold(
+    /// #     upnext_core::data::EventLog::new(), |mut log, e| { log.push(e.0, e.1, e.2); log }))?.0;
+    /// # let mut experiment = Experiment::default();
+    /// # experiment.set("model.kind=markov")?;
+    /// # let model = fit(data, &experiment, FitOptions::default())?.model;
+    /// let next = model.recommend(&["tea", "no such item"], 1)?;
+    /// assert_eq!((next.items[0].id.as_str(), &next.unknown[..]), ("cup", &["no such item".to_owned()][..]));
+    /// # Ok::<(), upnext_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NonFiniteScores`] for a model that gives such.
+    pub fn recommend(&self, session: &[impl AsRef<str>], k: usize) -> Result<Recommendations> {
+        let mut lists = self.recommend_many(&[session], k)?;
+        Ok(lists.pop().unwrap_or_default())
+    }
+
+    /// [`recommend`](Self::recommend) for many sessions, on the caller's thread; no list depends on the other sessions.
+    ///
+    /// # Errors
+    /// As [`recommend`](Self::recommend).
+    pub fn recommend_many<S: AsRef<str>>(
+        &self,
+        sessions: &[impl AsRef<[S]>],
+        k: usize,
+    ) -> Result<Vec<Recommendations>> {
+        self.recommend_filtered(sessions, k, &Filter::default())
+    }
+
+    /// [`recommend_many`](Self::recommend_many) with a filter of the items.
+    ///
+    /// # Errors
+    /// As [`recommend`](Self::recommend).
+    ///
+    /// # Panics
+    /// If the filter names an item behind the vocabulary.
+    pub fn recommend_filtered<S: AsRef<str>>(
+        &self,
+        sessions: &[impl AsRef<[S]>],
+        k: usize,
+        filter: &Filter,
+    ) -> Result<Vec<Recommendations>> {
+        let (mut histories, mut unknown) = (Vec::new(), Vec::new());
+        for session in sessions {
+            let (history, skipped) = self.known(session.as_ref());
+            histories.push(history);
+            unknown.push(skipped);
         }
+        let queries: Vec<Query> = histories.iter().map(|history| Query { history, k, filter }).collect();
+        let items = self.items();
+        let all = self.inner.all_items.get_or_init(|| Candidates::new(items, &[], None));
+        let lists = recommend_each(self.recommender(), items, self.index(), all, &queries)?;
+        Ok(lists.into_iter().zip(unknown).map(|(list, unknown)| self.named(list, unknown)).collect())
+    }
+
+    /// The indices of the ids that the model knows, and the other ids.
+    fn known(&self, ids: &[impl AsRef<str>]) -> (Vec<ItemIndex>, Vec<String>) {
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
+        for id in ids.iter().map(AsRef::as_ref) {
+            match self.items().index_of(id) {
+                Some(item) => known.push(item),
+                None => unknown.push(id.to_owned()),
+            }
+        }
+        (known, unknown)
+    }
+
+    fn named(&self, list: RecommendationList, unknown: Vec<String>) -> Recommendations {
+        let name = |entry: &crate::ranking::Recommendation| RecommendedItem {
+            id: self.items().id(entry.item).to_owned(),
+            score: entry.score,
+        };
+        Recommendations { items: list.entries.iter().map(name).collect(), unknown, fell_back: list.fell_back }
+    }
+
+    /// The index that finds the best items of a network without scoring all of them, made when it is asked for first.
+    fn index(&self) -> Option<&Index> {
+        self.inner.index.get_or_init(|| Index::new(self.recommender())).as_ref()
+    }
+
+    /// Judges the model by test sessions of its items, on `threads` threads (`docs/evaluation.md`).
+    ///
+    /// # Errors
+    /// Those of [`evaluate`].
+    ///
+    /// # Panics
+    /// If `threads` is 0, or a session has an item behind the vocabulary.
+    pub fn evaluate(
+        &self,
+        sessions: &Sessions,
+        options: &EvaluationConfig,
+        threads: usize,
+    ) -> Result<Evaluation> {
+        let go_on = |_| ControlFlow::Continue(());
+        evaluate(self.recommender(), self.items(), sessions, options, threads, &go_on)
+    }
+
+    /// The vectors of all items, row by row in the order of [`items`](Self::items), each of the returned width; `None` for
+    /// a kind without vectors.
+    pub fn item_vectors(&self) -> Option<(usize, Vec<f32>)> {
+        let model = self.recommender();
+        let width = model.vector(0)?.len();
+        let mut vectors = Vec::with_capacity(width * self.items().len());
+        for item in 0..self.items().len() as ItemIndex {
+            vectors.extend_from_slice(model.vector(item)?);
+        }
+        Some((width, vectors))
+    }
+
+    /// The vector of a session: the products of the items' vectors with it, plus the items' biases, order the items.
+    ///
+    /// `None` for a kind without vectors, and for a session without an item that the model knows.
+    pub fn session_vector(&self, session: &[impl AsRef<str>]) -> Option<Vec<f32>> {
+        let (history, _) = self.known(session);
+        let width = self.recommender().vector(0)?.len();
+        if history.is_empty() {
+            return None;
+        }
+        let mut sessions = Sessions::new();
+        sessions.push(&history, 0);
+        let mut scorer = self.recommender().scorer(1);
+        let mut batcher = HistoryBatcher::new(&sessions, vec![0]);
+        while let Some(batch) = batcher.next_batch() {
+            scorer.observe(batch, &sessions);
+        }
+        let states = scorer.factors()?.states;
+        // Behind the units there is the constant that meets the bias.
+        Some((0..width).map(|j| states.row(j)[0]).collect())
     }
 }

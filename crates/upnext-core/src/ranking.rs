@@ -11,7 +11,8 @@ mod write;
 pub use index::Index;
 pub use nearest::Nearest;
 pub use recommend::{
-    Candidates, Filter, Query, Recommendation, RecommendationList, recommend, recommend_each, recommend_on,
+    Candidates, Filter, Query, Recommendation, RecommendationList, recommend, recommend_each,
+    recommend_each_observed, recommend_on,
 };
 pub use write::{ListFormat, ListWriter};
 

@@ -1,7 +1,10 @@
 //! What every model is to the rest of the program: something that follows sessions and scores items.
 
+mod table;
+
 use crate::batch::Batch;
 use crate::data::{ItemIndex, Sessions};
+pub(crate) use table::TableProducts;
 use upnext_kernels::{Activation, Isa, Matrix, padded};
 
 /// A model that scores items as the next one of a session.

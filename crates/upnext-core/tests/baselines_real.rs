@@ -6,6 +6,7 @@
 mod public_logs;
 
 use public_logs::parts;
+use std::ops::ControlFlow;
 use upnext_core::baselines::{Pop, SPop};
 use upnext_core::data::{Dataset, TestSessions};
 use upnext_core::evaluation::{EvaluationConfig, evaluate};
@@ -14,7 +15,8 @@ use upnext_core::recommender::Recommender;
 /// Recall@20, MRR@20 and the number of cases.
 fn at_20(model: &dyn Recommender, train: &Dataset, test: &TestSessions) -> (f64, f64, usize) {
     let options = EvaluationConfig { cutoffs: vec![20], ..Default::default() };
-    let got = evaluate(model, &train.items, &test.sessions, &options, 2, &|_| {}).unwrap();
+    let got =
+        evaluate(model, &train.items, &test.sessions, &options, 2, &|_| ControlFlow::Continue(())).unwrap();
     (got.metrics[0].recall, got.metrics[0].mrr, got.cases)
 }
 
@@ -46,6 +48,9 @@ fn diginetica_has_the_known_figures() {
 fn pop_shows_the_same_list_to_everybody() {
     let Some((train, test)) = parts("yoochoose1_64") else { return };
     let options = EvaluationConfig { cutoffs: vec![20], lists: true, ..Default::default() };
-    let got = evaluate(&Pop::new(&train.items), &train.items, &test.sessions, &options, 2, &|_| {}).unwrap();
+    let got = evaluate(&Pop::new(&train.items), &train.items, &test.sessions, &options, 2, &|_| {
+        ControlFlow::Continue(())
+    })
+    .unwrap();
     assert_eq!(got.metrics[0].coverage, Some(20.0 / 17_376.0));
 }

@@ -9,6 +9,7 @@
 mod public_logs;
 
 use public_logs::parts;
+use std::ops::ControlFlow;
 use upnext_core::baselines::{BprMf, BprMfConfig, SessionAverage, SessionAverageConfig};
 use upnext_core::data::{Dataset, TestSessions};
 use upnext_core::evaluation::{EvaluationConfig, evaluate};
@@ -17,7 +18,8 @@ use upnext_core::recommender::Recommender;
 /// Asserts Recall@20 and MRR@20 within 3% of what was measured: three seeds lay within 1.5% of each other.
 fn reaches(model: &dyn Recommender, (train, test): &(Dataset, TestSessions), measured: (f64, f64)) {
     let options = EvaluationConfig { cutoffs: vec![20], ..Default::default() };
-    let got = evaluate(model, &train.items, &test.sessions, &options, 2, &|_| {}).unwrap();
+    let got =
+        evaluate(model, &train.items, &test.sessions, &options, 2, &|_| ControlFlow::Continue(())).unwrap();
     let (recall, mrr) = (got.metrics[0].recall, got.metrics[0].mrr);
     eprintln!("{}: {recall:.4} / {mrr:.4} in {:.1} s", model.name(), got.seconds);
     for (figure, measured) in [(recall, measured.0), (mrr, measured.1)] {

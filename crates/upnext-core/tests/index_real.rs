@@ -46,7 +46,7 @@ fn lists_by_the_index_are_those_of_scoring_every_item() {
     let config = experiment.model.network().unwrap().clone();
     let activation = config.output_activation_for(experiment.training.loss);
     let network = Network::new(config, activation, train.items.len(), 1);
-    let mut trainer = Trainer::new(network, &experiment.training, &train, 2).unwrap();
+    let mut trainer = Trainer::new(network, &experiment.training, train.clone(), 2).unwrap();
     trainer.run_epoch(&mut |_| ControlFlow::Continue(())).unwrap();
     let model = trainer.network();
     let index = Index::new(model).expect("a network has factors");

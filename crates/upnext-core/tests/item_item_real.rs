@@ -7,6 +7,7 @@
 mod public_logs;
 
 use public_logs::parts;
+use std::ops::ControlFlow;
 use upnext_core::baselines::{
     AssociationRules, AssociationRulesConfig, ItemKnn, ItemKnnConfig, Markov, NoFields, SequentialRules,
     SequentialRulesConfig,
@@ -30,7 +31,10 @@ impl Parts {
     /// Recall@20 and MRR@20.
     fn at_20(&self, model: &dyn Recommender) -> (f64, f64) {
         let options = EvaluationConfig { cutoffs: vec![20], ..Default::default() };
-        let got = evaluate(model, &self.train.items, &self.test.sessions, &options, 2, &|_| {}).unwrap();
+        let got = evaluate(model, &self.train.items, &self.test.sessions, &options, 2, &|_| {
+            ControlFlow::Continue(())
+        })
+        .unwrap();
         (got.metrics[0].recall, got.metrics[0].mrr)
     }
 

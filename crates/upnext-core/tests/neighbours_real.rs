@@ -8,6 +8,7 @@
 mod public_logs;
 
 use public_logs::parts;
+use std::ops::ControlFlow;
 use std::sync::OnceLock;
 use upnext_core::baselines::{SKnn, SKnnConfig, Stan, StanConfig, VsKnn, VsKnnConfig, Vstan, VstanConfig};
 use upnext_core::data::{Dataset, TestSessions};
@@ -29,7 +30,8 @@ fn diginetica() -> Option<&'static (Dataset, TestSessions)> {
 /// Recall@20 and MRR@20.
 fn at_20(model: &dyn Recommender, (train, test): &(Dataset, TestSessions)) -> [f64; 2] {
     let options = EvaluationConfig { cutoffs: vec![20], ..Default::default() };
-    let got = evaluate(model, &train.items, &test.sessions, &options, 2, &|_| {}).unwrap();
+    let got =
+        evaluate(model, &train.items, &test.sessions, &options, 2, &|_| ControlFlow::Continue(())).unwrap();
     [got.metrics[0].recall, got.metrics[0].mrr]
 }
 

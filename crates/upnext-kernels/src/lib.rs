@@ -3,6 +3,7 @@
 //! This is the only crate with `unsafe` and vector instructions. It knows neither items nor sessions: tables have rows,
 //! batches have rows, and that is all. Every kernel has a plain counterpart in its tests.
 
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 // Kernels and their tests index several arrays by the same number: an iterator over one of them would hide that.
 #![allow(clippy::needless_range_loop)]
 

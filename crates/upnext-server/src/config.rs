@@ -57,6 +57,11 @@ pub struct ServerConfig {
     pub max_k: usize,
     /// Entries of all lists of one batch request together: an entry takes 50 bytes and more.
     pub max_answer_entries: usize,
+    /// Multiplications that one request may cost by `why`, the one wish whose cost is a product: entries of its lists × items
+    /// of their sessions × floats of an item's vector. The default is the longest list of the longest session for a
+    /// model of 1,000 units, about a fifth of a second. All else grows with the bytes of a body or the number of lists,
+    /// and ends with `request_timeout_ms`.
+    pub max_request_work: u64,
     /// Sessions of one batch request.
     pub max_batch_sessions: usize,
     /// Items of a request's `exclude` or `only`.
@@ -169,6 +174,7 @@ impl Default for ServerConfig {
             default_k: 20,
             max_k: 1_000,
             max_answer_entries: 20_000,
+            max_request_work: 200_000_000,
             max_batch_sessions: 256,
             max_list_items: 10_000,
             max_item_id_bytes: MAX_ID_BYTES,
@@ -243,6 +249,7 @@ impl ServerConfig {
         ];
         let others = [
             ("request_timeout_ms", self.request_timeout_ms),
+            ("max_request_work", self.max_request_work),
             ("header_timeout_ms", self.header_timeout_ms),
             ("body_timeout_ms", self.body_timeout_ms),
             ("write_timeout_ms", self.write_timeout_ms),

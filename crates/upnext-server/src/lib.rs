@@ -19,6 +19,9 @@
 //! # Ok::<(), upnext_server::Error>(())
 //! ```
 
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 mod api;
 mod config;
 mod engine;

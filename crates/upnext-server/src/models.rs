@@ -230,7 +230,7 @@ impl Summary {
             name: served.name.clone(),
             version: served.version().to_owned(),
             fell_back: lists.iter().any(|listed| listed.list.fell_back),
-            items: entries.map(|entry| served.loaded.items.id(entry.item).to_owned()).collect(),
+            items: entries.map(|entry| served.loaded.items().id(entry.item).to_owned()).collect(),
         }
     }
 }

@@ -14,13 +14,13 @@ fn trained_network_shows_what_it_is_and_how_it_was_trained() {
     let (path, model) = shop.train(ModelKind::Gru4rec);
     let shown = json(&upnext("inspect", &path, &["--json"]));
     assert_eq!(shown["kind"], "gru4rec");
-    assert_eq!(shown["items"], model.items.len());
+    assert_eq!(shown["items"], model.items().len());
     assert_eq!((&shown["finished"], &shown["has_training_state"]), (&true.into(), &true.into()));
     assert_eq!((&shown["format"], &shown["format_version"]), (&"upnext-model".into(), &1.into()));
     assert_eq!(shown["experiment"]["training"]["learning_rate"], 0.05);
     assert_eq!(shown["training"]["epochs"].as_array().unwrap().len(), 3);
     // One GRU layer of 8 units over a shared table of 8 columns: the table and its bias, three gates of 8 × (8 + 8 + 1).
-    let expected = model.items.len() * 9 + 3 * 8 * 17;
+    let expected = model.items().len() * 9 + 3 * 8 * 17;
     assert_eq!(shown["parameters"], expected);
     let keys: Vec<&str> =
         shown["changed"].as_array().unwrap().iter().map(|c| c["key"].as_str().unwrap()).collect();
@@ -31,11 +31,11 @@ fn trained_network_shows_what_it_is_and_how_it_was_trained() {
         assert_eq!(file["bytes"], size);
     }
     assert_eq!(shown["files"].as_array().unwrap().len(), std::fs::read_dir(&path).unwrap().count());
-    let most_popular = model.items.by_support()[0];
-    assert_eq!(shown["most_popular"][0]["item_id"], model.items.id(most_popular));
+    let most_popular = model.items().by_support()[0];
+    assert_eq!(shown["most_popular"][0]["item_id"], model.items().id(most_popular));
 
     let text = stdout(&upnext("inspect", &path, &NOTHING));
-    let best = format!("{}*", model.training.best_epoch.unwrap());
+    let best = format!("{}*", model.training().best_epoch.unwrap());
     for word in [
         "gru4rec",
         "finished, with",
@@ -46,8 +46,8 @@ fn trained_network_shows_what_it_is_and_how_it_was_trained() {
         &best,
         "weights-",
         "upnext-model 2",
-        &model.training.instruction_set,
-        model.items.id(most_popular),
+        &model.training().instruction_set,
+        model.items().id(most_popular),
     ] {
         assert!(text.contains(word), "{word} in {text}");
     }

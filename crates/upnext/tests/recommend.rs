@@ -7,15 +7,15 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use upnext_core::data::ItemIndex;
 use upnext_core::experiment::ModelKind;
-use upnext_core::model::LoadedModel;
+use upnext_core::model::Model;
 use upnext_core::ranking::{Filter, recommend};
 
 /// Ids and scores that the library recommends.
-fn expected(model: &LoadedModel, session: &[&str], k: usize, filter: &Filter) -> Vec<(String, f64)> {
-    let known: Vec<ItemIndex> = session.iter().filter_map(|id| model.items.index_of(id)).collect();
-    let lists = recommend(model.model.recommender(), &model.items, &[&known], k, filter).unwrap();
+fn expected(model: &Model, session: &[&str], k: usize, filter: &Filter) -> Vec<(String, f64)> {
+    let known: Vec<ItemIndex> = session.iter().filter_map(|id| model.items().index_of(id)).collect();
+    let lists = recommend(model.recommender(), model.items(), &[&known], k, filter).unwrap();
     let entries = lists[0].entries.iter();
-    entries.map(|e| (model.items.id(e.item).to_owned(), e.score.to_string().parse().unwrap())).collect()
+    entries.map(|e| (model.items().id(e.item).to_owned(), e.score.to_string().parse().unwrap())).collect()
 }
 
 /// Ids and scores of a JSON document.
@@ -33,8 +33,8 @@ fn ids(list: Vec<(String, f64)>) -> Vec<String> {
 }
 
 /// Ids of items that the model knows, popular ones first.
-fn known(model: &LoadedModel, count: usize) -> Vec<&str> {
-    model.items.by_support().into_iter().take(count).map(|item| model.items.id(item)).collect()
+fn known(model: &Model, count: usize) -> Vec<&str> {
+    model.items().by_support().into_iter().take(count).map(|item| model.items().id(item)).collect()
 }
 
 #[test]
@@ -98,9 +98,9 @@ fn item_is_taken_as_it_is() {
     let document = json(&upnext("recommend", &path, &args));
     assert_eq!(document["unknown_items"], serde_json::json!([]));
     assert_eq!(listed(&document), expected(&model, &[WITH_COMMA, "line\nbreak"], 20, &Filter::default()));
-    let all = model.items.len().to_string();
+    let all = model.items().len().to_string();
     let text = stdout(&upnext("recommend", &path, &["--item", WITH_COMMA, "-k", &all]));
-    assert_eq!(text.lines().count(), 1 + model.items.len(), "an id must not break the table: {text}");
+    assert_eq!(text.lines().count(), 1 + model.items().len(), "an id must not break the table: {text}");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn filters_apply_before_the_list_is_cut() {
 fn filters_that_leave_nothing_or_cannot_be_read_are_errors() {
     let shop = Shop::new();
     let (path, model) = shop.train(ModelKind::Pop);
-    let every = model.items.ids().filter(|id| !id.contains('\n')).collect::<Vec<_>>();
+    let every = model.items().ids().filter(|id| !id.contains('\n')).collect::<Vec<_>>();
     let one = shop.file("one.txt", every[0]);
     for (option, bytes, words) in [
         ("--only", "".into(), vec!["list.txt", "none of its ids"]),
@@ -161,7 +161,7 @@ fn filters_that_leave_nothing_or_cannot_be_read_are_errors() {
 }
 
 /// A log of 2,500 sessions, more than a block of one thread, on items of the model and others.
-fn log(model: &LoadedModel) -> (String, Vec<(String, Vec<String>)>) {
+fn log(model: &Model) -> (String, Vec<(String, Vec<String>)>) {
     let items = known(model, 30);
     let mut sessions = Vec::new();
     let mut text = "session_id\titem_id\ttime\n".to_owned();
@@ -192,7 +192,7 @@ fn sessions_of_a_log_get_what_each_gets_alone() {
     let mut rows = vec!["session_id,rank,item_id,score,fell_back".to_owned()];
     for (name, events) in &sessions {
         let events: Vec<&str> = events.iter().map(String::as_str).collect();
-        let fell_back = model.items.index_of(events[0]).is_none();
+        let fell_back = model.items().index_of(events[0]).is_none();
         for (rank, (id, score)) in (1..).zip(expected(&model, &events, 3, &Filter::default())) {
             rows.push(format!("{name},{rank},{id},{},{fell_back}", score as f32));
         }

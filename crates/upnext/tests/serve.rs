@@ -102,7 +102,7 @@ fn a_log_that_nobody_reads_or_whose_reader_has_ended_keeps_no_request_from_its_a
 fn how_the_lists_of_a_shadow_differ_is_logged_under_the_id_of_the_request() {
     let shop = Shop::new();
     let ((first, loaded), (second, _)) = (shop.train(ModelKind::Pop), shop.train(ModelKind::Markov));
-    let click = format!(r#"{{"item": "{}", "k": 3}}"#, loaded.items.id(7));
+    let click = format!(r#"{{"item": "{}", "k": 3}}"#, loaded.items().id(7));
     let second = second.to_str().unwrap();
     let server = Served::start(&first, &["--compare", second, "--shadow", "1", "--log", "json"]);
     // A shadow that is still being asked when the server ends is not logged.

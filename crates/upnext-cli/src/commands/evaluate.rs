@@ -12,7 +12,7 @@ use upnext_core::data::folder::{PartName, PreparedFolder};
 use upnext_core::data::part::DroppedSessions;
 use upnext_core::evaluation::{Evaluation, EvaluationConfig};
 use upnext_core::experiment::{ModelKind, TieRule};
-use upnext_core::model::LoadedModel;
+use upnext_core::model::Model;
 
 /// Judge a saved model: rank the next item of every event of every test session.
 ///
@@ -60,18 +60,18 @@ struct Done<'a> {
 /// Runs the command.
 pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
     let threads = args.threads.threads()?;
-    let loaded = LoadedModel::load(&args.model)?;
+    let loaded = Model::load(&args.model)?;
     let options = options(args, &loaded)?;
     let log = args.read.read(&[PreparedFolder::resolve(&args.test, PartName::Test)?], args.output.quiet)?;
     warn(&log.report().warnings);
-    let test = TestSessions::from_log(log, &loaded.items)?;
-    let (model, quiet) = (loaded.model.recommender(), args.output.quiet);
-    let evaluation = rank(model, &loaded.items, &test.sessions, &options, threads, quiet)?;
+    let test = TestSessions::from_log(log, loaded.items())?;
+    let (model, quiet) = (loaded.recommender(), args.output.quiet);
+    let evaluation = rank(model, loaded.items(), &test.sessions, &options, threads, quiet)?;
     let done = Done {
         model: &args.model,
-        kind: loaded.experiment.model.kind(),
+        kind: loaded.experiment().model.kind(),
         test: &args.test,
-        items: loaded.items.len(),
+        items: loaded.items().len(),
         evaluation: &evaluation,
         dropped: test.dropped,
     };
@@ -79,8 +79,8 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
 }
 
 /// How the model was to be judged, and what the arguments change of it.
-fn options(args: &EvaluateArgs, loaded: &LoadedModel) -> anyhow::Result<EvaluationConfig> {
-    let mut options = loaded.experiment.evaluation.clone();
+fn options(args: &EvaluateArgs, loaded: &Model) -> anyhow::Result<EvaluationConfig> {
+    let mut options = loaded.experiment().evaluation.clone();
     options.lists |= args.lists;
     Ok(args.ranking.over(options)?)
 }

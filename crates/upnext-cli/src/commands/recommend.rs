@@ -13,7 +13,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use upnext_core::data::{ItemIndex, ItemVocabulary};
 use upnext_core::experiment::ModelKind;
-use upnext_core::model::LoadedModel;
+use upnext_core::model::Model;
 use upnext_core::ranking::{Filter, RecommendationList, recommend};
 
 /// Unknown ids that a message names.
@@ -132,8 +132,8 @@ pub(crate) fn run(args: &RecommendArgs) -> anyhow::Result<()> {
         None => args.item.iter().map(String::as_str).collect(),
     };
     let sink = args.sessions.as_deref().map(|log| many::Sink::new(args, log)).transpose()?;
-    let model = LoadedModel::load(&args.model)?;
-    let filter = restrict::filter(args, &model.items)?;
+    let model = Model::load(&args.model)?;
+    let filter = restrict::filter(args, model.items())?;
     match sink {
         Some(sink) => many::run(args, &sink, &model, &filter),
         None => recommend_to_one(args, &session, &model, &filter),
@@ -156,12 +156,12 @@ fn split(text: &str) -> upnext_core::Result<Vec<&str>> {
 fn recommend_to_one(
     args: &RecommendArgs,
     session: &[&str],
-    model: &LoadedModel,
+    model: &Model,
     filter: &Filter,
 ) -> anyhow::Result<()> {
-    let items = &model.items;
+    let items = model.items();
     let known: Vec<ItemIndex> = session.iter().filter_map(|id| items.index_of(id)).collect();
-    let lists = recommend(model.model.recommender(), items, &[&known], args.k.get(), filter)?;
+    let lists = recommend(model.recommender(), items, &[&known], args.k.get(), filter)?;
     let list = lists.into_iter().next().unwrap_or_default();
     let document = ListDocument::new(document_of(args, model), items, None, session.to_vec(), &list);
     if !document.unknown_items.is_empty() {
@@ -171,8 +171,8 @@ fn recommend_to_one(
     args.output.print(&document, describe)
 }
 
-fn document_of<'a>(args: &'a RecommendArgs, model: &LoadedModel) -> ModelDocument<'a> {
-    ModelDocument { path: &args.model, kind: model.experiment.model.kind() }
+fn document_of<'a>(args: &'a RecommendArgs, model: &Model) -> ModelDocument<'a> {
+    ModelDocument { path: &args.model, kind: model.experiment().model.kind() }
 }
 
 /// A list as a table.

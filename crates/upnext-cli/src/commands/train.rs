@@ -9,13 +9,15 @@ use anyhow::Context;
 use serde::Serialize;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use upnext_core::artifact::{Artifact, EpochSummary, Manifest};
 use upnext_core::data::folder::{PartName, PreparedFolder};
 use upnext_core::data::{Dataset, ItemVocabulary, TestSessions, TimeSpan};
 use upnext_core::experiment::{DataConfig, Experiment};
-use upnext_core::training::{Ended, Outcome, Plan, checkpoint_of, train};
+use upnext_core::history::Ended;
+use upnext_core::training::{Outcome, Plan, checkpoint_of, train};
 
 /// Learn a model from a training log and save it.
 ///
@@ -101,7 +103,7 @@ struct EpochReport<'a> {
 
 /// The data of a training.
 struct Data {
-    train: Dataset,
+    train: Arc<Dataset>,
     known_items: Option<usize>,
     valid: Option<TestSessions>,
 }
@@ -126,7 +128,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let known = init.as_mut().map(|init| std::mem::take(&mut init.items));
     let data = read(args, path, known)?;
     let plan = Plan {
-        data: &data.train,
+        data: Arc::clone(&data.train),
         validation: data.valid.as_ref().map(|valid| &valid.sessions),
         experiment: &experiment,
         threads,
@@ -193,7 +195,7 @@ fn read(args: &TrainArgs, path: &Path, known: Option<ItemVocabulary>) -> anyhow:
         }
         None => None,
     };
-    Ok(Data { train, known_items, valid })
+    Ok(Data { train: train.into(), known_items, valid })
 }
 
 /// Trains with a bar, line by line per epoch; Ctrl-C asks to stop, twice stops at once.
@@ -238,6 +240,7 @@ fn report<'a>(
             Ended::Early => "early",
             Ended::Interrupted => "interrupted",
             Ended::Already => "already",
+            _ => "ended",
         },
         experiment: experiment.resolved(),
         events: summary.events,

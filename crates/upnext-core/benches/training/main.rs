@@ -7,6 +7,7 @@ mod limits;
 
 use limits::{Limits, bytes_per_step};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 use upnext_core::data::{Dataset, EventLog};
 use upnext_core::experiment::Experiment;
@@ -35,7 +36,7 @@ fn main() {
             _ => names.push(argument),
         }
     }
-    let data = simulated(items);
+    let data = Arc::new(simulated(items));
     println!("{threads} threads, {} items, {} sessions", data.items.len(), data.sessions.len());
     println!("a step's limit: its products at the rate of large ones, its parameters at that of memory\n");
     println!(
@@ -69,14 +70,14 @@ fn simulated(items: u32) -> Dataset {
     Dataset::from_log(log).expect("a log with sessions").0
 }
 
-fn run(name: &str, file: &str, data: &Dataset, threads: usize) {
+fn run(name: &str, file: &str, data: &Arc<Dataset>, threads: usize) {
     let path = format!("{}/experiments/{file}.toml", env!("CARGO_MANIFEST_DIR"));
     let experiment = Experiment::load(std::path::Path::new(&path)).expect("a setting of the project");
     let config = experiment.model.network().expect("a network").clone();
     let activation = config.output_activation_for(experiment.training.loss);
     let network = Network::new(config, activation, data.items.len(), 1);
     let mut trainer =
-        Trainer::new(network, &experiment.training, data, threads).expect("a setting that fits");
+        Trainer::new(network, &experiment.training, Arc::clone(data), threads).expect("a setting that fits");
     // Warm up, then five runs of at least a second each.
     let mut rates = Vec::new();
     for run in 0..6 {
@@ -98,7 +99,7 @@ fn run(name: &str, file: &str, data: &Dataset, threads: usize) {
     }
     rates.sort_by(f64::total_cmp);
     // Beside the setting, since what the machine can do changes with what else it has to do.
-    let limits = Limits::measure(trainer.threads());
+    let limits = Limits::measure(trainer.backend().threads());
     let bytes = bytes_per_step(trainer.network().config(), &experiment.training);
     let (step, products) = (1.0 / rates[2], trainer.operations_per_step() / limits.flops_per_second);
     println!(

@@ -54,7 +54,6 @@ fn read_tensors(bytes: &[u8]) -> Result<(), files::Problem> {
 }
 
 /// The files of an artifact as inputs of [`read_artifact`]: what a fuzzer starts from.
-#[doc(hidden)]
 pub fn seeds(artifact: &Artifact) -> Vec<Vec<u8>> {
     let manifest = artifact.manifest.to_json().unwrap_or_default();
     let mut vocabulary = Vec::new();

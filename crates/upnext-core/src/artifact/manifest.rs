@@ -5,6 +5,7 @@ use super::{MANIFEST_FILE, TRAINING, format_1};
 use crate::checksum::{self, Fingerprint};
 use crate::data::ItemVocabulary;
 use crate::experiment::Experiment;
+use crate::history::TrainingSummary;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -89,68 +90,6 @@ impl FileEntry {
         let (bytes, hash) = checksum::of_file(path).map_err(Error::io(path, "read"))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { file: name.clone(), name, bytes, checksum: Checksum::Blake3(hash) })
-    }
-}
-
-/// How a training went. The seed is in the experiment.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct TrainingSummary {
-    /// The epochs so far, in order; none for models that only count.
-    pub epochs: Vec<EpochSummary>,
-    /// The epoch, from 1, whose weights the model has, where validation chose it; absent: the last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub best_epoch: Option<usize>,
-    /// Whether training came to its end; `false` in a checkpoint.
-    pub finished: bool,
-    /// Number of training sessions.
-    pub sessions: u64,
-    /// Number of training events.
-    pub events: u64,
-    /// Training pairs of an epoch that were left out because they had no negatives.
-    pub pairs_left_out: u64,
-    /// The instruction set of the training, such as "avx2": another one gives slightly different numbers.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub instruction_set: String,
-    /// When the model was saved (RFC 3339, UTC); absent where the same training shall give the same bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub created: Option<String>,
-}
-
-/// One epoch of a training.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct EpochSummary {
-    /// From 1.
-    pub epoch: usize,
-    /// Mean loss of the mini-batches.
-    pub loss: f64,
-    /// Duration in seconds, without validation.
-    pub seconds: f64,
-    /// Number of mini-batches.
-    pub mini_batches: u64,
-    /// Number of training pairs.
-    pub pairs: u64,
-    /// The validation after this epoch.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub validation: Option<ValidationSummary>,
-}
-
-/// Metrics on the validation part, from 0 to 1.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ValidationSummary {
-    /// The cut-off k.
-    pub cutoff: usize,
-    /// Recall@k.
-    pub recall: f64,
-    /// MRR@k.
-    pub mrr: f64,
-}
-
-impl TrainingSummary {
-    /// Notes the present time as that of the model's creation.
-    pub fn stamp(&mut self) {
-        self.created = Some(format!("{:.0}", jiff::Timestamp::now()));
     }
 }
 

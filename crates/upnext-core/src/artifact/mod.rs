@@ -18,7 +18,7 @@
 
 mod files;
 mod format_1;
-#[doc(hidden)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 mod items;
 mod manifest;
@@ -28,12 +28,11 @@ mod tensors;
 mod tests;
 mod write;
 
-pub use manifest::{
-    Checksum, EpochSummary, FileEntry, Manifest, MemberManifest, TrainingSummary, ValidationSummary,
-};
+pub use crate::history::{EpochSummary, TrainingSummary, ValidationSummary};
+pub use manifest::{Checksum, FileEntry, Manifest, MemberManifest};
 
-use crate::arrays::Arrays;
-use crate::arrays::Tensor;
+pub use crate::arrays::TrainingState;
+use crate::arrays::{Arrays, Tensor};
 use crate::data::ItemVocabulary;
 use crate::experiment::Experiment;
 use crate::{Error, Result};
@@ -73,17 +72,6 @@ pub struct Member {
     pub name: String,
     /// The model, with the same items and supports as the one that holds it, which alone keeps them on the disk.
     pub artifact: Artifact,
-}
-
-/// What training needs, beside the weights, to go on bit for bit.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TrainingState {
-    /// State of the optimiser and carried hidden states, by name.
-    pub tensors: BTreeMap<String, Tensor>,
-    /// Counters, such as Adam's steps of each row, by name; a name stands in only one of the two maps.
-    pub counts: BTreeMap<String, Vec<u64>>,
-    /// Where training stands: `training_position` of the manifest. Its numbers are finite.
-    pub position: serde_json::Value,
 }
 
 impl Artifact {

@@ -142,6 +142,32 @@ fn step(
     vector[settings.factors] = settings.constant();
 }
 
+impl crate::kind::Kind for BprMf {
+    type Config = BprMfConfig;
+    const SPACE: Option<&'static str> = Some(include_str!("../../experiments/spaces/bpr-mf.toml"));
+
+    fn validate(config: &BprMfConfig, _: &crate::gru4rec::config::TrainingConfig) -> crate::Result<()> {
+        config.validate()
+    }
+
+    fn fit(config: &BprMfConfig, fit: &mut crate::kind::Fit<'_>) -> crate::Result<Self> {
+        Self::fit(config, &fit.data, fit.training.seed)
+    }
+
+    fn to_arrays(&self) -> crate::arrays::Arrays {
+        self.arrays()
+    }
+
+    fn from_arrays(
+        config: &BprMfConfig,
+        _: &crate::gru4rec::config::TrainingConfig,
+        items: &crate::data::ItemVocabulary,
+        arrays: crate::arrays::Arrays,
+    ) -> crate::Result<Self> {
+        Self::from_arrays(config, items, arrays)
+    }
+}
+
 impl Recommender for BprMf {
     fn name(&self) -> &str {
         "bpr-mf"

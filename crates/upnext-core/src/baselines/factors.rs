@@ -9,9 +9,9 @@
 use crate::arrays::{Arrays, Tensor};
 use crate::batch::{Batch, Carry};
 use crate::data::{ItemIndex, Sessions};
-use crate::recommender::{SessionScorer, lanes};
+use crate::recommender::{SessionScorer, TableProducts, lanes};
 use crate::{Error, Result, memory};
-use upnext_kernels::{CounterRng, Isa, Matrix, View, padded, product};
+use upnext_kernels::{CounterRng, Isa, Matrix, padded};
 
 /// Most factors: as wide as the widest layer of a network.
 const MAX_FACTORS: usize = 1 << 16;
@@ -251,7 +251,6 @@ pub(super) struct MeanScorer<'m> {
     scored: &'m Matrix,
     /// Vectors of the session's items: n × (k + 1).
     read: &'m Matrix,
-    isa: Isa,
     /// Per row the sum of its events' vectors, in the order of the events: rows × (k + 1); and the same one step before.
     sums: Matrix,
     before: Matrix,
@@ -261,11 +260,8 @@ pub(super) struct MeanScorer<'m> {
     /// Rows × (k + 1), a constant 1 behind the mean; and transposed, (k + 1) × rows in whole cache lines.
     means: Matrix,
     lanes: Matrix,
-    gathered: Matrix,
+    products: TableProducts,
 }
-
-/// Items whose vectors are gathered at a time, where the items asked for do not lie side by side.
-const GATHERED: usize = 64;
 
 impl<'m> MeanScorer<'m> {
     /// Follows up to `rows` sessions.
@@ -274,20 +270,14 @@ impl<'m> MeanScorer<'m> {
         Self {
             scored,
             read,
-            isa: Isa::detect(),
             sums: Matrix::zeros(rows, width),
             before: Matrix::zeros(rows, width),
             counts: Vec::with_capacity(rows),
             counts_before: Vec::with_capacity(rows),
             means: Matrix::zeros(rows, width),
             lanes: Matrix::zeros(width, padded(rows)),
-            gathered: Matrix::zeros(GATHERED, width),
+            products: TableProducts::new(Isa::detect(), width),
         }
-    }
-
-    fn products(&self, count: usize, rows: View, scores: &mut [f32], lanes: usize) {
-        let width = self.scored.width();
-        product(self.isa, (count, lanes, width), rows, self.lanes.view(width), scores, lanes, false);
     }
 }
 
@@ -322,20 +312,8 @@ impl SessionScorer for MeanScorer<'_> {
     }
 
     fn score(&mut self, items: &[ItemIndex], scores: &mut [f32]) {
-        let Some(&first) = items.first() else { return };
         let lanes = lanes(self.counts.len());
-        let scores = &mut scores[..items.len() * lanes];
-        let adjacent = items.iter().zip(first..).all(|(&item, expected)| item == expected);
-        if adjacent {
-            let rows = self.scored.view(self.scored.rows()).from_row(first as usize);
-            return self.products(items.len(), rows, scores, lanes);
-        }
-        let mut gathered = std::mem::replace(&mut self.gathered, Matrix::zeros(0, 0));
-        for (items, scores) in items.chunks(GATHERED).zip(scores.chunks_mut(GATHERED * lanes)) {
-            gathered.gather(self.scored, items);
-            self.products(items.len(), gathered.view(items.len()), scores, lanes);
-        }
-        self.gathered = gathered;
+        self.products.compute(self.scored, &self.lanes, items, lanes, &mut scores[..items.len() * lanes]);
     }
 }
 

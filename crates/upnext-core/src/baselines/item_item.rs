@@ -29,7 +29,7 @@ impl std::fmt::Debug for ItemItem {
 
 /// A model that consists of such rows alone: how it is saved, made again, and followed.
 macro_rules! item_item_model {
-    ($model:ident($config:ident) = $name:literal) => {
+    ($model:ident($config:ident) = $name:literal, space: $space:expr) => {
         impl $model {
             /// What the model consists of.
             pub fn arrays(&self) -> crate::arrays::Arrays {
@@ -48,6 +48,32 @@ macro_rules! item_item_model {
             ) -> crate::Result<Self> {
                 config.validate()?;
                 Ok(Self { rows: ItemItem::from_arrays(items, arrays)? })
+            }
+        }
+
+        impl crate::kind::Kind for $model {
+            type Config = $config;
+            const SPACE: Option<&'static str> = $space;
+
+            fn validate(config: &$config, _: &crate::gru4rec::config::TrainingConfig) -> crate::Result<()> {
+                config.validate()
+            }
+
+            fn fit(config: &$config, fit: &mut crate::kind::Fit<'_>) -> crate::Result<Self> {
+                Self::fit(config, &fit.data)
+            }
+
+            fn to_arrays(&self) -> crate::arrays::Arrays {
+                self.arrays()
+            }
+
+            fn from_arrays(
+                config: &$config,
+                _: &crate::gru4rec::config::TrainingConfig,
+                items: &crate::data::ItemVocabulary,
+                arrays: crate::arrays::Arrays,
+            ) -> crate::Result<Self> {
+                Self::from_arrays(config, items, arrays)
             }
         }
 

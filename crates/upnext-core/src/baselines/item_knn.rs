@@ -87,7 +87,7 @@ fn as_sets(sessions: &Sessions) -> Sessions {
     sets
 }
 
-item_item_model!(ItemKnn(ItemKnnConfig) = "item-knn");
+item_item_model!(ItemKnn(ItemKnnConfig) = "item-knn", space: Some(include_str!("../../experiments/spaces/item-knn.toml")));
 
 #[cfg(test)]
 mod tests {

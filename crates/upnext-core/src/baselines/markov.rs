@@ -37,7 +37,7 @@ impl Markov {
     }
 }
 
-item_item_model!(Markov(NoFields) = "markov");
+item_item_model!(Markov(NoFields) = "markov", space: None);
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,12 @@
 //! POP: the same items for everybody, the most popular of training first.
 
+use super::NoFields;
+use crate::Result;
+use crate::arrays::Arrays;
 use crate::batch::Batch;
 use crate::data::{ItemIndex, ItemVocabulary, Sessions};
+use crate::gru4rec::config::TrainingConfig;
+use crate::kind::{Fit, Kind};
 use crate::recommender::{Recommender, SessionScorer, lanes};
 
 /// Popularity in training \[1, section 4.1\].
@@ -47,6 +52,28 @@ pub(super) fn support_levels(supports: &[u64]) -> (Vec<u32>, usize) {
     different.dedup();
     let level = |&support: &u64| different.partition_point(|&other| other < support) as u32;
     (supports.iter().map(level).collect(), different.len())
+}
+
+impl Kind for Pop {
+    type Config = NoFields;
+    const LEARNS_ON: bool = true;
+
+    fn validate(config: &NoFields, _: &TrainingConfig) -> Result<()> {
+        config.validate()
+    }
+
+    fn fit(_: &NoFields, fit: &mut Fit<'_>) -> Result<Self> {
+        Ok(Self::new(&fit.data.items))
+    }
+
+    fn to_arrays(&self) -> Arrays {
+        Arrays::default()
+    }
+
+    fn from_arrays(_: &NoFields, _: &TrainingConfig, items: &ItemVocabulary, arrays: Arrays) -> Result<Self> {
+        arrays.finish()?;
+        Ok(Self::new(items))
+    }
 }
 
 impl Recommender for Pop {

@@ -61,7 +61,7 @@ impl AssociationRules {
     }
 }
 
-item_item_model!(AssociationRules(AssociationRulesConfig) = "ar");
+item_item_model!(AssociationRules(AssociationRulesConfig) = "ar", space: Some(include_str!("../../experiments/spaces/ar.toml")));
 
 /// How far [`SequentialRules`] look and how many are kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -126,7 +126,7 @@ impl SequentialRules {
     }
 }
 
-item_item_model!(SequentialRules(SequentialRulesConfig) = "sr");
+item_item_model!(SequentialRules(SequentialRulesConfig) = "sr", space: Some(include_str!("../../experiments/spaces/sr.toml")));
 
 #[cfg(test)]
 mod tests {

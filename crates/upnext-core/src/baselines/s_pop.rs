@@ -1,8 +1,13 @@
 //! S-POP: what the session itself has shown most often, then what is popular.
 
+use super::NoFields;
 use super::pop::support_levels;
+use crate::Result;
+use crate::arrays::Arrays;
 use crate::batch::{Batch, Carry};
 use crate::data::{ItemIndex, ItemVocabulary, Sessions};
+use crate::gru4rec::config::TrainingConfig;
+use crate::kind::{Fit, Kind};
 use crate::recommender::{Recommender, SessionScorer, lanes};
 use std::collections::HashMap;
 
@@ -46,6 +51,28 @@ impl SPop {
         }
         let bits = u64::from((EXACT as f32 / self.scale as f32).to_bits()) + (step - EXACT);
         f32::from_bits(bits.min(u64::from(f32::MAX.to_bits())) as u32)
+    }
+}
+
+impl Kind for SPop {
+    type Config = NoFields;
+    const LEARNS_ON: bool = true;
+
+    fn validate(config: &NoFields, _: &TrainingConfig) -> Result<()> {
+        config.validate()
+    }
+
+    fn fit(_: &NoFields, fit: &mut Fit<'_>) -> Result<Self> {
+        Ok(Self::new(&fit.data.items))
+    }
+
+    fn to_arrays(&self) -> Arrays {
+        Arrays::default()
+    }
+
+    fn from_arrays(_: &NoFields, _: &TrainingConfig, items: &ItemVocabulary, arrays: Arrays) -> Result<Self> {
+        arrays.finish()?;
+        Ok(Self::new(items))
     }
 }
 

@@ -177,6 +177,36 @@ impl Step {
     }
 }
 
+impl crate::kind::Kind for SessionAverage {
+    type Config = SessionAverageConfig;
+    // Its parameters are those of BPR-MF.
+    const SPACE: Option<&'static str> = Some(include_str!("../../experiments/spaces/bpr-mf.toml"));
+
+    fn validate(
+        config: &SessionAverageConfig,
+        _: &crate::gru4rec::config::TrainingConfig,
+    ) -> crate::Result<()> {
+        config.validate()
+    }
+
+    fn fit(config: &SessionAverageConfig, fit: &mut crate::kind::Fit<'_>) -> crate::Result<Self> {
+        Self::fit(config, &fit.data, fit.training.seed)
+    }
+
+    fn to_arrays(&self) -> crate::arrays::Arrays {
+        self.arrays()
+    }
+
+    fn from_arrays(
+        config: &SessionAverageConfig,
+        _: &crate::gru4rec::config::TrainingConfig,
+        items: &crate::data::ItemVocabulary,
+        arrays: crate::arrays::Arrays,
+    ) -> crate::Result<Self> {
+        Self::from_arrays(config, items, arrays)
+    }
+}
+
 impl Recommender for SessionAverage {
     fn name(&self) -> &str {
         "session-average"

@@ -3,6 +3,7 @@
 use super::*;
 use crate::contract::{ByLastItem, vocabulary};
 use crate::evaluation::{EvaluationConfig, evaluate};
+use std::ops::ControlFlow;
 
 /// 60 sessions over 30 items, in which every item is followed by the next one.
 fn chain() -> (ItemVocabulary, Sessions) {
@@ -17,7 +18,8 @@ fn chain() -> (ItemVocabulary, Sessions) {
 fn judged(score: impl Fn(u32, u32) -> f32 + Send + Sync + 'static) -> Evaluation {
     let (items, sessions) = chain();
     let options = EvaluationConfig { cutoffs: vec![1, 5, 20], ..Default::default() };
-    evaluate(&ByLastItem::new(30, score), &items, &sessions, &options, 1, &|_| {}).unwrap()
+    evaluate(&ByLastItem::new(30, score), &items, &sessions, &options, 1, &|_| ControlFlow::Continue(()))
+        .unwrap()
 }
 
 /// Ranks the next item first after even items, and seventh or so after odd ones.

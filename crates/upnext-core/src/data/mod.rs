@@ -6,7 +6,7 @@
 mod columnar;
 pub mod events;
 pub mod folder;
-#[doc(hidden)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 pub mod ids;
 mod layout;

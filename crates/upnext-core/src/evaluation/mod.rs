@@ -19,6 +19,7 @@ use crate::recommender::{Recommender, lanes};
 use crate::{Error, Result};
 use lists::ListTally;
 use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
 use std::time::Instant;
 use upnext_kernels::{Isa, count_above};
 
@@ -103,13 +104,13 @@ impl Evaluation {
 
 /// Judges a model by sessions that it was not trained on, on `threads` threads.
 ///
-/// `progress` is told, from any of the threads, how many more cases have been ranked; there are as many as events
-/// less one in every session. Sessions of fewer than two events are passed over. The result does not depend on the
+/// `progress` is told, from any of the threads, how many more cases have been ranked, and answers whether to go on; there
+/// are as many as events less one in every session. Sessions of fewer than two events are passed over. The result does not depend on the
 /// number of threads.
 ///
 /// # Errors
 /// [`Error::Config`] for options that make no sense, [`Error::NoCases`] if no session has two events,
-/// [`Error::NonFiniteScores`] for a model that gives such.
+/// [`Error::NonFiniteScores`] for a model that gives such, [`Error::Stopped`] where `progress` asked to stop.
 ///
 /// # Panics
 /// If `threads` is 0, the model's number of items is not that of the vocabulary, or a session has an item behind it.
@@ -119,7 +120,7 @@ pub fn evaluate(
     sessions: &Sessions,
     options: &EvaluationConfig,
     threads: usize,
-    progress: &(dyn Fn(usize) + Sync),
+    progress: &(dyn Fn(usize) -> ControlFlow<()> + Sync),
 ) -> Result<Evaluation> {
     evaluate_in_blocks(model, items, sessions, options, threads, progress, (ROWS, BLOCK))
 }
@@ -131,7 +132,7 @@ pub(crate) fn evaluate_in_blocks(
     sessions: &Sessions,
     options: &EvaluationConfig,
     threads: usize,
-    progress: &(dyn Fn(usize) + Sync),
+    progress: &(dyn Fn(usize) -> ControlFlow<()> + Sync),
     (rows, block): (usize, usize),
 ) -> Result<Evaluation> {
     assert!(threads > 0, "an evaluation needs a thread");
@@ -189,7 +190,7 @@ struct Task<'a> {
     model: &'a dyn Recommender,
     items: &'a ItemVocabulary,
     sessions: &'a Sessions,
-    progress: &'a (dyn Fn(usize) + Sync),
+    progress: &'a (dyn Fn(usize) -> ControlFlow<()> + Sync),
     /// Ascending: blocks of neighbours in a table are read fastest.
     candidates: Vec<ItemIndex>,
     is_candidate: Vec<bool>,
@@ -228,7 +229,7 @@ impl<'a> Task<'a> {
         items: &'a ItemVocabulary,
         sessions: &'a Sessions,
         options: &EvaluationConfig,
-        progress: &'a (dyn Fn(usize) + Sync),
+        progress: &'a (dyn Fn(usize) -> ControlFlow<()> + Sync),
         (rows, block): (usize, usize),
     ) -> Self {
         let mut candidates = items.by_support();
@@ -304,7 +305,9 @@ impl<'a> Task<'a> {
                     best.clear();
                 }
             }
-            (self.progress)(rows);
+            if (self.progress)(rows).is_break() {
+                return Err(Error::Stopped);
+            }
         }
         Ok(tally)
     }

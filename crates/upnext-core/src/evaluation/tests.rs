@@ -3,6 +3,7 @@
 use super::*;
 use crate::baselines::Pop;
 use crate::contract::{ByLastItem, vocabulary};
+use std::ops::ControlFlow;
 
 fn options(cutoffs: &[usize]) -> EvaluationConfig {
     EvaluationConfig { cutoffs: cutoffs.to_vec(), ..Default::default() }
@@ -20,7 +21,7 @@ fn judged(
     sessions: &Sessions,
     options: &EvaluationConfig,
 ) -> Result<Evaluation> {
-    evaluate(model, items, sessions, options, 2, &|_| {})
+    evaluate(model, items, sessions, options, 2, &|_| ControlFlow::Continue(()))
 }
 
 /// 30 items, and sessions in which every item is followed by the next one.
@@ -112,7 +113,8 @@ fn a_score_that_is_no_number_ends_the_evaluation() {
     let (items, sessions) = chain();
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let model = ByLastItem::new(30, move |last, item| if (last, item) == (28, 4) { bad } else { 0.0 });
-        let error = evaluate(&model, &items, &sessions, &options(&[20]), 1, &|_| {}).unwrap_err();
+        let error = evaluate(&model, &items, &sessions, &options(&[20]), 1, &|_| ControlFlow::Continue(()))
+            .unwrap_err();
         assert!(matches!(error, Error::NonFiniteScores { count: 1, scores: 60, .. }), "{error}");
         assert!(error.to_string().starts_with("by-last-item: 1 of 60 scores are not finite"), "{error}");
     }
@@ -144,9 +146,20 @@ fn options_that_make_no_sense_are_refused() {
 fn progress_is_told_of_every_case() {
     let (items, sessions) = chain();
     let seen = std::sync::atomic::AtomicUsize::new(0);
-    let count = |cases| _ = seen.fetch_add(cases, std::sync::atomic::Ordering::Relaxed);
+    let count = |cases| {
+        seen.fetch_add(cases, std::sync::atomic::Ordering::Relaxed);
+        ControlFlow::Continue(())
+    };
     let got = evaluate(&Pop::new(&items), &items, &sessions, &options(&[1]), 3, &count).unwrap();
     assert_eq!((seen.into_inner(), got.cases), (6, 6));
+}
+
+#[test]
+fn progress_can_stop_an_evaluation() {
+    let (items, sessions) = chain();
+    let stop = |_| ControlFlow::Break(());
+    let stopped = evaluate(&Pop::new(&items), &items, &sessions, &options(&[1]), 2, &stop);
+    assert!(matches!(stopped, Err(crate::Error::Stopped)));
 }
 
 #[test]

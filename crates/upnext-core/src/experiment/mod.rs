@@ -83,6 +83,22 @@ impl Experiment {
         self.evaluation.validate()
     }
 
+    /// Checks that `experiment` has the model of this one, from which it is to start.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) with the first field of `[model]` that differs.
+    pub(crate) fn check_same_model(&self, experiment: &Self) -> Result<()> {
+        let only_model = |experiment: &Self| Self { model: experiment.model.clone(), ..Self::default() };
+        match first_difference(&only_model(self), &only_model(&experiment.resolved()), &[]) {
+            None => Ok(()),
+            Some((key, was, is)) => {
+                let reason =
+                    format!("is {was} in the model to start from, not {is}: leave it out, or use {was}");
+                Err(crate::Error::config(key, reason))
+            }
+        }
+    }
+
     /// The same experiment with every absent field that applies written out; its results are the same.
     pub fn resolved(&self) -> Self {
         let mut resolved = self.clone();

@@ -1,37 +1,32 @@
-//! The kinds of models and their configurations: each in one line of one list.
+//! The kinds of models and their configurations, as experiments name them.
 
 use super::keys;
 use super::keys::fields_of;
-use crate::baselines::{
-    AssociationRulesConfig, BprMfConfig, ItemKnnConfig, NoFields, SequentialRulesConfig, SessionAverageConfig,
-};
-use crate::baselines::{SKnnConfig, StanConfig, VsKnnConfig, VstanConfig};
 use crate::gru4rec::config::{NetworkConfig, TrainingConfig};
+use crate::kind::Kind;
+use crate::kinds::for_each_kind;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-macro_rules! models {
-    ($($(#[$doc:meta])* $variant:ident($config:ty) = $name:literal,)*) => {
+macro_rules! define_kinds {
+    ($($(#[$doc:meta])* $variant:ident($model:ty, $config:ty) = $name:literal,)*) => {
         /// The kinds of models.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[non_exhaustive]
         pub enum ModelKind {
-            /// The recurrent network.
-            #[serde(rename = "gru4rec")]
-            Gru4rec,
             $($(#[$doc])* #[serde(rename = $name)] $variant,)*
         }
 
         impl ModelKind {
-            const COUNT: usize = 1 + [$($name),*].len();
+            const COUNT: usize = [$($name),*].len();
 
             /// All kinds, in the order in which reports show them.
-            pub const ALL: [Self; Self::COUNT] = [Self::Gru4rec, $(Self::$variant),*];
+            pub const ALL: [Self; Self::COUNT] = [$(Self::$variant),*];
 
             /// The name in files and on the command line.
             pub fn name(self) -> &'static str {
                 match self {
-                    Self::Gru4rec => "gru4rec",
                     $(Self::$variant => $name,)*
                 }
             }
@@ -39,7 +34,6 @@ macro_rules! models {
             /// The fields of the `[model]` table, beside `kind`.
             pub(super) fn fields(self) -> &'static [&'static str] {
                 match self {
-                    Self::Gru4rec => fields_of::<NetworkConfig>(),
                     $(Self::$variant => fields_of::<$config>(),)*
                 }
             }
@@ -48,10 +42,8 @@ macro_rules! models {
         /// A model's kind and structure: the `[model]` table, its kind under the key `kind` (absent: `gru4rec`).
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind")]
+        #[non_exhaustive]
         pub enum ModelConfig {
-            /// The recurrent network.
-            #[serde(rename = "gru4rec")]
-            Gru4rec(NetworkConfig),
             $($(#[$doc])* #[serde(rename = $name)] $variant($config),)*
         }
 
@@ -59,7 +51,6 @@ macro_rules! models {
             /// The default model of a kind.
             pub fn of_kind(kind: ModelKind) -> Self {
                 match kind {
-                    ModelKind::Gru4rec => Self::Gru4rec(NetworkConfig::default()),
                     $(ModelKind::$variant => Self::$variant(<$config>::default()),)*
                 }
             }
@@ -67,7 +58,6 @@ macro_rules! models {
             /// The kind.
             pub fn kind(&self) -> ModelKind {
                 match self {
-                    Self::Gru4rec(_) => ModelKind::Gru4rec,
                     $(Self::$variant(_) => ModelKind::$variant,)*
                 }
             }
@@ -78,15 +68,13 @@ macro_rules! models {
             /// [`Error::Config`] with the first field that makes no sense.
             pub(super) fn validate(&self, training: &TrainingConfig) -> Result<()> {
                 match self {
-                    Self::Gru4rec(network) => network.validate(training),
-                    $(Self::$variant(config) => config.validate(),)*
+                    $(Self::$variant(config) => <$model as Kind>::validate(config, training),)*
                 }
             }
 
             /// The model of a kind from the fields that `parse` reads as any type.
             pub(super) fn read(kind: ModelKind, parse: impl Parse) -> Result<Self> {
                 Ok(match kind {
-                    ModelKind::Gru4rec => Self::Gru4rec(parse.parse()?),
                     $(ModelKind::$variant => Self::$variant(parse.parse()?),)*
                 })
             }
@@ -94,32 +82,7 @@ macro_rules! models {
     };
 }
 
-models! {
-    /// Popularity in training.
-    Pop(NoFields) = "pop",
-    /// Popularity in the session so far, then in training.
-    SPop(NoFields) = "s-pop",
-    /// Items that occur in the same sessions as the last one.
-    ItemKnn(ItemKnnConfig) = "item-knn",
-    /// What has followed the last item.
-    Markov(NoFields) = "markov",
-    /// Association rules: items that go together with the last one.
-    Ar(AssociationRulesConfig) = "ar",
-    /// Sequential rules: items that come some steps after the last one.
-    Sr(SequentialRulesConfig) = "sr",
-    /// What similar sessions hold.
-    SKnn(SKnnConfig) = "s-knn",
-    /// What similar sessions hold, with a weight on the latest events.
-    VsKnn(VsKnnConfig) = "vs-knn",
-    /// What similar sessions hold, with weights by place, age and distance.
-    Stan(StanConfig) = "stan",
-    /// STAN with VS-KNN's weights.
-    Vstan(VstanConfig) = "vstan",
-    /// Factors of sessions and items, learnt from pairs.
-    BprMf(BprMfConfig) = "bpr-mf",
-    /// Factors of items and of items in a session, learnt from pairs.
-    SessionAverage(SessionAverageConfig) = "session-average",
-}
+for_each_kind!(define_kinds);
 
 /// Something that can be read as a configuration of any type.
 pub(super) trait Parse {

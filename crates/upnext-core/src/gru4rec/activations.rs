@@ -1,9 +1,9 @@
 //! A network at work on a batch: input, recurrent layers, feed-forward layers; forward, and in training backward.
 
-use super::config::NetworkConfig;
+use super::config::{NetworkConfig, TrainingConfig};
 use super::input::StepInput;
 use super::layers::{Below, Cpu, DenseBuffers, LayerBuffers};
-use super::network::Network;
+use super::network::{Network, Stream};
 use crate::batch::Batch;
 use crate::data::Sessions;
 use upnext_kernels::{CounterRng, Matrix};
@@ -23,6 +23,19 @@ pub(crate) struct Dropout {
     pub(crate) embedding_rng: CounterRng,
     pub(crate) hidden: f32,
     pub(crate) hidden_rng: CounterRng,
+}
+
+impl Dropout {
+    /// The dropout of step `step`, counted from 0 over all epochs: a pure function of the configuration and the seed.
+    pub(crate) fn of_step(step: u64, network: &NetworkConfig, training: &TrainingConfig) -> Self {
+        let seed = training.seed;
+        Self {
+            embedding: training.dropout_embedding_for(network),
+            embedding_rng: Stream::EmbeddingDropout.of(seed).substream(step),
+            hidden: training.dropout_hidden,
+            hidden_rng: Stream::HiddenDropout.of(seed).substream(step),
+        }
+    }
 }
 
 impl Activations {

@@ -5,6 +5,7 @@ use super::layers::Cpu;
 use super::parameters::Parameters;
 use crate::batch::Batch;
 use crate::data::Sessions;
+use std::collections::HashMap;
 use upnext_kernels::{CounterRng, Matrix, View, add_scaled, dropout_mask, multiply, product};
 
 /// An event this much lighter than the current one is below f32's resolution beside it, and left out.
@@ -34,7 +35,12 @@ pub(crate) struct Entries {
     pub(crate) weights: Vec<f32>,
     /// The row of each entry.
     pub(crate) rows: Vec<u32>,
+    /// Where the items of the row being added stand, once there are many.
+    places: HashMap<u32, usize>,
 }
+
+/// Different items of a row above which they are looked up instead of searched.
+const MANY: usize = 32;
 
 impl Entries {
     fn clear(&mut self) {
@@ -51,12 +57,16 @@ impl Entries {
     }
 
     /// Adds the last row's entries for a session so far: γ^(age) an event, equal items summed, scaled to unit L2 norm.
+    ///
+    /// Linear in the number of events that weigh at least [`LIGHTEST`]: 83 of them with γ = 0.8, all of the session so far
+    /// with γ = 1, where an epoch reads a session of L events at a cost of L² / 2.
     fn push_discounted(&mut self, history: &[u32], discount: f64) {
         let start = self.items.len();
+        self.places.clear();
         let mut weight = 1.0;
         for &item in history.iter().rev() {
-            match self.items[start..].iter().position(|&i| i == item) {
-                Some(i) => self.weights[start + i] += weight as f32,
+            match self.place(start, item) {
+                Some(i) => self.weights[i] += weight as f32,
                 None => {
                     self.items.push(item);
                     self.weights.push(weight as f32);
@@ -70,6 +80,19 @@ impl Entries {
         let weights = &mut self.weights[start..];
         let norm = weights.iter().map(|&w| f64::from(w) * f64::from(w)).sum::<f64>().sqrt() as f32;
         weights.iter_mut().for_each(|w| *w /= norm);
+    }
+
+    /// The index of an item's entry among those from `start` on. In a short row a search is faster than a hash.
+    fn place(&mut self, start: usize, item: u32) -> Option<usize> {
+        let different = self.items.len() - start;
+        if different <= MANY {
+            return self.items[start..].iter().position(|&i| i == item).map(|i| start + i);
+        }
+        // The items of the row that have come since the last look-up join, each once.
+        for (i, &item) in self.items.iter().enumerate().skip(start + self.places.len()) {
+            self.places.insert(item, i);
+        }
+        self.places.get(&item).copied()
     }
 }
 
@@ -174,6 +197,41 @@ impl StepInput {
 mod tests {
     use super::*;
     use crate::gru4rec::reference;
+
+    #[test]
+    fn long_sessions_have_the_entries_of_a_plain_search() {
+        let rng = CounterRng::new(5, 0);
+        for (length, items) in [(10, 4), (400, 30), (400, 33), (3000, 900)] {
+            let history: Vec<u32> = (0..length).map(|t| rng.below(t, items) as u32).collect();
+            for discount in [1.0, 0.99] {
+                let mut entries = Entries::default();
+                // Rows before it do not matter.
+                entries.push_discounted(&history[..length as usize / 2], discount);
+                let start = entries.items.len();
+                entries.push_discounted(&history, discount);
+                let mut plain: Vec<(u32, f32)> = Vec::new();
+                let mut weight = 1.0f64;
+                for &item in history.iter().rev() {
+                    match plain.iter_mut().find(|(i, _)| *i == item) {
+                        Some((_, sum)) => *sum += weight as f32,
+                        None => plain.push((item, weight as f32)),
+                    }
+                    weight *= discount;
+                    if weight < LIGHTEST {
+                        break;
+                    }
+                }
+                let norm = plain.iter().map(|&(_, w)| f64::from(w) * f64::from(w)).sum::<f64>().sqrt() as f32;
+                let is: Vec<_> = entries.items[start..].iter().zip(&entries.weights[start..]).collect();
+                assert_eq!(is.len(), plain.len());
+                for ((&item, &weight), (expected, sum)) in is.into_iter().zip(plain) {
+                    assert_eq!((item, weight.to_bits()), (expected, (sum / norm).to_bits()));
+                }
+                // Each item of the last row is hashed at most once.
+                assert!(entries.places.len() <= entries.items.len() - start);
+            }
+        }
+    }
 
     #[test]
     fn discounted_input_is_that_of_the_reference() {

@@ -1,7 +1,11 @@
 //! GRU4Rec: the recurrent networks of Hidasi et al., ICLR 2016 (\[1\]) and CIKM 2018 (\[2\]).
 
 mod activations;
+mod backend;
 pub mod config;
+mod cpu;
+mod epochs;
+mod footprint;
 mod input;
 mod layers;
 mod negatives;
@@ -20,8 +24,12 @@ mod trainer;
 mod trainer_tests;
 mod update;
 pub mod validate;
-pub use crate::arrays::Tensor;
+
+pub use crate::arrays::{Tensor, TrainingState};
+pub use crate::history::EpochProgress;
+pub use backend::{Backend, Restore};
+pub use cpu::CpuBackend;
+pub use negatives::ScoredItems;
 pub use network::Network;
-pub use resume::TrainerState;
-pub use trainer::{EpochEnd, EpochProgress, Trainer};
+pub use trainer::{EpochEnd, Trainer};
 pub use upnext_kernels::Isa;

@@ -1,8 +1,10 @@
 //! Additional negative samples \[2\]: drawn by support, shared by the rows of a mini-batch.
 
+use super::config::TrainingConfig;
 use super::network::Stream;
 use crate::data::{ItemIndex, ItemVocabulary};
-use upnext_kernels::{AliasTable, CounterRng};
+use crate::{Error, Result};
+use upnext_kernels::{AliasTable, CounterRng, RowGroups};
 
 /// Draws items with probability ∝ support^α.
 ///
@@ -31,18 +33,34 @@ impl NegativeSampler {
     }
 }
 
-/// Additional samples of a step, drawn while the step before was updating or, where there was none, at once.
+/// The items that a step scores: the targets of its mini-batch, then the additional samples; what logQ subtracts from
+/// their scores, and which of them are masked.
+///
+/// All of it is a pure function of the configuration, the seed, the step's number and its targets, so that every
+/// [`Backend`](super::Backend) trains on the same items.
+#[derive(Debug)]
+pub struct ScoredItems {
+    sampler: Option<NegativeSampler>,
+    /// `q · log(support)` of each item, where logQ is on.
+    log_support: Option<Vec<f32>>,
+    sample_alpha: f32,
+    same_items: Option<RowGroups>,
+    drawn: Drawn,
+    items: Vec<ItemIndex>,
+    offsets: Vec<f32>,
+    masked: Vec<(u32, u32)>,
+}
+
+/// The additional samples of a step, drawn while the step before was updating or, where there was none, at once.
 #[derive(Debug, Default)]
-pub(crate) struct Drawn {
+struct Drawn {
     step: Option<u64>,
-    pub(crate) items: Vec<ItemIndex>,
-    /// What logQ subtracts of each, where it is on.
-    pub(crate) offsets: Vec<f32>,
+    items: Vec<ItemIndex>,
+    offsets: Vec<f32>,
 }
 
 impl Drawn {
-    /// Draws the samples of a step; `log_support`: with the factor α for samples.
-    pub(crate) fn draw(&mut self, step: u64, sampler: &NegativeSampler, log_support: Option<(&[f32], f32)>) {
+    fn draw(&mut self, step: u64, sampler: &NegativeSampler, log_support: Option<(&[f32], f32)>) {
         if self.step == Some(step) {
             return;
         }
@@ -54,6 +72,96 @@ impl Drawn {
             self.offsets.extend(self.items.iter().map(|&item| log_support[item as usize] * alpha));
         }
     }
+}
+
+impl ScoredItems {
+    /// The items of the steps of a training on these items.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if no item has support, so that nothing can be sampled.
+    pub fn new(items: &ItemVocabulary, training: &TrainingConfig) -> Result<Self> {
+        let sampler = if training.samples > 0 {
+            let sampler = NegativeSampler::new(items, training.sample_alpha, training.samples, training.seed);
+            Some(sampler.ok_or_else(|| {
+                let reason = "the items' supports give no distribution: use 0 to 1";
+                Error::config("training.sample_alpha", reason)
+            })?)
+        } else {
+            None
+        };
+        let q = training.logq_for_loss();
+        let log_support = (q > 0.0).then(|| {
+            let log = |&support: &u64| q * (support.max(1) as f64).ln() as f32;
+            items.supports().iter().map(log).collect()
+        });
+        let most = training.batch_size + training.samples;
+        Ok(Self {
+            sampler,
+            log_support,
+            sample_alpha: training.sample_alpha as f32,
+            same_items: training.mask_own_target.then(|| RowGroups::new(items.len())),
+            drawn: Drawn::default(),
+            items: Vec::with_capacity(most),
+            offsets: Vec::with_capacity(most),
+            masked: Vec::new(),
+        })
+    }
+
+    /// Sets the items of step `step`, counted from 0 over all epochs, whose mini-batch has these targets.
+    pub fn prepare(&mut self, step: u64, targets: &[ItemIndex]) {
+        let log_support = self.log_support.as_deref();
+        if let Some(sampler) = &self.sampler {
+            self.drawn.draw(step, sampler, log_support.zip(Some(self.sample_alpha)));
+        }
+        self.items.clear();
+        self.items.extend_from_slice(targets);
+        self.items.extend_from_slice(&self.drawn.items);
+        if let Some(log_support) = log_support {
+            self.offsets.clear();
+            self.offsets.extend(targets.iter().map(|&item| log_support[item as usize]));
+            self.offsets.extend_from_slice(&self.drawn.offsets);
+        }
+        if let Some(groups) = &mut self.same_items {
+            groups.group((0..).zip(self.items.iter().copied()));
+            self.masked.clear();
+            for b in 0..targets.len() {
+                let same = groups.uses(groups.group_of(b)).iter().filter(|&&r| r as usize != b);
+                self.masked.extend(same.map(|&r| (r, b as u32)));
+            }
+            self.masked.sort_unstable();
+        }
+    }
+
+    /// The targets of the mini-batch, then the samples.
+    pub fn items(&self) -> &[ItemIndex] {
+        &self.items
+    }
+
+    /// What logQ subtracts from the score of each item, where it is on.
+    pub fn offsets(&self) -> Option<&[f32]> {
+        self.log_support.as_ref().map(|_| &self.offsets[..])
+    }
+
+    /// (Index of a scored item, row of the mini-batch), in ascending order: the items that are no negatives of a row
+    /// because they equal its target, besides the target itself.
+    pub fn masked(&self) -> &[(u32, u32)] {
+        &self.masked
+    }
+
+    /// What a step is given, and the drawing of the samples of step `next`, which can run while the step does.
+    pub(super) fn for_step(&mut self, next: u64) -> (StepScores<'_>, Option<impl FnMut() + Send>) {
+        let Self { sampler, log_support, sample_alpha, drawn, items, offsets, masked, .. } = self;
+        let log_support = log_support.as_deref().zip(Some(*sample_alpha));
+        let scores = StepScores { items, offsets: log_support.map(|_| &offsets[..]), masked };
+        (scores, sampler.as_ref().map(|sampler| move || drawn.draw(next, sampler, log_support)))
+    }
+}
+
+/// The scored items of a step, their logQ and their masks, as [`ScoredItems`] has them.
+pub(super) struct StepScores<'a> {
+    pub(super) items: &'a [ItemIndex],
+    pub(super) offsets: Option<&'a [f32]>,
+    pub(super) masked: &'a [(u32, u32)],
 }
 
 #[cfg(test)]

@@ -1,27 +1,14 @@
-//! Stopping a training and going on with it: what is saved besides the network, and how it is taken up again.
+//! The state of a training on the CPU in files: the optimiser's, and the hidden states that rows carry.
 
-use super::config::TrainingConfig;
-use super::network::{Network, export, import};
+use super::cpu::CpuBackend;
+use super::network::{export, import};
 use super::parameters::Layout;
-use super::trainer::{EpochPosition, Position, Trainer};
-use crate::arrays::Tensor;
-use crate::data::Dataset;
+use crate::arrays::{Tensor, TrainingState};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
-use upnext_kernels::{Isa, Matrix, OptimizerState};
+use upnext_kernels::{Matrix, OptimizerState};
 
-/// All that a training needs to go on besides the network, the configuration and the data.
-#[derive(Clone, Debug, Default)]
-pub struct TrainerState {
-    /// The optimiser's memory, and in the midst of an epoch the carried states, by name.
-    pub tensors: BTreeMap<String, Tensor>,
-    /// Adam's counts of updates, by name.
-    pub counts: BTreeMap<String, Vec<u64>>,
-    /// How far training has come.
-    pub position: serde_json::Value,
-}
-
-/// A part of an optimiser's memory: the prefix of its name, and where it is.
+/// A matrix of an optimiser's state: the prefix of its name, and the field that holds it.
 struct StatePart {
     prefix: &'static str,
     of: fn(&OptimizerState) -> &Option<Matrix>,
@@ -42,100 +29,59 @@ fn name_of_carried(layer: usize, part: &str) -> String {
     format!("carried.layer{layer}.{part}")
 }
 
-impl<'d> Trainer<'d> {
-    /// All that [`resume`](Self::resume) needs besides the network, the configuration and the data.
-    pub fn state(&self) -> TrainerState {
-        let (mut tensors, mut counts) = (BTreeMap::new(), BTreeMap::new());
+impl CpuBackend {
+    pub(super) fn save_optimizer(&self, saved: &mut TrainingState) {
         for (layout, state) in self.network.layouts.iter().zip(self.state.iter()) {
             for part in &STATE_PARTS {
                 if let Some(matrix) = (part.of)(state) {
-                    export(layout, matrix, part.prefix, &mut tensors);
+                    export(layout, matrix, part.prefix, &mut saved.tensors);
                 }
             }
             if !state.steps.is_empty() {
-                counts.insert(name_of_counts(layout), state.steps.iter().map(|&n| n.into()).collect());
+                let counts = state.steps.iter().map(|&n| n.into()).collect();
+                saved.counts.insert(name_of_counts(layout), counts);
             }
         }
-        if self.position.epoch.is_some() {
-            for (l, layer) in self.step.activations.layers.iter().enumerate() {
-                for (part, matrix) in [("state", &layer.state), ("cell", &layer.cell)] {
-                    let values = (0..matrix.rows()).flat_map(|b| matrix.values(b).iter().copied()).collect();
-                    let tensor = Tensor { shape: vec![matrix.rows(), matrix.width()], values };
-                    tensors.insert(name_of_carried(l, part), tensor);
-                }
-            }
-        }
-        let position =
-            serde_json::to_value(&self.position).expect("a struct of numbers and strings has a JSON form");
-        TrainerState { tensors, counts, position }
     }
 
-    /// Takes up a training that was saved, with the configuration and data that it had.
-    ///
-    /// # Errors
-    /// Those of [`new`](Self::new); [`Error::Weights`] for a state that does not fit; [`Error::Config`] if it was saved on
-    /// an instruction set that this machine lacks.
-    pub fn resume(
-        network: Network,
-        training: &TrainingConfig,
-        data: &'d Dataset,
-        threads: usize,
-        mut saved: TrainerState,
-    ) -> Result<Self> {
-        let position = read_position(&mut saved)?;
-        let isa = Isa::by_name(&position.instruction_set).ok_or_else(|| {
-            let reason = format!(
-                "this training was begun with {} instructions, which this machine lacks: go on where it was begun, or start a new training from the model with --init",
-                position.instruction_set
-            );
-            Error::config("resume", reason)
-        })?;
-        let rows = position.epoch.as_ref().map_or(0, EpochPosition::num_rows);
-        if rows > training.batch_size {
-            let reason = format!("it has {rows} rows, and the mini-batch {}", training.batch_size);
-            return Err(Error::weights("training position", reason));
-        }
-        let mut trainer = Self::with_isa(network, training, data, threads, isa)?;
-        trainer.restore_optimizer(&mut saved, false)?;
-        if position.epoch.is_some() {
-            for (l, layer) in trainer.step.activations.layers.iter_mut().enumerate() {
-                for (part, matrix) in [("state", &mut layer.state), ("cell", &mut layer.cell)] {
-                    restore_carried(&name_of_carried(l, part), matrix, &mut saved.tensors)?;
-                }
+    pub(super) fn save_carried(&self, saved: &mut TrainingState) {
+        for (l, layer) in self.step.activations.layers.iter().enumerate() {
+            for (part, matrix) in [("state", &layer.state), ("cell", &layer.cell)] {
+                let values = (0..matrix.rows()).flat_map(|b| matrix.values(b).iter().copied()).collect();
+                let tensor = Tensor { shape: vec![matrix.rows(), matrix.width()], values };
+                saved.tensors.insert(name_of_carried(l, part), tensor);
             }
         }
-        trainer.position = position;
-        Ok(trainer)
     }
 
-    /// Takes over the optimiser's memory from an earlier training of this network, on whose results a new one builds.
-    /// Rows of items that are new start without memory.
-    ///
-    /// Returns whether there was a memory to take over: none is, if the optimiser is another now.
-    ///
-    /// # Errors
-    /// [`Error::Weights`] for memory of another shape.
-    pub fn take_over_optimizer(&mut self, mut saved: TrainerState) -> Result<bool> {
-        if read_position(&mut saved)?.optimizer != self.position.optimizer {
-            return Ok(false);
+    pub(super) fn restore_carried(&mut self, saved: &mut TrainingState) -> Result<()> {
+        for (l, layer) in self.step.activations.layers.iter_mut().enumerate() {
+            for (part, matrix) in [("state", &mut layer.state), ("cell", &mut layer.cell)] {
+                restore_carried(&name_of_carried(l, part), matrix, &mut saved.tensors)?;
+            }
         }
-        // A momentum that is new has no velocity yet.
+        Ok(())
+    }
+
+    /// Takes over the optimiser's state of an earlier training, of perhaps fewer items; a momentum that is new has no
+    /// velocity yet.
+    pub(super) fn warm_start(&mut self, saved: &mut TrainingState) -> Result<()> {
         let none_saved = |part: &StatePart| !saved.tensors.keys().any(|name| name.starts_with(part.prefix));
         let missing: Vec<_> = STATE_PARTS.iter().filter(|part| none_saved(part)).collect();
         let mut fresh = Vec::new();
         for state in self.state.iter_mut() {
             fresh.push(missing.iter().map(|part| (part.of_mut)(state).take()).collect::<Vec<_>>());
         }
-        self.restore_optimizer(&mut saved, true)?;
+        self.restore_optimizer(saved, true)?;
         for (state, fresh) in self.state.iter_mut().zip(fresh) {
             for (part, matrix) in missing.iter().zip(fresh) {
                 *(part.of_mut)(state) = matrix;
             }
         }
-        Ok(true)
+        Ok(())
     }
 
-    fn restore_optimizer(&mut self, saved: &mut TrainerState, may_grow: bool) -> Result<()> {
+    pub(super) fn restore_optimizer(&mut self, saved: &mut TrainingState, may_grow: bool) -> Result<()> {
         for (layout, state) in self.network.layouts.iter().zip(self.state.iter_mut()) {
             for part in &STATE_PARTS {
                 if let Some(matrix) = (part.of_mut)(state) {
@@ -159,11 +105,6 @@ impl<'d> Trainer<'d> {
     }
 }
 
-fn read_position(saved: &mut TrainerState) -> Result<Position> {
-    serde_json::from_value(saved.position.take())
-        .map_err(|e| Error::weights("training position", format!("it cannot be read: {e}")))
-}
-
 fn restore_carried(name: &str, matrix: &mut Matrix, tensors: &mut BTreeMap<String, Tensor>) -> Result<()> {
     let tensor = tensors.remove(name).ok_or_else(|| Error::weights(name, "it is missing"))?;
     let (rows, width) = (matrix.rows(), matrix.width());
@@ -179,8 +120,10 @@ fn restore_carried(name: &str, matrix: &mut Matrix, tensors: &mut BTreeMap<Strin
 #[cfg(test)]
 mod tests {
     use super::super::config::*;
-    use super::super::trainer::EpochEnd;
+    use super::super::network::Network;
+    use super::super::trainer::{EpochEnd, Trainer};
     use super::*;
+    use crate::data::Dataset;
     use std::ops::ControlFlow;
     use upnext_kernels::CounterRng;
 
@@ -234,15 +177,10 @@ mod tests {
         ]
     }
 
-    fn start<'d>(
-        network: &NetworkConfig,
-        training: &TrainingConfig,
-        data: &'d Dataset,
-        threads: usize,
-    ) -> Trainer<'d> {
+    fn start(network: &NetworkConfig, training: &TrainingConfig, data: &Dataset, threads: usize) -> Trainer {
         let activation = network.output_activation_for(training.loss);
         let network = Network::new(network.clone(), activation, data.items.len(), training.seed);
-        Trainer::new(network, training, data, threads).unwrap()
+        Trainer::new(network, training, data.clone(), threads).unwrap()
     }
 
     #[test]
@@ -265,13 +203,15 @@ mod tests {
                         finished.push(progress);
                     }
                     // Through everything that a file would hold.
-                    let (state, mut tensors) = (trainer.state(), trainer.network().tensors());
+                    let state = trainer.state();
+                    let mut tensors = trainer.network().tensors();
                     let text = serde_json::to_string(&state.position).unwrap();
-                    let state = TrainerState { position: serde_json::from_str(&text).unwrap(), ..state };
+                    let state = TrainingState { position: serde_json::from_str(&text).unwrap(), ..state };
                     let activation = network.output_activation_for(training.loss);
                     let restored =
                         Network::from_tensors(network.clone(), activation, 40, &mut tensors).unwrap();
-                    trainer = Trainer::resume(restored, &training, &data, 1 + stop_after % 3, state).unwrap();
+                    trainer = Trainer::resume(restored, &training, data.clone(), 1 + stop_after % 3, state)
+                        .unwrap();
                 }
                 assert_eq!(trainer.network().tensors(), whole.network().tensors(), "{training:?}");
                 for (a, b) in ends.iter().zip(&finished) {
@@ -287,9 +227,11 @@ mod tests {
     fn a_state_that_does_not_fit_is_refused() {
         let data = dataset(40, 60);
         let (network, training) = configurations().swap_remove(0);
-        let trainer = start(&network, &training, &data, 1);
+        let mut trainer = start(&network, &training, &data, 1);
         let state = trainer.state();
-        let resume = |state, data| Trainer::resume(trainer.network().clone(), &training, data, 1, state);
+        let trained = trainer.network().clone();
+        let resume =
+            |state, data: &Dataset| Trainer::resume(trained.clone(), &training, data.clone(), 1, state);
         assert!(resume(state.clone(), &data).is_ok());
         let mut missing = state.clone();
         missing.tensors.remove("optimizer.square.layer0.recurrent");
@@ -299,7 +241,7 @@ mod tests {
         let mut foreign = state.clone();
         foreign.position["instruction_set"] = "abacus".into();
         assert!(resume(foreign, &data).unwrap_err().to_string().contains("abacus"));
-        let broken = TrainerState { position: serde_json::Value::Null, ..state };
+        let broken = TrainingState { position: serde_json::Value::Null, ..state };
         assert!(resume(broken, &data).is_err());
     }
 
@@ -310,8 +252,8 @@ mod tests {
         let mut trainer = start(&network, &training, &data, 1);
         trainer.run_epoch(&mut |_| ControlFlow::Break(())).unwrap();
         let smaller = TrainingConfig { batch_size: 7, ..training };
-        let error =
-            Trainer::resume(trainer.network().clone(), &smaller, &data, 1, trainer.state()).unwrap_err();
+        let (network, state) = (trainer.network().clone(), trainer.state());
+        let error = Trainer::resume(network, &smaller, data, 1, state).unwrap_err();
         assert!(error.to_string().contains("8 rows"), "{error}");
     }
 
@@ -326,7 +268,7 @@ mod tests {
         let mut grown = old.network().clone();
         grown.add_items(1, 9);
         let momentum = TrainingConfig { momentum: 0.5, ..training.clone() };
-        let mut new = Trainer::new(grown.clone(), &momentum, &new_data, 1).unwrap();
+        let mut new = Trainer::new(grown.clone(), &momentum, new_data.clone(), 1).unwrap();
         assert!(new.take_over_optimizer(old.state()).unwrap());
         let (old_tensors, new_tensors) = (old.state().tensors, new.state().tensors);
         let name = "optimizer.square.output.weight";
@@ -336,7 +278,7 @@ mod tests {
         new.run_epoch(&mut |_| ControlFlow::Continue(())).unwrap();
 
         let sgd = TrainingConfig { optimizer: Optimizer::Sgd, ..training };
-        let mut other = Trainer::new(grown, &sgd, &new_data, 1).unwrap();
+        let mut other = Trainer::new(grown, &sgd, new_data, 1).unwrap();
         assert!(!other.take_over_optimizer(old.state()).unwrap());
     }
 }

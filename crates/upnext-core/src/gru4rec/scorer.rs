@@ -1,4 +1,4 @@
-//! A trained network as a [`Recommender`]: it follows sessions, without dropout, and scores items.
+//! A trained network as a [`Recommender`]: it reads sessions, without dropout, and scores items.
 
 use super::activations::Activations;
 use super::layers::Cpu;
@@ -6,11 +6,8 @@ use super::network::Network;
 use super::output::Top;
 use crate::batch::Batch;
 use crate::data::{ItemIndex, Sessions};
-use crate::recommender::{Factors, Recommender, SessionScorer, lanes};
-use upnext_kernels::{Isa, Matrix, ThreadPool, View, activate, product};
-
-/// Items whose rows are gathered at a time, where the items asked for do not lie side by side.
-const GATHERED: usize = 64;
+use crate::recommender::{Factors, Recommender, SessionScorer, TableProducts, lanes};
+use upnext_kernels::{Isa, ThreadPool, activate};
 
 impl Recommender for Network {
     fn name(&self) -> &str {
@@ -26,27 +23,27 @@ impl Recommender for Network {
     }
 
     fn scorer(&self, rows: usize) -> Box<dyn SessionScorer + '_> {
-        let out = self.config().output_width();
+        let (isa, out) = (Isa::detect(), self.config().output_width());
         Box::new(NetworkScorer {
             network: self,
             pool: ThreadPool::new(1),
-            isa: Isa::detect(),
+            isa,
             activations: Activations::new(self.config(), rows),
             top: Top::new(out, rows),
-            gathered: Matrix::zeros(GATHERED, out + 1),
+            products: TableProducts::new(isa, out + 1),
             rows: 0,
         })
     }
 }
 
-/// Follows sessions on the caller's thread: whoever has many sessions has several scorers.
+/// Reads sessions on the caller's thread: for many sessions at once, use several scorers.
 struct NetworkScorer<'n> {
     network: &'n Network,
     pool: ThreadPool,
     isa: Isa,
     activations: Activations,
     top: Top,
-    gathered: Matrix,
+    products: TableProducts,
     /// Rows of the batch observed last.
     rows: usize,
 }
@@ -60,21 +57,9 @@ impl SessionScorer for NetworkScorer<'_> {
     }
 
     fn score(&mut self, items: &[ItemIndex], scores: &mut [f32]) {
-        let Some(&first) = items.first() else { return };
-        let (lanes, table) = (lanes(self.rows), &self.network.values.output);
+        let lanes = lanes(self.rows);
         let scores = &mut scores[..items.len() * lanes];
-        let adjacent = items.iter().zip(first..).all(|(&item, expected)| item == expected);
-        if adjacent {
-            let rows = table.view(table.rows()).from_row(first as usize);
-            self.products(items.len(), rows, scores, lanes);
-        } else {
-            let mut gathered = std::mem::replace(&mut self.gathered, Matrix::zeros(0, 0));
-            for (items, scores) in items.chunks(GATHERED).zip(scores.chunks_mut(GATHERED * lanes)) {
-                gathered.gather(table, items);
-                self.products(items.len(), gathered.view(items.len()), scores, lanes);
-            }
-            self.gathered = gathered;
-        }
+        self.products.compute(&self.network.values.output, &self.top.lanes, items, lanes, scores);
         activate(self.isa, self.network.output_activation(), scores);
     }
 
@@ -85,13 +70,5 @@ impl SessionScorer for NetworkScorer<'_> {
             activation: self.network.output_activation(),
             isa: self.isa,
         })
-    }
-}
-
-impl NetworkScorer<'_> {
-    fn products(&self, count: usize, rows: View, scores: &mut [f32], lanes: usize) {
-        let width = self.top.lanes.rows();
-        let top = self.top.lanes.view(width);
-        product(self.isa, (count, lanes, width), rows, top, scores, lanes, false);
     }
 }

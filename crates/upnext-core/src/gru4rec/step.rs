@@ -130,11 +130,3 @@ pub(crate) fn operations(config: &NetworkConfig, training: &TrainingConfig) -> f
     let below = config.layers.last().into_iter().chain(&config.feed_forward);
     total + below.zip(&config.feed_forward).map(|(&below, &width)| thrice(below, width as f64)).sum::<f64>()
 }
-
-/// Bytes of the parameters and of the optimiser's state.
-pub(crate) fn bytes_of_parameters(config: &NetworkConfig, training: &TrainingConfig, items: usize) -> u64 {
-    let copies = 1 + OptimizerState::matrices(&training.update_rule());
-    let layouts = Parameters::layouts(config, items);
-    let bytes = layouts.iter().map(|layout| Matrix::bytes(layout.rows, layout.width()) as u64);
-    bytes.fold(0, u64::saturating_add).saturating_mul(copies as u64)
-}

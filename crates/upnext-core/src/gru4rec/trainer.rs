@@ -1,111 +1,57 @@
 //! Training: epochs of session-parallel mini-batches. The caller owns the loop over epochs, and what is shown and saved.
 
-use super::activations::Dropout;
+use super::backend::{Backend, Restore};
 use super::config::{NetworkConfig, Optimizer, SessionOrder, TrainingConfig};
-use super::layers::Cpu;
-use super::negatives::{Drawn, NegativeSampler};
+use super::cpu::CpuBackend;
+use super::footprint;
 use super::network::{Network, Stream};
-use super::parameters::Parameters;
-use super::step::{StepItems, TrainingStep, bytes_of_parameters, operations};
+use super::step::operations;
+use crate::arrays::TrainingState;
 use crate::batch::{BatcherPosition, SessionBatcher, by_start_time};
-use crate::data::{Dataset, ItemIndex};
+use crate::data::Dataset;
+use crate::history::EpochProgress;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
-use upnext_kernels::{Isa, OptimizerState, RowGroups, ThreadPool};
-
-/// Operations of a step below which one thread does it alone: cores that share no cache take longer to hand each other
-/// its data than to compute with it (`docs/performance.md`).
-///
-/// In tests no step is too light for what is promised of several threads.
-const LIGHT_STEP: f64 = if cfg!(test) { 0.0 } else { 12e6 };
+use upnext_kernels::Isa;
 
 /// Trains a network on a dataset.
 ///
-/// The same network, configuration, data and instruction set give the same bits for any number of threads, and so does
-/// a training that is stopped, saved and resumed at any mini-batch.
+/// The same network, configuration, data and backend give the same bits for any number of threads, and so does a training
+/// that is stopped, saved and resumed at any mini-batch.
 #[derive(Debug)]
-pub struct Trainer<'d> {
-    data: &'d Dataset,
-    pub(super) network: Network,
+pub struct Trainer {
+    data: Arc<Dataset>,
+    network: NetworkConfig,
     training: TrainingConfig,
-    pub(super) state: Parameters<OptimizerState>,
-    pub(super) step: TrainingStep,
-    sampler: Option<NegativeSampler>,
-    /// `q · log(support)` of each item, where logQ is on.
-    log_support: Option<Vec<f32>>,
-    same_items: Option<RowGroups>,
-    pool: ThreadPool,
-    isa: Isa,
-    pub(super) position: Position,
-    // What a step is asked for: kept to allocate nothing.
-    pub(super) scored: Vec<ItemIndex>,
-    offsets: Vec<f32>,
-    masked: Vec<(u32, u32)>,
-    drawn: Drawn,
+    backend: Box<dyn Backend>,
+    position: Position,
 }
 
 /// How far training has come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Position {
+struct Position {
     /// Epochs finished.
     epochs: usize,
     /// Mini-batches learnt from in all epochs: what samples and dropout are a function of.
     steps: u64,
     /// Within the epoch that has begun, if one has.
-    pub(super) epoch: Option<EpochPosition>,
-    /// Whose bits these are.
-    pub(super) instruction_set: String,
-    /// Whose memory the optimiser's state is.
-    pub(super) optimizer: Optimizer,
+    epoch: Option<EpochPosition>,
+    /// The name of the backend, whose arithmetic the bits depend on.
+    instruction_set: String,
+    /// The optimiser that the saved state belongs to.
+    optimizer: Optimizer,
 }
 
 /// How far an epoch has come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct EpochPosition {
+struct EpochPosition {
     batcher: BatcherPosition,
     progress: EpochProgress,
     /// Sum of the losses of all pairs, as bits, since a decimal number may not give them back.
     loss_sum_bits: u64,
-}
-
-impl EpochPosition {
-    /// Number of rows that the last mini-batch had.
-    pub(super) fn num_rows(&self) -> usize {
-        self.batcher.num_rows()
-    }
-}
-
-/// What an epoch has done so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct EpochProgress {
-    /// The epoch, from 1.
-    pub epoch: usize,
-    /// Mini-batches learnt from.
-    pub mini_batches: u64,
-    /// Training pairs learnt from.
-    pub pairs: u64,
-    /// Pairs left out because a single row without additional samples has no negatives.
-    pub pairs_left_out: u64,
-    /// Pairs of the whole epoch.
-    pub pairs_in_epoch: u64,
-    /// Mean loss of a pair.
-    pub loss: f64,
-    /// Seconds spent on the epoch.
-    pub seconds: f64,
-}
-
-impl EpochProgress {
-    /// Mini-batches a second.
-    pub fn mini_batches_per_second(&self) -> f64 {
-        self.mini_batches as f64 / self.seconds.max(1e-9)
-    }
-
-    /// Events a second: pairs learnt from.
-    pub fn events_per_second(&self) -> f64 {
-        self.pairs as f64 / self.seconds.max(1e-9)
-    }
 }
 
 /// How a call of [`Trainer::run_epoch`] ended.
@@ -117,8 +63,9 @@ pub enum EpochEnd {
     Stopped(EpochProgress),
 }
 
-impl<'d> Trainer<'d> {
-    /// A trainer before the first epoch, with a network over the items of `data`.
+impl Trainer {
+    /// A trainer before the first epoch, with a network over the items of `data`, on the best instruction set of this
+    /// machine.
     ///
     /// # Errors
     /// [`Error::Config`] for a configuration that makes no sense, or a batch larger than the number of sessions.
@@ -128,90 +75,109 @@ impl<'d> Trainer<'d> {
     pub fn new(
         network: Network,
         training: &TrainingConfig,
-        data: &'d Dataset,
+        data: impl Into<Arc<Dataset>>,
         threads: usize,
     ) -> Result<Self> {
-        Self::with_isa(network, training, data, threads, Isa::detect())
+        let data = data.into();
+        let backend = CpuBackend::new(network, training, &data.items, threads, Isa::detect())?;
+        Self::on(Box::new(backend), training, data)
     }
 
-    /// As [`new`](Self::new), on an instruction set of one's choice.
+    /// A trainer before the first epoch whose steps `backend` computes, as configured by `training`.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
-    pub fn with_isa(
-        network: Network,
+    /// [`Error::Config`] for a batch larger than the number of sessions.
+    pub fn on(
+        mut backend: Box<dyn Backend>,
         training: &TrainingConfig,
-        data: &'d Dataset,
-        threads: usize,
-        isa: Isa,
+        data: impl Into<Arc<Dataset>>,
     ) -> Result<Self> {
-        assert_eq!(network.num_items(), data.items.len(), "a network over other items");
-        network.config().validate(training)?;
-        let network = network.into_trainable();
+        let data = data.into();
         let usable = data.sessions.iter().filter(|session| session.len() >= 2).count();
         if usable < training.batch_size {
-            return Err(Error::config(
-                "training.batch_size",
-                format!(
-                    "is {}, but there are {usable} sessions of two or more events: use {} or less",
-                    training.batch_size, usable
-                ),
-            ));
+            let asked = training.batch_size;
+            let reason = format!(
+                "is {asked}, but there are {usable} sessions of two or more events: use {usable} or less"
+            );
+            return Err(Error::config("training.batch_size", reason));
         }
-        let sampler = if training.samples > 0 {
-            let sampler =
-                NegativeSampler::new(&data.items, training.sample_alpha, training.samples, training.seed)
-                    .ok_or_else(|| {
-                        Error::config(
-                            "training.sample_alpha",
-                            "the items' supports give no distribution: use 0 to 1",
-                        )
-                    })?;
-            Some(sampler)
-        } else {
-            None
+        let position = Position {
+            epochs: 0,
+            steps: 0,
+            epoch: None,
+            instruction_set: backend.name().into(),
+            optimizer: training.optimizer,
         };
-        let q = training.logq_for_loss();
-        let log_support = (q > 0.0).then(|| {
-            let log = |&support: &u64| q * (support.max(1) as f64).ln() as f32;
-            data.items.supports().iter().map(log).collect()
-        });
-        let items = training.batch_size + training.samples;
-        assert!(threads > 0, "a training needs a thread");
-        let operations = operations(network.config(), training);
-        Ok(Self {
-            state: TrainingStep::initial_state(&network, training),
-            step: TrainingStep::new(&network, training),
-            sampler,
-            log_support,
-            same_items: training.mask_own_target.then(|| RowGroups::new(data.items.len())),
-            pool: ThreadPool::new(if operations < LIGHT_STEP { 1 } else { threads }),
-            isa,
-            position: Position {
-                epochs: 0,
-                steps: 0,
-                epoch: None,
-                instruction_set: isa.name().into(),
-                optimizer: training.optimizer,
-            },
-            scored: Vec::with_capacity(items),
-            offsets: Vec::with_capacity(items),
-            masked: Vec::new(),
-            drawn: Drawn::default(),
-            data,
-            network,
-            training: training.clone(),
-        })
+        let network = backend.network().config().clone();
+        Ok(Self { data, network, training: training.clone(), backend, position })
+    }
+
+    /// Takes up a training that was saved, with the configuration and data that it had.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new); [`Error::Weights`] for a state that does not fit; [`Error::Config`] if it was saved on
+    /// an instruction set that this machine lacks.
+    pub fn resume(
+        network: Network,
+        training: &TrainingConfig,
+        data: impl Into<Arc<Dataset>>,
+        threads: usize,
+        mut saved: TrainingState,
+    ) -> Result<Self> {
+        let data = data.into();
+        let position = read_position(&mut saved)?;
+        let isa = Isa::by_name(&position.instruction_set).ok_or_else(|| {
+            let reason = format!(
+                "this training was begun with {} instructions, which this machine lacks: go on where it was begun, or start a new training from the model with --init",
+                position.instruction_set
+            );
+            Error::config("resume", reason)
+        })?;
+        let rows = position.epoch.as_ref().map_or(0, |epoch| epoch.batcher.num_rows());
+        if rows > training.batch_size {
+            let reason = format!("it has {rows} rows, and the mini-batch {}", training.batch_size);
+            return Err(Error::weights("training position", reason));
+        }
+        let backend = CpuBackend::new(network, training, &data.items, threads, isa)?;
+        let mut trainer = Self::on(Box::new(backend), training, data)?;
+        let within_epoch = position.epoch.is_some();
+        trainer.backend.restore(Restore::Resume { within_epoch }, &mut saved)?;
+        trainer.position = position;
+        Ok(trainer)
+    }
+
+    /// Takes over the optimiser's state from an earlier training of this network, on whose results this one builds. Rows
+    /// of items that are new start without one.
+    ///
+    /// Returns whether there was a state to take over: none is, if the optimiser is another now.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] for a state of another shape.
+    pub fn take_over_optimizer(&mut self, mut saved: TrainingState) -> Result<bool> {
+        if read_position(&mut saved)?.optimizer != self.position.optimizer {
+            return Ok(false);
+        }
+        self.backend.restore(Restore::WarmStart, &mut saved)?;
+        Ok(true)
+    }
+
+    /// All that [`resume`](Self::resume) needs besides the network, the configuration and the data.
+    pub fn state(&mut self) -> TrainingState {
+        let position =
+            serde_json::to_value(&self.position).expect("a struct of numbers and strings has a JSON form");
+        let mut state = TrainingState { position, ..TrainingState::default() };
+        self.backend.save(self.position.epoch.is_some(), &mut state);
+        state
     }
 
     /// The network as it is now.
-    pub fn network(&self) -> &Network {
-        &self.network
+    pub fn network(&mut self) -> &Network {
+        self.backend.network()
     }
 
     /// The network, at the end of training.
     pub fn into_network(self) -> Network {
-        self.network
+        self.backend.into_network()
     }
 
     /// Number of epochs finished.
@@ -225,24 +191,19 @@ impl<'d> Trainer<'d> {
     }
 
     /// Bytes that a training of this network over `items` items needs beside the data: its parameters and the
-    /// optimiser's memory, and a copy of them when they are saved.
+    /// optimiser's state, a copy of them when they are saved, and the buffers of a step.
     pub fn bytes(network: &NetworkConfig, training: &TrainingConfig, items: usize) -> u64 {
-        bytes_of_parameters(network, training, items).saturating_mul(2)
+        footprint::bytes(network, training, items)
     }
 
     /// Floating-point operations of the matrix products of a step with a full mini-batch.
     pub fn operations_per_step(&self) -> f64 {
-        operations(self.network.config(), &self.training)
+        operations(&self.network, &self.training)
     }
 
-    /// Number of threads at work: 1 where a step is too small to be divided.
-    pub fn threads(&self) -> usize {
-        self.pool.threads()
-    }
-
-    /// The instruction set that the arithmetic runs on.
-    pub fn instruction_set(&self) -> Isa {
-        self.isa
+    /// Who computes the steps.
+    pub fn backend(&self) -> &dyn Backend {
+        &*self.backend
     }
 
     /// Runs an epoch to its end, or goes on with one that was stopped; the observer is called after every mini-batch.
@@ -254,11 +215,11 @@ impl<'d> Trainer<'d> {
         &mut self,
         observe: &mut dyn FnMut(&EpochProgress) -> ControlFlow<()>,
     ) -> Result<EpochEnd> {
-        let data = self.data;
+        let data = Arc::clone(&self.data);
         let order = self.order();
         let mut at = self.position.epoch.take().unwrap_or_else(|| self.begin_epoch(&order));
         let (begun, seconds_before) = (Instant::now(), at.progress.seconds);
-        let mut loss_sum = f64::from_bits(at.loss_sum_bits);
+        let mut losses = Losses::new(&at, self.training.batch_size);
         let mut batcher =
             SessionBatcher::resume(&data.sessions, order, at.batcher.clone()).ok_or_else(|| {
                 Error::config("resume", "the saved position is not one of these sessions: train on the data that it was saved with")
@@ -269,52 +230,31 @@ impl<'d> Trainer<'d> {
                 at.progress.pairs_left_out += 1;
                 continue;
             }
-            self.prepare_items(&batch.targets);
-            let log_support = self.log_support.as_deref().zip(Some(self.training.sample_alpha as f32));
-            let (dropout, next, drawn) = (self.dropout(), self.position.steps + 1, &mut self.drawn);
-            let mut draw_next =
-                self.sampler.as_ref().map(|sampler| move || drawn.draw(next, sampler, log_support));
-            let items = StepItems {
-                scored: &self.scored,
-                offsets: log_support.map(|_| &self.offsets[..]),
-                masked: &self.masked,
-                dropout: Some(dropout),
-                meanwhile: draw_next.as_mut().map(|draw| draw as &mut (dyn FnMut() + Send)),
-            };
-            let cpu = Cpu { pool: &self.pool, isa: self.isa };
-            let (network, state) = (&mut self.network, &mut self.state);
-            let loss = self.step.run(cpu, network, state, batch, &data.sessions, items);
+            self.backend.step(self.position.steps, batch, &data.sessions);
             self.position.steps += 1;
             let progress = &mut at.progress;
             progress.mini_batches += 1;
             progress.pairs += batch.len() as u64;
-            if !loss.is_finite() {
-                return Err(self.diverged(progress, "the loss"));
-            }
-            loss_sum += loss * self.training.batch_size as f64;
-            progress.loss = loss_sum / progress.pairs as f64;
+            losses.take(&mut *self.backend, false, progress)?;
             progress.seconds = seconds_before + begun.elapsed().as_secs_f64();
             if observe(progress).is_break() {
                 ended = false;
                 break;
             }
         }
-        if !self.network.is_finite() {
-            return Err(self.diverged(&at.progress, "a parameter"));
-        }
+        losses.take(&mut *self.backend, true, &mut at.progress)?;
         let progress = at.progress;
+        if !self.backend.is_finite() {
+            return Err(diverged(progress.epoch, progress.mini_batches, "a parameter"));
+        }
         if ended {
             self.position.epochs += 1;
             return Ok(EpochEnd::Finished(progress));
         }
         at.batcher = batcher.position().clone();
-        at.loss_sum_bits = loss_sum.to_bits();
+        at.loss_sum_bits = losses.sum.to_bits();
         self.position.epoch = Some(at);
         Ok(EpochEnd::Stopped(progress))
-    }
-
-    fn diverged(&self, progress: &EpochProgress, what: &'static str) -> Error {
-        Error::Diverged { epoch: progress.epoch, mini_batch: progress.mini_batches, what }
     }
 
     fn order(&self) -> Vec<u32> {
@@ -343,41 +283,56 @@ impl<'d> Trainer<'d> {
             loss_sum_bits: 0f64.to_bits(),
         }
     }
+}
 
-    /// The items that a step scores, with their logQ and what is masked.
-    fn prepare_items(&mut self, targets: &[ItemIndex]) {
-        let (log_support, step) = (self.log_support.as_deref(), self.position.steps);
-        if let Some(sampler) = &self.sampler {
-            self.drawn.draw(step, sampler, log_support.zip(Some(self.training.sample_alpha as f32)));
+/// Sums up the losses of an epoch as the backend hands them over.
+struct Losses {
+    /// Of all pairs.
+    sum: f64,
+    /// Mini-batches whose losses are in the sum.
+    mini_batches: u64,
+    batch_size: f64,
+}
+
+impl Losses {
+    fn new(at: &EpochPosition, batch_size: usize) -> Self {
+        Self {
+            sum: f64::from_bits(at.loss_sum_bits),
+            mini_batches: at.progress.mini_batches,
+            batch_size: batch_size as f64,
         }
-        self.scored.clear();
-        self.scored.extend_from_slice(targets);
-        self.scored.extend_from_slice(&self.drawn.items);
-        if let Some(log_support) = log_support {
-            self.offsets.clear();
-            self.offsets.extend(targets.iter().map(|&item| log_support[item as usize]));
-            self.offsets.extend_from_slice(&self.drawn.offsets);
-        }
-        if let Some(groups) = &mut self.same_items {
-            groups.group((0..).zip(self.scored.iter().copied()));
-            self.masked.clear();
-            for b in 0..targets.len() {
-                let same = groups.uses(groups.group_of(b)).iter().filter(|&&r| r as usize != b);
-                self.masked.extend(same.map(|&r| (r, b as u32)));
+    }
+
+    /// Takes what the backend has, with `wait` all of it.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] for the first loss that is not finite.
+    fn take(&mut self, backend: &mut dyn Backend, wait: bool, progress: &mut EpochProgress) -> Result<()> {
+        let mut first_not_finite = None;
+        backend.losses(wait, &mut |loss| {
+            self.mini_batches += 1;
+            self.sum += loss * self.batch_size;
+            if !loss.is_finite() {
+                first_not_finite.get_or_insert(self.mini_batches);
             }
-            self.masked.sort_unstable();
+        });
+        if let Some(mini_batch) = first_not_finite {
+            return Err(diverged(progress.epoch, mini_batch, "the loss"));
         }
+        if progress.pairs > 0 {
+            progress.loss = self.sum / progress.pairs as f64;
+        }
+        Ok(())
     }
+}
 
-    fn dropout(&self) -> Dropout {
-        let (seed, step) = (self.training.seed, self.position.steps);
-        Dropout {
-            embedding: self.training.dropout_embedding_for(self.network.config()),
-            embedding_rng: Stream::EmbeddingDropout.of(seed).substream(step),
-            hidden: self.training.dropout_hidden,
-            hidden_rng: Stream::HiddenDropout.of(seed).substream(step),
-        }
-    }
+fn diverged(epoch: usize, mini_batch: u64, what: &'static str) -> Error {
+    Error::Diverged { epoch, mini_batch, what }
+}
+
+fn read_position(saved: &mut TrainingState) -> Result<Position> {
+    serde_json::from_value(saved.position.take())
+        .map_err(|e| Error::weights("training position", format!("it cannot be read: {e}")))
 }
 
 #[cfg(test)]
@@ -399,10 +354,10 @@ mod tests {
         data
     }
 
-    fn small(training: TrainingConfig, data: &Dataset) -> Result<Trainer<'_>> {
+    fn small(training: TrainingConfig, data: &Dataset) -> Result<Trainer> {
         let config = NetworkConfig { layers: vec![8], ..NetworkConfig::default() };
         let activation = config.output_activation_for(training.loss);
-        Trainer::new(Network::new(config, activation, data.items.len(), 1), &training, data, 1)
+        Trainer::new(Network::new(config, activation, data.items.len(), 1), &training, data.clone(), 1)
     }
 
     #[test]

@@ -31,10 +31,10 @@ fn dataset(items: u32, sessions: u64) -> Dataset {
     data
 }
 
-fn trainer<'d>(network: &NetworkConfig, training: &TrainingConfig, data: &'d Dataset) -> Trainer<'d> {
+fn trainer(network: &NetworkConfig, training: &TrainingConfig, data: &Dataset) -> Trainer {
     let activation = network.output_activation_for(training.loss);
     let network = Network::new(network.clone(), activation, data.items.len(), training.seed);
-    Trainer::new(network, training, data, 1).unwrap()
+    Trainer::new(network, training, data.clone(), 1).unwrap()
 }
 
 /// Everything that a step draws, for comparing steps.
@@ -65,7 +65,8 @@ fn follow_an_epoch(
         let end = trainer.run_epoch(&mut |_| ControlFlow::Break(())).unwrap();
         let EpochEnd::Stopped(progress) = end else { panic!("a mini-batch was left out") };
         let rows = batch.len();
-        let activations = &trainer.step.activations;
+        let cpu = trainer.backend().as_cpu().expect("the CPU trains");
+        let activations = &cpu.step.activations;
         let hidden_masks: Masks = activations
             .layers
             .iter()
@@ -75,14 +76,17 @@ fn follow_an_epoch(
         let example = Example {
             sessions: (0..rows).map(|b| batch.history(&data.sessions, b).to_vec()).collect(),
             targets: batch.targets.clone(),
-            samples: trainer.scored[rows..].to_vec(),
+            samples: cpu.scored.items()[rows..].to_vec(),
             hidden: states.iter().zip(&network.layers).map(|(s, &h)| carried(s, h, &batch.carry)).collect(),
             cell: Vec::new(),
             embedding_mask: embedding_mask.clone(),
             hidden_masks: hidden_masks.clone(),
             support: data.items.supports().to_vec(),
         };
-        assert_eq!((example.samples.len(), &trainer.scored[..rows]), (training.samples, &batch.targets[..]));
+        assert_eq!(
+            (example.samples.len(), &cpu.scored.items()[..rows]),
+            (training.samples, &batch.targets[..])
+        );
         let expected = reference::forward(network, training, &parameters, &example.step());
         states = expected.hidden;
         let cost = progress.loss * progress.pairs as f64;

@@ -28,6 +28,11 @@ impl<'m> Nearest<'m> {
         Self { model, among }
     }
 
+    /// Multiplications that an answer of [`to`](Self::to) takes, about: the width of a vector for each item to choose from.
+    pub fn cost(&self) -> usize {
+        self.among.iter().map(|(_, vector, _)| vector.len()).sum()
+    }
+
     /// That whose vector has the smallest angle to an item's, with the cosine of it; among equals the last. `None` where
     /// there is nothing to choose from.
     ///
@@ -90,5 +95,6 @@ mod tests {
         assert_eq!(nearest(0, &[0, 5, 0, 5]), Some((5, 1.0)));
         assert_eq!(nearest(3, &[4]), Some((4, 0.0)));
         assert_eq!(nearest(0, &[]), None);
+        assert_eq!(Nearest::new(&model, &[0, 5, 0, 5]).cost(), 4, "each item once, of two floats");
     }
 }

@@ -6,6 +6,7 @@ use crate::batch::HistoryBatcher;
 use crate::data::{ItemIndex, ItemVocabulary, Sessions};
 use crate::recommender::{Recommender, SessionScorer, lanes};
 use crate::{Error, Result};
+use std::ops::ControlFlow;
 use std::sync::OnceLock;
 
 /// Which items may be recommended; the default is all of them.
@@ -166,108 +167,167 @@ pub fn recommend_each(
     candidates: &Candidates,
     queries: &[Query],
 ) -> Result<Vec<RecommendationList>> {
-    assert_eq!(model.num_items(), items.len(), "the vocabulary is not the model's");
-    let mut lists = vec![RecommendationList::default(); queries.len()];
-    let mut together = Vec::new();
-    for (i, query) in queries.iter().enumerate() {
-        match &query.filter.only {
-            None => together.push(i as u32),
-            Some(only) => {
-                answer(model, items, None, &candidates.narrowed(only), queries, vec![i as u32], &mut lists)?;
-            }
-        }
+    match recommend_each_observed(
+        model,
+        items,
+        index,
+        candidates,
+        queries,
+        &mut || ControlFlow::Continue(()),
+    )? {
+        Some(lists) => Ok(lists),
+        None => unreachable!("nobody stops it"),
     }
-    answer(model, items, index, candidates, queries, together, &mut lists)?;
-    Ok(lists)
 }
 
-/// Fills the lists of the queries in `order`, which are all about the same candidates.
-fn answer(
+/// [`recommend_each`] that can be stopped: `None` where `observe` has said so.
+///
+/// `observe` is called after each event that sessions read side by side, after each block of scored items, and before
+/// each query with [`Filter::only`].
+///
+/// # Errors
+/// As [`recommend`].
+///
+/// # Panics
+/// As [`recommend_each`].
+pub fn recommend_each_observed(
     model: &dyn Recommender,
     items: &ItemVocabulary,
     index: Option<&Index>,
     candidates: &Candidates,
     queries: &[Query],
-    mut order: Vec<u32>,
-    lists: &mut [RecommendationList],
-) -> Result<()> {
-    // Sessions of like lengths together: they read their events side by side.
-    let history = |&i: &u32| queries[i as usize].history;
-    order.sort_by_key(|i| std::cmp::Reverse(history(i).len()));
-    let empty = order.split_off(order.partition_point(|i| !history(i).is_empty()));
-    for &i in &empty {
-        let query = &queries[i as usize];
-        lists[i as usize] = candidates.popular(items, query.k, &query.hidden());
+    observe: &mut dyn FnMut() -> ControlFlow<()>,
+) -> Result<Option<Vec<RecommendationList>>> {
+    assert_eq!(model.num_items(), items.len(), "the vocabulary is not the model's");
+    let lists = vec![RecommendationList::default(); queries.len()];
+    let mut call = Call { model, items, queries, observe, lists };
+    match call.answer_all(index, candidates) {
+        Ok(()) => Ok(Some(call.lists)),
+        Err(End::Stopped) => Ok(None),
+        Err(End::Failed(error)) => Err(error),
     }
-    let mut sessions = Sessions::new();
-    order.iter().for_each(|i| sessions.push(history(i), 0));
-    let candidates = &candidates.items;
-
-    for (chunk, first) in order.chunks(ROWS).zip((0u32..).step_by(ROWS)) {
-        let mut scorer = model.scorer(chunk.len());
-        let mut batcher = HistoryBatcher::new(&sessions, (first..first + chunk.len() as u32).collect());
-        while let Some(batch) = batcher.next_batch() {
-            scorer.observe(batch, &sessions);
-        }
-        let wanted: Vec<Wanted> = chunk
-            .iter()
-            .map(|&i| &queries[i as usize])
-            .map(|query| Wanted { k: query.k.min(candidates.len()), hidden: query.hidden() })
-            .collect();
-        let found = index.and_then(|index| index.find(&*scorer, items, candidates, &wanted));
-        let best = match found {
-            Some(best) => best,
-            None => score_all(&mut *scorer, items, candidates, &wanted).map_err(|count| {
-                let scores = (chunk.len() * candidates.len()) as u64;
-                Error::NonFiniteScores { model: model.name().to_owned(), count, scores }
-            })?,
-        };
-        for (&i, best) in chunk.iter().zip(best) {
-            lists[i as usize].entries = best;
-        }
-    }
-    Ok(())
 }
 
-/// The best candidates of each row by scoring all of them.
-///
-/// # Errors
-/// The number of scores that are infinite or NaN, where there are such.
-fn score_all(
-    scorer: &mut dyn SessionScorer,
-    items: &ItemVocabulary,
-    candidates: &[ItemIndex],
-    wanted: &[Wanted],
-) -> std::result::Result<Vec<Vec<Recommendation>>, u64> {
-    let (rows, lanes) = (wanted.len(), lanes(wanted.len()));
-    let mut scores = vec![0.0; lanes * BLOCK.min(candidates.len())];
-    let mut best: Vec<TopK> = wanted.iter().map(|wanted| TopK::new(wanted.k)).collect();
-    // What a score must reach to get into the list of its lane; nothing does in the lanes behind the rows.
-    let mut floors = vec![f32::INFINITY; lanes];
-    floors[..rows].fill(f32::NEG_INFINITY);
-    let mut not_finite = 0;
-    for block in candidates.chunks(BLOCK) {
-        let scores = &mut scores[..block.len() * lanes];
-        scorer.score(block, scores);
-        not_finite += count_non_finite(scores, lanes, rows);
-        for (&item, scores) in block.iter().zip(scores.chunks_exact(lanes)) {
-            // Nearly no item gets into a list, and whether one may is found without a branch.
-            if !scores.iter().zip(&floors).fold(false, |any, (score, floor)| any | (score >= floor)) {
-                continue;
-            }
-            for (b, &score) in scores[..rows].iter().enumerate() {
-                if best[b].admits(score) && wanted[b].may_get(item) {
-                    best[b].push(Entry { score, support: items.support(item), item });
-                    floors[b] = best[b].floor;
+/// Why a call ends without its lists.
+enum End {
+    Stopped,
+    Failed(Error),
+}
+
+/// Queries and the lists that answer them.
+struct Call<'c> {
+    model: &'c dyn Recommender,
+    items: &'c ItemVocabulary,
+    queries: &'c [Query<'c>],
+    observe: &'c mut dyn FnMut() -> ControlFlow<()>,
+    lists: Vec<RecommendationList>,
+}
+
+impl Call<'_> {
+    fn answer_all(&mut self, index: Option<&Index>, candidates: &Candidates) -> std::result::Result<(), End> {
+        let queries = self.queries;
+        let mut together = Vec::new();
+        for (i, query) in queries.iter().enumerate() {
+            match &query.filter.only {
+                None => together.push(i as u32),
+                Some(only) => {
+                    self.look()?;
+                    self.answer(None, &candidates.narrowed(only), vec![i as u32])?;
                 }
             }
         }
+        self.answer(index, candidates, together)
     }
-    if not_finite > 0 {
-        return Err(not_finite);
+
+    /// Ends the call where its observer wants that.
+    fn look(&mut self) -> std::result::Result<(), End> {
+        if (self.observe)().is_break() { Err(End::Stopped) } else { Ok(()) }
     }
-    let entry = |e: &Entry| Recommendation { item: e.item, score: e.score };
-    Ok(best.iter_mut().map(|best| best.sorted().iter().map(entry).collect()).collect())
+
+    /// Fills the lists of the queries in `order`, which are all about the same candidates.
+    fn answer(
+        &mut self,
+        index: Option<&Index>,
+        candidates: &Candidates,
+        mut order: Vec<u32>,
+    ) -> std::result::Result<(), End> {
+        let (items, queries) = (self.items, self.queries);
+        // Sessions of like lengths together: they read their events side by side.
+        let history = |&i: &u32| queries[i as usize].history;
+        order.sort_by_key(|i| std::cmp::Reverse(history(i).len()));
+        let empty = order.split_off(order.partition_point(|i| !history(i).is_empty()));
+        for &i in &empty {
+            let query = &queries[i as usize];
+            self.lists[i as usize] = candidates.popular(items, query.k, &query.hidden());
+        }
+        let mut sessions = Sessions::new();
+        order.iter().for_each(|i| sessions.push(history(i), 0));
+        let candidates = &candidates.items;
+
+        for (chunk, first) in order.chunks(ROWS).zip((0u32..).step_by(ROWS)) {
+            let mut scorer = self.model.scorer(chunk.len());
+            let mut batcher = HistoryBatcher::new(&sessions, (first..first + chunk.len() as u32).collect());
+            while let Some(batch) = batcher.next_batch() {
+                scorer.observe(batch, &sessions);
+                self.look()?;
+            }
+            let wanted: Vec<Wanted> = chunk
+                .iter()
+                .map(|&i| &queries[i as usize])
+                .map(|query| Wanted { k: query.k.min(candidates.len()), hidden: query.hidden() })
+                .collect();
+            let found = index.and_then(|index| index.find(&*scorer, items, candidates, &wanted));
+            let best = match found {
+                Some(best) => best,
+                None => self.score_all(&mut *scorer, candidates, &wanted)?,
+            };
+            for (&i, best) in chunk.iter().zip(best) {
+                self.lists[i as usize].entries = best;
+            }
+        }
+        Ok(())
+    }
+
+    /// The best candidates of each row by scoring all of them.
+    fn score_all(
+        &mut self,
+        scorer: &mut dyn SessionScorer,
+        candidates: &[ItemIndex],
+        wanted: &[Wanted],
+    ) -> std::result::Result<Vec<Vec<Recommendation>>, End> {
+        let (rows, lanes) = (wanted.len(), lanes(wanted.len()));
+        let mut scores = vec![0.0; lanes * BLOCK.min(candidates.len())];
+        let mut best: Vec<TopK> = wanted.iter().map(|wanted| TopK::new(wanted.k)).collect();
+        // What a score must reach to get into the list of its lane; nothing does in the lanes behind the rows.
+        let mut floors = vec![f32::INFINITY; lanes];
+        floors[..rows].fill(f32::NEG_INFINITY);
+        let mut not_finite = 0;
+        for block in candidates.chunks(BLOCK) {
+            let scores = &mut scores[..block.len() * lanes];
+            scorer.score(block, scores);
+            not_finite += count_non_finite(scores, lanes, rows);
+            for (&item, scores) in block.iter().zip(scores.chunks_exact(lanes)) {
+                // Nearly no item gets into a list, and whether one may is found without a branch.
+                if !scores.iter().zip(&floors).fold(false, |any, (score, floor)| any | (score >= floor)) {
+                    continue;
+                }
+                for (b, &score) in scores[..rows].iter().enumerate() {
+                    if best[b].admits(score) && wanted[b].may_get(item) {
+                        best[b].push(Entry { score, support: self.items.support(item), item });
+                        floors[b] = best[b].floor;
+                    }
+                }
+            }
+            self.look()?;
+        }
+        if not_finite > 0 {
+            let scores = (rows * candidates.len()) as u64;
+            let model = self.model.name().to_owned();
+            return Err(End::Failed(Error::NonFiniteScores { model, count: not_finite, scores }));
+        }
+        let entry = |e: &Entry| Recommendation { item: e.item, score: e.score };
+        Ok(best.iter_mut().map(|best| best.sorted().iter().map(entry).collect()).collect())
+    }
 }
 
 /// [`recommend`] on `threads` threads: the same lists, sooner.
@@ -305,4 +365,44 @@ fn distinct(list: &[ItemIndex]) -> Vec<ItemIndex> {
     items.sort_unstable();
     items.dedup();
     items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::vocabulary;
+    use crate::gru4rec::Network;
+    use crate::gru4rec::config::{Activation, NetworkConfig};
+
+    #[test]
+    fn a_call_ends_where_its_observer_says_and_no_later() {
+        const ITEMS: usize = 3 * BLOCK;
+        let items = vocabulary(&[1; ITEMS]);
+        let config = NetworkConfig { layers: vec![4], ..NetworkConfig::default() };
+        let network = Network::new(config, Activation::Linear, ITEMS, 5);
+        let all = Candidates::new(&items, &[], None);
+        let (any, two) = (Filter::default(), Filter { only: Some(vec![7, 8]), ..Filter::default() });
+        let long = Query { history: &[1, 2, 3, 4, 5], k: 3, filter: &any };
+        let own = Query { history: &[1, 2], k: 2, filter: &two };
+        // Five events and three blocks; before a query of its own items, its two events and its one block.
+        for (queries, expected) in
+            [(vec![long], 8), (vec![long, long], 8), (vec![own], 4), (vec![own, long], 12)]
+        {
+            let run = |stop_at: usize| {
+                let mut looks = 0;
+                let mut observe = || {
+                    looks += 1;
+                    if looks == stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                };
+                let lists = recommend_each_observed(&network, &items, None, &all, &queries, &mut observe);
+                (lists.unwrap(), looks)
+            };
+            let (lists, looks) = run(usize::MAX);
+            assert_eq!(looks, expected);
+            assert_eq!(lists, Some(recommend_each(&network, &items, None, &all, &queries).unwrap()));
+            for stop_at in 1..=expected {
+                assert_eq!(run(stop_at), (None, stop_at));
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use super::Plan;
 use crate::artifact::{Artifact, Manifest};
 use crate::data::Dataset;
-use crate::experiment::{Experiment, ModelKind, first_difference};
+use crate::experiment::{Experiment, first_difference};
 use crate::{Error, Result};
 
 /// What may change between the parts of one training.
@@ -17,7 +17,7 @@ pub(super) fn same_training(saved: &Manifest, plan: &Plan) -> Result<()> {
         );
         return Err(Error::config(key, reason));
     }
-    let data = plan.data;
+    let data = &*plan.data;
     let same = saved.has_items(&data.items)
         && saved.training.sessions == data.sessions.len() as u64
         && saved.training.events == data.sessions.num_events() as u64;
@@ -36,17 +36,16 @@ pub(super) fn same_training(saved: &Manifest, plan: &Plan) -> Result<()> {
     same_validation(saved, plan)
 }
 
-/// Checks that the plan's model can go on from an earlier one: a network learns on, popularity counts on.
-pub(super) fn counts_on(plan: &Plan) -> Result<()> {
-    match plan.experiment.model.kind() {
-        ModelKind::Gru4rec | ModelKind::Pop | ModelKind::SPop => Ok(()),
-        kind => Err(Error::config(
-            "--init",
-            format!(
-                "a model of kind \"{kind}\" is fitted to a log as a whole: fit it to all of the log, without --init"
-            ),
-        )),
+/// Checks that the plan's model can go on from an earlier one.
+pub(super) fn learns_on(plan: &Plan) -> Result<()> {
+    let kind = plan.experiment.model.kind();
+    if kind.learns_on() {
+        return Ok(());
     }
+    let reason = format!(
+        "a model of kind \"{kind}\" is fitted to a log as a whole: fit it to all of the log, without --init"
+    );
+    Err(Error::config("--init", reason))
 }
 
 /// Checks that every item occurs as often as in the training that was saved.
@@ -76,19 +75,6 @@ fn same_validation(saved: &Manifest, plan: &Plan) -> Result<()> {
         )),
         _ => Ok(()),
     }
-}
-
-/// Checks that the plan's network has the structure of the one that it starts from.
-pub(super) fn same_model(saved: &Manifest, plan: &Plan) -> Result<()> {
-    let only_model =
-        |experiment: &Experiment| Experiment { model: experiment.model.clone(), ..Experiment::default() };
-    if let Some((key, was, is)) =
-        difference(&only_model(&saved.experiment), &only_model(&plan.experiment.resolved()))
-    {
-        let reason = format!("is {was} in the model to start from, not {is}: leave it out, or use {was}");
-        return Err(Error::config(key, reason));
-    }
-    Ok(())
 }
 
 /// The first field that differs, dotted, with its two values.

@@ -4,14 +4,15 @@ use super::{TuningPlan, Verdict};
 use crate::artifact::Artifact;
 use crate::evaluation::{MetricsAt, evaluate};
 use crate::experiment::{Experiment, ModelConfig};
-use crate::model::LoadedModel;
-use crate::training::{Ended, Event, Plan, checkpoint_of, train};
+use crate::history::{Ended, FitEvent};
+use crate::model::Model;
+use crate::training::{Plan, checkpoint_of, train};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A trial under way.
@@ -98,9 +99,9 @@ impl<'p, 'd> Runner<'p, 'd> {
     }
 
     fn judge(&self, job: &Job) -> Result<Option<Verdict>> {
-        let TuningPlan { fit, valid, .. } = *self.plan;
+        let TuningPlan { fit, valid, .. } = self.plan;
         let plan = Plan {
-            data: fit,
+            data: Arc::clone(fit),
             validation: None,
             experiment: &job.experiment,
             threads: 1,
@@ -111,7 +112,7 @@ impl<'p, 'd> Runner<'p, 'd> {
             keep_training_state: job.keep,
         };
         let outcome = train(plan, &mut |event| {
-            if let Event::MiniBatch(progress) = event
+            if let FitEvent::MiniBatch(progress) = event
                 && progress.mini_batches.is_multiple_of(32)
             {
                 let share =
@@ -125,9 +126,17 @@ impl<'p, 'd> Runner<'p, 'd> {
         if outcome.ended == Ended::Interrupted || self.is_stopping() {
             return Ok(None);
         }
-        let loaded = LoadedModel::load(&job.folder)?;
-        let model = loaded.model.recommender();
-        let evaluation = evaluate(model, &fit.items, valid, &job.experiment.evaluation, 1, &|_| {})?;
+        let loaded = Model::load(&job.folder)?;
+        let model = loaded.recommender();
+        let evaluation =
+            evaluate(
+                model,
+                &fit.items,
+                valid,
+                &job.experiment.evaluation,
+                1,
+                &|_| ControlFlow::Continue(()),
+            )?;
         let MetricsAt { recall, mrr, .. } = evaluation.at_largest();
         Ok(Some(Verdict::Judged { recall, mrr, stable: recall > self.pop_recall }))
     }

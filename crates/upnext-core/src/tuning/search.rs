@@ -4,22 +4,23 @@ use super::runner::{self, Runner, RunningTrial};
 use super::schedule::{Batch, Next, Schedule};
 use super::store::{self, Header, TrialStore};
 use super::{Phase, Sampler, SearchSpace, Trial, TuningOptions, Values, ranked, tpe};
+use crate::baselines::Pop;
 use crate::data::{Dataset, Sessions};
 use crate::evaluation::evaluate;
-use crate::experiment::{Experiment, ModelConfig, ModelKind};
-use crate::model::Model;
+use crate::experiment::Experiment;
 use crate::{Error, Result, memory};
 use std::collections::HashSet;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use upnext_kernels::CounterRng;
 
 /// A search to be run.
 #[derive(Clone, Copy, Debug)]
 pub struct TuningPlan<'d> {
     /// What models are fitted to.
-    pub fit: &'d Dataset,
+    pub fit: &'d Arc<Dataset>,
     /// What they are judged by: items of `fit` only, and none of its sessions.
     pub valid: &'d Sessions,
     /// The fields that are not searched.
@@ -176,12 +177,9 @@ impl TuningPlan<'_> {
     }
 
     fn pop_recall(&self) -> Result<f64> {
-        let model = ModelConfig::of_kind(ModelKind::Pop);
-        let pop = Experiment { model, ..self.experiment.clone() };
-        let model = Model::fit(&pop, self.fit)?;
-        let options = &self.experiment.evaluation;
-        let evaluation =
-            evaluate(model.recommender(), &self.fit.items, self.valid, options, self.threads, &|_| {})?;
+        let (items, options) = (&self.fit.items, &self.experiment.evaluation);
+        let go_on = |_| ControlFlow::Continue(());
+        let evaluation = evaluate(&Pop::new(items), items, self.valid, options, self.threads, &go_on)?;
         Ok(evaluation.at_largest().recall)
     }
 

@@ -35,19 +35,6 @@ pub struct Parameter {
     pub domain: Domain,
 }
 
-/// The spaces that a search has without a file, by kind.
-const DEFAULTS: [(ModelKind, &str); 9] = [
-    (ModelKind::Gru4rec, include_str!("../../experiments/spaces/gru4rec.toml")),
-    (ModelKind::ItemKnn, include_str!("../../experiments/spaces/item-knn.toml")),
-    (ModelKind::Ar, include_str!("../../experiments/spaces/ar.toml")),
-    (ModelKind::Sr, include_str!("../../experiments/spaces/sr.toml")),
-    (ModelKind::SKnn, include_str!("../../experiments/spaces/s-knn.toml")),
-    (ModelKind::VsKnn, include_str!("../../experiments/spaces/vs-knn.toml")),
-    (ModelKind::Stan, include_str!("../../experiments/spaces/stan.toml")),
-    (ModelKind::Vstan, include_str!("../../experiments/spaces/vstan.toml")),
-    (ModelKind::BprMf, include_str!("../../experiments/spaces/bpr-mf.toml")),
-];
-
 impl SearchSpace {
     /// Reads a space file for an experiment, whose other fields stay as they are.
     ///
@@ -103,12 +90,7 @@ impl SearchSpace {
     /// # Errors
     /// [`Error::Config`] for a kind that has nothing to be searched.
     pub fn text_of_kind(kind: ModelKind) -> Result<&'static str> {
-        let same = match kind {
-            ModelKind::SessionAverage => ModelKind::BprMf,
-            kind => kind,
-        };
-        let text = DEFAULTS.iter().find(|(of, _)| *of == same).map(|(_, text)| *text);
-        text.ok_or_else(|| {
+        kind.space().ok_or_else(|| {
             Error::config("model.kind", format!("a model of kind \"{kind}\" has no parameter to search over"))
         })
     }

@@ -11,7 +11,10 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize, Serializer};
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
 /// An item, for people.
@@ -38,7 +41,7 @@ fn details<S: Serializer>(description: &Option<Description<'_>>, serializer: S) 
 
 impl<'a> Item<'a> {
     fn of(service: &'a Service, served: &Served, item_id: &'a str) -> Self {
-        let items = &served.loaded.items;
+        let items = served.loaded.items();
         let description = service.catalogue.as_ref().and_then(|catalogue| catalogue.get(item_id));
         Self {
             item_id,
@@ -109,23 +112,37 @@ pub(crate) async fn find(
         return Err(Problem::field("limit", format!("{limit} is not from 1 to {}", service.config.max_k)));
     }
     at_most("query", "bytes", query.len(), service.config.max_query_bytes)?;
+    let late = || {
+        let detail = "too many searches are waiting, or this one takes too long: try again soon";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    };
     let turn = Arc::clone(&service.searching).acquire_owned();
     let Ok(Ok(turn)) = tokio::time::timeout_at(service.config.deadline().into(), turn).await else {
-        let detail = "too many searches are waiting: try again soon";
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
+        return Err(late());
     };
     // The first search sorts all words: connections should not wait for that.
-    let found = tokio::task::spawn_blocking(move || {
+    let (sender, receiver) = oneshot::channel();
+    tokio::task::spawn_blocking(move || {
         let _turn = turn;
         let served = service.models.first().served();
-        let found = served.search(service.catalogue.as_ref()).find(&query, limit);
-        let item = |item| Item::of(&service, &served, served.loaded.items.id(item));
-        ok(&ItemsAnswer { items: found.into_iter().map(item).collect() })
+        let search = served.search(service.catalogue.as_ref());
+        // The time begins anew: what the first search prepares is for all that follow, too.
+        let deadline = service.config.deadline();
+        let mut observe = || {
+            let is_wanted = !sender.is_closed() && Instant::now() < deadline;
+            if is_wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let found = search.find(&query, limit, &mut observe);
+        let item = |item| Item::of(&service, &served, served.loaded.items().id(item));
+        // A client that has gone away meanwhile is no error.
+        _ = sender.send(found.map(|found| ok(&ItemsAnswer { items: found.into_iter().map(item).collect() })));
     });
-    found.await.map_err(|error| {
-        tracing::error!(%error, "a search failed");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the search failed: the server's log says why")
-    })
+    let Ok(found) = receiver.await else {
+        tracing::error!("a search panicked");
+        let detail = "the search failed: the server's log says why";
+        return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail));
+    };
+    found.ok_or_else(late)
 }
 
 /// Which items to describe.

@@ -74,9 +74,9 @@ impl<'a> ModelAnswer<'a> {
     fn of(served: &'a Served) -> Self {
         Self {
             model: ModelName::of(served),
-            items: served.loaded.items.len(),
+            items: served.loaded.items().len(),
             allowed_items: served.allowed(),
-            created: served.loaded.training.created.as_deref(),
+            created: served.loaded.training().created.as_deref(),
         }
     }
 }

@@ -187,7 +187,7 @@ pub(crate) struct Because<'a> {
 
 impl<'a> List<'a> {
     fn new(served: &'a Served, listed: &'a Listed) -> Self {
-        let items = &served.loaded.items;
+        let items = served.loaded.items();
         let because = |i: usize| {
             let (item, similarity) = (*listed.because.as_ref()?.get(i)?)?;
             Some(Because { item_id: items.id(item), similarity })
@@ -253,6 +253,11 @@ pub(crate) async fn recommend(
     let chosen = service.models.choose(model.as_deref(), id.as_deref())?;
     let session = session_items(std::mem::take(&mut request.session), &service.config)?;
     let question = request.question(session, &service.config)?;
+    let work = std::iter::once((&question, question.session.len()));
+    chosen
+        .engine
+        .check_work(work, service.config.max_request_work)
+        .map_err(|problem| problem.within("why"))?;
     let place = chosen.engine.reserve(1)?;
     let answer = chosen.answer(place, question, deadline, id_of_request).await?;
     let list = List::all(&service, &answer).pop();
@@ -287,6 +292,8 @@ pub(crate) async fn recommend_batch(
     let questions = request.requests.into_iter().enumerate().map(question).collect::<Result<Vec<_>, _>>()?;
     let entries = questions.iter().map(|question| question.k).sum();
     at_most("requests", "entries of all lists together (`k`)", entries, service.config.max_answer_entries)?;
+    let work = questions.iter().map(|question| (question, question.session.len()));
+    engine.check_work(work, service.config.max_request_work).map_err(|problem| problem.within("requests"))?;
     let place = engine.reserve(questions.len())?;
     let answer = engine.answer(place, questions, deadline).await?;
     let lists = List::all(&service, &answer);

@@ -136,6 +136,12 @@ pub(crate) async fn add_event(
     let question = request.question(Vec::new(), &service.config)?;
     // With a place taken first, an overloaded server refuses an event before it has stored it.
     let chosen = service.models.choose(None, Some(&id))?;
+    // How long the session is shows when it is stored: what the longest may not ask, none may.
+    let work = std::iter::once((&question, service.config.max_session_events));
+    chosen
+        .engine
+        .check_work(work, service.config.max_request_work)
+        .map_err(|problem| problem.within("why"))?;
     let place = chosen.engine.reserve(1)?;
     let session = keep(&service, &id, item, chosen.engine.served().name.clone(), deadline).await?;
     let answer =

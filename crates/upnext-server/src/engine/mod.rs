@@ -6,6 +6,7 @@
 
 mod queue;
 mod served;
+mod work;
 
 pub(crate) use queue::Place;
 pub(crate) use served::Served;
@@ -18,6 +19,7 @@ use crate::{Error, ServerConfig, threads};
 use arc_swap::ArcSwap;
 use axum::http::StatusCode;
 use queue::Queue;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -95,6 +97,13 @@ struct Job {
     model: Option<Arc<Served>>,
     deadline: Instant,
     answer: oneshot::Sender<Result<Answer, Refusal>>,
+}
+
+impl Job {
+    /// Whether somebody waits for the answer, and it may still be in time.
+    fn is_wanted(&self, now: Instant) -> bool {
+        self.deadline > now && !self.answer.is_closed()
+    }
 }
 
 /// The compute threads, their queue, and the model.
@@ -223,7 +232,7 @@ impl Shared {
         while let Some(mut jobs) = self.queue.take(self.batch_sessions) {
             // Who has gone away, or will have before this is computed, needs no answer.
             let now = Instant::now();
-            jobs.retain(|job| !job.answer.is_closed() && job.deadline > now);
+            jobs.retain(|job| job.is_wanted(now));
             if jobs.is_empty() {
                 continue;
             }
@@ -241,12 +250,26 @@ impl Shared {
     }
 
     /// Answers some jobs together; each alone, where that fails, so that one does not take the others' answers away.
+    ///
+    /// The computation ends when none of their answers is wanted any more: who sends what takes long, or goes away, keeps
+    /// nobody else waiting beyond that.
     fn compute(&self, served: &Arc<Served>, jobs: Vec<Job>) {
         let questions: Vec<&Question> = jobs.iter().flat_map(|job| &job.questions).collect();
         self.metrics.batch(questions.len());
         // One broken computation must not take the thread, and with it the server, away.
-        let lists = match catch_unwind(AssertUnwindSafe(|| served.answer(&questions))) {
-            Ok(Ok(lists)) => Some(lists),
+        let mut observe = || {
+            let now = Instant::now();
+            if jobs.iter().any(|job| job.is_wanted(now)) {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        };
+        let lists = match catch_unwind(AssertUnwindSafe(|| served.answer(&questions, &mut observe))) {
+            Ok(Ok(Some(lists))) => Some(lists),
+            Ok(Ok(None)) => {
+                return jobs.into_iter().for_each(|job| _ = job.answer.send(Err(Refusal::TimedOut)));
+            }
             Ok(Err(error)) => {
                 tracing::error!(model = served.name, version = served.version(), %error, "no answer");
                 None

@@ -6,12 +6,19 @@ use crate::items::{Catalogue, Search};
 use crate::lists::Lists;
 use crate::stamp::Stamp;
 use arc_swap::ArcSwap;
+use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use upnext_core::data::ItemIndex;
 use upnext_core::experiment::ModelKind;
-use upnext_core::model::LoadedModel;
-use upnext_core::ranking::{Candidates, Filter, Index, Nearest, Query, recommend_each};
+use upnext_core::model::Model;
+use upnext_core::ranking::{
+    Candidates, Filter, Index, Nearest, Query, Recommendation, recommend_each, recommend_each_observed,
+};
+
+/// Multiplications between two looks at whether an answer is still wanted: some tens of microseconds.
+const WORK_BETWEEN_LOOKS: usize = 1 << 16;
 
 /// A model with the name and version that every answer carries.
 #[derive(Debug)]
@@ -21,7 +28,7 @@ pub(crate) struct Served {
     pub(crate) path: PathBuf,
     /// Of the folder, taken before it was read: what has changed since shows.
     pub(crate) stamp: Option<Stamp>,
-    pub(crate) loaded: LoadedModel,
+    pub(crate) loaded: Model,
     /// What finds the best items sooner, for models that have such.
     index: Option<Index>,
     /// What may be recommended at all, by the block and allow lists.
@@ -33,9 +40,9 @@ impl Served {
     /// Loads a model and has it answer once, so that what is served is known to work.
     pub(crate) fn load(path: &Path, name: &str, lists: &Lists) -> Result<Self, Error> {
         let stamp = Stamp::of(path);
-        let loaded = LoadedModel::load(path)?;
-        let candidates = ArcSwap::from_pointee(lists.candidates(&loaded.items));
-        let index = Index::new(loaded.model.recommender());
+        let loaded = Model::load(path)?;
+        let candidates = ArcSwap::from_pointee(lists.candidates(loaded.items()));
+        let index = Index::new(loaded.recommender());
         let (name, path) = (name.to_owned(), path.to_owned());
         let served = Self { name, path, stamp, loaded, index, candidates, search: OnceLock::new() };
         served.check().map_err(|reason| Error::Model { path: served.path.clone(), reason })?;
@@ -44,33 +51,40 @@ impl Served {
 
     /// Looks at the weights, and scores all items after a session of the first item: what is broken shows here, not to visitors.
     fn check(&self) -> Result<(), String> {
-        if self.loaded.items.is_empty() {
+        if self.loaded.items().is_empty() {
             return Err("the model has no item: train it on a log".to_owned());
         }
-        if !self.loaded.model.is_finite() {
+        if !self.loaded.is_finite() {
             return Err(
                 "a weight of the model is no finite number: train it anew, with a lower learning rate"
                     .to_owned(),
             );
         }
-        let all = Candidates::new(&self.loaded.items, &[], None);
+        let all = Candidates::new(self.loaded.items(), &[], None);
         let query = Query { history: &[0], k: 1, filter: &Filter::default() };
-        let model = self.loaded.model.recommender();
-        recommend_each(model, &self.loaded.items, None, &all, &[query]).map_err(|error| error.to_string())?;
+        let model = self.loaded.recommender();
+        recommend_each(model, self.loaded.items(), None, &all, &[query])
+            .map_err(|error| error.to_string())?;
         Ok(())
     }
 
     pub(crate) fn kind(&self) -> ModelKind {
-        self.loaded.experiment.model.kind()
+        self.loaded.experiment().model.kind()
     }
 
     pub(crate) fn version(&self) -> &str {
-        &self.loaded.version
+        self.loaded.version().unwrap_or_default()
     }
 
     /// Applies block and allow lists from the next batch on.
     pub(crate) fn restrict(&self, lists: &Lists) {
-        self.candidates.store(Arc::new(lists.candidates(&self.loaded.items)));
+        self.candidates.store(Arc::new(lists.candidates(self.loaded.items())));
+    }
+
+    /// Floats of an item's vector; 0 for a model that has none.
+    pub(super) fn width(&self) -> usize {
+        // A served model has an item.
+        self.loaded.recommender().vector(0).map_or(0, <[f32]>::len)
     }
 
     /// Number of items that the block and allow lists leave.
@@ -81,24 +95,29 @@ impl Served {
     /// What finds its items. The first call prepares it, so that a server whose page nobody opens does not; `catalogue` must
     /// be the same in every call.
     pub(crate) fn search(&self, catalogue: Option<&Catalogue>) -> &Search {
-        self.search.get_or_init(|| Search::new(&self.loaded.items, catalogue))
+        self.search.get_or_init(|| Search::new(self.loaded.items(), catalogue))
     }
 
-    /// Answers some questions as one batch.
-    pub(super) fn answer(&self, questions: &[&Question]) -> upnext_core::Result<Vec<Listed>> {
-        let items = &self.loaded.items;
+    /// Answers some questions as one batch; `None` where `observe`, asked from time to time, has ended it.
+    pub(super) fn answer(
+        &self,
+        questions: &[&Question],
+        observe: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> upnext_core::Result<Option<Vec<Listed>>> {
+        let items = self.loaded.items();
         let indices =
             |ids: &[String]| -> Vec<ItemIndex> { ids.iter().filter_map(|id| items.index_of(id)).collect() };
         let mut histories = Vec::with_capacity(questions.len());
         let mut filters = Vec::with_capacity(questions.len());
         let mut unknown = Vec::with_capacity(questions.len());
         for question in questions {
-            let (mut history, mut unknown_here) = (Vec::with_capacity(question.session.len()), Vec::new());
+            let mut history = Vec::with_capacity(question.session.len());
+            let (mut unknown_here, mut seen) = (Vec::new(), HashSet::new());
             for id in &question.session {
                 match items.index_of(id) {
                     Some(item) => history.push(item),
-                    None if unknown_here.contains(id) => {}
-                    None => unknown_here.push(Arc::clone(id)),
+                    None if seen.insert(id) => unknown_here.push(Arc::clone(id)),
+                    None => {}
                 }
             }
             histories.push(history);
@@ -114,21 +133,43 @@ impl Served {
             .zip(histories.iter().zip(&filters))
             .map(|(question, (history, filter))| Query { history, k: question.k, filter })
             .collect();
-        let model = self.loaded.model.recommender();
-        let lists = recommend_each(model, items, self.index.as_ref(), &self.candidates.load(), &queries)?;
-        let answers = lists.into_iter().zip(questions).zip(histories.iter().zip(unknown));
-        Ok(answers
-            .map(|((mut list, question), (history, unknown))| {
-                // Support is no score, so a list that fell back has nothing to compare with the minimum.
-                if let (Some(min), false) = (question.min_score, list.fell_back) {
-                    list.entries.retain(|entry| entry.score >= min);
-                }
-                let because = question.why.then(|| {
-                    let nearest = Nearest::new(model, history);
-                    list.entries.iter().map(|entry| nearest.to(entry.item)).collect()
-                });
-                Listed { unknown, list, because }
-            })
-            .collect())
+        let model = self.loaded.recommender();
+        let (index, candidates) = (self.index.as_ref(), self.candidates.load());
+        let lists = recommend_each_observed(model, items, index, &candidates, &queries, observe)?;
+        let Some(lists) = lists else { return Ok(None) };
+        let mut answers = Vec::with_capacity(questions.len());
+        for ((mut list, question), (history, unknown)) in
+            lists.into_iter().zip(questions).zip(histories.iter().zip(unknown))
+        {
+            // Support is no score, so a list that fell back has nothing to compare with the minimum.
+            if let (Some(min), false) = (question.min_score, list.fell_back) {
+                list.entries.retain(|entry| entry.score >= min);
+            }
+            let mut because = None;
+            if question.why {
+                let nearest = Nearest::new(model, history);
+                let ControlFlow::Continue(reasons) = reasons(&nearest, &list.entries, observe) else {
+                    return Ok(None);
+                };
+                because = Some(reasons);
+            }
+            answers.push(Listed { unknown, list, because });
+        }
+        Ok(Some(answers))
     }
+}
+
+/// Per entry of a list the item that is most like it.
+fn reasons(
+    nearest: &Nearest,
+    entries: &[Recommendation],
+    observe: &mut dyn FnMut() -> ControlFlow<()>,
+) -> ControlFlow<(), Vec<Option<(ItemIndex, f32)>>> {
+    let mut reasons = Vec::with_capacity(entries.len());
+    let between_looks = (WORK_BETWEEN_LOOKS / nearest.cost().max(1)).max(1);
+    for entries in entries.chunks(between_looks) {
+        observe()?;
+        reasons.extend(entries.iter().map(|entry| nearest.to(entry.item)));
+    }
+    ControlFlow::Continue(reasons)
 }

@@ -6,9 +6,12 @@
 
 use super::Catalogue;
 use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
-use std::ops::Range;
+use std::collections::{BTreeSet, BinaryHeap};
+use std::ops::{ControlFlow, Range};
 use upnext_core::data::{ItemIndex, ItemVocabulary};
+
+/// Places that are looked at between two looks at whether the answer is still wanted: a millisecond with the longest query.
+const PLACES_BETWEEN_LOOKS: usize = 64;
 
 /// What finds the items of a vocabulary.
 #[derive(Debug)]
@@ -45,20 +48,30 @@ impl Search {
     }
 
     /// At most `limit` items each of which has, for every word of the query, a word that begins so; the most popular
-    /// first. An empty query finds all.
-    pub(crate) fn find(&self, query: &str, limit: usize) -> Vec<ItemIndex> {
+    /// first. An empty query finds all. `None` where `observe`, asked from time to time, has ended the search.
+    pub(crate) fn find(
+        &self,
+        query: &str,
+        limit: usize,
+        observe: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Option<Vec<ItemIndex>> {
         let query: String = lower(query).collect();
+        let words: BTreeSet<&str> = query.split_whitespace().collect();
         let mut sought: Vec<(&str, Range<usize>)> =
-            query.split_whitespace().map(|word| (word, self.range(word))).collect();
+            words.into_iter().map(|word| (word, self.range(word))).collect();
         // The rarest word has the fewest places to look at.
         sought.sort_by_key(|(_, range)| range.len());
         let Some((_, rarest)) = sought.first() else {
-            return self.items.iter().take(limit).copied().collect();
+            return Some(self.items.iter().take(limit).copied().collect());
         };
         let mut places: BinaryHeap<Reverse<usize>> =
             self.words[rarest.clone()].iter().copied().map(Reverse).collect();
-        let (mut found, mut last) = (Vec::new(), None);
+        let (mut found, mut last, mut looked_at) = (Vec::new(), None, 0_usize);
         while found.len() < limit {
+            if looked_at.is_multiple_of(PLACES_BETWEEN_LOOKS) && observe().is_break() {
+                return None;
+            }
+            looked_at += 1;
             let Some(Reverse(place)) = places.pop() else { break };
             let nth = self.ends.partition_point(|&end| end <= place);
             // An item with two such words comes twice, one after the other.
@@ -66,7 +79,7 @@ impl Search {
                 found.push(self.items[nth]);
             }
         }
-        found
+        Some(found)
     }
 
     /// The range of `words` where `prefix` follows.
@@ -127,7 +140,8 @@ mod tests {
     }
 
     fn found<'a>(search: &Search, items: &'a ItemVocabulary, query: &str, limit: usize) -> Vec<&'a str> {
-        search.find(query, limit).into_iter().map(|item| items.id(item)).collect()
+        let found = search.find(query, limit, &mut || ControlFlow::Continue(())).unwrap();
+        found.into_iter().map(|item| items.id(item)).collect()
     }
 
     #[test]
@@ -150,7 +164,7 @@ mod tests {
         }
         assert_eq!(found(&search, &items, "12", 2), ["120", "sku-12"]);
         assert_eq!(found(&search, &items, "", 1), ["912"]);
-        assert!(Search::new(&vocabulary(&[]), None).find("a", 5).is_empty());
+        assert!(found(&Search::new(&vocabulary(&[]), None), &items, "a", 5).is_empty());
     }
 
     #[test]
@@ -166,6 +180,22 @@ mod tests {
         assert_eq!(found(&search, &items, "1 gl", 9), ["1"]);
     }
 
+    #[test]
+    fn a_search_ends_where_its_observer_says() {
+        // Every item has both words: all places of one of them are looked at.
+        let ids: Vec<String> = (0..10 * PLACES_BETWEEN_LOOKS).map(|i| format!("cup-{i}-x")).collect();
+        let items: Vec<(&str, u64)> = ids.iter().map(|id| (id.as_str(), 1)).collect();
+        let search = Search::new(&vocabulary(&items), None);
+        for (stop_at, expected) in [(usize::MAX, 11), (1, 1), (5, 5)] {
+            let mut looks = 0;
+            let found = search.find("cup x", usize::MAX, &mut || {
+                looks += 1;
+                if looks == stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            assert_eq!((found.is_some(), looks), (stop_at == usize::MAX, expected));
+        }
+    }
+
     proptest! {
         #[test]
         fn what_is_found_is_what_a_plain_search_finds(
@@ -179,7 +209,8 @@ mod tests {
                 query.to_lowercase().split_whitespace().all(|word| words.iter().any(|own| own.starts_with(word)))
             };
             let expected: Vec<ItemIndex> = items.by_support().into_iter().filter(plain).take(limit).collect();
-            prop_assert_eq!(Search::new(&items, None).find(&query, limit), expected);
+            let found = Search::new(&items, None).find(&query, limit, &mut || ControlFlow::Continue(()));
+            prop_assert_eq!(found, Some(expected));
         }
     }
 }

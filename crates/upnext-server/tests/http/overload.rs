@@ -1,6 +1,6 @@
 //! More than the server can do: clients that do not read, and more requests than there are threads for.
 
-use crate::shop::{Client, Shop, save_model_of, until};
+use crate::shop::{Client, MORNING, Shop, save_model_of, until};
 use crate::tls::{self, Certificate};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -30,6 +30,7 @@ fn large(place: &Path, setup: &mut Setup) {
     // The whole of a request at once.
     setup.config.batch_sessions = SESSIONS;
     setup.config.request_timeout_ms = 60_000;
+    setup.config.max_request_work = u64::MAX >> 24;
 }
 
 fn batch(request: Value) -> String {
@@ -126,19 +127,97 @@ fn a_large_batch_lets_others_have_their_turn_and_ends_with_its_request() {
 fn an_event_that_is_kept_and_not_answered_in_time_says_so_and_asks_for_no_second_try() {
     let shop = Shop::with(|place, setup| {
         large(place, setup);
-        setup.config.queue_sessions = 2 * SESSIONS;
-        setup.config.request_timeout_ms = 300;
+        setup.config.request_timeout_ms = 1;
     });
-    // The thread goes on with a batch that it has begun, though nobody waits for it any more.
-    let long: Vec<String> = (0..200).map(item).collect();
-    let mut large = shop.client();
-    let body = batch(json!({"session": long, "k": ITEMS, "why": true}));
-    large.ask("POST", "/v1/recommend/batch", Some(body.as_bytes()));
-    until(|| shop.client().get("/metrics").text().contains("upnext_batch_sessions_count 1\n"));
-    let refused = shop.client().post("/v1/sessions/v/events", json!({"item": item(1), "k": 1}));
+    // Answered or not, all of these are kept: the list after the last of them takes far longer than a millisecond.
+    let mut client = shop.client();
+    for i in 0..199 {
+        client.post("/v1/sessions/v/events", json!({"item": item(i), "k": 1}));
+    }
+    let refused = client.post("/v1/sessions/v/events", json!({"item": item(199), "k": ITEMS, "why": true}));
     assert_eq!(refused.problem(503)["event_stored"], true);
     assert_eq!(refused.header("retry-after"), None);
-    assert_eq!(shop.client().get("/v1/sessions/v").json(200)["events"], 1);
+    assert_eq!(client.get("/v1/sessions/v").json(200)["events"], 200);
+}
+
+/// Items of the shop whose batch requests take minutes to answer.
+const MANY: usize = 4_000;
+
+/// Serves a model of so many items, with vectors, and returns such a request: some 10¹¹ multiplications.
+fn shop_of_many(request_timeout_ms: u64) -> (Shop, String) {
+    let shop = Shop::with(|place, setup| {
+        let sessions: Vec<String> = (0..MANY).map(|i| format!("{i} {}", (i + 1) % MANY)).collect();
+        let sessions: Vec<&str> = sessions.iter().map(String::as_str).collect();
+        large(place, setup);
+        setup.model = place.join("many");
+        save_model_of(ModelKind::BprMf, &setup.model, &sessions);
+        (setup.config.max_k, setup.config.max_session_events) = (MANY, MANY);
+        (setup.config.max_answer_entries, setup.config.max_body_bytes) = (MANY * SESSIONS, 1 << 24);
+        setup.config.request_timeout_ms = request_timeout_ms;
+    });
+    let all: Vec<String> = (0..MANY).map(|i| i.to_string()).collect();
+    (shop, batch(json!({"session": all, "k": MANY, "why": true})))
+}
+
+#[test]
+fn a_computation_ends_at_the_deadline_of_its_request() {
+    let (shop, minutes) = shop_of_many(2_000);
+    let mut busy = shop.client();
+    busy.post("/v1/recommend/batch", &minutes).problem(503);
+    // The one thread is free again: it would not be for minutes.
+    busy.post("/v1/recommend", json!({"session": ["1"], "k": 1})).json(200);
+}
+
+#[test]
+fn a_computation_ends_when_its_client_has_left() {
+    let (shop, minutes) = shop_of_many(3_600_000);
+    let mut busy = shop.client();
+    busy.ask("POST", "/v1/recommend/batch", Some(minutes.as_bytes()));
+    let mut watching = shop.client();
+    until(|| watching.get("/metrics").text().contains("upnext_batch_sessions_count 1\n"));
+    drop(busy);
+    shop.client().post("/v1/recommend", json!({"session": ["1"], "k": 1})).json(200);
+}
+
+#[test]
+fn a_small_request_that_costs_much_is_refused_before_it_is_computed_or_stored() {
+    let shop = Shop::with(|place, setup| {
+        let sessions: Vec<String> = (0..1_000).map(|i| format!("{i} {}", (i + 1) % 1_000)).collect();
+        let sessions: Vec<&str> = sessions.iter().map(String::as_str).collect();
+        setup.model = place.join("thousand");
+        save_model_of(ModelKind::BprMf, &setup.model, &sessions);
+    });
+    let mut client = shop.client();
+    let long: Vec<String> = (0..200).map(|i| i.to_string()).collect();
+    let request = |lists: usize, why: bool| {
+        let request = json!({"session": long, "k": 1_000, "why": why});
+        json!({"requests": vec![request; lists]}).to_string()
+    };
+    let body = request(20, true);
+    assert!(body.len() < 40_000, "{}", body.len());
+    let problem = client.post("/v1/recommend/batch", body).problem(422);
+    assert_eq!(problem["field"], "requests");
+    let detail = problem["detail"].as_str().unwrap();
+    // 20 lists of 1,000 entries × 200 items are the pairs; a vector has 100 floats.
+    for number in ["20 lists", "4000000 pairs", "100 floats", "400000000 multiplications", "200000000"] {
+        assert!(detail.contains(number), "{number}: {detail}");
+    }
+    assert!(client.get("/metrics").text().contains("upnext_batch_sessions_count 0\n"));
+    client.post("/v1/recommend/batch", request(20, false)).json(200);
+    client.post("/v1/recommend/batch", request(10, true)).json(200);
+
+    let shop = Shop::with(|place, setup| {
+        save_model_of(ModelKind::BprMf, &place.join("vectors"), MORNING);
+        setup.model = place.join("vectors");
+        setup.config.max_request_work = 1_000;
+    });
+    let mut client = shop.client();
+    let click = |why: bool| json!({"item": "tea", "k": 1, "why": why});
+    // One entry × up to 200 events × the width, whatever the session has so far.
+    assert_eq!(client.post("/v1/sessions/v/events", click(true)).problem(422)["field"], "why");
+    client.get("/v1/sessions/v").problem(404);
+    client.post("/v1/sessions/v/events", click(false)).json(200);
+    client.post("/v1/recommend", json!({"session": ["tea"], "k": 1, "why": true})).json(200);
 }
 
 #[test]

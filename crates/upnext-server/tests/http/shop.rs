@@ -6,10 +6,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use upnext_core::artifact::{Artifact, TrainingSummary};
 use upnext_core::data::{Dataset, EventLog};
 use upnext_core::experiment::{Experiment, ModelConfig, ModelKind};
-use upnext_core::model::Model;
+use upnext_core::{FitOptions, fit};
 use upnext_server::{ApiKeys, Error, Keys, Server, ServerConfig, Setup, Stopper};
 
 pub(crate) const KEY: &str = "a-key-for-the-shop";
@@ -36,10 +35,7 @@ pub(crate) fn save_model_of(kind: ModelKind, path: &Path, sessions: &[&str]) {
     }
     let (data, _) = Dataset::from_log(log).unwrap();
     let experiment = Experiment { model: ModelConfig::of_kind(kind), ..Experiment::default() };
-    let arrays = Model::fit(&experiment, &data).unwrap().arrays();
-    let mut artifact = Artifact::new(experiment, data.items, TrainingSummary::default());
-    (artifact.weights, artifact.counts) = (arrays.tensors, arrays.counts);
-    artifact.save(path).unwrap();
+    fit(data, &experiment, FitOptions::default()).unwrap().model.save(path).unwrap();
 }
 
 /// A folder with models, and a server of one of them while it runs.

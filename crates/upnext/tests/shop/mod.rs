@@ -3,10 +3,11 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 use std::time::Duration;
 use upnext_core::data::{Dataset, EventLog};
 use upnext_core::experiment::{Experiment, ModelConfig, ModelKind};
-use upnext_core::model::LoadedModel;
+use upnext_core::model::Model;
 use upnext_core::simulate::{SimulateOptions, simulate};
 use upnext_core::training::{Plan, train};
 
@@ -52,7 +53,7 @@ impl Shop {
     }
 
     /// Trains a model into the folder `name` of its kind.
-    pub(crate) fn train(&self, kind: ModelKind) -> (PathBuf, LoadedModel) {
+    pub(crate) fn train(&self, kind: ModelKind) -> (PathBuf, Model) {
         self.train_with(kind, |_| ControlFlow::Continue(()))
     }
 
@@ -61,7 +62,7 @@ impl Shop {
         &self,
         kind: ModelKind,
         wish: impl Fn(u64) -> ControlFlow<()>,
-    ) -> (PathBuf, LoadedModel) {
+    ) -> (PathBuf, Model) {
         let mut experiment = Experiment { model: ModelConfig::of_kind(kind), ..Experiment::default() };
         if kind == ModelKind::Gru4rec {
             for assignment in [
@@ -76,7 +77,7 @@ impl Shop {
         }
         let out = self.path(kind.name());
         let plan = Plan {
-            data: &self.data,
+            data: Arc::new(self.data.clone()),
             validation: Some(&self.data.sessions),
             experiment: &experiment,
             threads: 1,
@@ -87,12 +88,12 @@ impl Shop {
             keep_training_state: true,
         };
         let outcome = train(plan, &mut |event| match event {
-            upnext_core::training::Event::MiniBatch(progress) => wish(progress.mini_batches),
+            upnext_core::FitEvent::MiniBatch(progress) => wish(progress.mini_batches),
             _ => ControlFlow::Continue(()),
         })
         .unwrap();
         let path = if out.exists() { out } else { outcome.checkpoint };
-        let model = LoadedModel::load(&path).unwrap();
+        let model = Model::load(&path).unwrap();
         (path, model)
     }
 }

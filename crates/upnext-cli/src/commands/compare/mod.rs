@@ -15,6 +15,7 @@ use anyhow::Context;
 use contenders::{Contender, Source, contenders};
 use outcome::{DataReport, Example, Failed, LogReport, Outcome, Row, describe};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use upnext_core::artifact::{Artifact, Manifest};
@@ -23,7 +24,7 @@ use upnext_core::data::folder::{PartName, PreparedFolder};
 use upnext_core::data::{Dataset, LogShape, TestSessions};
 use upnext_core::evaluation::{Evaluation, EvaluationConfig};
 use upnext_core::experiment::Experiment;
-use upnext_core::model::LoadedModel;
+use upnext_core::model::Model;
 use upnext_core::ranking::{Filter, recommend_on};
 use upnext_core::training::Plan;
 
@@ -173,7 +174,7 @@ impl Place {
 
 /// The logs and what is made of them.
 struct Data {
-    train: Dataset,
+    train: Arc<Dataset>,
     test: TestSessions,
     reports: (LogReport, LogReport),
 }
@@ -205,7 +206,7 @@ impl Data {
             events: test.sessions.num_events(),
             sessions: test.sessions.len(),
         };
-        Ok(Self { train, test, reports: (train_report, test_report) })
+        Ok(Self { train: train.into(), test, reports: (train_report, test_report) })
     }
 }
 
@@ -265,14 +266,8 @@ fn judge_all(
         let judged = judge(args, contender, options, &data, place, threads, &stop).and_then(|judged| {
             let Judged { loaded, evaluation, training_seconds } = judged;
             let items = &data.train.items;
-            let lists = recommend_on(
-                threads,
-                loaded.model.recommender(),
-                items,
-                &histories,
-                LIST,
-                &Filter::default(),
-            )?;
+            let lists =
+                recommend_on(threads, loaded.recommender(), items, &histories, LIST, &Filter::default())?;
             for (example, list) in shown.iter_mut().zip(lists) {
                 example.lists.push(list.entries.iter().map(|e| items.id(e.item).to_owned()).collect());
             }
@@ -281,10 +276,10 @@ fn judge_all(
                     name: contender.name.clone(),
                     kind: contender.experiment.model.kind(),
                     commands: contender.commands(args, &args.fields),
-                    experiment: Experiment { evaluation: options.clone(), ..loaded.experiment.resolved() },
+                    experiment: Experiment { evaluation: options.clone(), ..loaded.experiment().resolved() },
                     training_seconds,
                     prediction_seconds: evaluation.seconds,
-                    epochs: loaded.training.epochs,
+                    epochs: loaded.training().epochs.clone(),
                     metrics: evaluation.metrics.clone(),
                 },
                 evaluation,
@@ -340,7 +335,7 @@ fn judge_all(
 
 /// A model that has been judged.
 struct Judged {
-    loaded: LoadedModel,
+    loaded: Model,
     evaluation: Evaluation,
     training_seconds: Option<f64>,
 }
@@ -356,14 +351,14 @@ fn judge(
     stop: &AtomicBool,
 ) -> anyhow::Result<Judged> {
     let (loaded, training_seconds) = if let Source::Saved(folder) = &contender.source {
-        let loaded = LoadedModel::load(folder)?;
-        let seconds: f64 = loaded.training.epochs.iter().map(|epoch| epoch.seconds).sum();
+        let loaded = Model::load(folder)?;
+        let seconds: f64 = loaded.training().epochs.iter().map(|epoch| epoch.seconds).sum();
         (loaded, (seconds > 0.0).then_some(seconds))
     } else {
         let out = place.of(contender);
         let kept = args.keep.is_some();
         let plan = Plan {
-            data: &data.train,
+            data: Arc::clone(&data.train),
             validation: None,
             experiment: &contender.experiment,
             threads,
@@ -385,6 +380,6 @@ fn judge(
         anyhow::bail!("interrupted");
     }
     let (items, sessions) = (&data.train.items, &data.test.sessions);
-    let evaluation = rank(loaded.model.recommender(), items, sessions, options, threads, args.output.quiet)?;
+    let evaluation = rank(loaded.recommender(), items, sessions, options, threads, args.output.quiet)?;
     Ok(Judged { loaded, evaluation, training_seconds })
 }

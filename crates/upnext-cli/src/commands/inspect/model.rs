@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::path::Path;
 use upnext_core::artifact::{Artifact, MANIFEST_FILE, Manifest, TrainingSummary, ValidationSummary};
 use upnext_core::experiment::{Experiment, ModelConfig, ModelKind};
-use upnext_core::model::LoadedModel;
+use upnext_core::model::Model;
 
 /// Epochs shown one by one in a table; `--json` has them all.
 const MAX_EPOCHS: usize = 40;
@@ -89,17 +89,17 @@ pub(super) fn run(path: &Path, output: OutputArgs) -> anyhow::Result<()> {
         .collect();
     let parameters = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>() as u64).sum();
     // Whether the weights are those of the model is seen where it is made of them.
-    let model = LoadedModel::from_artifact(artifact)
+    let model = Model::from_artifact(artifact)
         .with_context(|| format!("{}: its weights are not those of its configuration", path.display()))?;
-    let items = &model.items;
+    let items = model.items();
     let popular = |&item: &u32| Popular { item_id: items.id(item).to_owned(), support: items.support(item) };
     let own = std::fs::metadata(path.join(MANIFEST_FILE)).ok();
     let own = own.map(|file| FileSize { name: MANIFEST_FILE.to_owned(), bytes: file.len() });
     let files: Vec<FileSize> = own.into_iter().chain(files_of(&manifest)).collect();
     let shape = Shape {
         path,
-        kind: model.experiment.model.kind(),
-        finished: model.training.finished,
+        kind: model.experiment().model.kind(),
+        finished: model.training().finished,
         has_training_state,
         format: manifest.format,
         format_version: manifest.format_version,
@@ -110,10 +110,10 @@ pub(super) fn run(path: &Path, output: OutputArgs) -> anyhow::Result<()> {
         tensors,
         bytes: files.iter().map(|file| file.bytes).sum(),
         files,
-        changed: changed(&model.experiment)?,
+        changed: changed(model.experiment())?,
         most_popular: items.by_support().iter().take(MOST_POPULAR).map(popular).collect(),
-        experiment: model.experiment,
-        training: model.training,
+        experiment: model.experiment().clone(),
+        training: model.training().clone(),
     };
     output.print(&shape, describe)
 }

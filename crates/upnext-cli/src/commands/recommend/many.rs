@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use upnext_core::data::{Event, EventLog, ItemIndex, PartName, PreparedFolder};
-use upnext_core::model::LoadedModel;
+use upnext_core::model::Model;
 use upnext_core::ranking::{Filter, ListFormat, ListWriter, RecommendationList, recommend_on};
 use upnext_core::replace::replace_file;
 
@@ -92,22 +92,17 @@ struct Done<'a> {
 }
 
 /// Recommends to all sessions of the log.
-pub(super) fn run(
-    args: &RecommendArgs,
-    sink: &Sink,
-    model: &LoadedModel,
-    filter: &Filter,
-) -> anyhow::Result<()> {
+pub(super) fn run(args: &RecommendArgs, sink: &Sink, model: &Model, filter: &Filter) -> anyhow::Result<()> {
     let mut log = args.read.read(&[&sink.log], args.output.quiet)?;
     log.group();
     warn(&log.report().warnings);
-    let index: Vec<Option<ItemIndex>> = log.item_ids().iter().map(|id| model.items.index_of(id)).collect();
+    let index: Vec<Option<ItemIndex>> = log.item_ids().iter().map(|id| model.items().index_of(id)).collect();
     let work = Work { args, model, filter, log: &log, index: &index, threads: sink.threads };
     match &sink.out {
         Out::File(path, format) => {
             let failed = |error| upnext_core::Error::io(path, "write")(error);
             let counts = replace_file(path, |file: &File| {
-                let mut lists = ListWriter::new(file, *format, &model.items).map_err(failed)?;
+                let mut lists = ListWriter::new(file, *format, model.items()).map_err(failed)?;
                 let counts = work.run(&mut |session, list| {
                     Ok(lists.write(log.session_ids().get(session[0].session), list).map_err(failed)?)
                 })?;
@@ -127,7 +122,7 @@ pub(super) fn run(
         }
         Out::Csv => {
             let mut lists =
-                ListWriter::new(io::stdout(), ListFormat::Csv, &model.items).map_err(to_stdout)?;
+                ListWriter::new(io::stdout(), ListFormat::Csv, model.items()).map_err(to_stdout)?;
             let counts = work.run(&mut |session, list| {
                 lists.write(log.session_ids().get(session[0].session), list).map_err(to_stdout)
             })?;
@@ -142,7 +137,7 @@ pub(super) fn run(
                 let ids = session.iter().map(|event| log.item_ids().get(event.item)).collect();
                 let session_id = log.session_ids().get(session[0].session);
                 let document =
-                    ListDocument::new(document_of(args, model), &model.items, Some(session_id), ids, list);
+                    ListDocument::new(document_of(args, model), model.items(), Some(session_id), ids, list);
                 let json = serde_json::to_string(&document)?;
                 write!(out, "{before}{json}").map_err(to_stdout)?;
                 before = ",\n";
@@ -167,7 +162,7 @@ fn to_stdout(error: io::Error) -> anyhow::Error {
 /// A log and what is to be recommended to its sessions.
 struct Work<'a> {
     args: &'a RecommendArgs,
-    model: &'a LoadedModel,
+    model: &'a Model,
     filter: &'a Filter,
     /// Grouped by session.
     log: &'a EventLog,
@@ -183,7 +178,7 @@ impl Work<'_> {
         each: &mut dyn FnMut(&[Event], &RecommendationList) -> anyhow::Result<()>,
     ) -> anyhow::Result<Counts> {
         let threads = self.threads;
-        let k = self.args.k.get().min(self.model.items.len()).max(1);
+        let k = self.args.k.get().min(self.model.items().len()).max(1);
         let block = threads * (ENTRIES_A_THREAD / k).clamp(1, SESSIONS_A_THREAD);
         let progress = Progress::new(self.args.output.quiet, "ranking", Unit::Events);
         let mut counts = Counts::default();
@@ -195,8 +190,8 @@ impl Work<'_> {
             let histories: Vec<Vec<ItemIndex>> =
                 block.iter().map(|events| events.iter().filter_map(known).collect()).collect();
             let histories: Vec<&[ItemIndex]> = histories.iter().map(Vec::as_slice).collect();
-            let model = self.model.model.recommender();
-            let lists = recommend_on(threads, model, &self.model.items, &histories, k, self.filter)?;
+            let model = self.model.recommender();
+            let lists = recommend_on(threads, model, self.model.items(), &histories, k, self.filter)?;
             for ((events, history), list) in block.into_iter().zip(histories).zip(&lists) {
                 counts.sessions += 1;
                 counts.fell_back += u64::from(list.fell_back);

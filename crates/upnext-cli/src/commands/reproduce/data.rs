@@ -8,6 +8,7 @@ use crate::progress::{Progress, Unit};
 use anyhow::Context;
 use serde::Serialize;
 use std::path::Path;
+use std::sync::Arc;
 use upnext_core::Error;
 use upnext_core::data::folder::{PartName, PreparedFolder};
 use upnext_core::data::{
@@ -31,7 +32,7 @@ pub(super) fn challenge_columns() -> ReadOptions {
 /// The prepared log as models see it.
 pub(super) struct Data {
     pub(super) statistics: Statistics,
-    pub(super) train: Dataset,
+    pub(super) train: Arc<Dataset>,
     pub(super) test: TestSessions,
 }
 
@@ -80,7 +81,7 @@ impl Data {
             let path = prepared.part(part)?;
             Ok(EventLog::read(&path, &ReadOptions::default(), &mut |done, total| progress.at(done, total))?)
         };
-        let (train, _) = Dataset::from_log(read_part(PartName::Train)?)?;
+        let train = Arc::new(Dataset::from_log(read_part(PartName::Train)?)?.0);
         let test = TestSessions::from_log(read_part(PartName::Test)?, &train.items)
             .context("the test part cannot be used")?;
         Ok(Self { statistics, train, test })

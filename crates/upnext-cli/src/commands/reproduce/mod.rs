@@ -19,6 +19,7 @@ use findings::findings;
 use folder::{DataIdentity, Folder, Identity, RowResult};
 use outcome::{Failed, Outcome, RowOutcome, describe};
 use paper::Row;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use upnext_core::artifact::FileEntry;
@@ -181,7 +182,7 @@ fn train_and_rank(
     }
     let out = folder.model(row.name);
     let plan = Plan {
-        data: &data.train,
+        data: Arc::clone(&data.train),
         validation: None,
         experiment: &row.experiment,
         threads: task.threads,
@@ -197,7 +198,7 @@ fn train_and_rank(
     if stop.load(Ordering::SeqCst) {
         return Err(interrupted());
     }
-    let (model, items, sessions) = (loaded.model.recommender(), &data.train.items, &data.test.sessions);
+    let (model, items, sessions) = (loaded.recommender(), &data.train.items, &data.test.sessions);
     let evaluation = rank(model, items, sessions, &row.experiment.evaluation, task.threads, quiet)?;
     Ok(RowResult {
         made_by: RowResult::MADE_BY.to_owned(),
@@ -205,10 +206,10 @@ fn train_and_rank(
         name: row.name.to_owned(),
         data: identity.clone(),
         experiment: row.experiment.resolved(),
-        instruction_set: loaded.training.instruction_set.clone(),
+        instruction_set: loaded.training().instruction_set.clone(),
         training_seconds: seconds,
         prediction_seconds: evaluation.seconds,
-        epochs: loaded.training.epochs.clone(),
+        epochs: loaded.training().epochs.clone(),
         cases: evaluation.cases,
         candidates: evaluation.candidates,
         metrics: evaluation.metrics,

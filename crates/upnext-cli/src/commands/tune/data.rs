@@ -5,6 +5,7 @@ use crate::output::{thousands, warn};
 use anyhow::Context;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use upnext_core::data::folder::{PartName, PreparedFolder};
 use upnext_core::data::{
     Dataset, Event, EventLog, ItemVocabulary, Part, PrepareOptions, TestSessions, TimeMicros, prepare,
@@ -12,7 +13,7 @@ use upnext_core::data::{
 
 /// The sessions of a search.
 pub(super) struct SearchData {
-    pub(super) fit: Dataset,
+    pub(super) fit: Arc<Dataset>,
     pub(super) valid: TestSessions,
 }
 
@@ -43,7 +44,7 @@ impl SearchData {
                 let (fit, _) = Dataset::from_part(&parts.train())?;
                 let valid = TestSessions::from_part(&parts.test(), &fit.items)
                     .with_context(|| format!("{NO_VALIDATION}: use a longer --validation"))?;
-                Ok(Self { fit, valid })
+                Ok(Self { fit: fit.into(), valid })
             }
         }
     }
@@ -58,7 +59,7 @@ impl SearchData {
         }
         let (fit, _) = Dataset::from_log(fit)?;
         let valid = TestSessions::from_log(valid, &fit.items).context(NO_VALIDATION)?;
-        Ok(Self { fit, valid })
+        Ok(Self { fit: fit.into(), valid })
     }
 }
 

@@ -18,12 +18,13 @@ use outcome::{Judged, Outcome, Test, describe};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use upnext_core::artifact::{Artifact, Manifest};
 use upnext_core::data::{Dataset, TimeSpan};
 use upnext_core::experiment::{DataConfig, Experiment};
-use upnext_core::model::LoadedModel;
+use upnext_core::model::Model;
 use upnext_core::replace::replace_file;
 use upnext_core::training::{Plan, checkpoint_of};
 use upnext_core::tuning::{Objective, Sampler, SearchSpace, TrialStore, TuningOptions, TuningPlan, tune};
@@ -267,9 +268,9 @@ impl End<'_> {
         &self,
         model: &Path,
         experiment: &Experiment,
-    ) -> anyhow::Result<Result<(Dataset, LoadedModel), String>> {
+    ) -> anyhow::Result<Result<(Arc<Dataset>, Model), String>> {
         let (args, quiet) = (self.args, self.args.output.quiet);
-        let train = data::read_all(args, self.path)?;
+        let train = Arc::new(data::read_all(args, self.path)?);
         for folder in [model.to_owned(), checkpoint_of(model)] {
             // Of an earlier, smaller search in this folder.
             if Manifest::load(&folder).is_ok_and(|old| old.experiment != experiment.resolved()) {
@@ -277,7 +278,7 @@ impl End<'_> {
             }
         }
         let plan = Plan {
-            data: &train,
+            data: Arc::clone(&train),
             validation: None,
             experiment,
             threads: self.threads,
@@ -306,7 +307,7 @@ impl End<'_> {
         earlier: Option<Earlier>,
         outcome: &Outcome,
         train: &Dataset,
-        loaded: &LoadedModel,
+        loaded: &Model,
     ) -> anyhow::Result<Option<Test>> {
         let Some(log) = self.test else {
             warn(&[
@@ -314,7 +315,7 @@ impl End<'_> {
             ]);
             return Ok(None);
         };
-        let sessions = data::read_test(self.args, log, &loaded.items)?;
+        let sessions = data::read_test(self.args, log, loaded.items())?;
         let of = Judged {
             train_fingerprint: train.sessions.fingerprint(),
             test_fingerprint: sessions.sessions.fingerprint(),
@@ -329,8 +330,8 @@ impl End<'_> {
         }
         let options = &outcome.experiment.evaluation;
         let (threads, quiet) = (self.threads, self.args.output.quiet);
-        let model = loaded.model.recommender();
-        let evaluation = rank(model, &loaded.items, &sessions.sessions, options, threads, quiet)?;
+        let model = loaded.recommender();
+        let evaluation = rank(model, loaded.items(), &sessions.sessions, options, threads, quiet)?;
         Ok(Some(Test { log: log.to_owned(), judgements, of, dropped: sessions.dropped, evaluation }))
     }
 }

@@ -23,7 +23,9 @@ fn write(dir: &Path) {
     let training =
         safetensors(r#"{"steps":{"dtype":"U64","shape":[1],"data_offsets":[0,8]}}   "#, &7_u64.to_le_bytes());
     let mut vocabulary = ItemVocabulary::new();
-    [("red shoes", 3), ("tea", 1)].map(|(id, support)| vocabulary.add(id, support));
+    for (id, support) in [("red shoes", 3), ("tea", 1)] {
+        vocabulary.add(id, support);
+    }
     let mut items = Vec::new();
     items::write(&vocabulary, &mut items).unwrap();
     let files =

@@ -78,6 +78,32 @@ macro_rules! session_knn {
             }
         }
 
+        impl crate::kind::Kind for $model {
+            type Config = $config;
+            const SPACE: Option<&'static str> = Some(include_str!(concat!("../../../experiments/spaces/", $name, ".toml")));
+
+            fn validate(config: &$config, _: &crate::gru4rec::config::TrainingConfig) -> crate::Result<()> {
+                config.validate()
+            }
+
+            fn fit(config: &$config, fit: &mut crate::kind::Fit<'_>) -> crate::Result<Self> {
+                Self::fit(config, &fit.data)
+            }
+
+            fn to_arrays(&self) -> crate::arrays::Arrays {
+                self.arrays()
+            }
+
+            fn from_arrays(
+                config: &$config,
+                _: &crate::gru4rec::config::TrainingConfig,
+                items: &crate::data::ItemVocabulary,
+                arrays: crate::arrays::Arrays,
+            ) -> crate::Result<Self> {
+                Self::from_arrays(config, items, arrays)
+            }
+        }
+
         impl Recommender for $model {
             fn name(&self) -> &str {
                 $name

@@ -2,13 +2,15 @@
 
 use super::*;
 use crate::data::{EventLog, PrepareOptions, TestSessions, TimeSpan, prepare};
+use crate::experiment::{ModelConfig, ModelKind};
 use crate::simulate::{SimulateOptions, simulate};
 use crate::tuning::{Objective, Verdict};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// A simulated shop's sessions to fit, and those of its last day.
 struct Shop {
-    fit: Dataset,
+    fit: Arc<Dataset>,
     valid: TestSessions,
     experiment: Experiment,
 }
@@ -28,7 +30,7 @@ impl Shop {
         for field in ["model.layers=8", "training.samples=4", "training.batch_size=8", "training.epochs=2"] {
             experiment.set(field).unwrap();
         }
-        Self { fit, valid, experiment }
+        Self { fit: Arc::new(fit), valid, experiment }
     }
 
     fn space(&self, text: &str) -> SearchSpace {
@@ -212,8 +214,9 @@ fn a_thread_that_panics_ends_the_search_and_does_not_hang_it() {
     let options = options(3);
     let folder = tempfile::tempdir().unwrap();
     // Items beyond the vocabulary: what trains on them panics.
-    let mut fit = shop.fit.clone();
+    let mut fit = Dataset::clone(&shop.fit);
     fit.sessions.push(&[1_000_000, 1_000_000], 0);
+    let fit = Arc::new(fit);
     let plan = TuningPlan { fit: &fit, ..shop.plan(&space, &options, folder.path()) };
     fs::create_dir(plan.trials_folder()).unwrap();
     let runner = Runner::new(&plan, 0.1);

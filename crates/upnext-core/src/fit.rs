@@ -1,0 +1,150 @@
+//! The short path: a dataset and an experiment in, a fitted model out, in memory.
+//!
+//! [`training::train`](crate::training::train) runs the same loop with checkpoints in folders.
+
+use crate::arrays::Arrays;
+use crate::data::{Dataset, Sessions};
+use crate::experiment::Experiment;
+use crate::history::{Ended, FitEvent, Observer, TrainingSummary};
+use crate::kind::{Fit, InMemory, Start};
+use crate::model::Model;
+use crate::{Error, Result, models};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// What a fit may be told besides the data and the experiment.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use upnext_core::{FitEvent, FitOptions};
+///
+/// let mut show = |event: FitEvent| {
+///     if let FitEvent::Epoch(epoch) = event {
+///         eprintln!("epoch {}: loss {:.4}", epoch.epoch, epoch.loss);
+///     }
+///     ControlFlow::Continue(())
+/// };
+/// let options = FitOptions::default().threads(1).observer(&mut show);
+/// # let _ = options;
+/// ```
+#[derive(Default)]
+pub struct FitOptions<'a> {
+    validation: Option<&'a Sessions>,
+    threads: Option<usize>,
+    init: Option<Model>,
+    keep_training_state: bool,
+    observer: Option<&'a mut Observer<'a>>,
+}
+
+impl std::fmt::Debug for FitOptions<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FitOptions")
+            .field("validation", &self.validation.map(Sessions::len))
+            .field("threads", &self.threads)
+            .field("init", &self.init.is_some())
+            .field("keep_training_state", &self.keep_training_state)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> FitOptions<'a> {
+    /// Judges every epoch of a network by these sessions, which must not be part of the data, and keeps the best one.
+    pub fn validation(mut self, sessions: &'a Sessions) -> Self {
+        self.validation = Some(sessions);
+        self
+    }
+
+    /// Number of threads, at least 1; absent: all cores. The result does not depend on it.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// Starts from an earlier model, whose items are the first of the data's ([`Dataset::extending`]).
+    pub fn init(mut self, model: Model) -> Self {
+        self.init = Some(model);
+        self
+    }
+
+    /// Keeps with the model what a further training needs (the optimiser's state); absent: no.
+    pub fn keep_training_state(mut self, keep: bool) -> Self {
+        self.keep_training_state = keep;
+        self
+    }
+
+    /// Tells an observer what happens. When it answers [`ControlFlow::Break`], training stops after the mini-batch, with
+    /// the network as it is then.
+    pub fn observer(mut self, observer: &'a mut Observer<'a>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+}
+
+/// A model that has been fitted.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Fitted {
+    /// The model: of the best epoch by validation, or else of the last.
+    pub model: Model,
+    /// The epochs, with loss, speed and validation; none for a kind that is fitted in one go.
+    pub history: TrainingSummary,
+    /// How the training ended.
+    pub ended: Ended,
+}
+
+/// Fits a model of any kind to a dataset, in memory.
+///
+/// The same data, experiment, build and instruction set give the same bits for any number of threads, here and by
+/// `upnext train`.
+///
+/// # Errors
+/// [`Error::Config`] for an experiment that makes no sense, alone or with the data; [`Error::Memory`] for a network that
+/// does not fit into memory; [`Error::Diverged`] where a loss or a parameter is no longer a finite number.
+///
+/// # Panics
+/// If the number of threads is 0.
+pub fn fit(data: impl Into<Arc<Dataset>>, experiment: &Experiment, options: FitOptions) -> Result<Fitted> {
+    experiment.validate()?;
+    let data = data.into();
+    let FitOptions { validation, threads, init, keep_training_state, observer } = options;
+    let threads =
+        threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+    let mut go_on = |_: FitEvent| ControlFlow::Continue(());
+    let mut keeper = InMemory::new(keep_training_state);
+    let mut run = Fit {
+        training: &experiment.training,
+        evaluation: &experiment.evaluation,
+        validation,
+        threads,
+        start: init.map_or(Ok(Start::New), |init| start_from(&init, experiment, &data))?,
+        keeps_state: keep_training_state,
+        observe: observer.unwrap_or(&mut go_on),
+        keeper: &mut keeper,
+        summary: TrainingSummary::of(&data),
+        ended: Ended::Complete,
+        state: None,
+        optimizer_state_kept: None,
+        data: Arc::clone(&data),
+    };
+    let model = models::fit(&experiment.model, &mut run)?;
+    let Fit { mut summary, ended, state, .. } = run;
+    summary.finished = ended != Ended::Interrupted;
+    let items = Arc::new(data.items.clone());
+    let model = Model::new(model, items, experiment.resolved(), summary.clone(), state);
+    Ok(Fitted { model, history: summary, ended })
+}
+
+/// A start from an earlier model of the same structure.
+fn start_from(init: &Model, experiment: &Experiment, data: &Dataset) -> Result<Start> {
+    init.experiment().check_same_model(experiment)?;
+    let items = init.items().len();
+    if items > data.items.len() || init.items().ids().zip(data.items.ids()).any(|(a, b)| a != b) {
+        let reason = "its items are not the first of the data's: make the data by Dataset::extending";
+        return Err(Error::config("init", reason));
+    }
+    let arrays: Arrays = init.arrays();
+    Ok(Start::From { arrays, state: init.training_state().cloned(), items })
+}
+
+#[cfg(test)]
+mod tests;

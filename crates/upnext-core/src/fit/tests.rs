@@ -1,0 +1,149 @@
+//! The short path gives the model that a training with folders gives, for every kind; it can be stopped and gone on from.
+
+use super::*;
+use crate::data::ItemVocabulary;
+use crate::experiment::{ModelConfig, ModelKind};
+use crate::training::{Plan, train};
+use std::time::Duration;
+
+/// Sessions that repeat after `period` items, on 12 items.
+fn dataset(sessions: u32) -> Dataset {
+    let mut data = Dataset::default();
+    for s in 0..sessions {
+        let items: Vec<u32> = (0..4).map(|t| (s * 5 + t) % 12).collect();
+        for &item in &items {
+            // Ids in the order of their indices.
+            while data.items.len() <= item as usize {
+                let next = data.items.len();
+                data.items.add(&format!("item {next}"), 0);
+            }
+            data.items.add(&format!("item {item}"), 1);
+        }
+        data.sessions.push(&items, i64::from(s));
+    }
+    data
+}
+
+fn experiment(kind: ModelKind) -> Experiment {
+    let mut experiment = Experiment { model: ModelConfig::of_kind(kind), ..Experiment::default() };
+    if kind == ModelKind::Gru4rec {
+        experiment.set("model.layers=8").unwrap();
+        experiment.set("training.dropout_hidden=0.2").unwrap();
+    }
+    experiment.training.batch_size = 4;
+    experiment.training.samples = 6;
+    experiment.training.epochs = 3;
+    experiment
+}
+
+fn plan<'a>(
+    data: &Arc<Dataset>,
+    experiment: &'a Experiment,
+    validation: Option<&'a Sessions>,
+    out: &'a std::path::Path,
+) -> Plan<'a> {
+    Plan {
+        data: Arc::clone(data),
+        validation,
+        experiment,
+        threads: 1,
+        out,
+        init: None,
+        resume: false,
+        checkpoint_every: Duration::ZERO,
+        keep_training_state: true,
+    }
+}
+
+#[test]
+fn every_kind_is_fitted_in_memory_to_the_bits_of_a_training_with_folders() {
+    let data = Arc::new(dataset(40));
+    let mut valid = Sessions::new();
+    valid.push(&[0, 1, 2], 0);
+    valid.push(&[7, 3, 4], 0);
+    let place = tempfile::tempdir().unwrap();
+    for kind in ModelKind::ALL {
+        for validation in [None, Some(&valid)] {
+            let experiment = experiment(kind);
+            let out = place.path().join(format!("{kind}-{}", validation.is_some()));
+            let plan = plan(&data, &experiment, validation, &out);
+            train(plan, &mut |_| ControlFlow::Continue(())).unwrap();
+            let of_folder = Model::load(&out).unwrap();
+            let mut options = FitOptions::default().threads(2).keep_training_state(true);
+            if let Some(valid) = validation {
+                options = options.validation(valid);
+            }
+            let fitted = fit(Arc::clone(&data), &experiment, options).unwrap();
+            assert_eq!(fitted.model.arrays(), of_folder.arrays(), "{kind}");
+            assert_eq!(fitted.model.experiment(), of_folder.experiment(), "{kind}");
+            assert_eq!(fitted.history.best_epoch, of_folder.training().best_epoch, "{kind}");
+            let session = ["item 3", "item 4"];
+            let list = fitted.model.recommend(&session, 5).unwrap();
+            assert_eq!(list, of_folder.recommend(&session, 5).unwrap(), "{kind}");
+            let again = place.path().join(format!("{kind}-again"));
+            fitted.model.save(&again).unwrap();
+            assert_eq!(Model::load(&again).unwrap().recommend(&session, 5).unwrap(), list, "{kind}");
+        }
+    }
+}
+
+#[test]
+fn an_observer_stops_a_fit_with_the_network_as_it_is() {
+    let mut mini_batches = 0;
+    let mut observer = |event: FitEvent| {
+        mini_batches += usize::from(matches!(event, FitEvent::MiniBatch(_)));
+        if mini_batches == 7 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let options = FitOptions::default().threads(1).observer(&mut observer);
+    let fitted = fit(dataset(40), &experiment(ModelKind::Gru4rec), options).unwrap();
+    assert_eq!((fitted.ended, fitted.history.finished), (Ended::Interrupted, false));
+    assert_eq!(mini_batches, 7);
+    assert_eq!(fitted.model.recommend(&["item 1"], 2).unwrap().items.len(), 2);
+}
+
+#[test]
+fn a_fit_starts_from_an_earlier_model_with_new_items() {
+    let old = dataset(40);
+    let experiment = experiment(ModelKind::Gru4rec);
+    let options = FitOptions::default().threads(1).keep_training_state(true);
+    let model = fit(old.clone(), &experiment, options).unwrap().model;
+    let mut new = old;
+    new.items.add("new", 3);
+    new.sessions.push(&[12, 1, 12], 99);
+    let fitted = fit(new, &experiment, FitOptions::default().threads(1).init(model.clone())).unwrap();
+    assert_eq!(fitted.model.items().len(), 13);
+
+    let mut other = ItemVocabulary::new();
+    (0..12).for_each(|i| _ = other.add(&format!("other {i}"), 9));
+    let foreign = Dataset { items: other, sessions: dataset(40).sessions };
+    let refused = fit(foreign, &experiment, FitOptions::default().init(model)).unwrap_err();
+    assert!(refused.to_string().contains("Dataset::extending"), "{refused}");
+}
+
+#[test]
+fn vectors_and_similar_items_are_those_of_the_network() {
+    let model = fit(dataset(60), &experiment(ModelKind::Gru4rec), FitOptions::default()).unwrap().model;
+    let (width, vectors) = model.item_vectors().unwrap();
+    assert_eq!((width, vectors.len()), (8, 8 * 12));
+    let similar = model.similar_items("item 3", 4).unwrap();
+    assert_eq!(similar.len(), 4);
+    assert!(similar.is_sorted_by(|a, b| a.cosine >= b.cosine) && similar.iter().all(|s| s.id != "item 3"));
+    let of = |id: &str| &vectors[model.items().index_of(id).unwrap() as usize * width..][..width];
+    let (a, b) = (of("item 3"), of(&similar[0].id));
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
+    assert!((dot(a, b) / (dot(a, a) * dot(b, b)).sqrt() - similar[0].cosine).abs() < 1e-5);
+    assert!(matches!(model.similar_items("no", 1), Err(Error::UnknownItem { .. })));
+
+    let session = model.session_vector(&["item 1", "item 2"]).unwrap();
+    let list = model.recommend(&["item 1", "item 2"], 12).unwrap();
+    let bias = |item: u32| model.arrays().tensors["output.bias"].values[item as usize];
+    for entry in &list.items {
+        let item = model.items().index_of(&entry.id).unwrap();
+        let score = dot(&session, of(&entry.id)) + bias(item);
+        assert!((score - entry.score).abs() < 1e-4, "{} {score} {}", entry.id, entry.score);
+    }
+    assert_eq!(model.session_vector(&["no"]), None);
+    let pop = fit(dataset(9), &experiment(ModelKind::Pop), FitOptions::default()).unwrap().model;
+    assert!(pop.item_vectors().is_none());
+    assert!(matches!(pop.similar_items("item 1", 1), Err(Error::NoVectors { .. })));
+}

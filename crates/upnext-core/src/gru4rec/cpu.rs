@@ -1,0 +1,132 @@
+//! The CPU as a [`Backend`]: the kernels on a pool of threads.
+
+use super::activations::Dropout;
+use super::backend::{Backend, Restore};
+use super::config::TrainingConfig;
+use super::layers::Cpu;
+use super::negatives::ScoredItems;
+use super::network::Network;
+use super::parameters::Parameters;
+use super::step::{StepItems, TrainingStep, operations};
+use crate::Result;
+use crate::arrays::TrainingState;
+use crate::batch::Batch;
+use crate::data::{ItemVocabulary, Sessions};
+use upnext_kernels::{Isa, OptimizerState, ThreadPool};
+
+/// Operations of a step below which one thread does it alone: cores that share no cache take longer to hand each other
+/// its data than to compute with it (`docs/performance.md`).
+///
+/// In tests no step is too light for what is promised of several threads.
+const LIGHT_STEP: f64 = if cfg!(test) { 0.0 } else { 12e6 };
+
+/// Training steps on this machine's cores. The same bits for any number of threads.
+#[derive(Debug)]
+pub struct CpuBackend {
+    pub(super) network: Network,
+    training: TrainingConfig,
+    pub(super) state: Parameters<OptimizerState>,
+    pub(super) step: TrainingStep,
+    pub(super) scored: ScoredItems,
+    pool: ThreadPool,
+    isa: Isa,
+    /// Of the last step, until it is handed over.
+    loss: Option<f64>,
+}
+
+impl CpuBackend {
+    /// Steps of a training of `network` over `items`, on `threads` threads.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for a configuration that makes no sense.
+    ///
+    /// # Panics
+    /// If `threads` is 0, or the network has not as many items as the vocabulary.
+    pub fn new(
+        network: Network,
+        training: &TrainingConfig,
+        items: &ItemVocabulary,
+        threads: usize,
+        isa: Isa,
+    ) -> Result<Self> {
+        assert_eq!(network.num_items(), items.len(), "a network over other items");
+        assert!(threads > 0, "a training needs a thread");
+        network.config().validate(training)?;
+        let network = network.into_trainable();
+        let is_light = operations(network.config(), training) < LIGHT_STEP;
+        Ok(Self {
+            state: TrainingStep::initial_state(&network, training),
+            step: TrainingStep::new(&network, training),
+            scored: ScoredItems::new(items, training)?,
+            pool: ThreadPool::new(if is_light { 1 } else { threads }),
+            isa,
+            loss: None,
+            network,
+            training: training.clone(),
+        })
+    }
+}
+
+impl Backend for CpuBackend {
+    fn name(&self) -> &str {
+        self.isa.name()
+    }
+
+    fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    fn step(&mut self, step: u64, batch: &Batch, sessions: &Sessions) {
+        let dropout = Dropout::of_step(step, self.network.config(), &self.training);
+        self.scored.prepare(step, &batch.targets);
+        let (scores, mut draw_next) = self.scored.for_step(step + 1);
+        let items = StepItems {
+            scored: scores.items,
+            offsets: scores.offsets,
+            masked: scores.masked,
+            dropout: Some(dropout),
+            meanwhile: draw_next.as_mut().map(|draw| draw as &mut (dyn FnMut() + Send)),
+        };
+        let cpu = Cpu { pool: &self.pool, isa: self.isa };
+        let loss = self.step.run(cpu, &mut self.network, &mut self.state, batch, sessions, items);
+        self.loss = Some(loss);
+    }
+
+    fn losses(&mut self, _wait: bool, each: &mut dyn FnMut(f64)) {
+        self.loss.take().into_iter().for_each(each);
+    }
+
+    fn is_finite(&mut self) -> bool {
+        self.network.is_finite()
+    }
+
+    fn network(&mut self) -> &Network {
+        &self.network
+    }
+
+    fn into_network(self: Box<Self>) -> Network {
+        self.network
+    }
+
+    fn save(&mut self, carried: bool, state: &mut TrainingState) {
+        self.save_optimizer(state);
+        if carried {
+            self.save_carried(state);
+        }
+    }
+
+    fn restore(&mut self, how: Restore, state: &mut TrainingState) -> Result<()> {
+        match how {
+            Restore::Resume { within_epoch } => {
+                self.restore_optimizer(state, false)?;
+                if within_epoch { self.restore_carried(state) } else { Ok(()) }
+            }
+            Restore::WarmStart => self.warm_start(state),
+        }
+    }
+
+    #[cfg(test)]
+    fn as_cpu(&self) -> Option<&CpuBackend> {
+        Some(self)
+    }
+}

@@ -1,0 +1,178 @@
+//! The network as a kind of model: epochs with validation, early stopping and checkpoints.
+
+use super::config::NetworkConfig;
+use super::network::Network;
+use super::trainer::{EpochEnd, Trainer};
+use crate::arrays::{Arrays, TrainingState};
+use crate::data::{ItemVocabulary, Sessions};
+use crate::evaluation::evaluate;
+use crate::gru4rec::config::TrainingConfig;
+use crate::history::{Ended, EpochProgress, EpochSummary, FitEvent, TrainingSummary, ValidationSummary};
+use crate::kind::{Fit, Kind, Snapshot, Start};
+use crate::{Error, Result, memory};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+impl Kind for Network {
+    type Config = NetworkConfig;
+    const SPACE: Option<&'static str> = Some(include_str!("../../experiments/spaces/gru4rec.toml"));
+    const LEARNS_ON: bool = true;
+
+    fn validate(config: &NetworkConfig, training: &TrainingConfig) -> Result<()> {
+        config.validate(training)
+    }
+
+    fn fit(config: &NetworkConfig, fit: &mut Fit<'_>) -> Result<Self> {
+        config.validate(fit.training)?;
+        if fit.training.patience > 0 && fit.validation.is_none() {
+            return Err(Error::config("training.patience", "early stopping needs sessions to validate on"));
+        }
+        let needed = Trainer::bytes(config, fit.training, fit.data.items.len());
+        memory::require("the network's training", needed)?;
+        let trainer = begin(config, fit)?;
+        run(trainer, config, fit)
+    }
+
+    fn to_arrays(&self) -> Arrays {
+        Arrays { tensors: self.tensors(), ..Arrays::default() }
+    }
+
+    fn from_arrays(
+        config: &NetworkConfig,
+        training: &TrainingConfig,
+        items: &ItemVocabulary,
+        mut arrays: Arrays,
+    ) -> Result<Self> {
+        let activation = config.output_activation_for(training.loss);
+        let network =
+            Self::from_tensors_to_read(config.clone(), activation, items.len(), &mut arrays.tensors)?;
+        arrays.finish()?;
+        Ok(network)
+    }
+}
+
+impl Snapshot for Trainer {
+    fn arrays(&mut self) -> Arrays {
+        Arrays { tensors: self.network().tensors(), ..Arrays::default() }
+    }
+
+    fn state(&mut self) -> TrainingState {
+        Trainer::state(self)
+    }
+}
+
+/// A trainer that stands where `fit.start` says.
+fn begin(config: &NetworkConfig, fit: &mut Fit<'_>) -> Result<Trainer> {
+    let (training, threads, data) = (fit.training, fit.threads, Arc::clone(&fit.data));
+    let (count, activation) = (data.items.len(), config.output_activation_for(training.loss));
+    match std::mem::take(&mut fit.start) {
+        Start::New => {
+            let network = Network::new(config.clone(), activation, count, training.seed);
+            Trainer::new(network, training, data, threads)
+        }
+        Start::From { mut arrays, state, items } => {
+            let known = items.min(count);
+            let mut network = Network::from_tensors(config.clone(), activation, known, &mut arrays.tensors)?;
+            network.add_items(count - known, training.seed);
+            let mut trainer = Trainer::new(network, training, data, threads)?;
+            fit.optimizer_state_kept = Some(match state {
+                Some(state) => trainer.take_over_optimizer(state)?,
+                None => false,
+            });
+            Ok(trainer)
+        }
+        Start::Resume { mut arrays, state } => {
+            let state = state.ok_or_else(|| {
+                let reason =
+                    "the model was saved without its training state: start from it with --init instead";
+                Error::config("resume", reason)
+            })?;
+            let network = Network::from_tensors(config.clone(), activation, count, &mut arrays.tensors)?;
+            let trainer = Trainer::resume(network, training, data, threads, state)?;
+            let begun = trainer.epochs_done() + usize::from(trainer.is_within_epoch());
+            if begun > training.epochs {
+                let asked = training.epochs;
+                let reason = format!("is {asked}, but epoch {begun} has begun already: use {begun} or more");
+                return Err(Error::config("training.epochs", reason));
+            }
+            // A model of its best epoch goes on after that one: the later ones come again, with the same bits.
+            fit.summary.epochs.truncate(trainer.epochs_done());
+            Ok(trainer)
+        }
+    }
+}
+
+/// Runs the epochs that are left, and gives the best network by validation, or else the last.
+fn run(mut trainer: Trainer, config: &NetworkConfig, fit: &mut Fit<'_>) -> Result<Network> {
+    fit.summary.finished = false;
+    fit.summary.instruction_set = trainer.backend().name().to_owned();
+    let begin = FitEvent::Begin { epochs_done: trainer.epochs_done(), backend: trainer.backend().name() };
+    let mut stop = (fit.observe)(begin).is_break();
+    fit.ended = Ended::Complete;
+    while trainer.epochs_done() < fit.training.epochs {
+        if fit.summary.is_patience_over(fit.training.patience) {
+            fit.ended = Ended::Early;
+            break;
+        }
+        let end = trainer.run_epoch(&mut |progress| {
+            stop |= (fit.observe)(FitEvent::MiniBatch(progress)).is_break();
+            if stop || fit.keeper.is_checkpoint_due() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })?;
+        match end {
+            EpochEnd::Finished(progress) => stop |= end_epoch(&mut trainer, &progress, fit)?.is_break(),
+            EpochEnd::Stopped(_) => {
+                if let Some(place) = fit.keeper.keep_checkpoint(&mut trainer, &fit.summary)? {
+                    stop |= (fit.observe)(FitEvent::Checkpoint(place)).is_break();
+                }
+                if stop {
+                    fit.ended = Ended::Interrupted;
+                    break;
+                }
+            }
+        }
+    }
+    fit.summary.finished = fit.ended != Ended::Interrupted;
+    let last = fit.summary.epochs.last().map(|epoch| epoch.epoch);
+    if fit.ended == Ended::Interrupted || fit.summary.best_epoch.is_none() || fit.summary.best_epoch == last {
+        fit.state = fit.keeps_state.then(|| trainer.state());
+        return Ok(trainer.into_network());
+    }
+    drop(trainer);
+    let (mut arrays, state) = fit.keeper.best()?;
+    fit.state = state.filter(|_| fit.keeps_state);
+    let activation = config.output_activation_for(fit.training.loss);
+    Network::from_tensors(config.clone(), activation, fit.data.items.len(), &mut arrays.tensors)
+}
+
+/// Judges and keeps an epoch.
+fn end_epoch(trainer: &mut Trainer, progress: &EpochProgress, fit: &mut Fit<'_>) -> Result<ControlFlow<()>> {
+    let validation = fit.validation.map(|sessions| validate(trainer, sessions, fit)).transpose()?;
+    fit.summary.pairs_left_out = progress.pairs_left_out;
+    fit.summary.epochs.push(EpochSummary {
+        epoch: progress.epoch,
+        loss: progress.loss,
+        seconds: progress.seconds,
+        mini_batches: progress.mini_batches,
+        pairs: progress.pairs,
+        validation,
+    });
+    let summary: &mut TrainingSummary = &mut fit.summary;
+    if validation.is_some() && summary.best_by_validation() == Some(progress.epoch) {
+        summary.best_epoch = Some(progress.epoch);
+        fit.keeper.keep_best(trainer, summary)?;
+    }
+    fit.keeper.keep_checkpoint(trainer, summary)?;
+    Ok(summary.epochs.last().map_or(ControlFlow::Continue(()), |epoch| (fit.observe)(FitEvent::Epoch(epoch))))
+}
+
+fn validate(trainer: &mut Trainer, sessions: &Sessions, fit: &Fit<'_>) -> Result<ValidationSummary> {
+    let go_on = |_| ControlFlow::Continue(());
+    let network = trainer.network();
+    let result = evaluate(network, &fit.data.items, sessions, fit.evaluation, fit.threads, &go_on)?;
+    let last = result.at_largest();
+    Ok(ValidationSummary { cutoff: last.k, recall: last.recall, mrr: last.mrr })
+}

@@ -1,0 +1,49 @@
+//! Scores of items whose vectors are rows of a table: gathered where the items do not lie side by side.
+
+use crate::data::ItemIndex;
+use upnext_kernels::{Isa, Matrix, View, product};
+
+/// Items whose rows are gathered at a time.
+const GATHERED: usize = 64;
+
+/// Computes products of the rows of a table with one vector a session.
+#[derive(Debug)]
+pub(crate) struct TableProducts {
+    isa: Isa,
+    /// `GATHERED` × width.
+    gathered: Matrix,
+}
+
+impl TableProducts {
+    /// Buffers for a table of rows of this width.
+    pub(crate) fn new(isa: Isa, width: usize) -> Self {
+        Self { isa, gathered: Matrix::zeros(GATHERED, width) }
+    }
+
+    /// Writes the products of `items`' rows of `table` (n × width) with the columns of `queries` (width × `lanes`):
+    /// that of `items[i]` with column `b` into `scores[i * lanes + b]`.
+    ///
+    /// The product of an item is the same number in whatever list it stands.
+    pub(crate) fn compute(
+        &mut self,
+        table: &Matrix,
+        queries: &Matrix,
+        items: &[ItemIndex],
+        lanes: usize,
+        scores: &mut [f32],
+    ) {
+        let Some(&first) = items.first() else { return };
+        let products = |count: usize, rows: View, scores: &mut [f32]| {
+            let width = queries.rows();
+            product(self.isa, (count, lanes, width), rows, queries.view(width), scores, lanes, false);
+        };
+        let adjacent = items.iter().zip(first..).all(|(&item, expected)| item == expected);
+        if adjacent {
+            return products(items.len(), table.view(table.rows()).from_row(first as usize), scores);
+        }
+        for (items, scores) in items.chunks(GATHERED).zip(scores.chunks_mut(GATHERED * lanes)) {
+            self.gathered.gather(table, items);
+            products(items.len(), self.gathered.view(items.len()), scores);
+        }
+    }
+}
