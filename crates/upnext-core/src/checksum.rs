@@ -51,7 +51,12 @@ impl<R: Read> Read for Hashed<R> {
 
 /// Size in bytes and BLAKE3 hash, as 64 hex digits, of a file.
 pub(crate) fn of_file(path: &Path) -> io::Result<(u64, String)> {
-    let mut file = Hashed::new(File::open(path)?);
+    of_rest(File::open(path)?)
+}
+
+/// Size in bytes and BLAKE3 hash, as 64 hex digits, of what is left to read.
+pub(crate) fn of_rest(reader: impl Read) -> io::Result<(u64, String)> {
+    let mut file = Hashed::new(reader);
     let mut buffer = vec![0; BUFFER];
     loop {
         match file.read(&mut buffer) {

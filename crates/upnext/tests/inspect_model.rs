@@ -16,7 +16,7 @@ fn trained_network_shows_what_it_is_and_how_it_was_trained() {
     assert_eq!(shown["kind"], "gru4rec");
     assert_eq!(shown["items"], model.items().len());
     assert_eq!((&shown["finished"], &shown["has_training_state"]), (&true.into(), &true.into()));
-    assert_eq!((&shown["format"], &shown["format_version"]), (&"upnext-model".into(), &1.into()));
+    assert_eq!((&shown["format"], &shown["format_version"]), (&"upnext-model".into(), &2.into()));
     assert_eq!(shown["experiment"]["training"]["learning_rate"], 0.05);
     assert_eq!(shown["training"]["epochs"].as_array().unwrap().len(), 3);
     // One GRU layer of 8 units over a shared table of 8 columns: the table and its bias, three gates of 8 × (8 + 8 + 1).

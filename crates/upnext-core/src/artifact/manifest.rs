@@ -87,7 +87,8 @@ impl FileEntry {
     /// # Errors
     /// [`Error::Io`].
     pub fn of(path: &Path) -> Result<Self> {
-        let (bytes, hash) = checksum::of_file(path).map_err(Error::io(path, "read"))?;
+        let file = File::open(path).map_err(Error::io(path, "open"))?;
+        let (bytes, hash) = checksum::of_rest(file).map_err(Error::io(path, "read"))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { file: name.clone(), name, bytes, checksum: Checksum::Blake3(hash) })
     }

@@ -119,6 +119,15 @@ impl PreparedFolder {
         &self.statistics
     }
 
+    /// Whether the preparation made this part.
+    pub fn has_part(&self, name: PartName) -> bool {
+        let names = [Format::Parquet, Format::Tsv].map(|format| name.file_name(format));
+        match &self.files {
+            Some(files) => files.iter().any(|file| names.contains(&file.name)),
+            None => names.iter().any(|file| self.path.join(file).is_file()),
+        }
+    }
+
     /// The file of a part, which is read to its end to see that it is the one that the counts are of.
     ///
     /// # Errors
@@ -178,10 +187,15 @@ fn own_names() -> Vec<String> {
 pub fn check_replaceable(path: &Path) -> Result<()> {
     let refused = |reason: String| Err(Error::WillNotReplace { path: path.to_owned(), reason });
     let own_names = own_names();
-    let mut has_files = false;
+    let (mut has_files, mut is_under_way) = (false, false);
     for name in names_in(path)?.unwrap_or_default() {
         let name_or_bytes = name.to_string_lossy();
-        if name == LOCK_FILE || name_or_bytes.starts_with(UNFINISHED) || is_of_the_system(&name) {
+        if name == LOCK_FILE {
+            // A preparation was killed before it came to the statistics, or is at work.
+            is_under_way = true;
+            continue;
+        }
+        if name_or_bytes.starts_with(UNFINISHED) || is_of_the_system(&name) {
             continue;
         }
         if !own_names.iter().any(|own| name == own.as_str()) {
@@ -189,7 +203,7 @@ pub fn check_replaceable(path: &Path) -> Result<()> {
         }
         has_files = true;
     }
-    if has_files && PreparedFolder::open(path).is_err() {
+    if has_files && !is_under_way && PreparedFolder::open(path).is_err() {
         return refused("it was not made by `prepare`".to_owned());
     }
     Ok(())
@@ -240,22 +254,23 @@ impl<'a> Replacement<'a> {
         let path = self.target.join(STATISTICS_FILE);
         let files = self.written.iter().map(|(part, _)| part.clone()).collect();
         let text = serde_json::to_vec_pretty(&StatisticsFile { statistics, files }).map_err(io::Error::other);
-        let put = || {
+        let write = || {
             let unfinished = Unfinished::new_in(self.target)?;
             io::Write::write_all(&mut unfinished.file(), &text?)?;
-            for (_, unfinished) in &self.written {
-                unfinished.file().sync_all()?;
+            for (_, part) in &self.written {
+                part.file().sync_all()?;
             }
-            // First, so that a new folder is known as one of `prepare` whatever happens then.
-            unfinished.put(&path)
+            Ok(unfinished)
         };
-        put().map_err(Error::io(&path, "write"))?;
+        let file = write().map_err(Error::io(&path, "write"))?;
         let mut own_names = own_names();
         for (PartFile { name, .. }, unfinished) in self.written.drain(..) {
             let path = self.target.join(&name);
             unfinished.put(&path).map_err(Error::io(&path, "write"))?;
             own_names.retain(|own| *own != name);
         }
+        // Last, so that a folder with it has all of its parts.
+        file.put(&path).map_err(Error::io(&path, "write"))?;
         own_names.retain(|own| own != STATISTICS_FILE);
         for entry in fs::read_dir(self.target).into_iter().flatten().flatten() {
             let name = entry.file_name();
@@ -336,7 +351,7 @@ mod tests {
     fn parts_of_two_preparations_are_not_mixed_and_the_next_one_mends_the_folder() {
         let place = tempfile::tempdir().unwrap();
         let (target, other) = (place.path().join("out"), place.path().join("other"));
-        let steps = ["statistics.json", "train.tsv", "test.tsv"];
+        let steps = ["train.tsv", "test.tsv", "statistics.json"];
         // Of the same sizes, so that only the hashes tell them apart.
         for killed_after in 0..=steps.len() {
             write(["old", "x"], &target).unwrap();
@@ -346,29 +361,31 @@ mod tests {
             }
             fs::write(target.join(format!("{UNFINISHED}1")), "half").unwrap();
             fs::write(target.join(LOCK_FILE), "").unwrap();
-            let train = text(&target);
-            let test = PreparedFolder::open(&target).and_then(|folder| folder.part(PartName::Test));
-            match killed_after {
-                0 | 3 => assert!(train.is_ok() && test.is_ok()),
-                _ => {
-                    assert!(train.is_err() == (killed_after == 1) && test.is_err());
-                    let message = test.unwrap_err().to_string();
-                    assert!(
-                        message.contains("test.tsv") && message.contains("prepare the log again"),
-                        "{message}"
-                    );
+            let folder = PreparedFolder::open(&target).unwrap();
+            let [train, test] = [PartName::Train, PartName::Test].map(|name| folder.part(name));
+            assert_eq!(
+                [train.is_ok(), test.is_ok()],
+                match killed_after {
+                    0 | 3 => [true, true],
+                    1 => [false, true],
+                    _ => [false, false],
                 }
+            );
+            if let Err(error) = train {
+                let message = error.to_string();
+                assert!(message.contains("train.tsv") && message.contains("prepare the log again"));
             }
             write(["new", "x"], &target).unwrap();
             assert!(text(&target).unwrap().contains("new"));
             assert_eq!(names(&target).len(), 3, "{:?}", names(&target));
         }
-        // A new folder, killed after its first file.
-        fs::remove_dir_all(&target).unwrap();
-        fs::create_dir(&target).unwrap();
-        fs::copy(other.join(STATISTICS_FILE), target.join(STATISTICS_FILE)).unwrap();
-        assert!(text(&target).unwrap_err().to_string().contains("has no train part: prepare the log again"));
+        // A new folder, killed after its first file: the lock's file says whose it is.
+        fs::remove_file(target.join(STATISTICS_FILE)).unwrap();
+        assert!(matches!(check_replaceable(&target), Err(Error::WillNotReplace { .. })));
+        fs::write(target.join(LOCK_FILE), "").unwrap();
+        assert!(matches!(PreparedFolder::open(&target), Err(Error::NotPrepared { .. })));
         write(["new", "x"], &target).unwrap();
+        assert_eq!(names(&target).len(), 3, "{:?}", names(&target));
     }
 
     #[test]
@@ -378,10 +395,12 @@ mod tests {
         write_parts(&prepared(["a", "b"], true), &target, Format::Parquet, &mut |_, _| ()).unwrap();
         assert_eq!(names(&target).len(), 5);
         let folder = PreparedFolder::open(&target).unwrap();
-        assert!(PartName::ALL.iter().all(|&name| folder.part(name).is_ok()));
+        assert!(PartName::ALL.iter().all(|&name| folder.has_part(name) && folder.part(name).is_ok()));
         write(["a", "b"], &target).unwrap();
         assert_eq!(names(&target), ["statistics.json", "test.tsv", "train.tsv"]);
-        let message = PreparedFolder::open(&target).unwrap().part(PartName::Fit).unwrap_err().to_string();
+        let folder = PreparedFolder::open(&target).unwrap();
+        assert!(folder.has_part(PartName::Train) && !folder.has_part(PartName::Fit));
+        let message = folder.part(PartName::Fit).unwrap_err().to_string();
         assert!(message.contains("no fit part") && message.contains("with a validation part"), "{message}");
     }
 
