@@ -35,6 +35,7 @@ pub mod arrays;
 pub mod artifact;
 pub mod baselines;
 pub mod batch;
+mod checksum;
 pub mod comparison;
 #[cfg(test)]
 mod contract;

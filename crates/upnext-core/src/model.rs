@@ -1,7 +1,7 @@
 //! A fitted model with the items that it knows: what users of the library hold.
 
 use crate::arrays::{Arrays, TrainingState};
-use crate::artifact::{Artifact, WEIGHTS_FILE};
+use crate::artifact::{Artifact, MANIFEST_FILE};
 use crate::batch::HistoryBatcher;
 use crate::data::{ItemIndex, ItemVocabulary, Sessions};
 use crate::evaluation::{Evaluation, EvaluationConfig, evaluate};
@@ -84,11 +84,11 @@ impl Model {
     /// # Errors
     /// Those of [`Artifact::load`]; weights that are not those of the model's configuration are damage too.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
-        let dir = dir.as_ref();
-        Self::from_artifact(Artifact::load_without_training(dir)?).map_err(|error| match error {
-            Error::Weights { .. } => {
-                Error::DamagedModel { path: dir.join(WEIGHTS_FILE), reason: error.to_string() }
-            }
+        let artifact = Artifact::load_without_training(&dir)?;
+        let file = artifact.manifest.file("weights").map_or(MANIFEST_FILE, |entry| &entry.file);
+        let path = dir.as_ref().join(file);
+        Self::from_artifact(artifact).map_err(|error| match error {
+            Error::Weights { .. } => Error::DamagedModel { path, reason: error.to_string() },
             other => other,
         })
     }

@@ -139,7 +139,7 @@ fn resumed(plan: &Plan, checkpoint: &Path, best: &Path) -> Result<Resumed> {
     if plan.validation.is_some() {
         check_unfinished(best)?;
     }
-    if checkpoint.exists() {
+    if Artifact::exists(checkpoint) {
         if !plan.resume {
             let reason = format!(
                 "an interrupted training waits in {}: go on with it by --resume, or remove that folder to begin anew",
@@ -151,7 +151,7 @@ fn resumed(plan: &Plan, checkpoint: &Path, best: &Path) -> Result<Resumed> {
         compare::same_training(&saved.manifest, plan)?;
         return Ok(Resumed::From(Box::new(saved)));
     }
-    if !plan.resume || !plan.out.join("manifest.json").exists() {
+    if !plan.resume || !Artifact::exists(plan.out) {
         return Ok(Resumed::Nothing);
     }
     let manifest = Manifest::load(plan.out)?;

@@ -1,32 +1,61 @@
 //! Has a file or a folder changed since it was read?
 
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::ffi::OsString;
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What tells that a file, or a file of a folder, has changed: editors, copies and `mv` change at least one of size,
-/// inode and the times of change, which have nanoseconds.
+/// Folders in folders that are looked into: more than a model of models of models has.
+const MAX_DEPTH: usize = 16;
+
+/// What tells that a file, or a file of a folder or of one in it, has changed: editors, copies and `mv` change at least
+/// one of size, inode and the times of change, which have nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp(Vec<(std::ffi::OsString, [i64; 6])>);
+pub(crate) struct Stamp(Vec<(PathBuf, Numbers)>);
+
+/// A file's size, number and times of change, as far as the system has them.
+type Numbers = (u64, u64, [i128; 2]);
 
 impl Stamp {
     /// The stamp of a file, or of the files of a folder; `None` where there is none that can be seen.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let own = std::fs::metadata(path).ok()?;
         if !own.is_dir() {
-            return Some(Self(vec![(path.file_name()?.to_owned(), numbers(&own))]));
+            return Some(Self(vec![(path.file_name()?.into(), numbers(&own))]));
         }
         let mut files = Vec::new();
-        for entry in std::fs::read_dir(path).ok()? {
-            let entry = entry.ok()?;
-            files.push((entry.file_name(), numbers(&std::fs::metadata(entry.path()).ok()?)));
+        let mut waiting = vec![(PathBuf::new(), 0)];
+        while let Some((folder, depth)) = waiting.pop() {
+            for entry in std::fs::read_dir(path.join(&folder)).ok()? {
+                let name: OsString = entry.ok()?.file_name();
+                let file = folder.join(name);
+                let metadata = std::fs::metadata(path.join(&file)).ok()?;
+                if metadata.is_dir() && depth < MAX_DEPTH {
+                    waiting.push((file, depth + 1));
+                } else {
+                    files.push((file, numbers(&metadata)));
+                }
+            }
         }
         files.sort();
         Some(Self(files))
     }
 }
 
-fn numbers(file: &std::fs::Metadata) -> [i64; 6] {
-    [file.len() as i64, file.ino() as i64, file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()]
+fn numbers(file: &Metadata) -> Numbers {
+    let nanoseconds = |time: std::io::Result<SystemTime>| match time.map(|t| t.duration_since(UNIX_EPOCH)) {
+        Ok(Ok(after)) => after.as_nanos() as i128,
+        Ok(Err(before)) => -(before.duration().as_nanos() as i128),
+        Err(_) => 0,
+    };
+    #[cfg(unix)]
+    let (number, changed) = {
+        use std::os::unix::fs::MetadataExt;
+        (file.ino(), i128::from(file.ctime()) * 1_000_000_000 + i128::from(file.ctime_nsec()))
+    };
+    #[cfg(not(unix))]
+    let (number, changed) = (0, nanoseconds(file.created()));
+    (file.len(), number, [nanoseconds(file.modified()), changed])
 }
 
 #[cfg(test)]
@@ -47,10 +76,22 @@ mod tests {
         assert_eq!(Stamp::of(&at("model")), first);
         assert_ne!(Stamp::of(&at("other")), first);
         // The name that leads to it does not matter.
-        std::os::unix::fs::symlink(at("model"), at("link")).unwrap();
-        assert_eq!(Stamp::of(&at("link")), first);
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(at("model"), at("link")).unwrap();
+            assert_eq!(Stamp::of(&at("link")), first);
+        }
         std::fs::write(at("model/new"), "").unwrap();
         std::fs::remove_file(at("model/new")).unwrap();
+        assert_eq!(Stamp::of(&at("model")), first);
+        std::fs::create_dir_all(at("model/members/inner")).unwrap();
+        assert_eq!(Stamp::of(&at("model")), first);
+        std::fs::write(at("model/members/inner/weights"), "123").unwrap();
+        let nested = Stamp::of(&at("model"));
+        assert_ne!(nested, first);
+        std::fs::write(at("model/members/inner/weights"), "1234").unwrap();
+        assert_ne!(Stamp::of(&at("model")), nested);
+        std::fs::remove_dir_all(at("model/members")).unwrap();
         assert_eq!(Stamp::of(&at("model")), first);
         // Another file of the same name and length, with the time of the old one.
         let time = std::fs::metadata(at("model/weights")).unwrap().modified().unwrap();

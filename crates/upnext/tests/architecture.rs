@@ -11,6 +11,7 @@ use syn::visit::{self, Visit};
 const MODULES: &[&str] = &[
     "error",
     "memory",
+    "checksum",
     "arrays",
     "replace",
     "data",

@@ -3,7 +3,7 @@
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod program;
 
-use program::{Folder, bits, done, evaluate, json, manifest, refused, set, stderr, train, upnext};
+use program::{Folder, bits, done, evaluate, file_of, json, manifest, refused, set, stderr, train, upnext};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -112,20 +112,21 @@ fn a_damaged_model_is_named_by_its_file() {
     let (parts, model) = trained(&folder);
     let other = folder.path("other");
     done(set(&mut train(&parts, &other), &["training.seed=9"]).args(["--epochs", "1"]));
-    let damaged = |name: &str, damage: &dyn Fn(&Path), parts_of_message: &[&str]| {
+    // A file's role, or its name.
+    let damaged = |file: &str, damage: &dyn Fn(&Path), parts_of_message: &[&str]| {
         let copy = folder.path("copy");
         std::fs::create_dir(&copy).unwrap();
         for file in std::fs::read_dir(&model).unwrap() {
             let file = file.unwrap();
             std::fs::copy(file.path(), copy.join(file.file_name())).unwrap();
         }
-        damage(&copy.join(name));
+        damage(&file_of(&copy, file).unwrap_or_else(|| copy.join(file)));
         let message = refused(&mut evaluate::<&str>(&copy, &parts, &[]), 1, parts_of_message);
         assert!(message.contains("copy"), "{message}");
         std::fs::remove_dir_all(copy).unwrap();
     };
     let remove = |file: &Path| std::fs::remove_file(file).unwrap();
-    for name in ["weights.safetensors", "items.parquet"] {
+    for name in ["weights", "items"] {
         damaged(name, &remove, &[name, "missing"]);
         let cut = |file: &Path| {
             let bytes = std::fs::read(file).unwrap();
@@ -135,13 +136,13 @@ fn a_damaged_model_is_named_by_its_file() {
     }
     damaged("manifest.json", &remove, &["has no manifest.json"]);
     damaged("manifest.json", &|file| std::fs::write(file, "{\"for").unwrap(), &["manifest.json:1:"]);
-    let foreign = |file: &Path| _ = std::fs::copy(other.join("weights.safetensors"), file).unwrap();
-    damaged("weights.safetensors", &foreign, &["weights.safetensors", "not the file that was saved"]);
+    let foreign = |file: &Path| _ = std::fs::copy(file_of(&other, "weights").unwrap(), file).unwrap();
+    damaged("weights", &foreign, &["weights-", "not the file that was saved"]);
     let newer = |file: &Path| {
         let text = std::fs::read_to_string(file).unwrap();
-        std::fs::write(file, text.replace("\"format_version\": 1", "\"format_version\": 9")).unwrap();
+        std::fs::write(file, text.replace("\"format_version\": 2", "\"format_version\": 9")).unwrap();
     };
-    damaged("manifest.json", &newer, &["manifest.json", "in format 9", "up to format 1"]);
+    damaged("manifest.json", &newer, &["manifest.json", "in format 9", "up to format 2"]);
     refused(&mut evaluate::<&str>(&parts, &parts, &[]), 1, &["parts", "is this a model folder"]);
     refused(&mut evaluate::<&str>(&folder.path("gone"), &parts, &[]), 1, &["no such folder"]);
 }

@@ -16,7 +16,7 @@ fn trained_network_shows_what_it_is_and_how_it_was_trained() {
     assert_eq!(shown["kind"], "gru4rec");
     assert_eq!(shown["items"], model.items().len());
     assert_eq!((&shown["finished"], &shown["has_training_state"]), (&true.into(), &true.into()));
-    assert_eq!((&shown["format"], &shown["format_version"]), (&"upnext-model".into(), &1.into()));
+    assert_eq!((&shown["format"], &shown["format_version"]), (&"upnext-model".into(), &2.into()));
     assert_eq!(shown["experiment"]["training"]["learning_rate"], 0.05);
     assert_eq!(shown["training"]["epochs"].as_array().unwrap().len(), 3);
     // One GRU layer of 8 units over a shared table of 8 columns: the table and its bias, three gates of 8 × (8 + 8 + 1).
@@ -44,8 +44,8 @@ fn trained_network_shows_what_it_is_and_how_it_was_trained() {
         "recall@20",
         "MRR@20",
         &best,
-        "weights.safetensors",
-        "upnext-model 1",
+        "weights-",
+        "upnext-model 2",
         &model.training().instruction_set,
         model.items().id(most_popular),
     ] {
@@ -86,11 +86,11 @@ fn damaged_models_fail_and_the_file_is_named() {
         assert_refused(&upnext("inspect", &damaged, &["--json"]), 1, &words);
     }
     // What only a further training reads is checked too.
-    let training = path.join("training.safetensors");
+    let training = shop::file_of(&path, "training");
     let mut bytes = std::fs::read(&training).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(training, bytes).unwrap();
-    assert_refused(&upnext("inspect", &path, &NOTHING), 1, &["training.safetensors", "checksum"]);
+    assert_refused(&upnext("inspect", &path, &NOTHING), 1, &["training-", "checksum"]);
 }
 
 #[test]

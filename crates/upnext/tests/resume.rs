@@ -255,9 +255,11 @@ fn what_a_kill_at_the_very_end_leaves_is_removed() {
     let text = std::fs::read_to_string(best.join("manifest.json")).unwrap();
     std::fs::write(best.join("manifest.json"), text.replace("\"finished\": true", "\"finished\": false"))
         .unwrap();
-    for left_over in [".model.tmp-1-0", ".model.checkpoint.tmp-1-0", ".model.best.tmp-1-0"] {
-        std::fs::create_dir(folder.path(left_over)).unwrap();
-        folder.file(&format!("{left_over}/weights.safetensors"), "half of it");
+    // And one was killed while it removed the checkpoint.
+    std::fs::create_dir(folder.path("model.checkpoint")).unwrap();
+    for left_over in ["model.checkpoint", "model.best"] {
+        folder.file(&format!("{left_over}/.upnext-unfinished-0123"), "half of it");
+        folder.file(&format!("{left_over}/weights-0123456789abcdef.safetensors"), "all of it");
     }
     assert_eq!(json(&mut command())["ended"], "already");
     assert_eq!(

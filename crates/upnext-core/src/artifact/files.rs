@@ -1,17 +1,15 @@
-//! The files of an artifact: written with their size and checksum, and checked against them when read.
+//! The files of an artifact, checked against their sizes and checksums when they are read.
 
-use super::manifest::FileEntry;
+use super::manifest::{Checksum, FileEntry};
+use crate::checksum::Hashed;
 use crate::{Error, Result};
-use flate2::Crc;
+use flate2::CrcReader;
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-/// Bytes that go to or come from the system at a time.
-const BUFFER: usize = 1 << 18;
-
-/// What writes a file's bytes.
-pub(super) type Content<'a> = dyn FnMut(&mut (dyn Write + Send)) -> io::Result<()> + 'a;
+/// Bytes that come from the system at a time.
+pub(super) const BUFFER: usize = 1 << 18;
 
 /// Why bytes could not be read, before it is known which file they are of.
 #[derive(Debug)]
@@ -60,68 +58,6 @@ pub(super) fn one_line(text: &str, limit: usize) -> String {
     line
 }
 
-/// Counts and sums up what passes through.
-struct Checked<T> {
-    inner: T,
-    crc: Crc,
-}
-
-impl<W: Write> Write for Checked<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.crc.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-impl<R: Read> Read for Checked<R> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(bytes)?;
-        self.crc.update(&bytes[..read]);
-        Ok(read)
-    }
-}
-
-impl FileEntry {
-    /// Size and checksum of any file, read to its end.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn of(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io(path, "open"))?;
-        let mut reader = Checked { inner: file, crc: Crc::new() };
-        let mut buffer = vec![0; BUFFER];
-        let mut bytes = 0;
-        loop {
-            match reader.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(read) => bytes += read as u64,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Error::io(path, "read")(error)),
-            }
-        }
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { name, bytes, crc32: reader.crc.sum() })
-    }
-}
-
-/// Writes the file `name` of `folder` to the disk; errors name the file in `shown`.
-pub(super) fn write(folder: &Path, shown: &Path, name: &str, content: &mut Content<'_>) -> Result<FileEntry> {
-    let mut write = || {
-        let inner = File::create_new(folder.join(name))?;
-        let mut out = BufWriter::with_capacity(BUFFER, Checked { inner, crc: Crc::new() });
-        content(&mut out)?;
-        let Checked { inner, crc } = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        inner.sync_all()?;
-        Ok(FileEntry { name: name.to_owned(), bytes: inner.metadata()?.len(), crc32: crc.sum() })
-    };
-    write().map_err(Error::io(&shown.join(name), "write"))
-}
-
 /// Reads a file of the folder `dir` with `parse`, which is told its size in bytes and must read all of it.
 ///
 /// What `parse` gives is returned only if the file is the one that the manifest's entry describes.
@@ -130,7 +66,7 @@ pub(super) fn read<T>(
     entry: &FileEntry,
     parse: impl FnOnce(&mut dyn Read, u64) -> std::result::Result<T, Problem>,
 ) -> Result<T> {
-    let path = dir.join(&entry.name);
+    let path = dir.join(&entry.file);
     let damaged = |reason: String| Error::DamagedModel { path: path.clone(), reason };
     let metadata = match fs::metadata(&path) {
         Ok(metadata) => metadata,
@@ -153,9 +89,21 @@ pub(super) fn read<T>(
         return Err(damaged(reason));
     }
     let file = File::open(&path).map_err(Error::io(&path, "open"))?;
-    let mut reader = BufReader::with_capacity(BUFFER, Checked { inner: file, crc: Crc::new() });
-    let content = parse(&mut reader, size).map_err(|problem| problem.at(&path))?;
-    if reader.get_ref().crc.sum() != entry.crc32 {
+    let parsed;
+    let is_same = match &entry.checksum {
+        Checksum::Blake3(digits) => {
+            let mut reader = BufReader::with_capacity(BUFFER, Hashed::new(file));
+            parsed = parse(&mut reader, size);
+            reader.get_ref().sum().1 == *digits
+        }
+        Checksum::Crc32(sum) => {
+            let mut reader = BufReader::with_capacity(BUFFER, CrcReader::new(file));
+            parsed = parse(&mut reader, size);
+            reader.get_ref().crc().sum() == *sum
+        }
+    };
+    let content = parsed.map_err(|problem| problem.at(&path))?;
+    if !is_same {
         return Err(damaged("it is not the file that was saved: its checksum is another".to_owned()));
     }
     Ok(content)
@@ -166,19 +114,4 @@ pub(super) fn bytes(input: &mut dyn Read, size: u64) -> std::result::Result<byte
     let mut bytes = Vec::new();
     input.take(size).read_to_end(&mut bytes)?;
     Ok(bytes.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_known_by_its_size_and_the_checksum_that_everybody_computes() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("clicks.dat");
-        fs::write(&path, "123456789").unwrap();
-        let entry = FileEntry { name: "clicks.dat".to_owned(), bytes: 9, crc32: 0xcbf4_3926 };
-        assert_eq!(FileEntry::of(&path).unwrap(), entry);
-        assert!(matches!(FileEntry::of(&place.path().join("no.dat")), Err(Error::Io { .. })));
-    }
 }

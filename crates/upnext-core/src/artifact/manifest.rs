@@ -1,12 +1,11 @@
 //! `manifest.json`: what a model is, how it was trained, and which files belong to it.
 
 use super::files::{one_line, quoted};
-use super::{ITEMS_FILE, MANIFEST_FILE, TRAINING_FILE, WEIGHTS_FILE};
+use super::{MANIFEST_FILE, TRAINING, format_1};
+use crate::checksum::{self, Fingerprint};
 use crate::data::ItemVocabulary;
-use crate::data::ids::Fnv;
 use crate::experiment::Experiment;
 use crate::history::TrainingSummary;
-use crate::replace::read_one_version;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -16,6 +15,9 @@ use std::path::Path;
 /// The largest manifest that is read, in bytes: a million epochs fit.
 const MAX_BYTES: u64 = 1 << 28;
 
+/// How often a model is read anew because it was saved meanwhile.
+const READ_ATTEMPTS: usize = 100;
+
 /// What a model is and how it was trained: `manifest.json`.
 ///
 /// Fields that are not known, of a newer upnext, are ignored outside `experiment`.
@@ -23,7 +25,7 @@ const MAX_BYTES: u64 = 1 << 28;
 pub struct Manifest {
     /// [`Manifest::FORMAT`].
     pub format: String,
-    /// Version of the format: this upnext reads 1.
+    /// Version of the format: this upnext reads 1 and 2.
     pub format_version: u32,
     /// The version of upnext that wrote the model.
     pub upnext_version: String,
@@ -31,26 +33,65 @@ pub struct Manifest {
     pub experiment: Experiment,
     /// Number of items.
     pub items: u64,
-    /// [`ItemVocabulary::fingerprint`] of the items.
+    /// The fingerprint of the items, to be compared by [`has_items`](Self::has_items).
     pub vocabulary_fingerprint: String,
     /// How the training went.
     pub training: TrainingSummary,
     /// Where training stands, for a model that can be trained on.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub training_position: Option<serde_json::Value>,
-    /// The other files of the model.
+    /// The model's own files, without those of its members.
     pub files: Vec<FileEntry>,
+    /// The models that it is made of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<MemberManifest>,
+}
+
+/// A model inside another one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemberManifest {
+    /// Its name, of `a` to `z`, `0` to `9` and `-`.
+    pub name: String,
+    /// What it is. Its items are those of the model that holds it, and are no file of its own.
+    pub manifest: Manifest,
 }
 
 /// A file, such as one of a model, and how its bytes are known again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
-    /// Its name in its folder.
+    /// What it is for: "items", "weights" or "training" in a model.
     pub name: String,
+    /// Its path from the model's folder, with `/` between folders.
+    #[serde(default)]
+    pub file: String,
     /// Its size in bytes.
     pub bytes: u64,
-    /// The CRC-32 of its bytes (that of gzip and Python's `zlib.crc32`).
-    pub crc32: u32,
+    /// The checksum of its bytes.
+    #[serde(flatten)]
+    pub checksum: Checksum,
+}
+
+/// What tells a file's bytes from all others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Checksum {
+    /// Their BLAKE3 hash as 64 hex digits.
+    Blake3(String),
+    /// Their CRC-32 (that of gzip and Python's `zlib.crc32`), in models of format 1.
+    Crc32(u32),
+}
+
+impl FileEntry {
+    /// Size and BLAKE3 hash of any file, read to its end. Its name is given twice, as its role and as its path.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn of(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(Error::io(path, "open"))?;
+        let (bytes, hash) = checksum::of_rest(file).map_err(Error::io(path, "read"))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { file: name.clone(), name, bytes, checksum: Checksum::Blake3(hash) })
+    }
 }
 
 /// A field that is there, be it `null`.
@@ -64,7 +105,7 @@ impl Manifest {
     /// What `format` says.
     pub const FORMAT: &str = "upnext-model";
     /// The newest format that this upnext reads, and the one that it writes.
-    pub const FORMAT_VERSION: u32 = 1;
+    pub const FORMAT_VERSION: u32 = 2;
 
     pub(super) fn new(experiment: Experiment, items: &ItemVocabulary, training: TrainingSummary) -> Self {
         let mut manifest = Self {
@@ -77,6 +118,7 @@ impl Manifest {
             training,
             training_position: None,
             files: Vec::new(),
+            members: Vec::new(),
         };
         manifest.describe(items);
         manifest
@@ -96,23 +138,43 @@ impl Manifest {
     /// # Errors
     /// [`Error::NotAModel`], [`Error::ManifestFile`], [`Error::NewerFormat`], [`Error::DamagedModel`] and [`Error::Io`].
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
-        read_one_version(dir.as_ref(), MANIFEST_FILE, |dir| {
-            Self::parse(&read(dir)?, &dir.join(MANIFEST_FILE))
-        })
+        read_one_version(dir.as_ref(), |text| Self::parse(text, &dir.as_ref().join(MANIFEST_FILE)))
     }
 
-    /// What tells saved models apart, as 16 hex digits that follow from the configuration and the files' checksums: the
-    /// same configuration, items and weights have the same version, whenever and wherever they were saved.
+    /// Whether the model means the same items by the same indices as this vocabulary.
+    pub fn has_items(&self, items: &ItemVocabulary) -> bool {
+        self.vocabulary_fingerprint == self.fingerprint_of(items)
+    }
+
+    /// What the fingerprint would be if these were the model's items.
+    pub(super) fn fingerprint_of(&self, items: &ItemVocabulary) -> String {
+        if self.format_version == 1 { format_1::fingerprint(items) } else { items.fingerprint() }
+    }
+
+    /// What tells saved models apart, as 32 hex digits that follow from the configuration and the files' checksums, those
+    /// of all members included: the same configuration, items and weights have the same version, whenever and wherever
+    /// they were saved.
     pub fn version(&self) -> String {
-        let mut hash = Fnv::default();
+        let mut hash = Fingerprint::new();
+        let mut add = |bytes: &[u8]| {
+            hash.add(&(bytes.len() as u64).to_le_bytes());
+            hash.add(bytes);
+        };
         // What only further training needs does not make another model.
-        for file in self.files.iter().filter(|file| file.name != TRAINING_FILE) {
-            hash.eat(file.name.as_bytes());
-            hash.eat(&file.bytes.to_le_bytes());
-            hash.eat(&file.crc32.to_le_bytes());
+        for file in self.files.iter().filter(|file| file.name != TRAINING) {
+            add(file.name.as_bytes());
+            add(&file.bytes.to_le_bytes());
+            match &file.checksum {
+                Checksum::Blake3(digits) => add(digits.as_bytes()),
+                Checksum::Crc32(sum) => add(&sum.to_le_bytes()),
+            }
+        }
+        for MemberManifest { name, manifest } in &self.members {
+            add(name.as_bytes());
+            add(manifest.version().as_bytes());
         }
         // A configuration that was read can be written; numbers that are not finite do not come from a file.
-        hash.eat(&serde_json::to_vec(&self.experiment).unwrap_or_default());
+        add(&serde_json::to_vec(&self.experiment).unwrap_or_default());
         hash.digits()
     }
 
@@ -138,16 +200,41 @@ impl Manifest {
                 return Err(Error::DamagedModel { path: path.to_owned(), reason });
             }
         }
-        let manifest: Self = serde_json::from_slice(text).map_err(|e| json_error(path, &e, written_by))?;
-        for entry in &manifest.files {
-            // A name that leads out of the folder would read somebody else's files.
-            let name = Path::new(&entry.name);
-            if name.file_name().is_none_or(|n| n != name.as_os_str()) || entry.name.contains('\0') {
-                let reason = format!("{} in `files` is no name of a file", quoted(&entry.name));
-                return Err(Error::DamagedModel { path: path.to_owned(), reason });
+        let mut manifest: Self =
+            serde_json::from_slice(text).map_err(|e| json_error(path, &e, written_by))?;
+        let check = manifest.complete_and_check();
+        check.map_err(|reason| Error::DamagedModel { path: path.to_owned(), reason })?;
+        Ok(manifest)
+    }
+
+    /// Completes what format 1 does not have, and checks names; an error says what is wrong.
+    fn complete_and_check(&mut self) -> std::result::Result<(), String> {
+        for entry in &mut self.files {
+            if self.format_version == 1 {
+                format_1::complete(entry);
+            }
+            // A path that leads out of the folder would read somebody else's files; `\\` and `:` do so on Windows only.
+            let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', ':', '\0']);
+            if !entry.file.split('/').all(plain) {
+                return Err(format!("{} in `files` is no name of a file", quoted(&entry.file)));
             }
         }
-        Ok(manifest)
+        for MemberManifest { name, manifest } in &mut self.members {
+            manifest.complete_and_check()?;
+            if !is_member_name(name) {
+                return Err(format!("{} is no name of a member", quoted(name)));
+            }
+            if manifest.vocabulary_fingerprint != self.vocabulary_fingerprint || manifest.items != self.items
+            {
+                return Err(format!("its member `{name}` is of other items"));
+            }
+        }
+        let mut names: Vec<&str> = self.members.iter().map(|member| member.name.as_str()).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(format!("it has two members `{}`", pair[0])),
+            None => Ok(()),
+        }
     }
 
     /// The manifest as a file, checked to be readable again.
@@ -163,16 +250,42 @@ impl Manifest {
         }
     }
 
-    /// The entry of a file; `None` if neither the manifest nor the folder `dir` has it.
-    pub(super) fn file(&self, name: &str, dir: &Path) -> Result<Option<&FileEntry>> {
-        let entry = self.files.iter().find(|entry| entry.name == name);
-        let path = dir.join(name);
-        if entry.is_none() && [ITEMS_FILE, WEIGHTS_FILE, TRAINING_FILE].contains(&name) && path.exists() {
-            let reason = "it is not of this model: the manifest does not list it".to_owned();
-            return Err(Error::DamagedModel { path, reason });
-        }
-        Ok(entry)
+    /// The file of this role, "items", "weights" or "training"; `None` if the model has none.
+    pub fn file(&self, role: &str) -> Option<&FileEntry> {
+        self.files.iter().find(|entry| entry.name == role)
     }
+
+    /// The paths of all files, those of members included.
+    pub(super) fn paths(&self) -> Vec<&str> {
+        let members = self.members.iter().flat_map(|member| member.manifest.paths());
+        self.files.iter().map(|entry| entry.file.as_str()).chain(members).collect()
+    }
+}
+
+/// Whether this can name a member, and the folder of its files.
+pub(super) fn is_member_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !name.is_empty() && name.len() <= 100 && name.bytes().all(fits)
+}
+
+/// Reads one version of the model in the folder `dir` with `read`, which is given the manifest's bytes: again where the
+/// model was saved meanwhile, so that files of the manifest are there no longer.
+pub(super) fn read_one_version<T>(dir: &Path, mut read: impl FnMut(&[u8]) -> Result<T>) -> Result<T> {
+    let mut text = read_text(dir);
+    for _ in 0..READ_ATTEMPTS {
+        let error = match text.as_deref().map(&mut read) {
+            Ok(Ok(model)) => return Ok(model),
+            Ok(Err(error)) => Some(error),
+            Err(_) => None,
+        };
+        let now = read_text(dir);
+        match (error, &text, &now) {
+            (Some(error), Ok(was), Ok(is)) if was == is => return Err(error),
+            (_, Err(_), Err(_)) => break,
+            _ => text = now,
+        }
+    }
+    text.and_then(|text| read(&text))
 }
 
 /// What every version of the manifest has.
@@ -204,7 +317,7 @@ fn json_error(path: &Path, error: &serde_json::Error, written_by: Option<&str>) 
 }
 
 /// The manifest's bytes in the folder `dir`.
-pub(super) fn read(dir: &Path) -> Result<Vec<u8>> {
+pub(super) fn read_text(dir: &Path) -> Result<Vec<u8>> {
     let not_a_model = |reason: String| Error::NotAModel { path: dir.to_owned(), reason };
     let path = dir.join(MANIFEST_FILE);
     let metadata = match std::fs::metadata(&path) {

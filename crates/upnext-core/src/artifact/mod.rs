@@ -1,4 +1,4 @@
-//! A saved model: a folder of one form for every model, written as a whole or not at all (`docs/artifact.md`).
+//! A saved model: a folder of one form for every model, which changes as a whole or not at all (`docs/artifact.md`).
 //!
 //! ```
 //! use upnext_core::artifact::{Artifact, TrainingSummary};
@@ -17,6 +17,7 @@
 //! ```
 
 mod files;
+mod format_1;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 mod items;
@@ -25,27 +26,27 @@ mod target;
 mod tensors;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use crate::history::{EpochSummary, TrainingSummary, ValidationSummary};
-pub use manifest::{FileEntry, Manifest};
+pub use manifest::{Checksum, FileEntry, Manifest, MemberManifest};
 
 pub use crate::arrays::TrainingState;
 use crate::arrays::{Arrays, Tensor};
 use crate::data::ItemVocabulary;
 use crate::experiment::Experiment;
-use crate::replace::{Steps, read_one_version};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The manifest's file.
 pub const MANIFEST_FILE: &str = "manifest.json";
-/// The vocabulary's file.
-pub const ITEMS_FILE: &str = "items.parquet";
-/// The weights' file, absent in models without weights.
-pub const WEIGHTS_FILE: &str = "weights.safetensors";
-/// The file of what training needs to go on, absent in models that only count or that were saved without it.
-pub const TRAINING_FILE: &str = "training.safetensors";
+/// The role of the vocabulary's file.
+const ITEMS: &str = "items";
+/// The role of the file of weights, absent in models without weights.
+const WEIGHTS: &str = "weights";
+/// The role of the file of what training needs to go on, absent in models that only count or that were saved without it.
+const TRAINING: &str = "training";
 
 /// A model as it is saved: any kind of model, with or without what training needs to go on.
 #[derive(Clone, Debug)]
@@ -60,13 +61,25 @@ pub struct Artifact {
     pub counts: BTreeMap<String, Vec<u64>>,
     /// What training needs to go on.
     pub training: Option<TrainingState>,
+    /// The models that it is made of, each under a name of its own.
+    pub members: Vec<Member>,
+}
+
+/// A model inside another one.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Its name, of `a` to `z`, `0` to `9` and `-`.
+    pub name: String,
+    /// The model, with the same items and supports as the one that holds it, which alone keeps them on the disk.
+    pub artifact: Artifact,
 }
 
 impl Artifact {
-    /// A model without weights and without training state; both are fields to set.
+    /// A model without weights, training state and members, which are fields to set.
     pub fn new(experiment: Experiment, items: ItemVocabulary, training: TrainingSummary) -> Self {
         let manifest = Manifest::new(experiment, &items, training);
-        Self { manifest, items, weights: BTreeMap::new(), counts: BTreeMap::new(), training: None }
+        let (weights, counts) = (BTreeMap::new(), BTreeMap::new());
+        Self { manifest, items, weights, counts, training: None, members: Vec::new() }
     }
 
     /// The same with these weights and counts.
@@ -81,62 +94,42 @@ impl Artifact {
         (self, arrays)
     }
 
-    /// Whether [`save`](Self::save) may write at `dir`: nothing is there, or an empty folder, or a model; and the folder
-    /// above exists and can be written. To be asked before hours of work.
+    /// Whether there is a model in the folder `dir`, of whatever version, whole or with damaged files: to be asked before
+    /// one is resumed or begun. A folder in which a first save was killed is none.
+    pub fn exists(dir: impl AsRef<Path>) -> bool {
+        manifest::read_text(dir.as_ref()).is_ok_and(|text| target::is_of_a_model(&text))
+    }
+
+    /// Whether [`save`](Self::save) may write at `dir`: nothing is there, or an empty folder, or a model, or what a killed
+    /// save left; and the folder, or the one above it, can be written. To be asked before hours of work.
     ///
     /// # Errors
     /// [`Error::WillNotReplace`] for anything else at `dir`, [`Error::Io`] for a folder above that is missing or read-only.
     pub fn check_target(dir: impl AsRef<Path>) -> Result<()> {
-        target::of(dir.as_ref())?.check()
+        target::check(dir.as_ref())
     }
 
     /// Writes the model into the folder `dir`, in place of a model that is there.
     ///
-    /// Whatever happens, a crash included, `dir` holds the old model or the new one and never a mixture.
-    /// The manifest's counts, fingerprint, files and version are written from what is saved.
+    /// Whatever happens, a crash included, `dir` holds the old model or the new one and never a mixture, on every file
+    /// system: files are written beside the old ones, and one rename puts the new manifest in place of the old one.
+    /// The manifest's counts, fingerprint, files, members and version are written from what is saved.
     ///
     /// # Errors
     /// As [`check_target`](Self::check_target); [`Error::Io`], such as a full disk; [`Error::Weights`] for a tensor whose
-    /// shape and number of values differ; [`Error::Config`] for a number in the manifest that is not finite.
-    /// Nothing at `dir` has changed then.
+    /// shape and number of values differ; [`Error::Config`] for a number in the manifest that is not finite, and for members
+    /// of one name or of other items. The model at `dir` has not changed then.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
-        self.save_by(dir.as_ref(), &mut Steps::default())
+        write::save(self, dir.as_ref(), &mut write::Steps::default())
     }
 
-    /// Removes the model in the folder `dir`, where there is one, in one step: no crash leaves a part of it there.
+    /// Removes the model in the folder `dir`, where there is one: a crash leaves the model, or none and some files that the
+    /// next save or removal takes away.
     ///
     /// # Errors
     /// [`Error::WillNotReplace`] for anything but a model at `dir`, [`Error::Io`] where the system refuses.
     pub fn remove(dir: impl AsRef<Path>) -> Result<()> {
-        target::of(dir.as_ref())?.remove()
-    }
-
-    fn save_by(&self, dir: &Path, steps: &mut Steps<'_>) -> Result<()> {
-        let weights = tensors::Plan::new(&self.weights, &self.counts)?;
-        let training =
-            self.training.as_ref().map(|t| tensors::Plan::new(&t.tensors, &t.counts)).transpose()?;
-        let training_position = self.training.as_ref().map(|t| t.position.clone());
-        let mut manifest = Manifest { training_position, ..self.manifest.clone() };
-        manifest.describe(&self.items);
-        manifest.files.clear();
-        manifest.to_json()?;
-
-        target::of(dir)?.replace(steps, |folder| {
-            let mut write = |name: &str, content: &mut files::Content<'_>| {
-                let entry = files::write(folder, dir, name, content)?;
-                manifest.files.push(entry);
-                Ok::<_, Error>(())
-            };
-            write(ITEMS_FILE, &mut |out| items::write(&self.items, out))?;
-            if !(self.weights.is_empty() && self.counts.is_empty()) {
-                write(WEIGHTS_FILE, &mut |out| weights.write(out))?;
-            }
-            if let Some(training) = &training {
-                write(TRAINING_FILE, &mut |out| training.write(out))?;
-            }
-            let text = manifest.to_json()?;
-            files::write(folder, dir, MANIFEST_FILE, &mut |out| out.write_all(&text)).map(|_| ())
-        })
+        write::remove(dir.as_ref(), &mut write::Steps::default())
     }
 
     /// Reads a model with its training state, where it has one.
@@ -157,53 +150,60 @@ impl Artifact {
     }
 
     fn load_parts(dir: &Path, with_training: bool) -> Result<Self> {
-        read_one_version(dir, MANIFEST_FILE, |folder| {
-            Self::read(folder, &manifest::read(folder)?, with_training)
+        manifest::read_one_version(dir, |text| {
+            let manifest = Manifest::parse(text, &dir.join(MANIFEST_FILE))?;
+            let items = read_items(dir, &manifest)?;
+            Self::read(dir, manifest, items, with_training)
         })
     }
 
-    fn read(dir: &Path, text: &[u8], with_training: bool) -> Result<Self> {
-        let mut manifest = Manifest::parse(text, &dir.join(MANIFEST_FILE))?;
-        let position = manifest.training_position.take();
-        let entry = |name| manifest.file(name, dir);
-        let damaged = |name: &str, reason: String| Error::DamagedModel { path: dir.join(name), reason };
-
-        let Some(items) = entry(ITEMS_FILE)? else {
-            return Err(damaged(MANIFEST_FILE, format!("its `files` lack {ITEMS_FILE}")));
-        };
-        let bytes = files::read(dir, items, files::bytes)?;
-        let items = items::read(bytes).map_err(|problem| problem.at(&dir.join(ITEMS_FILE)))?;
-        if items.len() as u64 != manifest.items {
-            let reason = format!("it has {} items, and the manifest says {}", items.len(), manifest.items);
-            return Err(damaged(ITEMS_FILE, reason));
-        }
-        let fingerprint = items.fingerprint();
-        if fingerprint != manifest.vocabulary_fingerprint {
-            let reason = format!(
-                "its ids have the fingerprint {fingerprint}, and the manifest says {}: it is another model's",
-                files::quoted(&manifest.vocabulary_fingerprint)
-            );
-            return Err(damaged(ITEMS_FILE, reason));
-        }
-
-        let Arrays { tensors: weights, counts } = match entry(WEIGHTS_FILE)? {
+    /// Reads a model, or a member of one, over these items.
+    fn read(dir: &Path, mut manifest: Manifest, items: ItemVocabulary, with_training: bool) -> Result<Self> {
+        let damaged =
+            |reason: &str| Error::DamagedModel { path: dir.join(MANIFEST_FILE), reason: reason.to_owned() };
+        let Arrays { tensors: weights, counts } = match manifest.file(WEIGHTS) {
             Some(entry) => files::read(dir, entry, tensors::read)?,
             None => Arrays::default(),
         };
-        let training = match (entry(TRAINING_FILE)?, position) {
+        let training = match (manifest.file(TRAINING), &manifest.training_position) {
             (None, None) => None,
-            (Some(_), None) => {
-                return Err(damaged(MANIFEST_FILE, "it lacks `training_position`".to_owned()));
-            }
-            (None, Some(_)) => {
-                return Err(damaged(MANIFEST_FILE, format!("its `files` lack {TRAINING_FILE}")));
-            }
+            (Some(_), None) => return Err(damaged("it lacks `training_position`")),
+            (None, Some(_)) => return Err(damaged("its `files` lack `training`")),
             (Some(_), Some(_)) if !with_training => None,
             (Some(entry), Some(position)) => {
                 let Arrays { tensors, counts } = files::read(dir, entry, tensors::read)?;
-                Some(TrainingState { tensors, counts, position })
+                Some(TrainingState { tensors, counts, position: position.clone() })
             }
         };
-        Ok(Self { manifest, items, weights, counts, training })
+        manifest.training_position = None;
+        let members = manifest.members.iter().map(|MemberManifest { name, manifest }| {
+            let artifact = Self::read(dir, manifest.clone(), items.clone(), with_training)?;
+            Ok(Member { name: name.clone(), artifact })
+        });
+        let members = members.collect::<Result<_>>()?;
+        Ok(Self { manifest, items, weights, counts, training, members })
     }
+}
+
+/// Reads the items of a model.
+fn read_items(dir: &Path, manifest: &Manifest) -> Result<ItemVocabulary> {
+    let damaged = |path: &str, reason: String| Error::DamagedModel { path: dir.join(path), reason };
+    let Some(entry) = manifest.file(ITEMS) else {
+        return Err(damaged(MANIFEST_FILE, "its `files` lack `items`".to_owned()));
+    };
+    let bytes = files::read(dir, entry, files::bytes)?;
+    let items = items::read(bytes).map_err(|problem| problem.at(&dir.join(&entry.file)))?;
+    if items.len() as u64 != manifest.items {
+        let reason = format!("it has {} items, and the manifest says {}", items.len(), manifest.items);
+        return Err(damaged(&entry.file, reason));
+    }
+    if !manifest.has_items(&items) {
+        let reason = format!(
+            "its ids have the fingerprint {}, and the manifest says {}: it is another model's",
+            manifest.fingerprint_of(&items),
+            files::quoted(&manifest.vocabulary_fingerprint)
+        );
+        return Err(damaged(&entry.file, reason));
+    }
+    Ok(items)
 }

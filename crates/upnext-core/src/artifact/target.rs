@@ -1,32 +1,179 @@
-//! Where a model may be saved: in place of nothing but a model.
+//! Where a model may be saved: in place of nothing but a model; and which files of a folder are left from earlier ones.
 
-use super::{ITEMS_FILE, MANIFEST_FILE, Manifest, TRAINING_FILE, WEIGHTS_FILE, files, manifest};
-use crate::Result;
-use crate::replace::Target;
-use std::ffi::OsString;
+use super::manifest::{self, Manifest, is_member_name};
+use super::write::{Step, Steps};
+use super::{ITEMS, MANIFEST_FILE, TRAINING, WEIGHTS, files, format_1};
+use crate::replace::{LOCK_FILE, Lock, UNFINISHED, check_writable, is_of_the_system, names_in};
+use crate::{Error, Result};
+use serde_json::Value;
+use std::fs;
+use std::io;
 use std::path::Path;
 
-/// The folder `dir` as the place of a model.
-pub(super) fn of(dir: &Path) -> Result<Target> {
-    Target::new(dir, objection)
+/// Digits of a file's hash that are in its name.
+pub(super) const HASH_DIGITS: usize = 16;
+
+/// What a path in a model's folder is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The manifest, the lock, and what file systems make: it stays.
+    Stays,
+    /// A file that only a save of a model writes: it goes when no manifest lists it.
+    Own,
+    /// A folder that only a save of a model makes.
+    Folder,
+    /// Anything else.
+    Foreign,
 }
 
-/// Why a folder that holds `names` is not replaced by a model.
-fn objection(dir: &Path, names: &[OsString]) -> Option<String> {
-    if !names.iter().any(|name| name == MANIFEST_FILE) {
-        return Some("it is neither empty nor a model that upnext wrote".to_owned());
+/// What the path of a file or folder below a model's folder is; `listed` are the files that the manifest lists.
+fn kind_of(path: &str, is_folder: bool, listed: &[String]) -> Kind {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    if is_folder {
+        let is_listed =
+            listed.iter().any(|file| file.starts_with(path) && file[path.len()..].starts_with('/'));
+        let is_own = path.split('/').enumerate().all(|(depth, part)| match depth % 2 {
+            0 => part == "members",
+            _ => is_member_name(part),
+        });
+        return if is_listed || is_own { Kind::Folder } else { Kind::Foreign };
     }
-    let manifest: Option<serde_json::Value> =
-        manifest::read(dir).ok().and_then(|text| serde_json::from_slice(&text).ok());
-    let Some(manifest) = manifest.filter(|m| m["format"] == Manifest::FORMAT) else {
-        return Some("its manifest.json is damaged or another program's".to_owned());
+    let is_top = name == path;
+    if is_top && (path == MANIFEST_FILE || path == LOCK_FILE) || is_of_the_system(name.as_ref()) {
+        return Kind::Stays;
+    }
+    let is_own =
+        name.starts_with(UNFINISHED) || is_name_of_save(name) || listed.iter().any(|file| file == path);
+    if is_own { Kind::Own } else { Kind::Foreign }
+}
+
+/// Whether a save gives files names like this one, such as `weights-0123456789abcdef.safetensors`.
+fn is_name_of_save(name: &str) -> bool {
+    let Some((role, rest)) = name.split_once('-') else { return false };
+    let Some((hash, extension)) = rest.split_once('.') else { return false };
+    let known = match role {
+        ITEMS => extension == "parquet",
+        WEIGHTS | TRAINING => extension == "safetensors",
+        _ => false,
     };
-    // A newer version may have files that are not known here.
-    let listed = manifest["files"].as_array().into_iter().flatten().filter_map(|f| f["name"].as_str());
-    let own: Vec<&str> = listed.chain([MANIFEST_FILE, ITEMS_FILE, WEIGHTS_FILE, TRAINING_FILE]).collect();
-    let foreign = names.iter().find(|name| !own.iter().any(|own| *name == own))?;
-    let name = files::quoted(&foreign.to_string_lossy());
-    Some(format!("it holds {name}, which is no file of a model and would be lost"))
+    known && hash.len() == HASH_DIGITS && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The files and folders below a model's folder, and what they are. Folders come before what is in them; foreign ones are
+/// not looked into.
+fn walk(dir: &Path, listed: &[String]) -> io::Result<Vec<(String, Kind)>> {
+    let mut found = Vec::new();
+    let mut waiting = vec![String::new()];
+    while let Some(folder) = waiting.pop() {
+        for entry in fs::read_dir(dir.join(&folder))? {
+            let entry = entry?;
+            let path = format!("{folder}{}", entry.file_name().to_string_lossy());
+            let is_folder = entry.file_type()?.is_dir();
+            // A name that is no text is foreign: what stands for its bytes is in no name of ours.
+            let kind = kind_of(&path, is_folder, listed);
+            if kind == Kind::Folder {
+                waiting.push(format!("{path}/"));
+            }
+            found.push((path, kind));
+        }
+    }
+    Ok(found)
+}
+
+/// The paths of all files that a manifest lists. A newer version may list files that are not known here.
+pub(super) fn listed(manifest: &[u8]) -> Vec<String> {
+    fn collect(manifest: &Value, paths: &mut Vec<String>) {
+        let array = |value: &'_ Value| value.as_array().cloned().unwrap_or_default();
+        for file in array(&manifest["files"]) {
+            let path = file["file"].as_str().or(file["name"].as_str());
+            paths.extend(path.map(str::to_owned));
+        }
+        for member in array(&manifest["members"]) {
+            collect(&member["manifest"], paths);
+        }
+    }
+    let mut paths = format_1::FILES.map(str::to_owned).to_vec();
+    collect(&serde_json::from_slice(manifest).unwrap_or_default(), &mut paths);
+    paths
+}
+
+/// Whether a manifest is of a model, of whatever version.
+pub(super) fn is_of_a_model(manifest: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(manifest).is_ok_and(|manifest| manifest["format"] == Manifest::FORMAT)
+}
+
+/// Checks that a save at `dir` destroys nothing but a model; whether anything is there.
+pub(super) fn check_replaceable(dir: &Path) -> Result<bool> {
+    let refused = |reason: String| Err(Error::WillNotReplace { path: dir.to_owned(), reason });
+    let Some(names) = names_in(dir)? else { return Ok(false) };
+    let has_manifest = names.iter().any(|name| name == MANIFEST_FILE);
+    let listed = match has_manifest.then(|| manifest::read_text(dir)) {
+        Some(Ok(text)) if is_of_a_model(&text) => listed(&text),
+        // Removed since it was seen.
+        Some(Err(Error::NotAModel { .. })) | None => Vec::new(),
+        Some(_) => return refused("its manifest.json is damaged or another program's".to_owned()),
+    };
+    let found = match walk(dir, &listed) {
+        Ok(found) => found,
+        // Another process is saving, and removes files while they are looked at.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(Error::io(dir, "read")(error)),
+    };
+    match found.into_iter().find(|(_, kind)| *kind == Kind::Foreign) {
+        Some(_) if !has_manifest => refused("it is neither empty nor a model that upnext wrote".to_owned()),
+        Some((path, _)) => {
+            let path = files::quoted(&path);
+            refused(format!("it holds {path}, which is no file of a model"))
+        }
+        None => Ok(true),
+    }
+}
+
+/// Checks that a save can write at `dir`, and that it destroys nothing but a model.
+pub(super) fn check(dir: &Path) -> Result<()> {
+    check_replaceable(dir)?;
+    check_writable(dir)
+}
+
+/// Waits for the right to change the model at `dir`.
+pub(super) fn lock(dir: &Path) -> Result<Lock> {
+    Lock::of(dir).map_err(Error::io(dir, "write in"))
+}
+
+/// The folder that `dir` is in.
+pub(super) fn parent(dir: &Path) -> &Path {
+    dir.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."))
+}
+
+/// Removes what is no part of the model at `dir`: files of the names that a save gives, and `old` ones, that the manifest
+/// does not list; and folders of members that are empty then. All of it is tried; the first error is returned.
+pub(super) fn clean(dir: &Path, old: &[String], steps: &mut Steps<'_>) -> io::Result<()> {
+    let kept = match manifest::read_text(dir) {
+        Ok(text) => match Manifest::parse(&text, dir) {
+            Ok(manifest) => manifest.paths().into_iter().map(str::to_owned).collect(),
+            // Of a version that says in another way what it needs.
+            Err(_) => return Ok(()),
+        },
+        Err(Error::NotAModel { .. }) => Vec::new(),
+        Err(_) => return Ok(()),
+    };
+    let mut result = Ok(());
+    let mut folders = Vec::new();
+    for (path, kind) in walk(dir, old)? {
+        match kind {
+            Kind::Own if !kept.contains(&path) => {
+                let removed = fs::remove_file(dir.join(&path)).and_then(|()| steps.reach(Step::Removed));
+                result = result.and(removed);
+            }
+            Kind::Folder => folders.push(path),
+            _ => {}
+        }
+    }
+    for folder in folders.iter().rev() {
+        // Not those that hold something.
+        _ = fs::remove_dir(dir.join(folder));
+    }
+    result
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What is saved comes back.
 
 mod damage;
+mod format_1;
+mod members;
 
 use super::*;
 use crate::experiment::{ModelConfig, ModelKind};
@@ -49,7 +51,23 @@ pub(super) fn marked(mark: u32, rows: usize) -> Artifact {
     artifact
 }
 
+/// Adds members of the same mark under these names.
+pub(super) fn add_members(artifact: &mut Artifact, names: &[&str]) {
+    let mark = artifact.items.support(0) as u32;
+    for (i, name) in names.iter().enumerate() {
+        artifact.members.push(Member { name: (*name).to_owned(), artifact: marked(mark, 3 + i) });
+    }
+}
+
+/// The path of a model's file of this role.
+fn file_of(dir: &Path, role: &str) -> PathBuf {
+    dir.join(&Manifest::load(dir).unwrap().file(role).unwrap().file)
+}
+
 fn assert_same(a: &Artifact, b: &Artifact) {
+    let names = |of: &Artifact| of.members.iter().map(|m| m.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(a), names(b));
+    a.members.iter().zip(&b.members).for_each(|(a, b)| assert_same(&a.artifact, &b.artifact));
     assert!(a.items.ids().eq(b.items.ids()));
     assert_eq!(a.items.supports(), b.items.supports());
     assert_eq!(a.weights, b.weights);
@@ -82,11 +100,21 @@ fn everything_comes_back_bit_for_bit() {
 #[test]
 fn same_model_gives_the_same_bytes() {
     let (_place, dir) = saved();
-    let names = [MANIFEST_FILE, ITEMS_FILE, WEIGHTS_FILE, TRAINING_FILE];
-    let bytes = || names.map(|name| fs::read(dir.join(name)).unwrap());
+    let bytes = || {
+        let files = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path());
+        let mut bytes: Vec<_> = files.map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+        bytes.sort();
+        bytes
+    };
     let first = bytes();
     Artifact::load(&dir).unwrap().save(&dir).unwrap();
-    assert!(first == bytes());
+    assert!(first == bytes() && first.len() == 4);
+    let version = Manifest::load(&dir).unwrap().version();
+    assert_eq!(version, Artifact::load(&dir).unwrap().manifest.version());
+    marked(2, 4).save(&dir).unwrap();
+    assert_ne!(Manifest::load(&dir).unwrap().version(), version);
+    Artifact { training: None, ..marked(1, 4) }.save(&dir).unwrap();
+    assert_eq!(Manifest::load(&dir).unwrap().version(), version, "training state makes no other model");
 }
 
 #[test]
@@ -113,7 +141,7 @@ fn saving_without_training_state_leaves_none_behind() {
     let (_place, dir) = saved();
     Artifact::load_without_training(&dir).unwrap().save(&dir).unwrap();
     assert_eq!(Artifact::load(&dir).unwrap().training, None);
-    assert!(!dir.join(TRAINING_FILE).exists());
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 3);
     assert_eq!(Manifest::load(&dir).unwrap().training_position, None);
 }
 

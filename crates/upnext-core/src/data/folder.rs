@@ -1,11 +1,16 @@
-//! Folders that `prepare` made: their parts by name, and how one is written or replaced as a whole or not at all.
+//! Folders that `prepare` made: their parts by name, and how they are replaced so that no two preparations are mixed.
+//!
+//! People and other programs read the parts by their names, so that files cannot be exchanged all at once on every file
+//! system. Instead `statistics.json` has the sizes and hashes of the parts: whoever opens a part after a `prepare` was
+//! killed between two of them is told so. As the log is still there, that is enough.
 
 use super::statistics::Statistics;
 use super::write::Format;
+use crate::checksum;
 use crate::error::{Error, Result};
-use crate::replace::{Steps, Target};
-use std::ffi::OsString;
-use std::fs::{self, File};
+use crate::replace::{LOCK_FILE, Lock, UNFINISHED, Unfinished, is_of_the_system, names_in, sync_folder};
+use serde::{Deserialize, Serialize};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -50,6 +55,25 @@ impl PartName {
 pub struct PreparedFolder {
     path: PathBuf,
     statistics: Statistics,
+    /// `None` in a folder of an older version.
+    files: Option<Vec<PartFile>>,
+}
+
+/// A part's file, and how its bytes are known again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct PartFile {
+    name: String,
+    bytes: u64,
+    /// The BLAKE3 hash as 64 hex digits.
+    blake3: String,
+}
+
+/// What is in `statistics.json`: the counts, and the files that they are of.
+#[derive(Serialize)]
+struct StatisticsFile<'a> {
+    #[serde(flatten)]
+    statistics: &'a Statistics,
+    files: Vec<PartFile>,
 }
 
 impl PreparedFolder {
@@ -69,25 +93,25 @@ impl PreparedFolder {
             }
             Err(error) => return Err(Error::io(&file, "read")(error)),
         };
-        let version = serde_json::from_slice::<serde_json::Value>(&text)
-            .ok()
-            .filter(|v| v["made_by"] == Statistics::MADE_BY)
-            .and_then(|v| v["format_version"].as_u64())
-            .ok_or_else(|| {
-                not_prepared(format!(
-                    "not a folder that `prepare` made: its {STATISTICS_FILE} is another program's or damaged"
-                ))
-            })?;
+        let value = serde_json::from_slice::<serde_json::Value>(&text).unwrap_or_default();
+        let version = value["format_version"].as_u64().filter(|_| value["made_by"] == Statistics::MADE_BY);
+        let version = version.ok_or_else(|| {
+            not_prepared(format!(
+                "not a folder that `prepare` made: its {STATISTICS_FILE} is another program's or damaged"
+            ))
+        })?;
         if version > u64::from(Statistics::FORMAT_VERSION) {
             return Err(not_prepared(format!(
                 "made by a newer upnext (format {version}, this one reads up to {}): update upnext, or prepare the log again",
                 Statistics::FORMAT_VERSION
             )));
         }
-        let statistics = serde_json::from_slice(&text).map_err(|e| {
+        let damaged = |e: serde_json::Error| {
             not_prepared(format!("{STATISTICS_FILE} is damaged ({e}): prepare the log again"))
-        })?;
-        Ok(Self { path: path.to_owned(), statistics })
+        };
+        let statistics = serde_json::from_slice(&text).map_err(damaged)?;
+        let files = value.get("files").map(Vec::deserialize).transpose().map_err(damaged)?;
+        Ok(Self { path: path.to_owned(), statistics, files })
     }
 
     /// The counts.
@@ -95,20 +119,43 @@ impl PreparedFolder {
         &self.statistics
     }
 
-    /// The file of a part.
+    /// Whether the preparation made this part.
+    pub fn has_part(&self, name: PartName) -> bool {
+        let names = [Format::Parquet, Format::Tsv].map(|format| name.file_name(format));
+        match &self.files {
+            Some(files) => files.iter().any(|file| names.contains(&file.name)),
+            None => names.iter().any(|file| self.path.join(file).is_file()),
+        }
+    }
+
+    /// The file of a part, which is read to its end to see that it is the one that the counts are of.
     ///
     /// # Errors
-    /// [`Error::NotPrepared`] if the folder has no such part.
+    /// [`Error::NotPrepared`] if the folder has no such part, or one of another preparation; [`Error::Io`].
     pub fn part(&self, name: PartName) -> Result<PathBuf> {
-        let files = [Format::Parquet, Format::Tsv].map(|format| self.path.join(name.file_name(format)));
-        files.into_iter().find(|file| file.is_file()).ok_or_else(|| Error::NotPrepared {
-            path: self.path.clone(),
-            reason: format!(
-                "has no {} part: prepare the log again{}",
-                name.as_str(),
-                if matches!(name, PartName::Fit | PartName::Valid) { " with a validation part" } else { "" }
-            ),
-        })
+        let not_prepared = |reason| Error::NotPrepared { path: self.path.clone(), reason };
+        let names = [Format::Parquet, Format::Tsv].map(|format| name.file_name(format));
+        let Some(files) = &self.files else {
+            let found = names.map(|file| self.path.join(file)).into_iter().find(|file| file.is_file());
+            return found.ok_or_else(|| not_prepared(lacks(name)));
+        };
+        let listed = files.iter().find(|file| names.contains(&file.name));
+        let PartFile { name: file, bytes, blake3 } = listed.ok_or_else(|| not_prepared(lacks(name)))?;
+        let path = self.path.join(file);
+        let size = match fs::metadata(&path) {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(not_prepared(lacks(name)));
+            }
+            Err(error) => return Err(Error::io(&path, "read")(error)),
+        };
+        // A file of another size need not be read.
+        if size != *bytes || checksum::of_file(&path).map_err(Error::io(&path, "read"))?.1 != *blake3 {
+            return Err(not_prepared(format!(
+                "{file} is not the file that {STATISTICS_FILE} describes: it was changed, or a `prepare` into this folder was stopped or is still at work: prepare the log again"
+            )));
+        }
+        Ok(path)
     }
 
     /// The log file that `path` means: a part of a prepared folder, or the file itself.
@@ -120,61 +167,138 @@ impl PreparedFolder {
     }
 }
 
+/// What is said of a part that is not there.
+fn lacks(name: PartName) -> String {
+    let option = if matches!(name, PartName::Fit | PartName::Valid) { " with a validation part" } else { "" };
+    format!("has no {} part: prepare the log again{option}", name.as_str())
+}
+
+/// The names of all files that a preparation may write.
+fn own_names() -> Vec<String> {
+    let parts = PartName::ALL.iter().flat_map(|p| [Format::Parquet, Format::Tsv].map(|f| p.file_name(f)));
+    parts.chain([STATISTICS_FILE.to_owned()]).collect()
+}
+
 /// Whether `prepare` may write its folder at `path`: nothing is there, or an empty folder, or one that it made and
 /// that holds nothing else.
 ///
 /// # Errors
 /// [`Error::WillNotReplace`], or [`Error::Io`] if the folder cannot be read.
 pub fn check_replaceable(path: &Path) -> Result<()> {
-    Target::new(path, objection)?.check_replaceable()
-}
-
-/// Why a folder that holds `names` is not replaced by a prepared one.
-fn objection(path: &Path, names: &[OsString]) -> Option<String> {
-    let own_names: Vec<String> = PartName::ALL
-        .iter()
-        .flat_map(|p| [Format::Parquet, Format::Tsv].map(|format| p.file_name(format)))
-        .chain([STATISTICS_FILE.to_owned()])
-        .collect();
-    if let Some(name) = names.iter().find(|name| !own_names.iter().any(|own| *name == own.as_str())) {
-        return Some(format!("it holds `{}`, which `prepare` did not write", name.to_string_lossy()));
-    }
-    PreparedFolder::open(path).is_err().then(|| "it was not made by `prepare`".to_owned())
-}
-
-/// Writes a prepared folder as a whole or not at all: `fill` fills a temporary folder beside `target`, which then takes
-/// its place if [`check_replaceable`] allows it; whatever fails, `target` is as it was before.
-///
-/// Folders below a missing parent are made.
-///
-/// # Errors
-/// Those of `fill` and of [`check_replaceable`], and [`Error::Io`].
-pub(super) fn replace_folder(target: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    replace_folder_by(target, &mut Steps::default(), fill)
-}
-
-fn replace_folder_by(
-    target: &Path,
-    steps: &mut Steps<'_>,
-    fill: impl FnOnce(&Path) -> Result<()>,
-) -> Result<()> {
-    let place = Target::new(target, objection)?;
-    if let Some(parent) = target.parent().filter(|parent| *parent != Path::new("")) {
-        fs::create_dir_all(parent).map_err(Error::io(parent, "make"))?;
-    }
-    place.replace(steps, |unfinished| {
-        fill(unfinished)?;
-        for entry in fs::read_dir(unfinished).map_err(Error::io(unfinished, "read"))? {
-            let file = entry.map_err(Error::io(unfinished, "read"))?.path();
-            File::open(&file).and_then(|f| f.sync_all()).map_err(Error::io(&file, "write"))?;
+    let refused = |reason: String| Err(Error::WillNotReplace { path: path.to_owned(), reason });
+    let own_names = own_names();
+    let (mut has_files, mut is_under_way) = (false, false);
+    for name in names_in(path)?.unwrap_or_default() {
+        let name_or_bytes = name.to_string_lossy();
+        if name == LOCK_FILE {
+            // A preparation was killed before it came to the statistics, or is at work.
+            is_under_way = true;
+            continue;
         }
+        if name_or_bytes.starts_with(UNFINISHED) || is_of_the_system(&name) {
+            continue;
+        }
+        if !own_names.iter().any(|own| name == own.as_str()) {
+            return refused(format!("it holds `{name_or_bytes}`, which `prepare` did not write"));
+        }
+        has_files = true;
+    }
+    if has_files && !is_under_way && PreparedFolder::open(path).is_err() {
+        return refused("it was not made by `prepare`".to_owned());
+    }
+    Ok(())
+}
+
+/// A prepared folder under way: its files have other names until all of them are written. Whatever fails before, the
+/// folder is as it was.
+pub(super) struct Replacement<'a> {
+    target: &'a Path,
+    written: Vec<(PartFile, Unfinished)>,
+    lock: Lock,
+}
+
+impl<'a> Replacement<'a> {
+    /// Begins to replace the folder `target`, if [`check_replaceable`] allows it. Folders above it are made.
+    ///
+    /// # Errors
+    /// Those of [`check_replaceable`], and [`Error::Io`].
+    pub(super) fn begin(target: &'a Path) -> Result<Self> {
+        check_replaceable(target)?;
+        if let Some(parent) = target.parent().filter(|parent| *parent != Path::new("")) {
+            fs::create_dir_all(parent).map_err(Error::io(parent, "make"))?;
+        }
+        let lock = Lock::of(target).map_err(Error::io(target, "write in"))?;
+        Ok(Self { target, written: Vec::new(), lock })
+    }
+
+    /// Writes a part by `fill`.
+    pub(super) fn write(
+        &mut self,
+        name: String,
+        fill: impl FnOnce(&mut (dyn io::Write + Send)) -> io::Result<()>,
+    ) -> Result<()> {
+        let write = || {
+            let unfinished = Unfinished::new_in(self.target)?;
+            let mut file = checksum::Hashed::new(unfinished.file());
+            fill(&mut file)?;
+            let (bytes, blake3) = file.sum();
+            Ok((PartFile { name: name.clone(), bytes, blake3 }, unfinished))
+        };
+        let part = write().map_err(Error::io(&self.target.join(&name), "write"))?;
+        self.written.push(part);
         Ok(())
-    })
+    }
+
+    /// Puts all files in their places, and removes those of the preparation before.
+    pub(super) fn finish(mut self, statistics: &Statistics) -> Result<()> {
+        let path = self.target.join(STATISTICS_FILE);
+        let files = self.written.iter().map(|(part, _)| part.clone()).collect();
+        let text = serde_json::to_vec_pretty(&StatisticsFile { statistics, files }).map_err(io::Error::other);
+        let write = || {
+            let unfinished = Unfinished::new_in(self.target)?;
+            io::Write::write_all(&mut unfinished.file(), &text?)?;
+            for (_, part) in &self.written {
+                part.file().sync_all()?;
+            }
+            Ok(unfinished)
+        };
+        let file = write().map_err(Error::io(&path, "write"))?;
+        let mut own_names = own_names();
+        for (PartFile { name, .. }, unfinished) in self.written.drain(..) {
+            let path = self.target.join(&name);
+            unfinished.put(&path).map_err(Error::io(&path, "write"))?;
+            own_names.retain(|own| *own != name);
+        }
+        // Last, so that a folder with it has all of its parts.
+        file.put(&path).map_err(Error::io(&path, "write"))?;
+        own_names.retain(|own| own != STATISTICS_FILE);
+        for entry in fs::read_dir(self.target).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let is_old = own_names.iter().any(|own| name == own.as_str());
+            if is_old || name.to_string_lossy().starts_with(UNFINISHED) {
+                // What cannot be removed is named by nothing.
+                _ = fs::remove_file(entry.path());
+            }
+        }
+        // Whether or not the names are on the disk yet, no mixture goes unnoticed.
+        _ = sync_folder(self.target);
+        self.lock.made_folder = false;
+        Ok(())
+    }
+}
+
+impl Drop for Replacement<'_> {
+    fn drop(&mut self) {
+        self.written.clear();
+        if self.lock.made_folder {
+            self.lock.end_with_folder();
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{EventLog, PrepareOptions, prepare};
+    use super::super::{EventLog, PrepareOptions, Prepared, TimeSpan, prepare, write_parts};
     use super::*;
 
     fn names(path: &Path) -> Vec<String> {
@@ -184,51 +308,114 @@ mod tests {
         names
     }
 
-    /// Fills a folder that counts as prepared, and that `text` tells from others.
-    fn write(text: &'static str) -> impl Fn(&Path) -> Result<()> {
+    /// A log of six days with these two items, prepared with or without a validation part.
+    fn prepared(items: [&str; 2], with_validation: bool) -> Prepared {
         let mut log = EventLog::new();
-        for day in [0, 3] {
-            let time = day * 86_400_000_000;
-            ["a", "b"].iter().for_each(|item| log.push(&day.to_string(), item, time));
+        for day in 0..6 {
+            items.iter().for_each(|item| log.push(&day.to_string(), item, day * 86_400_000_000));
         }
-        let options = PrepareOptions { min_item_support: 1, validation: None, ..PrepareOptions::default() };
-        let statistics = serde_json::to_vec(prepare(log, &options).unwrap().statistics()).unwrap();
-        move |path| {
-            fs::write(path.join(STATISTICS_FILE), &statistics).map_err(Error::io(path, "write"))?;
-            fs::write(path.join("train.tsv"), text).map_err(Error::io(path, "write"))
-        }
+        let validation = with_validation.then_some(TimeSpan::DAY);
+        prepare(log, &PrepareOptions { min_item_support: 1, validation, ..PrepareOptions::default() })
+            .unwrap()
     }
 
-    fn text(path: &Path) -> String {
-        fs::read_to_string(path.join("train.tsv")).unwrap()
+    fn write(items: [&str; 2], target: &Path) -> Result<()> {
+        write_parts(&prepared(items, false), target, Format::Tsv, &mut |_, _| ())
+    }
+
+    /// The training part, if it may be read.
+    fn text(path: &Path) -> Result<String> {
+        Ok(fs::read_to_string(PreparedFolder::open(path)?.part(PartName::Train)?).unwrap())
     }
 
     #[test]
     fn failed_write_leaves_the_old_folder_and_nothing_else() {
         let place = tempfile::tempdir().unwrap();
-        let target = place.path().join("out");
-        replace_folder(&target, write("old")).unwrap();
-        let failing = replace_folder(&target, |p| {
-            write("new")(p)?;
-            Err(Error::config("x", "fails after writing"))
-        });
-        assert!(failing.is_err());
-        assert_eq!(text(&target), "old");
-        replace_folder(&target, write("new")).unwrap();
-        assert_eq!(text(&target), "new");
-        assert_eq!(names(place.path()), ["out"]);
+        let target = place.path().join("a/b/out");
+        let fail = || {
+            let mut replacement = Replacement::begin(&target)?;
+            replacement.write("train.tsv".into(), |file| file.write_all(b"new"))?;
+            replacement.write("test.tsv".into(), |_| Err(io::Error::other("injected")))
+        };
+        assert!(fail().unwrap_err().to_string().contains("test.tsv"));
+        assert!(names(&place.path().join("a/b")).is_empty());
+        write(["old", "x"], &target).unwrap();
+        fail().unwrap_err();
+        assert!(text(&target).unwrap().contains("old"));
+        write(["new", "x"], &target).unwrap();
+        assert!(text(&target).unwrap().contains("new"));
+        assert_eq!(names(&target), ["statistics.json", "test.tsv", "train.tsv"]);
     }
 
     #[test]
-    fn folders_change_places_also_without_an_atomic_exchange() {
+    fn parts_of_two_preparations_are_not_mixed_and_the_next_one_mends_the_folder() {
         let place = tempfile::tempdir().unwrap();
-        let target = place.path().join("a/b/out");
-        for version in ["old", "new"] {
-            let mut steps = Steps { exchange: false, at: None };
-            replace_folder_by(&target, &mut steps, write(version)).unwrap();
-            assert_eq!(text(&target), version);
+        let (target, other) = (place.path().join("out"), place.path().join("other"));
+        let steps = ["train.tsv", "test.tsv", "statistics.json"];
+        // Of the same sizes, so that only the hashes tell them apart.
+        for killed_after in 0..=steps.len() {
+            write(["old", "x"], &target).unwrap();
+            write(["new", "x"], &other).unwrap();
+            for name in &steps[..killed_after] {
+                fs::copy(other.join(name), target.join(name)).unwrap();
+            }
+            fs::write(target.join(format!("{UNFINISHED}1")), "half").unwrap();
+            fs::write(target.join(LOCK_FILE), "").unwrap();
+            let folder = PreparedFolder::open(&target).unwrap();
+            let [train, test] = [PartName::Train, PartName::Test].map(|name| folder.part(name));
+            assert_eq!(
+                [train.is_ok(), test.is_ok()],
+                match killed_after {
+                    0 | 3 => [true, true],
+                    1 => [false, true],
+                    _ => [false, false],
+                }
+            );
+            if let Err(error) = train {
+                let message = error.to_string();
+                assert!(message.contains("train.tsv") && message.contains("prepare the log again"));
+            }
+            write(["new", "x"], &target).unwrap();
+            assert!(text(&target).unwrap().contains("new"));
+            assert_eq!(names(&target).len(), 3, "{:?}", names(&target));
         }
-        assert_eq!(names(&place.path().join("a/b")), ["out"]);
+        // A new folder, killed after its first file: the lock's file says whose it is.
+        fs::remove_file(target.join(STATISTICS_FILE)).unwrap();
+        assert!(matches!(check_replaceable(&target), Err(Error::WillNotReplace { .. })));
+        fs::write(target.join(LOCK_FILE), "").unwrap();
+        assert!(matches!(PreparedFolder::open(&target), Err(Error::NotPrepared { .. })));
+        write(["new", "x"], &target).unwrap();
+        assert_eq!(names(&target).len(), 3, "{:?}", names(&target));
+    }
+
+    #[test]
+    fn parts_that_the_new_preparation_does_not_have_go() {
+        let place = tempfile::tempdir().unwrap();
+        let target = place.path().join("out");
+        write_parts(&prepared(["a", "b"], true), &target, Format::Parquet, &mut |_, _| ()).unwrap();
+        assert_eq!(names(&target).len(), 5);
+        let folder = PreparedFolder::open(&target).unwrap();
+        assert!(PartName::ALL.iter().all(|&name| folder.has_part(name) && folder.part(name).is_ok()));
+        write(["a", "b"], &target).unwrap();
+        assert_eq!(names(&target), ["statistics.json", "test.tsv", "train.tsv"]);
+        let folder = PreparedFolder::open(&target).unwrap();
+        assert!(folder.has_part(PartName::Train) && !folder.has_part(PartName::Fit));
+        let message = folder.part(PartName::Fit).unwrap_err().to_string();
+        assert!(message.contains("no fit part") && message.contains("with a validation part"), "{message}");
+    }
+
+    #[test]
+    fn a_folder_of_an_older_version_has_no_hashes_and_is_read() {
+        let place = tempfile::tempdir().unwrap();
+        let target = place.path().join("out");
+        write(["a", "b"], &target).unwrap();
+        let path = target.join(STATISTICS_FILE);
+        let mut value: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        assert!(value.as_object_mut().unwrap().remove("files").is_some());
+        fs::write(&path, value.to_string()).unwrap();
+        assert!(text(&target).unwrap().contains('a'));
+        write(["c", "d"], &target).unwrap();
+        assert!(text(&target).unwrap().contains('c'));
     }
 
     #[test]

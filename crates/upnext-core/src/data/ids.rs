@@ -94,29 +94,6 @@ impl IdTable {
     }
 }
 
-/// A 64-bit FNV-1a hash, the same on every machine: tells data apart that nobody changed on purpose.
-pub(crate) struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    /// Adds some bytes.
-    pub(crate) fn eat(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    /// The hash as 16 hex digits.
-    pub(crate) fn digits(&self) -> String {
-        format!("{:016x}", self.0)
-    }
-}
-
 /// Hashes short texts by folded multiplication, eight bytes at a time.
 ///
 /// Reading a log hashes two ids an event; SipHash would be the largest part of that. The keys are random for each

@@ -1,7 +1,7 @@
 //! Sessions as compressed rows: one array of items, and where each session begins in it.
 
-use super::ids::Fnv;
 use super::vocabulary::{ItemIndex, ItemVocabulary};
+use crate::checksum::Fingerprint;
 
 /// Microseconds since 1970-01-01 UTC. Logs with nothing but an order count their events as seconds.
 pub type TimeMicros = i64;
@@ -57,14 +57,14 @@ impl Sessions {
         (0..self.len()).map(|s| self.session(s))
     }
 
-    /// A 64-bit FNV-1a hash of all sessions' items and of when they began, as 16 hex digits: the same for the same sessions
-    /// in the same order.
+    /// The first half of a BLAKE3 hash of all sessions' items and of when they began, as 32 hex digits: the same for the
+    /// same sessions in the same order.
     pub fn fingerprint(&self) -> String {
-        let mut hash = Fnv::default();
+        let mut hash = Fingerprint::new();
         for (items, start) in self.iter().zip(&self.starts) {
-            hash.eat(&(items.len() as u64).to_le_bytes());
-            hash.eat(&start.to_le_bytes());
-            items.iter().for_each(|item| hash.eat(&item.to_le_bytes()));
+            hash.add(&(items.len() as u64).to_le_bytes());
+            hash.add(&start.to_le_bytes());
+            items.iter().for_each(|item| hash.add(&item.to_le_bytes()));
         }
         hash.digits()
     }

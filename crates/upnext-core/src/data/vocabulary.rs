@@ -1,6 +1,7 @@
 //! The one door between the user's item ids (any text) and the item indices used inside.
 
-use super::ids::{Fnv, IdTable};
+use super::ids::IdTable;
+use crate::checksum::Fingerprint;
 
 /// Index of an item in an [`ItemVocabulary`], 0 ≤ index < number of items.
 pub type ItemIndex = u32;
@@ -93,13 +94,13 @@ impl ItemVocabulary {
         items
     }
 
-    /// A 64-bit FNV-1a hash of all ids in index order, as 16 hex digits: models with the same fingerprint
+    /// The first half of a BLAKE3 hash of all ids in index order, as 32 hex digits: models with the same fingerprint
     /// mean the same items by the same indices.
     pub fn fingerprint(&self) -> String {
-        let mut hash = Fnv::default();
+        let mut hash = Fingerprint::new();
         for id in self.ids() {
-            hash.eat(&(id.len() as u64).to_le_bytes());
-            hash.eat(id.as_bytes());
+            hash.add(&(id.len() as u64).to_le_bytes());
+            hash.add(id.as_bytes());
         }
         hash.digits()
     }

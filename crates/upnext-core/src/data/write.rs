@@ -1,7 +1,7 @@
 //! Writes events as Parquet or tab-separated text, with the columns `session_id`, `item_id`, `time`.
 
 use super::events::Event;
-use super::folder::{PartName, STATISTICS_FILE, check_replaceable, replace_folder};
+use super::folder::{PartName, Replacement};
 use super::part::Part;
 use super::prepare::Prepared;
 use super::time::format_seconds;
@@ -15,7 +15,6 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -44,7 +43,9 @@ impl Format {
     }
 }
 
-/// Writes the parts and their statistics into a folder, which appears as a whole or not at all.
+/// Writes the parts and their statistics into a folder. The files have other names until all of them are written; should
+/// the process end while they get theirs, [`PreparedFolder::part`](super::PreparedFolder::part) refuses to mix the old and
+/// the new ones.
 ///
 /// `progress` is called with the events written so far and their number.
 ///
@@ -57,31 +58,24 @@ pub fn write_parts(
     format: Format,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<()> {
-    check_replaceable(folder)?;
     let statistics = prepared.statistics();
     let optional = [statistics.fit, statistics.valid].into_iter().flatten();
     let total = [statistics.train, statistics.test].into_iter().chain(optional).map(|c| c.events).sum();
     let mut before = 0;
-    replace_folder(folder, |unfinished| {
-        let parts = [
-            (PartName::Train, Some(prepared.train())),
-            (PartName::Test, Some(prepared.test())),
-            (PartName::Fit, prepared.fit()),
-            (PartName::Valid, prepared.valid()),
-        ];
-        for (name, part) in parts.into_iter().filter_map(|(name, part)| Some((name, part?))) {
-            let path = unfinished.join(name.file_name(format));
-            let shown = folder.join(name.file_name(format));
-            File::create(&path)
-                .and_then(|f| write_events(&part, f, format, &mut |events| progress(before + events, total)))
-                .map_err(Error::io(&shown, "write"))?;
-            before += part.sessions().map(|s| s.len() as u64).sum::<u64>();
-        }
-        let path = unfinished.join(STATISTICS_FILE);
-        let text = serde_json::to_vec_pretty(statistics).map_err(io::Error::other);
-        text.and_then(|text| std::fs::write(path, text))
-            .map_err(Error::io(&folder.join(STATISTICS_FILE), "write"))
-    })
+    let mut replacement = Replacement::begin(folder)?;
+    let parts = [
+        (PartName::Train, Some(prepared.train())),
+        (PartName::Test, Some(prepared.test())),
+        (PartName::Fit, prepared.fit()),
+        (PartName::Valid, prepared.valid()),
+    ];
+    for (name, part) in parts.into_iter().filter_map(|(name, part)| Some((name, part?))) {
+        replacement.write(name.file_name(format), |file| {
+            write_events(&part, file, format, &mut |events| progress(before + events, total))
+        })?;
+        before += part.sessions().map(|s| s.len() as u64).sum::<u64>();
+    }
+    replacement.finish(statistics)
 }
 
 /// Writes a part of a log, or a whole one, into a file, which appears as a whole or not at all.

@@ -1,8 +1,59 @@
 //! A file that appears as a whole.
 
+use super::folder::sync_folder;
 use crate::Error;
-use std::fs::File;
-use std::path::Path;
+use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// How the names of files under way to their places begin.
+pub(crate) const UNFINISHED: &str = ".upnext-unfinished-";
+
+/// A file under way to its place, under another name in the same folder. It goes when this is dropped.
+pub(crate) struct Unfinished {
+    path: PathBuf,
+    file: File,
+}
+
+impl Unfinished {
+    /// A new, empty file.
+    pub(crate) fn new_in(folder: &Path) -> io::Result<Self> {
+        loop {
+            // A number that no other process takes, seeded by the system.
+            let path = folder.join(format!("{UNFINISHED}{:016x}", RandomState::new().hash_one(0)));
+            match File::options().read(true).write(true).create_new(true).open(&path) {
+                Ok(file) => return Ok(Self { path, file }),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The file, to be written.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Flushes the file to the disk and puts it at `target` in the same folder, in place of a file that is there.
+    pub(crate) fn put(self, target: &Path) -> io::Result<()> {
+        self.file.sync_all()?;
+        // When `self` is dropped, nothing is under the old name.
+        fs::rename(&self.path, target)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // What cannot be removed is in nobody's way.
+        _ = fs::remove_file(&self.path);
+    }
+}
+
+/// The folder that a file is in.
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."))
+}
 
 /// Writes a file as a whole or not at all: `fill` fills a temporary file beside `target`, which then takes its place;
 /// whatever fails, `target` is as it was before.
@@ -13,22 +64,11 @@ pub fn replace_file<T, E: From<Error>>(
     target: &Path,
     fill: impl FnOnce(&File) -> Result<T, E>,
 ) -> Result<T, E> {
-    let parent = target.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".upnext-unfinished-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // The usual rights of a new file, less the user's mask; a temporary one would be closed to others.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let unfinished = builder.tempfile_in(parent).map_err(Error::io(target, "write"))?;
-    let result = fill(unfinished.as_file())?;
-    unfinished.as_file().sync_all().map_err(Error::io(target, "write"))?;
-    unfinished.persist(target).map_err(|e| Error::io(target, "write")(e.error))?;
-    // The name is in the folder, which a power failure may find unwritten, too. Some systems refuse to sync folders: the
-    // file is replaced all the same.
-    _ = File::open(parent).and_then(|folder| folder.sync_all());
+    let unfinished = Unfinished::new_in(folder_of(target)).map_err(Error::io(target, "write"))?;
+    let result = fill(unfinished.file())?;
+    unfinished.put(target).map_err(Error::io(target, "write"))?;
+    // The file is replaced, whether or not its name is on the disk already.
+    _ = sync_folder(folder_of(target));
     Ok(result)
 }
 
@@ -38,15 +78,10 @@ pub fn replace_file<T, E: From<Error>>(
 /// [`Error::Io`] where `target` is a folder, or the folder above it is missing or cannot be written.
 pub fn check_file(target: &Path) -> crate::Result<()> {
     if target.is_dir() {
-        return Err(Error::io(target, "write")(std::io::ErrorKind::IsADirectory.into()));
+        return Err(Error::io(target, "write")(io::ErrorKind::IsADirectory.into()));
     }
-    let parent = target.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
     // Rights, full quotas and read-only systems: only the attempt tells.
-    tempfile::Builder::new()
-        .prefix(".upnext-unfinished-")
-        .tempfile_in(parent)
-        .map_err(Error::io(target, "write"))?;
-    Ok(())
+    Unfinished::new_in(folder_of(target)).map(drop).map_err(Error::io(target, "write"))
 }
 
 #[cfg(test)]
@@ -67,17 +102,31 @@ mod tests {
         assert!(write("new", true).is_err() && !target.exists());
         assert_eq!(write("old", false).unwrap(), 3);
         assert!(write("new", true).is_err());
-        assert_eq!(std::fs::read_to_string(&target).unwrap(), "old");
-        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_to_string(&target).unwrap(), "old");
+        assert_eq!(write("newer", false).unwrap(), 5);
+        assert_eq!(fs::read_to_string(&target).unwrap(), "newer");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
     }
 
     #[test]
     fn places_that_cannot_be_written_are_found_beforehand() {
         let place = tempfile::tempdir().unwrap();
         check_file(&place.path().join("new.html")).unwrap();
-        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
         let missing = check_file(&place.path().join("missing/new.html")).unwrap_err().to_string();
         assert!(missing.contains("missing/new.html: cannot write"), "{missing}");
         assert!(check_file(place.path()).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn replaced_files_have_the_rights_of_any_new_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let place = tempfile::tempdir().unwrap();
+        let [usual, replaced] = ["usual", "replaced"].map(|name| place.path().join(name));
+        fs::write(&usual, "").unwrap();
+        replace_file(&replaced, |_| Ok::<_, Error>(())).unwrap();
+        let rights = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(rights(&replaced), rights(&usual));
     }
 }

@@ -1,9 +1,12 @@
-//! How are files and folders replaced as a whole or not at all?
+//! How does a file, or a folder of files, change so that a crash leaves the old or the new one?
+//!
+//! A file is written under another name in the same folder and then renamed, which replaces the old one in one step on
+//! every file system. Folders of several files have one file that says which the others are, and that is replaced last
+//! (a model's manifest) or by which a mixture is noticed (a prepared folder's statistics).
 
 mod file;
 mod folder;
 
+pub(crate) use file::{UNFINISHED, Unfinished};
 pub use file::{check_file, replace_file};
-#[cfg(test)]
-pub(crate) use folder::Step;
-pub(crate) use folder::{Steps, Target, read_one_version};
+pub(crate) use folder::{LOCK_FILE, Lock, check_writable, is_of_the_system, names_in, sync_folder};

@@ -18,7 +18,7 @@ pub(super) fn same_training(saved: &Manifest, plan: &Plan) -> Result<()> {
         return Err(Error::config(key, reason));
     }
     let data = &*plan.data;
-    let same = saved.vocabulary_fingerprint == data.items.fingerprint()
+    let same = saved.has_items(&data.items)
         && saved.training.sessions == data.sessions.len() as u64
         && saved.training.events == data.sessions.num_events() as u64;
     if !same {

@@ -5,7 +5,7 @@ use super::search::Event;
 use super::store::{self, TrialStore};
 use super::{Phase, Trial, TuningPlan, Values};
 use crate::Result;
-use crate::data::ids::Fnv;
+use crate::checksum::Fingerprint;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
@@ -198,8 +198,8 @@ impl TuningPlan<'_> {
 
     /// Where a point is trained: the same folder after a restart, also by another build.
     pub(super) fn folder_of(&self, values: &Values) -> PathBuf {
-        let mut hash = Fnv::default();
-        hash.eat(store::key(values, None).as_bytes());
+        let mut hash = Fingerprint::new();
+        hash.add(store::key(values, None).as_bytes());
         self.trials_folder().join(hash.digits())
     }
 }

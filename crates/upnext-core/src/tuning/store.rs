@@ -40,7 +40,8 @@ struct Data {
 
 impl Header {
     const MADE_BY: &str = "upnext tune";
-    const FORMAT_VERSION: u32 = 1;
+    /// Version 1 had other fingerprints of the same data.
+    const FORMAT_VERSION: u32 = 2;
 
     pub(super) fn new(
         options: &TuningOptions,
@@ -142,6 +143,10 @@ impl TrialStore {
         }
         if is["format_version"].as_u64().is_none_or(|version| version > u64::from(Header::FORMAT_VERSION)) {
             return Err(bad(1, "was written by a newer upnext: use that one".to_owned()));
+        }
+        if is["format_version"] != Header::FORMAT_VERSION {
+            let reason = "this search was begun by an older upnext, which told data apart in another way: end it with that version, or begin it anew in another folder";
+            return Err(bad(1, reason.to_owned()));
         }
         let was: Header = serde_json::from_slice(first).map_err(|e| bad(1, format!("is damaged ({e})")))?;
         if let Some((key, was, is)) = first_difference(&was, header, &["options.trials"]) {

@@ -178,7 +178,7 @@ fn a_broken_model_or_a_path_that_leads_out_is_refused_and_the_old_model_stays() 
         let models = place.join("models");
         save_model(&place.join("outside"), EVENING);
         save_model(&models_dir(&models).join("broken"), EVENING);
-        std::fs::write(models.join("broken/items.parquet"), "no items").unwrap();
+        std::fs::write(items_file(&models.join("broken")), "no items").unwrap();
         std::os::unix::fs::symlink(place.join("outside"), models.join("link")).unwrap();
         setup.config.models_dir = Some(models);
     });
@@ -190,13 +190,22 @@ fn a_broken_model_or_a_path_that_leads_out_is_refused_and_the_old_model_stays() 
         assert_eq!(problem["field"], "path", "{path:?}: {problem}");
     }
     let problem = admin.post("/v1/admin/reload", json!({"path": "broken"})).problem(422);
-    assert!(problem["detail"].as_str().unwrap().contains("items.parquet"), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("items-"), "{problem}");
     admin.post("/v1/admin/reload", json!({"path": 7})).problem(422);
     admin.send("POST", "/v1/admin/reload", None).problem(415);
     std::fs::remove_file(shop.path("morning/manifest.json")).unwrap();
     admin.post("/v1/admin/reload", "{}").problem(422);
     let answer = admin.post("/v1/recommend", json!({"session": ["kettle"], "k": 1})).json(200);
     assert_eq!((items(&answer), &answer["model"]["name"]), (vec!["tea"], &json!("morning")));
+}
+
+/// The file of a model's items.
+fn items_file(model: &std::path::Path) -> std::path::PathBuf {
+    let manifest = std::fs::read(model.join("manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let files = manifest["files"].as_array().unwrap();
+    let items = files.iter().find(|file| file["name"] == "items").unwrap();
+    model.join(items["file"].as_str().unwrap())
 }
 
 fn models_dir(path: &std::path::Path) -> &std::path::Path {

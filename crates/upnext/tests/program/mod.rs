@@ -116,8 +116,15 @@ pub(crate) fn manifest(model: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(model.join("manifest.json")).unwrap()).unwrap()
 }
 
+/// The path of a model's file of this role.
+pub(crate) fn file_of(model: &Path, role: &str) -> Option<PathBuf> {
+    let manifest = manifest(model);
+    let file = manifest["files"].as_array().unwrap().iter().find(|file| file["name"] == role)?;
+    Some(model.join(file["file"].as_str().unwrap()))
+}
+
 /// The bytes of a model's files but the manifest, which holds durations.
 pub(crate) fn bits(model: &Path) -> Vec<(&'static str, Option<Vec<u8>>)> {
-    let read = |name| (name, std::fs::read(model.join(name)).ok());
-    ["items.parquet", "weights.safetensors", "training.safetensors"].map(read).into()
+    let read = |role| (role, file_of(model, role).map(|file| std::fs::read(file).unwrap()));
+    ["items", "weights", "training"].map(read).into()
 }

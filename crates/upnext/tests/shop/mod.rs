@@ -126,6 +126,12 @@ pub(crate) fn assert_refused(output: &Output, code: i32, words: &[&str]) {
     assert!(!message.contains("panicked"), "{message}");
 }
 
+/// The path of a model's file of this role.
+pub(crate) fn file_of(model: &Path, role: &str) -> PathBuf {
+    let manifest = upnext_core::artifact::Manifest::load(model).unwrap();
+    model.join(&manifest.file(role).unwrap().file)
+}
+
 /// Damages copies of a model in every way that is told apart; each with the words that its error must have.
 pub(crate) fn damaged_models(shop: &Shop, model: &Path) -> Vec<(PathBuf, Vec<&'static str>)> {
     let copy = |name: &str| {
@@ -146,20 +152,19 @@ pub(crate) fn damaged_models(shop: &Shop, model: &Path) -> Vec<(PathBuf, Vec<&'s
         path
     };
     let truncated = copy("truncated");
-    let weights =
-        std::fs::OpenOptions::new().write(true).open(truncated.join("weights.safetensors")).unwrap();
+    let weights = std::fs::OpenOptions::new().write(true).open(file_of(&truncated, "weights")).unwrap();
     weights.set_len(100).unwrap();
     let incomplete = copy("incomplete");
-    std::fs::remove_file(incomplete.join("items.parquet")).unwrap();
+    std::fs::remove_file(file_of(&incomplete, "items")).unwrap();
     let cut = copy("cut");
     std::fs::write(cut.join("manifest.json"), "{\"format\": \"upnext-model\",").unwrap();
     vec![
-        (truncated, vec!["weights.safetensors", "truncated", "copy the whole model folder again"]),
-        (incomplete, vec!["items.parquet", "missing"]),
+        (truncated, vec!["weights-", "truncated", "copy the whole model folder again"]),
+        (incomplete, vec!["items-", "missing"]),
         (cut, vec!["manifest.json:1:"]),
         (edited("foreign", "\"upnext-model\"", "\"web-extension\""), vec!["manifest.json", "model folder"]),
         (
-            edited("newer", "\"format_version\": 1", "\"format_version\": 99"),
+            edited("newer", "\"format_version\": 2", "\"format_version\": 99"),
             vec!["manifest.json", "format 99"],
         ),
         (

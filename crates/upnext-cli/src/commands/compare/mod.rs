@@ -216,7 +216,7 @@ fn check_vocabularies(contenders: &[Contender], train: &Dataset) -> upnext_core:
     for contender in contenders {
         let Source::Saved(folder) = &contender.source else { continue };
         let manifest = Manifest::load(folder)?;
-        if manifest.vocabulary_fingerprint != fingerprint {
+        if !manifest.has_items(&train.items) {
             let reason = format!(
                 "{} was trained on other items ({} of them, fingerprint {}) than TRAIN has ({}, fingerprint {fingerprint}), so that the two cannot be compared: train it on the same log, or leave it out",
                 folder.display(),

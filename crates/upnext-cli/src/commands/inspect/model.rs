@@ -68,7 +68,7 @@ struct Popular {
 
 /// Whether `path` is a model, or was meant to be one.
 pub(super) fn is_model(path: &Path) -> bool {
-    path.join(MANIFEST_FILE).exists() || (!path.exists() && Manifest::load(path).is_ok())
+    path.join(MANIFEST_FILE).exists()
 }
 
 /// Shows a model. All of its files are read, so that a damaged one is found.
@@ -95,8 +95,7 @@ pub(super) fn run(path: &Path, output: OutputArgs) -> anyhow::Result<()> {
     let popular = |&item: &u32| Popular { item_id: items.id(item).to_owned(), support: items.support(item) };
     let own = std::fs::metadata(path.join(MANIFEST_FILE)).ok();
     let own = own.map(|file| FileSize { name: MANIFEST_FILE.to_owned(), bytes: file.len() });
-    let others = manifest.files.into_iter().map(|file| FileSize { name: file.name, bytes: file.bytes });
-    let files: Vec<FileSize> = own.into_iter().chain(others).collect();
+    let files: Vec<FileSize> = own.into_iter().chain(files_of(&manifest)).collect();
     let shape = Shape {
         path,
         kind: model.experiment().model.kind(),
@@ -117,6 +116,12 @@ pub(super) fn run(path: &Path, output: OutputArgs) -> anyhow::Result<()> {
         training: model.training().clone(),
     };
     output.print(&shape, describe)
+}
+
+/// The files that a manifest lists, those of members included.
+fn files_of(manifest: &Manifest) -> Vec<FileSize> {
+    let own = manifest.files.iter().map(|file| FileSize { name: file.file.clone(), bytes: file.bytes });
+    own.chain(manifest.members.iter().flat_map(|member| files_of(&member.manifest))).collect()
 }
 
 /// The fields that differ from the defaults of the same kind of model.

@@ -10,7 +10,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use upnext_core::Error;
-use upnext_core::artifact::{EpochSummary, FileEntry};
+use upnext_core::artifact::{Checksum, EpochSummary, FileEntry};
 use upnext_core::data::{PrepareOptions, ReadOptions};
 use upnext_core::evaluation::MetricsAt;
 use upnext_core::experiment::Experiment;
@@ -19,8 +19,8 @@ use upnext_core::replace::{check_file, replace_file};
 /// What tells a folder of this command from any other.
 const MADE_BY: &str = "upnext reproduce";
 
-/// The newest form of the files that is understood.
-const FORMAT_VERSION: u32 = 1;
+/// The form of the files. Version 1 had other checksums and fingerprints of the same data.
+const FORMAT_VERSION: u32 = 2;
 
 const IDENTITY_FILE: &str = "reproduce.json";
 
@@ -54,7 +54,13 @@ impl Identity {
 
     /// The first thing in which another one differs: the option, with what it was and what it is.
     fn difference(&self, now: &Self) -> Option<(&'static str, String, String)> {
-        let clicks = |of: &Self| format!("{} bytes with checksum {:08x}", of.clicks.bytes, of.clicks.crc32);
+        let clicks = |of: &Self| {
+            let checksum = match &of.clicks.checksum {
+                Checksum::Blake3(digits) => digits.chars().take(16).collect(),
+                Checksum::Crc32(sum) => format!("{sum:08x}"),
+            };
+            format!("{} bytes with checksum {checksum}", of.clicks.bytes)
+        };
         let number = |n: Option<u64>| n.map_or("not given".to_owned(), |n| n.to_string());
         let of = |this: &Self| {
             let PrepareOptions { scale, max_session_length, .. } = this.prepare;
@@ -289,6 +295,12 @@ fn read_own<T: for<'de> Deserialize<'de>>(file: &Path) -> anyhow::Result<Option<
     if value["format_version"].as_u64().is_none_or(|version| version > u64::from(FORMAT_VERSION)) {
         anyhow::bail!("{}: written by a newer upnext: use that one, or another folder", file.display());
     }
+    if value["format_version"] != FORMAT_VERSION {
+        anyhow::bail!(
+            "{}: written by an older upnext, which told data apart in another way: go on with that version, or begin anew in another folder",
+            file.display()
+        );
+    }
     match T::deserialize(value) {
         Ok(own) => Ok(Some(own)),
         Err(error) => {
@@ -310,7 +322,9 @@ mod tests {
     use upnext_core::experiment::{ModelConfig, ModelKind};
 
     fn identity(scale: u64, bytes: u64) -> Identity {
-        let clicks = FileEntry { name: "clicks.dat".into(), bytes, crc32: 1 };
+        let name = "clicks.dat".to_owned();
+        let clicks =
+            FileEntry { file: name.clone(), name, bytes, checksum: Checksum::Blake3("0".repeat(64)) };
         let prepare = PrepareOptions { scale, ..PrepareOptions::default() };
         Identity::new(Protocol::Rsc15, clicks, ReadOptions::default(), prepare, (None, None))
     }

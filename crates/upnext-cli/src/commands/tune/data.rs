@@ -82,7 +82,7 @@ pub(super) fn read_all(args: &TuneArgs, path: &Path) -> anyhow::Result<Dataset> 
     Ok(Dataset::from_log(args.read.read(&logs, args.output.quiet)?)?.0)
 }
 
-/// The test log, if there is one; it is not read.
+/// The test log, if there is one. Nobody looks at its sessions yet.
 pub(super) fn test(args: &TuneArgs, path: &Path) -> anyhow::Result<Option<PathBuf>> {
     match &args.test {
         Some(test) => {
@@ -90,7 +90,11 @@ pub(super) fn test(args: &TuneArgs, path: &Path) -> anyhow::Result<Option<PathBu
             std::fs::metadata(&file).map_err(upnext_core::Error::io(&file, "open"))?;
             Ok(Some(file))
         }
-        None if path.is_dir() => Ok(PreparedFolder::open(path)?.part(PartName::Test).ok()),
+        None if path.is_dir() => {
+            let folder = PreparedFolder::open(path)?;
+            let part = folder.has_part(PartName::Test).then(|| folder.part(PartName::Test));
+            Ok(part.transpose()?)
+        }
         None => Ok(None),
     }
 }

@@ -1,7 +1,7 @@
 //! No damage goes unnoticed or unexplained.
 
 use super::super::*;
-use super::{marked, saved};
+use super::{file_of, marked, saved};
 use serde_json::json;
 use std::fs;
 
@@ -19,23 +19,23 @@ fn edit(dir: &Path, change: impl FnOnce(&mut serde_json::Value)) {
     fs::write(path, manifest.to_string()).unwrap();
 }
 
-/// Puts other bytes into a file and lets the manifest describe them.
-fn forge(dir: &Path, name: &str, bytes: &[u8]) {
-    fs::write(dir.join(name), bytes).unwrap();
-    let mut crc = flate2::Crc::new();
-    crc.update(bytes);
+/// Puts other bytes into the file of a role and lets the manifest describe them.
+fn forge(dir: &Path, role: &str, bytes: &[u8]) {
+    fs::write(file_of(dir, role), bytes).unwrap();
     edit(dir, |manifest| {
         let entries = manifest["files"].as_array_mut().unwrap();
-        let entry = entries.iter_mut().find(|e| e["name"] == name).unwrap();
-        (entry["bytes"], entry["crc32"]) = (bytes.len().into(), crc.sum().into());
+        let entry = entries.iter_mut().find(|e| e["name"] == role).unwrap();
+        entry["bytes"] = bytes.len().into();
+        entry["blake3"] = blake3::hash(bytes).to_hex().as_str().into();
     });
 }
 
 #[test]
 fn any_changed_byte_and_any_cut_of_any_file_is_noticed() {
     let (_place, dir) = saved();
-    for name in [ITEMS_FILE, WEIGHTS_FILE, TRAINING_FILE] {
-        let path = dir.join(name);
+    for role in [ITEMS, WEIGHTS, TRAINING] {
+        let path = file_of(&dir, role);
+        let name = path.file_name().unwrap().to_str().unwrap();
         let bytes = fs::read(&path).unwrap();
         for at in (0..bytes.len()).step_by(7).chain([bytes.len() - 1]) {
             let mut changed = bytes.clone();
@@ -62,7 +62,7 @@ fn any_changed_byte_and_any_cut_of_any_file_is_noticed() {
 #[test]
 fn damaged_training_state_does_not_keep_a_model_from_being_used() {
     let (_place, dir) = saved();
-    fs::write(dir.join(TRAINING_FILE), "").unwrap();
+    fs::write(file_of(&dir, TRAINING), "").unwrap();
     refusal(&dir);
     Artifact::load_without_training(&dir).unwrap();
 }
@@ -74,16 +74,19 @@ fn files_of_another_model_are_refused() {
     let mut artifact = marked(2, 4);
     artifact.items.add("one more", 1);
     artifact.save(&other).unwrap();
-    for name in [ITEMS_FILE, WEIGHTS_FILE, TRAINING_FILE] {
-        let own = fs::read(dir.join(name)).unwrap();
-        fs::copy(other.join(name), dir.join(name)).unwrap();
-        assert!(refusal(&dir).contains(name));
-        fs::write(dir.join(name), own).unwrap();
+    for role in [ITEMS, WEIGHTS, TRAINING] {
+        let path = file_of(&dir, role);
+        let own = fs::read(&path).unwrap();
+        fs::copy(file_of(&other, role), &path).unwrap();
+        assert!(refusal(&dir).contains(path.file_name().unwrap().to_str().unwrap()));
+        fs::write(path, own).unwrap();
     }
-    edit(&dir, |manifest| {
-        manifest["files"].as_array_mut().unwrap().retain(|e| e["name"] != WEIGHTS_FILE);
-    });
-    assert!(refusal(&dir).contains("the manifest does not list it"));
+    for (role, expected) in [(ITEMS, "`files` lack `items`"), (TRAINING, "`files` lack `training`")] {
+        let text = fs::read(dir.join(MANIFEST_FILE)).unwrap();
+        edit(&dir, |manifest| manifest["files"].as_array_mut().unwrap().retain(|e| e["name"] != role));
+        assert!(refusal(&dir).contains(expected));
+        fs::write(dir.join(MANIFEST_FILE), text).unwrap();
+    }
 }
 
 #[test]
@@ -94,7 +97,7 @@ fn items_that_are_not_those_of_the_manifest_are_refused() {
         change(&mut items);
         let mut bytes = Vec::new();
         items::write(&items, &mut bytes).unwrap();
-        forge(&dir, ITEMS_FILE, &bytes);
+        forge(&dir, ITEMS, &bytes);
         refusal(&dir)
     };
     assert!(reason(|items| _ = items.add("more", 1)).contains("9 items, and the manifest says 8"));
@@ -137,9 +140,9 @@ fn ids_that_are_null_twice_there_or_no_text_are_named_by_row() {
         ),
         (b"PAR1 no parquet PAR1".to_vec(), "Parquet data is damaged"),
     ] {
-        forge(&dir, ITEMS_FILE, &file);
+        forge(&dir, ITEMS, &file);
         let message = refusal(&dir);
-        assert!(message.contains(expected) && message.contains(ITEMS_FILE), "{message}");
+        assert!(message.contains(expected) && message.contains(ITEMS), "{message}");
     }
     // The same bytes under a schema that calls them text.
     let mut items = ItemVocabulary::new();
@@ -155,7 +158,7 @@ fn ids_that_are_null_twice_there_or_no_text_are_named_by_row() {
         }
         changed
     };
-    forge(&dir, ITEMS_FILE, &schema_says_text);
+    forge(&dir, ITEMS, &schema_says_text);
     let message = refusal(&dir);
     assert!(message.to_lowercase().contains("utf"), "{message}");
 }
@@ -196,9 +199,9 @@ fn tensors_of_other_types_and_impossible_sizes_are_refused() {
         (b"\x80\x02pickle of a foreign program".to_vec(), "no safetensors file"),
     ] {
         let (_place, dir) = saved();
-        forge(&dir, WEIGHTS_FILE, &bytes);
+        forge(&dir, WEIGHTS, &bytes);
         let message = refusal(&dir);
-        assert!(message.contains(expected) && message.contains(WEIGHTS_FILE), "{expected}: {message}");
+        assert!(message.contains(expected) && message.contains(WEIGHTS), "{expected}: {message}");
     }
 }
 
@@ -255,18 +258,20 @@ fn newer_formats_name_the_version_that_is_needed_and_newer_fields_are_ignored() 
     edit(&dir, |manifest| manifest["experiment"]["training"]["of_tomorrow"] = json!(1));
     let message = refusal(&dir);
     assert!(message.contains("of_tomorrow") && message.contains("written by upnext 0.9.0"), "{message}");
-    edit(&dir, |manifest| manifest["format_version"] = json!(2));
+    edit(&dir, |manifest| manifest["format_version"] = json!(3));
     let message = refusal(&dir);
-    assert!(message.contains("use upnext 0.9.0 or newer") && message.contains("format 2"), "{message}");
-    assert!(matches!(Manifest::load(&dir), Err(Error::NewerFormat { found: 2, known: 1, .. })));
+    assert!(message.contains("use upnext 0.9.0 or newer") && message.contains("format 3"), "{message}");
+    assert!(matches!(Manifest::load(&dir), Err(Error::NewerFormat { found: 3, known: 2, .. })));
 }
 
 #[test]
 fn names_in_a_manifest_lead_nowhere_else() {
     let (place, dir) = saved();
     fs::write(place.path().join("secret"), "x").unwrap();
-    for name in ["../secret", "/etc/passwd", "..", "", "a/b", "x/"] {
-        edit(&dir, |manifest| manifest["files"][0]["name"] = json!(name));
+    for name in
+        ["../secret", "/etc/passwd", "..", "", "a/../../secret", "x/", "a//b", "./a", "C:x", "..\\secret"]
+    {
+        edit(&dir, |manifest| manifest["files"][0]["file"] = json!(name));
         assert!(refusal(&dir).contains("no name of a file"), "{name}");
     }
 }

@@ -1,0 +1,231 @@
+//! How is a model saved, so that a crash at any moment leaves the old one or the new one?
+//!
+//! Files are written under names that no other content has, beside those of the old model, and then the manifest is
+//! replaced, which is one step on every file system: it says which files are the model. Then the others go. What a killed
+//! save leaves is no part of any model, and goes with the next save.
+
+use super::files::BUFFER;
+use super::manifest::{self, Checksum, FileEntry, Manifest, MemberManifest, is_member_name};
+use super::{Artifact, ITEMS, MANIFEST_FILE, Member, TRAINING, WEIGHTS, items, target, tensors};
+use crate::checksum::{self, Hashed};
+use crate::data::ItemVocabulary;
+use crate::replace::{Unfinished, replace_file, sync_folder};
+use crate::{Error, Result};
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+/// Where a save stands: it can be killed at any of these places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The folder is there and locked.
+    Locked,
+    /// A file has begun.
+    Begun,
+    /// A file is written, but not under its name yet.
+    Written,
+    /// A file is in its place.
+    Placed,
+    /// All files are in their places and on the disk.
+    Synced,
+    /// The new manifest is in the place of the old one.
+    Replaced,
+    /// A file of the old model is gone.
+    Removed,
+}
+
+/// Where a test looks on.
+#[derive(Default)]
+pub(super) struct Steps<'a> {
+    /// Called at each step; an error is one of this step.
+    pub(super) at: Option<&'a mut dyn FnMut(Step) -> io::Result<()>>,
+}
+
+impl Steps<'_> {
+    pub(super) fn reach(&mut self, step: Step) -> io::Result<()> {
+        self.at.as_mut().map_or(Ok(()), |at| at(step))
+    }
+}
+
+/// An artifact that is known to be fit for writing.
+struct Plan<'a> {
+    artifact: &'a Artifact,
+    manifest: Manifest,
+    weights: Option<tensors::Plan<'a>>,
+    training: Option<tensors::Plan<'a>>,
+    members: Vec<(&'a str, Plan<'a>)>,
+}
+
+impl<'a> Plan<'a> {
+    /// The plan of an artifact; `holder` are the items of the one that holds it.
+    fn new(artifact: &'a Artifact, holder: Option<&ItemVocabulary>) -> Result<Self> {
+        let Artifact { weights, counts, training, items, members, .. } = artifact;
+        let refused = |reason: String| Err(Error::config("members", reason));
+        if holder.is_some_and(|h| !h.ids().eq(items.ids()) || h.supports() != items.supports()) {
+            return refused(
+                "a member must have the items and supports of the model that holds it".to_owned(),
+            );
+        }
+        for (i, Member { name, .. }) in members.iter().enumerate() {
+            if !is_member_name(name) {
+                return refused(format!("`{}` is no name: use a to z, 0 to 9 and -", name.escape_default()));
+            }
+            if members[..i].iter().any(|other| other.name == *name) {
+                return refused(format!("two have the name `{name}`"));
+            }
+        }
+        let training_position = training.as_ref().map(|t| t.position.clone());
+        let mut manifest = Manifest { training_position, ..artifact.manifest.clone() };
+        manifest.describe(items);
+        (manifest.files, manifest.members) = (Vec::new(), Vec::new());
+        manifest.to_json()?;
+        let has_weights = !(weights.is_empty() && counts.is_empty());
+        // Made also where nothing is written, to be checked.
+        let weights = tensors::Plan::new(weights, counts)?;
+        Ok(Self {
+            artifact,
+            manifest,
+            weights: has_weights.then_some(weights),
+            training: training.as_ref().map(|t| tensors::Plan::new(&t.tensors, &t.counts)).transpose()?,
+            members: members
+                .iter()
+                .map(|member| Ok((member.name.as_str(), Self::new(&member.artifact, Some(items))?)))
+                .collect::<Result<_>>()?,
+        })
+    }
+}
+
+/// Writes a model's files below its folder.
+struct Writer<'w, 's> {
+    dir: &'w Path,
+    steps: &'w mut Steps<'s>,
+}
+
+impl Writer<'_, '_> {
+    /// Writes all files of a model and of its members, and completes its manifest. `prefix` is the path of its folder,
+    /// with `/` behind it, or nothing.
+    fn model(&mut self, plan: Plan, prefix: &str) -> Result<Manifest> {
+        let Plan { artifact, mut manifest, weights, training, members } = plan;
+        let folder = self.dir.join(prefix);
+        if prefix.is_empty() {
+            let mut bytes = Vec::new();
+            let path = self.dir.join(format!("{ITEMS}.parquet"));
+            items::write(&artifact.items, &mut bytes).map_err(Error::io(&path, "write"))?;
+            manifest.files.push(self.items(&bytes)?);
+        } else {
+            fs::create_dir_all(&folder).map_err(Error::io(&folder, "make"))?;
+        }
+        for (role, tensors) in [(WEIGHTS, weights), (TRAINING, training)] {
+            if let Some(tensors) = tensors {
+                manifest.files.push(self.file(prefix, role, "safetensors", &mut |out| tensors.write(out))?);
+            }
+        }
+        let has_members = !members.is_empty();
+        for (name, member) in members {
+            let manifest_of_member = self.model(member, &format!("{prefix}members/{name}/"))?;
+            manifest.members.push(MemberManifest { name: name.to_owned(), manifest: manifest_of_member });
+        }
+        if has_members {
+            let members = folder.join("members");
+            sync_folder(&members).map_err(Error::io(&members, "write"))?;
+        }
+        sync_folder(&folder).map_err(Error::io(&folder, "write"))?;
+        Ok(manifest)
+    }
+
+    /// Writes the items, unless the same file is there: they do not change from checkpoint to checkpoint.
+    fn items(&mut self, bytes: &[u8]) -> Result<FileEntry> {
+        let hash = blake3::hash(bytes).to_hex().to_string();
+        let file = file_name(ITEMS, &hash, "parquet");
+        if checksum::of_file(&self.dir.join(&file)).is_ok_and(|(_, there)| there == hash) {
+            let (name, bytes) = (ITEMS.to_owned(), bytes.len() as u64);
+            return Ok(FileEntry { name, file, bytes, checksum: Checksum::Blake3(hash) });
+        }
+        self.file("", ITEMS, "parquet", &mut |out| out.write_all(bytes))
+    }
+
+    /// Writes a file to the disk, under a name that has its hash.
+    fn file(
+        &mut self,
+        prefix: &str,
+        role: &str,
+        extension: &str,
+        content: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<FileEntry> {
+        let folder = self.dir.join(prefix);
+        let mut write = || {
+            let unfinished = Unfinished::new_in(&folder)?;
+            self.steps.reach(Step::Begun)?;
+            let mut out = BufWriter::with_capacity(BUFFER, Hashed::new(unfinished.file()));
+            content(&mut out)?;
+            let (bytes, hash) = out.into_inner().map_err(io::IntoInnerError::into_error)?.sum();
+            self.steps.reach(Step::Written)?;
+            let name = file_name(role, &hash, extension);
+            unfinished.put(&folder.join(&name))?;
+            self.steps.reach(Step::Placed)?;
+            let file = format!("{prefix}{name}");
+            Ok(FileEntry { name: role.to_owned(), file, bytes, checksum: Checksum::Blake3(hash) })
+        };
+        write().map_err(Error::io(&folder.join(format!("{role}.{extension}")), "write"))
+    }
+}
+
+/// The name of a file with this hash.
+fn file_name(role: &str, hash: &str, extension: &str) -> String {
+    format!("{role}-{}.{extension}", &hash[..target::HASH_DIGITS])
+}
+
+/// Saves a model; see [`Artifact::save`].
+pub(super) fn save(artifact: &Artifact, dir: &Path, steps: &mut Steps<'_>) -> Result<()> {
+    let plan = Plan::new(artifact, None)?;
+    target::check_replaceable(dir)?;
+    let mut lock = target::lock(dir)?;
+    let old = manifest::read_text(dir).ok();
+    let result = write_all(plan, dir, steps);
+    // What cannot be removed is in nobody's way: the next save tries again.
+    _ = target::clean(dir, &old.map_or_else(Vec::new, |old| target::listed(&old)), steps);
+    match &result {
+        Ok(()) if lock.made_folder => _ = sync_folder(target::parent(dir)),
+        Err(_) if lock.made_folder => lock.end_with_folder(),
+        _ => {}
+    }
+    result
+}
+
+fn write_all(plan: Plan, dir: &Path, steps: &mut Steps<'_>) -> Result<()> {
+    let failed = |error| Error::io(dir, "write")(error);
+    steps.reach(Step::Locked).map_err(failed)?;
+    let manifest = Writer { dir, steps }.model(plan, "")?;
+    let text = manifest.to_json()?;
+    steps.reach(Step::Synced).map_err(failed)?;
+    let path = dir.join(MANIFEST_FILE);
+    replace_file(&path, |mut file| {
+        steps.reach(Step::Begun).map_err(failed)?;
+        file.write_all(&text).map_err(Error::io(&path, "write"))?;
+        steps.reach(Step::Written).map_err(failed)
+    })?;
+    steps.reach(Step::Replaced).map_err(failed)
+}
+
+/// Removes a model; see [`Artifact::remove`].
+pub(super) fn remove(dir: &Path, steps: &mut Steps<'_>) -> Result<()> {
+    if target::check_replaceable(dir)? {
+        let mut lock = target::lock(dir)?;
+        let listed = manifest::read_text(dir).map(|text| target::listed(&text)).unwrap_or_default();
+        let path = dir.join(MANIFEST_FILE);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io(&path, "remove")(error));
+            }
+            _ => {}
+        }
+        let failed = |error| Error::io(dir, "remove")(error);
+        sync_folder(dir).map_err(failed)?;
+        steps.reach(Step::Replaced).map_err(failed)?;
+        target::clean(dir, &listed, steps).map_err(failed)?;
+        lock.end_with_folder();
+        // The model is gone, whether or not its folder is, too.
+        _ = sync_folder(target::parent(dir));
+    }
+    Ok(())
+}
