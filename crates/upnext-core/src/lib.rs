@@ -56,11 +56,16 @@ pub mod experiment;
 pub mod gru4rec;
 mod memory;
 pub mod model;
+mod parquet;
 pub mod ranking;
 pub mod recommender;
 pub mod replace;
 pub mod simulate;
 pub mod training;
 pub mod tuning;
+
+/// The Arrow crates whose types [`data::EventLog::from_batches`] takes.
+#[cfg(feature = "arrow")]
+pub use {arrow_array, arrow_schema};
 
 pub use error::{Error, Result};

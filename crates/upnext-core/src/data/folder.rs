@@ -111,12 +111,17 @@ impl PreparedFolder {
         })
     }
 
-    /// The log file that `path` means: a part of a prepared folder, or the file itself.
+    /// Whether `path` is a folder with a `statistics.json`: one that `prepare` made, rather than a folder of part files.
+    pub fn is_at(path: &Path) -> bool {
+        path.join(STATISTICS_FILE).is_file()
+    }
+
+    /// The log that `path` means: a part of a prepared folder; else `path` itself, a file or a folder of part files.
     ///
     /// # Errors
-    /// As [`open`](Self::open) and [`part`](Self::part) if `path` is a folder.
+    /// As [`open`](Self::open) and [`part`](Self::part) if `path` [is](Self::is_at) a prepared folder.
     pub fn resolve(path: &Path, name: PartName) -> Result<PathBuf> {
-        if path.is_dir() { Self::open(path)?.part(name) } else { Ok(path.to_owned()) }
+        if Self::is_at(path) { Self::open(path)?.part(name) } else { Ok(path.to_owned()) }
     }
 }
 
@@ -176,6 +181,7 @@ fn replace_folder_by(
 mod tests {
     use super::super::{EventLog, PrepareOptions, prepare};
     use super::*;
+    use std::ops::ControlFlow;
 
     fn names(path: &Path) -> Vec<String> {
         let mut names: Vec<String> =
@@ -192,7 +198,10 @@ mod tests {
             ["a", "b"].iter().for_each(|item| log.push(&day.to_string(), item, time));
         }
         let options = PrepareOptions { min_item_support: 1, validation: None, ..PrepareOptions::default() };
-        let statistics = serde_json::to_vec(prepare(log, &options).unwrap().statistics()).unwrap();
+        let statistics = serde_json::to_vec(
+            prepare(log, &options, &mut |_| ControlFlow::Continue(())).unwrap().statistics(),
+        )
+        .unwrap();
         move |path| {
             fs::write(path.join(STATISTICS_FILE), &statistics).map_err(Error::io(path, "write"))?;
             fs::write(path.join("train.tsv"), text).map_err(Error::io(path, "write"))

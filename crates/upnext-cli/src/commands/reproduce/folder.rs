@@ -311,7 +311,8 @@ mod tests {
 
     fn identity(scale: u64, bytes: u64) -> Identity {
         let clicks = FileEntry { name: "clicks.dat".into(), bytes, crc32: 1 };
-        let prepare = PrepareOptions { scale, ..PrepareOptions::default() };
+        let mut prepare = PrepareOptions::default();
+        prepare.scale = scale;
         Identity::new(Protocol::Rsc15, clicks, ReadOptions::default(), prepare, (None, None))
     }
 

@@ -143,7 +143,7 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
         Some(file) => SearchSpace::load(file, &experiment)?,
         None => SearchSpace::of_kind(&experiment)?,
     };
-    if args.valid.is_some() && path.is_dir() {
+    if args.valid.is_some() && PreparedFolder::is_at(path) {
         let reason = "is for a single log: a folder that `prepare` made has its validation part";
         return Err(upnext_core::Error::config("--valid", reason).into());
     }
@@ -155,7 +155,7 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
     let stop = interrupt::listen("stopping after these mini-batches or evaluations, to keep the search")?;
 
     let found = {
-        let data = SearchData::read(args, path)?;
+        let data = unless_stopped(SearchData::read(args, path), &args.out)?;
         let plan = TuningPlan {
             fit: &data.fit,
             valid: &data.valid.sessions,
@@ -252,6 +252,14 @@ fn interrupted(out: &Path) -> anyhow::Error {
     )
 }
 
+/// What was read, or how to go on where Ctrl-C stopped the reading.
+fn unless_stopped<T>(read: anyhow::Result<T>, out: &Path) -> anyhow::Result<T> {
+    read.map_err(|error| match error.downcast_ref() {
+        Some(upnext_core::Error::Stopped) => interrupted(out),
+        _ => error,
+    })
+}
+
 /// What comes after a search: the best point trained on all of the training part, and judged on the test part.
 struct End<'a> {
     args: &'a TuneArgs,
@@ -269,7 +277,7 @@ impl End<'_> {
         experiment: &Experiment,
     ) -> anyhow::Result<Result<(Dataset, LoadedModel), String>> {
         let (args, quiet) = (self.args, self.args.output.quiet);
-        let train = data::read_all(args, self.path)?;
+        let train = unless_stopped(data::read_all(args, self.path), &args.out)?;
         for folder in [model.to_owned(), checkpoint_of(model)] {
             // Of an earlier, smaller search in this folder.
             if Manifest::load(&folder).is_ok_and(|old| old.experiment != experiment.resolved()) {
@@ -314,7 +322,7 @@ impl End<'_> {
             ]);
             return Ok(None);
         };
-        let sessions = data::read_test(self.args, log, &loaded.items)?;
+        let sessions = unless_stopped(data::read_test(self.args, log, &loaded.items), &self.args.out)?;
         let of = Judged {
             train_fingerprint: train.sessions.fingerprint(),
             test_fingerprint: sessions.sessions.fingerprint(),
