@@ -3,8 +3,10 @@
 use super::folder::{DataIdentity, Folder};
 use super::paper::{Protocol, Size, SizeOf, sizes};
 use crate::commands::prepare::lies_in;
+use crate::interrupt;
 use crate::output::{thousands, warn};
 use crate::progress::{Progress, Unit};
+use crate::reading::bar;
 use anyhow::Context;
 use serde::Serialize;
 use std::path::Path;

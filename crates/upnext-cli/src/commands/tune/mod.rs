@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use upnext_core::artifact::{Artifact, Manifest};
-use upnext_core::data::{Dataset, TimeSpan};
+use upnext_core::data::{Dataset, PreparedFolder, TimeSpan};
 use upnext_core::experiment::{DataConfig, Experiment};
 use upnext_core::model::LoadedModel;
 use upnext_core::replace::replace_file;

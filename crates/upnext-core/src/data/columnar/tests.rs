@@ -276,8 +276,7 @@ mod batches {
 
     #[test]
     fn options_name_columns_and_cut_users_into_sessions() {
-        let mut options = ReadOptions::default();
-        options.user_column = Some("shop".into());
+        let options = ReadOptions { user_column: Some("shop".into()), ..ReadOptions::default() };
         let log = EventLog::from_batches([Ok(rows(3..5))], &options).unwrap();
         assert_eq!(log.session_ids().iter().collect::<Vec<_>>(), ["3/1", "4/1"]);
     }
