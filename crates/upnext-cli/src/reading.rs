@@ -1,8 +1,10 @@
 //! The arguments that say how a click log is read, shared by all commands that read one.
 
+use crate::interrupt;
 use crate::progress::{Progress, Unit};
+use std::ops::ControlFlow;
 use std::path::Path;
-use upnext_core::data::{EventLog, Header, ReadOptions, TimeSpan, TimeUnit};
+use upnext_core::data::{EventLog, Header, ReadOptions, ReadProgress, TimeSpan, TimeUnit};
 
 /// How the click log is read. All of it is found from the file where it is not given.
 #[derive(clap::Args, Clone, Debug)]
@@ -80,34 +82,42 @@ fn parse_delimiter(text: &str) -> Result<char, String> {
 impl ReadArgs {
     /// The library's options.
     pub(crate) fn options(&self) -> ReadOptions {
-        ReadOptions {
-            session_column: self.session_column.clone(),
-            item_column: self.item_column.clone(),
-            time_column: self.time_column.clone(),
-            user_column: self.user_column.clone(),
-            session_gap: self.session_gap,
-            delimiter: self.delimiter,
-            header: match self.header {
-                HeaderArg::Auto => Header::Auto,
-                HeaderArg::Yes => Header::Yes,
-                HeaderArg::No => Header::No,
-            },
-            time_unit: match self.time_unit {
-                TimeUnitArg::Auto => TimeUnit::Auto,
-                TimeUnitArg::S => TimeUnit::S,
-                TimeUnitArg::Ms => TimeUnit::Ms,
-                TimeUnitArg::Us => TimeUnit::Us,
-                TimeUnitArg::Ns => TimeUnit::Ns,
-                TimeUnitArg::Iso => TimeUnit::Iso,
-            },
-            skip_bad_rows: self.skip_bad_rows,
-        }
+        let mut options = ReadOptions::default();
+        options.session_column = self.session_column.clone();
+        options.item_column = self.item_column.clone();
+        options.time_column = self.time_column.clone();
+        options.user_column = self.user_column.clone();
+        options.session_gap = self.session_gap;
+        options.delimiter = self.delimiter;
+        options.header = match self.header {
+            HeaderArg::Auto => Header::Auto,
+            HeaderArg::Yes => Header::Yes,
+            HeaderArg::No => Header::No,
+        };
+        options.time_unit = match self.time_unit {
+            TimeUnitArg::Auto => TimeUnit::Auto,
+            TimeUnitArg::S => TimeUnit::S,
+            TimeUnitArg::Ms => TimeUnit::Ms,
+            TimeUnitArg::Us => TimeUnit::Us,
+            TimeUnitArg::Ns => TimeUnit::Ns,
+            TimeUnitArg::Iso => TimeUnit::Iso,
+        };
+        options.skip_bad_rows = self.skip_bad_rows;
+        options
     }
 
     /// Reads one log from these files, with a progress bar.
     pub(crate) fn read<P: AsRef<Path>>(&self, paths: &[P], quiet: bool) -> anyhow::Result<EventLog> {
-        let progress = Progress::new(quiet, "reading", Unit::Bytes);
-        Ok(EventLog::read_all(paths, &self.options(), &mut |done, total| progress.at(done, total))?)
+        Ok(EventLog::read_all(paths, &self.options(), &mut bar(quiet))?)
+    }
+}
+
+/// An observer that shows a progress bar, and stops the reading when Ctrl-C asks for it.
+pub(crate) fn bar(quiet: bool) -> impl FnMut(ReadProgress) -> ControlFlow<()> {
+    let bar = Progress::new(quiet, "reading", Unit::Bytes);
+    move |progress| {
+        bar.at(progress.bytes, progress.total_bytes);
+        interrupt::unless_asked()
     }
 }
 
@@ -152,6 +162,10 @@ pub(crate) fn describe(files: &[upnext_core::data::report::FileReport]) -> Strin
     let mut text = String::new();
     for file in files {
         // Writing to a String cannot fail.
+        if file.rows == 0 {
+            _ = writeln!(text, "{}: no rows", file.path.display());
+            continue;
+        }
         _ = writeln!(
             text,
             "{}: {} rows of {}{}; session {}, item {}, time {} in {}",

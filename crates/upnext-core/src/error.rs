@@ -253,6 +253,45 @@ pub enum Error {
         more: u64,
     },
 
+    /// An event in memory that is none.
+    #[error("event {position}, counted from 1: {reason}")]
+    BadEvent {
+        /// Its position, counted from 1.
+        position: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A record batch that cannot be had or used.
+    #[error("record batch {position}, counted from 1: {reason}")]
+    RecordBatch {
+        /// Its position, counted from 1.
+        position: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A folder of part files of which one does not belong to the others.
+    #[error(
+        "{}: {difference} ({}): the files of a folder must be of one kind, with the same columns; keep other files elsewhere, or in a folder whose name begins with `_`",
+        path.display(), other.display()
+    )]
+    UnlikeParts {
+        /// The file.
+        path: PathBuf,
+        /// The first file of the folder that has rows.
+        other: PathBuf,
+        /// How the two differ, such as "is text, and the other is Parquet".
+        difference: String,
+    },
+
+    /// A folder of part files that a job still writes.
+    #[error("{}: a job is still writing this folder: it has a folder `_temporary` and no file `_SUCCESS`; wait for the job, or remove `_temporary` if it was killed", path.display())]
+    Unfinished {
+        /// The folder.
+        path: PathBuf,
+    },
+
     /// A log with more events than can be numbered.
     #[error("{}: more than {} events: read a part of the log", path.display(), u32::MAX)]
     TooManyEvents {

@@ -51,12 +51,17 @@ mod kinds;
 mod memory;
 pub mod model;
 mod models;
+mod parquet;
 pub mod ranking;
 pub mod recommender;
 pub mod replace;
 pub mod simulate;
 pub mod training;
 pub mod tuning;
+
+/// The Arrow crates whose types [`data::EventLog::from_batches`] takes.
+#[cfg(feature = "arrow")]
+pub use {arrow_array, arrow_schema};
 
 pub use data::Dataset;
 pub use error::{Error, Result};

@@ -4,10 +4,15 @@
 mod public_logs;
 
 use public_logs::log;
+use std::ops::ControlFlow;
 use upnext_core::data::{
-    Dataset, DroppedSessions, EventLog, Format, LogShape, PartCounts, PartName, PrepareOptions,
-    PreparedFolder, ReadOptions, TestSessions, parse_time, prepare, write_parts,
+    Dataset, DroppedSessions, EventLog, Format, LogShape, PartCounts, PartName, PrepareOptions, Prepared,
+    PreparedFolder, ReadOptions, TestSessions, parse_time, write_parts,
 };
+
+fn prepare(log: EventLog, options: &PrepareOptions) -> upnext_core::Result<Prepared> {
+    upnext_core::data::prepare(log, options, &mut |_| ControlFlow::Continue(()))
+}
 
 fn counts(part: PartCounts) -> (u64, u64, u64) {
     (part.events, part.sessions, part.items)
@@ -34,7 +39,7 @@ fn rsc15_sample_splits_as_published() {
         write_parts(&prepared, &out, format, &mut |_, _| ()).unwrap();
         let read = |part| {
             let path = PreparedFolder::resolve(&out, part).unwrap();
-            EventLog::read(&path, &ReadOptions::default(), &mut |_, _| ()).unwrap()
+            EventLog::read(&path, &ReadOptions::default(), &mut |_| ControlFlow::Continue(())).unwrap()
         };
         let (train, dropped) = Dataset::from_log(read(PartName::Train)).unwrap();
         assert_eq!(train.sessions, direct.sessions, "{format:?}");
@@ -56,7 +61,9 @@ fn globo_needs_until_and_says_so() {
     assert!(warnings.iter().any(|w| w.contains("`until` = 2017-10-15T03:00:00Z")), "{warnings:?}");
 
     let until = Some(parse_time("2017-10-15T03:00Z").unwrap());
-    let prepared = prepare(log, &PrepareOptions { until, ..PrepareOptions::default() }).unwrap();
+    let mut options = PrepareOptions::default();
+    options.until = until;
+    let prepared = prepare(log, &options).unwrap();
     let s = prepared.statistics();
     assert_eq!(counts(s.train), (2_557_072, 897_149, 11_203));
     assert_eq!(counts(s.test), (52_950, 20_298, 1_817));
@@ -75,7 +82,8 @@ fn a_log_of_order_only_is_read_and_named_a_counter_once() {
     let (train, _) = Dataset::from_log(train).unwrap();
     let test = TestSessions::from_log(test, &train.items).unwrap();
     assert_eq!(train.sessions.num_events() - train.sessions.len(), 369_859);
-    assert_eq!(test.dropped, DroppedSessions { unknown_events: 531, short_sessions: 91 });
+    let DroppedSessions { unknown_events, short_sessions, .. } = test.dropped;
+    assert_eq!((unknown_events, short_sessions), (531, 91));
     assert_eq!((test.sessions.num_events(), test.sessions.len()), (70_633, 15_233));
 }
 
@@ -85,14 +93,16 @@ fn the_published_64th_has_a_64th_of_the_paper_s_pairs_and_is_cut_further_to_the_
     let Some(log) = log("yoochoose1_64/train.tsv.gz") else { return };
     // Times are a counter of seconds: the last 2,000 stand for the last day.
     let holdout = "2000s".parse().unwrap();
-    let options =
-        PrepareOptions { holdout, min_item_support: 1, validation: None, ..PrepareOptions::default() };
+    let mut options = PrepareOptions::default();
+    (options.holdout, options.min_item_support, options.validation) = (holdout, 1, None);
     let whole = prepare(log.clone(), &options).unwrap();
     let published = counts(whole.statistics().log);
     assert_eq!(published.0 - published.1, (PAPER.0 - PAPER.1) / 64);
     let pairs = whole.statistics().train.pairs();
     for scale in [2, 7, 64] {
-        let cut = prepare(log.clone(), &PrepareOptions { scale, ..options.clone() }).unwrap();
+        let mut options = options.clone();
+        options.scale = scale;
+        let cut = prepare(log.clone(), &options).unwrap();
         let (s, whole) = (cut.statistics(), whole.statistics());
         assert_eq!(s.train.pairs(), pairs / scale);
         assert_eq!((s.uncut_train, s.test), (Some(whole.train), whole.test));

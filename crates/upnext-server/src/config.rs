@@ -4,7 +4,7 @@ use crate::sessions::StoreUrl;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use upnext_core::data::ids::MAX_ID_BYTES;
+use upnext_core::data::MAX_ID_BYTES;
 
 /// How a server computes, what it keeps, and what it refuses.
 ///

@@ -280,3 +280,122 @@ fn inspect_shows_the_shape_of_a_log() {
         assert!(shown.contains(part), "`{part}` is not in {shown}");
     }
 }
+
+/// The good log as part files, in folders by session and with what Spark leaves beside them.
+fn parts_of_good_log(folder: &Folder) -> PathBuf {
+    let text = good_log();
+    let (header, rows) = text.split_once('\n').unwrap();
+    let lines: Vec<&str> = rows.lines().collect();
+    let parts = folder.path("clicks");
+    for (part, lines) in lines.chunks(80).enumerate() {
+        let place = parts.join(format!("export=2024-01-0{}", part + 1));
+        std::fs::create_dir_all(&place).unwrap();
+        let text = format!("{header}\n{}\n", lines.join("\n"));
+        std::fs::write(place.join("part-00000.csv.gz"), gzip(&text)).unwrap();
+        std::fs::write(place.join(".part-00000.csv.gz.crc"), "crc").unwrap();
+    }
+    std::fs::write(parts.join("_SUCCESS"), "").unwrap();
+    parts
+}
+
+#[test]
+fn a_folder_of_part_files_gives_the_parts_of_the_one_file() {
+    let folder = Folder::new();
+    let parts = parts_of_good_log(&folder);
+    let log = folder.file("one.csv", good_log());
+    for (log, out) in [(&parts, "a"), (&log, "b")] {
+        let output = prepare(log, &folder.path(out), &["--json"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+    for part in ["train", "test", "fit", "valid"] {
+        let read = |out: &str| std::fs::read(folder.path(out).join(format!("{part}.parquet"))).unwrap();
+        assert_eq!(read("a"), read("b"), "{part}");
+    }
+    let shown = program().arg("inspect").arg(&parts).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    for part in [
+        "export=2024-01-01/part-00000.csv.gz: 80 rows",
+        "export=2024-01-03/part-00000.csv.gz: 80 rows",
+        "240",
+    ] {
+        assert!(shown.contains(part), "`{part}` is not in {shown}");
+    }
+}
+
+#[test]
+fn every_command_that_takes_a_log_takes_a_folder_of_part_files() {
+    let folder = Folder::new();
+    let parts = parts_of_good_log(&folder);
+    let (parts, model) = (parts.to_str().unwrap(), folder.path("model"));
+    let model = model.to_str().unwrap();
+    let runs: [&[&str]; 6] = [
+        &["train", parts, "--out", model, "--model", "pop", "--json"],
+        &["evaluate", model, parts, "--json"],
+        &["inspect", parts, "--json"],
+        &["compare", parts, parts, "--models", "pop,markov", "--json"],
+        &["recommend", model, "--sessions", parts, "-k", "2"],
+        &["train", parts, "--valid", parts, "--out", model, "--model", "pop", "--json"],
+    ];
+    for arguments in runs {
+        let output = program().args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+    }
+    // Where a prepared folder is meant, another one does not do.
+    for (arguments, expected) in [
+        (&["train", parts, "--out", model, "--validate"][..], "a folder that `prepare` made"),
+        (&["compare", parts], "name a test log"),
+    ] {
+        let output = program().args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn nothing_is_written_into_the_folder_that_is_read() {
+    let folder = Folder::new();
+    let parts = parts_of_good_log(&folder);
+    for out in [parts.join("prepared"), parts.join("not/there/yet"), parts.join("export=2024-01-01/x")] {
+        let output = prepare(&parts, &out, &[]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains("would be read as a part of it"), "{}", stderr(&output));
+        assert!(!out.exists());
+    }
+    let model = folder.path("model");
+    let trained =
+        program().arg("train").arg(&parts).args(["--model", "pop", "--out"]).arg(&model).output().unwrap();
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    let lists = parts.join("lists.csv");
+    let output = program()
+        .arg("recommend")
+        .arg(&model)
+        .arg("--sessions")
+        .arg(&parts)
+        .arg("--out")
+        .arg(&lists)
+        .output();
+    let output = output.unwrap();
+    assert!(
+        stderr(&output).contains("lies in the folder that is read") && !lists.exists(),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_folder_that_is_no_log_says_what_it_lacks() {
+    let folder = Folder::new();
+    let parts = parts_of_good_log(&folder);
+    std::fs::write(parts.join("notes.txt"), "what the export is of\n").unwrap();
+    let output = program().arg("inspect").arg(&parts).output().unwrap();
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(1));
+    for part in ["notes.txt", "neither a model"] {
+        assert!(message.contains(part), "`{part}` is not in {message}");
+    }
+    std::fs::remove_file(parts.join("notes.txt")).unwrap();
+    std::fs::remove_file(parts.join("_SUCCESS")).unwrap();
+    std::fs::create_dir(parts.join("_temporary")).unwrap();
+    let output = prepare(&parts, &folder.path("out"), &[]);
+    assert!(stderr(&output).contains("a job is still writing this folder"), "{}", stderr(&output));
+}

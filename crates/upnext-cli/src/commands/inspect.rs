@@ -13,10 +13,10 @@ use upnext_core::data::{LogShape, PreparedFolder};
 /// Days shown one by one in a table; `--json` has them all.
 const MAX_DAYS: usize = 40;
 
-/// Show what is in a click log, in a folder that `prepare` made, or in a model.
+/// Show what is in a click log or a folder of its part files, in a folder that `prepare` made, or in a model.
 #[derive(clap::Args, Debug)]
 pub(crate) struct InspectArgs {
-    /// A click log, a folder that `prepare` made, or a model
+    /// A click log or a folder of its part files, a folder that `prepare` made, or a model
     path: PathBuf,
 
     #[command(flatten)]
@@ -31,22 +31,34 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<()> {
     if model::is_model(&args.path) {
         return model::run(&args.path, args.output);
     }
-    if args.path.is_dir() {
-        if !args.path.join(STATISTICS_FILE).exists() {
-            anyhow::bail!(
-                "{}: neither a model (it has no {MANIFEST_FILE}) nor a folder that `prepare` made (it has no {STATISTICS_FILE})",
-                args.path.display()
-            );
-        }
+    if PreparedFolder::is_at(&args.path) {
         let folder = PreparedFolder::open(&args.path)?;
         let statistics = folder.statistics();
         warn(&statistics.warnings);
         return args.output.print(statistics, describe_statistics);
     }
-    let mut log = args.read.read(&[&args.path], args.output.quiet)?;
+    let log = args.read.read(&[&args.path], args.output.quiet);
+    let mut log = log.map_err(|error| about_folder(error, args))?;
     let shape = LogShape::of(&mut log);
     warn(&shape.warnings);
     args.output.print(&shape, describe_shape)
+}
+
+/// A reader's error about a folder, with what else a folder could be.
+fn about_folder(error: anyhow::Error, args: &InspectArgs) -> anyhow::Error {
+    use upnext_core::Error::{MissingColumn, NoEvents, UnlikeParts, Unsupported};
+    match error.downcast_ref() {
+        Some(MissingColumn { .. } | NoEvents { .. } | UnlikeParts { .. } | Unsupported { .. })
+            if args.path.is_dir() =>
+        {
+            let message = format!(
+                "{error}\n{}: neither a model (it has no {MANIFEST_FILE}) nor a folder that `prepare` made (it has no {STATISTICS_FILE}), and so read as a log",
+                args.path.display()
+            );
+            error.context(message)
+        }
+        _ => error,
+    }
 }
 
 fn percent(share: f64) -> String {

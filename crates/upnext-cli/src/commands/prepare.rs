@@ -1,5 +1,6 @@
 //! `upnext prepare`: reads a click log, filters it, splits it by time, writes the parts.
 
+use crate::interrupt;
 use crate::output::{OutputArgs, Table, thousands, warn};
 use crate::progress::{Progress, Unit};
 use crate::reading::{ReadArgs, describe};
@@ -16,7 +17,8 @@ use upnext_core::data::{format_time, parse_time, prepare, write_parts};
 /// training part is split once more by its last day into `fit` and `valid`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct PrepareArgs {
-    /// The click log: CSV, TSV or Parquet, plain or packed with gzip or zstd; several files are read as one log
+    /// The click log: CSV, TSV or Parquet, plain or packed with gzip or zstd, or a folder of such part files; several are
+    /// read as one log
     #[arg(required = true, value_name = "CLICKS")]
     clicks: Vec<PathBuf>,
 
@@ -89,17 +91,17 @@ fn parse_validation(text: &str) -> Result<Validation, String> {
 
 impl PrepareArgs {
     fn options(&self) -> PrepareOptions {
-        PrepareOptions {
-            until: self.until,
-            holdout: self.holdout,
-            validation: self.validation.0,
-            min_item_support: self.min_item_support,
-            min_session_length: self.min_session_length,
-            max_session_length: self.max_session_length,
-            drop_repeats: self.drop_repeats,
-            iterate_filters: self.iterate_filters,
-            scale: self.scale,
-        }
+        let mut options = PrepareOptions::default();
+        options.until = self.until;
+        options.holdout = self.holdout;
+        options.validation = self.validation.0;
+        options.min_item_support = self.min_item_support;
+        options.min_session_length = self.min_session_length;
+        options.max_session_length = self.max_session_length;
+        options.drop_repeats = self.drop_repeats;
+        options.iterate_filters = self.iterate_filters;
+        options.scale = self.scale;
+        options
     }
 }
 
@@ -122,8 +124,15 @@ pub(crate) fn run(args: &PrepareArgs) -> anyhow::Result<()> {
             args.out.display()
         );
     }
+    if let Some(input) = args.clicks.iter().find(|input| input.is_dir() && will_lie_in(&args.out, input)) {
+        anyhow::bail!(
+            "{}: lies in the log, {}, and would be read as a part of it: choose another folder",
+            args.out.display(),
+            input.display()
+        );
+    }
     let log = args.read.read(&args.clicks, args.output.quiet)?;
-    let prepared = prepare(log, &args.options())?;
+    let prepared = prepare(log, &args.options(), &mut |_| interrupt::unless_asked())?;
     let format = match args.format {
         FormatArg::Parquet => Format::Parquet,
         FormatArg::Tsv => Format::Tsv,
@@ -144,6 +153,14 @@ pub(super) fn lies_in(file: &Path, folder: &Path) -> bool {
         (Ok(file), Ok(folder)) => file.starts_with(folder),
         _ => false,
     }
+}
+
+/// Whether `path`, which need not be there yet, is below `folder`.
+pub(super) fn will_lie_in(path: &Path, folder: &Path) -> bool {
+    // What is not there yet has no links in it.
+    let here = Path::new(".");
+    let mut around = path.ancestors().map(|around| if around == Path::new("") { here } else { around });
+    around.find(|around| around.exists()).is_some_and(|around| lies_in(around, folder))
 }
 
 /// The statistics as tables.

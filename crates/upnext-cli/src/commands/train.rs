@@ -168,7 +168,7 @@ fn experiment(args: &TrainArgs) -> anyhow::Result<Experiment> {
 fn read(args: &TrainArgs, path: &Path, known: Option<ItemVocabulary>) -> anyhow::Result<Data> {
     let quiet = args.output.quiet;
     let part = if args.validate { PartName::Fit } else { PartName::Train };
-    if args.validate && !path.is_dir() {
+    if args.validate && !PreparedFolder::is_at(path) {
         let reason = "takes a folder that `prepare` made; with a single log use --valid LOG";
         return Err(upnext_core::Error::config("--validate", reason).into());
     }

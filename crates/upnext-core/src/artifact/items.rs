@@ -2,6 +2,7 @@
 
 use super::files::{Problem, one_line};
 use crate::data::ItemVocabulary;
+use crate::parquet::{BATCH_ROWS, ParquetFile, io_error, writer_properties};
 use arrow_array::builder::{Int64Builder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -9,18 +10,8 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaData;
-use parquet::file::properties::WriterProperties;
-use std::fmt::Display;
 use std::io::{self, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-
-/// Rows that are coded at a time.
-const BATCH_ROWS: usize = 16 * 1024;
 
 /// Writes the items.
 pub(super) fn write(items: &ItemVocabulary, out: &mut (dyn Write + Send)) -> io::Result<()> {
@@ -28,8 +19,7 @@ pub(super) fn write(items: &ItemVocabulary, out: &mut (dyn Write + Send)) -> io:
         Field::new("item_id", DataType::Utf8, false),
         Field::new("support", DataType::Int64, false),
     ]));
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+    let properties = writer_properties()
         // No id occurs twice.
         .set_dictionary_enabled(false)
         // The manifest names the writer; here it would change the bytes with every version of the library.
@@ -50,32 +40,23 @@ pub(super) fn write(items: &ItemVocabulary, out: &mut (dyn Write + Send)) -> io:
     writer.close().map(|_| ()).map_err(io_error)
 }
 
-/// The operating system's error inside a Parquet error, so that a full disk is named as such.
-fn io_error(error: ParquetError) -> io::Error {
-    match error {
-        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
-            Ok(error) => *error,
-            Err(other) => io::Error::other(other),
-        },
-        other => io::Error::other(other),
-    }
-}
-
 /// Reads the items of a file.
 pub(super) fn read(file: Bytes) -> Result<ItemVocabulary, Problem> {
     let size = file.len() as u64;
-    let builder = guarded(|| ParquetRecordBatchReaderBuilder::try_new(file))?;
-    check_chunks(builder.metadata(), size)?;
-    let schema = Arc::clone(builder.schema());
+    let damaged = |reason: String| {
+        Problem::Damaged(format!("its Parquet data is damaged ({})", one_line(&reason, 200)))
+    };
+    let file = ParquetFile::open(file, size).map_err(damaged)?;
+    let schema = Arc::clone(file.schema());
     let column = |name: &str, of: DataType| match schema.index_of(name) {
         Ok(at) if *schema.field(at).data_type() == of => Ok(at),
         Ok(_) => Err(Problem::Damaged(format!("its column `{name}` is not of type {of}"))),
         Err(_) => Err(Problem::Damaged(format!("it has no column `{name}`"))),
     };
     let (id_at, support_at) = (column("item_id", DataType::Utf8)?, column("support", DataType::Int64)?);
-    let mut reader = guarded(|| builder.with_batch_size(BATCH_ROWS).build())?;
+    let mut batches = file.batches(0..schema.fields().len()).map_err(damaged)?;
     let mut items = ItemVocabulary::new();
-    while let Some(batch) = guarded(|| reader.next().transpose())? {
+    while let Some(batch) = batches.next().map_err(damaged)? {
         let (ids, supports) = match (batch.columns().get(id_at), batch.columns().get(support_at)) {
             (Some(ids), Some(supports)) => {
                 (ids.as_string_opt::<i32>(), supports.as_primitive_opt::<Int64Type>())
@@ -105,31 +86,4 @@ pub(super) fn read(file: Bytes) -> Result<ItemVocabulary, Problem> {
         }
     }
     Ok(items)
-}
-
-/// Checks that every column chunk lies inside the file: the decoder takes that for granted.
-fn check_chunks(metadata: &ParquetMetaData, size: u64) -> Result<(), Problem> {
-    for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
-        let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
-        let end = start.checked_add(column.compressed_size()).and_then(|end| u64::try_from(end).ok());
-        if start < 0 || column.compressed_size() < 0 || end.is_none_or(|end| end > size) {
-            return Err(Problem::Damaged("a column lies outside the file".to_owned()));
-        }
-    }
-    Ok(())
-}
-
-/// What a step of the decoder gives, its errors and panics as a [`Problem`]: it panics on some damaged files.
-fn guarded<T, E: Display>(step: impl FnOnce() -> Result<T, E>) -> Result<T, Problem> {
-    // After a panic the decoder is dropped without being used again, so that no broken state is seen.
-    let reason = match catch_unwind(AssertUnwindSafe(step)) {
-        Ok(Ok(value)) => return Ok(value),
-        Ok(Err(error)) => error.to_string(),
-        Err(panic) => match (panic.downcast_ref::<String>(), panic.downcast_ref::<&str>()) {
-            (Some(text), _) => text.clone(),
-            (_, Some(text)) => (*text).to_owned(),
-            _ => "the decoder gave up".to_owned(),
-        },
-    };
-    Err(Problem::Damaged(format!("its Parquet data is damaged ({})", one_line(&reason, 200))))
 }

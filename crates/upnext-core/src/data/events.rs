@@ -1,13 +1,12 @@
 //! A click log in memory: its events as columns, 16 bytes each, and the ids that they refer to.
 
-use super::ids::IdTable;
+use super::ids::{IdTable, Ids, MAX_ID_BYTES};
 use super::options::ReadOptions;
 use super::part::Part;
-use super::report::ReadReport;
+use super::report::{ReadReport, RowProblem};
+use super::rows::LogBuilder;
 use super::sessions::TimeMicros;
-use super::source::{self, Source};
 use super::time::TimeSpan;
-use super::{columnar, text, warnings};
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -22,6 +21,18 @@ pub struct Event {
     pub time: TimeMicros,
 }
 
+/// What is wrong with an id that comes from no file.
+fn reason(problem: &RowProblem) -> String {
+    match problem {
+        RowProblem::EmptyId { column } => format!("the {column} id is empty"),
+        RowProblem::NulByte { column } => format!("the {column} id holds a NUL character"),
+        RowProblem::LongId { column, bytes } => {
+            format!("the {column} id is {bytes} bytes long, and at most {MAX_ID_BYTES} are allowed")
+        }
+        other => other.to_string(),
+    }
+}
+
 /// A click log as read: events in file order until [`group`](Self::group) brings those of a session together.
 #[derive(Clone, Debug, Default)]
 pub struct EventLog {
@@ -29,21 +40,6 @@ pub struct EventLog {
     pub(super) session_ids: IdTable,
     pub(super) item_ids: IdTable,
     pub(super) report: ReadReport,
-}
-
-/// Adds up the progress over several files.
-pub(super) struct Progress<'a> {
-    pub(super) report: &'a mut dyn FnMut(u64, u64),
-    /// Bytes of the files before this one.
-    pub(super) before: u64,
-    /// Bytes of all files.
-    pub(super) total: u64,
-}
-
-impl Progress<'_> {
-    pub(super) fn at(&mut self, bytes_of_file: u64) {
-        (self.report)((self.before + bytes_of_file).min(self.total), self.total);
-    }
 }
 
 impl EventLog {
@@ -62,51 +58,42 @@ impl EventLog {
         self.events.push(Event { session, item, time });
     }
 
-    /// Reads a log: CSV, TSV or Parquet, plain or compressed with gzip or zstd, told apart by their first bytes.
+    /// A log of events in memory: session id, item id, time in microseconds since 1970.
     ///
-    /// `progress` is called with the bytes read so far and the bytes of the file (0 where its size is unknown).
+    /// Ids are checked as those of files are: any text but the empty one, without NUL, of at most
+    /// [`MAX_ID_BYTES`](super::MAX_ID_BYTES) bytes. To stop, end the iterator.
+    ///
+    /// ```
+    /// use upnext_core::data::EventLog;
+    /// let log = EventLog::from_events([("s1", "kettle", 0), ("s1", "tea", 1_000_000)])?;
+    /// assert_eq!(log.len(), 2);
+    /// let error = EventLog::from_events([("s1", "kettle", 0), ("s1", "", 1_000_000)]).unwrap_err();
+    /// assert_eq!(error.to_string(), "event 2, counted from 1: the item id is empty");
+    /// # Ok::<(), upnext_core::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// An [`Error`] that names the file, and the line and column where there is one: the file cannot be opened or
-    /// is truncated, damaged, empty or without one of the columns; rows are no events (unless
-    /// [`ReadOptions::skip_bad_rows`] is set); the options contradict each other.
-    pub fn read(path: &Path, options: &ReadOptions, progress: &mut dyn FnMut(u64, u64)) -> Result<Self> {
-        Self::read_all(&[path], options, progress)
-    }
-
-    /// Reads several files as one log, as [`read`](Self::read) reads one: the same id in two files is the same.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub fn read_all<P: AsRef<Path>>(
-        paths: &[P],
-        options: &ReadOptions,
-        progress: &mut dyn FnMut(u64, u64),
+    /// [`Error::BadEvent`] with the position of the first event whose session or item id is none, [`Error::NoEvents`] if there
+    /// is none, [`Error::TooManyEvents`].
+    pub fn from_events<S: AsRef<str>, I: AsRef<str>>(
+        events: impl IntoIterator<Item = (S, I, TimeMicros)>,
     ) -> Result<Self> {
-        options.check()?;
-        let size = |path: &Path| std::fs::metadata(path).map_or(0, |m| m.len());
-        let total = paths.iter().map(|p| size(p.as_ref())).sum();
+        let path = Path::new("events");
         let mut log = Self::new();
-        let mut before = 0;
-        for path in paths.iter().map(AsRef::as_ref) {
-            let mut progress = Progress { report: progress, before, total };
-            let report = match source::open(path)? {
-                Source::Text(source) => text::read(source, options, &mut log, &mut progress)?,
-                Source::Parquet(file) => columnar::read(path, file, options, &mut log, &mut progress)?,
-            };
-            before += size(path);
-            log.report.files.push(report);
+        let mut builder = LogBuilder::new(&mut log);
+        let labels = ["session", "item", "time"].map(str::to_owned);
+        for (position, (session, item, time)) in (1..).zip(events) {
+            builder
+                .push(session.as_ref().as_bytes(), item.as_ref().as_bytes(), time, &labels)
+                .map_err(|problem| Error::BadEvent { position, reason: reason(&problem) })?;
+            if builder.is_full() {
+                return Err(Error::TooManyEvents { path: path.to_owned() });
+            }
         }
         if log.is_empty() {
-            // All rows were bad ones and left out.
-            let path = paths.first().map(|p| p.as_ref().to_owned()).unwrap_or_default();
-            return Err(Error::NoEvents { path, found: "every row was left out" });
+            return Err(Error::NoEvents { path: path.to_owned(), found: "there is none" });
         }
-        if let Some(gap) = options.effective_gap() {
-            log.cut_at_gaps(gap);
-        }
-        log.report.warnings.extend(warnings::about_times(&log.events));
-        Ok(log)
+        log.finish(path, &ReadOptions::default())
     }
 
     /// Number of events.
@@ -125,13 +112,13 @@ impl EventLog {
     }
 
     /// The session ids; some may have no event.
-    pub fn session_ids(&self) -> &IdTable {
-        &self.session_ids
+    pub fn session_ids(&self) -> Ids<'_> {
+        Ids(&self.session_ids)
     }
 
     /// The item ids; some may have no event.
-    pub fn item_ids(&self) -> &IdTable {
-        &self.item_ids
+    pub fn item_ids(&self) -> Ids<'_> {
+        Ids(&self.item_ids)
     }
 
     /// What reading found.
@@ -181,7 +168,7 @@ impl EventLog {
 
     /// Makes of each session as many as its pauses longer than `gap` part it into; their ids are the old one, a
     /// slash, and a number from 1.
-    fn cut_at_gaps(&mut self, gap: TimeSpan) {
+    pub(super) fn cut_at_gaps(&mut self, gap: TimeSpan) {
         self.group();
         let mut ids = IdTable::new();
         let mut id = String::new();

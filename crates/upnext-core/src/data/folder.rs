@@ -158,12 +158,17 @@ impl PreparedFolder {
         Ok(path)
     }
 
-    /// The log file that `path` means: a part of a prepared folder, or the file itself.
+    /// Whether `path` is a folder with a `statistics.json`: one that `prepare` made, rather than a folder of part files.
+    pub fn is_at(path: &Path) -> bool {
+        path.join(STATISTICS_FILE).is_file()
+    }
+
+    /// The log that `path` means: a part of a prepared folder; else `path` itself, a file or a folder of part files.
     ///
     /// # Errors
-    /// As [`open`](Self::open) and [`part`](Self::part) if `path` is a folder.
+    /// As [`open`](Self::open) and [`part`](Self::part) if `path` [is](Self::is_at) a prepared folder.
     pub fn resolve(path: &Path, name: PartName) -> Result<PathBuf> {
-        if path.is_dir() { Self::open(path)?.part(name) } else { Ok(path.to_owned()) }
+        if Self::is_at(path) { Self::open(path)?.part(name) } else { Ok(path.to_owned()) }
     }
 }
 
@@ -300,6 +305,7 @@ impl Drop for Replacement<'_> {
 mod tests {
     use super::super::{EventLog, PrepareOptions, Prepared, TimeSpan, prepare, write_parts};
     use super::*;
+    use std::ops::ControlFlow;
 
     fn names(path: &Path) -> Vec<String> {
         let mut names: Vec<String> =
@@ -315,8 +321,8 @@ mod tests {
             items.iter().for_each(|item| log.push(&day.to_string(), item, day * 86_400_000_000));
         }
         let validation = with_validation.then_some(TimeSpan::DAY);
-        prepare(log, &PrepareOptions { min_item_support: 1, validation, ..PrepareOptions::default() })
-            .unwrap()
+        let options = PrepareOptions { min_item_support: 1, validation, ..PrepareOptions::default() };
+        prepare(log, &options, &mut |_| ControlFlow::Continue(())).unwrap()
     }
 
     fn write(items: [&str; 2], target: &Path) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use super::{EventLog, Header, LogShape, PrepareOptions, ReadOptions, TimeUnit, prepare};
 use std::io::Write;
+use std::ops::ControlFlow;
 
 /// Reads `bytes` as a log, with options taken from the first byte, and prepares what was read. Must not panic; every
 /// error must have a message of one line.
@@ -19,7 +20,7 @@ pub fn read_events(bytes: &[u8]) {
     };
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
     file.write_all(bytes).expect("a temporary file can be written");
-    match EventLog::read(file.path(), &options, &mut |_, _| ()) {
+    match EventLog::read(file.path(), &options, &mut |_| ControlFlow::Continue(())) {
         Ok(mut log) => {
             let report = log.report();
             assert_eq!(report.rows(), log.len() as u64 + report.skipped_rows(), "every row is counted once");
@@ -33,7 +34,7 @@ pub fn read_events(bytes: &[u8]) {
             assert_eq!(shape.counts.events, log.len() as u64);
             let rules = PrepareOptions { min_item_support: 1, ..PrepareOptions::default() };
             let rows = log.len() as u64;
-            if let Ok(prepared) = prepare(log, &rules) {
+            if let Ok(prepared) = prepare(log, &rules, &mut |_| ControlFlow::Continue(())) {
                 let counts = prepared.statistics();
                 let dropped: u64 = counts.dropped.iter().map(|d| d.events).sum();
                 assert_eq!(

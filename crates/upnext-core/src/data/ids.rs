@@ -1,28 +1,67 @@
 //! Ids as text, each stored once and known inside by a number.
 
+use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher};
 
 /// Ids longer than this many bytes are refused: a quote that was left open is the usual cause.
 pub const MAX_ID_BYTES: usize = 4096;
 
 /// A set of ids (any text), numbered 0, 1, 2, … in the order in which they were first added.
 ///
-/// All text lies in one allocation, so that millions of ids cost their bytes and about 14 bytes each.
-#[derive(Clone)]
-pub struct IdTable {
+/// All text lies in one allocation, so that millions of ids cost their bytes and about 14 bytes each. Reading a log hashes
+/// two ids an event: the hash is foldhash, whose seed is drawn anew for each table, so that no log can be written to collide
+/// on purpose.
+#[derive(Clone, Default)]
+pub(crate) struct IdTable {
     /// All ids, one after the other.
     text: String,
     /// `ends[i]` is where id `i` ends in `text`.
     ends: Vec<usize>,
     /// Numbers hashed by id.
     index: HashTable<u32>,
-    hasher: IdHasher,
+    hasher: RandomState,
 }
 
-impl Default for IdTable {
-    fn default() -> Self {
-        Self { text: String::new(), ends: Vec::new(), index: HashTable::new(), hasher: IdHasher::new() }
+/// Hashes an id; the seed of the table makes no two tables alike.
+fn hash(hasher: &RandomState, id: &[u8]) -> u64 {
+    // `hash_one` would hash the length, too, which foldhash does for any slice.
+    let mut hash = hasher.build_hasher();
+    hash.write(id);
+    hash.finish()
+}
+
+/// The ids of a log, numbered 0, 1, 2, … in the order in which the log first names them.
+#[derive(Clone, Copy, Debug)]
+pub struct Ids<'a>(pub(super) &'a IdTable);
+
+impl<'a> Ids<'a> {
+    /// Number of ids.
+    pub fn len(self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no id.
+    pub fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The id with this number.
+    ///
+    /// # Panics
+    /// If `number` is not below [`len`](Self::len).
+    pub fn get(self, number: u32) -> &'a str {
+        self.0.get(number)
+    }
+
+    /// The ids in the order of their numbers.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = &'a str> {
+        self.0.iter()
+    }
+
+    /// The number of an id; `None` if the log does not name it.
+    pub fn find(self, id: &str) -> Option<u32> {
+        self.0.find(id)
     }
 }
 
@@ -34,17 +73,17 @@ impl std::fmt::Debug for IdTable {
 
 impl IdTable {
     /// An empty table.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// Number of ids.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
     /// Whether there is no id.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
@@ -52,78 +91,45 @@ impl IdTable {
     ///
     /// # Panics
     /// If `number` is not below [`len`](Self::len).
-    pub fn get(&self, number: u32) -> &str {
+    pub(crate) fn get(&self, number: u32) -> &str {
         let i = number as usize;
         &self.text[if i == 0 { 0 } else { self.ends[i - 1] }..self.ends[i]]
     }
 
     /// The ids in the order of their numbers.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
         (0..self.len()).map(|i| self.get(i as u32))
     }
 
     /// The number of an id; `None` if it was never added.
-    pub fn find(&self, id: &str) -> Option<u32> {
+    pub(crate) fn find(&self, id: &str) -> Option<u32> {
         self.find_bytes(id.as_bytes())
     }
 
     /// The number of an id given as bytes: what is found needs no check for valid UTF-8.
     pub(crate) fn find_bytes(&self, id: &[u8]) -> Option<u32> {
-        self.index.find(self.hasher.hash(id), |&i| self.get(i).as_bytes() == id).copied()
+        self.index.find(hash(&self.hasher, id), |&i| self.get(i).as_bytes() == id).copied()
     }
 
     /// The number of an id, which joins the table if it is new.
     ///
     /// # Panics
     /// If the table would exceed 2³² ids.
-    pub fn add(&mut self, id: &str) -> u32 {
+    pub(crate) fn add(&mut self, id: &str) -> u32 {
         let Self { text, ends, index, hasher } = self;
         let at = |i: u32| {
             let i = i as usize;
             &text[if i == 0 { 0 } else { ends[i - 1] }..ends[i]]
         };
-        let hash = hasher.hash(id.as_bytes());
-        if let Some(&number) = index.find(hash, |&i| at(i) == id) {
+        let key = hash(hasher, id.as_bytes());
+        if let Some(&number) = index.find(key, |&i| at(i) == id) {
             return number;
         }
         let number = u32::try_from(ends.len()).expect("an id table holds at most 2^32 ids");
-        index.insert_unique(hash, number, |&i| hasher.hash(at(i).as_bytes()));
+        index.insert_unique(key, number, |&i| hash(hasher, at(i).as_bytes()));
         text.push_str(id);
         ends.push(text.len());
         number
-    }
-}
-
-/// Hashes short texts by folded multiplication, eight bytes at a time.
-///
-/// Reading a log hashes two ids an event; SipHash would be the largest part of that. The keys are random for each
-/// table, so that no log can be written to collide on purpose.
-#[derive(Clone)]
-struct IdHasher {
-    keys: [u64; 2],
-}
-
-impl IdHasher {
-    fn new() -> Self {
-        let random = RandomState::new();
-        Self { keys: [random.hash_one(1_u8) | 1, random.hash_one(2_u8) | 1] }
-    }
-
-    fn hash(&self, bytes: &[u8]) -> u64 {
-        let fold = |a: u64, b: u64| {
-            let wide = u128::from(a) * u128::from(b);
-            (wide as u64) ^ (wide >> 64) as u64
-        };
-        let mut hash = self.keys[0] ^ bytes.len() as u64;
-        let mut chunks = bytes.chunks_exact(8);
-        for chunk in &mut chunks {
-            let word = u64::from_le_bytes(chunk.try_into().expect("chunks_exact gives chunks of 8"));
-            hash = fold(hash ^ word, self.keys[1]);
-        }
-        let mut last = [0; 8];
-        last[..chunks.remainder().len()].copy_from_slice(chunks.remainder());
-        hash = fold(hash ^ u64::from_le_bytes(last), self.keys[1]);
-        fold(hash, self.keys[0] ^ 0x9e37_79b9_7f4a_7c15)
     }
 }
 
@@ -146,12 +152,21 @@ mod tests {
     }
 
     #[test]
-    fn hashes_of_consecutive_numbers_spread_over_all_bits() {
-        let hasher = IdHasher::new();
-        let hashes: Vec<u64> = (0..20_000).map(|n| hasher.hash(n.to_string().as_bytes())).collect();
-        for bit in 0..64 {
+    fn ids_of_consecutive_numbers_spread_over_the_table() {
+        let hasher = RandomState::default();
+        let hashes: Vec<u64> = (0..20_000).map(|n: u32| hash(&hasher, n.to_string().as_bytes())).collect();
+        // The table takes the place from the low bits, and tells entries apart by the seven highest.
+        for bit in (0..16).chain(57..64) {
             let ones = hashes.iter().filter(|&&h| h >> bit & 1 == 1).count();
             assert!((9_000..11_000).contains(&ones), "bit {bit} is set in {ones} of 20,000 hashes");
         }
+    }
+
+    #[test]
+    fn two_tables_hash_the_same_id_differently() {
+        let [a, b] = [RandomState::default(), RandomState::default()];
+        let differ =
+            (0..100_u32).filter(|n| hash(&a, &n.to_le_bytes()) != hash(&b, &n.to_le_bytes())).count();
+        assert!(differ > 90, "{differ} of 100 hashes differ");
     }
 }

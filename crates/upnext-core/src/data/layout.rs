@@ -5,6 +5,7 @@
 //! where no column looks so, the order is session, item, time.
 
 use super::options::{Header, ReadOptions};
+use super::parts::Partition;
 use super::time::{TimeUnit, number};
 use crate::error::{Error, Result};
 use std::path::Path;
@@ -90,10 +91,19 @@ impl Role {
 /// The three columns, by position from 0, and their names for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Columns {
-    /// Session, item, time.
+    /// Session, item, time. Columns that folders' names give are counted behind those of the file.
     pub(super) at: [usize; 3],
     /// How messages call them: `column 3 (Time)`.
     pub(super) labels: [String; 3],
+    /// The value of a column that a folder's name gives, the same in every row.
+    pub(super) same: [Option<Vec<u8>>; 3],
+}
+
+impl Columns {
+    /// Where the three lie in the file; `None` for a column that a folder's name gives.
+    pub(super) fn in_file(&self) -> impl Iterator<Item = Option<usize>> {
+        self.at.iter().zip(&self.same).map(|(&at, same)| same.is_none().then_some(at))
+    }
 }
 
 /// Everything about a text file that has to be known to read it.
@@ -103,6 +113,51 @@ pub(super) struct TextLayout {
     pub(super) header: bool,
     pub(super) columns: Columns,
     pub(super) unit: TimeUnit,
+    /// The names of all columns, if there is a header.
+    pub(super) names: Option<Vec<String>>,
+    /// Number of fields of the first row.
+    pub(super) fields: usize,
+}
+
+/// What the parts of a folder have in common.
+#[derive(Clone, Debug)]
+pub(super) struct PartColumns {
+    /// "text" or "Parquet".
+    pub(super) kind: &'static str,
+    pub(super) names: Option<Vec<String>>,
+    pub(super) count: usize,
+}
+
+impl PartColumns {
+    /// What these have that `other` lacks or the other way round, in words; the order of columns is their file's own.
+    pub(super) fn difference(&self, other: &Self) -> Option<String> {
+        if self.kind != other.kind {
+            return Some(format!("is {}, and the other is {}", self.kind, other.kind));
+        }
+        match (&self.names, &other.names) {
+            (Some(names), Some(others)) => {
+                let lacking = |a: &[String], b: &[String]| {
+                    let lacking = a.iter().filter(|name| !b.contains(name)).take(10);
+                    lacking.map(|name| shortened(name)).collect::<Vec<_>>().join(", ")
+                };
+                let (more, fewer) = (lacking(names, others), lacking(others, names));
+                match (more.is_empty(), fewer.is_empty()) {
+                    (true, true) => None,
+                    (false, true) => Some(format!("has the columns {more}, which the other lacks")),
+                    (true, false) => Some(format!("lacks the columns {fewer} of the other")),
+                    (false, false) => Some(format!("has the columns {more} in place of {fewer}")),
+                }
+            }
+            (None, None) if self.count == other.count => None,
+            (None, None) => Some(format!("has {} columns, and the other has {}", self.count, other.count)),
+            (Some(_), None) => {
+                Some("begins with the names of its columns, and the other does not".to_owned())
+            }
+            (None, Some(_)) => {
+                Some("does not begin with the names of its columns, as the other does".to_owned())
+            }
+        }
+    }
 }
 
 /// A name without case, spaces and punctuation.
@@ -136,26 +191,64 @@ fn session_role(options: &ReadOptions, names: &[String]) -> Role {
     if options.user_column.is_some() || by_gap { Role::User } else { Role::Session }
 }
 
-/// The columns of a log whose columns have names.
+/// The columns of a log whose columns have names; `partitions` are used where an option names one.
 ///
 /// # Errors
 /// [`Error::MissingColumn`].
-pub(super) fn named_columns(path: &Path, options: &ReadOptions, names: &[String]) -> Result<Columns> {
+pub(super) fn named_columns(
+    path: &Path,
+    options: &ReadOptions,
+    names: &[String],
+    partitions: &[Partition],
+) -> Result<Columns> {
     let mut at = [0; 3];
     for (slot, role) in at.iter_mut().zip([session_role(options, names), Role::Item, Role::Time]) {
         let wanted = role.option(options);
         let found = match wanted {
-            Some(wanted) => find_wanted(wanted, Some(names), names.len()),
+            Some(wanted) => find_wanted(wanted, Some(names), names.len())
+                .or_else(|| Some(names.len() + find_partition(wanted, partitions)?)),
             None => find_known(role, names),
         };
-        *slot = found.ok_or_else(|| missing(path, role, wanted, names))?;
+        *slot = found.ok_or_else(|| missing(path, role, wanted, names, partitions))?;
     }
     let label = |i: usize| format!("column {} ({})", i + 1, shortened(&names[i]));
-    distinct(at)?;
-    Ok(Columns { at, labels: at.map(label) })
+    columns(at, names.len(), partitions, label)
 }
 
-fn missing(path: &Path, role: Role, wanted: Option<&str>, names: &[String]) -> Error {
+/// The column of a folder's name that a user calls `wanted`.
+fn find_partition(wanted: &str, partitions: &[Partition]) -> Option<usize> {
+    let keys: Vec<String> = partitions.iter().map(|partition| partition.key.clone()).collect();
+    find_wanted(wanted, Some(&keys), 0)
+}
+
+/// Columns of which those from `count` on are given by folders' names.
+fn columns(
+    at: [usize; 3],
+    count: usize,
+    partitions: &[Partition],
+    label: impl Fn(usize) -> String,
+) -> Result<Columns> {
+    let partition = |at: usize| partitions.get(at.checked_sub(count)?);
+    let label = |at: usize| match partition(at) {
+        Some(partition) => format!("the folder's column {}", shortened(&partition.key)),
+        None => label(at),
+    };
+    for (field, other) in [("item_column", 1), ("time_column", 2)] {
+        if at[..other].contains(&at[other]) {
+            let reason = format!("{} already has another meaning: name another column", label(at[other]));
+            return Err(Error::config(field, reason));
+        }
+    }
+    Ok(Columns { at, labels: at.map(label), same: at.map(|at| Some(partition(at)?.value.clone())) })
+}
+
+fn missing(
+    path: &Path,
+    role: Role,
+    wanted: Option<&str>,
+    names: &[String],
+    partitions: &[Partition],
+) -> Error {
     let has_user = role == Role::Session && find_known(Role::User, names).is_some();
     let looked_for = match wanted {
         Some(wanted) => {
@@ -180,8 +273,13 @@ fn missing(path: &Path, role: Role, wanted: Option<&str>, names: &[String]) -> E
         path: path.to_owned(),
         role: role.name(),
         looked_for,
-        columns: format!("the columns {}", names.join(", ")),
+        columns: format!("the columns {}{}", names.join(", "), and_of_folders(partitions)),
     }
+}
+
+fn and_of_folders(partitions: &[Partition]) -> String {
+    let keys: Vec<String> = partitions.iter().map(|partition| shortened(&partition.key)).collect();
+    if keys.is_empty() { String::new() } else { format!(", and its folders give {}", keys.join(", ")) }
 }
 
 /// A text fit for a message: control characters escaped, at most 40 characters.
@@ -202,7 +300,12 @@ pub(super) fn shortened_to(text: &str, max: usize) -> String {
 }
 
 /// The columns of a log without names.
-fn unnamed_columns(path: &Path, options: &ReadOptions, rows: &[Vec<String>]) -> Result<Columns> {
+fn unnamed_columns(
+    path: &Path,
+    options: &ReadOptions,
+    rows: &[Vec<String>],
+    partitions: &[Partition],
+) -> Result<Columns> {
     let count = rows[0].len();
     let session = if options.user_column.is_some() { Role::User } else { Role::Session };
     let mut at: [Option<usize>; 3] = [None; 3];
@@ -213,11 +316,17 @@ fn unnamed_columns(path: &Path, options: &ReadOptions, rows: &[Vec<String>]) -> 
             Some(wanted) => format!("the file has no header and no column `{wanted}`"),
             None => "the file has no header, and too few columns".to_owned(),
         },
-        columns: if count == 1 { "1 column".to_owned() } else { format!("{count} columns") },
+        columns: format!(
+            "{}{}",
+            if count == 1 { "1 column".to_owned() } else { format!("{count} columns") },
+            and_of_folders(partitions)
+        ),
     };
     for (slot, role) in at.iter_mut().zip([session, Role::Item, Role::Time]) {
         if let Some(wanted) = role.option(options) {
-            *slot = Some(find_wanted(wanted, None, count).ok_or_else(|| too_few(role, Some(wanted)))?);
+            let found = find_wanted(wanted, None, count)
+                .or_else(|| Some(count + find_partition(wanted, partitions)?));
+            *slot = Some(found.ok_or_else(|| too_few(role, Some(wanted)))?);
         }
     }
     if at[2].is_none() {
@@ -233,18 +342,7 @@ fn unnamed_columns(path: &Path, options: &ReadOptions, rows: &[Vec<String>]) -> 
         }
     }
     let at = at.map(|c| c.expect("every column was given, recognised or taken in order above"));
-    distinct(at)?;
-    Ok(Columns { at, labels: at.map(|c| format!("column {}", c + 1)) })
-}
-
-fn distinct(at: [usize; 3]) -> Result<()> {
-    for (field, other) in [("item_column", 1), ("time_column", 2)] {
-        if at[..other].contains(&at[other]) {
-            let reason = format!("column {} already has another meaning: name another column", at[other] + 1);
-            return Err(Error::config(field, reason));
-        }
-    }
-    Ok(())
+    columns(at, count, partitions, |c| format!("column {}", c + 1))
 }
 
 /// The first rows of `sample`, as text; a last row that the sample may have cut is left out.
@@ -316,10 +414,10 @@ pub(super) fn guess_unit<'a>(texts: impl Iterator<Item = &'a str>) -> TimeUnit {
     if numbers.len() >= iso { median_unit(numbers) } else { TimeUnit::Iso }
 }
 
-/// The unit in which the median of these numbers is a sensible time.
+/// The unit in which the median of these numbers is a sensible time; `Auto` where there is none.
 pub(super) fn median_unit(mut numbers: Vec<f64>) -> TimeUnit {
     numbers.sort_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).map_or(TimeUnit::S, |&median| TimeUnit::of_magnitude(median))
+    numbers.get(numbers.len() / 2).map_or(TimeUnit::Auto, |&median| TimeUnit::of_magnitude(median))
 }
 
 /// The layout of a text file that begins with `sample`.
@@ -331,6 +429,7 @@ pub(super) fn of_text(
     options: &ReadOptions,
     sample: &[u8],
     complete: bool,
+    partitions: &[Partition],
 ) -> Result<TextLayout> {
     let delimiter = match options.delimiter {
         Some(c) => u8::try_from(c)
@@ -346,21 +445,22 @@ pub(super) fn of_text(
         Header::No => false,
         Header::Auto => guess_header(options, &rows),
     };
-    let columns = if header {
-        named_columns(path, options, &rows.remove(0))?
-    } else {
-        unnamed_columns(path, options, &rows)?
+    let (fields, names) = (rows[0].len(), header.then(|| rows.remove(0)));
+    let columns = match &names {
+        Some(names) => named_columns(path, options, names, partitions)?,
+        None => unnamed_columns(path, options, &rows, partitions)?,
     };
     if rows.is_empty() && complete {
         return Err(Error::NoEvents { path: path.to_owned(), found: "there is only a header line" });
     }
     let unit = match options.time_unit {
-        TimeUnit::Auto => {
-            guess_unit(rows.iter().filter_map(|row| row.get(columns.at[2])).map(String::as_str))
-        }
+        TimeUnit::Auto => match &columns.same[2] {
+            Some(time) => guess_unit(std::str::from_utf8(time).into_iter()),
+            None => guess_unit(rows.iter().filter_map(|row| row.get(columns.at[2])).map(String::as_str)),
+        },
         unit => unit,
     };
-    Ok(TextLayout { delimiter, header, columns, unit })
+    Ok(TextLayout { delimiter, header, columns, unit, names, fields })
 }
 
 #[cfg(test)]

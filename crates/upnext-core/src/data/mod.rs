@@ -1,6 +1,7 @@
 //! From a click log to sessions of item indices: how is a log read, cleaned, split, and turned into training data?
 //!
-//! [`EventLog::read`] reads a log as it is, [`prepare()`] filters and splits it by the paper's rules, [`write_parts`]
+//! [`EventLog::read`] reads a log as it is (a file, or a folder of part files; events and Arrow record batches in memory have
+//! [`EventLog::from_events`] and `EventLog::from_batches`), [`prepare()`] filters and splits it by the paper's rules, [`write_parts`]
 //! writes the parts, [`Dataset`] and [`TestSessions`] are what models are trained and tested on.
 
 mod columnar;
@@ -8,11 +9,13 @@ pub mod events;
 pub mod folder;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
-pub mod ids;
+pub(crate) mod ids;
 mod layout;
 pub mod options;
 pub mod part;
+mod parts;
 pub mod prepare;
+mod read;
 pub mod report;
 mod rows;
 pub mod sessions;
@@ -27,9 +30,11 @@ pub mod write;
 
 pub use events::{Event, EventLog};
 pub use folder::{PartName, PreparedFolder};
+pub use ids::{Ids, MAX_ID_BYTES};
 pub use options::{Header, ReadOptions};
 pub use part::{DroppedSessions, Part, PartCounts, TestSessions};
-pub use prepare::{PrepareOptions, Prepared, prepare};
+pub use prepare::{PrepareOptions, PreparePhase, PrepareProgress, Prepared, prepare};
+pub use read::ReadProgress;
 pub use report::ReadReport;
 pub use sessions::{Dataset, Sessions, TimeMicros};
 pub use shape::LogShape;

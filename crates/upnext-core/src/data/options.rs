@@ -22,6 +22,7 @@ pub enum Header {
 /// A column is given by its name (as written, else in any case) or by its position counted from 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ReadOptions {
     /// The session column. Absent: found by name (`SessionId`, `session_id`, `visitorid`, …).
     #[serde(skip_serializing_if = "Option::is_none")]

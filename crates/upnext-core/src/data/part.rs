@@ -20,6 +20,7 @@ pub struct Part<'a> {
 
 /// The size of a part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PartCounts {
     /// Number of events.
     pub events: u64,
@@ -107,6 +108,7 @@ impl<'a> Part<'a> {
 
 /// What a part loses on its way into a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DroppedSessions {
     /// Events on items that training never saw (test data only).
     pub unknown_events: u64,
@@ -125,6 +127,16 @@ impl Dataset {
     /// [`Error::NothingLeft`] if no session has two events.
     pub fn from_log(mut log: EventLog) -> Result<(Self, DroppedSessions)> {
         Self::from_part(&log.grouped())
+    }
+
+    /// Training data from events in memory, as [`EventLog::from_events`] and [`from_log`](Self::from_log).
+    ///
+    /// # Errors
+    /// As those two.
+    pub fn from_events<S: AsRef<str>, I: AsRef<str>>(
+        events: impl IntoIterator<Item = (S, I, TimeMicros)>,
+    ) -> Result<(Self, DroppedSessions)> {
+        Self::from_log(EventLog::from_events(events)?)
     }
 
     /// Training data from a part of a log, as [`from_log`](Self::from_log).

@@ -19,10 +19,12 @@ use super::time::{TimeSpan, format_time, optional_time, span_or_none};
 use super::warnings;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
 
 /// The rules of [`prepare`]. The default is the paper's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PrepareOptions {
     /// Keep only sessions whose last event is before this. Absent: all. Written as ISO 8601.
     #[serde(with = "optional_time", skip_serializing_if = "Option::is_none")]
@@ -114,11 +116,48 @@ impl Prepared {
     }
 }
 
+/// What a preparation is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PreparePhase {
+    /// Bring the events of each session together, and count them.
+    Group,
+    /// Filter sessions and items.
+    Filter,
+    /// Split off the test part.
+    Split,
+    /// Split off the validation part.
+    Validation,
+    /// Count the parts.
+    Count,
+}
+
+/// How far a preparation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PrepareProgress {
+    /// What begins now.
+    pub phase: PreparePhase,
+    /// Events that are left.
+    pub events: u64,
+}
+
 /// Filters a log and splits it by time, as [the module](self) says. Needs about 20 bytes an event at its peak.
 ///
+/// `progress` is told of every phase as it begins, in their order, and may stop there.
+///
 /// # Errors
-/// [`Error::Config`] for rules that make no sense, [`Error::NothingLeft`] if no training session is left.
-pub fn prepare(mut log: EventLog, options: &PrepareOptions) -> Result<Prepared> {
+/// [`Error::Config`] for rules that make no sense, [`Error::NothingLeft`] if no training session is left,
+/// [`Error::Stopped`].
+pub fn prepare(
+    mut log: EventLog,
+    options: &PrepareOptions,
+    progress: &mut dyn FnMut(PrepareProgress) -> ControlFlow<()>,
+) -> Result<Prepared> {
+    let mut begin = |phase, events: usize| match progress(PrepareProgress { phase, events: events as u64 }) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Error::Stopped),
+    };
     if options.min_session_length < 2 {
         return Err(Error::config(
             "min_session_length",
@@ -131,6 +170,7 @@ pub fn prepare(mut log: EventLog, options: &PrepareOptions) -> Result<Prepared> 
     if options.scale == 0 {
         return Err(Error::config("scale", "must be at least 1, which keeps all of the training part"));
     }
+    begin(PreparePhase::Group, log.len())?;
     let whole = log.grouped();
     let counts = whole.counts();
     let mut warnings = log.report.warnings.clone();
@@ -139,6 +179,7 @@ pub fn prepare(mut log: EventLog, options: &PrepareOptions) -> Result<Prepared> 
     }
     let EventLog { mut events, session_ids, item_ids, report } = log;
     let mut dropped = Vec::new();
+    begin(PreparePhase::Filter, events.len())?;
     filter(&mut events, options, item_ids.len(), &mut dropped);
     let is_counter = warnings::is_counter(&events);
     let Some(last) = events.iter().map(|e| e.time).max() else {
@@ -152,6 +193,7 @@ pub fn prepare(mut log: EventLog, options: &PrepareOptions) -> Result<Prepared> 
         warnings.extend(warnings::about_tail(ends, options.holdout));
     }
 
+    begin(PreparePhase::Split, events.len())?;
     let limit = last.saturating_sub(options.holdout.micros());
     let mut test = Vec::new();
     retain_sessions(&mut events, |session| {
@@ -189,6 +231,7 @@ pub fn prepare(mut log: EventLog, options: &PrepareOptions) -> Result<Prepared> 
         None
     };
     let mut dropped_from_valid = Vec::new();
+    begin(PreparePhase::Validation, events.len() + test.len())?;
     let valid = options.validation.and_then(|span| {
         let valid = split_validation(&events, span, item_ids.len(), options, &mut dropped_from_valid);
         if valid.is_none() {
@@ -199,6 +242,7 @@ pub fn prepare(mut log: EventLog, options: &PrepareOptions) -> Result<Prepared> 
         }
         valid
     });
+    begin(PreparePhase::Count, events.len() + test.len())?;
     let mut prepared = Prepared {
         train: events,
         test,

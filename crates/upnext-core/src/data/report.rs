@@ -32,7 +32,7 @@ pub enum RowProblem {
         /// The column.
         column: String,
     },
-    /// The id is longer than [`MAX_ID_BYTES`](super::ids::MAX_ID_BYTES).
+    /// The id is longer than [`MAX_ID_BYTES`](super::MAX_ID_BYTES).
     LongId {
         /// The column.
         column: String,
@@ -97,8 +97,9 @@ impl fmt::Display for RowProblem {
     }
 }
 
-/// What was decided about a file, and how many rows it gave.
+/// What was decided about a file, and how many rows it gave. A file of a folder without a row has 0 of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct FileReport {
     /// The file.
     pub path: PathBuf,
@@ -128,6 +129,7 @@ pub struct FileReport {
 
 /// What reading a log found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ReadReport {
     /// The files in the order in which they were read.
     pub files: Vec<FileReport>,

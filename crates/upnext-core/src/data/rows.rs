@@ -18,6 +18,11 @@ impl<'a> LogBuilder<'a> {
         Self { log }
     }
 
+    /// Number of events in the log.
+    pub(super) fn events(&self) -> usize {
+        self.log.events.len()
+    }
+
     /// Whether no further event can be numbered.
     pub(super) fn is_full(&self) -> bool {
         self.log.events.len() >= u32::MAX as usize

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 /// Events of one day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Day {
     /// The date in UTC, `2017-10-01`.
     pub date: String,
@@ -21,6 +22,7 @@ pub struct Day {
 
 /// How long sessions are, in events.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Lengths {
     /// The mean.
     pub mean: f64,
@@ -44,6 +46,7 @@ pub struct Lengths {
 
 /// How the events are spread over the items.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Popularity {
     /// Share of all events that the most popular 1% of the items have.
     pub top_1_percent_share: f64,
@@ -61,6 +64,7 @@ pub struct Popularity {
 
 /// The shape of a log.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct LogShape {
     /// What was read, and how.
     pub read: ReadReport,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Why events were dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum DropRule {
     /// The session does not end before `until`.
     Until,
@@ -48,6 +49,7 @@ impl DropRule {
 
 /// What one rule dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Dropped {
     /// The rule.
     pub rule: DropRule,
@@ -62,6 +64,7 @@ pub struct Dropped {
 /// Every event is counted once: those of `log` are those of `train`, `test` and `dropped`; those of `train` are those of
 /// `fit`, `valid` and `dropped_from_valid`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Statistics {
     /// The program, which marks the folder as one that it may replace.
     pub made_by: String,

@@ -1,8 +1,10 @@
 //! Reads CSV, TSV and their like into an [`EventLog`](super::EventLog).
 
-use super::events::{EventLog, Progress};
+use super::events::EventLog;
 use super::layout::{self, TextLayout, shortened};
 use super::options::ReadOptions;
+use super::parts::Partition;
+use super::read::Progress;
 use super::report::{FileReport, RowProblem};
 use super::rows::{BadRows, LogBuilder};
 use super::source::TextSource;
@@ -21,6 +23,7 @@ const ROWS_PER_PROGRESS: u64 = 8192;
 /// As [`EventLog::read`].
 pub(super) fn read(
     source: TextSource,
+    partitions: &[Partition],
     options: &ReadOptions,
     log: &mut EventLog,
     progress: &mut Progress<'_>,
@@ -28,7 +31,7 @@ pub(super) fn read(
     let path = source.path().to_owned();
     let compression = source.compression;
     let bytes_read = Arc::clone(&source.bytes_read);
-    let layout = layout::of_text(&path, options, &source.sample, source.complete)?;
+    let layout = layout::of_text(&path, options, &source.sample, source.complete, partitions)?;
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(layout.delimiter)
         .has_headers(false)
@@ -57,7 +60,7 @@ pub(super) fn read(
         }
         rows += 1;
         if rows.is_multiple_of(ROWS_PER_PROGRESS) {
-            progress.at(bytes_read.load(Ordering::Relaxed));
+            progress.at(bytes_read.load(Ordering::Relaxed), builder.events())?;
         }
         if let Err(problem) = push_row(&mut builder, &record, &layout) {
             bad.add(record.position().map_or(0, csv::Position::line), problem);
@@ -65,7 +68,7 @@ pub(super) fn read(
             return Err(Error::TooManyEvents { path });
         }
     }
-    progress.at(bytes_read.load(Ordering::Relaxed));
+    progress.at(bytes_read.load(Ordering::Relaxed), builder.events())?;
     if rows == 0 {
         return Err(Error::NoEvents { path, found: "there is only a header line" });
     }
@@ -93,12 +96,16 @@ fn push_row(
     layout: &TextLayout,
 ) -> std::result::Result<(), RowProblem> {
     let columns = &layout.columns;
-    let [session, item, time] = columns.at.map(|c| record.get(c));
+    let field = |role: usize| match &columns.same[role] {
+        None => record.get(columns.at[role]),
+        Some(value) => Some(value.as_slice()),
+    };
+    let [session, item, time] = [field(0), field(1), field(2)];
     let (Some(session), Some(item), Some(time)) = (session, item, time) else {
         return Err(if record.as_slice().contains(&0) {
             RowProblem::NulByte { column: "the row".to_owned() }
         } else {
-            let needed = columns.at.into_iter().max().map_or(0, |c| c + 1);
+            let needed = columns.in_file().flatten().max().map_or(0, |c| c + 1);
             RowProblem::TooFewFields { found: record.len(), needed }
         });
     };

@@ -6,21 +6,16 @@ use super::part::Part;
 use super::prepare::Prepared;
 use super::time::format_seconds;
 use crate::error::{Error, Result};
+use crate::parquet::{BATCH_ROWS, io_error, writer_properties};
 use crate::replace::replace_file;
 use arrow_array::builder::{StringBuilder, TimestampMicrosecondBuilder};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
-
-/// Rows handed to the Parquet writer at a time, and between two calls of the progress function.
-const BATCH_ROWS: usize = 16 * 1024;
 
 /// The form of written events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,9 +115,8 @@ fn write_parquet(part: &Part<'_>, file: impl Write + Send, progress: &mut dyn Fn
         Field::new("item_id", DataType::Utf8, false),
         Field::new("time", time_type.clone(), false),
     ]));
-    let properties =
-        WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
-    let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).map_err(io_error)?;
+    let properties = Some(writer_properties().build());
+    let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), properties).map_err(io_error)?;
     let mut sessions = StringBuilder::new();
     let mut items = StringBuilder::new();
     let mut times = TimestampMicrosecondBuilder::new().with_data_type(time_type);
@@ -145,17 +139,6 @@ fn write_parquet(part: &Part<'_>, file: impl Write + Send, progress: &mut dyn Fn
     writer.into_inner().map_err(io_error)?.flush()
 }
 
-/// The operating system's error inside a Parquet error, so that a full disk is named as such.
-pub(crate) fn io_error(error: ParquetError) -> io::Error {
-    match error {
-        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
-            Ok(error) => *error,
-            Err(other) => io::Error::other(other),
-        },
-        other => io::Error::other(other),
-    }
-}
-
 /// The operating system's error inside that of a writer of delimited text.
 pub(crate) fn csv_error(error: csv::Error) -> io::Error {
     match error.into_kind() {
@@ -168,6 +151,7 @@ pub(crate) fn csv_error(error: csv::Error) -> io::Error {
 mod tests {
     use super::super::{EventLog, ReadOptions};
     use super::*;
+    use std::ops::ControlFlow;
 
     #[test]
     fn ids_of_any_text_and_all_times_survive_both_formats() {
@@ -185,7 +169,8 @@ mod tests {
         for format in [Format::Parquet, Format::Tsv] {
             let path = place.path().join(format!("log.{}", format.extension()));
             write_log(&log.grouped(), &path, format).unwrap();
-            let read = EventLog::read(&path, &ReadOptions::default(), &mut |_, _| ()).unwrap();
+            let read =
+                EventLog::read(&path, &ReadOptions::default(), &mut |_| ControlFlow::Continue(())).unwrap();
             assert_eq!(read.events(), log.events(), "{format:?}");
             assert!(read.session_ids().iter().eq(log.session_ids().iter()));
             assert!(read.item_ids().iter().eq(log.item_ids().iter()));

@@ -2,21 +2,17 @@
 
 use super::RecommendationList;
 use crate::data::ItemVocabulary;
-use crate::data::write::{csv_error, io_error};
+use crate::data::write::csv_error;
+use crate::parquet::{BATCH_ROWS, io_error, writer_properties};
 use arrow_array::builder::{BooleanBuilder, Float32Builder, StringBuilder, UInt32Builder};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
 use serde::Serialize;
 use std::ffi::OsStr;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
-
-/// Rows handed to the Parquet writer at a time.
-const BATCH_ROWS: usize = 16 * 1024;
 
 /// The columns: the session's id, the rank from 1, the item's id, its score, and whether the list is that of the
 /// popular items because the session has no known item.
@@ -168,9 +164,8 @@ impl<W: Write + Send> Table<W> {
             .map(|(name, data_type)| Field::new(name, data_type, false))
             .collect();
         let schema = Arc::new(Schema::new(fields));
-        let properties =
-            WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
-        let writer = ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties)).map_err(io_error)?;
+        let properties = Some(writer_properties().build());
+        let writer = ArrowWriter::try_new(out, Arc::clone(&schema), properties).map_err(io_error)?;
         Ok(Self {
             writer,
             schema,

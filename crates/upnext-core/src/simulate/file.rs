@@ -66,6 +66,7 @@ mod tests {
     use super::*;
     use crate::data::{EventLog, ReadOptions};
     use crate::simulate::{SimulateOptions, simulate};
+    use std::ops::ControlFlow;
 
     fn write(path: &Path, seed: u64, overwrite: bool) -> Result<u64> {
         let options = SimulateOptions { sessions: 200, items: 50, seed, ..Default::default() };
@@ -78,7 +79,8 @@ mod tests {
         let read = |name: &str| {
             let path = place.path().join(name);
             let rows = write(&path, 1, false).unwrap();
-            let log = EventLog::read(&path, &ReadOptions::default(), &mut |_, _| ()).unwrap();
+            let log =
+                EventLog::read(&path, &ReadOptions::default(), &mut |_| ControlFlow::Continue(())).unwrap();
             assert_eq!(log.events().len() as u64, rows);
             let start = std::fs::read(&path).unwrap()[..2].to_vec();
             (log.events().to_vec(), start)

@@ -1,5 +1,6 @@
 //! The public logs that some tests want: found by `UPNEXT_DATA`, or beside the repository.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use upnext_core::data::{Dataset, EventLog, ReadOptions, TestSessions};
 
@@ -14,7 +15,7 @@ pub(crate) fn log(name: &str) -> Option<EventLog> {
         eprintln!("skipped: {} is missing (set UPNEXT_DATA to the folder of public logs)", path.display());
         return None;
     }
-    Some(EventLog::read(&path, &ReadOptions::default(), &mut |_, _| ()).unwrap())
+    Some(EventLog::read(&path, &ReadOptions::default(), &mut |_| ControlFlow::Continue(())).unwrap())
 }
 
 /// Training and test part of a folder with both.

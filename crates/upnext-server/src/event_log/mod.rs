@@ -234,7 +234,9 @@ mod tests {
                 .unwrap()
                 .starts_with("session,item,time,model\nv1@5,tea,1970-01-01T00:00:00.005Z,morning\n")
         );
-        let clicks = Clicks::read(file, &ReadOptions::default(), &mut |_, _| {}).unwrap();
+        let clicks =
+            Clicks::read(file, &ReadOptions::default(), &mut |_| std::ops::ControlFlow::Continue(()))
+                .unwrap();
         let read: Vec<_> = clicks
             .events()
             .iter()

@@ -3,7 +3,7 @@
 use crate::{Error, ServerConfig};
 use csv::ByteRecord;
 use std::path::Path;
-use upnext_core::data::ids::IdTable;
+use upnext_core::data::ItemVocabulary;
 
 /// Names of the column of ids, the first that is there.
 const ID_COLUMNS: [&str; 3] = ["item", "item_id", "id"];
@@ -15,7 +15,7 @@ const TITLE_COLUMNS: [&str; 2] = ["title", "name"];
 /// All text lies in one allocation, so that a million items cost their bytes and some 10 more a field.
 #[derive(Debug, Default)]
 pub(crate) struct Catalogue {
-    ids: IdTable,
+    ids: ItemVocabulary,
     /// Names of the columns beside the id and the title.
     columns: Vec<String>,
     /// The fields of all items, item by item: the title, then those of `columns`.
@@ -55,7 +55,7 @@ impl<'a> Description<'a> {
 impl Catalogue {
     /// What is said about the item with this id.
     pub(crate) fn get(&self, id: &str) -> Option<Description<'_>> {
-        Some(Description { catalogue: self, item: self.ids.find(id)? as usize })
+        Some(Description { catalogue: self, item: self.ids.index_of(id)? as usize })
     }
 
     /// Number of items.
@@ -143,11 +143,11 @@ impl Catalogue {
                 let reason = "empty: give the item's id as it stands in the click log".to_owned();
                 return Err(refused(line, Some(&names[id_column]), reason));
             }
-            if catalogue.ids.find(id).is_some() {
+            if catalogue.ids.index_of(id).is_some() {
                 let reason = format!("`{id}` stands in an earlier line too: leave one of the two");
                 return Err(refused(line, Some(&names[id_column]), reason));
             }
-            catalogue.ids.add(id);
+            catalogue.ids.add(id, 0);
             for &at in std::iter::once(&title_column).chain(&others) {
                 catalogue.text.push_str(field(at, config.max_catalogue_field_bytes)?.trim());
                 catalogue.ends.push(catalogue.text.len());

@@ -169,7 +169,9 @@ fn events_are_logged_as_preparation_reads_them_with_the_model_that_answered() {
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "csv"))
         .collect();
-    let mut log = EventLog::read_all(&files, &ReadOptions::default(), &mut |_, _| {}).unwrap();
+    let mut log =
+        EventLog::read_all(&files, &ReadOptions::default(), &mut |_| std::ops::ControlFlow::Continue(()))
+            .unwrap();
     log.group();
     let items = log.events().iter().map(|event| log.item_ids().get(event.item)).collect::<Vec<_>>();
     assert_eq!(items, ["kettle", "tea", "never%20seen"]);

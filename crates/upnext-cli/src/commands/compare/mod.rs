@@ -100,7 +100,7 @@ impl CompareArgs {
 /// Runs the command.
 pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
     let threads = args.threads.threads()?;
-    if args.test.is_none() && !args.train.is_dir() {
+    if args.test.is_none() && !PreparedFolder::is_at(&args.train) {
         let reason = "a single log is no test of what was learnt from it: name a test log, or prepare a folder with both by `upnext prepare`";
         return Err(upnext_core::Error::config("TEST", reason).into());
     }

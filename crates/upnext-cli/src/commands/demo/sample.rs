@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use serde::Serialize;
+use std::ops::ControlFlow;
 use std::path::Path;
 use upnext_core::data::events::Event;
 use upnext_core::data::folder::{PartName, PreparedFolder};
@@ -22,7 +23,7 @@ impl Sample {
     /// What a model makes of it has no part in the choice.
     pub(super) fn choose(data: &Path) -> anyhow::Result<Self> {
         let file = PreparedFolder::resolve(data, PartName::Test)?;
-        let mut log = EventLog::read(&file, &ReadOptions::default(), &mut |_, _| ())?;
+        let mut log = EventLog::read(&file, &ReadOptions::default(), &mut |_| ControlFlow::Continue(()))?;
         Self::of(&log.grouped()).with_context(|| format!("{}: has no session", file.display()))
     }
 

@@ -1,5 +1,6 @@
 //! Recommendations to all sessions of a log, in blocks: memory does not grow with their number.
 
+use super::super::prepare::will_lie_in;
 use super::{ListDocument, ModelDocument, RecommendArgs, document_of, named};
 use crate::output::{StdoutClosed, print, thousands, warn};
 use crate::progress::{Progress, Unit};
@@ -60,6 +61,9 @@ fn check_file(out: &Path, log: &Path) -> upnext_core::Result<(PathBuf, ListForma
     let path = out.canonicalize().unwrap_or_else(|_| out.to_owned());
     if log.canonicalize().is_ok_and(|log| log == path) {
         return Err(refused("is the log that is read: choose another file".to_owned()));
+    }
+    if log.is_dir() && will_lie_in(out, log) {
+        return Err(refused("lies in the folder that is read: choose another place".to_owned()));
     }
     let parent = path.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
     if !parent.is_dir() {

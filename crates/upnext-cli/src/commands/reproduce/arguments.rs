@@ -126,14 +126,12 @@ impl Task {
                 (Protocol::VideoLike, &args.run, args.read.options(), longest, args.until)
             }
         };
-        let prepare = PrepareOptions {
-            until,
-            max_session_length,
-            // Nothing is chosen here: the settings are the published ones.
-            validation: None,
-            scale: run.scale,
-            ..PrepareOptions::default()
-        };
+        let mut prepare = PrepareOptions::default();
+        prepare.until = until;
+        prepare.max_session_length = max_session_length;
+        // Nothing is chosen here: the settings are the published ones.
+        prepare.validation = None;
+        prepare.scale = run.scale;
         let mut rows = chosen(protocol, &run.settings)?;
         for row in &mut rows {
             let is_network = row.experiment.model.network().is_some();

@@ -3,8 +3,10 @@
 use super::folder::{DataIdentity, Folder};
 use super::paper::{Protocol, Size, SizeOf, sizes};
 use crate::commands::prepare::lies_in;
+use crate::interrupt;
 use crate::output::{thousands, warn};
 use crate::progress::{Progress, Unit};
+use crate::reading::bar;
 use anyhow::Context;
 use serde::Serialize;
 use std::path::Path;
@@ -18,15 +20,14 @@ use upnext_core::data::{
 
 /// How the challenge's click file is written: session, ISO 8601 time, item, category, separated by commas, no header.
 pub(super) fn challenge_columns() -> ReadOptions {
-    ReadOptions {
-        session_column: Some("1".to_owned()),
-        time_column: Some("2".to_owned()),
-        item_column: Some("3".to_owned()),
-        delimiter: Some(','),
-        header: Header::No,
-        time_unit: TimeUnit::Iso,
-        ..ReadOptions::default()
-    }
+    let mut options = ReadOptions::default();
+    options.session_column = Some("1".to_owned());
+    options.time_column = Some("2".to_owned());
+    options.item_column = Some("3".to_owned());
+    options.delimiter = Some(',');
+    options.header = Header::No;
+    options.time_unit = TimeUnit::Iso;
+    options
 }
 
 /// The prepared log as models see it.
@@ -57,12 +58,9 @@ impl Data {
         if place.exists() {
             folder.begin()?;
         } else {
-            let log = {
-                let progress = Progress::new(quiet, "reading", Unit::Bytes);
-                EventLog::read(clicks, read, &mut |done, total| progress.at(done, total))
-            };
+            let log = EventLog::read(clicks, read, &mut bar(quiet));
             let log = log.map_err(|error| about_format(error, protocol))?;
-            let prepared = prepare(log, options)?;
+            let prepared = prepare(log, options, &mut |_| interrupt::unless_asked())?;
             folder.begin()?;
             let progress = Progress::new(quiet, "writing", Unit::Events);
             write_parts(&prepared, &place, Format::Parquet, &mut |done, total| progress.at(done, total))?;
@@ -77,9 +75,8 @@ impl Data {
         }
         warn(&statistics.warnings);
         let read_part = |part| -> anyhow::Result<EventLog> {
-            let progress = Progress::new(quiet, "reading", Unit::Bytes);
             let path = prepared.part(part)?;
-            Ok(EventLog::read(&path, &ReadOptions::default(), &mut |done, total| progress.at(done, total))?)
+            Ok(EventLog::read(&path, &ReadOptions::default(), &mut bar(quiet))?)
         };
         let train = Arc::new(Dataset::from_log(read_part(PartName::Train)?)?.0);
         let test = TestSessions::from_log(read_part(PartName::Test)?, &train.items)
@@ -190,10 +187,13 @@ pub(super) fn notes(protocol: Protocol, counts: &[Count], data: &Data) -> Vec<St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ops::ControlFlow;
     use upnext_core::data::PartCounts;
 
     fn part(events: u64, sessions: u64, items: u64) -> PartCounts {
-        PartCounts { events, sessions, items, ..PartCounts::default() }
+        let mut counts = PartCounts::default();
+        (counts.events, counts.sessions, counts.items) = (events, sessions, items);
+        counts
     }
 
     /// Statistics of a preparation that found these parts.
@@ -203,10 +203,14 @@ mod tests {
         {
             log.push(session, item, time);
         }
-        let options = PrepareOptions { min_item_support: 1, validation: None, ..PrepareOptions::default() };
-        let mut statistics = prepare(log, &options).unwrap().statistics().clone();
+        let mut options = PrepareOptions::default();
+        (options.min_item_support, options.validation) = (1, None);
+        let prepared = prepare(log, &options, &mut |_| ControlFlow::Continue(())).unwrap();
+        let mut statistics = prepared.statistics().clone();
         statistics.options.scale = scale;
-        Statistics { train, uncut_train, test: part(71_222, 15_324, 6_751), ..statistics }
+        (statistics.train, statistics.uncut_train) = (train, uncut_train);
+        statistics.test = part(71_222, 15_324, 6_751);
+        statistics
     }
 
     #[test]

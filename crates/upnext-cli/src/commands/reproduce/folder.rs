@@ -325,7 +325,8 @@ mod tests {
         let name = "clicks.dat".to_owned();
         let clicks =
             FileEntry { file: name.clone(), name, bytes, checksum: Checksum::Blake3("0".repeat(64)) };
-        let prepare = PrepareOptions { scale, ..PrepareOptions::default() };
+        let mut prepare = PrepareOptions::default();
+        prepare.scale = scale;
         Identity::new(Protocol::Rsc15, clicks, ReadOptions::default(), prepare, (None, None))
     }
 

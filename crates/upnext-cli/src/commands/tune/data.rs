@@ -1,6 +1,7 @@
 //! What a search reads, apart from what is read when it is over: the search has no test sessions to look at.
 
 use super::TuneArgs;
+use crate::interrupt;
 use crate::output::{thousands, warn};
 use anyhow::Context;
 use std::collections::HashSet;
@@ -21,7 +22,7 @@ const NO_VALIDATION: &str = "the validation part cannot be used";
 
 impl SearchData {
     pub(super) fn read(args: &TuneArgs, path: &Path) -> anyhow::Result<Self> {
-        if path.is_dir() {
+        if PreparedFolder::is_at(path) {
             let part = |part| read(args, &PreparedFolder::resolve(path, part)?);
             return Self::of(part(PartName::Fit)?, part(PartName::Valid)?);
         }
@@ -30,13 +31,11 @@ impl SearchData {
             Some(valid) => Self::of(log, read(args, &PreparedFolder::resolve(valid, PartName::Valid)?)?),
             None => {
                 // No filter: the log is training data, and only its end is split off.
-                let rules = PrepareOptions {
-                    holdout: args.validation,
-                    validation: None,
-                    min_item_support: 1,
-                    ..PrepareOptions::default()
-                };
-                let parts = prepare(log, &rules).with_context(|| {
+                let mut rules = PrepareOptions::default();
+                rules.holdout = args.validation;
+                rules.validation = None;
+                rules.min_item_support = 1;
+                let parts = prepare(log, &rules, &mut |_| interrupt::unless_asked()).with_context(|| {
                     format!(
                         "{NO_VALIDATION}: use a shorter --validation, or give a validation log by --valid"
                     )
@@ -90,7 +89,7 @@ pub(super) fn test(args: &TuneArgs, path: &Path) -> anyhow::Result<Option<PathBu
             std::fs::metadata(&file).map_err(upnext_core::Error::io(&file, "open"))?;
             Ok(Some(file))
         }
-        None if path.is_dir() => {
+        None if PreparedFolder::is_at(path) => {
             let folder = PreparedFolder::open(path)?;
             let part = folder.has_part(PartName::Test).then(|| folder.part(PartName::Test));
             Ok(part.transpose()?)

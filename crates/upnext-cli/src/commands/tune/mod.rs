@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use upnext_core::artifact::{Artifact, Manifest};
-use upnext_core::data::{Dataset, TimeSpan};
+use upnext_core::data::{Dataset, PreparedFolder, TimeSpan};
 use upnext_core::experiment::{DataConfig, Experiment};
 use upnext_core::model::Model;
 use upnext_core::replace::replace_file;
@@ -144,7 +144,7 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
         Some(file) => SearchSpace::load(file, &experiment)?,
         None => SearchSpace::of_kind(&experiment)?,
     };
-    if args.valid.is_some() && path.is_dir() {
+    if args.valid.is_some() && PreparedFolder::is_at(path) {
         let reason = "is for a single log: a folder that `prepare` made has its validation part";
         return Err(upnext_core::Error::config("--valid", reason).into());
     }
@@ -156,7 +156,7 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
     let stop = interrupt::listen("stopping after these mini-batches or evaluations, to keep the search")?;
 
     let found = {
-        let data = SearchData::read(args, path)?;
+        let data = unless_stopped(SearchData::read(args, path), &args.out)?;
         let plan = TuningPlan {
             fit: &data.fit,
             valid: &data.valid.sessions,
@@ -253,6 +253,14 @@ fn interrupted(out: &Path) -> anyhow::Error {
     )
 }
 
+/// What was read, or how to go on where Ctrl-C stopped the reading.
+fn unless_stopped<T>(read: anyhow::Result<T>, out: &Path) -> anyhow::Result<T> {
+    read.map_err(|error| match error.downcast_ref() {
+        Some(upnext_core::Error::Stopped) => interrupted(out),
+        _ => error,
+    })
+}
+
 /// What comes after a search: the best point trained on all of the training part, and judged on the test part.
 struct End<'a> {
     args: &'a TuneArgs,
@@ -270,7 +278,7 @@ impl End<'_> {
         experiment: &Experiment,
     ) -> anyhow::Result<Result<(Arc<Dataset>, Model), String>> {
         let (args, quiet) = (self.args, self.args.output.quiet);
-        let train = Arc::new(data::read_all(args, self.path)?);
+        let train = Arc::new(unless_stopped(data::read_all(args, self.path), &args.out)?);
         for folder in [model.to_owned(), checkpoint_of(model)] {
             // Of an earlier, smaller search in this folder.
             if Manifest::load(&folder).is_ok_and(|old| old.experiment != experiment.resolved()) {
@@ -315,7 +323,7 @@ impl End<'_> {
             ]);
             return Ok(None);
         };
-        let sessions = data::read_test(self.args, log, loaded.items())?;
+        let sessions = unless_stopped(data::read_test(self.args, log, loaded.items()), &self.args.out)?;
         let of = Judged {
             train_fingerprint: train.sessions.fingerprint(),
             test_fingerprint: sessions.sessions.fingerprint(),

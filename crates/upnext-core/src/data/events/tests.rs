@@ -2,13 +2,9 @@
 
 use super::*;
 use crate::data::time::TimeUnit;
-use arrow_array::{
-    ArrayRef, Float64Array, Int32Array, Int64Array, LargeStringArray, RecordBatch, StringArray,
-    TimestampMillisecondArray,
-};
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 struct Folder(tempfile::TempDir);
 
@@ -32,7 +28,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 fn read_with(name: &str, bytes: &[u8], options: &ReadOptions) -> Result<EventLog> {
     let folder = Folder::new();
-    EventLog::read(&folder.file(name, bytes), options, &mut |_, _| ())
+    EventLog::read(&folder.file(name, bytes), options, &mut |_| ControlFlow::Continue(()))
 }
 
 fn read(bytes: &[u8]) -> Result<EventLog> {
@@ -102,9 +98,6 @@ fn unreadable_kinds_of_files_say_what_to_do() {
         let message = message(bytes);
         assert!(message.contains(expected) && message.contains("/log: "), "{message}");
     }
-    let folder = Folder::new();
-    let error = EventLog::read(folder.0.path(), &ReadOptions::default(), &mut |_, _| ()).unwrap_err();
-    assert!(error.to_string().contains("this is a folder"), "{error}");
 }
 
 #[test]
@@ -151,67 +144,6 @@ fn only_bad_rows_are_no_log_even_when_skipped() {
     assert!(matches!(error, Error::NoEvents { .. }), "{error}");
 }
 
-fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
-    let batch = RecordBatch::try_from_iter(columns).unwrap();
-    let mut bytes = Vec::new();
-    let mut writer = parquet::arrow::ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
-    bytes
-}
-
-#[test]
-fn parquet_columns_of_all_usual_types_give_the_same_log() {
-    let texts: ArrayRef = Arc::new(StringArray::from(vec!["1", "2", "1"]));
-    let dictionary = arrow_cast::cast(
-        &texts,
-        &arrow_schema::DataType::Dictionary(
-            Box::new(arrow_schema::DataType::Int32),
-            Box::new(arrow_schema::DataType::Utf8),
-        ),
-    )
-    .unwrap();
-    let sessions: [ArrayRef; 5] = [
-        Arc::new(Int32Array::from(vec![1, 2, 1])),
-        Arc::new(Int64Array::from(vec![1, 2, 1])),
-        Arc::new(LargeStringArray::from(vec!["1", "2", "1"])),
-        texts,
-        dictionary,
-    ];
-    let millis = vec![1_500_000_000_500, 1_500_000_001_000, 1_500_000_002_000];
-    let times: [ArrayRef; 5] = [
-        Arc::new(Float64Array::from(vec![1_500_000_000.5, 1_500_000_001.0, 1_500_000_002.0])),
-        Arc::new(Int64Array::from(millis.clone())),
-        Arc::new(TimestampMillisecondArray::from(millis.clone())),
-        Arc::new(TimestampMillisecondArray::from(millis).with_timezone("+05:30")),
-        Arc::new(StringArray::from(vec![
-            "2017-07-14T02:40:00.5Z",
-            "2017-07-14 02:40:01",
-            "2017-07-14T02:40:02",
-        ])),
-    ];
-    for (session, time) in sessions.into_iter().zip(times) {
-        let item: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "b"]));
-        let bytes =
-            parquet(vec![("ts", time), ("extra", Arc::clone(&item)), ("itemid", item), ("sid", session)]);
-        assert_eq!(triples(&read(&bytes).unwrap()), EXPECTED);
-    }
-}
-
-#[test]
-fn parquet_nulls_and_foreign_types_are_named_by_row_and_column() {
-    let sessions: ArrayRef = Arc::new(StringArray::from(vec!["s", "s", "s"]));
-    let items: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None, Some("b")]));
-    let times: ArrayRef = Arc::new(Int64Array::from(vec![Some(1_500_000_000), Some(1_500_000_001), None]));
-    let bytes = parquet(vec![("session", sessions), ("item", items), ("time", Arc::clone(&times))]);
-    let shown = message(&bytes);
-    assert!(shown.contains("row 2: column 2 (item) is empty; 1 more bad row"), "{shown}");
-    let flags: ArrayRef = Arc::new(arrow_array::BooleanArray::from(vec![true, false, true]));
-    let bytes = parquet(vec![("session", flags), ("item", Arc::clone(&times)), ("time", times)]);
-    let shown = message(&bytes);
-    assert!(shown.contains("column 1 (session) of type Boolean"), "{shown}");
-}
-
 #[test]
 fn users_are_cut_into_sessions_at_pauses() {
     let text =
@@ -240,9 +172,11 @@ fn several_files_make_one_log_and_progress_reaches_the_end() {
     let folder = Folder::new();
     let paths = [folder.file("a", TSV), folder.file("b", &gzip(TSV))];
     let mut last = (0, 0);
-    let log = EventLog::read_all(&paths, &ReadOptions::default(), &mut |done, total| {
+    let log = EventLog::read_all(&paths, &ReadOptions::default(), &mut |progress| {
+        let (done, total) = (progress.bytes, progress.total_bytes);
         assert!(done >= last.0 && done <= total, "{done} of {total} after {}", last.0);
         last = (done, total);
+        ControlFlow::Continue(())
     })
     .unwrap();
     assert_eq!((log.len(), log.session_ids().len(), log.report().files.len()), (6, 2, 2));
@@ -259,4 +193,34 @@ fn report_tells_what_was_decided() {
     );
     assert_eq!((file.header, file.time_unit, file.rows), (false, TimeUnit::Iso, 2));
     assert_eq!(file.compression.as_deref(), Some("gzip"));
+}
+
+#[test]
+fn events_in_memory_make_the_log_of_the_same_file() {
+    let file = read(TSV).unwrap();
+    let log = EventLog::from_events(EXPECTED).unwrap();
+    assert_eq!((log.events(), log.report().rows()), (file.events(), 0));
+    let owned = EXPECTED.map(|(session, item, time)| (session.to_owned(), item.to_owned(), time));
+    assert_eq!(EventLog::from_events(owned).unwrap().events(), file.events());
+    let counter = EventLog::from_events([("s", "a", 0), ("s", "b", 1)]).unwrap();
+    assert!(counter.report().warnings[0].contains("counter"), "{:?}", counter.report().warnings);
+}
+
+#[test]
+fn events_that_are_none_are_named_by_position() {
+    let long = "x".repeat(MAX_ID_BYTES + 1);
+    for (event, expected) in [
+        (("", "i"), "event 2, counted from 1: the session id is empty"),
+        (("s", ""), "event 2, counted from 1: the item id is empty"),
+        (("s", "a\0b"), "event 2, counted from 1: the item id holds a NUL character"),
+        (
+            (long.as_str(), "i"),
+            "event 2, counted from 1: the session id is 4097 bytes long, and at most 4096 are allowed",
+        ),
+    ] {
+        let error = EventLog::from_events([("s", "i", 0), (event.0, event.1, 1), ("", "", 2)]).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+    let none = std::iter::empty::<(&str, &str, TimeMicros)>();
+    assert!(matches!(EventLog::from_events(none), Err(Error::NoEvents { .. })));
 }

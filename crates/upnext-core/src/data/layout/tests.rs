@@ -3,7 +3,7 @@
 use super::*;
 
 fn layout(text: &str) -> TextLayout {
-    of_text(Path::new("log"), &ReadOptions::default(), text.as_bytes(), true).unwrap()
+    of_text(Path::new("log"), &ReadOptions::default(), text.as_bytes(), true, &[]).unwrap()
 }
 
 fn columns(text: &str) -> (char, bool, [usize; 3], TimeUnit) {
@@ -46,7 +46,8 @@ fn ids_with_other_delimiters_do_not_confuse() {
 #[test]
 fn missing_column_names_the_near_miss() {
     let options = ReadOptions { item_column: Some("itm".into()), ..ReadOptions::default() };
-    let error = of_text(Path::new("log.csv"), &options, b"session,itam,time\n1,2,3\n", true).unwrap_err();
+    let error =
+        of_text(Path::new("log.csv"), &options, b"session,itam,time\n1,2,3\n", true, &[]).unwrap_err();
     let message = error.to_string();
     assert!(message.contains("log.csv: no item column"), "{message}");
     assert!(message.contains("`itm` (is it `itam`?)"), "{message}");
@@ -56,10 +57,10 @@ fn missing_column_names_the_near_miss() {
 #[test]
 fn users_without_sessions_are_told_of_the_gap() {
     let text = b"user_id,item_id,time\n1,2,3\n";
-    let error = of_text(Path::new("log"), &ReadOptions::default(), text, true).unwrap_err();
+    let error = of_text(Path::new("log"), &ReadOptions::default(), text, true, &[]).unwrap_err();
     assert!(error.to_string().contains("session_gap"), "{error}");
     let options = ReadOptions { session_gap: "30m".parse().ok(), ..ReadOptions::default() };
-    assert_eq!(of_text(Path::new("log"), &options, text, true).unwrap().columns.at, [0, 1, 2]);
+    assert_eq!(of_text(Path::new("log"), &options, text, true, &[]).unwrap().columns.at, [0, 1, 2]);
 }
 
 #[test]
@@ -71,7 +72,7 @@ fn columns_are_taken_by_position_with_and_without_header() {
         ..ReadOptions::default()
     };
     for text in ["x,y,z\n5,i,s\n", "5,i,s\n6,j,s\n"] {
-        let layout = of_text(Path::new("log"), &options, text.as_bytes(), true).unwrap();
+        let layout = of_text(Path::new("log"), &options, text.as_bytes(), true, &[]).unwrap();
         assert_eq!(layout.columns.at, [2, 1, 0]);
         assert_eq!(layout.header, text.starts_with('x'));
     }
@@ -85,7 +86,7 @@ fn one_column_for_two_meanings_is_refused() {
         ..ReadOptions::default()
     };
     assert!(matches!(
-        of_text(Path::new("log"), &options, b"1,2,3\n", true),
+        of_text(Path::new("log"), &options, b"1,2,3\n", true, &[]),
         Err(Error::Config { field, .. }) if field == "item_column"
     ));
 }

@@ -10,6 +10,10 @@ const START: TimeMicros = 17_000 * MICROS_PER_DAY;
 
 type Row = (String, String, TimeMicros);
 
+fn prepare(log: EventLog, options: &PrepareOptions) -> Result<Prepared> {
+    super::prepare(log, options, &mut |_| ControlFlow::Continue(()))
+}
+
 fn log(rows: &[Row]) -> EventLog {
     let mut log = EventLog::new();
     rows.iter().for_each(|(session, item, time)| log.push(session, item, *time));
@@ -245,4 +249,28 @@ fn a_million_event_session_is_noticed_and_can_be_dropped() {
     let without = prepare(long, &options).unwrap();
     assert_eq!(without.statistics().train.events, 2);
     assert!(without.statistics().warnings.is_empty(), "{:?}", without.statistics().warnings);
+}
+
+#[test]
+fn the_observer_hears_of_every_phase_and_stops_at_any() {
+    let rows = rows(&[("a", "x", 0), ("a", "y", 1), ("b", "x", 90), ("b", "y", 91)]);
+    let observed = |stop_at: Option<PreparePhase>| {
+        let mut phases = Vec::new();
+        let prepared = super::prepare(log(&rows), &soft(), &mut |progress| {
+            phases.push(progress.phase);
+            if Some(progress.phase) == stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        (prepared, phases)
+    };
+    let (prepared, phases) = observed(None);
+    assert!(prepared.is_ok());
+    use PreparePhase::{Count, Filter, Group, Split, Validation};
+    assert_eq!(phases, [Group, Filter, Split, Validation, Count]);
+    for (before, phase) in phases.iter().enumerate() {
+        let (prepared, heard) = observed(Some(*phase));
+        assert!(
+            matches!(prepared, Err(Error::Stopped)) && heard == phases[..=before],
+            "{phase:?}: {heard:?}"
+        );
+    }
 }

@@ -23,7 +23,7 @@ impl Shop {
             log.push(&event.session.to_string(), &event.item.to_string(), event.time_ms * 1000);
         }
         let rules = PrepareOptions { holdout: TimeSpan::DAY, validation: None, ..PrepareOptions::default() };
-        let parts = prepare(log, &rules).unwrap();
+        let parts = prepare(log, &rules, &mut |_| ControlFlow::Continue(())).unwrap();
         let (fit, _) = Dataset::from_part(&parts.train()).unwrap();
         let valid = TestSessions::from_part(&parts.test(), &fit.items).unwrap();
         let mut experiment = Experiment::default();

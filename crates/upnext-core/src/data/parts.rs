@@ -1,0 +1,132 @@
+//! Which files a path means: itself, or the part files of a folder, in their order.
+//!
+//! Spark, Polars, DuckDB and pandas write a table as a folder of part files: `part-0.parquet`, marks such as `_SUCCESS`,
+//! checksums, and folders named `key=value` for the columns that the table is partitioned by (Hive's convention). The
+//! parts are read in the order of their paths below the folder, compared component by component and byte by byte.
+
+use super::folder::{PreparedFolder, STATISTICS_FILE};
+use crate::error::{Error, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What Hive writes for a missing value in a folder's name.
+const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// A file to read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct InputFile {
+    pub(super) path: PathBuf,
+    pub(super) bytes: u64,
+    /// The columns that the names of the folders around it give, outermost first.
+    pub(super) partitions: Vec<Partition>,
+}
+
+/// A column of one value, from a folder named `key=value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Partition {
+    pub(super) key: String,
+    /// Empty for a missing value.
+    pub(super) value: Vec<u8>,
+}
+
+/// The files that `folder` holds, in their order.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::Unfinished`] for a folder that is still being written; [`Error::NotPrepared`] if a folder that
+/// `prepare` made is among them; [`Error::NoEvents`] if there is no file; [`Error::Unsupported`] for what is no file, and
+/// for a link that leads back.
+pub(super) fn files_below(folder: &Path) -> Result<Vec<InputFile>> {
+    let mut files = Vec::new();
+    walk(folder, &mut Vec::new(), &mut Vec::new(), &mut files)?;
+    if files.is_empty() {
+        return Err(Error::NoEvents { path: folder.to_owned(), found: "the folder holds no log file" });
+    }
+    Ok(files)
+}
+
+/// Whether a name is a mark, a checksum, hidden, or of an event log that grows. Spark reads `_key=value`, and so do we.
+fn is_skipped(name: &[u8]) -> bool {
+    name.starts_with(b".")
+        || [&b".crc"[..], b".csv.part"].iter().any(|ending| name.ends_with(ending))
+        || (name.starts_with(b"_") && !name.contains(&b'='))
+}
+
+fn walk(
+    folder: &Path,
+    around: &mut Vec<PathBuf>,
+    partitions: &mut Vec<Partition>,
+    files: &mut Vec<InputFile>,
+) -> Result<()> {
+    let unsupported = |path: &Path, found: &str, advice| Error::Unsupported {
+        path: path.to_owned(),
+        found: found.to_owned(),
+        advice,
+    };
+    let real = folder.canonicalize().map_err(Error::io(folder, "open"))?;
+    if around.contains(&real) {
+        return Err(unsupported(folder, "a link to a folder around it", "remove the link"));
+    }
+    let entries = fs::read_dir(folder).map_err(Error::io(folder, "read"))?;
+    let names =
+        entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<std::io::Result<Vec<_>>>();
+    let mut names = names.map_err(Error::io(folder, "read"))?;
+    names.sort_unstable_by(|a, b| a.as_encoded_bytes().cmp(b.as_encoded_bytes()));
+    let has = |name: &str| names.iter().any(|own| own == name);
+    if has("_temporary") && !has("_SUCCESS") {
+        return Err(Error::Unfinished { path: folder.to_owned() });
+    }
+    if has(STATISTICS_FILE) && PreparedFolder::open(folder).is_ok() {
+        return Err(Error::NotPrepared {
+            path: folder.to_owned(),
+            reason: "`prepare` made this folder, and its parts are no whole log: name one of them, such as its train.parquet".to_owned(),
+        });
+    }
+    around.push(real);
+    for name in names.iter().filter(|name| !is_skipped(name.as_encoded_bytes())) {
+        let path = folder.join(name);
+        let metadata = fs::metadata(&path).map_err(Error::io(&path, "open"))?;
+        if metadata.is_dir() {
+            let partition = partition(name.as_encoded_bytes());
+            let known = partitions.len();
+            partitions.extend(partition);
+            walk(&path, around, partitions, files)?;
+            partitions.truncate(known);
+        } else if metadata.is_file() {
+            files.push(InputFile { path, bytes: metadata.len(), partitions: partitions.clone() });
+        } else {
+            return Err(unsupported(&path, "what is neither a file nor a folder", "remove it"));
+        }
+    }
+    around.pop();
+    Ok(())
+}
+
+/// The column that a folder's name gives.
+fn partition(name: &[u8]) -> Option<Partition> {
+    let equals = name.iter().position(|&b| b == b'=').filter(|&at| at > 0)?;
+    let key = String::from_utf8_lossy(&url_decoded(&name[..equals])).into_owned();
+    let value = url_decoded(&name[equals + 1..]);
+    Some(Partition { key, value: if value == HIVE_NULL.as_bytes() { Vec::new() } else { value } })
+}
+
+/// The bytes that `%3A` and the like stand for; a percent sign before anything else is one.
+fn url_decoded(text: &[u8]) -> Vec<u8> {
+    let digit = |at: usize| text.get(at).and_then(|&b| char::from(b).to_digit(16));
+    let (mut decoded, mut at) = (Vec::with_capacity(text.len()), 0);
+    while at < text.len() {
+        match (text[at], digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.push((high * 16 + low) as u8);
+                at += 3;
+            }
+            (byte, ..) => {
+                decoded.push(byte);
+                at += 1;
+            }
+        }
+    }
+    decoded
+}
+
+#[cfg(test)]
+mod tests;
