@@ -1,5 +1,6 @@
 //! Has a file or a folder changed since it was read?
 
+use crate::checksum;
 use std::ffi::OsString;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -9,9 +10,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const MAX_DEPTH: usize = 16;
 
 /// What tells that a file, or a file of a folder or of one in it, has changed: editors, copies and `mv` change at least
-/// one of size, inode and the times of change, which have nanoseconds.
+/// one of size, inode and the times of change, which have nanoseconds. A model's manifest, which names the checksums of
+/// the model's files, is read: elsewhere there are no inodes, and times may be those of the original or coarse.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp(Vec<(PathBuf, Numbers)>);
+pub(crate) struct Stamp {
+    files: Vec<(PathBuf, Numbers)>,
+    manifest: Option<u32>,
+}
 
 /// A file's size, number and times of change, as far as the system has them.
 type Numbers = (u64, u64, [i128; 2]);
@@ -21,7 +26,8 @@ impl Stamp {
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let own = std::fs::metadata(path).ok()?;
         if !own.is_dir() {
-            return Some(Self(vec![(path.file_name()?.into(), numbers(&own))]));
+            let files = vec![(path.file_name()?.into(), numbers(&own))];
+            return Some(Self { files, manifest: None });
         }
         let mut files = Vec::new();
         let mut waiting = vec![(PathBuf::new(), 0)];
@@ -37,8 +43,9 @@ impl Stamp {
                 }
             }
         }
-        files.sort();
-        Some(Self(files))
+        files.sort_by(|a, b| a.0.cmp(&b.0));
+        let manifest = std::fs::read(path.join("manifest.json")).ok().map(|bytes| checksum(&bytes));
+        Some(Self { files, manifest })
     }
 }
 
@@ -94,10 +101,21 @@ mod tests {
         std::fs::remove_dir_all(at("model/members")).unwrap();
         assert_eq!(Stamp::of(&at("model")), first);
         // Another file of the same name and length, with the time of the old one.
-        let time = std::fs::metadata(at("model/weights")).unwrap().modified().unwrap();
-        std::fs::write(at("new"), "456").unwrap();
-        std::fs::File::options().append(true).open(at("new")).unwrap().set_modified(time).unwrap();
-        std::fs::rename(at("new"), at("model/weights")).unwrap();
-        assert_ne!(Stamp::of(&at("model")), first);
+        let replace = |name: &str| {
+            let time = std::fs::metadata(at(name)).unwrap().modified().unwrap();
+            std::fs::write(at("new"), "456").unwrap();
+            std::fs::File::options().append(true).open(at("new")).unwrap().set_modified(time).unwrap();
+            std::fs::rename(at("new"), at(name)).unwrap();
+        };
+        #[cfg(unix)]
+        {
+            replace("model/weights");
+            assert_ne!(Stamp::of(&at("model")), first);
+        }
+        // The manifest is looked into, where a system has no inodes.
+        std::fs::write(at("model/manifest.json"), "123").unwrap();
+        let first = Stamp::of(&at("model")).unwrap();
+        replace("model/manifest.json");
+        assert_ne!(Stamp::of(&at("model")).unwrap().manifest, first.manifest);
     }
 }

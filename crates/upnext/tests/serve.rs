@@ -33,6 +33,7 @@ fn recommendations_are_those_of_the_command_line_and_both_signals_end_in_order()
     }
 }
 
+#[cfg(unix)] // It sends a signal.
 #[test]
 fn a_hang_up_loads_the_model_anew_and_keeps_the_old_one_if_it_is_broken() {
     let shop = Shop::new();
@@ -49,6 +50,7 @@ fn a_hang_up_loads_the_model_anew_and_keeps_the_old_one_if_it_is_broken() {
     assert_eq!(kind(&server), "markov");
 }
 
+#[cfg(unix)] // It sends a signal.
 #[test]
 fn a_hang_up_shows_the_renewed_certificate_and_keeps_the_old_one_if_it_is_broken() {
     let shop = Shop::new();
@@ -81,6 +83,7 @@ fn a_hang_up_shows_the_renewed_certificate_and_keeps_the_old_one_if_it_is_broken
     assert_eq!(code, Some(0), "{log}");
 }
 
+#[cfg(unix)] // It sends a signal.
 #[test]
 fn a_log_that_nobody_reads_or_whose_reader_has_ended_keeps_no_request_from_its_answer() {
     let shop = Shop::new();
@@ -98,6 +101,7 @@ fn a_log_that_nobody_reads_or_whose_reader_has_ended_keeps_no_request_from_its_a
     assert_eq!(server.end("-TERM").0, Some(0));
 }
 
+#[cfg(unix)] // It sends a signal.
 #[test]
 fn how_the_lists_of_a_shadow_differ_is_logged_under_the_id_of_the_request() {
     let shop = Shop::new();
@@ -117,6 +121,7 @@ fn how_the_lists_of_a_shadow_differ_is_logged_under_the_id_of_the_request() {
     assert!(of("request").iter().any(|request| request["request_id"] == differs["request_id"]), "{differs}");
 }
 
+#[cfg(unix)] // It sends a signal.
 #[test]
 fn a_killed_server_has_lost_no_acknowledged_event() {
     let shop = Shop::new();

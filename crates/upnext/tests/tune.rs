@@ -3,7 +3,7 @@
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod program;
 
-use program::{Folder, done, evaluate, json, refused, set, stderr, upnext};
+use program::{Folder, done, evaluate, json, refused, set, stderr, upnext, was_killed};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -90,7 +90,7 @@ fn a_killed_search_goes_on_and_ends_as_one_that_was_not() {
         }
         child.kill().unwrap();
         let output = child.wait_with_output().unwrap();
-        assert!(output.status.code().is_none(), "killed while it searched: {}", stderr(&output));
+        assert!(was_killed(&output), "killed while it searched: {}", stderr(&output));
     }
     let outcome = json(tune(&parts, &out, 10).arg("--resume"));
     for part in ["best", "test"] {
@@ -145,6 +145,7 @@ fn another_test_part_is_judged_anew_and_the_same_one_is_not() {
     let first = json(&mut tune(&parts, &out, 3));
     let again = json(tune(&parts, &out, 3).arg("--resume"));
     assert_eq!(first["test"], again["test"]);
+    assert_eq!(first["test"]["also_in_training"], 0);
     let part = |name: &str| {
         let mut files = std::fs::read_dir(&parts).unwrap().map(|e| e.unwrap().path());
         files.find(|p| p.file_stem().is_some_and(|s| s == name)).unwrap()
@@ -237,6 +238,12 @@ fn a_log_alone_is_split_at_its_end_and_halving_and_the_other_sampler_run() {
     command.args(["--sampler", "tpe", "--model", "item-knn", "--objective", "mrr", "--test"]).arg(&log);
     let outcome = json(&mut command);
     assert!(outcome["test"]["metrics"][3]["recall"].as_f64().unwrap() > 0.0);
+    // All of these sessions were trained on.
+    assert_eq!(outcome["test"]["also_in_training"], outcome["test"]["sessions"]);
+    let again = done(command.arg("--resume"));
+    assert!(stderr(&again).contains("sessions of the test log are in the training log too"), "{again:?}");
+    let page = std::fs::read_to_string(other.join("report.html")).unwrap();
+    assert!(page.contains("sessions of the test log are in the training log too"), "{page}");
     let far = folder.path("far");
     refused(
         tune(&log, &far, 2).args(["--validation", "90d"]),
@@ -278,6 +285,20 @@ fn what_makes_no_sense_is_refused_before_any_log_is_read() {
     refused(&mut tune(&log, &folder.path("half"), 3), 2, &["half", "--resume"]);
     folder.file("half/report.html", "my own page");
     refused(tune(&log, &folder.path("half"), 3).arg("--resume"), 1, &["report.html", "no report of upnext"]);
+}
+
+#[test]
+fn a_search_that_is_running_is_left_alone_before_any_log_is_read() {
+    let folder = Folder::new();
+    let out = folder.path("tuned");
+    std::fs::create_dir(&out).unwrap();
+    let running = upnext_core::tuning::TrialStore::lock(&out).unwrap();
+    // The log is not there: whoever reads it first fails with another message.
+    let mut command = tune(&folder.path("no-log.csv"), &out, 3);
+    refused(command.arg("--resume"), 2, &["another search is running", "choose another folder"]);
+    drop(running);
+    refused(&mut command, 1, &["no-log.csv"]);
+    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0, "no search was begun");
 }
 
 #[test]

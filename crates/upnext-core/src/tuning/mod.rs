@@ -23,9 +23,9 @@ mod tpe;
 pub use domain::Domain;
 pub use importance::{Importance, importance};
 pub use runner::RunningTrial;
-pub use search::{Event, Found, TuningPlan, tune};
+pub use search::{Event, Found, TuningPlan, tune, tune_locked};
 pub use space::{Parameter, SearchSpace};
-pub use store::TrialStore;
+pub use store::{TrialLock, TrialStore};
 
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};

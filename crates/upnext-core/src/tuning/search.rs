@@ -2,7 +2,7 @@
 
 use super::runner::{self, Runner, RunningTrial};
 use super::schedule::{Batch, Next, Schedule};
-use super::store::{self, Header, TrialStore};
+use super::store::{self, Header, TrialLock, TrialStore};
 use super::{Phase, Sampler, SearchSpace, Trial, TuningOptions, Values, ranked, tpe};
 use crate::baselines::Pop;
 use crate::data::{Dataset, Sessions};
@@ -106,11 +106,27 @@ const HALVING: usize = 3;
 /// # Panics
 /// If `plan.threads` is 0, and where a trial's thread has panicked.
 pub fn tune(plan: &TuningPlan, observe: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Option<Found>> {
-    assert!(plan.threads > 0, "a search without a thread");
     plan.check()?;
     fs::create_dir_all(plan.folder).map_err(Error::io(plan.folder, "make"))?;
+    tune_locked(plan, TrialStore::lock(plan.folder)?, observe)
+}
+
+/// [`tune`] in a folder that has been locked already, before the logs were read.
+///
+/// # Errors
+/// As [`tune`].
+///
+/// # Panics
+/// As [`tune`].
+pub fn tune_locked(
+    plan: &TuningPlan,
+    lock: TrialLock,
+    observe: &mut dyn FnMut(Event) -> ControlFlow<()>,
+) -> Result<Option<Found>> {
+    assert!(plan.threads > 0, "a search without a thread");
+    plan.check()?;
     let TuningPlan { fit, valid, experiment, space, options, .. } = *plan;
-    let store = TrialStore::open(plan.folder, &Header::new(options, space, experiment, fit, valid))?;
+    let store = TrialStore::open(lock, &Header::new(options, space, experiment, fit, valid))?;
     let trials = plan.trials_folder();
     fs::create_dir_all(&trials).map_err(Error::io(&trials, "make"))?;
     let pop_recall = plan.pop_recall()?;

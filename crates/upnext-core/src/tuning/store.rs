@@ -65,6 +65,33 @@ impl Header {
     }
 }
 
+/// The right to a folder's search, which one process at a time has: to be taken before logs are read, which may take long.
+#[derive(Debug)]
+pub struct TrialLock {
+    path: PathBuf,
+    /// Locked. `None` once a store has it.
+    file: Option<File>,
+}
+
+impl TrialLock {
+    fn take(self) -> (PathBuf, File) {
+        let mut lock = self;
+        let file = lock.file.take().unwrap_or_else(|| unreachable!("a lock is taken once"));
+        (std::mem::take(&mut lock.path), file)
+    }
+}
+
+impl Drop for TrialLock {
+    /// Where no search was begun, no file of one stays.
+    fn drop(&mut self) {
+        if let Some(file) = &self.file
+            && file.metadata().is_ok_and(|file| file.len() == 0)
+        {
+            _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
 /// The trials that have ended, and the file that they are in. One search at a time has it.
 #[derive(Debug)]
 pub struct TrialStore {
@@ -88,13 +115,11 @@ impl TrialStore {
         Self::path_in(folder).exists()
     }
 
-    /// Opens the store of a folder, or begins one. A last line that was not written to its end is dropped: the process was
-    /// killed while it wrote.
+    /// Takes the search of a folder that exists, begun or not, for this process.
     ///
     /// # Errors
-    /// [`Error::Config`] if the store is of another search (which field differs is said), or another process has it;
-    /// [`Error::TrialFile`] for a line that is no trial; [`Error::Io`].
-    pub(super) fn open(folder: &Path, header: &Header) -> Result<Self> {
+    /// [`Error::Config`] if another process has it; [`Error::Io`].
+    pub fn lock(folder: &Path) -> Result<TrialLock> {
         let path = Self::path_in(folder);
         let file = OpenOptions::new()
             .create(true)
@@ -114,6 +139,17 @@ impl TrialStore {
             }
             Err(TryLockError::Error(error)) => return Err(Error::io(&path, "lock")(error)),
         }
+        Ok(TrialLock { path, file: Some(file) })
+    }
+
+    /// Opens the store of a folder, or begins one. A last line that was not written to its end is dropped: the process was
+    /// killed while it wrote.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the store is of another search (which field differs is said); [`Error::TrialFile`] for a line
+    /// that is no trial; [`Error::Io`].
+    pub(super) fn open(lock: TrialLock, header: &Header) -> Result<Self> {
+        let (path, file) = lock.take();
         let mut store = Self { path, file, end: 0, trials: Vec::new(), known: HashMap::new() };
         let text = fs::read(&store.path).map_err(Error::io(&store.path, "read"))?;
         // Whole lines only: the rest was being written when the process was killed.
@@ -122,6 +158,10 @@ impl TrialStore {
         store.end = whole as u64;
         if whole == 0 {
             store.append(header)?;
+            // The file's name is in the folder, which a power failure may find unwritten. Some systems refuse to sync folders.
+            if let Some(folder) = store.path.parent() {
+                _ = File::open(folder).and_then(|folder| folder.sync_all());
+            }
         }
         Ok(store)
     }
@@ -243,10 +283,28 @@ mod tests {
         Trial { trial: number, phase: Phase::Sample, values, epochs: Some(3), verdict, seconds: 1.0 }
     }
 
+    fn open(folder: &tempfile::TempDir, header: &Header) -> Result<TrialStore> {
+        TrialStore::open(TrialStore::lock(folder.path())?, header)
+    }
+
+    #[test]
+    fn a_search_is_taken_before_it_begins_and_one_that_does_not_begin_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = TrialStore::lock(folder.path()).unwrap();
+        let busy = TrialStore::lock(folder.path()).unwrap_err().to_string();
+        assert!(busy.contains("another search is running"), "{busy}");
+        drop(lock);
+        assert!(!TrialStore::exists_in(folder.path()));
+        drop(open(&folder, &header(5, 0.1)).unwrap());
+        let begun = fs::read(TrialStore::path_in(folder.path())).unwrap();
+        drop(TrialStore::lock(folder.path()).unwrap());
+        assert_eq!(fs::read(TrialStore::path_in(folder.path())).unwrap(), begun);
+    }
+
     #[test]
     fn trials_are_there_again_and_a_torn_line_is_not() {
         let folder = tempfile::tempdir().unwrap();
-        let mut store = TrialStore::open(folder.path(), &header(5, 0.1)).unwrap();
+        let mut store = open(&folder, &header(5, 0.1)).unwrap();
         for (number, rate) in [(1, 0.1), (2, 1.0)] {
             store.add(trial(number, rate)).unwrap();
         }
@@ -257,7 +315,7 @@ mod tests {
         let last = whole[..whole.len() - 1].iter().rposition(|&b| b == b'\n').unwrap() + 1;
         for cut in [last + 1, whole.len() - 1] {
             fs::write(&path, &whole[..cut]).unwrap();
-            let mut store = TrialStore::open(folder.path(), &header(9, 0.1)).unwrap();
+            let mut store = open(&folder, &header(9, 0.1)).unwrap();
             assert_eq!(store.len(), 1);
             let found = store.get(&key(&trial(1, 0.1).values, Some(3)), 7, Phase::Refine).unwrap();
             assert_eq!(found, Trial { trial: 7, phase: Phase::Refine, ..trial(1, 0.1) });
@@ -265,52 +323,49 @@ mod tests {
             drop(store);
             assert_eq!(fs::read(&path).unwrap(), whole);
         }
-        assert_eq!(TrialStore::open(folder.path(), &header(5, 0.1)).unwrap().len(), 2);
+        assert_eq!(open(&folder, &header(5, 0.1)).unwrap().len(), 2);
     }
 
     #[test]
     fn a_line_that_could_not_be_written_leaves_its_place_to_the_next() {
         let folder = tempfile::tempdir().unwrap();
-        let mut store = TrialStore::open(folder.path(), &header(5, 0.1)).unwrap();
+        let mut store = open(&folder, &header(5, 0.1)).unwrap();
         store.add(trial(1, 0.1)).unwrap();
         // As far as a full disk let it.
         store.file.write_all(b"{\"trial\":2,\"pha").unwrap();
         store.add(trial(3, 0.3)).unwrap();
         drop(store);
-        let store = TrialStore::open(folder.path(), &header(5, 0.1)).unwrap();
+        let store = open(&folder, &header(5, 0.1)).unwrap();
         assert_eq!(store.trials, [trial(1, 0.1), trial(3, 0.3)]);
     }
 
     #[test]
     fn another_search_a_second_one_and_damage_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let mut store = TrialStore::open(folder.path(), &header(5, 0.1)).unwrap();
+        let mut store = open(&folder, &header(5, 0.1)).unwrap();
         store.add(trial(1, 0.1)).unwrap();
-        let busy = TrialStore::open(folder.path(), &header(5, 0.1)).unwrap_err().to_string();
+        let busy = open(&folder, &header(5, 0.1)).unwrap_err().to_string();
         assert!(busy.contains("another search is running"), "{busy}");
         let path = store.path.clone();
         drop(store);
-        let other = TrialStore::open(folder.path(), &header(5, 0.2)).unwrap_err().to_string();
+        let other = open(&folder, &header(5, 0.2)).unwrap_err().to_string();
         assert!(other.contains("experiment.training.learning_rate was 0.1"), "{other}");
         let mut clicks = Sessions::new();
         clicks.push(&[0, 1], 0);
         let data = Header { data: header_of(&clicks).data, ..header(5, 0.1) };
-        let other = TrialStore::open(folder.path(), &data).unwrap_err().to_string();
+        let other = open(&folder, &data).unwrap_err().to_string();
         assert!(other.contains("data.valid_fingerprint"), "the same space and other sessions: {other}");
         let whole = fs::read_to_string(&path).unwrap();
         fs::write(&path, whole.replace("judged", "jugded")).unwrap();
-        let damaged = TrialStore::open(folder.path(), &header(5, 0.1)).unwrap_err().to_string();
+        let damaged = open(&folder, &header(5, 0.1)).unwrap_err().to_string();
         assert!(damaged.contains("trials.jsonl:2") && damaged.contains("no trial"), "{damaged}");
         for text in ["a,b\n1,2\n3", "no line break"] {
             fs::write(&path, text).unwrap();
-            let foreign = TrialStore::open(folder.path(), &header(5, 0.1)).unwrap_err().to_string();
+            let foreign = open(&folder, &header(5, 0.1)).unwrap_err().to_string();
             assert!(foreign.contains("trials.jsonl:1") && foreign.contains("not the beginning"), "{foreign}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text, "a foreign file is left alone");
         }
         fs::write(&path, &whole[..100]).unwrap();
-        assert!(
-            TrialStore::open(folder.path(), &header(5, 0.1)).unwrap().is_empty(),
-            "killed in the first line"
-        );
+        assert!(open(&folder, &header(5, 0.1)).unwrap().is_empty(), "killed in the first line");
     }
 }

@@ -26,8 +26,8 @@ const BITS: u32 = 9;
 /// The longest time that is told apart, in microseconds: more than an hour.
 const LONGEST: u64 = (1 << 32) - 1;
 
-/// Counts of times in buckets that are as wide as the times are long (as in HdrHistogram, whose crate would change a
-/// feature of `num-traits`, and so have the whole of arrow built anew, for what these lines do).
+/// Counts of times in buckets that are as wide as the times are long, as in HdrHistogram (`ARCHITECTURE.md` says why its
+/// crate is not used).
 pub(super) struct Times {
     /// Bucket `shift · 2⁹ + m` holds the microseconds whose leading bits are `m` and that have `shift` bits more.
     counts: Vec<u64>,

@@ -1,6 +1,7 @@
 //! From an address to answered connections, until somebody asks to stop.
 
 mod connection;
+mod signals;
 mod stream;
 mod tls;
 
@@ -9,12 +10,12 @@ use crate::service::Service;
 use crate::{Error, ServerConfig};
 use connection::Connections;
 use hyper_util::server::graceful::GracefulShutdown;
+use signals::{Asked, Signals};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tls::Tls;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 
 /// What to serve, where, and to whom.
@@ -131,30 +132,23 @@ impl Server {
     }
 }
 
-/// SIGTERM and Ctrl-C stop, SIGHUP reloads.
+/// Stops and reloads as the operating system asks.
 fn listen_to_signals(
     service: &Arc<Service>,
     tls: Option<&Arc<Tls>>,
     stop: &watch::Sender<bool>,
 ) -> std::io::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut signals = Signals::listen()?;
     let (service, tls, stop) = (Arc::clone(service), tls.cloned(), stop.clone());
     tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hang_up.recv() => {
-                    // The certificate first: its files are small. What went wrong is in the log, and the old one goes on.
-                    if let Some(tls) = &tls {
-                        tls.reload();
-                    }
-                    // A model may take seconds, in which the server must hear that it is to stop.
-                    let service = Arc::clone(&service);
-                    tokio::spawn(async move { service.reload_all().await });
-                }
+        while let Asked::Reload = signals.next().await {
+            // The certificate first: its files are small. What went wrong is in the log, and the old one goes on.
+            if let Some(tls) = &tls {
+                tls.reload();
             }
+            // A model may take seconds, in which the server must hear that it is to stop.
+            let service = Arc::clone(&service);
+            tokio::spawn(async move { service.reload_all().await });
         }
         stop.send_replace(true);
     });

@@ -42,6 +42,11 @@ impl FromStr for StoreUrl {
             return Err(format!("is no address of a Valkey or Redis server: {form}"));
         };
         let is_path = shown.scheme().ends_with("unix");
+        if is_path && !cfg!(unix) {
+            return Err(
+                "is the path of a socket, which this system does not have: give redis://HOST:PORT".to_owned()
+            );
+        }
         let (mut secrets, mut pairs) = (Vec::new(), Vec::new());
         for (key, value) in shown.query_pairs() {
             match (&*key, is_path) {
@@ -129,6 +134,7 @@ mod tests {
             "redis://:pa%23ss-7@store:6380/2",
             "rediss://user:pa%23ss-7@store",
             "valkeys://user:pa%23ss-7@[::1]:6380",
+            #[cfg(unix)]
             "unix:///run/store.sock?user=u&pass=pa%23ss-7&db=1",
         ] {
             let url: StoreUrl = text.parse().unwrap();
@@ -144,9 +150,13 @@ mod tests {
 
     #[test]
     fn an_address_without_a_password_is_shown_as_it_is() {
-        for text in
-            ["redis://store", "redis://store:6380/2", "valkey://[::1]:6380", "unix:///run/store.sock?db=1"]
-        {
+        for text in [
+            "redis://store",
+            "redis://store:6380/2",
+            "valkey://[::1]:6380",
+            #[cfg(unix)]
+            "unix:///run/store.sock?db=1",
+        ] {
             let url: StoreUrl = text.parse().unwrap();
             assert_eq!((url.to_string().as_str(), url.has_password()), (text, false));
         }
@@ -165,7 +175,10 @@ mod tests {
             ("redis://store?pass=pass-7", "parameter"),
             ("rediss://:pass-7@store#insecure", "`#`"),
             ("redis://:***@store", "put in the real one"),
+            #[cfg(unix)]
             ("unix:///run/store.sock?pass=***", "put in the real one"),
+            #[cfg(not(unix))]
+            ("unix:///run/store.sock?pass=pass-7", "this system does not have"),
         ] {
             let reason = text.parse::<StoreUrl>().unwrap_err();
             assert!(reason.contains(word) && !reason.contains("pass-7"), "{text}: {reason}");

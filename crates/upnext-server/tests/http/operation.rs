@@ -131,6 +131,7 @@ fn another_model_is_served_from_one_request_to_the_next_and_sessions_stay() {
     assert_eq!(items(&click(&mut client)), ["tea"]);
 }
 
+#[cfg(unix)] // Links.
 #[test]
 fn a_reload_is_finished_although_who_asked_has_left_and_a_link_is_followed_each_time() {
     let shop = Shop::with(|place, setup| {
@@ -171,6 +172,7 @@ fn a_server_that_is_to_stop_says_so_to_new_connections_until_it_has_drained() {
     shop.close();
 }
 
+#[cfg(unix)] // Links.
 #[test]
 fn a_broken_model_or_a_path_that_leads_out_is_refused_and_the_old_model_stays() {
     let shop = Shop::with(|place, setup| {

@@ -8,6 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use upnext_core::simulate::{LogFormat, SimulateOptions, simulate, write_log};
 
+/// Whether a process that was killed ended by that, and not by itself before.
+pub(crate) fn was_killed(output: &Output) -> bool {
+    // Windows has no signals: who ends a process chooses its exit code, and the standard library chooses 1.
+    if cfg!(unix) { output.status.code().is_none() } else { output.status.code() == Some(1) }
+}
+
 /// A folder that goes when the test ends.
 pub(crate) struct Folder(tempfile::TempDir);
 

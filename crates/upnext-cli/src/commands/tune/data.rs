@@ -8,9 +8,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use upnext_core::data::folder::{PartName, PreparedFolder};
-use upnext_core::data::{
-    Dataset, Event, EventLog, ItemVocabulary, Part, PrepareOptions, TestSessions, TimeMicros, prepare,
-};
+use upnext_core::data::{Dataset, Event, EventLog, Part, PrepareOptions, TestSessions, TimeMicros, prepare};
 
 /// The sessions of a search.
 pub(super) struct SearchData {
@@ -62,23 +60,37 @@ impl SearchData {
     }
 }
 
-/// Sessions of the same id and beginning.
-fn in_both(fit: &Part, valid: &Part) -> u64 {
+/// Sessions of the same id and beginning in training data and others.
+fn in_both(train: &Part, others: &Part) -> u64 {
     let of = |part: &Part| -> HashSet<(String, TimeMicros)> {
         part.sessions().map(|s| (part.session_id(&s[0]).to_owned(), s[0].time)).collect()
     };
-    let known = of(valid);
-    let is_known = |s: &&[Event]| known.contains(&(fit.session_id(&s[0]).to_owned(), s[0].time));
-    fit.sessions().filter(is_known).count() as u64
+    let known = of(others);
+    let is_known = |s: &&[Event]| known.contains(&(train.session_id(&s[0]).to_owned(), s[0].time));
+    train.sessions().filter(is_known).count() as u64
 }
 
-/// All of the training part, with the validation part in it where it was split off.
-pub(super) fn read_all(args: &TuneArgs, path: &Path) -> anyhow::Result<Dataset> {
+/// What the best point is trained on, and judged by.
+pub(super) struct LastParts {
+    /// All of the training part, with the validation part in it where it was split off.
+    pub(super) train: Arc<Dataset>,
+    /// The test sessions, and how many of them are in the training part too; absent without a test part.
+    pub(super) test: Option<(TestSessions, u64)>,
+}
+
+/// Reads them when the search is over, and before the best point is trained: what is wrong with the test part shows then.
+pub(super) fn read_last(args: &TuneArgs, path: &Path, test: Option<&Path>) -> anyhow::Result<LastParts> {
+    let mut test = test.map(|test| read(args, test)).transpose()?;
     let mut logs = vec![PreparedFolder::resolve(path, PartName::Train)?];
     if let Some(valid) = &args.valid {
         logs.push(PreparedFolder::resolve(valid, PartName::Valid)?);
     }
-    Ok(Dataset::from_log(args.read.read(&logs, args.output.quiet)?)?.0)
+    let mut train = args.read.read(&logs, args.output.quiet)?;
+    let common = test.as_mut().map_or(0, |test| in_both(&train.grouped(), &test.grouped()));
+    let (train, _) = Dataset::from_log(train)?;
+    let test = test.map(|test| TestSessions::from_log(test, &train.items)).transpose();
+    let test = test.context("the test part cannot be used")?.map(|test| (test, common));
+    Ok(LastParts { train: Arc::new(train), test })
 }
 
 /// The test log, if there is one. Nobody looks at its sessions yet.
@@ -96,12 +108,6 @@ pub(super) fn test(args: &TuneArgs, path: &Path) -> anyhow::Result<Option<PathBu
         }
         None => Ok(None),
     }
-}
-
-/// The test sessions of a model.
-pub(super) fn read_test(args: &TuneArgs, log: &Path, items: &ItemVocabulary) -> anyhow::Result<TestSessions> {
-    let log = read(args, log)?;
-    TestSessions::from_log(log, items).context("the test part cannot be used")
 }
 
 fn read(args: &TuneArgs, path: &Path) -> anyhow::Result<EventLog> {

@@ -12,9 +12,9 @@ use crate::output::{OutputArgs, command_again, print, warn};
 use crate::page;
 use crate::ranking::RankingArgs;
 use crate::reading::ReadArgs;
-use data::SearchData;
+use data::{LastParts, SearchData};
 use live::Live;
-use outcome::{Judged, Outcome, Test, describe};
+use outcome::{Judged, Outcome, Test, describe, test_is_known};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -22,12 +22,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use upnext_core::artifact::{Artifact, Manifest};
-use upnext_core::data::{Dataset, PreparedFolder, TimeSpan};
+use upnext_core::data::{PreparedFolder, TimeSpan};
 use upnext_core::experiment::{DataConfig, Experiment};
 use upnext_core::model::Model;
 use upnext_core::replace::replace_file;
 use upnext_core::training::{Plan, checkpoint_of};
-use upnext_core::tuning::{Objective, Sampler, SearchSpace, TrialStore, TuningOptions, TuningPlan, tune};
+use upnext_core::tuning::{
+    Objective, Sampler, SearchSpace, TrialStore, TuningOptions, TuningPlan, tune_locked,
+};
 
 /// Search for a model's best parameters, as the paper did.
 ///
@@ -151,6 +153,8 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
     let options = options(args, &experiment);
     options.validate()?;
     check_out(args)?;
+    // Before the logs are read: two searches in one folder should not both spend that time.
+    let lock = TrialStore::lock(&args.out)?;
     let test = data::test(args, path)?;
     let earlier = Earlier::read(&args.out);
     let stop = interrupt::listen("stopping after these mini-batches or evaluations, to keep the search")?;
@@ -167,7 +171,7 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
             folder: &args.out,
         };
         let mut live = Live::new(args.output.quiet, &options, &space, &experiment);
-        let found = tune(&plan, &mut |event| {
+        let found = tune_locked(&plan, lock, &mut |event| {
             live.at(&event);
             if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
@@ -181,9 +185,9 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
     if let Some((_, experiment)) = &found.best {
         let end = End { args, path, test: test.as_deref(), threads, stop: &stop };
         match end.train(&outcome.model, experiment)? {
-            Ok((train, loaded)) => {
-                outcome.train_events = Some(train.sessions.num_events());
-                outcome.test = end.judge(earlier, &outcome, &train, &loaded)?;
+            Ok((parts, loaded)) => {
+                outcome.train_events = Some(parts.train.sessions.num_events());
+                outcome.test = end.judge(earlier, &outcome, parts, &loaded)?;
             }
             Err(reason) => outcome.failed = Some(reason),
         }
@@ -276,9 +280,9 @@ impl End<'_> {
         &self,
         model: &Path,
         experiment: &Experiment,
-    ) -> anyhow::Result<Result<(Arc<Dataset>, Model), String>> {
+    ) -> anyhow::Result<Result<(LastParts, Model), String>> {
         let (args, quiet) = (self.args, self.args.output.quiet);
-        let train = Arc::new(unless_stopped(data::read_all(args, self.path), &args.out)?);
+        let parts = unless_stopped(data::read_last(args, self.path, self.test), &args.out)?;
         for folder in [model.to_owned(), checkpoint_of(model)] {
             // Of an earlier, smaller search in this folder.
             if Manifest::load(&folder).is_ok_and(|old| old.experiment != experiment.resolved()) {
@@ -286,7 +290,7 @@ impl End<'_> {
             }
         }
         let plan = Plan {
-            data: Arc::clone(&train),
+            data: Arc::clone(&parts.train),
             validation: None,
             experiment,
             threads: self.threads,
@@ -300,7 +304,7 @@ impl End<'_> {
             eprintln!("training the best point again, on all of the training part");
         }
         match train_until_stopped(plan, quiet, self.stop) {
-            Ok(Some(trained)) => Ok(Ok((train, trained.loaded))),
+            Ok(Some(trained)) => Ok(Ok((parts, trained.loaded))),
             Ok(None) => Err(interrupted(&args.out)),
             Err(error) => match error.downcast_ref() {
                 Some(upnext_core::Error::Diverged { .. }) => Ok(Err(error.to_string())),
@@ -314,25 +318,27 @@ impl End<'_> {
         &self,
         earlier: Option<Earlier>,
         outcome: &Outcome,
-        train: &Dataset,
+        parts: LastParts,
         loaded: &Model,
     ) -> anyhow::Result<Option<Test>> {
-        let Some(log) = self.test else {
+        let (Some(log), Some((sessions, also_in_training))) = (self.test, parts.test) else {
             warn(&[
                 "there is no test part: the figures of the best point are those that it was chosen by, and so too good",
             ]);
             return Ok(None);
         };
-        let sessions = unless_stopped(data::read_test(self.args, log, loaded.items()), &self.args.out)?;
+        if also_in_training > 0 {
+            warn(&[test_is_known(also_in_training)]);
+        }
         let of = Judged {
-            train_fingerprint: train.sessions.fingerprint(),
+            train_fingerprint: parts.train.sessions.fingerprint(),
             test_fingerprint: sessions.sessions.fingerprint(),
             values: outcome.best.as_ref().map(|best| best.values.clone()).unwrap_or_default(),
         };
         let mut judgements = 1;
         if let Some(earlier) = earlier {
             if earlier.test.of == of {
-                return Ok(Some(earlier.test));
+                return Ok(Some(Test { also_in_training, ..earlier.test }));
             }
             judgements += earlier.test.judgements;
         }
@@ -340,7 +346,14 @@ impl End<'_> {
         let (threads, quiet) = (self.threads, self.args.output.quiet);
         let model = loaded.recommender();
         let evaluation = rank(model, loaded.items(), &sessions.sessions, options, threads, quiet)?;
-        Ok(Some(Test { log: log.to_owned(), judgements, of, dropped: sessions.dropped, evaluation }))
+        Ok(Some(Test {
+            log: log.to_owned(),
+            judgements,
+            also_in_training,
+            of,
+            dropped: sessions.dropped,
+            evaluation,
+        }))
     }
 }
 

@@ -49,6 +49,9 @@ pub(super) struct Test {
     /// How often a best model of this search was judged on a test part: more than once if the search was made longer, or
     /// data changed.
     pub(super) judgements: u32,
+    /// Sessions of the test part that are in the training part too.
+    #[serde(default)]
+    pub(super) also_in_training: u64,
     pub(super) of: Judged,
     pub(super) dropped: DroppedSessions,
     #[serde(flatten)]
@@ -133,6 +136,14 @@ impl Outcome {
     }
 }
 
+/// What is said of a test part whose sessions the model was trained on.
+pub(super) fn test_is_known(sessions: u64) -> String {
+    format!(
+        "{} sessions of the test log are in the training log too: the model was trained on them, and its figures are too good",
+        thousands(sessions)
+    )
+}
+
 /// Trials that are printed.
 const SHOWN: usize = 10;
 
@@ -182,6 +193,9 @@ pub(super) fn describe(outcome: &Outcome) -> String {
             test.log.display(),
             metrics_table(&test.evaluation)
         ));
+        if test.also_in_training > 0 {
+            text.push_str(&format!("{}\n", test_is_known(test.also_in_training)));
+        }
     }
     if outcome.failed.is_none() {
         text.push_str(&format!("best model in {}\n", outcome.model.display()));

@@ -1,7 +1,7 @@
 //! The report of a search: what is best, how it was found, which parameters matter, every point.
 
 use super::live::short;
-use super::outcome::{Outcome, value};
+use super::outcome::{Outcome, test_is_known, value};
 use crate::commands::evaluate::shown_ties;
 use crate::output::{shell_word, thousands};
 use crate::page::svg::{Axis, Plot, Point, Series, parallel};
@@ -72,6 +72,10 @@ fn test(outcome: &Outcome) -> String {
         .iter()
         .map(|at| vec![at.k.to_string(), percent(at.recall), percent(at.mrr), percent(at.ndcg)])
         .collect();
+    let known = match test.also_in_training {
+        0 => String::new(),
+        sessions => format!("<p>{}.</p>", escape(&test_is_known(sessions))),
+    };
     let judged = match test.judgements {
         1 => "judged once".to_owned(),
         n => {
@@ -80,7 +84,7 @@ fn test(outcome: &Outcome) -> String {
     };
     format!(
         "<p>The best point was trained again on all {} events of the training part and {judged}: {} cases of {} sessions, \
-         ranked among {} candidates, {} ties. In percent.</p>{}",
+         ranked among {} candidates, {} ties. In percent.</p>{known}{}",
         thousands(outcome.train_events.unwrap_or_default() as u64),
         thousands(test.evaluation.cases as u64),
         thousands(test.evaluation.sessions as u64),

@@ -221,7 +221,7 @@ fn a_thread_that_panics_ends_the_search_and_does_not_hang_it() {
     fs::create_dir(plan.trials_folder()).unwrap();
     let runner = Runner::new(&plan, 0.1);
     let header = Header::new(&options, &space, &shop.experiment, &fit, plan.valid);
-    let store = TrialStore::open(folder.path(), &header).unwrap();
+    let store = TrialStore::open(TrialStore::lock(folder.path()).unwrap(), &header).unwrap();
     let mut observe = |_: Event| ControlFlow::Continue(());
     let schedule =
         Schedule { plan: &plan, runner: &runner, store, observe: &mut observe, memory_bytes: u64::MAX };

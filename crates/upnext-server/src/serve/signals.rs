@@ -1,0 +1,73 @@
+//! What the operating system asks of a server: to stop, or to load its files anew.
+
+/// What was asked.
+pub(super) enum Asked {
+    Stop,
+    Reload,
+}
+
+/// SIGTERM and Ctrl-C stop, SIGHUP reloads.
+#[cfg(unix)]
+pub(super) struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    /// Listens from here on.
+    pub(super) fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next.
+    pub(super) async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.hang_up.recv() => Asked::Reload,
+        }
+    }
+}
+
+/// Ctrl-C, Ctrl-Break and the end of the console or the machine stop. Nothing reloads: that is said when the server starts.
+#[cfg(windows)]
+pub(super) struct Signals {
+    ctrl_c: tokio::signal::windows::CtrlC,
+    ctrl_break: tokio::signal::windows::CtrlBreak,
+    close: tokio::signal::windows::CtrlClose,
+    shutdown: tokio::signal::windows::CtrlShutdown,
+}
+
+#[cfg(windows)]
+impl Signals {
+    /// Listens from here on.
+    pub(super) fn listen() -> std::io::Result<Self> {
+        use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+        tracing::info!(
+            "this system has no SIGHUP: models are loaded anew by --watch or an admin call, a renewed certificate by a restart"
+        );
+        Ok(Self {
+            ctrl_c: ctrl_c()?,
+            ctrl_break: ctrl_break()?,
+            close: ctrl_close()?,
+            shutdown: ctrl_shutdown()?,
+        })
+    }
+
+    /// Waits for the next.
+    pub(super) async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.ctrl_c.recv() => Asked::Stop,
+            _ = self.ctrl_break.recv() => Asked::Stop,
+            _ = self.close.recv() => Asked::Stop,
+            _ = self.shutdown.recv() => Asked::Stop,
+        }
+    }
+}
