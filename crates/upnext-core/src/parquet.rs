@@ -1,0 +1,162 @@
+//! What every reader and writer of Parquet files here shares: opening files that may be damaged, decoding them batch by
+//! batch, the writers' settings, and the operating system's error inside the decoder's.
+
+use ::parquet::arrow::ProjectionMask;
+use ::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use ::parquet::basic::{Compression, ZstdLevel};
+use ::parquet::errors::ParquetError;
+use ::parquet::file::metadata::ParquetMetaData;
+use ::parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
+use ::parquet::file::reader::ChunkReader;
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use std::fmt::Display;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Rows that are decoded, or handed to a writer, at a time.
+pub(crate) const BATCH_ROWS: usize = 16 * 1024;
+
+/// A Parquet file whose metadata has been read and checked. Every error is the decoder's message, as it wrote it.
+pub(crate) struct ParquetFile<R: ChunkReader + 'static>(ParquetRecordBatchReaderBuilder<R>);
+
+/// The rows of a file, some of its columns, batch by batch.
+pub(crate) struct Batches(ParquetRecordBatchReader);
+
+impl<R: ChunkReader + 'static> ParquetFile<R> {
+    /// Reads the metadata of a file of `size` bytes.
+    pub(crate) fn open(file: R, size: u64) -> Result<Self, String> {
+        let builder = guarded(|| ParquetRecordBatchReaderBuilder::try_new(file))?;
+        check_chunks(builder.metadata(), size)?;
+        Ok(Self(builder))
+    }
+
+    /// Names and types of the columns.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        self.0.schema()
+    }
+
+    /// Number of rows that the metadata promise.
+    pub(crate) fn rows(&self) -> u64 {
+        u64::try_from(self.0.metadata().file_metadata().num_rows()).unwrap_or(0)
+    }
+
+    /// The rows of these columns; batches have them in the order of the file, whatever the order of `columns`.
+    pub(crate) fn batches(self, columns: impl IntoIterator<Item = usize>) -> Result<Batches, String> {
+        let projection = ProjectionMask::roots(self.0.parquet_schema(), columns);
+        let builder = self.0.with_projection(projection).with_batch_size(BATCH_ROWS);
+        guarded(|| builder.build()).map(Batches)
+    }
+}
+
+impl Batches {
+    /// The next batch; `None` after the last.
+    pub(crate) fn next(&mut self) -> Result<Option<RecordBatch>, String> {
+        guarded(|| self.0.next().transpose())
+    }
+}
+
+/// Checks that every column chunk lies inside the file: the decoder takes that for granted.
+fn check_chunks(metadata: &ParquetMetaData, size: u64) -> Result<(), String> {
+    for (group, metadata) in metadata.row_groups().iter().enumerate() {
+        for column in metadata.columns() {
+            let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+            let end = start.checked_add(column.compressed_size()).and_then(|end| u64::try_from(end).ok());
+            if start < 0 || column.compressed_size() < 0 || end.is_none_or(|end| end > size) {
+                return Err(format!("a column of row group {} lies outside the file", group + 1));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a step of the decoder gives, its errors and panics as text: it panics on some damaged files.
+fn guarded<T, E: Display>(step: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    // After a panic the decoder is dropped without being used again, so that no broken state is seen.
+    match catch_unwind(AssertUnwindSafe(step)) {
+        Ok(result) => result.map_err(|e| e.to_string()),
+        Err(panic) => Err(panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()))
+            .unwrap_or_else(|| "the decoder gave up".to_owned())),
+    }
+}
+
+/// The settings of every file that is written: zstd, all else the writer's default.
+pub(crate) fn writer_properties() -> WriterPropertiesBuilder {
+    WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default()))
+}
+
+/// The operating system's error inside a Parquet error, so that a full disk is named as such.
+pub(crate) fn io_error(error: ParquetError) -> io::Error {
+    match error {
+        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
+            Ok(error) => *error,
+            Err(other) => io::Error::other(other),
+        },
+        other => io::Error::other(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::parquet::arrow::ArrowWriter;
+    use arrow_array::{ArrayRef, Int64Array};
+    use bytes::Bytes;
+    use std::sync::Arc;
+
+    fn file(rows: i64) -> Vec<u8> {
+        let column = || Arc::new(Int64Array::from_iter_values(0..rows)) as ArrayRef;
+        let batch = RecordBatch::try_from_iter([("a", column()), ("b", column())]).unwrap();
+        let mut bytes = Vec::new();
+        let properties = writer_properties().build();
+        let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        bytes
+    }
+
+    #[test]
+    fn batches_have_all_rows_of_the_wanted_columns() {
+        let bytes = Bytes::from(file(40_000));
+        let size = bytes.len() as u64;
+        let open = ParquetFile::open(bytes, size).unwrap();
+        assert_eq!((open.rows(), open.schema().fields().len()), (40_000, 2));
+        let (mut batches, mut rows) = (open.batches([1]).unwrap(), 0);
+        while let Some(batch) = batches.next().unwrap() {
+            assert_eq!(batch.schema().field(0).name(), "b");
+            rows += batch.num_rows();
+        }
+        assert_eq!(rows, 40_000);
+    }
+
+    #[test]
+    fn a_column_beyond_the_end_of_the_file_is_damage() {
+        let bytes = Bytes::from(file(100));
+        let error = ParquetFile::open(bytes, 8).err().unwrap();
+        assert_eq!(error, "a column of row group 1 lies outside the file");
+    }
+
+    #[test]
+    fn errors_and_panics_of_the_decoder_become_text() {
+        assert_eq!(guarded(|| Ok::<_, String>(1)), Ok(1));
+        assert_eq!(guarded(|| Err::<(), _>("no")), Err("no".to_owned()));
+        let steps: [(fn() -> Result<(), String>, &str); 3] = [
+            (|| panic!("at {}", 7), "at 7"),
+            (|| panic!("plain"), "plain"),
+            (|| std::panic::panic_any(7), "the decoder gave up"),
+        ];
+        for (step, shown) in steps {
+            assert_eq!(guarded(step), Err(shown.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_found_inside_the_writers_error() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert_eq!(io_error(ParquetError::External(Box::new(full))).kind(), io::ErrorKind::StorageFull);
+        assert_eq!(io_error(ParquetError::General("x".into())).kind(), io::ErrorKind::Other);
+    }
+}
