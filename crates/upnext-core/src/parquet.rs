@@ -143,7 +143,8 @@ mod tests {
     fn errors_and_panics_of_the_decoder_become_text() {
         assert_eq!(guarded(|| Ok::<_, String>(1)), Ok(1));
         assert_eq!(guarded(|| Err::<(), _>("no")), Err("no".to_owned()));
-        let steps: [(fn() -> Result<(), String>, &str); 3] = [
+        type Step = fn() -> Result<(), String>;
+        let steps: [(Step, &str); 3] = [
             (|| panic!("at {}", 7), "at 7"),
             (|| panic!("plain"), "plain"),
             (|| std::panic::panic_any(7), "the decoder gave up"),

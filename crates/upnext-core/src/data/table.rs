@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// An opened file.
 pub(crate) enum TableFile {
     /// CSV, TSV or their like, decompressed.
-    Text(TextTable),
+    Text(Box<TextTable>),
     /// Parquet; the file stands at its beginning.
     Parquet(File),
     /// A file without a byte, or of white space alone.
@@ -60,7 +60,7 @@ impl TableFile {
         table.next(&mut record)?;
         let name = |field: &[u8]| String::from_utf8_lossy(field.trim_ascii()).into_owned();
         table.names = record.iter().map(name).collect();
-        Ok(Self::Text(table))
+        Ok(Self::Text(Box::new(table)))
     }
 }
 

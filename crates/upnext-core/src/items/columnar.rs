@@ -149,7 +149,7 @@ fn elements(column: &ArrayRef) -> Option<(ArrayRef, Vec<Range<usize>>)> {
         return Some((lists.values().clone(), ranges));
     }
     let lists = column.as_fixed_size_list_opt()?;
-    let ranges = of_rows(&|row| lists.value_offset_at(row) as usize..lists.value_offset_at(row + 1) as usize);
+    let ranges = of_rows(&|row| lists.value_offset_at(row)..lists.value_offset_at(row + 1));
     Some((lists.values().clone(), ranges))
 }
 

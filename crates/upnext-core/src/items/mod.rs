@@ -105,7 +105,7 @@ impl ItemTable {
             return Err(origin.error(None, None, reason));
         }
         match TableFile::open(path, options.delimiter)? {
-            TableFile::Text(file) => text::read(path, file, options),
+            TableFile::Text(file) => text::read(path, *file, options),
             TableFile::Parquet(file) => {
                 let size = file.metadata().map_err(Error::io(path, "read"))?.len();
                 columnar::read(path, file, size, options)

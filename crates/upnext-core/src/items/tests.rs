@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::data::ItemVocabulary;
+use columnar::tests::Row;
 use proptest::prelude::*;
 use std::io::Write as _;
 use std::result::Result;
@@ -237,9 +238,6 @@ fn a_million_items_take_few_bytes_each() {
     // Ids of 6 bytes: 2 · 8 and two tables of numbers. Titles of 18: 26. A price: 8. A brand: 4 + 8.
     assert!(bytes < 90.0, "{bytes} bytes an item");
 }
-
-/// Values of one item.
-type Row = (String, Option<f64>, Vec<&'static str>, Option<[f32; 3]>);
 
 fn rows() -> impl Strategy<Value = Vec<Row>> {
     let text = "[a-zäß ,;|\"'\n\t0-9]{0,8}";

@@ -25,11 +25,11 @@ fn file(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
     bytes
 }
 
+/// Values of one item: a text, a number, categories and a vector.
+pub(in super::super) type Row = (String, Option<f64>, Vec<&'static str>, Option<[f32; 3]>);
+
 /// A file with the rows of the random tables, as another program writes it.
-pub(in super::super) fn parquet_of(
-    rows: &[(String, Option<f64>, Vec<&str>, Option<[f32; 3]>)],
-    id: impl Fn(usize) -> String,
-) -> Vec<u8> {
+pub(in super::super) fn parquet_of(rows: &[Row], id: impl Fn(usize) -> String) -> Vec<u8> {
     let ids = StringArray::from_iter_values((0..rows.len()).map(id));
     let texts = LargeStringArray::from_iter_values(rows.iter().map(|row| &row.0));
     let numbers = Float64Array::from_iter(rows.iter().map(|row| row.1));
