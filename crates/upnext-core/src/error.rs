@@ -299,6 +299,21 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A file of items and their attributes that says something else than it should.
+    #[error("{}{}: {}{reason}", path.display(), in_file(place, *position), of_column(column.as_deref()))]
+    ItemTable {
+        /// The file.
+        path: PathBuf,
+        /// What `position` counts: "line" of a text file, "row" of a Parquet file.
+        place: &'static str,
+        /// The line or row, counted from 1; `None` where it is about the whole file.
+        position: Option<u64>,
+        /// The name of the column, where it is about one.
+        column: Option<String>,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+
     /// A log of which nothing is left to train on.
     #[error("{left_without}: {why}")]
     NothingLeft {
@@ -353,7 +368,19 @@ impl Error {
     }
 }
 
-/// The end of a [`Error::BadRow`] message.
+/// A place in a file, as the end of its path: `:3` for a line, `: row 3`.
+fn in_file(place: &str, position: Option<u64>) -> String {
+    match position {
+        None => String::new(),
+        Some(line) if place == "line" => format!(":{line}"),
+        Some(position) => format!(": {place} {position}"),
+    }
+}
+
+fn of_column(column: Option<&str>) -> String {
+    column.map_or_else(String::new, |name| format!("column `{name}`: "))
+}
+
 /// A number of bytes for people, in powers of 1000.
 fn in_bytes(bytes: u64) -> String {
     let (mut value, mut unit) = (bytes as f64, "bytes");
@@ -365,6 +392,7 @@ fn in_bytes(bytes: u64) -> String {
     format!("{value:.1} {unit}")
 }
 
+/// The end of a [`Error::BadRow`] message.
 fn and_more(more: u64) -> String {
     let others = match more {
         0 => String::new(),

@@ -126,7 +126,7 @@ pub struct ServerConfig {
     /// Part of the first model's sessions, from 0 to 1, that the second model is asked about, too: how its lists differ is
     /// logged and counted, and nobody sees them.
     pub compare_shadow: f64,
-    /// A CSV file of item ids and titles, shown beside ids and searched; read once.
+    /// A CSV or Parquet file of item ids and titles, shown beside ids and searched; read once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalogue_file: Option<PathBuf>,
     /// Items of the catalogue: beyond the largest shops; titles of 50 bytes take a gigabyte then.

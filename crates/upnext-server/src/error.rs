@@ -49,15 +49,11 @@ pub enum Error {
         reason: String,
     },
 
-    /// A catalogue that says something else than it should.
-    #[error("{}:{line}: {column}{reason}", path.display())]
+    /// A table of items that is no catalogue of titles.
+    #[error("{}: {reason}", path.display())]
     Catalogue {
         /// The file.
         path: PathBuf,
-        /// From 1.
-        line: u64,
-        /// The column and a colon, where it is about one.
-        column: String,
         /// What is wrong, and what to do.
         reason: String,
     },

@@ -1,5 +1,6 @@
-//! `upnext inspect`: what is in a click log, a prepared folder, or a model.
+//! `upnext inspect`: what is in a click log, a prepared folder, a model, or a table of items.
 
+mod items;
 mod model;
 
 use super::prepare::describe_statistics;
@@ -13,11 +14,14 @@ use upnext_core::data::{LogShape, PreparedFolder};
 /// Days shown one by one in a table; `--json` has them all.
 const MAX_DAYS: usize = 40;
 
-/// Show what is in a click log or a folder of its part files, in a folder that `prepare` made, or in a model.
+/// Show what is in a click log or a folder of its part files, in a folder that `prepare` made, in a model, or in a table of items.
 #[derive(clap::Args, Debug)]
 pub(crate) struct InspectArgs {
-    /// A click log or a folder of its part files, a folder that `prepare` made, or a model
+    /// A click log or a folder of its part files, a folder that `prepare` made, a model, or with --items a table of items
     path: PathBuf,
+
+    #[command(flatten)]
+    items: items::ItemsArgs,
 
     #[command(flatten)]
     read: ReadArgs,
@@ -28,6 +32,9 @@ pub(crate) struct InspectArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<()> {
+    if args.items.items {
+        return items::run(args);
+    }
     if model::is_model(&args.path) {
         return model::run(&args.path, args.output);
     }

@@ -105,7 +105,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     event_log: Option<PathBuf>,
 
-    /// A CSV file of titles: columns `item_id` (or `item`, `id`) and `title` (or `name`), others are shown too
+    /// A CSV or Parquet file of titles: columns `item_id` (or `item`, `id`) and `title` (or `name`), others are shown too
     #[arg(long, value_name = "FILE")]
     catalogue: Option<PathBuf>,
 

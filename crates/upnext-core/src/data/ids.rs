@@ -111,6 +111,11 @@ impl IdTable {
         self.index.find(hash(&self.hasher, id), |&i| self.get(i).as_bytes() == id).copied()
     }
 
+    /// Bytes that the table takes in memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.text.capacity() + self.ends.capacity() * size_of::<usize>() + self.index.allocation_size()
+    }
+
     /// The number of an id, which joins the table if it is new.
     ///
     /// # Panics

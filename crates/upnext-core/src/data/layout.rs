@@ -161,18 +161,18 @@ impl PartColumns {
 }
 
 /// A name without case, spaces and punctuation.
-fn normalized(name: &str) -> String {
+pub(super) fn normalized(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// The column with a known name of `role`.
-fn find_known(role: Role, names: &[String]) -> Option<usize> {
+pub(super) fn find_known(role: Role, names: &[String]) -> Option<usize> {
     let names: Vec<String> = names.iter().map(|n| normalized(n)).collect();
     role.known_names().iter().find_map(|known| names.iter().position(|n| n == known))
 }
 
 /// The column that a user calls `wanted`: by name as written, in any case, or by position from 1.
-fn find_wanted(wanted: &str, names: Option<&[String]>, count: usize) -> Option<usize> {
+pub(super) fn find_wanted(wanted: &str, names: Option<&[String]>, count: usize) -> Option<usize> {
     let by_name = names.and_then(|names| {
         let any_case = |n: &String| n.trim().eq_ignore_ascii_case(wanted.trim());
         names.iter().position(|n| n == wanted).or_else(|| names.iter().position(any_case))
@@ -362,7 +362,7 @@ fn sample_rows(sample: &[u8], delimiter: u8, complete: bool) -> Vec<Vec<String>>
 }
 
 /// The delimiter under which the rows have the most even number of fields, at least three if possible.
-fn guess_delimiter(sample: &[u8], complete: bool) -> u8 {
+pub(super) fn guess_delimiter(sample: &[u8], complete: bool) -> u8 {
     let score = |delimiter: u8| {
         let rows = sample_rows(sample, delimiter, complete);
         let first = rows.first().map_or(0, Vec::len);

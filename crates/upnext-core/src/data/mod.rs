@@ -22,6 +22,7 @@ pub mod sessions;
 pub mod shape;
 mod source;
 pub mod statistics;
+pub(crate) mod table;
 mod text;
 pub mod time;
 pub mod vocabulary;

@@ -11,6 +11,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize, Serializer};
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,7 +26,7 @@ pub(crate) struct Item<'a> {
     /// Its title in the catalogue, where it has one.
     #[schema(value_type = Option<String>)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    title: Option<&'a str>,
+    title: Option<Cow<'a, str>>,
     /// The catalogue's other columns, those that are empty left out.
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "details")]

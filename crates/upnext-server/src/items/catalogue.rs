@@ -1,66 +1,55 @@
-//! Titles of items, from a CSV file: for people who look at lists, never for models.
+//! Titles of items, from a table: for people who look at lists, never for models.
 
 use crate::{Error, ServerConfig};
-use csv::ByteRecord;
+use std::borrow::Cow;
 use std::path::Path;
-use upnext_core::data::ItemVocabulary;
+use upnext_core::items::{Column, ColumnType, ItemTable, ItemTableOptions};
 
 /// Names of the column of ids, the first that is there.
 const ID_COLUMNS: [&str; 3] = ["item", "item_id", "id"];
 /// Names of the column of titles, the first that is there.
 const TITLE_COLUMNS: [&str; 2] = ["title", "name"];
 
-/// What a file says about items, all of it text.
-///
-/// All text lies in one allocation, so that a million items cost their bytes and some 10 more a field.
-#[derive(Debug, Default)]
+/// What a table says about items: one of its columns is the title.
+#[derive(Debug)]
 pub(crate) struct Catalogue {
-    ids: ItemVocabulary,
-    /// Names of the columns beside the id and the title.
-    columns: Vec<String>,
-    /// The fields of all items, item by item: the title, then those of `columns`.
-    text: String,
-    /// Where each field ends in `text`.
-    ends: Vec<usize>,
+    table: ItemTable,
+    /// The column of titles.
+    title: usize,
+    /// The other columns that are shown.
+    others: Vec<usize>,
 }
 
 /// What the catalogue says about an item.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Description<'a> {
     catalogue: &'a Catalogue,
-    item: usize,
+    row: usize,
 }
 
 impl<'a> Description<'a> {
-    fn field(self, column: usize) -> Option<&'a str> {
-        let Catalogue { text, ends, columns, .. } = self.catalogue;
-        let at = self.item * (columns.len() + 1) + column;
-        let start = if at == 0 { 0 } else { ends[at - 1] };
-        Some(&text[start..ends[at]]).filter(|field| !field.is_empty())
+    fn column(self, at: usize) -> &'a Column {
+        &self.catalogue.table.columns()[at]
     }
 
     /// The title; `None` where the field is empty.
-    pub(crate) fn title(self) -> Option<&'a str> {
-        self.field(0)
+    pub(crate) fn title(self) -> Option<Cow<'a, str>> {
+        self.column(self.catalogue.title).shown(self.row)
     }
 
-    /// The other columns that say something, in the order of the file.
-    pub(crate) fn details(self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        (1..)
-            .zip(&self.catalogue.columns)
-            .filter_map(move |(at, name)| Some((name.as_str(), self.field(at)?)))
+    /// The other columns that say something, in the order of the table.
+    pub(crate) fn details(self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
+        self.catalogue.others.iter().filter_map(move |&at| {
+            let column = self.column(at);
+            Some((column.name(), column.shown(self.row)?))
+        })
     }
 }
 
 impl Catalogue {
     /// What is said about the item with this id.
     pub(crate) fn get(&self, id: &str) -> Option<Description<'_>> {
-        Some(Description { catalogue: self, item: self.ids.index_of(id)? as usize })
-    }
-
-    /// Number of items.
-    pub(crate) fn len(&self) -> usize {
-        self.ids.len()
+        Some(Description { catalogue: self, row: self.table.row(id)? })
     }
 
     /// Reads a file with a header: a column `item`, `item_id` or `id`, a column `title` or `name`, and others, all shown.
@@ -69,91 +58,32 @@ impl Catalogue {
     /// For a file that cannot be read, has no such columns, is not UTF-8 text, says two things about an item, or goes
     /// beyond the limits, with the line and the column.
     pub(crate) fn read(path: &Path, config: &ServerConfig) -> Result<Self, Error> {
-        let file = std::fs::File::open(path).map_err(upnext_core::Error::io(path, "open"))?;
-        let refused = |line: u64, column: Option<&str>, reason: String| Error::Catalogue {
-            path: path.to_owned(),
-            line,
-            column: column.map_or_else(String::new, |name| format!("column `{name}`: ")),
-            reason,
-        };
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(file);
-        let mut record = ByteRecord::new();
-        let mut next = |record: &mut ByteRecord| match reader.read_byte_record(record) {
-            Ok(there) => Ok(there),
-            Err(error) => Err(match error.into_kind() {
-                csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
-                    let line = pos.map_or(0, |pos| pos.line());
-                    let reason = format!(
-                        "{len} fields, where the header has {expected_len}: put fields with commas in quotes"
-                    );
-                    refused(line, None, reason)
-                }
-                csv::ErrorKind::Io(error) => upnext_core::Error::io(path, "read")(error).into(),
-                other => refused(0, None, format!("{other:?}")),
-            }),
-        };
+        let mut options = ItemTableOptions::default();
+        options.item_columns = ID_COLUMNS.map(str::to_owned).to_vec();
+        // Fields are shown as they stand in the file, which has commas whatever its titles have.
+        (options.other_types, options.delimiter) = (Some(ColumnType::Text), Some(','));
+        options.limits.items = config.max_catalogue_items;
+        options.limits.id_bytes = config.max_item_id_bytes;
+        options.limits.field_bytes = config.max_catalogue_field_bytes;
+        let table = ItemTable::read(path, &options)?;
 
-        next(&mut record)?;
-        let names: Vec<String> =
-            record.iter().map(|name| String::from_utf8_lossy(name.trim_ascii()).into_owned()).collect();
-        let find = |wanted: &[&str], what: &str| {
-            let at = |name: &&str| names.iter().position(|own| own.eq_ignore_ascii_case(name));
-            wanted.iter().find_map(at).ok_or_else(|| {
-                let (wanted, found) = (wanted.join("`, `"), names.join("`, `"));
-                let reason = format!(
-                    "no column of {what}: the first line must name one `{wanted}`, separated by commas; it has `{found}`"
-                );
-                refused(1, None, reason)
-            })
-        };
-        let id_column = find(&ID_COLUMNS, "ids")?;
-        let title_column = find(&TITLE_COLUMNS, "titles")?;
-        let others: Vec<usize> =
-            (0..names.len()).filter(|&at| at != id_column && at != title_column).collect();
+        let refused = |reason: String| Error::Catalogue { path: path.to_owned(), reason };
+        let names: Vec<&str> = table.columns().iter().map(Column::name).collect();
+        let at = |name: &&str| names.iter().position(|own| own.eq_ignore_ascii_case(name));
+        let title = TITLE_COLUMNS.iter().find_map(at).ok_or_else(|| {
+            let (wanted, found) = (TITLE_COLUMNS.join("`, `"), names.join("`, `"));
+            refused(format!(
+                "no column of titles: none is called `{wanted}`; beside the ids the file has `{found}`"
+            ))
+        })?;
+        let others: Vec<usize> = (0..names.len()).filter(|&at| at != title).collect();
         if others.len() > config.max_catalogue_columns {
             let (limit, count) = (config.max_catalogue_columns, others.len());
-            let reason = format!(
+            return Err(refused(format!(
                 "{count} columns beside id and title: leave at most {limit} (`max_catalogue_columns`)"
-            );
-            return Err(refused(1, None, reason));
+            )));
         }
-
-        let columns = others.iter().map(|&at| names[at].clone()).collect();
-        let mut catalogue = Self { columns, ..Self::default() };
-        while next(&mut record)? {
-            let line = record.position().map_or(0, csv::Position::line);
-            // Every record has as many fields as the header, or reading it was an error.
-            let field = |at: usize, limit: usize| {
-                let bytes = &record[at];
-                if bytes.len() > limit {
-                    let reason = format!("{} bytes: give at most {limit}", bytes.len());
-                    return Err(refused(line, Some(&names[at]), reason));
-                }
-                std::str::from_utf8(bytes)
-                    .map_err(|_| refused(line, Some(&names[at]), "not UTF-8 text".to_owned()))
-            };
-            if catalogue.len() == config.max_catalogue_items {
-                let limit = config.max_catalogue_items;
-                let reason =
-                    format!("more than {limit} items: leave some out, or raise `max_catalogue_items`");
-                return Err(refused(line, None, reason));
-            }
-            let id = field(id_column, config.max_item_id_bytes)?;
-            if id.is_empty() {
-                let reason = "empty: give the item's id as it stands in the click log".to_owned();
-                return Err(refused(line, Some(&names[id_column]), reason));
-            }
-            if catalogue.ids.index_of(id).is_some() {
-                let reason = format!("`{id}` stands in an earlier line too: leave one of the two");
-                return Err(refused(line, Some(&names[id_column]), reason));
-            }
-            catalogue.ids.add(id, 0);
-            for &at in std::iter::once(&title_column).chain(&others) {
-                catalogue.text.push_str(field(at, config.max_catalogue_field_bytes)?.trim());
-                catalogue.ends.push(catalogue.text.len());
-            }
-        }
-        Ok(catalogue)
+        Ok(Self { table, title, others })
     }
 }
 
@@ -181,14 +111,41 @@ mod tests {
         let catalogue = read(text).unwrap();
         let said = |id: &str| {
             let description = catalogue.get(id)?;
-            Some((description.title().map(str::to_owned), description.details().collect::<Vec<_>>()))
+            let details = description.details().map(|(name, value)| (name, value.into_owned()));
+            Some((description.title().map(Cow::into_owned), details.collect::<Vec<_>>()))
         };
-        assert_eq!(catalogue.len(), 2);
-        assert_eq!(said("7"), Some((Some("Cup, blue".to_owned()), vec![("price", "3"), ("colour", "blue")])));
+        assert_eq!(catalogue.table.len(), 2);
+        assert_eq!(
+            said("7"),
+            Some((
+                Some("Cup, blue".to_owned()),
+                vec![("price", "3".to_owned()), ("colour", "blue".to_owned())]
+            ))
+        );
         assert_eq!(said("8"), Some((Some("a \"b\"".to_owned()), vec![])));
         assert_eq!(said("9"), None);
         assert_eq!(read("id,name\n1,\n").unwrap().get("1").unwrap().title(), None);
-        assert_eq!(read("id,name\n").unwrap().len(), 0);
+        assert_eq!(read("id,name\n").unwrap().table.len(), 0);
+    }
+
+    #[test]
+    fn a_parquet_file_is_read_too_and_what_cannot_be_shown_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c");
+        std::fs::write(&path, "id,name,price,tags,vector\n7,Cup,3.50,a|b,\"[1, 2]\"\n8,,,,\n").unwrap();
+        let mut options = ItemTableOptions::default();
+        options.types.insert("tags".to_owned(), ColumnType::Categories);
+        options.list_separator = Some('|');
+        let table = ItemTable::read(&path, &options).unwrap();
+        let mut bytes = Vec::new();
+        table.to_parquet(&mut bytes).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        let catalogue = Catalogue::read(&path, &ServerConfig::default()).unwrap();
+        let cup = catalogue.get("7").unwrap();
+        assert_eq!(cup.title().as_deref(), Some("Cup"));
+        let details: Vec<_> = cup.details().map(|(name, value)| (name, value.into_owned())).collect();
+        assert_eq!(details, [("price", "3.5".to_owned()), ("tags", "a, b".to_owned())]);
+        assert_eq!((catalogue.get("8").unwrap().title(), catalogue.get("9").is_none()), (None, true));
     }
 
     #[test]
@@ -196,13 +153,13 @@ mod tests {
         for (text, message) in [
             ("", "catalogue.csv:1: no column of ids"),
             ("sku,title\n1,a\n", "catalogue.csv:1: no column of ids"),
-            ("id;title\n1;a\n", "it has `id;title`"),
-            ("id,text\n1,a\n", "catalogue.csv:1: no column of titles"),
-            ("id,title,a,b,c\n", "catalogue.csv:1: 3 columns beside"),
+            ("id;title\n1;a\n", "the file has `id;title`"),
+            ("id,text\n1,a\n", "catalogue.csv: no column of titles"),
+            ("id,title,a,b,c\n", "catalogue.csv: 3 columns beside"),
             ("id,title\n1,a\n2,b,c\n", "catalogue.csv:3: 3 fields, where the header has 2"),
             ("id,title\n1,\"a\nb\"\n,c\n", "catalogue.csv:4: column `id`: empty"),
-            ("id,title\n1,a\n2,b\n1,c\n", "catalogue.csv:4: column `id`: `1` stands in an earlier line"),
-            ("id,title\n2,b\n2,c\n", "catalogue.csv:3: column `id`: `2` stands in an earlier line"),
+            ("id,title\n1,a\n2,b\n1,c\n", "catalogue.csv:4: column `id`: `1` stands in line 2 too"),
+            ("id,title\n2,b\n2,c\n", "catalogue.csv:3: column `id`: `2` stands in line 2 too"),
             ("id,title\n1,a\n2,a\n3,a\n4,a\n", "catalogue.csv:5: more than 3 items"),
             (&format!("id,title\n1,{}\n", "x".repeat(41)), "catalogue.csv:2: column `title`: 41 bytes"),
             (&format!("id,title\n{},a\n", "x".repeat(4_097)), "catalogue.csv:2: column `id`: 4097 bytes"),
@@ -212,7 +169,7 @@ mod tests {
         }
         assert_eq!(
             read(b"id,title\n1,\xff\n").unwrap_err(),
-            "catalogue.csv:2: column `title`: not UTF-8 text"
+            "catalogue.csv:2: column `title`: not UTF-8 text: convert the file to UTF-8"
         );
     }
 }

@@ -34,7 +34,7 @@ impl Search {
         for &item in &items {
             let id = vocabulary.id(item);
             let title = catalogue.and_then(|catalogue| catalogue.get(id)?.title());
-            for part in std::iter::once(id).chain(title) {
+            for part in std::iter::once(id).chain(title.as_deref()) {
                 let start = text.len();
                 text.extend(lower(part));
                 words.extend(beginnings(&text[start..]).map(|at| start + at));

@@ -1,0 +1,103 @@
+//! Files with named columns of any meaning, such as a table of items: text with a header, or Parquet.
+
+use super::layout::{self, Role};
+use super::source::{self, Source, TextSource};
+use crate::error::{Error, Result};
+use csv::ByteRecord;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// An opened file.
+pub(crate) enum TableFile {
+    /// CSV, TSV or their like, decompressed.
+    Text(Box<TextTable>),
+    /// Parquet; the file stands at its beginning.
+    Parquet(File),
+    /// A file without a byte, or of white space alone.
+    Empty,
+}
+
+/// The rows of a text file behind its header.
+pub(crate) struct TextTable {
+    /// The names of the columns as the header has them, without white space around them.
+    pub(crate) names: Vec<String>,
+    path: PathBuf,
+    compression: Option<&'static str>,
+    reader: csv::Reader<Box<dyn Read>>,
+}
+
+impl TableFile {
+    /// Opens a file, told apart by its first bytes. `delimiter` separates the fields of text; absent: found.
+    ///
+    /// # Errors
+    /// For a file that cannot be opened or is of a kind that is not read, and for a delimiter that is not one ASCII
+    /// character.
+    pub(crate) fn open(path: &Path, delimiter: Option<char>) -> Result<Self> {
+        let source = match source::open(path) {
+            Ok(Source::Parquet(file)) => return Ok(Self::Parquet(file)),
+            Ok(Source::Text(source)) => source,
+            Err(Error::NoEvents { .. }) => return Ok(Self::Empty),
+            Err(error) => return Err(error),
+        };
+        let delimiter = match delimiter {
+            Some(c) if c.is_ascii() && !matches!(c, '"' | '\n' | '\r' | '\0') => c as u8,
+            Some(c) => {
+                let reason = format!("{c:?} cannot separate fields: use one ASCII character");
+                return Err(Error::config("delimiter", reason));
+            }
+            None => layout::guess_delimiter(&source.sample, source.complete),
+        };
+        let (path, compression) = (source.path().to_owned(), source.compression);
+        let reader = csv::ReaderBuilder::new()
+            .delimiter(delimiter)
+            .has_headers(false)
+            .flexible(true)
+            .buffer_capacity(256 * 1024)
+            .from_reader(Box::new(source.into_reader()) as Box<dyn Read>);
+        let mut table = TextTable { names: Vec::new(), path, compression, reader };
+        let mut record = ByteRecord::new();
+        table.next(&mut record)?;
+        let name = |field: &[u8]| String::from_utf8_lossy(field.trim_ascii()).into_owned();
+        table.names = record.iter().map(name).collect();
+        Ok(Self::Text(Box::new(table)))
+    }
+}
+
+impl TextTable {
+    /// Reads the next row; `false` behind the last.
+    pub(crate) fn next(&mut self, record: &mut ByteRecord) -> Result<bool> {
+        self.reader.read_byte_record(record).map_err(|error| {
+            let error = match error.into_kind() {
+                csv::ErrorKind::Io(error) => error,
+                other => std::io::Error::other(format!("{other:?}")),
+            };
+            TextSource::error(&self.path, self.compression, error)
+        })
+    }
+}
+
+/// The column of item ids: the first of `wanted` that is there, by name or by position from 1; where nothing is wanted, the
+/// first with a name by which logs are known to call it, then `id`.
+pub(crate) fn item_column(names: &[String], wanted: &[String]) -> Option<usize> {
+    if wanted.is_empty() {
+        let id = || names.iter().position(|name| layout::normalized(name) == "id");
+        return layout::find_known(Role::Item, names).or_else(id);
+    }
+    wanted.iter().find_map(|wanted| column(names, wanted))
+}
+
+/// The column that a user calls `wanted`: by name as written, in any case, or by position from 1.
+pub(crate) fn column(names: &[String], wanted: &str) -> Option<usize> {
+    layout::find_wanted(wanted, Some(names), names.len())
+}
+
+/// A text fit for a message: control characters escaped, at most 40 characters.
+pub(crate) fn shortened(text: &str) -> String {
+    layout::shortened(text)
+}
+
+/// What a decoder says of a damaged Parquet file, which may quote names from it.
+pub(crate) fn damaged_parquet(path: &Path, reason: &str) -> Error {
+    Error::Damaged { path: path.to_owned(), format: "Parquet", reason: layout::shortened_to(reason, 200) }
+}

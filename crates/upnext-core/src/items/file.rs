@@ -1,0 +1,161 @@
+//! An item table as a Parquet file of its own: how a model keeps it.
+//!
+//! The first column has the ids under the name that the table was read with, the others follow in order: texts, numbers
+//! (float64), lists of texts, lists of float32. What is missing is null. The key `upnext.items` of the file's metadata names
+//! the column of ids and the types, as JSON. Equal tables have equal bytes.
+
+use super::column::{Column, Value};
+use super::options::{ColumnType, ItemTableLimits, ItemTableOptions};
+use super::{ItemTable, columnar};
+use crate::data::table::damaged_parquet;
+use crate::error::Result;
+use crate::parquet::{BATCH_ROWS, ParquetFile, io_error, writer_properties};
+use ::parquet::arrow::ArrowWriter;
+use ::parquet::file::metadata::KeyValue;
+use ::parquet::schema::types::ColumnPath;
+use arrow_array::builder::{Float32Builder, Float64Builder, ListBuilder, StringBuilder};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Field, Schema};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::io::{self, Write};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The key of the file's metadata that says what its columns are.
+const METADATA_KEY: &str = "upnext.items";
+
+/// What the columns of a file are.
+#[derive(Serialize, Deserialize)]
+struct Description {
+    /// The name of the column of ids.
+    id: String,
+    columns: Vec<ColumnDescription>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ColumnDescription {
+    name: String,
+    #[serde(rename = "type")]
+    column_type: ColumnType,
+}
+
+impl ItemTable {
+    /// Writes the table as Parquet, the same bytes for equal tables.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn to_parquet(&self, out: &mut (dyn Write + Send)) -> io::Result<()> {
+        let description = Description {
+            id: self.id_name.clone(),
+            columns: self
+                .columns
+                .iter()
+                .map(|column| ColumnDescription {
+                    name: column.name.clone(),
+                    column_type: column.column_type(),
+                })
+                .collect(),
+        };
+        let description = serde_json::to_string(&description).map_err(io::Error::other)?;
+        let id = Field::new(&self.id_name, DataType::Utf8, false);
+        let fields = self.columns.iter().map(|column| Field::new(&column.name, data_type(column), true));
+        let schema = Arc::new(Schema::new(std::iter::once(id).chain(fields).collect::<Vec<_>>()));
+        let mut properties = writer_properties()
+            // The manifest names the writer; here it would change the bytes with every version of the library.
+            .set_created_by("upnext".to_owned())
+            .set_key_value_metadata(Some(vec![KeyValue::new(METADATA_KEY.to_owned(), description)]))
+            // No id occurs twice.
+            .set_column_dictionary_enabled(ColumnPath::new(vec![self.id_name.clone()]), false);
+        for column in self.columns.iter().filter(|column| column.column_type() == ColumnType::Vector) {
+            let path = ["list", "item"].map(str::to_owned);
+            let path = std::iter::once(column.name.clone()).chain(path).collect();
+            properties = properties.set_column_dictionary_enabled(ColumnPath::new(path), false);
+        }
+        let mut writer =
+            ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties.build())).map_err(io_error)?;
+        for start in (0..self.len()).step_by(BATCH_ROWS) {
+            let rows = start..(start + BATCH_ROWS).min(self.len());
+            let mut ids = StringBuilder::new();
+            rows.clone().for_each(|row| ids.append_value(self.id(row)));
+            let mut arrays: Vec<ArrayRef> = vec![Arc::new(ids.finish())];
+            arrays.extend(self.columns.iter().map(|column| array(column, rows.clone())));
+            let batch = RecordBatch::try_new(Arc::clone(&schema), arrays).map_err(io::Error::other)?;
+            writer.write(&batch).map_err(io_error)?;
+        }
+        writer.close().map(|_| ()).map_err(io_error)
+    }
+
+    /// Reads a table that [`to_parquet`](Self::to_parquet) wrote; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`](crate::Error::Damaged) for bytes that are no such table, and those of [`read`](Self::read).
+    pub fn from_parquet(bytes: Vec<u8>, path: &Path) -> Result<Self> {
+        let bytes = Bytes::from(bytes);
+        let size = bytes.len() as u64;
+        let file = ParquetFile::open(bytes.clone(), size).map_err(|reason| damaged_parquet(path, &reason))?;
+        let text = file.schema().metadata().get(METADATA_KEY);
+        let text = text.ok_or_else(|| damaged_parquet(path, "it has no metadata `upnext.items`"))?;
+        let Description { id, columns } = serde_json::from_str(text)
+            .map_err(|error| damaged_parquet(path, &format!("its metadata `upnext.items`: {error}")))?;
+        let limits = ItemTableLimits { id_bytes: usize::MAX, ..ItemTableLimits::default() };
+        let options = ItemTableOptions {
+            limits,
+            item_columns: vec![id],
+            columns: columns.iter().map(|column| column.name.clone()).collect(),
+            types: columns.into_iter().map(|column| (column.name, column.column_type)).collect(),
+            ..ItemTableOptions::default()
+        };
+        let rows = file.rows();
+        let table = columnar::read(path, bytes, size, &options)?;
+        if table.len() as u64 != rows {
+            return Err(damaged_parquet(path, &format!("{} items in {rows} rows", table.len())));
+        }
+        Ok(table)
+    }
+}
+
+/// The type of a column in the file.
+fn data_type(column: &Column) -> DataType {
+    match column.column_type() {
+        ColumnType::Text => DataType::Utf8,
+        ColumnType::Number => DataType::Float64,
+        ColumnType::Categories => DataType::new_list(DataType::Utf8, true),
+        ColumnType::Vector => DataType::new_list(DataType::Float32, true),
+    }
+}
+
+/// Some rows of a column.
+fn array(column: &Column, rows: Range<usize>) -> ArrayRef {
+    match column.column_type() {
+        ColumnType::Text => {
+            let mut texts = StringBuilder::new();
+            rows.for_each(|row| texts.append_option(column.text(row)));
+            Arc::new(texts.finish())
+        }
+        ColumnType::Number => {
+            let mut numbers = Float64Builder::new();
+            rows.for_each(|row| numbers.append_option(column.number(row)));
+            Arc::new(numbers.finish())
+        }
+        ColumnType::Categories => {
+            let mut lists = ListBuilder::new(StringBuilder::new());
+            for row in rows {
+                column.categories(row).for_each(|name| lists.values().append_value(name));
+                lists.append(column.value(row).is_some());
+            }
+            Arc::new(lists.finish())
+        }
+        ColumnType::Vector => {
+            let mut lists = ListBuilder::new(Float32Builder::new());
+            for row in rows {
+                if let Some(Value::Vector(vector)) = column.value(row) {
+                    lists.values().append_slice(vector);
+                }
+                lists.append(column.value(row).is_some());
+            }
+            Arc::new(lists.finish())
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What is known of items beside their ids: a table of texts, numbers, categories and vectors, read from CSV or Parquet.
+//!
+//! The table stands beside the [`ItemVocabulary`]: it may have items that no click names yet, and lack some that clicks
+//! name. `docs/items.md` says how files are read.
+//!
+//! ```
+//! use upnext_core::items::{ColumnType, ItemTable, ItemTableOptions};
+//!
+//! # let place = tempfile::tempdir().unwrap();
+//! # let path = place.path().join("items.csv");
+//! std::fs::write(&path, "item_id,title,price,colours\n7,Blue cup,3.5,blue|white\n8,Tea pot,,white\n").unwrap();
+//! let mut options = ItemTableOptions::default();
+//! options.types.insert("colours".to_owned(), ColumnType::Categories);
+//! options.list_separator = Some('|');
+//! let items = ItemTable::read(&path, &options)?;
+//!
+//! let cup = items.row("7").unwrap();
+//! let [title, price, colours] = ["title", "price", "colours"].map(|name| items.column(name).unwrap());
+//! assert_eq!(title.text(cup), Some("Blue cup"));
+//! assert_eq!(price.number(cup), Some(3.5));
+//! assert_eq!(colours.categories(cup).collect::<Vec<_>>(), ["blue", "white"]);
+//! assert_eq!(price.missing(), 1);
+//! # Ok::<(), upnext_core::Error>(())
+//! ```
+
+mod builder;
+mod column;
+mod columnar;
+mod file;
+mod inspection;
+mod options;
+mod text;
+
+pub use column::{Column, Value};
+pub use options::{ColumnType, ItemTableLimits, ItemTableOptions, RepeatedItem};
+
+use crate::data::ItemVocabulary;
+use crate::data::ids::IdTable;
+use crate::data::table::TableFile;
+use crate::error::{Error, Result};
+use builder::Origin;
+use serde::Serialize;
+use std::fmt;
+use std::path::Path;
+
+/// Attributes of items: a row for each item, found by the user's id, and typed columns found by name.
+///
+/// A value may be missing. Nothing is allocated per value.
+#[derive(Clone)]
+pub struct ItemTable {
+    /// The id of an item has the number of its row.
+    ids: IdTable,
+    /// The name of the column of ids.
+    id_name: String,
+    columns: Vec<Column>,
+    repeated: u64,
+}
+
+/// How far a table describes the items of a vocabulary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Coverage {
+    /// Items of the vocabulary.
+    pub items: usize,
+    /// Those of them that have a row.
+    pub described_items: usize,
+    /// Training events of the vocabulary's items.
+    pub events: u64,
+    /// Training events of the items that have a row.
+    pub described_events: u64,
+    /// Items of the table that the vocabulary does not have.
+    pub new_items: usize,
+}
+
+impl ItemTable {
+    /// Reads a table from CSV, TSV (plain, gzip, zstd) or Parquet, told apart by their first bytes.
+    ///
+    /// Text needs a header. White space around values is left out; an empty value, a null and, in columns of numbers of
+    /// Parquet, NaN are missing. A column has the type that `options` asks for. The others are inspected:
+    ///
+    /// 1. numbers, if every value is a finite number (text files only; Parquet says itself what is a number);
+    /// 2. vectors, if every value is a list of finite numbers in square brackets, of the same length (text files only);
+    /// 3. categories, where a separator of lists was given and a value has it; where `|` or `;` is plainly used (in two
+    ///    values and a tenth of them at least, with each part standing on average in four); where all values are `true` or
+    ///    `false`; and where each value stands on average in four rows;
+    /// 4. else texts.
+    ///
+    /// In Parquet, dictionaries, truth values and lists of texts or whole numbers are categories, lists of floating-point
+    /// numbers and lists of a fixed number of numbers are vectors, and times are texts, in UTC. Numbers have 64 bits with
+    /// fraction: whole numbers beyond 2⁵³ lose their last digits unless they are read as text.
+    ///
+    /// A row that repeats one before is counted ([`repeated_rows`](Self::repeated_rows)).
+    ///
+    /// # Errors
+    /// [`Error::ItemTable`] with the line or row and the column: a file without a column of ids or without a byte, an id
+    /// that is empty, too long or has a NUL byte, an item that stands in two rows with different values (unless
+    /// [`RepeatedItem::KeepLast`]), a row of another number of fields, a value that is not of the type asked for, vectors of
+    /// different widths. [`Error::Unsupported`] for a kind of file or column that is not read, [`Error::Io`],
+    /// [`Error::Truncated`], [`Error::Damaged`].
+    pub fn read(path: impl AsRef<Path>, options: &ItemTableOptions) -> Result<Self> {
+        let path = path.as_ref();
+        let origin = Origin { path, place: "line" };
+        if path.is_dir() {
+            let reason = "this is a folder: give one file, CSV or Parquet".to_owned();
+            return Err(origin.error(None, None, reason));
+        }
+        match TableFile::open(path, options.delimiter)? {
+            TableFile::Text(file) => text::read(path, *file, options),
+            TableFile::Parquet(file) => {
+                let size = file.metadata().map_err(Error::io(path, "read"))?.len();
+                columnar::read(path, file, size, options)
+            }
+            TableFile::Empty => {
+                let reason = "no column of ids: the file is empty, and its first line must name the columns";
+                Err(origin.error(Some(1), None, reason.to_owned()))
+            }
+        }
+    }
+
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there is no item.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// The row of an item, from 0; `None` if the table does not have it.
+    pub fn row(&self, id: &str) -> Option<usize> {
+        self.ids.find(id).map(|row| row as usize)
+    }
+
+    /// The id of the item in a row.
+    ///
+    /// # Panics
+    /// If `row` is not below [`len`](Self::len).
+    pub fn id(&self, row: usize) -> &str {
+        assert!(row < self.len(), "row {row} of {} rows", self.len());
+        self.ids.get(row as u32)
+    }
+
+    /// The ids in the order of the rows.
+    pub fn ids(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.ids.iter()
+    }
+
+    /// The name that the column of ids has in the file.
+    pub fn id_name(&self) -> &str {
+        &self.id_name
+    }
+
+    /// The columns beside the ids, in the order of the file. No two have the same name: `price` beside another `price` is
+    /// `price_2`, and a fourth column without a name is `column_4`.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// The column with this name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// Number of rows of the file that were left out, or replaced another one, because they had the id of a row before.
+    pub fn repeated_rows(&self) -> u64 {
+        self.repeated
+    }
+
+    /// How far the table describes the items of a vocabulary.
+    pub fn coverage(&self, vocabulary: &ItemVocabulary) -> Coverage {
+        let mut coverage = Coverage { items: vocabulary.len(), ..Coverage::default() };
+        for (id, &events) in vocabulary.ids().zip(vocabulary.supports()) {
+            coverage.events += events;
+            if self.row(id).is_some() {
+                coverage.described_items += 1;
+                coverage.described_events += events;
+            }
+        }
+        coverage.new_items = self.len() - coverage.described_items;
+        coverage
+    }
+
+    /// Bytes that the table takes in memory.
+    pub fn memory_bytes(&self) -> usize {
+        self.ids.memory_bytes() + self.columns.iter().map(Column::memory_bytes).sum::<usize>()
+    }
+}
+
+impl fmt::Debug for ItemTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ItemTable({} items, {:?})", self.len(), self.columns)
+    }
+}
+
+/// Tables are equal if they have the same items in the same order and equal columns.
+impl PartialEq for ItemTable {
+    fn eq(&self, other: &Self) -> bool {
+        self.id_name == other.id_name && self.ids().eq(other.ids()) && self.columns == other.columns
+    }
+}
+
+#[cfg(test)]
+mod tests;
