@@ -7,6 +7,7 @@
 mod commands;
 mod experiment;
 mod interrupt;
+mod item_table;
 mod judging;
 mod output;
 mod page;

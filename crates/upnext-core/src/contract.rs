@@ -19,13 +19,13 @@ use upnext_reference::evaluation as reference;
 
 #[test]
 fn pop_obeys_the_contract() {
-    let Dataset { items, sessions } = example();
+    let Dataset { items, sessions, .. } = example();
     obeys_the_contract(&Pop::new(&items), &items, &sessions);
 }
 
 #[test]
 fn s_pop_obeys_the_contract() {
-    let Dataset { items, sessions } = example();
+    let Dataset { items, sessions, .. } = example();
     obeys_the_contract(&SPop::new(&items), &items, &sessions);
 }
 
@@ -71,7 +71,7 @@ fn models_of_item_to_item_weights_obey_the_contract_and_return_from_their_arrays
 #[test]
 fn session_neighbours_obey_the_contract() {
     let data = example();
-    let Dataset { items, sessions } = &data;
+    let Dataset { items, sessions, .. } = &data;
     let cut = SKnnConfig { k: 4, sample_size: 9, ..Default::default() };
     obeys_the_contract(&SKnn::fit(&cut, &data).unwrap(), items, sessions);
     obeys_the_contract(&VsKnn::fit(&VsKnnConfig::default(), &data).unwrap(), items, sessions);
@@ -81,7 +81,7 @@ fn session_neighbours_obey_the_contract() {
 
 #[test]
 fn networks_of_every_unit_and_input_obey_the_contract() {
-    let Dataset { items, sessions } = example();
+    let Dataset { items, sessions, .. } = example();
     for unit in [Unit::Gru, Unit::Lstm, Unit::Rnn] {
         for input in [Input::OneHot, Input::Discounted, Input::Embedding, Input::Shared] {
             let config = NetworkConfig { unit, input, layers: vec![18], ..Default::default() };
@@ -98,7 +98,7 @@ fn networks_of_every_unit_and_input_obey_the_contract() {
 
 #[test]
 fn deep_networks_obey_the_contract() {
-    let Dataset { items, sessions } = example();
+    let Dataset { items, sessions, .. } = example();
     let config = NetworkConfig {
         layers: vec![18, 33],
         input_to_deeper_layers: true,
@@ -111,7 +111,7 @@ fn deep_networks_obey_the_contract() {
 
 #[test]
 fn a_model_of_the_last_item_obeys_the_contract() {
-    let Dataset { items, sessions } = example();
+    let Dataset { items, sessions, .. } = example();
     let model = ByLastItem::new(items.len(), |last, item| ((last * 31 + item * 17) % 23) as f32 - 9.0);
     obeys_the_contract(&model, &items, &sessions);
 }
@@ -119,7 +119,7 @@ fn a_model_of_the_last_item_obeys_the_contract() {
 #[test]
 #[should_panic(expected = "depends on the batch")]
 fn a_model_that_forgets_to_reset_is_caught() {
-    let Dataset { items, sessions } = example();
+    let Dataset { items, sessions, .. } = example();
     obeys_the_contract(&Forgetful(items.len()), &items, &sessions);
 }
 

@@ -59,7 +59,8 @@ impl<'a> FitOptions<'a> {
         self
     }
 
-    /// Starts from an earlier model, whose items are the first of the data's ([`Dataset::extending`]).
+    /// Starts from an earlier model, whose items are the first of the data's ([`Dataset::extending`]). Its table of items is
+    /// kept where the data has none.
     pub fn init(mut self, model: Model) -> Self {
         self.init = Some(model);
         self
@@ -110,6 +111,7 @@ pub fn fit(data: impl Into<Arc<Dataset>>, experiment: &Experiment, options: FitO
         threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let mut go_on = |_: FitEvent| ControlFlow::Continue(());
     let mut keeper = InMemory::new(keep_training_state);
+    let item_table = data.item_table.clone().or_else(|| init.as_ref()?.item_table().cloned());
     let start = init.map_or(Ok(Start::New), |init| start_from(&init, experiment, &data))?;
     let observe = observer.unwrap_or(&mut go_on);
     let mut run = Fit {
@@ -119,7 +121,14 @@ pub fn fit(data: impl Into<Arc<Dataset>>, experiment: &Experiment, options: FitO
     };
     let model = models::fit(&experiment.model, &mut run)?;
     let Fit { summary, ended, state, .. } = run;
-    let model = Model::new(model, data.items.clone(), experiment.resolved(), summary.clone(), state, None);
+    let model = Model::new(
+        model,
+        (data.items.clone(), item_table),
+        experiment.resolved(),
+        summary.clone(),
+        state,
+        None,
+    );
     Ok(Fitted { model, history: summary, ended })
 }
 

@@ -46,7 +46,6 @@ pub mod experiment;
 pub mod fit;
 pub mod gru4rec;
 pub mod history;
-pub mod items;
 mod kind;
 mod kinds;
 mod memory;

@@ -3,7 +3,7 @@
 use crate::arrays::{Arrays, TrainingState};
 use crate::artifact::{Artifact, MANIFEST_FILE};
 use crate::batch::HistoryBatcher;
-use crate::data::{ItemIndex, ItemVocabulary, Sessions};
+use crate::data::{ItemIndex, ItemTable, ItemVocabulary, Sessions};
 use crate::evaluation::{Evaluation, EvaluationConfig, evaluate};
 use crate::experiment::{Experiment, ModelKind};
 use crate::gru4rec::Network;
@@ -32,6 +32,7 @@ pub struct Model {
 struct Inner {
     model: Box<dyn AnyModel>,
     items: ItemVocabulary,
+    item_table: Option<Arc<ItemTable>>,
     experiment: Experiment,
     training: TrainingSummary,
     /// What a further training needs, where it was kept.
@@ -67,7 +68,7 @@ impl Model {
     /// `state`: what a further training needs; `version`: that of a saved model.
     pub(crate) fn new(
         model: Box<dyn AnyModel>,
-        items: ItemVocabulary,
+        (items, item_table): (ItemVocabulary, Option<Arc<ItemTable>>),
         experiment: Experiment,
         training: TrainingSummary,
         state: Option<TrainingState>,
@@ -75,7 +76,17 @@ impl Model {
     ) -> Self {
         let (all_items, index) = Default::default();
         Self {
-            inner: Arc::new(Inner { model, items, experiment, training, state, version, all_items, index }),
+            inner: Arc::new(Inner {
+                model,
+                items,
+                item_table,
+                experiment,
+                training,
+                state,
+                version,
+                all_items,
+                index,
+            }),
         }
     }
 
@@ -98,17 +109,18 @@ impl Model {
     /// # Errors
     /// [`Error::Weights`] for weights that are not those of the model.
     pub fn from_artifact(artifact: Artifact) -> Result<Self> {
-        let (Artifact { manifest, items, training, .. }, arrays) = artifact.take_arrays();
+        let (Artifact { manifest, items, item_table, training, .. }, arrays) = artifact.take_arrays();
         let version = manifest.version();
         let experiment = manifest.experiment;
         let model = models::from_arrays(&experiment, &items, arrays)?;
-        Ok(Self::new(model, items, experiment, manifest.training, training, Some(version)))
+        Ok(Self::new(model, (items, item_table), experiment, manifest.training, training, Some(version)))
     }
 
     /// The model as it is saved, with its training state where it has one.
     pub fn to_artifact(&self) -> Artifact {
         let inner = &*self.inner;
         Artifact {
+            item_table: inner.item_table.clone(),
             training: inner.state.clone(),
             ..Artifact::new(inner.experiment.clone(), inner.items.clone(), inner.training.clone())
                 .with_arrays(inner.model.arrays())
@@ -131,6 +143,11 @@ impl Model {
     /// The items that the model knows.
     pub fn items(&self) -> &ItemVocabulary {
         &self.inner.items
+    }
+
+    /// Attributes of items, as the data had them that the model was fitted to.
+    pub fn item_table(&self) -> Option<&Arc<ItemTable>> {
+        self.inner.item_table.as_ref()
     }
 
     /// The configuration of the model, complete.

@@ -81,6 +81,8 @@ pub fn train(mut plan: Plan, observe: &mut dyn FnMut(FitEvent) -> ControlFlow<()
         init.manifest.experiment.check_same_model(plan.experiment)?;
         compare::learns_on(&plan)?;
     }
+    // Checkpoints do without: whoever resumes has the same data.
+    let item_table = plan.data.item_table.clone().or_else(|| init.as_ref()?.item_table.clone());
     let (checkpoint, best) = (checkpoint_of(plan.out), beside(plan.out, "best"));
     let mut summary = TrainingSummary::of(&plan.data);
     let mut start = init.map_or(Start::New, |init| {
@@ -117,7 +119,8 @@ pub fn train(mut plan: Plan, observe: &mut dyn FnMut(FitEvent) -> ControlFlow<()
     if ended != Ended::Interrupted {
         let arrays = model.arrays();
         drop(model);
-        keeper.artifact(&summary, arrays, state).save(plan.out)?;
+        let artifact = keeper.artifact(&summary, arrays, state);
+        Artifact { item_table, ..artifact }.save(plan.out)?;
         folders::clear(&checkpoint, &best, &summary)?;
     }
     Ok(Outcome { ended, summary, checkpoint, optimizer_state_kept })

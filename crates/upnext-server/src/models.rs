@@ -41,9 +41,10 @@ impl Models {
         lists: &Lists,
         metrics: &Arc<Metrics>,
     ) -> Result<Self, Error> {
-        let first = Served::load(model, &name_of(name, model), lists)?;
+        let load = |path: &Path, name: &str| Served::load(path, name, lists, config.max_catalogue_columns);
+        let first = load(model, &name_of(name, model))?;
         let second = config.compare_model.as_deref();
-        let second = second.map(|path| Served::load(path, &name_of(None, path), lists)).transpose()?;
+        let second = second.map(|path| load(path, &name_of(None, path))).transpose()?;
         if let Some(Served { name, .. }) = second.as_ref().filter(|second| second.name == first.name) {
             return Err(Error::SameName { name: name.clone() });
         }

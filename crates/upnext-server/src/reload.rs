@@ -128,7 +128,7 @@ impl Service {
             return Err(ReloadError::Model(reason));
         }
         let lists = self.lists.load_full();
-        let served = Served::load(&path, &name, &lists);
+        let served = Served::load(&path, &name, &lists, self.config.max_catalogue_columns);
         served.map(|served| (served, lists)).map_err(|error| ReloadError::Model(error.to_string()))
     }
 

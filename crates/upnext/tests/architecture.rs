@@ -16,7 +16,6 @@ const MODULES: &[&str] = &[
     "replace",
     "parquet",
     "data",
-    "items",
     "simulate",
     "batch",
     "recommender",

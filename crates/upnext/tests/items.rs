@@ -3,7 +3,7 @@
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod program;
 
-use program::{Folder, done, json, refused, upnext};
+use program::{Folder, done, json, refused, stderr, train, upnext};
 
 const ITEMS: &str = "sku,title,price,tags,vector\n\
                      7,Blue cup,3.5,a|b,\"[1, 2, 3]\"\n\
@@ -51,4 +51,38 @@ fn what_is_wrong_with_a_table_is_said_with_its_place() {
     // Its options mean nothing to a log.
     refused(&mut inspect(&["--item-type", "a=text"]), 2, &["--items"]);
     refused(&mut inspect(&["--items", "--item-type", "a=txt"]), 2, &["`txt` is no type of a column"]);
+}
+
+#[test]
+fn a_model_keeps_the_table_that_it_was_trained_with_also_when_it_is_trained_on() {
+    let folder = Folder::new();
+    let log = folder.file("clicks.csv", "session,item,time\na,7,1\na,8,2\nb,8,3\nb,9,4\n");
+    let table = folder.file("items.csv", ITEMS);
+    let model = folder.path("model");
+    let mut first = train(&log, &model);
+    first.args(["--model", "markov", "--item-type", "tags=categories", "--item-table"]).arg(&table);
+    assert!(!stderr(&done(&mut first)).contains("warning"));
+    let shape = json(upnext().arg("inspect").arg(&model));
+    assert_eq!(shape["item_table"]["described_items"], 3);
+    assert_eq!(shape["item_table"]["described_events"], 4);
+    assert_eq!(shape["item_table"]["columns"][1]["type"], "number");
+    let text = String::from_utf8(done(upnext().arg("inspect").arg(&model)).stdout).unwrap();
+    assert!(text.contains("items of the model that it has") && text.contains("3 categories"), "{text}");
+
+    // Ids of another kind are noticed.
+    let other = folder.file("other.csv", "item_id,title\nx7,Cup\nx8,Pot\n");
+    let mut second = train(&log, &folder.path("second"));
+    second.args(["--model", "markov", "--item-table"]).arg(&other);
+    let said = stderr(&done(&mut second));
+    assert!(said.contains("lacks 3 of the log's 3 items") && said.contains("`item_id`"), "{said}");
+
+    // A network that is trained further has the table of the model that it began with.
+    let small = ["--set", "model.layers=[4]", "--epochs", "1", "--batch-size", "2"];
+    let (network, further) = (folder.path("network"), folder.path("further"));
+    done(train(&log, &network).args(small).arg("--item-table").arg(&table));
+    done(train(&log, &further).args(["--epochs", "1", "--init"]).arg(&network));
+    let (before, after) =
+        (json(upnext().arg("inspect").arg(&network)), json(upnext().arg("inspect").arg(&further)));
+    assert_eq!(before["item_table"], after["item_table"]);
+    assert!(!before["item_table"].is_null());
 }

@@ -2,6 +2,7 @@
 
 use crate::experiment::{ExperimentArgs, ThreadArgs};
 use crate::interrupt;
+use crate::item_table::ItemTableArgs;
 use crate::output::{OutputArgs, Table, command_again, print, thousands, warn};
 use crate::progress::{EpochBar, per_second};
 use crate::reading::ReadArgs;
@@ -14,7 +15,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use upnext_core::artifact::{Artifact, EpochSummary, Manifest};
 use upnext_core::data::folder::{PartName, PreparedFolder};
-use upnext_core::data::{Dataset, ItemVocabulary, TestSessions, TimeSpan};
+use upnext_core::data::{Dataset, ItemTable, ItemVocabulary, TestSessions, TimeSpan};
 use upnext_core::experiment::{DataConfig, Experiment};
 use upnext_core::history::Ended;
 use upnext_core::training::{Outcome, Plan, checkpoint_of, train};
@@ -61,6 +62,17 @@ pub(crate) struct TrainArgs {
     /// Print the complete experiment file and stop
     #[arg(long)]
     show_config: bool,
+
+    /// Table of what is known of items (titles, prices, categories, vectors), CSV or Parquet: it is kept with the model
+    #[arg(id = "items", long = "item-table", value_name = "FILE")]
+    item_table: Option<PathBuf>,
+
+    /// The table's column of item ids [default: found by its name, as in a log]
+    #[arg(long, value_name = "COLUMN", requires = "items")]
+    item_table_column: Option<String>,
+
+    #[command(flatten)]
+    table: ItemTableArgs,
 
     #[command(flatten)]
     experiment: ExperimentArgs,
@@ -124,9 +136,12 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     }
     // Before the reading, not after it.
     Artifact::check_target(out)?;
+    let table = args.item_table.as_ref();
+    let table =
+        table.map(|file| args.table.read(file, args.item_table_column.as_deref(), None)).transpose()?;
     let mut init = args.init.as_ref().map(Artifact::load).transpose()?;
     let known = init.as_mut().map(|init| std::mem::take(&mut init.items));
-    let data = read(args, path, known)?;
+    let data = read(args, path, known, table)?;
     let plan = Plan {
         data: Arc::clone(&data.train),
         validation: data.valid.as_ref().map(|valid| &valid.sessions),
@@ -165,7 +180,12 @@ fn experiment(args: &TrainArgs) -> anyhow::Result<Experiment> {
 }
 
 /// Reads the training log, and that to validate on.
-fn read(args: &TrainArgs, path: &Path, known: Option<ItemVocabulary>) -> anyhow::Result<Data> {
+fn read(
+    args: &TrainArgs,
+    path: &Path,
+    known: Option<ItemVocabulary>,
+    table: Option<ItemTable>,
+) -> anyhow::Result<Data> {
     let quiet = args.output.quiet;
     let part = if args.validate { PartName::Fit } else { PartName::Train };
     if args.validate && !PreparedFolder::is_at(path) {
@@ -195,7 +215,28 @@ fn read(args: &TrainArgs, path: &Path, known: Option<ItemVocabulary>) -> anyhow:
         }
         None => None,
     };
+    let train = match table {
+        Some(table) => {
+            warn(uncovered(&table, &train.items).as_slice());
+            train.with_item_table(table)
+        }
+        None => train,
+    };
     Ok(Data { train: train.into(), known_items, valid })
+}
+
+/// A warning where a table of items has few of the log's items: its ids may be of another kind.
+fn uncovered(table: &ItemTable, items: &ItemVocabulary) -> Option<String> {
+    let coverage = table.coverage(items);
+    let lacking = coverage.items - coverage.described_items;
+    (lacking * 10 > coverage.items).then(|| {
+        format!(
+            "the table of items lacks {} of the log's {} items: is `{}` the column of the same ids?",
+            thousands(lacking as u64),
+            thousands(coverage.items as u64),
+            table.id_name()
+        )
+    })
 }
 
 /// Trains with a bar, line by line per epoch; Ctrl-C asks to stop, twice stops at once.

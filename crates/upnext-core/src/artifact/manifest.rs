@@ -59,7 +59,7 @@ pub struct MemberManifest {
 /// A file, such as one of a model, and how its bytes are known again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
-    /// What it is for: "items", "weights" or "training" in a model.
+    /// What it is for: "items", "attributes", "weights" or "training" in a model.
     pub name: String,
     /// Its path from the model's folder, with `/` between folders.
     #[serde(default)]
@@ -250,7 +250,7 @@ impl Manifest {
         }
     }
 
-    /// The file of this role, "items", "weights" or "training"; `None` if the model has none.
+    /// The file of this role, "items", "attributes", "weights" or "training"; `None` if the model has none.
     pub fn file(&self, role: &str) -> Option<&FileEntry> {
         self.files.iter().find(|entry| entry.name == role)
     }

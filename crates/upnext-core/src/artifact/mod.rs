@@ -33,16 +33,19 @@ pub use manifest::{Checksum, FileEntry, Manifest, MemberManifest};
 
 pub use crate::arrays::TrainingState;
 use crate::arrays::{Arrays, Tensor};
-use crate::data::ItemVocabulary;
+use crate::data::{ItemTable, ItemVocabulary};
 use crate::experiment::Experiment;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The manifest's file.
 pub const MANIFEST_FILE: &str = "manifest.json";
 /// The role of the vocabulary's file.
 const ITEMS: &str = "items";
+/// The role of the file of the table of items, absent in models without one.
+const ATTRIBUTES: &str = "attributes";
 /// The role of the file of weights, absent in models without weights.
 const WEIGHTS: &str = "weights";
 /// The role of the file of what training needs to go on, absent in models that only count or that were saved without it.
@@ -55,6 +58,8 @@ pub struct Artifact {
     pub manifest: Manifest,
     /// The items that it knows.
     pub items: ItemVocabulary,
+    /// Attributes of items; `None` in members, which have that of the model that holds them.
+    pub item_table: Option<Arc<ItemTable>>,
     /// Its parameters by name; empty for models that follow from the items' support alone.
     pub weights: BTreeMap<String, Tensor>,
     /// Its whole numbers by name, such as counts and indices; a name stands in only one of the two maps.
@@ -79,7 +84,8 @@ impl Artifact {
     pub fn new(experiment: Experiment, items: ItemVocabulary, training: TrainingSummary) -> Self {
         let manifest = Manifest::new(experiment, &items, training);
         let (weights, counts) = (BTreeMap::new(), BTreeMap::new());
-        Self { manifest, items, weights, counts, training: None, members: Vec::new() }
+        let item_table = None;
+        Self { manifest, items, item_table, weights, counts, training: None, members: Vec::new() }
     }
 
     /// The same with these weights and counts.
@@ -181,8 +187,15 @@ impl Artifact {
             Ok(Member { name: name.clone(), artifact })
         });
         let members = members.collect::<Result<_>>()?;
-        Ok(Self { manifest, items, weights, counts, training, members })
+        let item_table = manifest.file(ATTRIBUTES).map(|entry| read_item_table(dir, entry)).transpose()?;
+        Ok(Self { manifest, items, item_table, weights, counts, training, members })
     }
+}
+
+/// Reads the table of items of a model.
+fn read_item_table(dir: &Path, entry: &FileEntry) -> Result<Arc<ItemTable>> {
+    let bytes = files::read(dir, entry, files::bytes)?;
+    ItemTable::from_parquet(bytes, &dir.join(&entry.file)).map(Arc::new)
 }
 
 /// Reads the items of a model.

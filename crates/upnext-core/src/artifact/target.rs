@@ -2,7 +2,7 @@
 
 use super::manifest::{self, Manifest, is_member_name};
 use super::write::{Step, Steps};
-use super::{ITEMS, MANIFEST_FILE, TRAINING, WEIGHTS, files, format_1};
+use super::{ATTRIBUTES, ITEMS, MANIFEST_FILE, TRAINING, WEIGHTS, files, format_1};
 use crate::replace::{LOCK_FILE, Lock, UNFINISHED, check_writable, is_of_the_system, names_in};
 use crate::{Error, Result};
 use serde_json::Value;
@@ -52,7 +52,7 @@ fn is_name_of_save(name: &str) -> bool {
     let Some((role, rest)) = name.split_once('-') else { return false };
     let Some((hash, extension)) = rest.split_once('.') else { return false };
     let known = match role {
-        ITEMS => extension == "parquet",
+        ITEMS | ATTRIBUTES => extension == "parquet",
         WEIGHTS | TRAINING => extension == "safetensors",
         _ => false,
     };

@@ -6,7 +6,7 @@
 
 use super::files::BUFFER;
 use super::manifest::{self, Checksum, FileEntry, Manifest, MemberManifest, is_member_name};
-use super::{Artifact, ITEMS, MANIFEST_FILE, Member, TRAINING, WEIGHTS, items, target, tensors};
+use super::{ATTRIBUTES, Artifact, ITEMS, MANIFEST_FILE, Member, TRAINING, WEIGHTS, items, target, tensors};
 use crate::checksum::{self, Hashed};
 use crate::data::ItemVocabulary;
 use crate::replace::{Unfinished, replace_file, sync_folder};
@@ -66,6 +66,9 @@ impl<'a> Plan<'a> {
                 "a member must have the items and supports of the model that holds it".to_owned(),
             );
         }
+        if holder.is_some() && artifact.item_table.is_some() {
+            return refused("a table of items belongs to the model that holds the members".to_owned());
+        }
         for (i, Member { name, .. }) in members.iter().enumerate() {
             if !is_member_name(name) {
                 return refused(format!("`{}` is no name: use a to z, 0 to 9 and -", name.escape_default()));
@@ -111,7 +114,13 @@ impl Writer<'_, '_> {
             let mut bytes = Vec::new();
             let path = self.dir.join(format!("{ITEMS}.parquet"));
             items::write(&artifact.items, &mut bytes).map_err(Error::io(&path, "write"))?;
-            manifest.files.push(self.items(&bytes)?);
+            manifest.files.push(self.unless_there(ITEMS, &bytes)?);
+            if let Some(table) = &artifact.item_table {
+                let mut bytes = Vec::new();
+                let path = self.dir.join(format!("{ATTRIBUTES}.parquet"));
+                table.to_parquet(&mut bytes).map_err(Error::io(&path, "write"))?;
+                manifest.files.push(self.unless_there(ATTRIBUTES, &bytes)?);
+            }
         } else {
             fs::create_dir_all(&folder).map_err(Error::io(&folder, "make"))?;
         }
@@ -133,15 +142,15 @@ impl Writer<'_, '_> {
         Ok(manifest)
     }
 
-    /// Writes the items, unless the same file is there: they do not change from checkpoint to checkpoint.
-    fn items(&mut self, bytes: &[u8]) -> Result<FileEntry> {
+    /// Writes a Parquet file, unless the same file is there: items do not change from checkpoint to checkpoint.
+    fn unless_there(&mut self, role: &str, bytes: &[u8]) -> Result<FileEntry> {
         let hash = blake3::hash(bytes).to_hex().to_string();
-        let file = file_name(ITEMS, &hash, "parquet");
+        let file = file_name(role, &hash, "parquet");
         if checksum::of_file(&self.dir.join(&file)).is_ok_and(|(_, there)| there == hash) {
-            let (name, bytes) = (ITEMS.to_owned(), bytes.len() as u64);
+            let (name, bytes) = (role.to_owned(), bytes.len() as u64);
             return Ok(FileEntry { name, file, bytes, checksum: Checksum::Blake3(hash) });
         }
-        self.file("", ITEMS, "parquet", &mut |out| out.write_all(bytes))
+        self.file("", role, "parquet", &mut |out| out.write_all(bytes))
     }
 
     /// Writes a file to the disk, under a name that has its hash.

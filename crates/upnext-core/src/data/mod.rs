@@ -10,6 +10,7 @@ pub mod folder;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 pub(crate) mod ids;
+pub mod items;
 mod layout;
 pub mod options;
 pub mod part;
@@ -32,6 +33,7 @@ pub mod write;
 pub use events::{Event, EventLog};
 pub use folder::{PartName, PreparedFolder};
 pub use ids::{Ids, MAX_ID_BYTES};
+pub use items::{ItemTable, ItemTableOptions};
 pub use options::{Header, ReadOptions};
 pub use part::{DroppedSessions, Part, PartCounts, TestSessions};
 pub use prepare::{PrepareOptions, PreparePhase, PrepareProgress, Prepared, prepare};

@@ -176,7 +176,7 @@ impl Dataset {
             }));
             sessions.push(&row, session[0].time);
         }
-        Ok((Self { items, sessions }, dropped))
+        Ok((Self::new(items, sessions), dropped))
     }
 }
 

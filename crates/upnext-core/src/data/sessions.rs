@@ -1,7 +1,9 @@
 //! Sessions as compressed rows: one array of items, and where each session begins in it.
 
+use super::items::ItemTable;
 use super::vocabulary::{ItemIndex, ItemVocabulary};
 use crate::checksum::Fingerprint;
+use std::sync::Arc;
 
 /// Microseconds since 1970-01-01 UTC. Logs with nothing but an order count their events as seconds.
 pub type TimeMicros = i64;
@@ -85,6 +87,20 @@ pub struct Dataset {
     pub items: ItemVocabulary,
     /// The sessions.
     pub sessions: Sessions,
+    /// Attributes of items, kept with the models that are fitted; it may lack some of `items` and have others.
+    pub item_table: Option<Arc<ItemTable>>,
+}
+
+impl Dataset {
+    /// A dataset of these sessions, without a table of items.
+    pub fn new(items: ItemVocabulary, sessions: Sessions) -> Self {
+        Self { items, sessions, item_table: None }
+    }
+
+    /// The same with a table of items.
+    pub fn with_item_table(self, table: impl Into<Arc<ItemTable>>) -> Self {
+        Self { item_table: Some(table.into()), ..self }
+    }
 }
 
 #[cfg(test)]

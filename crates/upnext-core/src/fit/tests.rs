@@ -115,7 +115,7 @@ fn a_fit_starts_from_an_earlier_model_with_new_items() {
 
     let mut other = ItemVocabulary::new();
     (0..12).for_each(|i| _ = other.add(&format!("other {i}"), 9));
-    let foreign = Dataset { items: other, sessions: dataset(40).sessions };
+    let foreign = Dataset::new(other, dataset(40).sessions);
     let refused = fit(foreign, &experiment, FitOptions::default().init(model)).unwrap_err();
     assert!(refused.to_string().contains("Dataset::extending"), "{refused}");
 }

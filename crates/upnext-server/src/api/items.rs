@@ -41,9 +41,10 @@ fn details<S: Serializer>(description: &Option<Description<'_>>, serializer: S) 
 }
 
 impl<'a> Item<'a> {
-    fn of(service: &'a Service, served: &Served, item_id: &'a str) -> Self {
+    fn of(service: &'a Service, served: &'a Served, item_id: &'a str) -> Self {
         let items = served.loaded.items();
-        let description = service.catalogue.as_ref().and_then(|catalogue| catalogue.get(item_id));
+        let catalogue = served.catalogue(service.catalogue.as_ref());
+        let description = catalogue.and_then(|catalogue| catalogue.get(item_id));
         Self {
             item_id,
             title: description.and_then(Description::title),

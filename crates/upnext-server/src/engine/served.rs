@@ -34,17 +34,22 @@ pub(crate) struct Served {
     /// What may be recommended at all, by the block and allow lists.
     candidates: ArcSwap<Candidates>,
     search: OnceLock<Search>,
+    /// The titles in the model's own table of items, where it has one.
+    own_catalogue: Option<Catalogue>,
 }
 
 impl Served {
     /// Loads a model and has it answer once, so that what is served is known to work.
-    pub(crate) fn load(path: &Path, name: &str, lists: &Lists) -> Result<Self, Error> {
+    /// At most `max_columns` columns of its table of items are shown beside titles.
+    pub(crate) fn load(path: &Path, name: &str, lists: &Lists, max_columns: usize) -> Result<Self, Error> {
         let stamp = Stamp::of(path);
         let loaded = Model::load(path)?;
         let candidates = ArcSwap::from_pointee(lists.candidates(loaded.items()));
         let index = Index::new(loaded.recommender());
         let (name, path) = (name.to_owned(), path.to_owned());
-        let served = Self { name, path, stamp, loaded, index, candidates, search: OnceLock::new() };
+        let own_catalogue = loaded.item_table().and_then(|table| Catalogue::of_model(table, max_columns));
+        let search = OnceLock::new();
+        let served = Self { name, path, stamp, loaded, index, candidates, search, own_catalogue };
         served.check().map_err(|reason| Error::Model { path: served.path.clone(), reason })?;
         Ok(served)
     }
@@ -92,10 +97,15 @@ impl Served {
         self.candidates.load().len()
     }
 
+    /// What people see of items: `catalogue`, which a file has, or else the model's own.
+    pub(crate) fn catalogue<'a>(&'a self, catalogue: Option<&'a Catalogue>) -> Option<&'a Catalogue> {
+        catalogue.or(self.own_catalogue.as_ref())
+    }
+
     /// What finds its items. The first call prepares it, so that a server whose page nobody opens does not; `catalogue` must
     /// be the same in every call.
     pub(crate) fn search(&self, catalogue: Option<&Catalogue>) -> &Search {
-        self.search.get_or_init(|| Search::new(self.loaded.items(), catalogue))
+        self.search.get_or_init(|| Search::new(self.loaded.items(), self.catalogue(catalogue)))
     }
 
     /// Answers some questions as one batch; `None` where `observe`, asked from time to time, has ended it.

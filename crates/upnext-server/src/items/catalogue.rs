@@ -3,7 +3,8 @@
 use crate::{Error, ServerConfig};
 use std::borrow::Cow;
 use std::path::Path;
-use upnext_core::items::{Column, ColumnType, ItemTable, ItemTableOptions};
+use std::sync::Arc;
+use upnext_core::data::items::{Column, ColumnType, ItemTable, ItemTableOptions};
 
 /// Names of the column of ids, the first that is there.
 const ID_COLUMNS: [&str; 3] = ["item", "item_id", "id"];
@@ -13,7 +14,7 @@ const TITLE_COLUMNS: [&str; 2] = ["title", "name"];
 /// What a table says about items: one of its columns is the title.
 #[derive(Debug)]
 pub(crate) struct Catalogue {
-    table: ItemTable,
+    table: Arc<ItemTable>,
     /// The column of titles.
     title: usize,
     /// The other columns that are shown.
@@ -65,18 +66,17 @@ impl Catalogue {
         options.limits.items = config.max_catalogue_items;
         options.limits.id_bytes = config.max_item_id_bytes;
         options.limits.field_bytes = config.max_catalogue_field_bytes;
-        let table = ItemTable::read(path, &options)?;
+        let table = Arc::new(ItemTable::read(path, &options)?);
 
         let refused = |reason: String| Error::Catalogue { path: path.to_owned(), reason };
-        let names: Vec<&str> = table.columns().iter().map(Column::name).collect();
-        let at = |name: &&str| names.iter().position(|own| own.eq_ignore_ascii_case(name));
-        let title = TITLE_COLUMNS.iter().find_map(at).ok_or_else(|| {
+        let title = title_of(&table).ok_or_else(|| {
+            let names: Vec<&str> = table.columns().iter().map(Column::name).collect();
             let (wanted, found) = (TITLE_COLUMNS.join("`, `"), names.join("`, `"));
             refused(format!(
                 "no column of titles: none is called `{wanted}`; beside the ids the file has `{found}`"
             ))
         })?;
-        let others: Vec<usize> = (0..names.len()).filter(|&at| at != title).collect();
+        let others: Vec<usize> = (0..table.columns().len()).filter(|&at| at != title).collect();
         if others.len() > config.max_catalogue_columns {
             let (limit, count) = (config.max_catalogue_columns, others.len());
             return Err(refused(format!(
@@ -85,6 +85,21 @@ impl Catalogue {
         }
         Ok(Self { table, title, others })
     }
+
+    /// The table of items that a model holds, if it has a column `title` or `name`: with that, the first `max_columns`
+    /// columns that can be shown as text.
+    pub(crate) fn of_model(table: &Arc<ItemTable>, max_columns: usize) -> Option<Self> {
+        let title = title_of(table)?;
+        let is_shown = |&at: &usize| at != title && table.columns()[at].column_type() != ColumnType::Vector;
+        let others = (0..table.columns().len()).filter(is_shown).take(max_columns).collect();
+        Some(Self { table: Arc::clone(table), title, others })
+    }
+}
+
+/// The column of titles: the first of its names that a column has.
+fn title_of(table: &ItemTable) -> Option<usize> {
+    let at = |name: &&str| table.columns().iter().position(|column| column.name().eq_ignore_ascii_case(name));
+    TITLE_COLUMNS.iter().find_map(at)
 }
 
 #[cfg(test)]
@@ -140,12 +155,19 @@ mod tests {
         let mut bytes = Vec::new();
         table.to_parquet(&mut bytes).unwrap();
         std::fs::write(&path, bytes).unwrap();
-        let catalogue = Catalogue::read(&path, &ServerConfig::default()).unwrap();
-        let cup = catalogue.get("7").unwrap();
-        assert_eq!(cup.title().as_deref(), Some("Cup"));
-        let details: Vec<_> = cup.details().map(|(name, value)| (name, value.into_owned())).collect();
-        assert_eq!(details, [("price", "3.5".to_owned()), ("tags", "a, b".to_owned())]);
-        assert_eq!((catalogue.get("8").unwrap().title(), catalogue.get("9").is_none()), (None, true));
+        let table = Arc::new(table);
+        for catalogue in [
+            Catalogue::read(&path, &ServerConfig::default()).unwrap(),
+            Catalogue::of_model(&table, 2).unwrap(),
+        ] {
+            let cup = catalogue.get("7").unwrap();
+            assert_eq!(cup.title().as_deref(), Some("Cup"));
+            let details: Vec<_> = cup.details().map(|(name, value)| (name, value.into_owned())).collect();
+            assert_eq!(details, [("price", "3.5".to_owned()), ("tags", "a, b".to_owned())]);
+            assert_eq!((catalogue.get("8").unwrap().title(), catalogue.get("9").is_none()), (None, true));
+        }
+        let one = Catalogue::of_model(&table, 1).unwrap();
+        assert_eq!(one.get("7").unwrap().details().count(), 1);
     }
 
     #[test]

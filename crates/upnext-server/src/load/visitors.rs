@@ -33,7 +33,7 @@ enum Source {
 impl Visitors {
     /// Visitors that do what those of a log did; `None` if there is no session, or an empty one.
     pub fn of_log(data: Dataset) -> Option<Self> {
-        let Dataset { items, sessions } = data;
+        let Dataset { items, sessions, .. } = data;
         let usable = !sessions.is_empty() && sessions.iter().all(|session| !session.is_empty());
         usable.then_some(Self { items, source: Source::Log(sessions) })
     }

@@ -1,11 +1,13 @@
 //! `upnext inspect MODEL`: what a model is, and how it was trained.
 
+use crate::item_table::{ColumnShape, describe_columns};
 use crate::output::{OutputArgs, Table, printable, thousands};
 use anyhow::Context;
 use serde::Serialize;
 use serde_json::Value;
 use std::path::Path;
 use upnext_core::artifact::{Artifact, MANIFEST_FILE, Manifest, TrainingSummary, ValidationSummary};
+use upnext_core::data::items::Coverage;
 use upnext_core::experiment::{Experiment, ModelConfig, ModelKind};
 use upnext_core::model::Model;
 
@@ -39,6 +41,16 @@ struct Shape<'a> {
     experiment: Experiment,
     training: TrainingSummary,
     most_popular: Vec<Popular>,
+    /// The table of items, where the model has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item_table: Option<ItemTableShape>,
+}
+
+#[derive(Serialize)]
+struct ItemTableShape {
+    #[serde(flatten)]
+    coverage: Coverage,
+    columns: Vec<ColumnShape>,
 }
 
 #[derive(Serialize)]
@@ -112,6 +124,9 @@ pub(super) fn run(path: &Path, output: OutputArgs) -> anyhow::Result<()> {
         files,
         changed: changed(model.experiment())?,
         most_popular: items.by_support().iter().take(MOST_POPULAR).map(popular).collect(),
+        item_table: model
+            .item_table()
+            .map(|table| ItemTableShape { coverage: table.coverage(items), columns: ColumnShape::of(table) }),
         experiment: model.experiment().clone(),
         training: model.training().clone(),
     };
@@ -183,6 +198,16 @@ fn describe(shape: &Shape) -> String {
         popular.row(vec![printable(item_id), thousands(*support)]);
     }
     tables.extend([files, popular]);
+    if let Some(ItemTableShape { coverage, columns }) = &shape.item_table {
+        let count = |of: usize| thousands(of as u64);
+        let mut table = Table::new(&["table of items", ""]);
+        let (of, all) = (count(coverage.described_items), count(coverage.items));
+        table.row(vec!["items of the model that it has".to_owned(), format!("{of} of {all}")]);
+        let (of, all) = (thousands(coverage.described_events), thousands(coverage.events));
+        table.row(vec!["their training events".to_owned(), format!("{of} of {all}")]);
+        table.row(vec!["items that the model does not have".to_owned(), count(coverage.new_items)]);
+        tables.extend([table, describe_columns(columns)]);
+    }
     let tables: Vec<String> = tables.iter().map(Table::to_string).collect();
     tables.join("\n")
 }

@@ -44,6 +44,35 @@ fn two_levels_come_back_and_the_items_are_stored_once() {
 }
 
 #[test]
+fn a_table_of_items_is_kept_once_and_makes_another_model() {
+    let (_place, dir) = saved();
+    let version = Manifest::load(&dir).unwrap().version();
+    let csv = dir.with_file_name("items.csv");
+    fs::write(&csv, "item_id,title,price\n0,Cup,3.5\nnew,Pot,\n").unwrap();
+    let table = Arc::new(ItemTable::read(&csv, &Default::default()).unwrap());
+    Artifact { item_table: Some(Arc::clone(&table)), ..nested() }.save(&dir).unwrap();
+    let back = Artifact::load(&dir).unwrap();
+    assert_eq!(back.item_table.as_deref(), Some(&*table));
+    assert!(back.members[0].artifact.item_table.is_none());
+    assert_ne!(back.manifest.version(), version);
+    let attributes = dir.join(&back.manifest.file(ATTRIBUTES).unwrap().file);
+    let written = fs::metadata(&attributes).unwrap().modified().unwrap();
+    back.save(&dir).unwrap();
+    assert_eq!(fs::metadata(&attributes).unwrap().modified().unwrap(), written);
+
+    let mut wrong = nested();
+    wrong.members[0].artifact.item_table = Some(table);
+    let refused = wrong.save(&dir).unwrap_err().to_string();
+    assert!(refused.contains("belongs to the model that holds the members"), "{refused}");
+    fs::write(&attributes, "").unwrap();
+    let damaged = Artifact::load(&dir).unwrap_err().to_string();
+    assert!(damaged.contains("attributes-"), "{damaged}");
+    // It goes with the next save of a model without one.
+    nested().save(&dir).unwrap();
+    assert!(!attributes.exists() && Artifact::load(&dir).unwrap().item_table.is_none());
+}
+
+#[test]
 fn a_member_makes_another_model() {
     let (_place, dir) = saved();
     let version = Manifest::load(&dir).unwrap().version();

@@ -23,7 +23,7 @@ fn data(sessions: &[&[ItemIndex]]) -> Dataset {
         session.iter().for_each(|&item| supports[item as usize] += 1);
         rows.push(session, day as i64 * DAY);
     }
-    Dataset { items: vocabulary(&supports), sessions: rows }
+    Dataset::new(vocabulary(&supports), rows)
 }
 
 /// Three days: `|n|` is 3, 3 and 2.
@@ -282,7 +282,7 @@ fn the_search_finds_what_comparing_all_sessions_finds() {
         // Out of order, some together, some before 1970.
         sessions.push(&session, (i64::from(below(50)) - 25) * DAY / 10);
     }
-    let data = Dataset { items: vocabulary(&supports), sessions };
+    let data = Dataset::new(vocabulary(&supports), sessions);
     let num_items = data.items.len();
     for scheme in schemes() {
         let engine = Engine::fit(scheme.clone(), &data);
@@ -344,7 +344,7 @@ fn arrays_give_the_same_model_back_and_damage_is_named() {
 
 #[test]
 fn a_model_of_no_session_knows_only_popularity() {
-    let nothing = Dataset { items: vocabulary(&[1, 5, 3]), sessions: Sessions::new() };
+    let nothing = Dataset::new(vocabulary(&[1, 5, 3]), Sessions::new());
     let model = Stan::fit(&StanConfig::default(), &nothing).unwrap();
     let found = scores(&model, &[0]);
     assert!(found[1] > found[2] && found[2] > found[0] && found[1] < 0.0);

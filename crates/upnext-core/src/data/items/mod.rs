@@ -4,7 +4,7 @@
 //! name. `docs/items.md` says how files are read.
 //!
 //! ```
-//! use upnext_core::items::{ColumnType, ItemTable, ItemTableOptions};
+//! use upnext_core::data::items::{ColumnType, ItemTable, ItemTableOptions};
 //!
 //! # let place = tempfile::tempdir().unwrap();
 //! # let path = place.path().join("items.csv");

@@ -91,8 +91,8 @@ impl ItemTable {
     ///
     /// # Errors
     /// [`Error::Damaged`](crate::Error::Damaged) for bytes that are no such table, and those of [`read`](Self::read).
-    pub fn from_parquet(bytes: Vec<u8>, path: &Path) -> Result<Self> {
-        let bytes = Bytes::from(bytes);
+    pub fn from_parquet(bytes: impl Into<Bytes>, path: &Path) -> Result<Self> {
+        let bytes = bytes.into();
         let size = bytes.len() as u64;
         let file = ParquetFile::open(bytes.clone(), size).map_err(|reason| damaged_parquet(path, &reason))?;
         let text = file.schema().metadata().get(METADATA_KEY);

@@ -1,0 +1,97 @@
+//! How a table of items is read, and how it is shown, for all commands.
+
+use crate::output::{Table, printable, thousands};
+use serde::Serialize;
+use std::path::Path;
+use upnext_core::data::items::{Column, ColumnType, ItemTable, ItemTableOptions, RepeatedItem};
+
+/// How a table of items is read. The argument that gives the table has the id `items`.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Reading a table of items")]
+pub(crate) struct ItemTableArgs {
+    /// Read a column as text, number, categories or vector; repeat it for more [default: by inspection]
+    #[arg(long, value_name = "COLUMN=TYPE", value_parser = parse_type, requires = "items")]
+    item_type: Vec<(String, ColumnType)>,
+
+    /// Character between the categories of a field [default: | or ;, where a column plainly uses it]
+    #[arg(long, value_name = "CHARACTER", requires = "items")]
+    list_separator: Option<char>,
+
+    /// Of the rows of an item with different values keep the last, instead of failing
+    #[arg(long, requires = "items")]
+    keep_last_item: bool,
+}
+
+fn parse_type(text: &str) -> Result<(String, ColumnType), String> {
+    let (name, of) = text.rsplit_once('=').ok_or("give a column and its type, such as price=number")?;
+    Ok((name.to_owned(), of.parse()?))
+}
+
+impl ItemTableArgs {
+    /// Reads a table, with the names of its column of ids and of its delimiter where they are given.
+    pub(crate) fn read(
+        &self,
+        path: &Path,
+        item_column: Option<&str>,
+        delimiter: Option<char>,
+    ) -> upnext_core::Result<ItemTable> {
+        let mut options = ItemTableOptions::default();
+        options.item_columns = item_column.map(str::to_owned).into_iter().collect();
+        options.types = self.item_type.iter().cloned().collect();
+        (options.delimiter, options.list_separator) = (delimiter, self.list_separator);
+        if self.keep_last_item {
+            options.repeated = RepeatedItem::KeepLast;
+        }
+        ItemTable::read(path, &options)
+    }
+}
+
+/// A column as `--json` shows it.
+#[derive(Serialize)]
+pub(crate) struct ColumnShape {
+    name: String,
+    #[serde(rename = "type")]
+    column_type: ColumnType,
+    /// Items without a value.
+    missing: usize,
+    /// Number of different categories.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    categories: Option<usize>,
+    /// Numbers of a vector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    width: Option<usize>,
+}
+
+impl ColumnShape {
+    /// The columns of a table.
+    pub(crate) fn of(table: &ItemTable) -> Vec<Self> {
+        table.columns().iter().map(Self::new).collect()
+    }
+
+    fn new(column: &Column) -> Self {
+        let column_type = column.column_type();
+        let only = |of: ColumnType, count: usize| (column_type == of).then_some(count);
+        Self {
+            name: column.name().to_owned(),
+            column_type,
+            missing: column.missing(),
+            categories: only(ColumnType::Categories, column.category_names().len()),
+            width: only(ColumnType::Vector, column.width()),
+        }
+    }
+}
+
+/// Columns as a table.
+pub(crate) fn describe_columns(columns: &[ColumnShape]) -> Table {
+    let mut table = Table::new(&["column", "type", "missing", ""]);
+    for column in columns {
+        let size = match (column.categories, column.width) {
+            (Some(count), _) => format!("{} categories", thousands(count as u64)),
+            (_, Some(width)) => format!("{width} numbers each"),
+            _ => String::new(),
+        };
+        let name = printable(&column.name);
+        table.row(vec![name, column.column_type.to_string(), thousands(column.missing as u64), size]);
+    }
+    table
+}
