@@ -143,7 +143,7 @@ pub(crate) fn example() -> Dataset {
         }
         sessions.push(&items, 0);
     }
-    Dataset { items: vocabulary(&supports), sessions }
+    Dataset::new(vocabulary(&supports), sessions)
 }
 
 /// Items "0", "1", … with these supports.
