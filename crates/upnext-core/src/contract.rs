@@ -322,7 +322,8 @@ fn lists_are_those_of_the_scores(
             let lists = recommend(model, items, &histories, k, filter).unwrap();
             assert_eq!(lists.len(), histories.len());
             for threads in [1, 3, 1000] {
-                assert_eq!(recommend_on(threads, model, items, &histories, k, filter).unwrap(), lists);
+                let go_on = &|| ControlFlow::Continue(());
+                assert_eq!(recommend_on(threads, model, items, &histories, k, filter, go_on).unwrap(), lists);
             }
             for (s, (list, history)) in lists.iter().zip(&histories).enumerate() {
                 let mut expected: Vec<ItemIndex> = (0..n)

@@ -9,7 +9,7 @@ use crate::experiment::{Experiment, ModelKind};
 use crate::gru4rec::Network;
 use crate::history::TrainingSummary;
 use crate::kind::AnyModel;
-use crate::ranking::{Candidates, Filter, Index, Query, RecommendationList, recommend_each};
+use crate::ranking::{Candidates, Filter, Index, Query, RecommendationList, recommend_each_observed};
 use crate::recommender::Recommender;
 use crate::{Error, Result, models};
 use std::ops::ControlFlow;
@@ -238,6 +238,24 @@ impl Model {
         k: usize,
         filter: &Filter,
     ) -> Result<Vec<Recommendations>> {
+        self.recommend_observed(sessions, k, filter, &mut || ControlFlow::Continue(()))
+    }
+
+    /// [`recommend_filtered`](Self::recommend_filtered) with an observer, which is asked from time to time and stops the
+    /// call by [`ControlFlow::Break`].
+    ///
+    /// # Errors
+    /// As [`recommend`](Self::recommend); [`Error::Stopped`].
+    ///
+    /// # Panics
+    /// If the filter names an item behind the vocabulary.
+    pub fn recommend_observed<S: AsRef<str>>(
+        &self,
+        sessions: &[impl AsRef<[S]>],
+        k: usize,
+        filter: &Filter,
+        observe: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<Vec<Recommendations>> {
         let (mut histories, mut unknown) = (Vec::new(), Vec::new());
         for session in sessions {
             let (history, skipped) = self.known(session.as_ref());
@@ -247,7 +265,8 @@ impl Model {
         let queries: Vec<Query> = histories.iter().map(|history| Query { history, k, filter }).collect();
         let items = self.items();
         let all = self.inner.all_items.get_or_init(|| Candidates::new(items, &[], None));
-        let lists = recommend_each(self.recommender(), items, self.index(), all, &queries)?;
+        let (model, index) = (self.recommender(), self.index());
+        let lists = recommend_each_observed(model, items, index, all, &queries, observe)?;
         Ok(lists.into_iter().zip(unknown).map(|(list, unknown)| self.named(list, unknown)).collect())
     }
 
@@ -289,8 +308,25 @@ impl Model {
         options: &EvaluationConfig,
         threads: usize,
     ) -> Result<Evaluation> {
-        let go_on = |_| ControlFlow::Continue(());
-        evaluate(self.recommender(), self.items(), sessions, options, threads, &go_on)
+        self.evaluate_observed(sessions, options, threads, &|_| ControlFlow::Continue(()))
+    }
+
+    /// [`evaluate`](Self::evaluate) with an observer: it is told, by every thread, how many more cases have been ranked,
+    /// and stops the call by [`ControlFlow::Break`].
+    ///
+    /// # Errors
+    /// Those of [`evaluate`]; [`Error::Stopped`].
+    ///
+    /// # Panics
+    /// As [`evaluate`](Self::evaluate).
+    pub fn evaluate_observed(
+        &self,
+        sessions: &Sessions,
+        options: &EvaluationConfig,
+        threads: usize,
+        observe: &(dyn Fn(usize) -> ControlFlow<()> + Sync),
+    ) -> Result<Evaluation> {
+        evaluate(self.recommender(), self.items(), sessions, options, threads, observe)
     }
 
     /// The vectors of all items, row by row in the order of [`items`](Self::items), each of the returned width; `None` for

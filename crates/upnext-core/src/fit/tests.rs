@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::data::ItemVocabulary;
+use crate::evaluation::EvaluationConfig;
 use crate::experiment::{ModelConfig, ModelKind};
+use crate::ranking::Filter;
 use crate::training::{Plan, train};
 use std::time::Duration;
 
@@ -146,4 +148,27 @@ fn vectors_and_similar_items_are_those_of_the_network() {
     let pop = fit(dataset(9), &experiment(ModelKind::Pop), FitOptions::default()).unwrap().model;
     assert!(pop.item_vectors().is_none());
     assert!(matches!(pop.similar_items("item 1", 1), Err(Error::NoVectors { .. })));
+}
+
+#[test]
+fn observers_stop_evaluation_and_recommendation() {
+    let data = dataset(40);
+    let sessions = data.sessions.clone();
+    let mut experiment = Experiment::default();
+    experiment.set("model.kind=markov").unwrap();
+    let model = fit(data, &experiment, FitOptions::default()).unwrap().model;
+    let options = EvaluationConfig::default();
+    let stopped = model.evaluate_observed(&sessions, &options, 2, &|_| ControlFlow::Break(()));
+    assert!(matches!(stopped, Err(Error::Stopped)), "{stopped:?}");
+    let (asked, filter) = (&mut 0, Filter::default());
+    let some: Vec<[&str; 1]> = vec![["no such item"]; 3];
+    let go_on = &mut || {
+        *asked += 1;
+        ControlFlow::Continue(())
+    };
+    let lists = model.recommend_observed(&some, 2, &filter, go_on).unwrap();
+    assert_eq!(lists, model.recommend_many(&some, 2).unwrap());
+    assert!(*asked > 0);
+    let stopped = model.recommend_observed(&some, 2, &filter, &mut || ControlFlow::Break(()));
+    assert!(matches!(stopped, Err(Error::Stopped)), "{stopped:?}");
 }

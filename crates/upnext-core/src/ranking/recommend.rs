@@ -144,10 +144,22 @@ pub fn recommend(
     k: usize,
     filter: &Filter,
 ) -> Result<Vec<RecommendationList>> {
+    recommend_observed(model, items, histories, k, filter, &mut || ControlFlow::Continue(()))
+}
+
+/// [`recommend`] with an observer that can stop it.
+fn recommend_observed(
+    model: &dyn Recommender,
+    items: &ItemVocabulary,
+    histories: &[&[ItemIndex]],
+    k: usize,
+    filter: &Filter,
+    observe: &mut dyn FnMut() -> ControlFlow<()>,
+) -> Result<Vec<RecommendationList>> {
     let candidates = Candidates::new(items, &filter.exclude, filter.only.as_deref());
     let own = Filter { exclude_seen: filter.exclude_seen, ..Filter::default() };
     let queries: Vec<Query> = histories.iter().map(|&history| Query { history, k, filter: &own }).collect();
-    recommend_each(model, items, None, &candidates, &queries)
+    recommend_each_observed(model, items, None, &candidates, &queries, observe)
 }
 
 /// The best candidates after each of many sessions, each with a length and a filter of its own.
@@ -307,10 +319,10 @@ impl Call<'_> {
     }
 }
 
-/// [`recommend`] on `threads` threads: the same lists, sooner.
+/// [`recommend`] on `threads` threads: the same lists, sooner. `observe` is asked from time to time, by every thread.
 ///
 /// # Errors
-/// As [`recommend`].
+/// As [`recommend`]; [`Error::Stopped`] once `observe` answers [`ControlFlow::Break`].
 ///
 /// # Panics
 /// As [`recommend`], and if `threads` is 0.
@@ -321,12 +333,13 @@ pub fn recommend_on(
     histories: &[&[ItemIndex]],
     k: usize,
     filter: &Filter,
+    observe: &(dyn Fn() -> ControlFlow<()> + Sync),
 ) -> Result<Vec<RecommendationList>> {
     assert!(threads > 0, "recommending needs a thread");
     let mut shares = histories.chunks(histories.len().div_ceil(threads).max(1));
     let own = shares.next().unwrap_or_default();
     std::thread::scope(|scope| {
-        let work = |share| move || recommend(model, items, share, k, filter);
+        let work = |share| move || recommend_observed(model, items, share, k, filter, &mut || observe());
         let others: Vec<_> = shares.map(|share| scope.spawn(work(share))).collect();
         let mut lists = work(own)()?;
         for thread in others {

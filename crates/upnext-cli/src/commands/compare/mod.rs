@@ -266,8 +266,15 @@ fn judge_all(
         let judged = judge(args, contender, options, &data, place, threads, &stop).and_then(|judged| {
             let Judged { loaded, evaluation, training_seconds } = judged;
             let items = &data.train.items;
-            let lists =
-                recommend_on(threads, loaded.recommender(), items, &histories, LIST, &Filter::default())?;
+            let lists = recommend_on(
+                threads,
+                loaded.recommender(),
+                items,
+                &histories,
+                LIST,
+                &Filter::default(),
+                &interrupt::unless_asked,
+            )?;
             for (example, list) in shown.iter_mut().zip(lists) {
                 example.lists.push(list.entries.iter().map(|e| items.id(e.item).to_owned()).collect());
             }

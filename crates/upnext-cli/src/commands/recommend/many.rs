@@ -2,6 +2,7 @@
 
 use super::super::prepare::will_lie_in;
 use super::{ListDocument, ModelDocument, RecommendArgs, document_of, named};
+use crate::interrupt;
 use crate::output::{StdoutClosed, print, thousands, warn};
 use crate::progress::{Progress, Unit};
 use serde::Serialize;
@@ -195,7 +196,8 @@ impl Work<'_> {
                 block.iter().map(|events| events.iter().filter_map(known).collect()).collect();
             let histories: Vec<&[ItemIndex]> = histories.iter().map(Vec::as_slice).collect();
             let model = self.model.recommender();
-            let lists = recommend_on(threads, model, self.model.items(), &histories, k, self.filter)?;
+            let (items, go_on) = (self.model.items(), &interrupt::unless_asked);
+            let lists = recommend_on(threads, model, items, &histories, k, self.filter, go_on)?;
             for ((events, history), list) in block.into_iter().zip(histories).zip(&lists) {
                 counts.sessions += 1;
                 counts.fell_back += u64::from(list.fell_back);
