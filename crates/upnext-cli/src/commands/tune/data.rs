@@ -60,13 +60,18 @@ impl SearchData {
     }
 }
 
-/// Sessions of the same id and beginning in training data and others.
+/// Sessions of the same id and beginning in training data and others. Those of a single event have nothing to learn or to
+/// predict, and do not count.
 fn in_both(train: &Part, others: &Part) -> u64 {
     let of = |part: &Part| -> HashSet<(String, TimeMicros)> {
-        part.sessions().map(|s| (part.session_id(&s[0]).to_owned(), s[0].time)).collect()
+        part.sessions()
+            .filter(|s| s.len() > 1)
+            .map(|s| (part.session_id(&s[0]).to_owned(), s[0].time))
+            .collect()
     };
     let known = of(others);
-    let is_known = |s: &&[Event]| known.contains(&(train.session_id(&s[0]).to_owned(), s[0].time));
+    let is_known =
+        |s: &&[Event]| s.len() > 1 && known.contains(&(train.session_id(&s[0]).to_owned(), s[0].time));
     train.sessions().filter(is_known).count() as u64
 }
 
