@@ -2,6 +2,7 @@
 
 use super::events::EventLog;
 use super::layout::{self, Columns};
+use super::names::shortened_to;
 use super::options::ReadOptions;
 use super::parts::InputFile;
 use super::read::Progress;
@@ -31,7 +32,7 @@ fn open(path: &Path, file: File) -> Result<(ParquetFile<File>, u64)> {
 
 fn damaged(path: &Path, reason: &str) -> Error {
     // The decoder's messages may quote names from the damaged file.
-    Error::Damaged { path: path.to_owned(), format: "Parquet", reason: layout::shortened_to(reason, 200) }
+    Error::Damaged { path: path.to_owned(), format: "Parquet", reason: shortened_to(reason, 200) }
 }
 
 fn names_of(schema: &arrow_schema::Schema) -> Vec<String> {
@@ -104,7 +105,7 @@ pub(super) fn read_batches(
     let mut reader: Option<(Vec<String>, ColumnReader<'_>)> = None;
     for (position, batch) in (1..).zip(batches) {
         let refused =
-            |reason: &str| Error::RecordBatch { position, reason: layout::shortened_to(reason, 400) };
+            |reason: &str| Error::RecordBatch { position, reason: shortened_to(reason, 400) };
         let batch = batch.map_err(|error| refused(&error.to_string()))?;
         let names = names_of(batch.schema_ref());
         let (first, reader) = match (&mut reader, log.take()) {

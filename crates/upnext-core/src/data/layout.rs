@@ -4,6 +4,7 @@
 //! (the RecSys Challenge 2015 has session, time, item, category), and the first two others are session and item;
 //! where no column looks so, the order is session, item, time.
 
+use super::names::{Role, find_known, find_wanted, normalized, shortened};
 use super::options::{Header, ReadOptions};
 use super::parts::Partition;
 use super::time::{TimeUnit, number};
@@ -12,81 +13,6 @@ use std::path::Path;
 
 /// Rows at the beginning of a file that its layout is guessed from.
 const SAMPLE_ROWS: usize = 200;
-
-/// What a column is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    Session,
-    User,
-    Item,
-    Time,
-}
-
-impl Role {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Session => "session",
-            Self::User => "user",
-            Self::Item => "item",
-            Self::Time => "time",
-        }
-    }
-
-    /// Names of such a column in known logs, without case, spaces and punctuation; the first that a log has is used.
-    fn known_names(self) -> &'static [&'static str] {
-        match self {
-            Self::Session => &[
-                "sessionid",
-                "session",
-                "usersession",
-                "sessionkey",
-                "sid",
-                "visitid",
-                "visitorid",
-                "visitor",
-            ],
-            Self::User => &["userid", "user", "visitorid", "visitor", "customerid", "clientid", "uid"],
-            Self::Item => &[
-                "itemid",
-                "item",
-                "productid",
-                "product",
-                "articleid",
-                "clickarticleid",
-                "newsid",
-                "videoid",
-                "contentid",
-                "trackid",
-                "movieid",
-                "sku",
-                "iid",
-                "aid",
-            ],
-            Self::Time => &[
-                "time",
-                "timestamp",
-                "ts",
-                "eventtime",
-                "eventtimestamp",
-                "clicktimestamp",
-                "datetime",
-                "unixtime",
-                "createdat",
-                "eventdate",
-                "date",
-            ],
-        }
-    }
-
-    fn option(self, options: &ReadOptions) -> Option<&str> {
-        match self {
-            Self::Session => options.session_column.as_deref(),
-            Self::User => options.user_column.as_deref(),
-            Self::Item => options.item_column.as_deref(),
-            Self::Time => options.time_column.as_deref(),
-        }
-    }
-}
 
 /// The three columns, by position from 0, and their names for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,28 +84,6 @@ impl PartColumns {
             }
         }
     }
-}
-
-/// A name without case, spaces and punctuation.
-pub(super) fn normalized(name: &str) -> String {
-    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-}
-
-/// The column with a known name of `role`.
-pub(super) fn find_known(role: Role, names: &[String]) -> Option<usize> {
-    let names: Vec<String> = names.iter().map(|n| normalized(n)).collect();
-    role.known_names().iter().find_map(|known| names.iter().position(|n| n == known))
-}
-
-/// The column that a user calls `wanted`: by name as written, in any case, or by position from 1.
-pub(super) fn find_wanted(wanted: &str, names: Option<&[String]>, count: usize) -> Option<usize> {
-    let by_name = names.and_then(|names| {
-        let any_case = |n: &String| n.trim().eq_ignore_ascii_case(wanted.trim());
-        names.iter().position(|n| n == wanted).or_else(|| names.iter().position(any_case))
-    });
-    let by_position =
-        || wanted.trim().parse::<usize>().ok().filter(|p| (1..=count).contains(p)).map(|p| p - 1);
-    by_name.or_else(by_position)
 }
 
 /// Which column names the sessions: `User` where the options say so, or where a gap makes sessions of users.
@@ -280,23 +184,6 @@ fn missing(
 fn and_of_folders(partitions: &[Partition]) -> String {
     let keys: Vec<String> = partitions.iter().map(|partition| shortened(&partition.key)).collect();
     if keys.is_empty() { String::new() } else { format!(", and its folders give {}", keys.join(", ")) }
-}
-
-/// A text fit for a message: control characters escaped, at most 40 characters.
-pub(super) fn shortened(text: &str) -> String {
-    shortened_to(text, 40)
-}
-
-/// A text fit for a message: control characters escaped, at most `max` characters.
-pub(super) fn shortened_to(text: &str, max: usize) -> String {
-    let mut short = String::new();
-    for c in text.chars().take(max) {
-        if c.is_control() { short.extend(c.escape_debug()) } else { short.push(c) }
-    }
-    if text.chars().nth(max).is_some() {
-        short.push('…');
-    }
-    short
 }
 
 /// The columns of a log without names.

@@ -12,6 +12,7 @@ pub mod fuzz;
 pub(crate) mod ids;
 pub mod items;
 mod layout;
+mod names;
 pub mod options;
 pub mod part;
 mod parts;

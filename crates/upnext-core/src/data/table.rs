@@ -1,6 +1,6 @@
 //! Files with named columns of any meaning, such as a table of items: text with a header, or Parquet.
 
-use super::layout::{self, Role};
+use super::layout;
 use super::source::{self, Source, TextSource};
 use crate::error::{Error, Result};
 use csv::ByteRecord;
@@ -75,29 +75,4 @@ impl TextTable {
             TextSource::error(&self.path, self.compression, error)
         })
     }
-}
-
-/// The column of item ids: the first of `wanted` that is there, by name or by position from 1; where nothing is wanted, the
-/// first with a name by which logs are known to call it, then `id`.
-pub(crate) fn item_column(names: &[String], wanted: &[String]) -> Option<usize> {
-    if wanted.is_empty() {
-        let id = || names.iter().position(|name| layout::normalized(name) == "id");
-        return layout::find_known(Role::Item, names).or_else(id);
-    }
-    wanted.iter().find_map(|wanted| column(names, wanted))
-}
-
-/// The column that a user calls `wanted`: by name as written, in any case, or by position from 1.
-pub(crate) fn column(names: &[String], wanted: &str) -> Option<usize> {
-    layout::find_wanted(wanted, Some(names), names.len())
-}
-
-/// A text fit for a message: control characters escaped, at most 40 characters.
-pub(crate) fn shortened(text: &str) -> String {
-    layout::shortened(text)
-}
-
-/// What a decoder says of a damaged Parquet file, which may quote names from it.
-pub(crate) fn damaged_parquet(path: &Path, reason: &str) -> Error {
-    Error::Damaged { path: path.to_owned(), format: "Parquet", reason: layout::shortened_to(reason, 200) }
 }

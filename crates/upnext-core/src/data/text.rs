@@ -1,7 +1,8 @@
 //! Reads CSV, TSV and their like into an [`EventLog`](super::EventLog).
 
 use super::events::EventLog;
-use super::layout::{self, TextLayout, shortened};
+use super::layout::{self, TextLayout};
+use super::names::shortened;
 use super::options::ReadOptions;
 use super::parts::Partition;
 use super::read::Progress;

@@ -5,7 +5,7 @@ use super::column::{Column, Values};
 use super::inspection::{self, Reading};
 use super::options::{ColumnType, ItemTableOptions, RepeatedItem};
 use crate::data::ids::IdTable;
-use crate::data::table::{column, item_column, shortened};
+use crate::data::names::{column, item_column, shortened};
 use crate::error::{Error, Result};
 use std::path::Path;
 

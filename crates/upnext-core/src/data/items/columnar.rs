@@ -4,7 +4,7 @@ use super::ItemTable;
 use super::builder::{Builder, Origin, choose};
 use super::column::{Lists, Texts, Values, Vectors};
 use super::options::{ColumnType, ItemTableOptions};
-use crate::data::table::damaged_parquet;
+use crate::data::names::damaged_parquet;
 use crate::error::{Error, Result};
 use crate::parquet::ParquetFile;
 use ::parquet::file::reader::ChunkReader;
@@ -168,7 +168,7 @@ pub(super) fn read<R: ChunkReader + 'static>(
     let chosen = choose(origin, names, options)?;
     let unsupported = |name: &str, data_type: &DataType, advice| Error::Unsupported {
         path: path.to_owned(),
-        found: format!("column `{}` of type {data_type}", crate::data::table::shortened(name)),
+        found: format!("column `{}` of type {data_type}", crate::data::names::shortened(name)),
         advice,
     };
     let id_type = schema.field(chosen.id).data_type();

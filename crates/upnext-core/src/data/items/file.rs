@@ -7,7 +7,7 @@
 use super::column::{Column, Value};
 use super::options::{ColumnType, ItemTableLimits, ItemTableOptions};
 use super::{ItemTable, columnar};
-use crate::data::table::damaged_parquet;
+use crate::data::names::damaged_parquet;
 use crate::error::Result;
 use crate::parquet::{BATCH_ROWS, ParquetFile, io_error, writer_properties};
 use ::parquet::arrow::ArrowWriter;

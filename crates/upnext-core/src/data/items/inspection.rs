@@ -3,7 +3,7 @@
 use super::column::{Lists, Texts, Values, Vectors};
 use super::options::ColumnType;
 use crate::data::ids::IdTable;
-use crate::data::table::shortened;
+use crate::data::names::shortened;
 
 /// A column is of categories where each of them stands on average in so many rows.
 const ROWS_PER_CATEGORY: usize = 4;
