@@ -27,6 +27,15 @@
 //! model.save(&folder)?; // `Model::load` or `upnext serve` takes it from there.
 //! # Ok::<(), upnext_core::Error>(())
 //! ```
+//!
+//! # Features
+//!
+//! All are on by default. A program that only recommends from a saved model needs none of them.
+//!
+//! - `logs`: files of click logs, tables of items and lists (CSV and Parquet, plain or gzip), [`data::prepare()`], `simulate`.
+//! - `arrow`: `EventLog::from_batches`, which has Arrow types in its signature; with it `logs`.
+//! - `toml`: experiment files, published settings, `Experiment::set`, and `tuning`.
+//! - `zstd`: zstd in logs, and models that upnext 0.1.0 saved before their items were compressed by Snappy. It compiles C.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
@@ -55,8 +64,10 @@ mod parquet;
 pub mod ranking;
 pub mod recommender;
 pub mod replace;
+#[cfg(feature = "logs")]
 pub mod simulate;
 pub mod training;
+#[cfg(feature = "toml")]
 pub mod tuning;
 
 /// The Arrow crates whose types [`data::EventLog::from_batches`] takes.

@@ -3,7 +3,7 @@
 
 use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use ::parquet::basic::{Compression, ZstdLevel};
+use ::parquet::basic::Compression;
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::ParquetMetaData;
 use ::parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
@@ -74,7 +74,12 @@ fn check_chunks(metadata: &ParquetMetaData, size: u64) -> Result<(), String> {
 fn guarded<T, E: Display>(step: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
     // After a panic the decoder is dropped without being used again, so that no broken state is seen.
     match catch_unwind(AssertUnwindSafe(step)) {
-        Ok(result) => result.map_err(|e| e.to_string()),
+        Ok(result) => result.map_err(|error| match error.to_string() {
+            text if text.contains("Disabled feature at compile time") => format!(
+                "{text}: this build of upnext lacks one of its features `zstd` (models of the first versions need it) and `logs`"
+            ),
+            text => text,
+        }),
         Err(panic) => Err(panic
             .downcast_ref::<String>()
             .cloned()
@@ -83,9 +88,19 @@ fn guarded<T, E: Display>(step: impl FnOnce() -> Result<T, E>) -> Result<T, Stri
     }
 }
 
-/// The settings of every file that is written: zstd, all else the writer's default.
+/// The settings of the files of a model, which every build can read: Snappy, all else the writer's default.
+pub(crate) fn model_properties() -> WriterPropertiesBuilder {
+    WriterProperties::builder().set_compression(Compression::SNAPPY)
+}
+
+/// The settings of other files: zstd, or Snappy where this build is without zstd; all else the writer's default.
+#[cfg(feature = "logs")]
 pub(crate) fn writer_properties() -> WriterPropertiesBuilder {
-    WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default()))
+    #[cfg(feature = "zstd")]
+    let compression = Compression::ZSTD(::parquet::basic::ZstdLevel::default());
+    #[cfg(not(feature = "zstd"))]
+    let compression = Compression::SNAPPY;
+    WriterProperties::builder().set_compression(compression)
 }
 
 /// The operating system's error inside a Parquet error, so that a full disk is named as such.

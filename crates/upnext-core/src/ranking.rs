@@ -6,6 +6,7 @@
 mod index;
 mod nearest;
 mod recommend;
+#[cfg(feature = "logs")]
 mod write;
 
 pub use index::Index;
@@ -15,6 +16,7 @@ pub use recommend::{
     Candidates, Filter, Query, Recommendation, RecommendationList, recommend, recommend_each,
     recommend_each_observed, recommend_on,
 };
+#[cfg(feature = "logs")]
 pub use write::{ListFormat, ListWriter};
 
 use crate::data::ItemIndex;

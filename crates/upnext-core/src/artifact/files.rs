@@ -3,7 +3,6 @@
 use super::manifest::{Checksum, FileEntry};
 use crate::checksum::Hashed;
 use crate::{Error, Result};
-use flate2::CrcReader;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::Path;
@@ -58,6 +57,20 @@ pub(super) fn one_line(text: &str, limit: usize) -> String {
     line
 }
 
+/// Computes the CRC-32 of the bytes that are read.
+struct Crc32 {
+    file: File,
+    hash: crc32fast::Hasher,
+}
+
+impl Read for Crc32 {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(bytes)?;
+        self.hash.update(&bytes[..read]);
+        Ok(read)
+    }
+}
+
 /// Reads a file of the folder `dir` with `parse`, which is told its size in bytes and must read all of it.
 ///
 /// What `parse` gives is returned only if the file is the one that the manifest's entry describes.
@@ -97,9 +110,9 @@ pub(super) fn read<T>(
             reader.get_ref().sum().1 == *digits
         }
         Checksum::Crc32(sum) => {
-            let mut reader = BufReader::with_capacity(BUFFER, CrcReader::new(file));
+            let mut reader = BufReader::with_capacity(BUFFER, Crc32 { file, hash: crc32fast::Hasher::new() });
             parsed = parse(&mut reader, size);
-            reader.get_ref().crc().sum() == *sum
+            reader.into_inner().hash.finalize() == *sum
         }
     };
     let content = parsed.map_err(|problem| problem.at(&path))?;

@@ -2,7 +2,7 @@
 
 use super::files::{Problem, one_line};
 use crate::data::ItemVocabulary;
-use crate::parquet::{BATCH_ROWS, ParquetFile, io_error, writer_properties};
+use crate::parquet::{BATCH_ROWS, ParquetFile, io_error, model_properties};
 use arrow_array::builder::{Int64Builder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -19,7 +19,7 @@ pub(super) fn write(items: &ItemVocabulary, out: &mut (dyn Write + Send)) -> io:
         Field::new("item_id", DataType::Utf8, false),
         Field::new("support", DataType::Int64, false),
     ]));
-    let properties = writer_properties()
+    let properties = model_properties()
         // No id occurs twice.
         .set_dictionary_enabled(false)
         // The manifest names the writer; here it would change the bytes with every version of the library.

@@ -1,5 +1,6 @@
 //! Reads columns of Arrow arrays into an [`EventLog`](super::EventLog): those of Parquet files and of record batches.
 
+use super::bad_rows::BadRows;
 use super::events::EventLog;
 use super::layout::{self, Columns};
 use super::names::shortened_to;
@@ -7,7 +8,7 @@ use super::options::ReadOptions;
 use super::parts::InputFile;
 use super::read::Progress;
 use super::report::{FileReport, RowProblem};
-use super::rows::{BadRows, LogBuilder};
+use super::rows::LogBuilder;
 use super::sessions::TimeMicros;
 use super::text::bad_time;
 use super::time::{MICROS_PER_DAY, TimeUnit};
@@ -104,8 +105,7 @@ pub(super) fn read_batches(
     let mut log = Some(log);
     let mut reader: Option<(Vec<String>, ColumnReader<'_>)> = None;
     for (position, batch) in (1..).zip(batches) {
-        let refused =
-            |reason: &str| Error::RecordBatch { position, reason: shortened_to(reason, 400) };
+        let refused = |reason: &str| Error::RecordBatch { position, reason: shortened_to(reason, 400) };
         let batch = batch.map_err(|error| refused(&error.to_string()))?;
         let names = names_of(batch.schema_ref());
         let (first, reader) = match (&mut reader, log.take()) {

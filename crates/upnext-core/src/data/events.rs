@@ -7,6 +7,7 @@ use super::report::{ReadReport, RowProblem};
 use super::rows::LogBuilder;
 use super::sessions::TimeMicros;
 use super::time::TimeSpan;
+use super::warnings;
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -94,6 +95,19 @@ impl EventLog {
             return Err(Error::NoEvents { path: path.to_owned(), found: "there is none" });
         }
         log.finish(path, &ReadOptions::default())
+    }
+
+    /// What is left to do when all events are there; `path` is what messages call the log.
+    pub(super) fn finish(mut self, path: &Path, options: &ReadOptions) -> Result<Self> {
+        if self.is_empty() {
+            // All rows were bad ones and left out.
+            return Err(Error::NoEvents { path: path.to_owned(), found: "every row was left out" });
+        }
+        if let Some(gap) = options.effective_gap() {
+            self.cut_at_gaps(gap);
+        }
+        self.report.warnings.extend(warnings::about_times(&self.events));
+        Ok(self)
     }
 
     /// Number of events.

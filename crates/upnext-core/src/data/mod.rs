@@ -4,40 +4,54 @@
 //! [`EventLog::from_events`] and `EventLog::from_batches`), [`prepare()`] filters and splits it by the paper's rules, [`write_parts`]
 //! writes the parts, [`Dataset`] and [`TestSessions`] are what models are trained and tested on.
 
+#[cfg(feature = "logs")]
+mod bad_rows;
+#[cfg(feature = "logs")]
 mod columnar;
 pub mod events;
+#[cfg(feature = "logs")]
 pub mod folder;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(all(feature = "logs", any(test, feature = "fuzzing")))]
 pub mod fuzz;
 pub(crate) mod ids;
 pub mod items;
+#[cfg(feature = "logs")]
 mod layout;
+#[cfg_attr(not(feature = "logs"), expect(dead_code, reason = "logs have more columns than tables of items"))]
 mod names;
 pub mod options;
 pub mod part;
+#[cfg(feature = "logs")]
 mod parts;
 pub mod prepare;
+#[cfg(feature = "logs")]
 mod read;
 pub mod report;
 mod rows;
 pub mod sessions;
 pub mod shape;
+#[cfg(feature = "logs")]
 mod source;
 pub mod statistics;
-pub(crate) mod table;
+#[cfg(feature = "logs")]
+mod table;
+#[cfg(feature = "logs")]
 mod text;
 pub mod time;
 pub mod vocabulary;
 mod warnings;
+#[cfg(feature = "logs")]
 pub mod write;
 
 pub use events::{Event, EventLog};
+#[cfg(feature = "logs")]
 pub use folder::{PartName, PreparedFolder};
 pub use ids::{Ids, MAX_ID_BYTES};
 pub use items::{ItemTable, ItemTableOptions};
 pub use options::{Header, ReadOptions};
 pub use part::{DroppedSessions, Part, PartCounts, TestSessions};
 pub use prepare::{PrepareOptions, PreparePhase, PrepareProgress, Prepared, prepare};
+#[cfg(feature = "logs")]
 pub use read::ReadProgress;
 pub use report::ReadReport;
 pub use sessions::{Dataset, Sessions, TimeMicros};
@@ -45,4 +59,5 @@ pub use shape::LogShape;
 pub use statistics::{DropRule, Dropped, Statistics};
 pub use time::{TimeSpan, TimeUnit, format_time, parse_time};
 pub use vocabulary::{ItemIndex, ItemVocabulary};
+#[cfg(feature = "logs")]
 pub use write::{Format, write_log, write_parts};

@@ -6,7 +6,7 @@ use super::options::ReadOptions;
 use super::parts::{InputFile, files_below};
 use super::report::FileReport;
 use super::source::{self, Source};
-use super::{columnar, text, warnings};
+use super::{columnar, text};
 use crate::error::{Error, Result};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -166,19 +166,6 @@ impl EventLog {
         let report = columnar::read_batches(path, batches, options, &mut log)?;
         log.report.files.push(report);
         log.finish(path, options)
-    }
-
-    /// What is left to do when all events are there; `path` is what messages call the log.
-    pub(super) fn finish(mut self, path: &Path, options: &ReadOptions) -> Result<Self> {
-        if self.is_empty() {
-            // All rows were bad ones and left out.
-            return Err(Error::NoEvents { path: path.to_owned(), found: "every row was left out" });
-        }
-        if let Some(gap) = options.effective_gap() {
-            self.cut_at_gaps(gap);
-        }
-        self.report.warnings.extend(warnings::about_times(&self.events));
-        Ok(self)
     }
 }
 

@@ -1,12 +1,9 @@
-//! Rows on their way into an [`EventLog`]: checked ids become numbers, bad rows are counted.
+//! Rows on their way into an [`EventLog`]: checked ids become numbers.
 
 use super::events::{Event, EventLog};
 use super::ids::MAX_ID_BYTES;
-use super::report::{FileReport, RowProblem};
+use super::report::RowProblem;
 use super::sessions::TimeMicros;
-use crate::error::{Error, Result};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 /// Appends rows to a log.
 pub(super) struct LogBuilder<'a> {
@@ -18,6 +15,7 @@ impl<'a> LogBuilder<'a> {
         Self { log }
     }
 
+    #[cfg(feature = "logs")]
     /// Number of events in the log.
     pub(super) fn events(&self) -> usize {
         self.log.events.len()
@@ -72,37 +70,4 @@ fn checked<'a>(id: &'a [u8], label: &str) -> std::result::Result<&'a str, RowPro
         return Err(RowProblem::NulByte { column: column() });
     }
     std::str::from_utf8(id).map_err(|_| RowProblem::InvalidUtf8 { column: column() })
-}
-
-/// The rows of one file that are no events.
-pub(super) struct BadRows {
-    path: PathBuf,
-    /// "line" or "row".
-    place: &'static str,
-    skip: bool,
-    first: Option<(u64, RowProblem)>,
-    counts: BTreeMap<&'static str, u64>,
-}
-
-impl BadRows {
-    pub(super) fn new(path: &Path, place: &'static str, skip: bool) -> Self {
-        Self { path: path.to_owned(), place, skip, first: None, counts: BTreeMap::new() }
-    }
-
-    pub(super) fn add(&mut self, position: u64, problem: RowProblem) {
-        *self.counts.entry(problem.name()).or_default() += 1;
-        self.first.get_or_insert((position, problem));
-    }
-
-    /// Enters the bad rows into the report, or fails with the first and the number of the others.
-    pub(super) fn finish(self, report: &mut FileReport) -> Result<()> {
-        let Some((position, problem)) = self.first else { return Ok(()) };
-        if !self.skip {
-            let more = self.counts.values().sum::<u64>() - 1;
-            return Err(Error::BadRow { path: self.path, place: self.place, position, problem, more });
-        }
-        report.first_skipped = Some(format!("{} {position}: {problem}", self.place));
-        report.skipped = self.counts.into_iter().map(|(name, n)| (name.to_owned(), n)).collect();
-        Ok(())
-    }
 }

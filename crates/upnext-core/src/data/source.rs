@@ -70,6 +70,18 @@ impl<R: Read> Read for Counting<R> {
     }
 }
 
+/// Decompresses zstd.
+#[cfg(feature = "zstd")]
+fn zstd_decoder(packed: impl io::BufRead + 'static) -> io::Result<Box<dyn Read>> {
+    Ok(Box::new(zstd::stream::read::Decoder::with_buffer(packed)?))
+}
+
+/// This build cannot decompress zstd.
+#[cfg(not(feature = "zstd"))]
+fn zstd_decoder(_: impl io::BufRead + 'static) -> io::Result<Box<dyn Read>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Opens `path` and looks at its first bytes.
 ///
 /// # Errors
@@ -96,6 +108,9 @@ pub(super) fn open(path: &Path) -> Result<Source> {
         [b'P', b'K', 3, 4, ..] => return unsupported("a zip archive", "unpack it first"),
         [0xfd, b'7', b'z', b'X', b'Z', 0] => return unsupported("xz data", "unpack it, or use gzip or zstd"),
         [b'B', b'Z', b'h', ..] => return unsupported("bzip2 data", "unpack it, or use gzip or zstd"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] if !cfg!(feature = "zstd") => {
+            return unsupported("zstd data", "this build is without zstd: unpack it, or use gzip");
+        }
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return unsupported("UTF-16 text", "convert it to UTF-8"),
         _ => {}
     }
@@ -107,8 +122,7 @@ pub(super) fn open(path: &Path) -> Result<Source> {
         // A gzip file may hold several members one after the other, as `cat a.gz b.gz` makes.
         (Box::new(flate2::bufread::MultiGzDecoder::new(raw)), Some("gzip"))
     } else if is_zstd {
-        let decoder = zstd::stream::read::Decoder::with_buffer(raw).map_err(Error::io(path, "read"))?;
-        (Box::new(decoder), Some("zstd"))
+        (zstd_decoder(raw).map_err(Error::io(path, "read"))?, Some("zstd"))
     } else {
         (Box::new(raw), None)
     };

@@ -1,5 +1,6 @@
 //! Reads CSV, TSV and their like into an [`EventLog`](super::EventLog).
 
+use super::bad_rows::BadRows;
 use super::events::EventLog;
 use super::layout::{self, TextLayout};
 use super::names::shortened;
@@ -7,7 +8,7 @@ use super::options::ReadOptions;
 use super::parts::Partition;
 use super::read::Progress;
 use super::report::{FileReport, RowProblem};
-use super::rows::{BadRows, LogBuilder};
+use super::rows::LogBuilder;
 use super::source::TextSource;
 use super::time::TimeUnit;
 use crate::error::{Error, Result};

@@ -77,6 +77,7 @@ impl TimeUnit {
         }
     }
 
+    #[cfg(feature = "logs")]
     /// A whole number as a time in this unit; `None` beyond the years ±290,000 and for `Iso`.
     pub(crate) fn integer(self, value: i64) -> Option<TimeMicros> {
         match self {
@@ -89,6 +90,7 @@ impl TimeUnit {
         }
     }
 
+    #[cfg(feature = "logs")]
     /// A number as a time in this unit, rounded to microseconds; `None` where it is not finite or too large.
     pub(crate) fn float(self, value: f64) -> Option<TimeMicros> {
         let micros = match self {

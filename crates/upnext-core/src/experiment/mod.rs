@@ -17,6 +17,7 @@ mod difference;
 mod keys;
 mod model;
 mod published;
+#[cfg(feature = "toml")]
 mod read;
 
 use crate::Result;
@@ -29,6 +30,7 @@ pub(crate) use difference::first_difference;
 pub use keys::{known_keys, nearest};
 pub use model::{ModelConfig, ModelKind};
 pub use published::{published_names, published_text};
+#[cfg(feature = "toml")]
 pub(crate) use read::File;
 
 /// The whole configuration of one experiment.

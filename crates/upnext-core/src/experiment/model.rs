@@ -72,6 +72,7 @@ macro_rules! define_kinds {
                 }
             }
 
+            #[cfg(feature = "toml")]
             /// The model of a kind from the fields that `parse` reads as any type.
             pub(super) fn read(kind: ModelKind, parse: impl Parse) -> Result<Self> {
                 Ok(match kind {
@@ -84,6 +85,7 @@ macro_rules! define_kinds {
 
 for_each_kind!(define_kinds);
 
+#[cfg(feature = "toml")]
 /// Something that can be read as a configuration of any type.
 pub(super) trait Parse {
     /// Reads it.

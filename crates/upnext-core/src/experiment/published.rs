@@ -1,7 +1,7 @@
 //! The settings of the publications, compiled in: `experiments/NAME.toml`.
 
-use super::Experiment;
-use crate::Result;
+#[cfg(feature = "toml")]
+use {super::Experiment, crate::Result};
 
 macro_rules! settings {
     ($($name:literal,)*) => {
@@ -44,6 +44,7 @@ pub fn published_text(name: &str) -> Option<&'static str> {
     SETTINGS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
+#[cfg(feature = "toml")]
 impl Experiment {
     /// A published setting by its name, such as `rsc15-xe-100`; `None` if there is none of this name.
     ///

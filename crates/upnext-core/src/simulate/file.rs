@@ -52,10 +52,15 @@ fn write_packed(
             Ok(rows)
         }
         "zst" => {
-            let mut encoder = zstd::Encoder::new(file, zstd::DEFAULT_COMPRESSION_LEVEL)?;
-            let rows = write_log(events, format, BufWriter::with_capacity(BUFFER, &mut encoder))?;
-            encoder.finish()?.flush()?;
-            Ok(rows)
+            #[cfg(feature = "zstd")]
+            {
+                let mut encoder = zstd::Encoder::new(file, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+                let rows = write_log(events, format, BufWriter::with_capacity(BUFFER, &mut encoder))?;
+                encoder.finish()?.flush()?;
+                Ok(rows)
+            }
+            #[cfg(not(feature = "zstd"))]
+            Err(io::Error::other("this build is without zstd: choose a name that ends in .gz or .csv"))
         }
         _ => write_log(events, format, BufWriter::with_capacity(BUFFER, file)),
     }

@@ -15,7 +15,7 @@ fn what_followed_in_training_comes_first_and_the_answer_names_its_model() {
     assert_eq!((&answer["fell_back"], &answer["unknown_items"]), (&json!(false), &json!([])));
     assert_eq!((&answer["model"]["name"], &answer["model"]["kind"]), (&json!("morning"), &json!("markov")));
     let version = answer["model"]["version"].as_str().unwrap();
-    assert_eq!(version.len(), 16);
+    assert_eq!(version.len(), 32);
     assert_eq!(shop.client().get("/v1/model").json(200)["version"], version);
 }
 

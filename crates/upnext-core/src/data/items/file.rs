@@ -9,7 +9,7 @@ use super::options::{ColumnType, ItemTableLimits, ItemTableOptions};
 use super::{ItemTable, columnar};
 use crate::data::names::damaged_parquet;
 use crate::error::Result;
-use crate::parquet::{BATCH_ROWS, ParquetFile, io_error, writer_properties};
+use crate::parquet::{BATCH_ROWS, ParquetFile, io_error, model_properties};
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::file::metadata::KeyValue;
 use ::parquet::schema::types::ColumnPath;
@@ -62,7 +62,7 @@ impl ItemTable {
         let id = Field::new(&self.id_name, DataType::Utf8, false);
         let fields = self.columns.iter().map(|column| Field::new(&column.name, data_type(column), true));
         let schema = Arc::new(Schema::new(std::iter::once(id).chain(fields).collect::<Vec<_>>()));
-        let mut properties = writer_properties()
+        let mut properties = model_properties()
             // The manifest names the writer; here it would change the bytes with every version of the library.
             .set_created_by("upnext".to_owned())
             .set_key_value_metadata(Some(vec![KeyValue::new(METADATA_KEY.to_owned(), description)]))

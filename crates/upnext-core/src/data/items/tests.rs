@@ -1,6 +1,7 @@
 //! Item tables from text files: what is read, what is refused, and that Parquet gives the same.
 
 use super::*;
+use crate::Error;
 use crate::data::ItemVocabulary;
 use columnar::tests::Row;
 use proptest::prelude::*;
