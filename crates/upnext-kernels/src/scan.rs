@@ -18,7 +18,7 @@ use crate::simd::{ByteKernel, Bytes, Isa};
 use crate::{Activation, LINE, Matrix, activate, product};
 use std::cmp::Ordering;
 use std::ops::Range;
-use table::{BLOCK, Query};
+use table::{BLOCK, Query, QueryForm};
 
 /// Rows that are scored at a time.
 const GATHERED: usize = 64;
@@ -156,12 +156,12 @@ impl TopLists {
         assert_eq!(self.gathered.width(), width, "lists of another width than {:?}", scan.table);
         (self.k, self.used) = (k, which.len());
         self.lists.resize_with(self.lists.len().max(which.len()), List::default);
-        let levels = scan.isa.run_bytes(Levels);
+        let form = scan.isa.run_bytes(Form);
         for (q, list) in which.zip(&mut self.lists) {
             for (j, x) in self.values[..width].iter_mut().enumerate() {
                 *x = queries.row(j)[q];
             }
-            list.query.set(scan.bytes, levels, &self.values[..width]);
+            list.query.set(scan.bytes, form, &self.values[..width]);
             list.best.clear();
             list.pending.clear();
             (list.non_finite, list.scored) = (0, 0);
@@ -321,15 +321,15 @@ impl Scan<'_> {
     }
 }
 
-/// The levels of queries for an instruction set.
-struct Levels;
+/// The form of queries in bytes for an instruction set.
+struct Form;
 
-impl ByteKernel for Levels {
-    type Output = i32;
+impl ByteKernel for Form {
+    type Output = QueryForm;
 
     #[inline(always)]
-    fn run<S: Bytes>(self, _: S) -> i32 {
-        S::LEVELS
+    fn run<S: Bytes>(self, _: S) -> QueryForm {
+        QueryForm { levels: S::LEVELS, offset: S::OFFSET }
     }
 }
 

@@ -172,12 +172,21 @@ impl ScanTable {
     }
 }
 
+/// What an instruction set wants of a query in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QueryForm {
+    /// Largest size of a number.
+    pub(super) levels: i32,
+    /// What the rows' numbers are increased by when they are multiplied.
+    pub(super) offset: i32,
+}
+
 /// A query in bytes, and what it asks for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Query {
     /// `q̂`, four signed bytes in each.
     levels: Vec<i32>,
-    /// What undoes the offset of the rows' numbers: −128 Σ q̂.
+    /// What undoes the offset of the rows' numbers: −offset · Σ q̂.
     start: i32,
     /// `b`.
     step: f32,
@@ -196,9 +205,9 @@ pub(super) struct Query {
 
 impl Query {
     /// Takes on the numbers of a query, one for each column of the table, and asks for every row.
-    pub(super) fn set(&mut self, table: &ScanTable, levels: i32, values: &[f32]) {
+    pub(super) fn set(&mut self, table: &ScanTable, form: QueryForm, values: &[f32]) {
         let Some((&last, row)) = values.split_last() else { return };
-        let most = f64::from(levels);
+        let most = f64::from(form.levels);
         let step = step(row.iter().copied(), most);
         let (mut square, mut level_square, mut rest_square) = (0.0, 0.0, 0.0);
         let mut sum = 0;
@@ -217,7 +226,7 @@ impl Query {
         }
         let in_levels = f64::from(step) * f64::sqrt(level_square);
         let norm = f64::sqrt(square + f64::from(last).powi(2)).max(in_levels);
-        self.start = -OFFSET * sum;
+        self.start = -form.offset * sum;
         (self.step, self.last, self.threshold) = (step, last, f32::NEG_INFINITY);
         (self.rest, self.norm, self.whole_norm) = (up(rest_square.sqrt()), up(square.sqrt()), up(norm));
         // Neither a score nor a part of its bound, ‖ŵ‖ ‖q‖ at most twice over, leaves the range; false for NaN.

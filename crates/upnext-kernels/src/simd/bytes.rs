@@ -2,6 +2,9 @@
 //!
 //! Apart from [`Simd`](super::Simd), since the best instruction for it (VNNI) is neither in AVX2 nor in every AVX-512.
 
+#[cfg(target_arch = "aarch64")]
+mod neon;
+
 use super::{Isa, Set};
 
 /// A computation on bytes, compiled for every instruction set as [`Kernel`](super::Kernel) is.
@@ -31,9 +34,13 @@ pub(crate) trait Bytes: Copy {
     const QUERIES: usize;
     /// Largest size of a query's number, such that nothing below saturates.
     const LEVELS: i32;
+    /// What [`dot`](Self::dot) leaves in the bytes of rows beside the rows' numbers: 128 where it multiplies the bytes as
+    /// they are, 0 where it takes the 128 off.
+    const OFFSET: i32;
 
     fn splat(self, x: i32) -> Self::I;
-    /// `sum + Σ row · query` over four adjacent bytes a lane.
+    /// `sum + Σ (row − 128 + OFFSET) · query` over four adjacent bytes a lane. Bytes of rows are at least 1, those of
+    /// queries at most `LEVELS` in size.
     ///
     /// # Safety
     /// `rows` must be good for reading 4 · `LANES` bytes.
@@ -63,6 +70,16 @@ impl Isa {
                     unsafe { x86::run_avx2(kernel) }
                 }
             }
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => {
+                if std::arch::is_aarch64_feature_detected!("dotprod") {
+                    // SAFETY: the variant proves NEON, the line above its dot products.
+                    unsafe { neon::run_dot_product(kernel) }
+                } else {
+                    // SAFETY: the variant proves NEON.
+                    unsafe { neon::run_widening(kernel) }
+                }
+            }
         }
     }
 }
@@ -75,6 +92,7 @@ impl Bytes for Portable {
     const LANES: usize = 8;
     const QUERIES: usize = 1;
     const LEVELS: i32 = 127;
+    const OFFSET: i32 = 128;
 
     #[inline(always)]
     fn splat(self, x: i32) -> [i32; 8] {
@@ -136,6 +154,7 @@ mod x86 {
         const QUERIES: usize = 2;
         // Pairs are summed in 16 bits with saturation: 2 · 255 · 64 = 32,640 fits.
         const LEVELS: i32 = 64;
+        const OFFSET: i32 = 128;
 
         #[inline(always)]
         fn splat(self, x: i32) -> __m256i {
@@ -167,6 +186,7 @@ mod x86 {
         const LANES: usize = 16;
         const QUERIES: usize = 4;
         const LEVELS: i32 = 127;
+        const OFFSET: i32 = 128;
 
         #[inline(always)]
         fn splat(self, x: i32) -> __m512i {

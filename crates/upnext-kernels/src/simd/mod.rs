@@ -9,6 +9,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod bytes;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 
 pub(crate) use bytes::{ByteKernel, Bytes, Reach};
@@ -28,6 +30,8 @@ enum Set {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl Isa {
@@ -51,6 +55,11 @@ impl Isa {
                 }
             }
         }
+        // Every 64-bit Arm that has an operating system has NEON. Bytes of queries are taken for little-endian.
+        #[cfg(target_arch = "aarch64")]
+        if cfg!(target_endian = "little") && std::arch::is_aarch64_feature_detected!("neon") {
+            sets.push(Isa(Set::Neon));
+        }
         sets
     }
 
@@ -59,7 +68,7 @@ impl Isa {
         Self::available().into_iter().find(|isa| isa.name() == name)
     }
 
-    /// `portable`, `avx2` or `avx512`: recorded in checkpoints, since bits repeat on one set only.
+    /// `portable`, `avx2`, `avx512` or `neon`: recorded in checkpoints, since bits repeat on one set only.
     pub fn name(self) -> &'static str {
         match self.0 {
             Set::Portable => "portable",
@@ -67,6 +76,8 @@ impl Isa {
             Set::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => "neon",
         }
     }
 
@@ -81,6 +92,9 @@ impl Isa {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => unsafe { avx512::run(kernel) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => unsafe { neon::run(kernel) },
         }
     }
 }
@@ -99,7 +113,12 @@ pub(crate) fn prefetch(p: *const f32) {
     unsafe {
         std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(p.cast());
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{p}]", p = in(reg) p, options(nomem, nostack, preserves_flags));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let _ = p;
 }
 
@@ -182,3 +201,6 @@ pub(crate) trait Simd: Copy {
         self.splat(0.0)
     }
 }
+
+#[cfg(test)]
+mod tests;
