@@ -14,6 +14,7 @@ pub struct Tensor {
 
 /// The arrays of a model by name; a name stands in only one of the two maps.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Arrays {
     /// Arrays of floats.
     pub tensors: BTreeMap<String, Tensor>,

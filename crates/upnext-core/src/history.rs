@@ -43,6 +43,7 @@ pub enum Ended {
 
 /// What an epoch has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct EpochProgress {
     /// The epoch, from 1.
     pub epoch: usize,
@@ -100,6 +101,7 @@ pub struct TrainingSummary {
 /// One epoch of a training.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct EpochSummary {
     /// From 1.
     pub epoch: usize,
@@ -118,6 +120,7 @@ pub struct EpochSummary {
 
 /// Metrics on the validation part, from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ValidationSummary {
     /// The cut-off k.
     pub cutoff: usize,

@@ -40,7 +40,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
-pub mod arrays;
+mod arrays;
 pub mod artifact;
 pub mod baselines;
 pub mod batch;
@@ -63,6 +63,7 @@ mod models;
 mod parquet;
 pub mod ranking;
 pub mod recommender;
+#[doc(hidden)] // For the other crates of upnext alone.
 pub mod replace;
 #[cfg(feature = "logs")]
 pub mod simulate;

@@ -32,6 +32,7 @@ pub(crate) const ROWS: usize = 96;
 /// What the rank of a target is where other candidates have its score (`docs/algorithms.md`, section 5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum TieRule {
     /// The number of candidates, the target among them, with at least its score: a constant model scores 0.
     #[default]

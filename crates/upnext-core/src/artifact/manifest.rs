@@ -22,6 +22,7 @@ const READ_ATTEMPTS: usize = 100;
 ///
 /// Fields that are not known, of a newer upnext, are ignored outside `experiment`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Manifest {
     /// [`Manifest::FORMAT`].
     pub format: String,
@@ -49,6 +50,7 @@ pub struct Manifest {
 
 /// A model inside another one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MemberManifest {
     /// Its name, of `a` to `z`, `0` to `9` and `-`.
     pub name: String,

@@ -31,8 +31,7 @@ mod write;
 pub use crate::history::{EpochSummary, TrainingSummary, ValidationSummary};
 pub use manifest::{Checksum, FileEntry, Manifest, MemberManifest};
 
-pub use crate::arrays::TrainingState;
-use crate::arrays::{Arrays, Tensor};
+pub use crate::arrays::{Arrays, Tensor, TrainingState};
 use crate::data::{ItemTable, ItemVocabulary};
 use crate::experiment::Experiment;
 use crate::{Error, Result};

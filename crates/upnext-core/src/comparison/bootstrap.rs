@@ -15,6 +15,7 @@ const STREAM: u64 = 0x626f_6f74;
 
 /// A range that covers the true figure in 95 of 100 logs like this one.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Interval {
     /// The lower end: the 2.5th percentile of the resamples.
     pub low: f64,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// What cases are grouped by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum GroupBy {
     /// The number of events that the model has seen of the session.
     EventsSeen,
@@ -19,6 +20,7 @@ pub enum GroupBy {
 
 /// Cases that are alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Group {
     /// The smallest value in the group.
     pub from: u64,

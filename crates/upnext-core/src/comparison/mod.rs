@@ -32,6 +32,7 @@ impl Default for BootstrapOptions {
 
 /// A figure with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Estimate {
     /// The figure on all sessions.
     pub value: f64,
@@ -42,6 +43,7 @@ pub struct Estimate {
 
 /// A figure at a cut-off.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct EstimateAt {
     /// The metric.
     pub metric: Metric,
@@ -54,6 +56,7 @@ pub struct EstimateAt {
 
 /// The difference of two models on the same sessions, the first less the second.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Difference {
     /// Index of the first model.
     pub first: usize,
@@ -65,6 +68,7 @@ pub struct Difference {
 
 /// The figures of all models by group, at the largest cut-off.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Breakdown {
     /// What the cases are grouped by.
     pub by: GroupBy,
@@ -76,6 +80,7 @@ pub struct Breakdown {
 
 /// What a comparison found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Comparison {
     /// How the intervals were made.
     pub bootstrap: BootstrapOptions,

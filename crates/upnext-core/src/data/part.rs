@@ -182,6 +182,7 @@ impl Dataset {
 
 /// Sessions to test a model with: every item is one that the model knows, every session has at least two.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TestSessions {
     /// The sessions, ordered by start time and then by id.
     pub sessions: Sessions,

@@ -82,6 +82,7 @@ impl Sessions {
 
 /// What a model is trained on: sessions, and the vocabulary that their items are indices of.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Dataset {
     /// The items; support counts the events of `sessions`.
     pub items: ItemVocabulary,

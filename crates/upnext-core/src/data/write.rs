@@ -20,6 +20,7 @@ use std::sync::Arc;
 /// The form of written events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Format {
     /// Parquet with zstd; the time is a timestamp in microseconds, UTC.
     #[default]

@@ -25,6 +25,7 @@ use upnext_kernels::{Isa, count_above};
 
 /// What an evaluation found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Evaluation {
     /// Number of cases: positions of sessions whose next item was ranked.
     pub cases: usize,
@@ -53,6 +54,7 @@ impl Evaluation {
 
 /// The metrics at one cut-off, each from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MetricsAt {
     /// The cut-off.
     pub k: usize,
@@ -77,6 +79,7 @@ pub struct MetricsAt {
 
 /// Where the target of one case stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RankedCase {
     /// The session, as an index of those evaluated.
     pub session: u32,

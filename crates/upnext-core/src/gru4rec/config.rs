@@ -7,6 +7,7 @@ pub use upnext_kernels::{Activation, Loss, Optimizer, Unit};
 /// What the network reads at each step \[1, section 3\].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Input {
     /// The current item, 1-of-N: the paper's best.
     OneHot,
@@ -21,6 +22,7 @@ pub enum Input {
 /// The order in which training visits the sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum SessionOrder {
     /// By start time, oldest first, so that the last updates see the newest data.
     Time,

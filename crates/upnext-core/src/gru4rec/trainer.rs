@@ -56,6 +56,7 @@ struct EpochPosition {
 
 /// How a call of [`Trainer::run_epoch`] ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum EpochEnd {
     /// The epoch is done.
     Finished(EpochProgress),

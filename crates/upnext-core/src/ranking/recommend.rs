@@ -111,6 +111,7 @@ impl Query<'_> {
 
 /// One recommended item.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Recommendation {
     /// The item.
     pub item: ItemIndex,
@@ -120,6 +121,7 @@ pub struct Recommendation {
 
 /// What is recommended to one session.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct RecommendationList {
     /// By falling score, then support, then index.
     pub entries: Vec<Recommendation>,

@@ -20,6 +20,7 @@ const COLUMNS: [&str; 5] = ["session_id", "rank", "item_id", "score", "fell_back
 
 /// The form of written recommendations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ListFormat {
     /// Comma-separated text with a header.
     Csv,

@@ -9,6 +9,7 @@ use toml::Value;
 /// whole are rounded to three significant digits, so that whoever reads a figure can repeat it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Domain {
     /// Numbers from the first to the second, all alike.
     Uniform([f64; 2]),

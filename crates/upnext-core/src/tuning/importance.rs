@@ -8,6 +8,7 @@ const GROUPS: usize = 5;
 
 /// The importance of a parameter.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Importance {
     /// Its key.
     pub key: String,

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 /// A trial under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct RunningTrial {
     /// Its number.
     pub trial: usize,

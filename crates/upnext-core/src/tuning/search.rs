@@ -37,6 +37,7 @@ pub struct TuningPlan<'d> {
 
 /// What an observer is told. It can ask to stop at any time; the same search then goes on where it stopped.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// The search begins, or goes on.
     Begin {
@@ -69,6 +70,7 @@ pub enum Event<'a> {
 
 /// What a search has found.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Found {
     /// POP's recall on the validation part.
     pub pop_recall: f64,

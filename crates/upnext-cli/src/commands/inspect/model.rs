@@ -301,7 +301,11 @@ mod tests {
 
     #[test]
     fn of_many_epochs_the_last_are_shown() {
-        let epoch = |epoch| EpochSummary { epoch, ..EpochSummary::default() };
+        let epoch = |epoch| {
+            let mut summary = EpochSummary::default();
+            summary.epoch = epoch;
+            summary
+        };
         let training = TrainingSummary {
             epochs: (1..=100).map(epoch).collect(),
             best_epoch: Some(99),

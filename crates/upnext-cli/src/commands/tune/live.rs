@@ -102,6 +102,7 @@ impl<'s> Live<'s> {
                 }
             }
             Event::Running(running) => self.draw(running),
+            _ => {}
         }
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// How alike two sessions are, as sets of items; the current session's items may have weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Similarity {
     /// The weights of the common items, divided by `sqrt(|s| · |n|)`, the geometric mean of the numbers of items.
     Cosine,
@@ -18,6 +19,7 @@ pub enum Similarity {
 /// 2 for the one before it, and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Decay {
     /// 1: it does not fall.
     Same,
