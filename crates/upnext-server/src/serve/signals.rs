@@ -3,6 +3,7 @@
 /// What was asked.
 pub(super) enum Asked {
     Stop,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has SIGHUP"))]
     Reload,
 }
 
