@@ -1,7 +1,7 @@
-//! What is known of items beside their ids: a table of texts, numbers, categories and vectors, read from CSV or Parquet.
+//! Item tables: attributes of items as texts, numbers, categories and vectors, read from CSV or Parquet.
 //!
-//! The table stands beside the [`ItemVocabulary`]: it may have items that no click names yet, and lack some that clicks
-//! name. `docs/items.md` says how files are read.
+//! A table is independent of the [`ItemVocabulary`]: it may have items without clicks, and lack items that have clicks.
+//! `docs/items.md` describes how files are read.
 //!
 //! ```
 //! use upnext_core::items::{ColumnType, ItemTable, ItemTableOptions};
@@ -43,12 +43,12 @@ use serde::Serialize;
 use std::fmt;
 use std::path::Path;
 
-/// Attributes of items: a row for each item, found by the user's id, and typed columns found by name.
+/// Attributes of items: a row for each item, found by the user's id, and typed columns, found by name.
 ///
-/// A value may be missing. Nothing is allocated per value.
+/// Values may be missing. Memory is allocated per column, not per value.
 #[derive(Clone)]
 pub struct ItemTable {
-    /// The id of an item has the number of its row.
+    /// The number of an id is the row of its item.
     ids: IdTable,
     /// The name of the column of ids.
     id_name: String,
@@ -56,46 +56,46 @@ pub struct ItemTable {
     repeated: u64,
 }
 
-/// How far a table describes the items of a vocabulary.
+/// How much of a vocabulary an item table describes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Coverage {
-    /// Items of the vocabulary.
+    /// Number of items of the vocabulary.
     pub items: usize,
-    /// Those of them that have a row.
+    /// Number of these items that have a row in the table.
     pub described_items: usize,
-    /// Training events of the vocabulary's items.
+    /// Number of training events on items of the vocabulary.
     pub events: u64,
-    /// Training events of the items that have a row.
+    /// Number of training events on items that have a row.
     pub described_events: u64,
-    /// Items of the table that the vocabulary does not have.
+    /// Number of items of the table that the vocabulary does not have.
     pub new_items: usize,
 }
 
 impl ItemTable {
-    /// Reads a table from CSV, TSV (plain, gzip, zstd) or Parquet, told apart by their first bytes.
+    /// Reads a table from CSV, TSV (plain, gzip, zstd) or Parquet, recognised by their first bytes.
     ///
-    /// Text needs a header. White space around values is left out; an empty value, a null and, in columns of numbers of
-    /// Parquet, NaN are missing. A column has the type that `options` asks for. The others are inspected:
+    /// Text needs a header. Values are trimmed; an empty value, a null and, in numeric columns of Parquet, NaN are
+    /// missing values. Columns have the types that `options` requests; the types of the others are inferred:
     ///
-    /// 1. numbers, if every value is a finite number (text files only; Parquet says itself what is a number);
+    /// 1. numbers, if every value is a finite number (text files only; columns of Parquet have types);
     /// 2. vectors, if every value is a list of finite numbers in square brackets, of the same length (text files only);
-    /// 3. categories, where a separator of lists was given and a value has it; where `|` or `;` is plainly used (in two
-    ///    values and a tenth of them at least, with each part standing on average in four); where all values are `true` or
-    ///    `false`; and where each value stands on average in four rows;
-    /// 4. else texts.
+    /// 3. categories, if a list separator was given and a value has it; if `|` or `;` is clearly used (in at least two
+    ///    values and a tenth of them, with parts that occur four times on average); if all values are `true` or
+    ///    `false`; or if each distinct value occurs in four rows on average;
+    /// 4. otherwise texts.
     ///
-    /// In Parquet, dictionaries, truth values and lists of texts or whole numbers are categories, lists of floating-point
-    /// numbers and lists of a fixed number of numbers are vectors, and times are texts, in UTC. Numbers have 64 bits with
-    /// fraction: whole numbers beyond 2⁵³ lose their last digits unless they are read as text.
+    /// In Parquet, dictionaries, booleans and lists of strings or integers are categories, lists of floating-point
+    /// numbers and fixed-size lists of numbers are vectors, and times are texts, in UTC. Numbers are `f64`: integers
+    /// beyond 2⁵³ lose their last digits unless they are read as text.
     ///
-    /// A row that repeats one before is counted ([`repeated_rows`](Self::repeated_rows)).
+    /// Rows that repeat an earlier one are counted ([`repeated_rows`](Self::repeated_rows)).
     ///
     /// # Errors
-    /// [`Error::ItemTable`] with the line or row and the column: a file without a column of ids or without a byte, an id
-    /// that is empty, too long or has a NUL byte, an item that stands in two rows with different values (unless
-    /// [`RepeatedItem::KeepLast`]), a row of another number of fields, a value that is not of the type asked for, vectors of
-    /// different widths. [`Error::Unsupported`] for a kind of file or column that is not read, [`Error::Io`],
+    /// [`Error::ItemTable`] with the line or row and the column: a file that is empty or lacks a column of ids, an id
+    /// that is empty, too long or has a NUL byte, an item in two rows with different values (unless
+    /// [`RepeatedItem::KeepLast`]), a row with another number of fields, a value that is not of the requested type,
+    /// vectors of different widths. [`Error::Unsupported`] for an unsupported kind of file or column, [`Error::Io`],
     /// [`Error::Truncated`], [`Error::Damaged`].
     pub fn read(path: impl AsRef<Path>, options: &ItemTableOptions) -> Result<Self> {
         let path = path.as_ref();
@@ -146,28 +146,28 @@ impl ItemTable {
         self.ids.iter()
     }
 
-    /// The name that the column of ids has in the file.
+    /// The name of the column of ids in the file.
     pub fn id_name(&self) -> &str {
         &self.id_name
     }
 
-    /// The columns beside the ids, in the order of the file. No two have the same name: `price` beside another `price` is
-    /// `price_2`, and a fourth column without a name is `column_4`.
+    /// The columns besides the ids, in the order of the file. Their names are unique: a second `price` is named
+    /// `price_2`, and a fourth column without a name `column_4`.
     pub fn columns(&self) -> &[Column] {
         &self.columns
     }
 
-    /// The column with this name.
+    /// The column with this name; `None` if there is none.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// Number of rows of the file that were left out, or replaced another one, because they had the id of a row before.
+    /// Number of rows of the file that had the id of an earlier row, and were left out or replaced it.
     pub fn repeated_rows(&self) -> u64 {
         self.repeated
     }
 
-    /// How far the table describes the items of a vocabulary.
+    /// How much of a vocabulary the table describes.
     pub fn coverage(&self, vocabulary: &ItemVocabulary) -> Coverage {
         let mut coverage = Coverage { items: vocabulary.len(), ..Coverage::default() };
         for (id, &events) in vocabulary.ids().zip(vocabulary.supports()) {
@@ -181,7 +181,7 @@ impl ItemTable {
         coverage
     }
 
-    /// Bytes that the table takes in memory.
+    /// Bytes of memory that the table takes.
     pub fn memory_bytes(&self) -> usize {
         self.ids.memory_bytes() + self.columns.iter().map(Column::memory_bytes).sum::<usize>()
     }

@@ -1,4 +1,4 @@
-//! Reads an item table from CSV, TSV and their like.
+//! Reads an item table from CSV, TSV and similar text.
 
 use super::ItemTable;
 use super::builder::{Builder, NOT_UTF8, Origin, choose};
