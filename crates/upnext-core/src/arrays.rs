@@ -1,18 +1,18 @@
-//! What a fitted model consists of when it is saved: named arrays, of floats and of whole numbers.
+//! Named arrays of floats and of whole numbers: the form in which a fitted model is saved and loaded.
 
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
-/// A named array of numbers: how parameters leave and enter a network (`docs/artifact.md`).
+/// An array of floats with its shape, such as a parameter of a model (`docs/artifact.md`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
-    /// Rows and columns; a single number for a bias.
+    /// The size of each dimension: `[rows, columns]` of a matrix, `[n]` of a vector such as a bias.
     pub shape: Vec<usize>,
-    /// Row by row.
+    /// The values, row by row.
     pub values: Vec<f32>,
 }
 
-/// The arrays of a model by name; a name stands in only one of the two maps.
+/// The arrays of a model by name. No name is in both maps.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Arrays {
@@ -22,22 +22,22 @@ pub struct Arrays {
     pub counts: BTreeMap<String, Vec<u64>>,
 }
 
-/// What a training needs, beside the weights, to go on bit for bit.
+/// The state that a training needs besides the weights to continue with the same bits.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrainingState {
-    /// State of the optimiser, and within an epoch the carried hidden states, by name.
+    /// Optimiser state and, within an epoch, the hidden states of the rows, by name.
     pub tensors: BTreeMap<String, Tensor>,
-    /// Counters, such as Adam's number of updates of each row, by name; a name stands in only one of the two maps.
+    /// Counters by name, such as Adam's number of updates of each row. No name is in both maps.
     pub counts: BTreeMap<String, Vec<u64>>,
     /// How far training has come: `training_position` of the manifest. Its numbers are finite.
     pub position: serde_json::Value,
 }
 
 impl Arrays {
-    /// Takes an array of floats out, which must have this shape.
+    /// Removes and returns an array of floats, which must have this shape.
     ///
     /// # Errors
-    /// [`Error::Weights`] if it is not there, or of another shape.
+    /// [`Error::Weights`] if it is missing or has another shape.
     pub fn take_tensor(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let Some(tensor) = self.tensors.remove(name) else {
             return Err(Error::weights(name, "is missing"));
@@ -48,18 +48,18 @@ impl Arrays {
         Ok(tensor.values)
     }
 
-    /// Takes an array of whole numbers out.
+    /// Removes and returns an array of whole numbers.
     ///
     /// # Errors
-    /// [`Error::Weights`] if it is not there.
+    /// [`Error::Weights`] if it is missing.
     pub fn take_counts(&mut self, name: &str) -> Result<Vec<u64>> {
         self.counts.remove(name).ok_or_else(|| Error::weights(name, "is missing"))
     }
 
-    /// Refuses arrays that nobody has taken.
+    /// Checks that no array is left.
     ///
     /// # Errors
-    /// [`Error::Weights`] that names one.
+    /// [`Error::Weights`] that names an array that is left.
     pub fn finish(self) -> Result<()> {
         match self.tensors.into_keys().chain(self.counts.into_keys()).next() {
             Some(name) => Err(Error::weights(name, "is no array of this model")),

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-/// Bytes that are hashed at a time: enough for the vector code of the hash.
+/// Bytes hashed at a time, enough for the vector code of BLAKE3.
 const BUFFER: usize = 1 << 16;
 
 /// A reader or writer that hashes and counts the bytes that pass through.
@@ -16,7 +16,7 @@ pub(crate) struct Hashed<T> {
 }
 
 impl<T> Hashed<T> {
-    /// A hash of no bytes yet.
+    /// Wraps a reader or writer; nothing is hashed yet.
     pub(crate) fn new(inner: T) -> Self {
         Self { inner, hasher: Hasher::new(), bytes: 0 }
     }
@@ -54,7 +54,7 @@ pub(crate) fn of_file(path: &Path) -> io::Result<(u64, String)> {
     of_rest(File::open(path)?)
 }
 
-/// Size in bytes and BLAKE3 hash, as 64 hex digits, of what is left to read.
+/// Size in bytes and BLAKE3 hash, as 64 hex digits, of the rest of a reader.
 pub(crate) fn of_rest(reader: impl Read) -> io::Result<(u64, String)> {
     let mut file = Hashed::new(reader);
     let mut buffer = vec![0; BUFFER];
@@ -68,19 +68,19 @@ pub(crate) fn of_rest(reader: impl Read) -> io::Result<(u64, String)> {
     }
 }
 
-/// The first half of a BLAKE3 hash, of data that is given in many small pieces.
+/// A fingerprint of data that is given in many small pieces: the first half of its BLAKE3 hash.
 pub(crate) struct Fingerprint {
     hasher: Hasher,
     buffer: Vec<u8>,
 }
 
 impl Fingerprint {
-    /// A fingerprint of nothing yet.
+    /// A fingerprint of no data yet.
     pub(crate) fn new() -> Self {
         Self { hasher: Hasher::new(), buffer: Vec::with_capacity(BUFFER) }
     }
 
-    /// Adds some bytes. Pieces are not kept apart: lengths must be added where they matter.
+    /// Adds bytes. The boundaries of pieces are not hashed: add lengths where they matter.
     pub(crate) fn add(&mut self, bytes: &[u8]) {
         if self.buffer.len() + bytes.len() > BUFFER {
             self.hasher.update(&self.buffer);

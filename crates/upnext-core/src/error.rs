@@ -1,4 +1,4 @@
-//! The one error of the library: what is wrong, where, and what to do about it.
+//! The error type of the library. Its messages name what is wrong, where, and what to do about it.
 
 use crate::data::report::RowProblem;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// `Result` with the library's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Everything that can go wrong in the library. Each message names the file, line or field and says what to do.
+/// Any error of the library. Each message names the file, line or field and says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -21,23 +21,23 @@ pub enum Error {
         source: std::io::Error,
     },
 
-    /// A setting that makes no sense, alone or with another.
+    /// An invalid setting, by itself or in combination with others.
     #[error("{field}: {reason}")]
     Config {
         /// The field as an experiment file names it, such as `training.batch_size`.
         field: String,
-        /// Why, and what to use instead.
+        /// Why it is invalid, and what to use instead.
         reason: String,
     },
 
-    /// An experiment file that cannot be read as one.
+    /// An experiment file that cannot be parsed.
     #[error("{origin}:{line}:{column}: {reason}")]
     ExperimentFile {
-        /// The file, or what stands for it.
+        /// The path of the file, or the name given to a text from elsewhere.
         origin: String,
-        /// From 1.
+        /// The line, counted from 1.
         line: usize,
-        /// In characters, from 1.
+        /// The column in characters, counted from 1.
         column: usize,
         /// The field, what is wrong with it, and what was expected.
         reason: String,
@@ -52,7 +52,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// Training whose loss or weights are no longer finite numbers.
+    /// A training that diverged: its loss or weights are no longer finite numbers.
     #[error(
         "epoch {epoch}, mini-batch {mini_batch}: {what} is no longer a finite number; try a lower training.learning_rate, or training.clip_norm=1"
     )]
@@ -65,52 +65,52 @@ pub enum Error {
         what: &'static str,
     },
 
-    /// Something that does not fit into memory, found before it was begun.
+    /// Work that would not fit into memory, refused before it begins.
     #[error(
         "{what} needs {} of memory, and {} are available: use fewer units, or fewer items (`prepare` with a larger --min-item-support)",
         in_bytes(*needed_bytes), in_bytes(*available_bytes)
     )]
     Memory {
-        /// What needs it.
+        /// What needs the memory.
         what: &'static str,
-        /// How much it needs.
+        /// Bytes needed.
         needed_bytes: u64,
-        /// How much there is.
+        /// Bytes available.
         available_bytes: u64,
     },
 
-    /// A model whose scores are not all finite numbers: no rank means anything.
+    /// A model that gives scores that are not finite numbers, so that items cannot be ranked.
     #[error(
         "{model}: {count} of {scores} scores are not finite numbers: train it anew, with a lower training.learning_rate or training.clip_norm=1"
     )]
     NonFiniteScores {
-        /// What [`Recommender::name`](crate::recommender::Recommender::name) says.
+        /// The name of the model ([`Recommender::name`](crate::recommender::Recommender::name)).
         model: String,
-        /// Number of such scores in the first step that had one.
+        /// Number of non-finite scores in the first step that had any.
         count: u64,
         /// Number of scores in that step.
         scores: u64,
     },
 
-    /// The observer of a long call asked to stop it.
+    /// A call that was stopped by its observer.
     #[error("stopped")]
     Stopped,
 
-    /// An item id that the model does not know.
+    /// An item id that is not in the model's vocabulary.
     #[error("the model does not know the item `{id}`: training never saw it")]
     UnknownItem {
-        /// The id as it was given.
+        /// The id as given.
         id: String,
     },
 
-    /// A question about vectors to a kind of model that has none.
+    /// A request for item vectors to a model of a kind without vectors.
     #[error("{model} has no vectors of items: ask a network or a factor model")]
     NoVectors {
-        /// What [`Recommender::name`](crate::recommender::Recommender::name) says.
+        /// The name of the model ([`Recommender::name`](crate::recommender::Recommender::name)).
         model: String,
     },
 
-    /// Sessions without a case to rank.
+    /// Evaluation sessions that give no case to rank.
     #[error(
         "none of the {sessions} sessions to evaluate has two events on items that the model knows: nothing can be ranked"
     )]
@@ -119,53 +119,53 @@ pub enum Error {
         sessions: usize,
     },
 
-    /// A path that was to be a model and is none.
+    /// A path that is not a saved model.
     #[error("{}: {reason}", path.display())]
     NotAModel {
-        /// The folder.
+        /// The path.
         path: PathBuf,
         /// What it is instead, and what to do.
         reason: String,
     },
 
-    /// A file of trials that cannot be read as one.
+    /// A file of trials that cannot be parsed.
     #[error("{}:{line}: {reason}", path.display())]
     TrialFile {
         /// The file.
         path: PathBuf,
-        /// From 1.
+        /// The line, counted from 1.
         line: usize,
         /// What is wrong.
         reason: String,
     },
 
-    /// A model in a format that this version does not know yet.
+    /// A saved model in a newer format than this version can read.
     #[error("{}: written by upnext {written_by} in format {found}, and this upnext reads up to format {known}: use upnext {written_by} or newer", path.display())]
     NewerFormat {
         /// The manifest.
         path: PathBuf,
         /// The version of upnext that wrote it, or "of a newer version".
         written_by: String,
-        /// The format's version in the manifest.
+        /// The format version in the manifest.
         found: u64,
-        /// The newest version that can be read.
+        /// The newest format version that can be read.
         known: u32,
     },
 
-    /// A manifest that cannot be read as one.
+    /// A manifest that cannot be parsed.
     #[error("{}:{line}:{column}: {reason}", path.display())]
     ManifestFile {
         /// The manifest.
         path: PathBuf,
-        /// From 1.
+        /// The line, counted from 1.
         line: usize,
-        /// From 1; 0 before the first character of a line.
+        /// The column, counted from 1; 0 is before the first character of a line.
         column: usize,
         /// What is wrong, with the field, and what to do.
         reason: String,
     },
 
-    /// A model with a file that is missing, or not the one that was saved.
+    /// A saved model with a file that is missing or differs from the one that was saved.
     #[error("{}: {reason}: copy the whole model folder again, or train the model anew", path.display())]
     DamagedModel {
         /// The file in the model's folder.
@@ -174,18 +174,18 @@ pub enum Error {
         reason: String,
     },
 
-    /// A key that no experiment has.
+    /// A key that is not a field of an experiment.
     #[error("{place}: unknown key `{key}`: {suggestion}")]
     UnknownKey {
         /// The file and line, or the assignment.
         place: String,
         /// The key, dotted.
         key: String,
-        /// The nearest known key, or which there are.
+        /// The most similar known key, or a list of the known keys.
         suggestion: String,
     },
 
-    /// A compressed file ends before its data does.
+    /// A compressed file that ends before its data is complete.
     #[error("{}: the {format} data ends too early: the file is truncated, copy or download it again", path.display())]
     Truncated {
         /// The file.
@@ -194,18 +194,18 @@ pub enum Error {
         format: &'static str,
     },
 
-    /// A file that is not what its first bytes promise.
+    /// A file that is not valid in the format that its first bytes announce.
     #[error("{}: damaged {format} data ({reason}): copy or write the file again", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What the file claims to be, such as "gzip" or "Parquet".
+        /// The format, such as "gzip" or "Parquet".
         format: &'static str,
-        /// What the decoder says.
+        /// The decoder's message.
         reason: String,
     },
 
-    /// A kind of file that cannot be read.
+    /// A file, or a column of it, of an unsupported kind.
     #[error("{}: {found} cannot be read: {advice}", path.display())]
     Unsupported {
         /// The file.
@@ -216,7 +216,7 @@ pub enum Error {
         advice: &'static str,
     },
 
-    /// A log without a single event.
+    /// A log without events.
     #[error("{}: {found}: an event log needs rows with a session, an item and a time", path.display())]
     NoEvents {
         /// The file.
@@ -225,20 +225,20 @@ pub enum Error {
         found: &'static str,
     },
 
-    /// A log without one of the three columns.
+    /// A log that lacks one of the required columns.
     #[error("{}: no {role} column: {looked_for}; the file has {columns}. Name it, or give its position counted from 1, with the option `{role}_column`", path.display())]
     MissingColumn {
         /// The file.
         path: PathBuf,
         /// "session", "item", "time" or "user": the option that names the column is `{role}_column`.
         role: &'static str,
-        /// What would have been such a column.
+        /// Why no column was found, such as "there is no column `visit`".
         looked_for: String,
         /// The columns of the file.
         columns: String,
     },
 
-    /// Rows that are no events.
+    /// Rows that are not valid events.
     #[error("{}: {place} {position}: {problem}{}", path.display(), and_more(*.more))]
     BadRow {
         /// The file.
@@ -253,7 +253,7 @@ pub enum Error {
         more: u64,
     },
 
-    /// An event in memory that is none.
+    /// An invalid event among those given in memory.
     #[error("event {position}, counted from 1: {reason}")]
     BadEvent {
         /// Its position, counted from 1.
@@ -262,7 +262,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// A record batch that cannot be had or used.
+    /// An Arrow record batch that could not be obtained, or whose columns differ from those of the first one.
     #[error("record batch {position}, counted from 1: {reason}")]
     RecordBatch {
         /// Its position, counted from 1.
@@ -271,13 +271,13 @@ pub enum Error {
         reason: String,
     },
 
-    /// A folder of part files of which one does not belong to the others.
+    /// A folder of part files that differ in their kind or columns.
     #[error(
         "{}: {difference} ({}): the files of a folder must be of one kind, with the same columns; keep other files elsewhere, or in a folder whose name begins with `_`",
         path.display(), other.display()
     )]
     UnlikeParts {
-        /// The file.
+        /// The file that differs.
         path: PathBuf,
         /// The first file of the folder that has rows.
         other: PathBuf,
@@ -285,41 +285,41 @@ pub enum Error {
         difference: String,
     },
 
-    /// A folder of part files that a job still writes.
+    /// A folder of part files that a job is still writing.
     #[error("{}: a job is still writing this folder: it has a folder `_temporary` and no file `_SUCCESS`; wait for the job, or remove `_temporary` if it was killed", path.display())]
     Unfinished {
         /// The folder.
         path: PathBuf,
     },
 
-    /// A log with more events than can be numbered.
+    /// A log with more events than 32 bits can number.
     #[error("{}: more than {} events: read a part of the log", path.display(), u32::MAX)]
     TooManyEvents {
         /// The file in which the limit was passed.
         path: PathBuf,
     },
 
-    /// A file of items and their attributes that says something else than it should.
+    /// An item table with invalid content.
     #[error("{}{}: {}{reason}", path.display(), in_file(place, *position), of_column(column.as_deref()))]
     ItemTable {
         /// The file.
         path: PathBuf,
         /// What `position` counts: "line" of a text file, "row" of a Parquet file.
         place: &'static str,
-        /// The line or row, counted from 1; `None` where it is about the whole file.
+        /// The line or row, counted from 1; `None` if the error concerns the whole file.
         position: Option<u64>,
-        /// The name of the column, where it is about one.
+        /// The name of the column, if the error concerns one.
         column: Option<String>,
         /// What is wrong, and what to do.
         reason: String,
     },
 
-    /// A log of which nothing is left to train on.
+    /// A log of which no session or pair is left.
     #[error("{left_without}: {why}")]
     NothingLeft {
         /// What is missing, such as "no session is left".
         left_without: &'static str,
-        /// The counts that led there, and what to do.
+        /// The counts that explain it, and what to do.
         why: String,
     },
 
@@ -332,7 +332,7 @@ pub enum Error {
         events: u64,
     },
 
-    /// A folder that will not be replaced.
+    /// A folder that must not be replaced.
     #[error("{}: {reason}: choose another folder, or remove it yourself", path.display())]
     WillNotReplace {
         /// The folder.
@@ -341,34 +341,34 @@ pub enum Error {
         reason: String,
     },
 
-    /// A folder that is no output of `prepare`, or lacks a part.
+    /// A folder that `prepare` did not write, or that lacks a part.
     #[error("{}: {reason}", path.display())]
     NotPrepared {
         /// The folder.
         path: PathBuf,
-        /// What is missing.
+        /// What is wrong, and what to do.
         reason: String,
     },
 }
 
 impl Error {
-    /// An [`Error::Weights`].
+    /// Makes an [`Error::Weights`].
     pub fn weights(name: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Weights { name: name.into(), reason: reason.into() }
     }
 
-    /// An [`Error::Config`].
+    /// Makes an [`Error::Config`].
     pub fn config(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Config { field: field.into(), reason: reason.into() }
     }
 
-    /// An [`Error::Io`], for `map_err`; `action` is a verb such as "open".
+    /// Returns a function that makes an [`Error::Io`], for `map_err`; `action` is a verb such as "open".
     pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), action, source }
     }
 }
 
-/// A place in a file, as the end of its path: `:3` for a line, `: row 3`.
+/// A position in a file as the suffix of its path: `:3` for a line, `: row 3` for a row.
 fn in_file(place: &str, position: Option<u64>) -> String {
     match position {
         None => String::new(),
@@ -381,7 +381,7 @@ fn of_column(column: Option<&str>) -> String {
     column.map_or_else(String::new, |name| format!("column `{name}`: "))
 }
 
-/// A number of bytes for people, in powers of 1000.
+/// Formats a number of bytes with a decimal unit, such as `1.5 GB`.
 fn in_bytes(bytes: u64) -> String {
     let (mut value, mut unit) = (bytes as f64, "bytes");
     for larger in ["kB", "MB", "GB", "TB"] {

@@ -1,4 +1,4 @@
-//! The short path: a dataset and an experiment in, a fitted model out, in memory.
+//! Fits a model in memory: from a dataset and an experiment to a fitted model.
 //!
 //! [`training::train`](crate::training::train) runs the same loop with checkpoints in folders.
 
@@ -11,7 +11,7 @@ use crate::{Error, Result, models};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// What a fit may be told besides the data and the experiment.
+/// Options of [`fit`] besides the data and the experiment.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -47,46 +47,48 @@ impl std::fmt::Debug for FitOptions<'_> {
 }
 
 impl<'a> FitOptions<'a> {
-    /// Judges every epoch of a network by these sessions, which must not be part of the data, and keeps the best one.
+    /// Validates every epoch of a network on these sessions, which must not be part of the data, and keeps the best
+    /// epoch.
     pub fn validation(mut self, sessions: &'a Sessions) -> Self {
         self.validation = Some(sessions);
         self
     }
 
-    /// Number of threads, at least 1; absent: all cores. The result does not depend on it.
+    /// Sets the number of threads, at least 1; by default all cores. The result does not depend on it.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self
     }
 
-    /// Starts from an earlier model, whose items are the first of the data's ([`Dataset::extending`]). Its table of items is
-    /// kept where the data has none.
+    /// Starts from an earlier model, whose items must be the first of the data's ([`Dataset::extending`]). Its item table is
+    /// kept if the data have none.
     pub fn init(mut self, model: Model) -> Self {
         self.init = Some(model);
         self
     }
 
-    /// Keeps with the model what a further training needs (the optimiser's state); absent: no.
+    /// Sets whether the model keeps its training state (the optimiser state) for further training; by default it does
+    /// not.
     pub fn keep_training_state(mut self, keep: bool) -> Self {
         self.keep_training_state = keep;
         self
     }
 
-    /// Tells an observer what happens. When it answers [`ControlFlow::Break`], training stops after the mini-batch, with
-    /// the network as it is then.
+    /// Sets the observer, which is called for every [`FitEvent`]. If it returns [`ControlFlow::Break`], training stops
+    /// after the mini-batch, with the network as it is then.
     pub fn observer(mut self, observer: &'a mut Observer<'a>) -> Self {
         self.observer = Some(observer);
         self
     }
 }
 
-/// A model that has been fitted.
+/// The result of [`fit`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Fitted {
-    /// The model: of the best epoch by validation, or else of the last.
+    /// The model of the best epoch by validation, or of the last epoch without validation.
     pub model: Model,
-    /// The epochs, with loss, speed and validation; none for a kind that is fitted in one go.
+    /// The epochs, with loss, speed and validation; empty for a kind that is not trained in epochs.
     pub history: TrainingSummary,
     /// How the training ended.
     pub ended: Ended,
@@ -98,8 +100,8 @@ pub struct Fitted {
 /// `upnext train`.
 ///
 /// # Errors
-/// [`Error::Config`] for an experiment that makes no sense, alone or with the data; [`Error::Memory`] for a network that
-/// does not fit into memory; [`Error::Diverged`] where a loss or a parameter is no longer a finite number.
+/// [`Error::Config`] for an experiment that is invalid, by itself or with the data; [`Error::Memory`] for a network
+/// that does not fit into memory; [`Error::Diverged`] if a loss or a parameter is no longer a finite number.
 ///
 /// # Panics
 /// If the number of threads is 0.

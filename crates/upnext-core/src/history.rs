@@ -1,30 +1,30 @@
-//! How a training goes: what an observer is told while it runs, and what is kept of it afterwards.
+//! The progress of a training: events for an observer while it runs, and the record that is saved with the model.
 
 use crate::data::Dataset;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-/// What an observer of a training is told. It answers whether training goes on.
+/// An event of a training, passed to its [`Observer`].
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum FitEvent<'a> {
-    /// Training begins, or goes on, after this many epochs.
+    /// Training begins, or resumes.
     Begin {
-        /// Epochs that are done.
+        /// Number of epochs done before.
         epochs_done: usize,
-        /// What computes the steps, such as an instruction set.
+        /// The name of the backend, such as its instruction set.
         backend: &'a str,
     },
-    /// A mini-batch has been learnt.
+    /// A mini-batch has been trained on.
     MiniBatch(&'a EpochProgress),
-    /// An epoch is done and validated, and saved where checkpoints are kept.
+    /// An epoch has been trained and validated, and its checkpoint saved if the training has checkpoints.
     Epoch(&'a EpochSummary),
     /// A checkpoint has been saved within an epoch.
     Checkpoint(&'a Path),
 }
 
-/// Told of every [`FitEvent`]; answers whether training goes on.
+/// A callback for every [`FitEvent`]; training stops if it returns [`ControlFlow::Break`].
 pub type Observer<'a> = dyn FnMut(FitEvent) -> ControlFlow<()> + 'a;
 
 /// How a training ended.
@@ -41,19 +41,19 @@ pub enum Ended {
     Already,
 }
 
-/// What an epoch has done so far.
+/// The progress within an epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EpochProgress {
     /// The epoch, from 1.
     pub epoch: usize,
-    /// Mini-batches learnt from.
+    /// Number of mini-batches trained on so far.
     pub mini_batches: u64,
-    /// Training pairs learnt from.
+    /// Number of pairs trained on so far.
     pub pairs: u64,
     /// Pairs left out because a single row without additional samples has no negatives.
     pub pairs_left_out: u64,
-    /// Pairs of the whole epoch.
+    /// Number of pairs in the whole epoch.
     pub pairs_in_epoch: u64,
     /// Mean loss of a pair.
     pub loss: f64,
@@ -62,27 +62,27 @@ pub struct EpochProgress {
 }
 
 impl EpochProgress {
-    /// Mini-batches a second.
+    /// Mini-batches per second.
     pub fn mini_batches_per_second(&self) -> f64 {
         self.mini_batches as f64 / self.seconds.max(1e-9)
     }
 
-    /// Events a second: pairs learnt from.
+    /// Events per second, counted as trained pairs.
     pub fn events_per_second(&self) -> f64 {
         self.pairs as f64 / self.seconds.max(1e-9)
     }
 }
 
-/// How a training went. The seed is in the experiment.
+/// The record of a training, which is saved with the model. The seed is in the experiment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrainingSummary {
-    /// The epochs so far, in order; none for models that only count.
+    /// The epochs so far, in order; empty for kinds that are not trained in epochs.
     pub epochs: Vec<EpochSummary>,
-    /// The epoch, from 1, whose weights the model has, where validation chose it; absent: the last.
+    /// The epoch, from 1, whose weights the model has, if validation chose it; absent: the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best_epoch: Option<usize>,
-    /// Whether training came to its end; `false` in a checkpoint.
+    /// Whether training is complete; `false` in a checkpoint.
     pub finished: bool,
     /// Number of training sessions.
     pub sessions: u64,
@@ -90,10 +90,10 @@ pub struct TrainingSummary {
     pub events: u64,
     /// Training pairs of an epoch that were left out because they had no negatives.
     pub pairs_left_out: u64,
-    /// The instruction set of the training, such as "avx2": another one gives slightly different numbers.
+    /// The instruction set of the training, such as "avx2"; results differ slightly between instruction sets.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub instruction_set: String,
-    /// When the model was saved (RFC 3339, UTC); absent where the same training shall give the same bytes.
+    /// When the model was saved (RFC 3339, UTC); absent if the same training must give the same bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
 }
@@ -103,7 +103,7 @@ pub struct TrainingSummary {
 #[serde(default)]
 #[non_exhaustive]
 pub struct EpochSummary {
-    /// From 1.
+    /// The epoch, from 1.
     pub epoch: usize,
     /// Mean loss of the mini-batches.
     pub loss: f64,
@@ -131,7 +131,7 @@ pub struct ValidationSummary {
 }
 
 impl TrainingSummary {
-    /// Notes the present time as that of the model's creation.
+    /// Sets [`created`](Self::created) to the current time.
     pub fn stamp(&mut self) {
         self.created = Some(format!("{:.0}", jiff::Timestamp::now()));
     }
@@ -160,7 +160,7 @@ impl TrainingSummary {
         best.map(|(_, epoch)| epoch)
     }
 
-    /// Whether validation has not improved for `patience` epochs; never with 0.
+    /// Whether validation has not improved for `patience` epochs; `false` if `patience` is 0.
     pub(crate) fn is_patience_over(&self, patience: usize) -> bool {
         match (self.epochs.last(), self.best_by_validation()) {
             (Some(last), Some(best)) => patience > 0 && last.epoch >= best + patience,

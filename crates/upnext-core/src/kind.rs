@@ -1,4 +1,4 @@
-//! What a kind of model is to the library: how it is fitted, what is saved of it, and how it is made of that again.
+//! The interface of a model kind: how its models are fitted, saved and loaded.
 //!
 //! A kind is a module that implements [`Kind`], and one line in `kinds.rs`.
 
@@ -12,36 +12,36 @@ use crate::recommender::Recommender;
 use std::any::Any;
 use std::sync::Arc;
 
-/// A kind of model, implemented by the type of its fitted models.
+/// A model kind, implemented by the type of its fitted models.
 pub(crate) trait Kind: Recommender + Sized + 'static {
-    /// The `[model]` table of an experiment, beside `kind`.
+    /// The fields of the experiment's `[model]` table besides `kind`.
     type Config;
 
-    /// The default search space, as a file of `upnext tune`; `None`: there is nothing to search.
+    /// The default search space of `upnext tune`, as TOML; `None` if the kind has no parameters to search.
     const SPACE: Option<&'static str> = None;
 
-    /// Whether a fitted model can go on to learn from other sessions.
+    /// Whether a fitted model can be trained further on other sessions.
     const LEARNS_ON: bool = false;
 
     /// Checks a configuration, together with the `[training]` table where the kind reads that.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) with the first field that makes no sense.
+    /// [`Error::Config`](crate::Error::Config) with the first invalid field.
     fn validate(config: &Self::Config, training: &TrainingConfig) -> Result<()>;
 
     /// Fits a model to `fit.data`, by epochs or in one go.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a configuration that makes no sense; those of the kind's training.
+    /// [`Error::Config`](crate::Error::Config) for an invalid configuration; those of the kind's training.
     fn fit(config: &Self::Config, fit: &mut Fit<'_>) -> Result<Self>;
 
-    /// All that is saved of the model besides its configuration and its items.
+    /// The model's arrays: everything that is saved besides its configuration and its items.
     fn to_arrays(&self) -> Arrays;
 
-    /// The model that [`to_arrays`](Self::to_arrays) came from.
+    /// Rebuilds a model from the arrays of [`to_arrays`](Self::to_arrays).
     ///
     /// # Errors
-    /// [`Error::Weights`](crate::Error::Weights) for arrays that are not those of such a model.
+    /// [`Error::Weights`](crate::Error::Weights) if the arrays do not fit the configuration.
     fn from_arrays(
         config: &Self::Config,
         training: &TrainingConfig,
@@ -55,10 +55,10 @@ pub(crate) trait AnyModel: Recommender {
     /// [`Kind::to_arrays`].
     fn arrays(&self) -> Arrays;
 
-    /// The model as its own type.
+    /// The model, to be downcast to its own type.
     fn as_any(&self) -> &dyn Any;
 
-    /// The model as what scores sessions.
+    /// The model as a [`Recommender`].
     fn recommender(&self) -> &dyn Recommender;
 }
 
@@ -76,39 +76,39 @@ impl<M: Kind> AnyModel for M {
     }
 }
 
-/// A fit under way: what a model is fitted to, and what comes of it besides the model.
+/// The inputs of a fit, and its outputs besides the model.
 pub(crate) struct Fit<'a> {
-    /// What to learn from.
+    /// The training data.
     pub(crate) data: Arc<Dataset>,
-    /// The `[training]` table; its seed is that of every kind.
+    /// The `[training]` table; every kind uses its seed.
     pub(crate) training: &'a TrainingConfig,
-    /// How validation ranks.
+    /// The evaluation settings of the validation.
     pub(crate) evaluation: &'a EvaluationConfig,
-    /// Sessions to judge every epoch by.
+    /// Sessions on which every epoch is validated.
     pub(crate) validation: Option<&'a Sessions>,
-    /// At least 1.
+    /// Number of threads, at least 1.
     pub(crate) threads: usize,
-    /// Where training begins.
+    /// The state from which training starts.
     pub(crate) start: Start,
-    /// Whether [`state`](Self::state) is asked for.
+    /// Whether [`state`](Self::state) is wanted.
     pub(crate) keeps_state: bool,
-    /// Told what happens; can ask to stop.
+    /// Called for every event; can stop the fit.
     pub(crate) observe: &'a mut Observer<'a>,
-    /// Keeps checkpoints and the best model so far.
+    /// Stores checkpoints and the best model so far.
     pub(crate) keeper: &'a mut dyn Keeper,
-    /// How the training goes.
+    /// Output: the record of the training.
     pub(crate) summary: TrainingSummary,
-    /// How it ended.
+    /// Output: how the training ended.
     pub(crate) ended: Ended,
-    /// What a further training needs.
+    /// Output: the training state, for further training.
     pub(crate) state: Option<TrainingState>,
-    /// Whether the optimiser's state was taken over from the model that training started from; `None` if it started from
-    /// none, or went on with what it had.
+    /// Output: whether the optimiser state of the initial model was used; `None` without an initial model, and for a
+    /// resumed training.
     pub(crate) optimizer_state_kept: Option<bool>,
 }
 
 impl<'a> Fit<'a> {
-    /// A fit of a new model, of which no state is kept.
+    /// A fit of a new model, without keeping its training state.
     pub(crate) fn new(
         data: &Arc<Dataset>,
         (training, evaluation): (&'a TrainingConfig, &'a EvaluationConfig),
@@ -135,58 +135,58 @@ impl<'a> Fit<'a> {
     }
 }
 
-/// Where the training of a model begins.
+/// The state from which a training starts.
 #[derive(Debug, Default)]
 pub(crate) enum Start {
-    /// With a new model.
+    /// A new model.
     #[default]
     New,
-    /// With an earlier model, whose items are the first `items` of the data's.
+    /// An earlier model, whose items are the first `items` of the data's.
     From { arrays: Arrays, state: Option<TrainingState>, items: usize },
-    /// Where a training of the same model was stopped.
+    /// A checkpoint of the same training.
     Resume { arrays: Arrays, state: Option<TrainingState> },
 }
 
-/// A model within its training, as it can be saved.
+/// A model during its training, which can be saved.
 pub(crate) trait Snapshot {
     /// As [`Kind::to_arrays`].
     fn arrays(&mut self) -> Arrays;
 
-    /// What training needs to go on from here.
+    /// The training state at this point.
     fn state(&mut self) -> TrainingState;
 }
 
-/// Keeps what a training must not lose: in memory, or in folders.
+/// Stores the checkpoints and the best model of a training, in memory or in folders.
 pub(crate) trait Keeper {
-    /// Asked after every mini-batch: whether it is time for a checkpoint within the epoch.
+    /// Whether a checkpoint within the epoch is due; called after every mini-batch.
     fn is_checkpoint_due(&mut self) -> bool {
         false
     }
 
-    /// Keeps the model to go on from; returns the place, where there is one to name.
+    /// Stores a checkpoint; returns its folder, if it has one.
     fn keep_checkpoint(
         &mut self,
         model: &mut dyn Snapshot,
         summary: &TrainingSummary,
     ) -> Result<Option<&std::path::Path>>;
 
-    /// Keeps the model as the best so far by validation.
+    /// Stores the model as the best so far by validation.
     fn keep_best(&mut self, model: &mut dyn Snapshot, summary: &TrainingSummary) -> Result<()>;
 
-    /// Gives the best model so far, with its state where that was kept.
+    /// Returns the best model so far, with its training state if that was stored.
     fn best(&mut self) -> Result<(Arrays, Option<TrainingState>)>;
 }
 
-/// Keeps the best model in memory and no checkpoints.
+/// A [`Keeper`] that stores the best model in memory, and no checkpoints.
 #[derive(Debug, Default)]
 pub(crate) struct InMemory {
-    /// Whether the state of the best model is kept with it.
+    /// Whether the training state of the best model is stored, too.
     keeps_state: bool,
     best: Option<(Arrays, Option<TrainingState>)>,
 }
 
 impl InMemory {
-    /// A keeper that has kept nothing yet.
+    /// A keeper without a best model yet.
     pub(crate) fn new(keeps_state: bool) -> Self {
         Self { keeps_state, best: None }
     }

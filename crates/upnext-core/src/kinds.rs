@@ -1,36 +1,36 @@
-//! Which kinds of models are there? The one list of them: a new kind is a module with an implementation of
-//! [`Kind`](crate::kind::Kind), and a line here.
+//! The list of all model kinds. A new kind is a module with an implementation of [`Kind`](crate::kind::Kind), and a
+//! line here.
 
-/// Calls a macro with all kinds, in the order in which reports show them: `/// what it is`, then the name in the code, the
-/// type of the fitted model, the type of its configuration, and the name in files and on the command line.
+/// Calls a macro with all kinds, in the order in which reports show them. Each has a doc comment, the name in the code,
+/// the type of the fitted model, the type of its configuration, and the name in files and on the command line.
 macro_rules! for_each_kind {
     ($then:ident) => {
         $then! {
-            /// The recurrent network.
+            /// GRU4Rec: a recurrent network.
             Gru4rec(crate::gru4rec::Network, crate::gru4rec::config::NetworkConfig) = "gru4rec",
-            /// Popularity in training.
+            /// The items with the largest support in training.
             Pop(crate::baselines::Pop, crate::baselines::NoFields) = "pop",
-            /// Popularity in the session so far, then in training.
+            /// The most frequent items of the session so far, then those with the largest support in training.
             SPop(crate::baselines::SPop, crate::baselines::NoFields) = "s-pop",
-            /// Items that occur in the same sessions as the last one.
+            /// Items that occur in the same sessions as the last item.
             ItemKnn(crate::baselines::ItemKnn, crate::baselines::ItemKnnConfig) = "item-knn",
-            /// The items that have followed the last one.
+            /// Items that directly followed the last item.
             Markov(crate::baselines::Markov, crate::baselines::NoFields) = "markov",
-            /// Association rules: items that go together with the last one.
+            /// Association rules: items that occur together with the last item.
             Ar(crate::baselines::AssociationRules, crate::baselines::AssociationRulesConfig) = "ar",
-            /// Sequential rules: items that come some steps after the last one.
+            /// Sequential rules: items that follow the last item within some steps.
             Sr(crate::baselines::SequentialRules, crate::baselines::SequentialRulesConfig) = "sr",
-            /// The items of similar sessions.
+            /// Session-based nearest neighbours: the items of similar sessions.
             SKnn(crate::baselines::SKnn, crate::baselines::SKnnConfig) = "s-knn",
-            /// The items of similar sessions, with a weight on the latest events.
+            /// The items of similar sessions, with larger weights for the latest events.
             VsKnn(crate::baselines::VsKnn, crate::baselines::VsKnnConfig) = "vs-knn",
             /// The items of similar sessions, with weights by position, age and distance.
             Stan(crate::baselines::Stan, crate::baselines::StanConfig) = "stan",
             /// STAN with VS-KNN's weights.
             Vstan(crate::baselines::Vstan, crate::baselines::VstanConfig) = "vstan",
-            /// Factors of sessions and items, learnt from pairs.
+            /// Matrix factorisation of sessions and items, trained with BPR.
             BprMf(crate::baselines::BprMf, crate::baselines::BprMfConfig) = "bpr-mf",
-            /// Factors of items and of items in a session, learnt from pairs.
+            /// Item factors, with the session as the average of its items, trained on pairs.
             SessionAverage(crate::baselines::SessionAverage, crate::baselines::SessionAverageConfig) = "session-average",
         }
     };

@@ -1,12 +1,12 @@
-//! Whether something fits into this machine's memory: asked before the hours of work, not found out by being killed.
+//! Checks that a computation fits into memory before it begins, instead of being killed after hours.
 
 use crate::{Error, Result};
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-/// Refuses what needs more bytes than there are.
+/// Checks that `needed_bytes` of memory are available; `what` names the computation in the error.
 ///
 /// # Errors
-/// [`Error::Memory`].
+/// [`Error::Memory`] if they are not.
 pub(crate) fn require(what: &'static str, needed_bytes: u64) -> Result<()> {
     let available_bytes = available();
     if needed_bytes <= available_bytes {
@@ -15,11 +15,11 @@ pub(crate) fn require(what: &'static str, needed_bytes: u64) -> Result<()> {
     Err(Error::Memory { what, needed_bytes, available_bytes })
 }
 
-/// Bytes that this process could still have; as large as can be where the system does not tell.
+/// Bytes of memory that this process can still allocate; `u64::MAX` if the system does not report it.
 pub(crate) fn available() -> u64 {
     let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let Ok(system) = System::new_with_specifics(memory) else { return u64::MAX };
-    // A container's limit may be below what the machine has; what its files take of it can be had back.
+    // A container's limit may be below the machine's memory. Its page cache counts as free, as it can be reclaimed.
     let limit = system.cgroup_limits().map_or(u64::MAX, |c| c.total_memory.saturating_sub(c.rss));
     match system.available_memory() {
         0 => limit,

@@ -1,4 +1,4 @@
-//! A fitted model with the items that it knows: what users of the library hold.
+//! A fitted model with its vocabulary, the main type of the library.
 
 use crate::arrays::{Arrays, TrainingState};
 use crate::artifact::{Artifact, MANIFEST_FILE};
@@ -35,22 +35,22 @@ struct Inner {
     item_table: Option<Arc<ItemTable>>,
     experiment: Experiment,
     training: TrainingSummary,
-    /// What a further training needs, where it was kept.
+    /// The training state, if it was kept.
     state: Option<TrainingState>,
     version: Option<String>,
     all_items: OnceLock<Candidates>,
     index: OnceLock<Option<Index>>,
 }
 
-/// What a model recommends after one session, in the user's ids.
+/// The items recommended after one session, by the user's ids.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Recommendations {
     /// The recommended items, best first.
     pub items: Vec<RecommendedItem>,
-    /// The ids of the session that the model does not know; they were skipped.
+    /// The ids of the session that are not in the vocabulary; they were skipped.
     pub unknown: Vec<String>,
-    /// Whether these are the popular items, because the session has no item that the model knows.
+    /// Whether these are the most popular items, because no item of the session is in the vocabulary.
     pub fell_back: bool,
 }
 
@@ -60,12 +60,12 @@ pub struct Recommendations {
 pub struct RecommendedItem {
     /// The user's id of the item.
     pub id: String,
-    /// The model's score, comparable within its list alone.
+    /// The model's score, comparable only within its list.
     pub score: f32,
 }
 
 impl Model {
-    /// `state`: what a further training needs; `version`: that of a saved model.
+    /// A model with its training state, if that is kept, and its version, if it was loaded.
     pub(crate) fn new(
         model: Box<dyn AnyModel>,
         (items, item_table): (ItemVocabulary, Option<Arc<ItemTable>>),
@@ -90,10 +90,10 @@ impl Model {
         }
     }
 
-    /// Loads a saved model, without what only further training needs.
+    /// Loads a saved model, without its training state.
     ///
     /// # Errors
-    /// Those of [`Artifact::load`]; weights that are not those of the model's configuration are damage too.
+    /// Those of [`Artifact::load`]; [`Error::DamagedModel`] also if the weights do not fit the configuration.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
         let artifact = Artifact::load_without_training(&dir)?;
         let file = artifact.manifest.file("weights").map_or(MANIFEST_FILE, |entry| &entry.file);
@@ -104,10 +104,10 @@ impl Model {
         })
     }
 
-    /// The model of an artifact.
+    /// Builds the model of an artifact.
     ///
     /// # Errors
-    /// [`Error::Weights`] for weights that are not those of the model.
+    /// [`Error::Weights`] if the weights do not fit the configuration.
     pub fn from_artifact(artifact: Artifact) -> Result<Self> {
         let (Artifact { manifest, items, item_table, training, .. }, arrays) = artifact.take_arrays();
         let version = manifest.version();
@@ -116,7 +116,7 @@ impl Model {
         Ok(Self::new(model, (items, item_table), experiment, manifest.training, training, Some(version)))
     }
 
-    /// The model as it is saved, with its training state where it has one.
+    /// The artifact that [`save`](Self::save) writes, with the training state if the model has one.
     pub fn to_artifact(&self) -> Artifact {
         let inner = &*self.inner;
         Artifact {
@@ -127,10 +127,10 @@ impl Model {
         }
     }
 
-    /// Saves the model in the folder `dir`, in place of a model that is there.
+    /// Saves the model in the folder `dir`, replacing a model that is there.
     ///
     /// # Errors
-    /// Those of [`Artifact::save`]; nothing at `dir` has changed then.
+    /// Those of [`Artifact::save`]; `dir` is unchanged then.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         self.to_artifact().save(dir)
     }
@@ -140,48 +140,48 @@ impl Model {
         self.inner.experiment.model.kind()
     }
 
-    /// The items that the model knows.
+    /// The model's vocabulary.
     pub fn items(&self) -> &ItemVocabulary {
         &self.inner.items
     }
 
-    /// Attributes of items, as the data had them that the model was fitted to.
+    /// The attributes of items in the data that the model was fitted to, if there were any.
     pub fn item_table(&self) -> Option<&Arc<ItemTable>> {
         self.inner.item_table.as_ref()
     }
 
-    /// The configuration of the model, complete.
+    /// The complete configuration of the model.
     pub fn experiment(&self) -> &Experiment {
         &self.inner.experiment
     }
 
-    /// How the model was trained.
+    /// The record of the model's training.
     pub fn training(&self) -> &TrainingSummary {
         &self.inner.training
     }
 
-    /// What tells saved models apart ([`Manifest::version`](crate::artifact::Manifest::version)); `None` for a model that
-    /// was fitted and not loaded.
+    /// The version of a saved model ([`Manifest::version`](crate::artifact::Manifest::version)); `None` for a model
+    /// that was fitted and not loaded.
     pub fn version(&self) -> Option<&str> {
         self.inner.version.as_deref()
     }
 
-    /// The model as what scores sessions of item indices.
+    /// The model as a [`Recommender`], which scores sessions of item indices.
     pub fn recommender(&self) -> &dyn Recommender {
         self.inner.model.recommender()
     }
 
-    /// The network, if the model is one.
+    /// The network, if the model is of kind `gru4rec`.
     pub fn network(&self) -> Option<&Network> {
         self.inner.model.as_any().downcast_ref()
     }
 
-    /// Whether all weights of a network are finite numbers; other models have no others.
+    /// Whether all weights of a network are finite numbers; `true` for other kinds.
     pub fn is_finite(&self) -> bool {
         self.network().is_none_or(Network::is_finite)
     }
 
-    /// What the model consists of besides its configuration and its items.
+    /// The model's arrays: everything that is saved besides the configuration and the items.
     pub fn arrays(&self) -> Arrays {
         self.inner.model.arrays()
     }
@@ -190,9 +190,9 @@ impl Model {
         self.inner.state.as_ref()
     }
 
-    /// The `k` items that the model recommends next in a session, whose item ids stand in the order of its events.
+    /// Recommends the `k` best next items of a session, which is given as item ids in the order of its events.
     ///
-    /// Ids that the model does not know are skipped and named. A session without a known id gets the most popular items.
+    /// Ids outside the vocabulary are skipped and returned. A session without any known id gets the most popular items.
     ///
     /// ```
     /// # use upnext_core::{Dataset, Experiment, FitOptions, fit};
@@ -207,7 +207,7 @@ impl Model {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NonFiniteScores`] for a model that gives such.
+    /// [`Error::NonFiniteScores`] if the model gives scores that are not finite.
     pub fn recommend(&self, session: &[impl AsRef<str>], k: usize) -> Result<Recommendations> {
         let mut lists = self.recommend_many(&[session], k)?;
         Ok(lists.pop().unwrap_or_default())
@@ -225,13 +225,13 @@ impl Model {
         self.recommend_filtered(sessions, k, &Filter::default())
     }
 
-    /// [`recommend_many`](Self::recommend_many) with a filter of the items.
+    /// [`recommend_many`](Self::recommend_many) with a filter on the recommended items.
     ///
     /// # Errors
     /// As [`recommend`](Self::recommend).
     ///
     /// # Panics
-    /// If the filter names an item behind the vocabulary.
+    /// If the filter has an item index outside the vocabulary.
     pub fn recommend_filtered<S: AsRef<str>>(
         &self,
         sessions: &[impl AsRef<[S]>],
@@ -270,7 +270,7 @@ impl Model {
         Ok(lists.into_iter().zip(unknown).map(|(list, unknown)| self.named(list, unknown)).collect())
     }
 
-    /// The indices of the ids that the model knows, and the other ids.
+    /// The indices of the known ids, and the unknown ids.
     fn known(&self, ids: &[impl AsRef<str>]) -> (Vec<ItemIndex>, Vec<String>) {
         let (mut known, mut unknown) = (Vec::new(), Vec::new());
         for id in ids.iter().map(AsRef::as_ref) {
@@ -290,18 +290,18 @@ impl Model {
         Recommendations { items: list.entries.iter().map(name).collect(), unknown, fell_back: list.fell_back }
     }
 
-    /// The index that finds the best items of a network without scoring all of them, made when it is asked for first.
+    /// The index that finds the best items of a network without scoring all of them, built on first use.
     fn index(&self) -> Option<&Index> {
         self.inner.index.get_or_init(|| Index::new(self.recommender())).as_ref()
     }
 
-    /// Judges the model by test sessions of its items, on `threads` threads (`docs/evaluation.md`).
+    /// Evaluates the model on test sessions of its items, with `threads` threads (`docs/evaluation.md`).
     ///
     /// # Errors
     /// Those of [`evaluate`].
     ///
     /// # Panics
-    /// If `threads` is 0, or a session has an item behind the vocabulary.
+    /// If `threads` is 0, or a session has an item index outside the vocabulary.
     pub fn evaluate(
         &self,
         sessions: &Sessions,
@@ -329,8 +329,8 @@ impl Model {
         evaluate(self.recommender(), self.items(), sessions, options, threads, observe)
     }
 
-    /// The vectors of all items, row by row in the order of [`items`](Self::items), each of the returned width; `None` for
-    /// a kind without vectors.
+    /// The width d of the item vectors, and the vectors as an n × d matrix, row by row in the order of
+    /// [`items`](Self::items); `None` for a kind without vectors.
     pub fn item_vectors(&self) -> Option<(usize, Vec<f32>)> {
         let model = self.recommender();
         let width = model.vector(0)?.len();
@@ -341,9 +341,9 @@ impl Model {
         Some((width, vectors))
     }
 
-    /// The vector of a session: the products of the items' vectors with it, plus the items' biases, order the items.
+    /// The vector of a session. Its dot products with the item vectors, plus the item biases, rank the items.
     ///
-    /// `None` for a kind without vectors, and for a session without an item that the model knows.
+    /// `None` for a kind without vectors, and for a session without a known item.
     pub fn session_vector(&self, session: &[impl AsRef<str>]) -> Option<Vec<f32>> {
         let (history, _) = self.known(session);
         let width = self.recommender().vector(0)?.len();
@@ -358,7 +358,7 @@ impl Model {
             scorer.observe(batch, &sessions);
         }
         let states = scorer.factors()?.states;
-        // Behind the units there is the constant that meets the bias.
+        // The units are followed by the constant that multiplies the bias.
         Some((0..width).map(|j| states.row(j)[0]).collect())
     }
 }

@@ -1,4 +1,4 @@
-//! A fitted model of whatever kind an experiment names: how it is fitted, and made of what was saved of it.
+//! Fits and loads models of the kind that an experiment names.
 
 use crate::Result;
 use crate::arrays::Arrays;
@@ -10,7 +10,7 @@ use crate::kinds::for_each_kind;
 
 macro_rules! dispatch {
     ($($(#[$doc:meta])* $variant:ident($model:ty, $config:ty) = $name:literal,)*) => {
-        /// Fits a model of the kind that `config` is of.
+        /// Fits a model of the kind of `config`.
         ///
         /// # Errors
         /// Those of [`Kind::fit`].
@@ -22,7 +22,7 @@ macro_rules! dispatch {
             Ok(model)
         }
 
-        /// The model of an experiment, made of what was saved of it.
+        /// Rebuilds the model of an experiment from its saved arrays.
         ///
         /// # Errors
         /// Those of [`Kind::from_arrays`].
@@ -40,15 +40,15 @@ macro_rules! dispatch {
         }
 
         impl ModelKind {
-            /// The default search space of a kind, as a file of `upnext tune`; `None`: there is nothing to search.
+            /// The default search space of `upnext tune`, as TOML; `None` if the kind has no parameters to search.
             pub fn space(self) -> Option<&'static str> {
                 match self {
                     $(Self::$variant => <$model as Kind>::SPACE,)*
                 }
             }
 
-            /// Whether a fitted model of this kind can go on to learn from other sessions (`--init`): others are fitted to
-            /// a log as a whole.
+            /// Whether a fitted model of this kind can be trained further on other sessions (`--init`); other kinds are
+            /// fitted to a log as a whole.
             pub fn learns_on(self) -> bool {
                 match self {
                     $(Self::$variant => <$model as Kind>::LEARNS_ON,)*

@@ -1,5 +1,5 @@
-//! What every reader and writer of Parquet files here shares: opening files that may be damaged, decoding them batch by
-//! batch, the writers' settings, and the operating system's error inside the decoder's.
+//! Shared code of all readers and writers of Parquet files: opening files that may be damaged, decoding batch by batch,
+//! writer settings, and the operating system's error inside a Parquet error.
 
 use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
@@ -14,13 +14,13 @@ use std::fmt::Display;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Rows that are decoded, or handed to a writer, at a time.
+/// Number of rows decoded or written at a time.
 pub(crate) const BATCH_ROWS: usize = 16 * 1024;
 
-/// A Parquet file whose metadata has been read and checked. Every error is the decoder's message, as it wrote it.
+/// A Parquet file whose metadata has been read and checked. Errors are the decoder's messages, unchanged.
 pub(crate) struct ParquetFile<R: ChunkReader + 'static>(ParquetRecordBatchReaderBuilder<R>);
 
-/// The rows of a file, some of its columns, batch by batch.
+/// Decodes the rows of some columns of a file, batch by batch.
 pub(crate) struct Batches(ParquetRecordBatchReader);
 
 impl<R: ChunkReader + 'static> ParquetFile<R> {
@@ -36,12 +36,12 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
         self.0.schema()
     }
 
-    /// Number of rows that the metadata promise.
+    /// Number of rows according to the metadata.
     pub(crate) fn rows(&self) -> u64 {
         u64::try_from(self.0.metadata().file_metadata().num_rows()).unwrap_or(0)
     }
 
-    /// The rows of these columns; batches have them in the order of the file, whatever the order of `columns`.
+    /// Decodes these columns, given by position from 0. Batches have them in the order of the file, not of `columns`.
     pub(crate) fn batches(self, columns: impl IntoIterator<Item = usize>) -> Result<Batches, String> {
         let projection = ProjectionMask::roots(self.0.parquet_schema(), columns);
         let builder = self.0.with_projection(projection).with_batch_size(BATCH_ROWS);
@@ -56,7 +56,7 @@ impl Batches {
     }
 }
 
-/// Checks that every column chunk lies inside the file: the decoder takes that for granted.
+/// Checks that every column chunk lies inside the file, which the decoder assumes.
 fn check_chunks(metadata: &ParquetMetaData, size: u64) -> Result<(), String> {
     for (group, metadata) in metadata.row_groups().iter().enumerate() {
         for column in metadata.columns() {
@@ -70,7 +70,7 @@ fn check_chunks(metadata: &ParquetMetaData, size: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// What a step of the decoder gives, its errors and panics as text: it panics on some damaged files.
+/// Runs a step of the decoder and returns errors and panics as text; the decoder panics on some damaged files.
 fn guarded<T, E: Display>(step: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
     // After a panic the decoder is dropped without being used again, so that no broken state is seen.
     match catch_unwind(AssertUnwindSafe(step)) {
@@ -88,12 +88,12 @@ fn guarded<T, E: Display>(step: impl FnOnce() -> Result<T, E>) -> Result<T, Stri
     }
 }
 
-/// The settings of the files of a model, which every build can read: Snappy, all else the writer's default.
+/// The settings of a model's files: Snappy compression, which every build can read, otherwise the writer's defaults.
 pub(crate) fn model_properties() -> WriterPropertiesBuilder {
     WriterProperties::builder().set_compression(Compression::SNAPPY)
 }
 
-/// The settings of other files: zstd, or Snappy where this build is without zstd; all else the writer's default.
+/// The settings of other files: zstd compression, Snappy in a build without zstd, otherwise the writer's defaults.
 #[cfg(feature = "logs")]
 pub(crate) fn writer_properties() -> WriterPropertiesBuilder {
     #[cfg(feature = "zstd")]
@@ -103,7 +103,7 @@ pub(crate) fn writer_properties() -> WriterPropertiesBuilder {
     WriterProperties::builder().set_compression(compression)
 }
 
-/// The operating system's error inside a Parquet error, so that a full disk is named as such.
+/// Returns the operating system's error inside a Parquet error, so that a full disk is reported as one.
 pub(crate) fn io_error(error: ParquetError) -> io::Error {
     match error {
         ParquetError::External(inner) => match inner.downcast::<io::Error>() {

@@ -1,9 +1,9 @@
-//! Training with folders: checkpoints while a model is fitted, resuming, and the saved model at the end.
+//! Training on disk: checkpoints while a model is fitted, resuming, and the saved model at the end.
 //!
-//! It runs the same loop as [`fit`](crate::fit::fit()). While a network trains for the folder `OUT`, its checkpoint is the
-//! folder `OUT.checkpoint`, and the best model by validation `OUT.best`; both are models that every command can read.
-//! `OUT` itself appears, or is replaced, when training is done, and the other two are removed. A finished model that
-//! somebody keeps under one of these names is not touched.
+//! It runs the same loop as [`fit`](crate::fit::fit()). While a network trains for the folder `OUT`, its checkpoint is
+//! the folder `OUT.checkpoint`, and the best model by validation `OUT.best`; both are models that every command can
+//! read. `OUT` itself appears, or is replaced, when training is done, and the other two are removed. A finished model
+//! under one of these names is never touched.
 
 mod compare;
 mod folders;
@@ -22,50 +22,50 @@ use std::time::Duration;
 
 pub use folders::checkpoint_of;
 
-/// A training to be run.
+/// The inputs of a training.
 #[derive(Debug)]
 pub struct Plan<'a> {
-    /// What to learn from.
+    /// The training data.
     pub data: Arc<Dataset>,
-    /// Sessions to judge every epoch by; they must not be part of `data`.
+    /// Sessions on which every epoch is validated; they must not be part of `data`.
     pub validation: Option<&'a Sessions>,
-    /// The model, its training, and how validation ranks.
+    /// The configuration of the model, the training and the evaluation.
     pub experiment: &'a Experiment,
-    /// Threads, at least 1; the results do not depend on it.
+    /// Number of threads, at least 1; the result does not depend on it.
     pub threads: usize,
-    /// Where the model goes.
+    /// The folder in which the model is saved.
     pub out: &'a Path,
-    /// Start from this model, whose items are the first of `data`'s ([`Dataset::extending`]).
+    /// The model to start from, whose items must be the first of `data`'s ([`Dataset::extending`]).
     pub init: Option<Artifact>,
-    /// Go on with a training of the same plan that was interrupted; where there is none, begin.
+    /// Whether to resume an interrupted training of the same plan; if there is none, a new one begins.
     pub resume: bool,
-    /// Save a checkpoint when this much time has passed in an epoch; each epoch ends with one anyway.
+    /// The time between checkpoints within an epoch; every epoch ends with a checkpoint, too.
     pub checkpoint_every: Duration,
-    /// Whether the model keeps what a further training needs (the optimiser's state).
+    /// Whether the training state (the optimiser state) is saved with the model, for further training.
     pub keep_training_state: bool,
 }
 
-/// What a training has brought about.
+/// The result of a training.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// How it ended.
+    /// How the training ended.
     pub ended: Ended,
-    /// How it went.
+    /// The record of the training.
     pub summary: TrainingSummary,
     /// The checkpoint's folder; it exists only after an interruption.
     pub checkpoint: PathBuf,
-    /// Whether the optimiser's state was taken over from the model that training started from; `None` if it started
-    /// from none, or went on with what it had.
+    /// Whether the optimiser state of the initial model was used; `None` without an initial model, and for a resumed
+    /// training.
     pub optimizer_state_kept: Option<bool>,
 }
 
-/// Trains and saves a model. The observer is told what happens, and can ask to stop after any mini-batch.
+/// Trains and saves a model. The observer is called for every event, and can stop the training after any mini-batch.
 ///
 /// # Errors
-/// [`Error::Config`] for a plan that makes no sense, or does not go with the checkpoint that is to be resumed;
-/// [`Error::Memory`] for a network that does not fit into memory; [`Error::Diverged`] with the last good checkpoint kept;
-/// errors of reading and writing.
+/// [`Error::Config`] for an invalid plan, and for one that does not match the checkpoint to resume; [`Error::Memory`]
+/// for a network that does not fit into memory; [`Error::Diverged`], which keeps the last good checkpoint; errors of
+/// reading and writing.
 ///
 /// # Panics
 /// If `plan.threads` is 0.
@@ -75,7 +75,7 @@ pub fn train(mut plan: Plan, observe: &mut dyn FnMut(FitEvent) -> ControlFlow<()
         return Err(Error::config("training.patience", "early stopping needs sessions to validate on"));
     }
     Artifact::check_target(plan.out)?;
-    // Apart from the plan, which lives as long as the training: the weights are not to be in memory twice.
+    // Taken out of the plan, which lives as long as the training, so that the weights are not in memory twice.
     let init = plan.init.take();
     if let Some(init) = &init {
         init.manifest.experiment.check_same_model(plan.experiment)?;
@@ -90,7 +90,7 @@ pub fn train(mut plan: Plan, observe: &mut dyn FnMut(FitEvent) -> ControlFlow<()
         let items = usize::try_from(init.manifest.items).unwrap_or(usize::MAX);
         Start::From { arrays, state: init.training, items }
     });
-    // Only a network has epochs, and so checkpoints.
+    // Only networks have epochs, and therefore checkpoints.
     if plan.experiment.model.network().is_some() {
         match resumed(&plan, &checkpoint, &best)? {
             Resumed::Nothing => {}
@@ -126,17 +126,17 @@ pub fn train(mut plan: Plan, observe: &mut dyn FnMut(FitEvent) -> ControlFlow<()
     Ok(Outcome { ended, summary, checkpoint, optimizer_state_kept })
 }
 
-/// What there is to go on with.
+/// The state from which a training starts or continues.
 enum Resumed {
-    /// Nothing: the training begins.
+    /// No saved state: the training begins.
     Nothing,
-    /// A checkpoint, or a model that is to have more epochs.
+    /// A checkpoint, or a finished model that needs more epochs.
     From(Box<Artifact>),
-    /// A model that is complete.
+    /// A model with all epochs of the plan.
     Complete(TrainingSummary),
 }
 
-/// Finds what the plan is to go on with.
+/// Finds the state from which the plan starts or continues.
 fn resumed(plan: &Plan, checkpoint: &Path, best: &Path) -> Result<Resumed> {
     check_unfinished(checkpoint)?;
     if plan.validation.is_some() {
@@ -165,7 +165,7 @@ fn resumed(plan: &Plan, checkpoint: &Path, best: &Path) -> Result<Resumed> {
     }
     let mut saved = Artifact::load(plan.out)?;
     if saved.training.is_some() && saved.manifest.training.best_epoch.is_some() {
-        // It is the best so far, and no later epoch may be better.
+        // The saved model is the best so far, and may remain the best.
         saved.manifest.training.finished = false;
         saved.save(best)?;
     }

@@ -7,20 +7,20 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-/// Bytes that come from the system at a time.
+/// The size of buffers for reading and writing, in bytes.
 pub(super) const BUFFER: usize = 1 << 18;
 
-/// Why bytes could not be read, before it is known which file they are of.
+/// An error of reading a file, without the path of the file.
 #[derive(Debug)]
 pub(super) enum Problem {
-    /// The system's error.
+    /// An error of the operating system.
     Io(io::Error),
     /// What is wrong with the bytes.
     Damaged(String),
 }
 
 impl Problem {
-    /// The error of a file.
+    /// The error, with the path of the file.
     pub(super) fn at(self, path: &Path) -> Error {
         let path = path.to_owned();
         match self {
@@ -39,12 +39,12 @@ impl From<io::Error> for Problem {
     }
 }
 
-/// A text from a file, fit for a message of one line.
+/// A text from a file, quoted and shortened for a message.
 pub(super) fn quoted(text: &str) -> String {
     format!("`{}`", one_line(text, 60))
 }
 
-/// A text on one line and not longer than `limit` characters.
+/// A text on one line of at most `limit` characters, with control characters escaped.
 pub(super) fn one_line(text: &str, limit: usize) -> String {
     let mut line: String = text
         .chars()
@@ -71,9 +71,9 @@ impl Read for Crc32 {
     }
 }
 
-/// Reads a file of the folder `dir` with `parse`, which is told its size in bytes and must read all of it.
+/// Reads a file of the folder `dir` with `parse`, which receives its size in bytes and must read all of it.
 ///
-/// What `parse` gives is returned only if the file is the one that the manifest's entry describes.
+/// The result of `parse` is returned only if the file has the size and checksum of the manifest's entry.
 pub(super) fn read<T>(
     dir: &Path,
     entry: &FileEntry,
@@ -88,7 +88,7 @@ pub(super) fn read<T>(
         }
         Err(error) => return Err(Error::io(&path, "read")(error)),
     };
-    // Opening a pipe would wait for whoever writes to it.
+    // Opening a pipe would wait for a writer.
     if !metadata.is_file() {
         return Err(damaged("it is no file".to_owned()));
     }
@@ -122,7 +122,7 @@ pub(super) fn read<T>(
     Ok(content)
 }
 
-/// All bytes, for [`read`].
+/// Reads all bytes: a `parse` function for [`read`].
 pub(super) fn bytes(input: &mut dyn Read, size: u64) -> std::result::Result<bytes::Bytes, Problem> {
     let mut bytes = Vec::new();
     input.take(size).read_to_end(&mut bytes)?;

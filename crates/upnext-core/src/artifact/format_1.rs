@@ -1,12 +1,13 @@
-//! What only models of format 1 have: files under fixed names, known by their CRC-32, and another fingerprint of the items.
+//! Compatibility with models of format 1: fixed file names, CRC-32 checksums, and another fingerprint of the
+//! vocabulary.
 
 use super::manifest::FileEntry;
 use crate::data::ItemVocabulary;
 
-/// The files of a model of format 1; another save of the folder removes them.
+/// The files of a model of format 1. The next save into its folder removes them.
 pub(super) const FILES: [&str; 3] = ["items.parquet", "weights.safetensors", "training.safetensors"];
 
-/// Gives an entry of format 1, which has only the file's name, the role that the file has.
+/// Completes an entry of format 1, which has only the name of the file, with the role of the file.
 pub(super) fn complete(entry: &mut FileEntry) {
     if entry.file.is_empty() {
         entry.file.clone_from(&entry.name);
@@ -16,8 +17,8 @@ pub(super) fn complete(entry: &mut FileEntry) {
     }
 }
 
-/// The fingerprint of the items in a manifest of format 1: a 64-bit FNV-1a hash as 16 hex digits, over the length of each
-/// id as 8 little-endian bytes and the id.
+/// The fingerprint of the items in a manifest of format 1: a 64-bit FNV-1a hash as 16 hex digits, over the length of
+/// each id as 8 little-endian bytes and the id.
 pub(super) fn fingerprint(items: &ItemVocabulary) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for id in items.ids() {

@@ -1,14 +1,14 @@
-//! The body of the artifact reader's fuzz tests: the cargo-fuzz target and the bounded test run the same.
+//! The body of the artifact reader's fuzz tests, shared by the cargo-fuzz target and a bounded test.
 
 use super::{Artifact, MANIFEST_FILE, Manifest, files, items, tensors};
 use crate::Error;
 use std::path::Path;
 
-/// Reads `bytes` behind the first as a manifest, items or tensors, as the first says. Must not panic; every error must
-/// have a message of one line; what is read must survive being written and read again.
+/// Reads `bytes` after the first as a manifest, items or tensors, depending on the first. Checks that the reader does
+/// not panic, that every error message is a single line, and that the result can be written and read again.
 ///
 /// # Panics
-/// If the reader breaks one of these promises.
+/// If a check fails.
 pub fn read_artifact(bytes: &[u8]) {
     let (&choice, bytes) = bytes.split_first().unwrap_or((&0, &[]));
     let path = Path::new(MANIFEST_FILE);
@@ -45,7 +45,7 @@ fn read_tensors(bytes: &[u8]) -> Result<(), files::Problem> {
     let mut file = Vec::new();
     plan.write(&mut file).expect("memory takes any file");
     let back = tensors::read(&mut &file[..], file.len() as u64)?;
-    // Numbers that are no numbers are unequal to themselves: bits are compared.
+    // Bits are compared, because NaN is not equal to itself.
     let bits = |arrays: &crate::arrays::Arrays| -> Vec<u32> {
         arrays.tensors.values().flat_map(|t| t.values.iter().map(|x| x.to_bits())).collect()
     };
@@ -53,7 +53,7 @@ fn read_tensors(bytes: &[u8]) -> Result<(), files::Problem> {
     Ok(())
 }
 
-/// The files of an artifact as inputs of [`read_artifact`]: what a fuzzer starts from.
+/// The files of an artifact as seed inputs for [`read_artifact`].
 pub fn seeds(artifact: &Artifact) -> Vec<Vec<u8>> {
     let manifest = artifact.manifest.to_json().unwrap_or_default();
     let mut vocabulary = Vec::new();

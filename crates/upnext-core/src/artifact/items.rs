@@ -1,4 +1,4 @@
-//! The vocabulary as Parquet: `item_id` (text) and `support` (int64), an item's index is its row.
+//! Reads and writes the vocabulary as Parquet: `item_id` (text) and `support` (int64). An item's index is its row.
 
 use super::files::{Problem, one_line};
 use crate::data::ItemVocabulary;
@@ -20,7 +20,7 @@ pub(super) fn write(items: &ItemVocabulary, out: &mut (dyn Write + Send)) -> io:
         Field::new("support", DataType::Int64, false),
     ]));
     let properties = model_properties()
-        // No id occurs twice.
+        // Ids are unique, so that a dictionary would not help.
         .set_dictionary_enabled(false)
         // The manifest names the writer; here it would change the bytes with every version of the library.
         .set_created_by("upnext".to_owned())

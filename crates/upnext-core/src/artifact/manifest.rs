@@ -12,56 +12,56 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// The largest manifest that is read, in bytes: a million epochs fit.
+/// The maximum size of a manifest in bytes: a million epochs fit.
 const MAX_BYTES: u64 = 1 << 28;
 
-/// How often a model is read anew because it was saved meanwhile.
+/// The number of attempts to read a model that is saved at the same time.
 const READ_ATTEMPTS: usize = 100;
 
 /// What a model is and how it was trained: `manifest.json`.
 ///
-/// Fields that are not known, of a newer upnext, are ignored outside `experiment`.
+/// Unknown fields, which a newer upnext may have written, are ignored outside `experiment`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Manifest {
-    /// [`Manifest::FORMAT`].
+    /// The format: [`Manifest::FORMAT`].
     pub format: String,
     /// Version of the format: this upnext reads 1 and 2.
     pub format_version: u32,
     /// The version of upnext that wrote the model.
     pub upnext_version: String,
-    /// The whole configuration, absent fields resolved.
+    /// The complete configuration, with defaults filled in.
     pub experiment: Experiment,
     /// Number of items.
     pub items: u64,
-    /// The fingerprint of the items, to be compared by [`has_items`](Self::has_items).
+    /// The fingerprint of the vocabulary; compare it by [`has_items`](Self::has_items).
     pub vocabulary_fingerprint: String,
-    /// How the training went.
+    /// The record of the training.
     pub training: TrainingSummary,
-    /// Where training stands, for a model that can be trained on.
+    /// How far training has come, for a model with a training state.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub training_position: Option<serde_json::Value>,
     /// The model's own files, without those of its members.
     pub files: Vec<FileEntry>,
-    /// The models that it is made of.
+    /// The models that it is composed of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<MemberManifest>,
 }
 
-/// A model inside another one.
+/// The manifest of a model inside another one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MemberManifest {
     /// Its name, of `a` to `z`, `0` to `9` and `-`.
     pub name: String,
-    /// What it is. Its items are those of the model that holds it, and are no file of its own.
+    /// Its manifest. Its items are those of the enclosing model, and it has no file for them.
     pub manifest: Manifest,
 }
 
-/// A file, such as one of a model, and how its bytes are known again.
+/// A file, such as one of a model, with its size and checksum.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
-    /// What it is for: "items", "attributes", "weights" or "training" in a model.
+    /// Its role: "items", "attributes", "weights" or "training" in a model.
     pub name: String,
     /// Its path from the model's folder, with `/` between folders.
     #[serde(default)]
@@ -73,18 +73,18 @@ pub struct FileEntry {
     pub checksum: Checksum,
 }
 
-/// What tells a file's bytes from all others.
+/// A checksum of a file's bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Checksum {
-    /// Their BLAKE3 hash as 64 hex digits.
+    /// The BLAKE3 hash as 64 hex digits.
     Blake3(String),
-    /// Their CRC-32 (that of gzip and Python's `zlib.crc32`), in models of format 1.
+    /// The CRC-32 (that of gzip and Python's `zlib.crc32`), in models of format 1.
     Crc32(u32),
 }
 
 impl FileEntry {
-    /// Size and BLAKE3 hash of any file, read to its end. Its name is given twice, as its role and as its path.
+    /// The entry of any file, with its size and BLAKE3 hash, and the file name as both role and path.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -96,7 +96,7 @@ impl FileEntry {
     }
 }
 
-/// A field that is there, be it `null`.
+/// Deserialises a field that is present, even with the value `null`, as `Some`.
 fn present<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Option<serde_json::Value>, D::Error> {
@@ -104,9 +104,9 @@ fn present<'de, D: serde::Deserializer<'de>>(
 }
 
 impl Manifest {
-    /// What `format` says.
+    /// The value of [`format`](Self::format).
     pub const FORMAT: &str = "upnext-model";
-    /// The newest format that this upnext reads, and the one that it writes.
+    /// The format version that this upnext writes, and the newest that it reads.
     pub const FORMAT_VERSION: u32 = 2;
 
     pub(super) fn new(experiment: Experiment, items: &ItemVocabulary, training: TrainingSummary) -> Self {
@@ -126,7 +126,7 @@ impl Manifest {
         manifest
     }
 
-    /// Sets what this version of upnext says about a model over these items.
+    /// Sets the format, the version of upnext, and the number and fingerprint of the items.
     pub(super) fn describe(&mut self, items: &ItemVocabulary) {
         self.format = Self::FORMAT.to_owned();
         self.format_version = Self::FORMAT_VERSION;
@@ -135,34 +135,35 @@ impl Manifest {
         self.vocabulary_fingerprint = items.fingerprint();
     }
 
-    /// Reads the manifest of the model in the folder `dir`; the other files are not looked at.
+    /// Reads the manifest of the model in the folder `dir`, and no other file.
     ///
     /// # Errors
-    /// [`Error::NotAModel`], [`Error::ManifestFile`], [`Error::NewerFormat`], [`Error::DamagedModel`] and [`Error::Io`].
+    /// [`Error::NotAModel`], [`Error::ManifestFile`], [`Error::NewerFormat`], [`Error::DamagedModel`] and
+    /// [`Error::Io`].
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
         read_one_version(dir.as_ref(), |text| Self::parse(text, &dir.as_ref().join(MANIFEST_FILE)))
     }
 
-    /// Whether the model means the same items by the same indices as this vocabulary.
+    /// Whether the model uses the same indices for the same items as this vocabulary.
     pub fn has_items(&self, items: &ItemVocabulary) -> bool {
         self.vocabulary_fingerprint == self.fingerprint_of(items)
     }
 
-    /// What the fingerprint would be if these were the model's items.
+    /// The fingerprint of a vocabulary in this manifest's format.
     pub(super) fn fingerprint_of(&self, items: &ItemVocabulary) -> String {
         if self.format_version == 1 { format_1::fingerprint(items) } else { items.fingerprint() }
     }
 
-    /// What tells saved models apart, as 32 hex digits that follow from the configuration and the files' checksums, those
-    /// of all members included: the same configuration, items and weights have the same version, whenever and wherever
-    /// they were saved.
+    /// The version of the model: 32 hex digits that follow from the configuration and the files' checksums, including
+    /// those of all members. Models with the same configuration, items and weights have the same version, whenever and
+    /// wherever they were saved.
     pub fn version(&self) -> String {
         let mut hash = Fingerprint::new();
         let mut add = |bytes: &[u8]| {
             hash.add(&(bytes.len() as u64).to_le_bytes());
             hash.add(bytes);
         };
-        // What only further training needs does not make another model.
+        // The training state does not make it another model.
         for file in self.files.iter().filter(|file| file.name != TRAINING) {
             add(file.name.as_bytes());
             add(&file.bytes.to_le_bytes());
@@ -175,12 +176,12 @@ impl Manifest {
             add(name.as_bytes());
             add(manifest.version().as_bytes());
         }
-        // A configuration that was read can be written; numbers that are not finite do not come from a file.
+        // A configuration that was read from a file can be serialised: it has no numbers that are not finite.
         add(&serde_json::to_vec(&self.experiment).unwrap_or_default());
         hash.digits()
     }
 
-    /// Parses a manifest, which errors call `path`.
+    /// Parses a manifest; `path` names it in errors.
     pub(super) fn parse(text: &[u8], path: &Path) -> Result<Self> {
         let header: Header = serde_json::from_slice(text).map_err(|e| json_error(path, &e, None))?;
         if header.format.as_deref() != Some(Self::FORMAT) {
@@ -209,13 +210,13 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Completes what format 1 does not have, and checks names; an error says what is wrong.
+    /// Completes the entries of format 1, and checks the names of files and members. An error is the reason.
     fn complete_and_check(&mut self) -> std::result::Result<(), String> {
         for entry in &mut self.files {
             if self.format_version == 1 {
                 format_1::complete(entry);
             }
-            // A path that leads out of the folder would read somebody else's files; `\\` and `:` do so on Windows only.
+            // A path out of the folder would read other files; `\\` and `:` do so on Windows only.
             let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', ':', '\0']);
             if !entry.file.split('/').all(plain) {
                 return Err(format!("{} in `files` is no name of a file", quoted(&entry.file)));
@@ -239,12 +240,12 @@ impl Manifest {
         }
     }
 
-    /// The manifest as a file, checked to be readable again.
+    /// Serialises the manifest, and checks that it can be read again.
     pub(super) fn to_json(&self) -> Result<Vec<u8>> {
         let refused = |reason: String| Error::config("manifest", reason);
         let mut text = serde_json::to_vec_pretty(self).map_err(|e| refused(e.to_string()))?;
         text.push(b'\n');
-        // JSON has no word for numbers that are not finite, and writes `null`.
+        // JSON has no numbers that are not finite: they are written as `null`.
         match Self::parse(&text, Path::new(MANIFEST_FILE)) {
             Ok(back) if back == *self => Ok(text),
             Ok(_) => Err(refused("it does not survive being written: are all numbers finite?".to_owned())),
@@ -264,14 +265,15 @@ impl Manifest {
     }
 }
 
-/// Whether this can name a member, and the folder of its files.
+/// Whether this is a valid name for a member, and for the folder of its files.
 pub(super) fn is_member_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     !name.is_empty() && name.len() <= 100 && name.bytes().all(fits)
 }
 
-/// Reads one version of the model in the folder `dir` with `read`, which is given the manifest's bytes: again where the
-/// model was saved meanwhile, so that files of the manifest are there no longer.
+/// Reads one version of the model in the folder `dir` with `read`, which receives the manifest's bytes. If `read` fails
+/// and the model was saved in the meantime, it is called again, because files of the old manifest may have been
+/// removed.
 pub(super) fn read_one_version<T>(dir: &Path, mut read: impl FnMut(&[u8]) -> Result<T>) -> Result<T> {
     let mut text = read_text(dir);
     for _ in 0..READ_ATTEMPTS {
@@ -290,7 +292,7 @@ pub(super) fn read_one_version<T>(dir: &Path, mut read: impl FnMut(&[u8]) -> Res
     text.and_then(|text| read(&text))
 }
 
-/// What every version of the manifest has.
+/// The fields that every version of the manifest has.
 #[derive(Deserialize)]
 struct Header {
     format: Option<String>,
@@ -318,7 +320,7 @@ fn json_error(path: &Path, error: &serde_json::Error, written_by: Option<&str>) 
     }
 }
 
-/// The manifest's bytes in the folder `dir`.
+/// Reads the bytes of the manifest in the folder `dir`.
 pub(super) fn read_text(dir: &Path) -> Result<Vec<u8>> {
     let not_a_model = |reason: String| Error::NotAModel { path: dir.to_owned(), reason };
     let path = dir.join(MANIFEST_FILE);

@@ -1,4 +1,5 @@
-//! A saved model: a folder of one form for every model, which changes as a whole or not at all (`docs/artifact.md`).
+//! Saved models: a folder with the same layout for every kind, which is replaced as a whole or not at all
+//! (`docs/artifact.md`).
 //!
 //! ```
 //! use upnext_core::artifact::{Artifact, TrainingSummary};
@@ -39,7 +40,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The manifest's file.
+/// The file name of the manifest.
 pub const MANIFEST_FILE: &str = "manifest.json";
 /// The role of the vocabulary's file.
 const ITEMS: &str = "items";
@@ -47,25 +48,25 @@ const ITEMS: &str = "items";
 const ATTRIBUTES: &str = "attributes";
 /// The role of the file of weights, absent in models without weights.
 const WEIGHTS: &str = "weights";
-/// The role of the file of what training needs to go on, absent in models that only count or that were saved without it.
+/// The role of the file of the training state, absent in models that have none or were saved without it.
 const TRAINING: &str = "training";
 
-/// A model as it is saved: any kind of model, with or without what training needs to go on.
+/// The saved form of a model of any kind, with or without its training state.
 #[derive(Clone, Debug)]
 pub struct Artifact {
     /// What the model is, and how it was trained.
     pub manifest: Manifest,
-    /// The items that it knows.
+    /// Its vocabulary.
     pub items: ItemVocabulary,
     /// Attributes of items; `None` in members, which have that of the model that holds them.
     pub item_table: Option<Arc<ItemTable>>,
     /// Its parameters by name; empty for models that follow from the items' support alone.
     pub weights: BTreeMap<String, Tensor>,
-    /// Its whole numbers by name, such as counts and indices; a name stands in only one of the two maps.
+    /// Its arrays of whole numbers by name, such as counts and indices. No name is in both maps.
     pub counts: BTreeMap<String, Vec<u64>>,
-    /// What training needs to go on.
+    /// Its training state.
     pub training: Option<TrainingState>,
-    /// The models that it is made of, each under a name of its own.
+    /// The models that it is composed of, each with a unique name.
     pub members: Vec<Member>,
 }
 
@@ -74,12 +75,12 @@ pub struct Artifact {
 pub struct Member {
     /// Its name, of `a` to `z`, `0` to `9` and `-`.
     pub name: String,
-    /// The model, with the same items and supports as the one that holds it, which alone keeps them on the disk.
+    /// The model, with the same items and support as the enclosing model, which alone saves them.
     pub artifact: Artifact,
 }
 
 impl Artifact {
-    /// A model without weights, training state and members, which are fields to set.
+    /// An artifact without weights, training state and members, which can be set as fields.
     pub fn new(experiment: Experiment, items: ItemVocabulary, training: TrainingSummary) -> Self {
         let manifest = Manifest::new(experiment, &items, training);
         let (weights, counts) = (BTreeMap::new(), BTreeMap::new());
@@ -87,66 +88,67 @@ impl Artifact {
         Self { manifest, items, item_table, weights, counts, training: None, members: Vec::new() }
     }
 
-    /// The same with these weights and counts.
+    /// Sets the weights and counts.
     pub fn with_arrays(self, arrays: Arrays) -> Self {
         Self { weights: arrays.tensors, counts: arrays.counts, ..self }
     }
 
-    /// The same without its weights and counts, and these apart.
+    /// Takes the weights and counts out.
     pub(crate) fn take_arrays(mut self) -> (Self, Arrays) {
         let arrays =
             Arrays { tensors: std::mem::take(&mut self.weights), counts: std::mem::take(&mut self.counts) };
         (self, arrays)
     }
 
-    /// Whether there is a model in the folder `dir`, of whatever version, whole or with damaged files: to be asked before
-    /// one is resumed or begun. A folder in which a first save was killed is none.
+    /// Whether the folder `dir` holds a model, of any version, even with damaged files. A folder in which the first
+    /// save was killed does not.
     pub fn exists(dir: impl AsRef<Path>) -> bool {
         manifest::read_text(dir.as_ref()).is_ok_and(|text| target::is_of_a_model(&text))
     }
 
-    /// Whether [`save`](Self::save) may write at `dir`: nothing is there, or an empty folder, or a model, or what a killed
-    /// save left; and the folder, or the one above it, can be written. To be asked before hours of work.
+    /// Checks that [`save`](Self::save) may write at `dir`: nothing is there, or an empty folder, or a model, or the
+    /// rest of a killed save; and the folder, or the one above it, is writable. Call it before hours of work.
     ///
     /// # Errors
-    /// [`Error::WillNotReplace`] for anything else at `dir`, [`Error::Io`] for a folder above that is missing or read-only.
+    /// [`Error::WillNotReplace`] for anything else at `dir`, [`Error::Io`] for a folder above that is missing or
+    /// read-only.
     pub fn check_target(dir: impl AsRef<Path>) -> Result<()> {
         target::check(dir.as_ref())
     }
 
-    /// Writes the model into the folder `dir`, in place of a model that is there.
+    /// Writes the model into the folder `dir`, replacing a model that is there.
     ///
     /// Whatever happens, a crash included, `dir` holds the old model or the new one and never a mixture, on every file
-    /// system: files are written beside the old ones, and one rename puts the new manifest in place of the old one.
-    /// The manifest's counts, fingerprint, files, members and version are written from what is saved.
+    /// system: files are written beside the old ones, and one rename replaces the old manifest by the new one.
+    /// The manifest's number of items, fingerprint, files, members and version of upnext are set from what is saved.
     ///
     /// # Errors
-    /// As [`check_target`](Self::check_target); [`Error::Io`], such as a full disk; [`Error::Weights`] for a tensor whose
-    /// shape and number of values differ; [`Error::Config`] for a number in the manifest that is not finite, and for members
-    /// of one name or of other items. The model at `dir` has not changed then.
+    /// As [`check_target`](Self::check_target); [`Error::Io`], such as a full disk; [`Error::Weights`] for a tensor
+    /// whose shape and number of values differ; [`Error::Config`] for a number in the manifest that is not finite, and
+    /// for members with the same name or with other items. The model at `dir` is unchanged then.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         write::save(self, dir.as_ref(), &mut write::Steps::default())
     }
 
-    /// Removes the model in the folder `dir`, where there is one: a crash leaves the model, or none and some files that the
-    /// next save or removal takes away.
+    /// Removes the model in the folder `dir`, if there is one. A crash leaves the model, or no model and some files
+    /// that the next save or removal deletes.
     ///
     /// # Errors
-    /// [`Error::WillNotReplace`] for anything but a model at `dir`, [`Error::Io`] where the system refuses.
+    /// [`Error::WillNotReplace`] for anything but a model at `dir`, [`Error::Io`] if a file cannot be removed.
     pub fn remove(dir: impl AsRef<Path>) -> Result<()> {
         write::remove(dir.as_ref(), &mut write::Steps::default())
     }
 
-    /// Reads a model with its training state, where it has one.
+    /// Reads a model with its training state, if it has one.
     ///
     /// # Errors
-    /// [`Error::NotAModel`], [`Error::ManifestFile`], [`Error::NewerFormat`], [`Error::DamagedModel`] and [`Error::Io`],
-    /// each with the file and what to do.
+    /// [`Error::NotAModel`], [`Error::ManifestFile`], [`Error::NewerFormat`], [`Error::DamagedModel`] and
+    /// [`Error::Io`], each with the file and what to do.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
         Self::load_parts(dir.as_ref(), true)
     }
 
-    /// Reads what is needed to evaluate, recommend and serve: `training` is `None`.
+    /// Reads a model without its training state, as needed to evaluate, recommend and serve.
     ///
     /// # Errors
     /// As [`load`](Self::load).

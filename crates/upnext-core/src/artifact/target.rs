@@ -1,4 +1,4 @@
-//! Where a model may be saved: in place of nothing but a model; and which files of a folder are left from earlier ones.
+//! Checks that a save replaces nothing but a model, and removes files that earlier saves left.
 
 use super::manifest::{self, Manifest, is_member_name};
 use super::write::{Step, Steps};
@@ -10,23 +10,23 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Digits of a file's hash that are in its name.
+/// The number of digits of a file's hash in its name.
 pub(super) const HASH_DIGITS: usize = 16;
 
-/// What a path in a model's folder is.
+/// The kind of a path in a model's folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// The manifest, the lock, and what file systems make: it stays.
+    /// The manifest, the lock, and files of the system, which are kept.
     Stays,
-    /// A file that only a save of a model writes: it goes when no manifest lists it.
+    /// A file that only a save of a model writes, which is removed if no manifest lists it.
     Own,
-    /// A folder that only a save of a model makes.
+    /// A folder that only a save of a model creates.
     Folder,
     /// Anything else.
     Foreign,
 }
 
-/// What the path of a file or folder below a model's folder is; `listed` are the files that the manifest lists.
+/// The kind of a file or folder below a model's folder; `listed` are the files that the manifest lists.
 fn kind_of(path: &str, is_folder: bool, listed: &[String]) -> Kind {
     let name = path.rsplit('/').next().unwrap_or(path);
     if is_folder {
@@ -47,7 +47,7 @@ fn kind_of(path: &str, is_folder: bool, listed: &[String]) -> Kind {
     if is_own { Kind::Own } else { Kind::Foreign }
 }
 
-/// Whether a save gives files names like this one, such as `weights-0123456789abcdef.safetensors`.
+/// Whether this is a file name that a save gives, such as `weights-0123456789abcdef.safetensors`.
 fn is_name_of_save(name: &str) -> bool {
     let Some((role, rest)) = name.split_once('-') else { return false };
     let Some((hash, extension)) = rest.split_once('.') else { return false };
@@ -59,8 +59,8 @@ fn is_name_of_save(name: &str) -> bool {
     known && hash.len() == HASH_DIGITS && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The files and folders below a model's folder, and what they are. Folders come before what is in them; foreign ones are
-/// not looked into.
+/// The files and folders below a model's folder, with their kinds. Folders come before their contents; foreign ones are
+/// not entered.
 fn walk(dir: &Path, listed: &[String]) -> io::Result<Vec<(String, Kind)>> {
     let mut found = Vec::new();
     let mut waiting = vec![String::new()];
@@ -69,7 +69,7 @@ fn walk(dir: &Path, listed: &[String]) -> io::Result<Vec<(String, Kind)>> {
             let entry = entry?;
             let path = format!("{folder}{}", entry.file_name().to_string_lossy());
             let is_folder = entry.file_type()?.is_dir();
-            // A name that is no text is foreign: what stands for its bytes is in no name of ours.
+            // A name that is not UTF-8 is foreign: no save gives a name with replacement characters.
             let kind = kind_of(&path, is_folder, listed);
             if kind == Kind::Folder {
                 waiting.push(format!("{path}/"));
@@ -97,12 +97,12 @@ pub(super) fn listed(manifest: &[u8]) -> Vec<String> {
     paths
 }
 
-/// Whether a manifest is of a model, of whatever version.
+/// Whether this is the manifest of a model, of any version.
 pub(super) fn is_of_a_model(manifest: &[u8]) -> bool {
     serde_json::from_slice::<Value>(manifest).is_ok_and(|manifest| manifest["format"] == Manifest::FORMAT)
 }
 
-/// Checks that a save at `dir` destroys nothing but a model; whether anything is there.
+/// Checks that a save at `dir` destroys nothing but a model; returns whether anything is there.
 pub(super) fn check_replaceable(dir: &Path) -> Result<bool> {
     let refused = |reason: String| Err(Error::WillNotReplace { path: dir.to_owned(), reason });
     let Some(names) = names_in(dir)? else { return Ok(false) };
@@ -135,7 +135,7 @@ pub(super) fn check(dir: &Path) -> Result<()> {
     check_writable(dir)
 }
 
-/// Waits for the right to change the model at `dir`.
+/// Locks the model at `dir` for changes, and waits until no other process holds the lock.
 pub(super) fn lock(dir: &Path) -> Result<Lock> {
     Lock::of(dir).map_err(Error::io(dir, "write in"))
 }
@@ -145,13 +145,13 @@ pub(super) fn parent(dir: &Path) -> &Path {
     dir.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."))
 }
 
-/// Removes what is no part of the model at `dir`: files of the names that a save gives, and `old` ones, that the manifest
-/// does not list; and folders of members that are empty then. All of it is tried; the first error is returned.
+/// Removes files that do not belong to the model at `dir`: those with names that a save gives, and `old` ones, unless
+/// the manifest lists them; then empty folders of members. Goes on after an error, and returns the first one.
 pub(super) fn clean(dir: &Path, old: &[String], steps: &mut Steps<'_>) -> io::Result<()> {
     let kept = match manifest::read_text(dir) {
         Ok(text) => match Manifest::parse(&text, dir) {
             Ok(manifest) => manifest.paths().into_iter().map(str::to_owned).collect(),
-            // Of a version that says in another way what it needs.
+            // Of a newer version, which may list its files in another way.
             Err(_) => return Ok(()),
         },
         Err(Error::NotAModel { .. }) => Vec::new(),
@@ -170,7 +170,7 @@ pub(super) fn clean(dir: &Path, old: &[String], steps: &mut Steps<'_>) -> io::Re
         }
     }
     for folder in folders.iter().rev() {
-        // Not those that hold something.
+        // Fails for folders that are not empty.
         _ = fs::remove_dir(dir.join(folder));
     }
     result

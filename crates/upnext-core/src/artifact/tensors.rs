@@ -1,4 +1,4 @@
-//! Named arrays as safetensors, streamed: a table is in memory once, whether written or read.
+//! Reads and writes named arrays as safetensors, streamed, so that an array is in memory only once.
 
 use super::files::{Problem, quoted};
 use crate::arrays::{Arrays, Tensor};
@@ -8,12 +8,12 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
-/// Bytes that are converted at a time.
+/// Number of bytes converted at a time.
 const CHUNK: usize = 1 << 16;
-/// The largest header that is read, in bytes: that of the safetensors format.
+/// The maximum size of a header in bytes: that of the safetensors format.
 const MAX_HEADER: u64 = 100_000_000;
 
-/// A file to be written: its header, and the arrays in the order of their bytes.
+/// A file to write: its header, and the arrays in the order of their bytes.
 pub(super) struct Plan<'a> {
     header: Vec<u8>,
     counts: Vec<&'a [u64]>,
@@ -21,10 +21,10 @@ pub(super) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// A file of these arrays.
+    /// Plans a file of these arrays.
     ///
     /// # Errors
-    /// [`Error::Weights`] for a name that cannot stand in the file, and for a shape that the values do not have.
+    /// [`Error::Weights`] for a name that is reserved or used twice, and for a shape that does not fit the values.
     pub(super) fn new(
         tensors: &'a BTreeMap<String, Tensor>,
         counts: &'a BTreeMap<String, Vec<u64>>,
@@ -39,7 +39,7 @@ impl<'a> Plan<'a> {
             end += bytes;
             Ok(())
         };
-        // The format wants the larger elements first, so that all are aligned.
+        // The format requires the larger elements first, so that all are aligned.
         for (name, values) in counts {
             add(name, Dtype::U64, vec![values.len()], 8 * values.len())?;
         }
@@ -95,7 +95,7 @@ fn write_array<T: Copy, const N: usize>(
     Ok(())
 }
 
-/// Reads a file of `size` bytes. Nothing larger than the file is allocated, whatever its header says.
+/// Reads a file of `size` bytes. No allocation is larger than the file, whatever its header says.
 pub(super) fn read(input: &mut dyn Read, size: u64) -> std::result::Result<Arrays, Problem> {
     let damaged = |reason: &str| Problem::Damaged(reason.to_owned());
     let mut word = [0; 8];
@@ -109,7 +109,7 @@ pub(super) fn read(input: &mut dyn Read, size: u64) -> std::result::Result<Array
     }
     let mut header = Vec::new();
     input.take(header_size).read_to_end(&mut header)?;
-    // Checks that the arrays lie one behind the other, each as large as its type and shape.
+    // Deserialising checks that the arrays are contiguous, each as large as its type and shape.
     let metadata: Metadata = serde_json::from_slice(&header).map_err(|error| {
         Problem::Damaged(format!(
             "its safetensors header is damaged ({})",

@@ -1,4 +1,4 @@
-//! What is saved comes back.
+//! A saved model can be loaded again unchanged.
 
 mod damage;
 mod format_1;

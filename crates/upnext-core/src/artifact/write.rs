@@ -1,8 +1,8 @@
-//! How is a model saved, so that a crash at any moment leaves the old one or the new one?
+//! Saves a model so that a crash at any moment leaves the old model or the new one.
 //!
-//! Files are written under names that no other content has, beside those of the old model, and then the manifest is
-//! replaced, which is one step on every file system: it says which files are the model. Then the others go. What a killed
-//! save leaves is no part of any model, and goes with the next save.
+//! Files are written beside those of the old model, under names with their hash. Then the manifest, which lists the
+//! files of the model, is replaced, which is one step on every file system, and files that it does not list are
+//! removed. Files that a killed save leaves belong to no model, and are removed by the next save.
 
 use super::files::BUFFER;
 use super::manifest::{self, Checksum, FileEntry, Manifest, MemberManifest, is_member_name};
@@ -15,29 +15,29 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-/// Where a save stands: it can be killed at any of these places.
+/// The steps of a save, at each of which tests kill it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// The folder is there and locked.
+    /// The folder exists and is locked.
     Locked,
-    /// A file has begun.
+    /// A file has been created.
     Begun,
-    /// A file is written, but not under its name yet.
+    /// A file is written, but has a temporary name.
     Written,
-    /// A file is in its place.
+    /// A file has its final name.
     Placed,
-    /// All files are in their places and on the disk.
+    /// All files have their final names and are on disk.
     Synced,
-    /// The new manifest is in the place of the old one.
+    /// The new manifest has replaced the old one.
     Replaced,
-    /// A file of the old model is gone.
+    /// A file of the old model has been removed.
     Removed,
 }
 
-/// Where a test looks on.
+/// A hook for tests at each step of a save.
 #[derive(Default)]
 pub(super) struct Steps<'a> {
-    /// Called at each step; an error is one of this step.
+    /// Called at each step; an error that it returns makes the step fail.
     pub(super) at: Option<&'a mut dyn FnMut(Step) -> io::Result<()>>,
 }
 
@@ -47,7 +47,7 @@ impl Steps<'_> {
     }
 }
 
-/// An artifact that is known to be fit for writing.
+/// An artifact that has been checked for writing.
 struct Plan<'a> {
     artifact: &'a Artifact,
     manifest: Manifest,
@@ -57,7 +57,7 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// The plan of an artifact; `holder` are the items of the one that holds it.
+    /// Checks an artifact. For a member, `holder` is the vocabulary of the enclosing model.
     fn new(artifact: &'a Artifact, holder: Option<&ItemVocabulary>) -> Result<Self> {
         let Artifact { weights, counts, training, items, members, .. } = artifact;
         let refused = |reason: String| Err(Error::config("members", reason));
@@ -83,7 +83,7 @@ impl<'a> Plan<'a> {
         (manifest.files, manifest.members) = (Vec::new(), Vec::new());
         manifest.to_json()?;
         let has_weights = !(weights.is_empty() && counts.is_empty());
-        // Made also where nothing is written, to be checked.
+        // Planned even if nothing is written, as a check.
         let weights = tensors::Plan::new(weights, counts)?;
         Ok(Self {
             artifact,
@@ -105,8 +105,8 @@ struct Writer<'w, 's> {
 }
 
 impl Writer<'_, '_> {
-    /// Writes all files of a model and of its members, and completes its manifest. `prefix` is the path of its folder,
-    /// with `/` behind it, or nothing.
+    /// Writes all files of a model and of its members, and completes its manifest. `prefix` is empty, or the path of
+    /// its folder with `/` at the end.
     fn model(&mut self, plan: Plan, prefix: &str) -> Result<Manifest> {
         let Plan { artifact, mut manifest, weights, training, members } = plan;
         let folder = self.dir.join(prefix);
@@ -142,7 +142,7 @@ impl Writer<'_, '_> {
         Ok(manifest)
     }
 
-    /// Writes a Parquet file, unless the same file is there: items do not change from checkpoint to checkpoint.
+    /// Writes a Parquet file, unless the same file exists: items do not change between checkpoints.
     fn unless_there(&mut self, role: &str, bytes: &[u8]) -> Result<FileEntry> {
         let hash = blake3::hash(bytes).to_hex().to_string();
         let file = file_name(role, &hash, "parquet");
@@ -153,7 +153,7 @@ impl Writer<'_, '_> {
         self.file("", role, "parquet", &mut |out| out.write_all(bytes))
     }
 
-    /// Writes a file to the disk, under a name that has its hash.
+    /// Writes a file to disk, under a name with its hash.
     fn file(
         &mut self,
         prefix: &str,
@@ -179,7 +179,7 @@ impl Writer<'_, '_> {
     }
 }
 
-/// The name of a file with this hash.
+/// The name of a file with this role and hash.
 fn file_name(role: &str, hash: &str, extension: &str) -> String {
     format!("{role}-{}.{extension}", &hash[..target::HASH_DIGITS])
 }
@@ -191,7 +191,7 @@ pub(super) fn save(artifact: &Artifact, dir: &Path, steps: &mut Steps<'_>) -> Re
     let mut lock = target::lock(dir)?;
     let old = manifest::read_text(dir).ok();
     let result = write_all(plan, dir, steps);
-    // What cannot be removed is in nobody's way: the next save tries again.
+    // A file that cannot be removed does no harm: the next save tries again.
     _ = target::clean(dir, &old.map_or_else(Vec::new, |old| target::listed(&old)), steps);
     match &result {
         Ok(()) if lock.made_folder => _ = sync_folder(target::parent(dir)),
@@ -233,7 +233,7 @@ pub(super) fn remove(dir: &Path, steps: &mut Steps<'_>) -> Result<()> {
         steps.reach(Step::Replaced).map_err(failed)?;
         target::clean(dir, &listed, steps).map_err(failed)?;
         lock.end_with_folder();
-        // The model is gone, whether or not its folder is, too.
+        // The model is removed, even if its folder is not.
         _ = sync_folder(target::parent(dir));
     }
     Ok(())

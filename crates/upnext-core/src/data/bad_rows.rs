@@ -5,10 +5,10 @@ use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The rows of one file that are no events.
+/// The bad rows of one file.
 pub(super) struct BadRows {
     path: PathBuf,
-    /// "line" or "row".
+    /// What positions count: "line" or "row".
     place: &'static str,
     skip: bool,
     first: Option<(u64, RowProblem)>,
@@ -25,7 +25,7 @@ impl BadRows {
         self.first.get_or_insert((position, problem));
     }
 
-    /// Enters the bad rows into the report, or fails with the first and the number of the others.
+    /// Adds the bad rows to the report if they are skipped; else fails with the first and the number of the others.
     pub(super) fn finish(self, report: &mut FileReport) -> Result<()> {
         let Some((position, problem)) = self.first else { return Ok(()) };
         if !self.skip {

@@ -1,4 +1,4 @@
-//! Reads columns of Arrow arrays into an [`EventLog`](super::EventLog): those of Parquet files and of record batches.
+//! Reads Arrow arrays, of Parquet files and of record batches, into an [`EventLog`](super::EventLog).
 
 use super::bad_rows::BadRows;
 use super::events::EventLog;
@@ -25,7 +25,7 @@ use arrow_schema::{DataType, TimeUnit as ArrowUnit};
 use std::fs::File;
 use std::path::Path;
 
-/// Opens a Parquet file that may be damaged.
+/// Opens a Parquet file, and returns it with its size in bytes.
 fn open(path: &Path, file: File) -> Result<(ParquetFile<File>, u64)> {
     let size = file.metadata().map_err(Error::io(path, "read"))?.len();
     Ok((ParquetFile::open(file, size).map_err(|reason| damaged(path, &reason))?, size))
@@ -40,7 +40,7 @@ fn names_of(schema: &arrow_schema::Schema) -> Vec<String> {
     schema.fields().iter().map(|f| f.name().clone()).collect()
 }
 
-/// The names of a Parquet file's columns.
+/// The column names of a Parquet file.
 ///
 /// # Errors
 /// [`Error::Damaged`], or [`Error::NoEvents`] if the file has no row.
@@ -91,7 +91,7 @@ pub(super) fn read(
     reader.finish("Parquet")
 }
 
-/// Appends the events of record batches to `log`; `path` is what messages call them.
+/// Appends the events of record batches to `log`; `path` names them in messages.
 ///
 /// # Errors
 /// As [`EventLog::from_batches`].
@@ -123,7 +123,7 @@ pub(super) fn read_batches(
             )));
         }
         let at: Vec<usize> = reader.columns.in_file().flatten().collect();
-        // Ids that are no text are copied as text: a batch may be a whole table.
+        // In slices: ids that are not text are converted to text, and a batch may be a whole table.
         for start in (0..batch.num_rows()).step_by(crate::parquet::BATCH_ROWS) {
             let rows = crate::parquet::BATCH_ROWS.min(batch.num_rows() - start);
             let arrays: Vec<ArrayRef> = at.iter().map(|&at| batch.column(at).slice(start, rows)).collect();
@@ -136,7 +136,7 @@ pub(super) fn read_batches(
     }
 }
 
-/// Appends arrays of sessions, items and times to a log, a batch of rows after the other.
+/// Appends arrays of sessions, items and times to a log, batch by batch.
 struct ColumnReader<'a> {
     path: &'a Path,
     columns: Columns,
@@ -158,7 +158,7 @@ impl<'a> ColumnReader<'a> {
         }
     }
 
-    /// Appends `num_rows` rows; a column that is not in the file is `None`.
+    /// Appends `num_rows` rows; the array of a column that is not in the file is `None`.
     fn append(&mut self, arrays: [Option<&ArrayRef>; 3], num_rows: usize) -> Result<()> {
         let Self { path, columns, unit, builder, bad, rows } = self;
         let (path, columns): (&Path, &Columns) = (path, columns);
@@ -207,16 +207,16 @@ impl<'a> ColumnReader<'a> {
 /// A column of ids, or of times as text.
 enum Texts<'a> {
     Short(BinaryArray),
-    /// With offsets of 64 bits, which need not fit into 32.
+    /// With 64-bit offsets, which need not fit into 32 bits.
     Long(LargeBinaryArray),
-    /// The same in every row: the value of a folder's name.
-    Same(&'a [u8]),
+    /// The same value in every row, given by a folder name.
+    Constant(&'a [u8]),
 }
 
 impl<'a> Texts<'a> {
     fn ids(path: &Path, array: Option<&ArrayRef>, columns: &'a Columns, role: usize) -> Result<Self> {
         let Some(array) = array else {
-            return Ok(Self::Same(columns.same[role].as_deref().unwrap_or_default()));
+            return Ok(Self::Constant(columns.constants[role].as_deref().unwrap_or_default()));
         };
         let found = || format!("{} of type {}", columns.labels[role], array.data_type());
         Self::of(&unpacked(array)).ok_or_else(|| Error::Unsupported {
@@ -248,12 +248,12 @@ impl<'a> Texts<'a> {
         match self {
             Self::Short(array) => array.is_valid(row).then(|| array.value(row)),
             Self::Long(array) => array.is_valid(row).then(|| array.value(row)),
-            Self::Same(value) => Some(*value).filter(|value| !value.is_empty()),
+            Self::Constant(value) => Some(*value).filter(|value| !value.is_empty()),
         }
     }
 }
 
-/// The values of a dictionary, row by row; other arrays as they are.
+/// The values of a dictionary, row by row; other arrays unchanged.
 fn unpacked(array: &ArrayRef) -> ArrayRef {
     match array.data_type() {
         DataType::Dictionary(_, values) => cast(array, values).unwrap_or_else(|_| ArrayRef::clone(array)),
@@ -263,7 +263,7 @@ fn unpacked(array: &ArrayRef) -> ArrayRef {
 
 /// A column of times.
 enum Times<'a> {
-    /// Timestamps: they know their unit, and are UTC whether or not they name a zone.
+    /// Timestamps and their unit. The values are UTC, with or without a time zone.
     Typed(PrimitiveArray<Int64Type>, TimeUnit),
     Integers(PrimitiveArray<Int64Type>),
     Floats(PrimitiveArray<Float64Type>),
@@ -273,7 +273,7 @@ enum Times<'a> {
 impl<'a> Times<'a> {
     fn new(path: &Path, array: Option<&ArrayRef>, columns: &'a Columns) -> Result<Self> {
         let Some(array) = array else {
-            return Ok(Self::Text(Texts::Same(columns.same[2].as_deref().unwrap_or_default())));
+            return Ok(Self::Text(Texts::Constant(columns.constants[2].as_deref().unwrap_or_default())));
         };
         Self::of(&unpacked(array)).ok_or_else(|| Error::Unsupported {
             path: path.to_owned(),
@@ -331,7 +331,7 @@ impl<'a> Times<'a> {
         }
     }
 
-    /// The time of a row, or the text that is none.
+    /// The time of a row, or the value that is not a time as text.
     fn get(&self, row: usize, unit: TimeUnit) -> std::result::Result<TimeMicros, String> {
         let null = || "null".to_owned();
         let shown = |time: Option<TimeMicros>, text: &dyn Fn() -> String| time.ok_or_else(text);

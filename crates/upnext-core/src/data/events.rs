@@ -1,4 +1,4 @@
-//! A click log in memory: its events as columns, 16 bytes each, and the ids that they refer to.
+//! A click log in memory: its events, 16 bytes each, and the ids that they refer to.
 
 use super::ids::{IdTable, Ids, MAX_ID_BYTES};
 use super::options::ReadOptions;
@@ -11,18 +11,18 @@ use super::warnings;
 use crate::error::{Error, Result};
 use std::path::Path;
 
-/// One click: 16 bytes.
+/// An event of a log, 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Number of the session in the log's session ids.
+    /// The session, as a number in the log's session ids.
     pub session: u32,
-    /// Number of the item in the log's item ids.
+    /// The item, as a number in the log's item ids.
     pub item: u32,
-    /// When it happened.
+    /// The time of the event.
     pub time: TimeMicros,
 }
 
-/// What is wrong with an id that comes from no file.
+/// The message for an invalid id that does not come from a file.
 fn reason(problem: &RowProblem) -> String {
     match problem {
         RowProblem::EmptyId { column } => format!("the {column} id is empty"),
@@ -34,7 +34,7 @@ fn reason(problem: &RowProblem) -> String {
     }
 }
 
-/// A click log as read: events in file order until [`group`](Self::group) brings those of a session together.
+/// A click log: events in file order, until [`group`](Self::group) sorts them by session.
 #[derive(Clone, Debug, Default)]
 pub struct EventLog {
     pub(super) events: Vec<Event>,
@@ -44,25 +44,25 @@ pub struct EventLog {
 }
 
 impl EventLog {
-    /// A log without events, to [`push`](Self::push) to.
+    /// An empty log, to be filled by [`push`](Self::push).
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Appends an event; ids are any non-empty text.
+    /// Appends an event. Ids are any non-empty text.
     ///
     /// # Panics
-    /// If the log already has 2³² events.
+    /// If the log already has 2³² − 1 events.
     pub fn push(&mut self, session: &str, item: &str, time: TimeMicros) {
         assert!(self.events.len() < u32::MAX as usize, "a log holds at most 2^32 events");
         let (session, item) = (self.session_ids.add(session), self.item_ids.add(item));
         self.events.push(Event { session, item, time });
     }
 
-    /// A log of events in memory: session id, item id, time in microseconds since 1970.
+    /// Builds a log from events in memory: session id, item id, time in microseconds since 1970.
     ///
-    /// Ids are checked as those of files are: any text but the empty one, without NUL, of at most
-    /// [`MAX_ID_BYTES`](super::MAX_ID_BYTES) bytes. To stop, end the iterator.
+    /// Ids are checked like those of files: any text of 1 to [`MAX_ID_BYTES`](super::MAX_ID_BYTES) bytes without NUL.
+    /// To stop early, end the iterator.
     ///
     /// ```
     /// use upnext_core::data::EventLog;
@@ -74,8 +74,8 @@ impl EventLog {
     /// ```
     ///
     /// # Errors
-    /// [`Error::BadEvent`] with the position of the first event whose session or item id is none, [`Error::NoEvents`] if there
-    /// is none, [`Error::TooManyEvents`].
+    /// [`Error::BadEvent`] with the position of the first event with an invalid id, [`Error::NoEvents`] if there is no
+    /// event, [`Error::TooManyEvents`].
     pub fn from_events<S: AsRef<str>, I: AsRef<str>>(
         events: impl IntoIterator<Item = (S, I, TimeMicros)>,
     ) -> Result<Self> {
@@ -97,10 +97,10 @@ impl EventLog {
         log.finish(path, &ReadOptions::default())
     }
 
-    /// What is left to do when all events are there; `path` is what messages call the log.
+    /// Completes a log after its last event: cuts sessions at gaps and adds warnings. `path` names the log in messages.
     pub(super) fn finish(mut self, path: &Path, options: &ReadOptions) -> Result<Self> {
         if self.is_empty() {
-            // All rows were bad ones and left out.
+            // All rows were bad and skipped.
             return Err(Error::NoEvents { path: path.to_owned(), found: "every row was left out" });
         }
         if let Some(gap) = options.effective_gap() {
@@ -135,15 +135,15 @@ impl EventLog {
         Ids(&self.item_ids)
     }
 
-    /// What reading found.
+    /// The report of reading the log.
     pub fn report(&self) -> &ReadReport {
         &self.report
     }
 
-    /// Brings the events of each session together, sessions in the order in which the log first names them, the
-    /// events of a session by time, those at the same time in file order.
+    /// Sorts the events by session, sessions by their first occurrence in the log, and the events of a session by time;
+    /// those at the same time stay in file order.
     ///
-    /// Works in place, with 4 bytes an event beside the log, and none where the log is grouped already.
+    /// Sorts in place, with 4 bytes of memory per event besides the log, and none if the log is grouped already.
     pub fn group(&mut self) {
         if !self.events.is_sorted_by_key(|e| e.session) {
             let mut next = vec![0_u32; self.session_ids.len() + 1];
@@ -153,17 +153,17 @@ impl EventLog {
             for s in 1..next.len() {
                 next[s] += next[s - 1];
             }
-            let mut place: Vec<u32> = Vec::with_capacity(self.events.len());
+            let mut target: Vec<u32> = Vec::with_capacity(self.events.len());
             for event in &self.events {
-                let place_of_session = &mut next[event.session as usize];
-                place.push(*place_of_session);
-                *place_of_session += 1;
+                let target_of_session = &mut next[event.session as usize];
+                target.push(*target_of_session);
+                *target_of_session += 1;
             }
-            for i in 0..place.len() {
-                while place[i] as usize != i {
-                    let j = place[i] as usize;
+            for i in 0..target.len() {
+                while target[i] as usize != i {
+                    let j = target[i] as usize;
                     self.events.swap(i, j);
-                    place.swap(i, j);
+                    target.swap(i, j);
                 }
             }
         }
@@ -174,14 +174,13 @@ impl EventLog {
         }
     }
 
-    /// The whole log, grouped into sessions.
+    /// Groups the log, and returns all of it as a part.
     pub fn grouped(&mut self) -> Part<'_> {
         self.group();
         Part::new(&self.events, &self.session_ids, &self.item_ids)
     }
 
-    /// Makes of each session as many as its pauses longer than `gap` part it into; their ids are the old one, a
-    /// slash, and a number from 1.
+    /// Splits each session at its pauses longer than `gap`. The new ids are the old one, a slash, and a number from 1.
     pub(super) fn cut_at_gaps(&mut self, gap: TimeSpan) {
         self.group();
         let mut ids = IdTable::new();

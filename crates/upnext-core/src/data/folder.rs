@@ -1,8 +1,8 @@
-//! Folders that `prepare` made: their parts by name, and how they are replaced so that no two preparations are mixed.
+//! Folders that `prepare` writes: their parts by name, and their replacement without mixing two preparations.
 //!
-//! People and other programs read the parts by their names, so that files cannot be exchanged all at once on every file
-//! system. Instead `statistics.json` has the sizes and hashes of the parts: whoever opens a part after a `prepare` was
-//! killed between two of them is told so. As the log is still there, that is enough.
+//! The parts have fixed names for other programs, so that they cannot be replaced all at once on every file system.
+//! Instead, `statistics.json` has the sizes and hashes of the parts: opening a part fails if a `prepare` was killed
+//! between two of them. The log can then be prepared again.
 
 use super::statistics::Statistics;
 use super::write::Format;
@@ -14,13 +14,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// File of the counts, which also marks a folder as made by `prepare`.
+/// The file of the statistics, which also marks a folder as written by `prepare`.
 pub const STATISTICS_FILE: &str = "statistics.json";
 
-/// The parts in a prepared folder.
+/// A part in a prepared folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PartName {
-    /// All of the training part.
+    /// The whole training part.
     Train,
     /// The test part.
     Test,
@@ -34,7 +34,7 @@ impl PartName {
     /// All parts.
     pub const ALL: [Self; 4] = [Self::Train, Self::Test, Self::Fit, Self::Valid];
 
-    /// The file's name without extension.
+    /// The file name without extension.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Train => "train",
@@ -44,22 +44,22 @@ impl PartName {
         }
     }
 
-    /// The file's name.
+    /// The file name.
     pub fn file_name(self, format: Format) -> String {
         format!("{}.{}", self.as_str(), format.extension())
     }
 }
 
-/// A folder that `prepare` made.
+/// A folder that `prepare` wrote.
 #[derive(Clone, Debug)]
 pub struct PreparedFolder {
     path: PathBuf,
     statistics: Statistics,
-    /// `None` in a folder of an older version.
+    /// The files of the parts; `None` in a folder of an older version.
     files: Option<Vec<PartFile>>,
 }
 
-/// A part's file, and how its bytes are known again.
+/// The file of a part, with its size and checksum.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct PartFile {
     name: String,
@@ -68,7 +68,7 @@ struct PartFile {
     blake3: String,
 }
 
-/// What is in `statistics.json`: the counts, and the files that they are of.
+/// The content of `statistics.json`: the statistics, and the files that they describe.
 #[derive(Serialize)]
 struct StatisticsFile<'a> {
     #[serde(flatten)]
@@ -77,10 +77,10 @@ struct StatisticsFile<'a> {
 }
 
 impl PreparedFolder {
-    /// Opens a folder.
+    /// Opens a prepared folder.
     ///
     /// # Errors
-    /// [`Error::NotPrepared`] if it lacks a `statistics.json` by `prepare`, or that is of a newer version.
+    /// [`Error::NotPrepared`] if it has no `statistics.json` of `prepare`, or one of a newer version; [`Error::Io`].
     pub fn open(path: &Path) -> Result<Self> {
         let not_prepared = |reason: String| Error::NotPrepared { path: path.to_owned(), reason };
         let file = path.join(STATISTICS_FILE);
@@ -114,12 +114,12 @@ impl PreparedFolder {
         Ok(Self { path: path.to_owned(), statistics, files })
     }
 
-    /// The counts.
+    /// The statistics of the preparation.
     pub fn statistics(&self) -> &Statistics {
         &self.statistics
     }
 
-    /// Whether the preparation made this part.
+    /// Whether the folder has this part.
     pub fn has_part(&self, name: PartName) -> bool {
         let names = [Format::Parquet, Format::Tsv].map(|format| name.file_name(format));
         match &self.files {
@@ -128,10 +128,10 @@ impl PreparedFolder {
         }
     }
 
-    /// The file of a part, which is read to its end to see that it is the one that the counts are of.
+    /// The file of a part, which is read completely to check that the statistics describe it.
     ///
     /// # Errors
-    /// [`Error::NotPrepared`] if the folder has no such part, or one of another preparation; [`Error::Io`].
+    /// [`Error::NotPrepared`] if the folder has no such part, or that of another preparation; [`Error::Io`].
     pub fn part(&self, name: PartName) -> Result<PathBuf> {
         let not_prepared = |reason| Error::NotPrepared { path: self.path.clone(), reason };
         let names = [Format::Parquet, Format::Tsv].map(|format| name.file_name(format));
@@ -158,12 +158,12 @@ impl PreparedFolder {
         Ok(path)
     }
 
-    /// Whether `path` is a folder with a `statistics.json`: one that `prepare` made, rather than a folder of part files.
+    /// Whether `path` is a folder with a `statistics.json`: one that `prepare` wrote, and not a folder of part files.
     pub fn is_at(path: &Path) -> bool {
         path.join(STATISTICS_FILE).is_file()
     }
 
-    /// The log that `path` means: a part of a prepared folder; else `path` itself, a file or a folder of part files.
+    /// The log at `path`: the part `name` of a prepared folder, else `path` itself, a file or a folder of part files.
     ///
     /// # Errors
     /// As [`open`](Self::open) and [`part`](Self::part) if `path` [is](Self::is_at) a prepared folder.
@@ -172,7 +172,7 @@ impl PreparedFolder {
     }
 }
 
-/// What is said of a part that is not there.
+/// The message for a missing part.
 fn lacks(name: PartName) -> String {
     let option = if matches!(name, PartName::Fit | PartName::Valid) { " with a validation part" } else { "" };
     format!("has no {} part: prepare the log again{option}", name.as_str())
@@ -184,8 +184,8 @@ fn own_names() -> Vec<String> {
     parts.chain([STATISTICS_FILE.to_owned()]).collect()
 }
 
-/// Whether `prepare` may write its folder at `path`: nothing is there, or an empty folder, or one that it made and
-/// that holds nothing else.
+/// Checks that `prepare` may write its folder at `path`: nothing is there, or an empty folder, or a prepared folder
+/// without other files.
 ///
 /// # Errors
 /// [`Error::WillNotReplace`], or [`Error::Io`] if the folder cannot be read.
@@ -196,7 +196,7 @@ pub fn check_replaceable(path: &Path) -> Result<()> {
     for name in names_in(path)?.unwrap_or_default() {
         let name_or_bytes = name.to_string_lossy();
         if name == LOCK_FILE {
-            // A preparation was killed before it came to the statistics, or is at work.
+            // A preparation was killed before it wrote the statistics, or is running.
             is_under_way = true;
             continue;
         }
@@ -214,8 +214,8 @@ pub fn check_replaceable(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A prepared folder under way: its files have other names until all of them are written. Whatever fails before, the
-/// folder is as it was.
+/// A prepared folder that is being written. Its files have temporary names until all of them are written; if anything
+/// fails before, the folder is unchanged.
 pub(super) struct Replacement<'a> {
     target: &'a Path,
     written: Vec<(PartFile, Unfinished)>,
@@ -223,7 +223,7 @@ pub(super) struct Replacement<'a> {
 }
 
 impl<'a> Replacement<'a> {
-    /// Begins to replace the folder `target`, if [`check_replaceable`] allows it. Folders above it are made.
+    /// Begins to replace the folder `target`, if [`check_replaceable`] allows it. Missing folders above it are created.
     ///
     /// # Errors
     /// Those of [`check_replaceable`], and [`Error::Io`].
@@ -236,7 +236,7 @@ impl<'a> Replacement<'a> {
         Ok(Self { target, written: Vec::new(), lock })
     }
 
-    /// Writes a part by `fill`.
+    /// Writes the file `name` of a part with `fill`.
     pub(super) fn write(
         &mut self,
         name: String,
@@ -254,7 +254,7 @@ impl<'a> Replacement<'a> {
         Ok(())
     }
 
-    /// Puts all files in their places, and removes those of the preparation before.
+    /// Renames all files to their final names, and removes those of the previous preparation.
     pub(super) fn finish(mut self, statistics: &Statistics) -> Result<()> {
         let path = self.target.join(STATISTICS_FILE);
         let files = self.written.iter().map(|(part, _)| part.clone()).collect();
@@ -274,18 +274,18 @@ impl<'a> Replacement<'a> {
             unfinished.put(&path).map_err(Error::io(&path, "write"))?;
             own_names.retain(|own| *own != name);
         }
-        // Last, so that a folder with it has all of its parts.
+        // Last, so that a folder with new statistics has all of its parts.
         file.put(&path).map_err(Error::io(&path, "write"))?;
         own_names.retain(|own| own != STATISTICS_FILE);
         for entry in fs::read_dir(self.target).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let is_old = own_names.iter().any(|own| name == own.as_str());
             if is_old || name.to_string_lossy().starts_with(UNFINISHED) {
-                // What cannot be removed is named by nothing.
+                // A file that cannot be removed does no harm: the statistics do not list it.
                 _ = fs::remove_file(entry.path());
             }
         }
-        // Whether or not the names are on the disk yet, no mixture goes unnoticed.
+        // Whether or not the names are on disk yet, the hashes reveal a mixture.
         _ = sync_folder(self.target);
         self.lock.made_folder = false;
         Ok(())
@@ -385,7 +385,7 @@ mod tests {
             assert!(text(&target).unwrap().contains("new"));
             assert_eq!(names(&target).len(), 3, "{:?}", names(&target));
         }
-        // A new folder, killed after its first file: the lock's file says whose it is.
+        // A new folder, killed after its first file: the lock file identifies it.
         fs::remove_file(target.join(STATISTICS_FILE)).unwrap();
         assert!(matches!(check_replaceable(&target), Err(Error::WillNotReplace { .. })));
         fs::write(target.join(LOCK_FILE), "").unwrap();

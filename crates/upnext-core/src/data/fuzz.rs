@@ -1,14 +1,14 @@
-//! The body of the event reader's fuzz tests: the cargo-fuzz target and the bounded test run the same.
+//! The body of the event reader's fuzz tests, shared by the cargo-fuzz target and a bounded test.
 
 use super::{EventLog, Header, LogShape, PrepareOptions, ReadOptions, TimeUnit, prepare};
 use std::io::Write;
 use std::ops::ControlFlow;
 
-/// Reads `bytes` as a log, with options taken from the first byte, and prepares what was read. Must not panic; every
-/// error must have a message of one line.
+/// Reads `bytes` as a log, with options from the first byte, and prepares it. Checks that the reader does not panic,
+/// that its counts add up, and that every error message is a single line.
 ///
 /// # Panics
-/// If the reader breaks one of its promises, or no temporary file can be written.
+/// If a check fails, or no temporary file can be written.
 pub fn read_events(bytes: &[u8]) {
     let (&choice, bytes) = bytes.split_first().unwrap_or((&0, &[]));
     let options = ReadOptions {

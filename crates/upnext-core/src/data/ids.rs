@@ -1,29 +1,28 @@
-//! Ids as text, each stored once and known inside by a number.
+//! A table of ids: each is stored once as text, and has a number.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hasher};
 
-/// Ids longer than this many bytes are refused: a quote that was left open is the usual cause.
+/// The maximum length of an id in bytes. A longer one is usually caused by a quote that was left open.
 pub const MAX_ID_BYTES: usize = 4096;
 
 /// A set of ids (any text), numbered 0, 1, 2, … in the order in which they were first added.
 ///
-/// All text lies in one allocation, so that millions of ids cost their bytes and about 14 bytes each. Reading a log hashes
-/// two ids an event: the hash is foldhash, whose seed is drawn anew for each table, so that no log can be written to collide
-/// on purpose.
+/// All text is in one allocation: an id takes its bytes and about 14 more. Reading a log hashes two ids per event. The
+/// hash is foldhash with a random seed for each table, so that a log cannot be crafted to collide.
 #[derive(Clone, Default)]
 pub(crate) struct IdTable {
     /// All ids, one after the other.
     text: String,
-    /// `ends[i]` is where id `i` ends in `text`.
+    /// `ends[i]` is the end of id `i` in `text`.
     ends: Vec<usize>,
-    /// Numbers hashed by id.
+    /// The numbers, hashed by id.
     index: HashTable<u32>,
     hasher: RandomState,
 }
 
-/// Hashes an id; the seed of the table makes no two tables alike.
+/// Hashes an id with the seed of its table.
 fn hash(hasher: &RandomState, id: &[u8]) -> u64 {
     // `hash_one` would hash the length, too, which foldhash does for any slice.
     let mut hash = hasher.build_hasher();
@@ -31,7 +30,7 @@ fn hash(hasher: &RandomState, id: &[u8]) -> u64 {
     hash.finish()
 }
 
-/// The ids of a log, numbered 0, 1, 2, … in the order in which the log first names them.
+/// The ids of a log, numbered 0, 1, 2, … by their first occurrence in the log.
 #[derive(Clone, Copy, Debug)]
 pub struct Ids<'a>(pub(super) &'a IdTable);
 
@@ -59,7 +58,7 @@ impl<'a> Ids<'a> {
         self.0.iter()
     }
 
-    /// The number of an id; `None` if the log does not name it.
+    /// The number of an id; `None` if the log does not have it.
     pub fn find(self, id: &str) -> Option<u32> {
         self.0.find(id)
     }
@@ -106,17 +105,17 @@ impl IdTable {
         self.find_bytes(id.as_bytes())
     }
 
-    /// The number of an id given as bytes: what is found needs no check for valid UTF-8.
+    /// The number of an id given as bytes; bytes that are found are valid UTF-8.
     pub(crate) fn find_bytes(&self, id: &[u8]) -> Option<u32> {
         self.index.find(hash(&self.hasher, id), |&i| self.get(i).as_bytes() == id).copied()
     }
 
-    /// Bytes that the table takes in memory.
+    /// Bytes of memory that the table takes.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.text.capacity() + self.ends.capacity() * size_of::<usize>() + self.index.allocation_size()
     }
 
-    /// The number of an id, which joins the table if it is new.
+    /// The number of an id, which is added to the table if it is new.
     ///
     /// # Panics
     /// If the table would exceed 2³² ids.

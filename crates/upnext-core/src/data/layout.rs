@@ -1,8 +1,8 @@
-//! Which columns of a log are the session, the item and the time: found from names, or from how the first rows look.
+//! Detects the layout of a log: delimiter, header, and the columns of sessions, items and times.
 //!
-//! With a header the names decide. Without one, the first column of which every value is an ISO 8601 time is the time
-//! (the RecSys Challenge 2015 has session, time, item, category), and the first two others are session and item;
-//! where no column looks so, the order is session, item, time.
+//! With a header, columns are found by name. Without one, the first column of ISO 8601 times is the time (the RecSys
+//! Challenge 2015 has session, time, item, category), and the first two others are session and item; if there is no
+//! column of such times, the order is session, item, time.
 
 use super::names::{Role, find_known, find_wanted, normalized, shortened};
 use super::options::{Header, ReadOptions};
@@ -11,28 +11,28 @@ use super::time::{TimeUnit, number};
 use crate::error::{Error, Result};
 use std::path::Path;
 
-/// Rows at the beginning of a file that its layout is guessed from.
+/// Number of rows at the beginning of a file from which its layout is guessed.
 const SAMPLE_ROWS: usize = 200;
 
 /// The three columns, by position from 0, and their names for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Columns {
-    /// Session, item, time. Columns that folders' names give are counted behind those of the file.
+    /// Session, item, time. Columns given by folder names are numbered after those of the file.
     pub(super) at: [usize; 3],
-    /// How messages call them: `column 3 (Time)`.
+    /// Their names in messages, such as `column 3 (Time)`.
     pub(super) labels: [String; 3],
-    /// The value of a column that a folder's name gives, the same in every row.
-    pub(super) same: [Option<Vec<u8>>; 3],
+    /// The constant value of a column that is given by a folder name.
+    pub(super) constants: [Option<Vec<u8>>; 3],
 }
 
 impl Columns {
-    /// Where the three lie in the file; `None` for a column that a folder's name gives.
+    /// The positions of the three in the file; `None` for a column that is given by a folder name.
     pub(super) fn in_file(&self) -> impl Iterator<Item = Option<usize>> {
-        self.at.iter().zip(&self.same).map(|(&at, same)| same.is_none().then_some(at))
+        self.at.iter().zip(&self.constants).map(|(&at, constant)| constant.is_none().then_some(at))
     }
 }
 
-/// Everything about a text file that has to be known to read it.
+/// The layout of a text file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TextLayout {
     pub(super) delimiter: u8,
@@ -45,7 +45,7 @@ pub(super) struct TextLayout {
     pub(super) fields: usize,
 }
 
-/// What the parts of a folder have in common.
+/// What all part files of a folder must have in common.
 #[derive(Clone, Debug)]
 pub(super) struct PartColumns {
     /// "text" or "Parquet".
@@ -55,7 +55,7 @@ pub(super) struct PartColumns {
 }
 
 impl PartColumns {
-    /// What these have that `other` lacks or the other way round, in words; the order of columns is their file's own.
+    /// Describes how this file differs from `other`; `None` if it does not. The order of columns may differ.
     pub(super) fn difference(&self, other: &Self) -> Option<String> {
         if self.kind != other.kind {
             return Some(format!("is {}, and the other is {}", self.kind, other.kind));
@@ -86,7 +86,8 @@ impl PartColumns {
     }
 }
 
-/// Which column names the sessions: `User` where the options say so, or where a gap makes sessions of users.
+/// The role of the session column: `User` if the options name a user column, or if a gap is given and the log has users
+/// but no sessions.
 fn session_role(options: &ReadOptions, names: &[String]) -> Role {
     let by_gap = options.session_column.is_none()
         && options.session_gap.is_some()
@@ -95,7 +96,7 @@ fn session_role(options: &ReadOptions, names: &[String]) -> Role {
     if options.user_column.is_some() || by_gap { Role::User } else { Role::Session }
 }
 
-/// The columns of a log whose columns have names; `partitions` are used where an option names one.
+/// Finds the columns of a log with column names; `partitions` are used only if an option names one.
 ///
 /// # Errors
 /// [`Error::MissingColumn`].
@@ -119,13 +120,13 @@ pub(super) fn named_columns(
     columns(at, names.len(), partitions, label)
 }
 
-/// The column of a folder's name that a user calls `wanted`.
+/// Finds the partition that an option gives by its name.
 fn find_partition(wanted: &str, partitions: &[Partition]) -> Option<usize> {
     let keys: Vec<String> = partitions.iter().map(|partition| partition.key.clone()).collect();
     find_wanted(wanted, Some(&keys), 0)
 }
 
-/// Columns of which those from `count` on are given by folders' names.
+/// The columns at these positions; those from `count` on are given by folder names.
 fn columns(
     at: [usize; 3],
     count: usize,
@@ -143,7 +144,7 @@ fn columns(
             return Err(Error::config(field, reason));
         }
     }
-    Ok(Columns { at, labels: at.map(label), same: at.map(|at| Some(partition(at)?.value.clone())) })
+    Ok(Columns { at, labels: at.map(label), constants: at.map(|at| Some(partition(at)?.value.clone())) })
 }
 
 fn missing(
@@ -186,7 +187,7 @@ fn and_of_folders(partitions: &[Partition]) -> String {
     if keys.is_empty() { String::new() } else { format!(", and its folders give {}", keys.join(", ")) }
 }
 
-/// The columns of a log without names.
+/// Finds the columns of a log without column names.
 fn unnamed_columns(
     path: &Path,
     options: &ReadOptions,
@@ -232,7 +233,7 @@ fn unnamed_columns(
     columns(at, count, partitions, |c| format!("column {}", c + 1))
 }
 
-/// The first rows of `sample`, as text; a last row that the sample may have cut is left out.
+/// The first rows of `sample`, as text, without a last row that may be incomplete.
 fn sample_rows(sample: &[u8], delimiter: u8, complete: bool) -> Vec<Vec<String>> {
     let mut reader =
         csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(sample);
@@ -248,7 +249,7 @@ fn sample_rows(sample: &[u8], delimiter: u8, complete: bool) -> Vec<Vec<String>>
     rows
 }
 
-/// The delimiter under which the rows have the most even number of fields, at least three if possible.
+/// The delimiter that gives the rows the most uniform number of fields, at least three if possible.
 pub(super) fn guess_delimiter(sample: &[u8], complete: bool) -> u8 {
     let score = |delimiter: u8| {
         let rows = sample_rows(sample, delimiter, complete);
@@ -276,7 +277,7 @@ fn guess_header(options: &ReadOptions, rows: &[Vec<String>]) -> bool {
     let named = roles
         .into_iter()
         .filter(|role| {
-            // A position that is asked for may well stand in a first row of events.
+            // A position given by an option is a number, which may also be a value in the first row.
             let named = |wanted: &str| {
                 wanted.parse::<usize>().is_err() && find_wanted(wanted, Some(first), 0).is_some()
             };
@@ -286,7 +287,7 @@ fn guess_header(options: &ReadOptions, rows: &[Vec<String>]) -> bool {
     named >= 2 || (!looks_timed(first) && (named == 1 || rows[1..].iter().any(looks_timed)))
 }
 
-/// The unit of the times in these texts: the median number decides, or that most are no numbers.
+/// The unit of the times in these texts: that of the median number, or ISO 8601 if most are not numbers.
 pub(super) fn guess_unit<'a>(texts: impl Iterator<Item = &'a str>) -> TimeUnit {
     let (mut numbers, mut iso) = (Vec::new(), 0);
     for text in texts {
@@ -301,16 +302,16 @@ pub(super) fn guess_unit<'a>(texts: impl Iterator<Item = &'a str>) -> TimeUnit {
     if numbers.len() >= iso { median_unit(numbers) } else { TimeUnit::Iso }
 }
 
-/// The unit in which the median of these numbers is a sensible time; `Auto` where there is none.
+/// The unit in which the median of these numbers is a plausible time; `Auto` if there are no numbers.
 pub(super) fn median_unit(mut numbers: Vec<f64>) -> TimeUnit {
     numbers.sort_by(f64::total_cmp);
     numbers.get(numbers.len() / 2).map_or(TimeUnit::Auto, |&median| TimeUnit::of_magnitude(median))
 }
 
-/// The layout of a text file that begins with `sample`.
+/// Detects the layout of a text file that begins with `sample`.
 ///
 /// # Errors
-/// [`Error::NoEvents`] if there is a header alone, [`Error::MissingColumn`].
+/// [`Error::NoEvents`] if there is only a header, [`Error::MissingColumn`].
 pub(super) fn of_text(
     path: &Path,
     options: &ReadOptions,
@@ -341,7 +342,7 @@ pub(super) fn of_text(
         return Err(Error::NoEvents { path: path.to_owned(), found: "there is only a header line" });
     }
     let unit = match options.time_unit {
-        TimeUnit::Auto => match &columns.same[2] {
+        TimeUnit::Auto => match &columns.constants[2] {
             Some(time) => guess_unit(std::str::from_utf8(time).into_iter()),
             None => guess_unit(rows.iter().filter_map(|row| row.get(columns.at[2])).map(String::as_str)),
         },

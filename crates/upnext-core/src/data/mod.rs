@@ -1,8 +1,8 @@
-//! From a click log to sessions of item indices: how is a log read, cleaned, split, and turned into training data?
+//! Click logs: reading, filtering, splitting, and conversion into sessions of item indices.
 //!
-//! [`EventLog::read`] reads a log as it is (a file, or a folder of part files; events and Arrow record batches in memory have
-//! [`EventLog::from_events`] and `EventLog::from_batches`), [`prepare()`] filters and splits it by the paper's rules, [`write_parts`]
-//! writes the parts, [`Dataset`] and [`TestSessions`] are what models are trained and tested on.
+//! [`EventLog::read`] reads a file or a folder of part files; [`EventLog::from_events`] and `EventLog::from_batches`
+//! take events and Arrow record batches in memory. [`prepare()`] filters and splits a log by the paper's rules, and
+//! [`write_parts`] writes the parts. Models are trained on a [`Dataset`] and tested on [`TestSessions`].
 
 #[cfg(feature = "logs")]
 mod bad_rows;

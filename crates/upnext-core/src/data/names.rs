@@ -1,8 +1,8 @@
-//! Which columns have which role, by their names; and names as messages show them.
+//! The columns of logs and tables by their names, and names in error messages.
 
 use super::options::ReadOptions;
 
-/// What a column is for.
+/// The role of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Session,
@@ -21,7 +21,7 @@ impl Role {
         }
     }
 
-    /// Names of such a column in known logs, without case, spaces and punctuation; the first that a log has is used.
+    /// Names of such a column in known logs, [`normalized`]; the first that a log has is used.
     pub(super) fn known_names(self) -> &'static [&'static str] {
         match self {
             Self::Session => &[
@@ -77,18 +77,18 @@ impl Role {
     }
 }
 
-/// A name without case, spaces and punctuation.
+/// A name in lower case, without spaces and punctuation.
 pub(super) fn normalized(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// The column with a known name of `role`.
+/// Finds the column with a known name of `role`.
 pub(super) fn find_known(role: Role, names: &[String]) -> Option<usize> {
     let names: Vec<String> = names.iter().map(|n| normalized(n)).collect();
     role.known_names().iter().find_map(|known| names.iter().position(|n| n == known))
 }
 
-/// The column that a user calls `wanted`: by name as written, in any case, or by position from 1.
+/// Finds the column that an option gives: by exact name, by name in any case, or by position from 1.
 pub(super) fn find_wanted(wanted: &str, names: Option<&[String]>, count: usize) -> Option<usize> {
     let by_name = names.and_then(|names| {
         let any_case = |n: &String| n.trim().eq_ignore_ascii_case(wanted.trim());
@@ -99,8 +99,8 @@ pub(super) fn find_wanted(wanted: &str, names: Option<&[String]>, count: usize) 
     by_name.or_else(by_position)
 }
 
-/// The column of item ids: the first of `wanted` that is there, by name or by position from 1; where nothing is wanted, the
-/// first with a name by which logs are known to call it, then `id`.
+/// Finds the column of item ids: the first of `wanted` that exists, by name or by position from 1; if `wanted` is
+/// empty, the first with a known name of an item column, then `id`.
 pub(crate) fn item_column(names: &[String], wanted: &[String]) -> Option<usize> {
     if wanted.is_empty() {
         let id = || names.iter().position(|name| normalized(name) == "id");
@@ -109,17 +109,17 @@ pub(crate) fn item_column(names: &[String], wanted: &[String]) -> Option<usize> 
     wanted.iter().find_map(|wanted| column(names, wanted))
 }
 
-/// The column that a user calls `wanted`: by name as written, in any case, or by position from 1.
+/// Finds the column that an option gives: by exact name, by name in any case, or by position from 1.
 pub(crate) fn column(names: &[String], wanted: &str) -> Option<usize> {
     find_wanted(wanted, Some(names), names.len())
 }
 
-/// A text fit for a message: control characters escaped, at most 40 characters.
+/// A text for a message: at most 40 characters, with control characters escaped.
 pub(crate) fn shortened(text: &str) -> String {
     shortened_to(text, 40)
 }
 
-/// A text fit for a message: control characters escaped, at most `max` characters.
+/// A text for a message: at most `max` characters, with control characters escaped.
 pub(super) fn shortened_to(text: &str, max: usize) -> String {
     let mut short = String::new();
     for c in text.chars().take(max) {
@@ -131,7 +131,7 @@ pub(super) fn shortened_to(text: &str, max: usize) -> String {
     short
 }
 
-/// What a decoder says of a damaged Parquet file, which may quote names from it.
+/// The error of a damaged Parquet file. The decoder's message may quote names from the file and is shortened.
 pub(crate) fn damaged_parquet(path: &std::path::Path, reason: &str) -> crate::Error {
     crate::Error::Damaged { path: path.to_owned(), format: "Parquet", reason: shortened_to(reason, 200) }
 }

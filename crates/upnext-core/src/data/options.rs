@@ -1,4 +1,4 @@
-//! How a click log is to be read: the `[data]` settings of the reader.
+//! Options of reading a click log.
 
 use super::time::{TimeSpan, TimeUnit};
 use crate::error::{Error, Result};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Header {
-    /// Found from the first rows.
+    /// Detected from the first rows.
     #[default]
     Auto,
     /// The first line holds names.
@@ -17,9 +17,9 @@ pub enum Header {
     No,
 }
 
-/// Which columns of a log mean what, and how they are written. By default all of it is found from the file.
+/// The columns of a log and the format of their values. By default, everything is detected.
 ///
-/// A column is given by its name (as written, else in any case) or by its position counted from 1.
+/// A column is given by its name (an exact match is preferred to one in any case) or by its position, counted from 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -33,29 +33,29 @@ pub struct ReadOptions {
     /// The time column. Absent: found by name (`Time`, `timestamp`, `ts`, …).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_column: Option<String>,
-    /// The user column, for logs without sessions: a user's events are cut into sessions by `session_gap`.
+    /// The user column, for logs without sessions: a user's events are cut into sessions at `session_gap`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_column: Option<String>,
-    /// Where the next event is later than this, a new session begins. Absent: sessions are not cut, except those
-    /// made from a user column, where it is 30 minutes, the custom of web analytics.
+    /// A pause longer than this begins a new session. Absent: sessions are not cut, except with a user column, where
+    /// the gap is 30 minutes, as is usual in web analytics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_gap: Option<TimeSpan>,
-    /// The character between fields. Absent: found among tab, comma, semicolon and bar.
+    /// The character between fields. Absent: detected among tab, comma, semicolon and vertical bar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<char>,
     /// Whether the first line holds column names.
     pub header: Header,
-    /// How times are written. Parquet columns of type timestamp or date need no unit.
+    /// The unit or format of times. Parquet columns of type timestamp or date need none.
     pub time_unit: TimeUnit,
-    /// Leave out rows that are no events (they are counted), instead of failing.
+    /// Whether rows that are not valid events are skipped and counted, instead of being an error.
     pub skip_bad_rows: bool,
 }
 
 impl ReadOptions {
-    /// The gap that a log with a user column is cut by when none is given: 30 minutes.
+    /// The default gap in seconds for a log with a user column: 30 minutes.
     pub const USER_SESSION_GAP_SECONDS: i64 = 1_800;
 
-    /// Whether the options make sense together.
+    /// Checks the options.
     ///
     /// # Errors
     /// [`Error::Config`] for a delimiter that is not one ASCII character, or for both a session and a user column.
@@ -77,7 +77,7 @@ impl ReadOptions {
         Ok(())
     }
 
-    /// The gap at which sessions are cut, if they are.
+    /// The gap at which sessions are cut; `None` if they are not cut.
     pub(crate) fn effective_gap(&self) -> Option<TimeSpan> {
         let of_users = || TimeSpan::from_seconds(Self::USER_SESSION_GAP_SECONDS);
         self.session_gap.or_else(|| self.user_column.as_ref().and_then(|_| of_users()))

@@ -1,4 +1,4 @@
-//! A part of a log, session by session: what is written out, and what becomes a model's training or test data.
+//! Parts of a log, and their conversion into training and test data.
 
 use super::events::{Event, EventLog};
 use super::ids::IdTable;
@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 /// Some sessions of a log, each with its events in time order.
 #[derive(Clone, Copy, Debug)]
 pub struct Part<'a> {
-    /// Events of a session lie together.
+    /// The events, grouped by session.
     events: &'a [Event],
-    /// Only sessions whose last event is before this.
+    /// Leaves out sessions whose last event is not before this time.
     ended_before: Option<TimeMicros>,
     session_ids: &'a IdTable,
     item_ids: &'a IdTable,
@@ -35,7 +35,7 @@ pub struct PartCounts {
 }
 
 impl PartCounts {
-    /// Number of pairs to learn from: each event but a session's first is the target of one.
+    /// Number of training pairs: each event but the first of its session is the target of one.
     pub fn pairs(&self) -> u64 {
         self.events - self.sessions
     }
@@ -87,8 +87,8 @@ impl<'a> Part<'a> {
         counts
     }
 
-    /// The sessions of at least two events, ordered by start time and then by id: the order depends on what the log
-    /// holds and not on the order of its lines.
+    /// The sessions of at least two events, ordered by start time and then by id, which does not depend on the order of
+    /// the log's lines.
     fn ordered_sessions(&self) -> (Vec<&'a [Event]>, DroppedSessions) {
         let mut dropped = DroppedSessions::default();
         let mut sessions: Vec<&[Event]> = self
@@ -106,22 +106,22 @@ impl<'a> Part<'a> {
     }
 }
 
-/// What a part loses on its way into a model.
+/// Counts of what was dropped when a part was converted into training or test data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DroppedSessions {
-    /// Events on items that training never saw (test data only).
+    /// Number of events on items outside the vocabulary (test data only).
     pub unknown_events: u64,
-    /// Sessions of fewer than two events, after unknown items have been dropped: no next item to learn or predict.
+    /// Number of sessions of fewer than two events after unknown items were dropped: they have no next item.
     pub short_sessions: u64,
 }
 
 impl Dataset {
-    /// Training data from a log: sessions of one event are dropped and counted.
+    /// Builds training data from a log. Sessions of one event are dropped and counted.
     ///
-    /// Sessions are ordered by start time, then id; items in the order in which the sessions show them. A file and
-    /// a copy of it with its lines in another order give the same data, but for events of one session at the same
-    /// time, which stay in file order.
+    /// Sessions are ordered by start time, then by id; items by their first occurrence in these sessions. The order of
+    /// the lines in a file does not matter, except for events of one session at the same time, which stay in file
+    /// order.
     ///
     /// # Errors
     /// [`Error::NothingLeft`] if no session has two events.
@@ -129,17 +129,17 @@ impl Dataset {
         Self::from_part(&log.grouped())
     }
 
-    /// Training data from events in memory, as [`EventLog::from_events`] and [`from_log`](Self::from_log).
+    /// Builds training data from events in memory, by [`EventLog::from_events`] and [`from_log`](Self::from_log).
     ///
     /// # Errors
-    /// As those two.
+    /// Those of the two.
     pub fn from_events<S: AsRef<str>, I: AsRef<str>>(
         events: impl IntoIterator<Item = (S, I, TimeMicros)>,
     ) -> Result<(Self, DroppedSessions)> {
         Self::from_log(EventLog::from_events(events)?)
     }
 
-    /// Training data from a part of a log, as [`from_log`](Self::from_log).
+    /// Builds training data from a part of a log, as [`from_log`](Self::from_log).
     ///
     /// # Errors
     /// [`Error::NothingLeft`] if no session has two events.
@@ -147,8 +147,8 @@ impl Dataset {
         Self::extending(part, ItemVocabulary::new())
     }
 
-    /// Training data for a model that knows `items` already: these keep their indices, new ones come behind them, and
-    /// support is that of both trainings together.
+    /// Builds training data that extends the vocabulary `items` of an earlier model: its items keep their indices, new
+    /// items follow them, and the support of both trainings is added up.
     ///
     /// # Errors
     /// [`Error::NothingLeft`] if no session has two events.
@@ -180,18 +180,18 @@ impl Dataset {
     }
 }
 
-/// Sessions to test a model with: every item is one that the model knows, every session has at least two.
+/// Sessions to evaluate a model on: all items are in its vocabulary, and every session has at least two events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TestSessions {
     /// The sessions, ordered by start time and then by id.
     pub sessions: Sessions,
-    /// What was left out.
+    /// The counts of what was dropped.
     pub dropped: DroppedSessions,
 }
 
 impl TestSessions {
-    /// Test data from a log: events on items outside `items` are dropped, then sessions of fewer than two.
+    /// Builds test data from a log: drops events on items outside `items`, then sessions of fewer than two events.
     ///
     /// # Errors
     /// [`Error::NoKnownItem`] if no event is on a known item, [`Error::NothingLeft`] if no session keeps two events.
@@ -199,7 +199,7 @@ impl TestSessions {
         Self::from_part(&log.grouped(), items)
     }
 
-    /// Test data from a part of a log, as [`from_log`](Self::from_log).
+    /// Builds test data from a part of a log, as [`from_log`](Self::from_log).
     ///
     /// # Errors
     /// As [`from_log`](Self::from_log).

@@ -1,15 +1,16 @@
-//! Which files a path means: itself, or the part files of a folder, in their order.
+//! Lists the part files of a folder, in their order.
 //!
-//! Spark, Polars, DuckDB and pandas write a table as a folder of part files: `part-0.parquet`, marks such as `_SUCCESS`,
-//! checksums, and folders named `key=value` for the columns that the table is partitioned by (Hive's convention). The
-//! parts are read in the order of their paths below the folder, compared component by component and byte by byte.
+//! Spark, Polars, DuckDB and pandas write a table as a folder of part files: `part-0.parquet`, markers such as
+//! `_SUCCESS`, checksums, and folders named `key=value` for the columns that the table is partitioned by (Hive's
+//! convention). The parts are read in the order of their paths below the folder, compared component by component and
+//! byte by byte.
 
 use super::folder::{PreparedFolder, STATISTICS_FILE};
 use crate::error::{Error, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What Hive writes for a missing value in a folder's name.
+/// Hive's mark of a missing value in a folder name.
 const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// A file to read.
@@ -17,7 +18,7 @@ const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 pub(super) struct InputFile {
     pub(super) path: PathBuf,
     pub(super) bytes: u64,
-    /// The columns that the names of the folders around it give, outermost first.
+    /// The columns given by the names of the folders above it, outermost first.
     pub(super) partitions: Vec<Partition>,
 }
 
@@ -29,12 +30,12 @@ pub(super) struct Partition {
     pub(super) value: Vec<u8>,
 }
 
-/// The files that `folder` holds, in their order.
+/// Lists the files below `folder`, in their order.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Unfinished`] for a folder that is still being written; [`Error::NotPrepared`] if a folder that
-/// `prepare` made is among them; [`Error::NoEvents`] if there is no file; [`Error::Unsupported`] for what is no file, and
-/// for a link that leads back.
+/// [`Error::Io`]; [`Error::Unfinished`] for a folder that is still being written; [`Error::NotPrepared`] for a folder
+/// that `prepare` wrote; [`Error::NoEvents`] if there is no file; [`Error::Unsupported`] for anything but files and
+/// folders, and for a link to a folder above.
 pub(super) fn files_below(folder: &Path) -> Result<Vec<InputFile>> {
     let mut files = Vec::new();
     walk(folder, &mut Vec::new(), &mut Vec::new(), &mut files)?;
@@ -44,7 +45,8 @@ pub(super) fn files_below(folder: &Path) -> Result<Vec<InputFile>> {
     Ok(files)
 }
 
-/// Whether a name is a mark, a checksum, hidden, or of an event log that grows. Spark reads `_key=value`, and so do we.
+/// Whether a name is skipped: hidden files, markers, checksums, and the growing event log of `serve`. As in Spark,
+/// `_key=value` is not skipped.
 fn is_skipped(name: &[u8]) -> bool {
     name.starts_with(b".")
         || [&b".crc"[..], b".csv.part"].iter().any(|ending| name.ends_with(ending))
@@ -53,7 +55,7 @@ fn is_skipped(name: &[u8]) -> bool {
 
 fn walk(
     folder: &Path,
-    around: &mut Vec<PathBuf>,
+    ancestors: &mut Vec<PathBuf>,
     partitions: &mut Vec<Partition>,
     files: &mut Vec<InputFile>,
 ) -> Result<()> {
@@ -63,7 +65,7 @@ fn walk(
         advice,
     };
     let real = folder.canonicalize().map_err(Error::io(folder, "open"))?;
-    if around.contains(&real) {
+    if ancestors.contains(&real) {
         return Err(unsupported(folder, "a link to a folder around it", "remove the link"));
     }
     let entries = fs::read_dir(folder).map_err(Error::io(folder, "read"))?;
@@ -81,7 +83,7 @@ fn walk(
             reason: "`prepare` made this folder, and its parts are no whole log: name one of them, such as its train.parquet".to_owned(),
         });
     }
-    around.push(real);
+    ancestors.push(real);
     for name in names.iter().filter(|name| !is_skipped(name.as_encoded_bytes())) {
         let path = folder.join(name);
         let metadata = fs::metadata(&path).map_err(Error::io(&path, "open"))?;
@@ -89,7 +91,7 @@ fn walk(
             let partition = partition(name.as_encoded_bytes());
             let known = partitions.len();
             partitions.extend(partition);
-            walk(&path, around, partitions, files)?;
+            walk(&path, ancestors, partitions, files)?;
             partitions.truncate(known);
         } else if metadata.is_file() {
             files.push(InputFile { path, bytes: metadata.len(), partitions: partitions.clone() });
@@ -97,11 +99,11 @@ fn walk(
             return Err(unsupported(&path, "what is neither a file nor a folder", "remove it"));
         }
     }
-    around.pop();
+    ancestors.pop();
     Ok(())
 }
 
-/// The column that a folder's name gives.
+/// The column given by a folder named `key=value`; `None` for other names.
 fn partition(name: &[u8]) -> Option<Partition> {
     let equals = name.iter().position(|&b| b == b'=').filter(|&at| at > 0)?;
     let key = String::from_utf8_lossy(&url_decoded(&name[..equals])).into_owned();
@@ -109,7 +111,7 @@ fn partition(name: &[u8]) -> Option<Partition> {
     Some(Partition { key, value: if value == HIVE_NULL.as_bytes() { Vec::new() } else { value } })
 }
 
-/// The bytes that `%3A` and the like stand for; a percent sign before anything else is one.
+/// Decodes percent-encoded bytes such as `%3A`; other percent signs are unchanged.
 fn url_decoded(text: &[u8]) -> Vec<u8> {
     let digit = |at: usize| text.get(at).and_then(|&b| char::from(b).to_digit(16));
     let (mut decoded, mut at) = (Vec::with_capacity(text.len()), 0);

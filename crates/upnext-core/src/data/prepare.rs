@@ -1,11 +1,12 @@
-//! Filters a log and splits it by time into training and test parts, by the rules of Hidasi et al., ICLR 2016, section 4.
+//! Filters a log and splits it by time into training and test parts, by the rules of Hidasi et al., ICLR 2016, section
+//! 4.
 //!
-//! In this order: sessions that do not end before [`until`](PrepareOptions::until), sessions longer than
-//! [`max_session_length`](PrepareOptions::max_session_length), immediate repeats, short sessions, rare items, sessions
-//! that are now short. Of what is left, the sessions whose last event is within
-//! [`holdout`](PrepareOptions::holdout) of the very last event are the test part. Events of the test part on items
-//! that the training part lacks are dropped, then its short sessions. Of the training part the last pairs are
-//! kept, where a [`scale`](PrepareOptions::scale) asks for it. It is split once more by the same rule into `fit` and
+//! The filters drop, in this order: sessions that do not end before [`until`](PrepareOptions::until), sessions longer
+//! than [`max_session_length`](PrepareOptions::max_session_length), immediate repeats, short sessions, rare items, and
+//! sessions that have become short. Of the rest, the sessions whose last event is within
+//! [`holdout`](PrepareOptions::holdout) of the very last event are the test part. From the test part, events on items
+//! that the training part lacks are dropped, then short sessions. With a [`scale`](PrepareOptions::scale), only the
+//! last pairs of the training part are kept. The training part is split once more by the same rule into `fit` and
 //! `valid`, without filtering again.
 
 mod cut;
@@ -21,34 +22,35 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
-/// The rules of [`prepare`]. The default is the paper's.
+/// The rules of [`prepare`]. The defaults are those of the paper.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PrepareOptions {
-    /// Keep only sessions whose last event is before this. Absent: all. Written as ISO 8601.
+    /// Only sessions whose last event is before this time are kept. Absent: all. Written as ISO 8601.
     #[serde(with = "optional_time", skip_serializing_if = "Option::is_none")]
     pub until: Option<TimeMicros>,
-    /// The test part: sessions that end within this of the log's last event. 1 day, the paper's choice for RSC15.
+    /// Sessions that end within this span of the log's last event are the test part. 1 day, as in the paper for RSC15.
     pub holdout: TimeSpan,
-    /// The validation part, split off the training part by the same rule; `none`: no such split. 1 day (the paper
-    /// names no validation part).
+    /// The span of the validation part, which is split off the training part by the same rule; `none`: no such split. 1
+    /// day (the paper does not specify a validation part).
     #[serde(with = "span_or_none")]
     pub validation: Option<TimeSpan>,
     /// Items with fewer events are dropped. 5, which gives the paper's 37,483 items.
     pub min_item_support: u64,
-    /// Sessions with fewer events are dropped, ≥ 2. 2, the paper's.
+    /// Sessions with fewer events are dropped, ≥ 2. 2, as in the paper.
     pub min_session_length: usize,
-    /// Sessions with more events are dropped (bots; the paper's rule for VIDEO, without its figure). Absent: none.
+    /// Sessions with more events are dropped (bots; the paper does so for VIDEO, without giving the number). Absent:
+    /// none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_session_length: Option<usize>,
-    /// Whether of several events in a row on the same item only the first is kept.
+    /// Whether only the first of several consecutive events on the same item is kept.
     pub drop_repeats: bool,
-    /// Whether rare items and short sessions are dropped again and again until nothing changes. The paper: once.
+    /// Whether rare items and short sessions are dropped repeatedly until nothing changes. In the paper: once.
     pub iterate_filters: bool,
-    /// Of the training part keep the last 1/`scale` of the pairs (events less sessions), rounded down, in session order:
-    /// by start time, then id. Sessions stay whole but for the one at the cut, of which the latest events stay. The test
-    /// part is that of the whole log. 1: all of them; later publications take 4 and 64 of RSC15.
+    /// The last 1/`scale` of the training pairs (events minus sessions) are kept, rounded down, with sessions ordered
+    /// by start time, then by id. Sessions are kept whole, except the one at the cut, which keeps its latest events.
+    /// The test part is that of the whole log. 1: all pairs; later publications use 4 and 64 for RSC15.
     #[serde(skip_serializing_if = "is_one")]
     pub scale: u64,
 }
@@ -73,7 +75,7 @@ impl Default for PrepareOptions {
     }
 }
 
-/// A log filtered and split.
+/// A log after filtering and splitting.
 #[derive(Clone, Debug)]
 pub struct Prepared {
     train: Vec<Event>,
@@ -110,44 +112,45 @@ impl Prepared {
         self.valid.as_ref().map(|(events, _)| self.part(events))
     }
 
-    /// All counts.
+    /// The statistics of the preparation.
     pub fn statistics(&self) -> &Statistics {
         &self.statistics
     }
 }
 
-/// What a preparation is about to do.
+/// A phase of a preparation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PreparePhase {
-    /// Bring the events of each session together, and count them.
+    /// Grouping the events by session, and counting them.
     Group,
-    /// Filter sessions and items.
+    /// Filtering sessions and items.
     Filter,
-    /// Split off the test part.
+    /// Splitting off the test part.
     Split,
-    /// Split off the validation part.
+    /// Splitting off the validation part.
     Validation,
-    /// Count the parts.
+    /// Counting the parts.
     Count,
 }
 
-/// How far a preparation is.
+/// The progress of a preparation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PrepareProgress {
-    /// What begins now.
+    /// The phase that begins.
     pub phase: PreparePhase,
-    /// Events that are left.
+    /// Number of events that are left.
     pub events: u64,
 }
 
-/// Filters a log and splits it by time, as [the module](self) says. Needs about 20 bytes an event at its peak.
+/// Filters a log and splits it by time, as described in [the module](self). The peak memory is about 20 bytes per
+/// event.
 ///
-/// `progress` is told of every phase as it begins, in their order, and may stop there.
+/// `progress` is called at the beginning of every phase, and can stop the preparation.
 ///
 /// # Errors
-/// [`Error::Config`] for rules that make no sense, [`Error::NothingLeft`] if no training session is left,
+/// [`Error::Config`] for invalid rules, [`Error::NothingLeft`] if no training session is left,
 /// [`Error::Stopped`].
 pub fn prepare(
     mut log: EventLog,
@@ -271,7 +274,7 @@ pub fn prepare(
     Ok(prepared)
 }
 
-/// The rules that do not depend on the split.
+/// Applies the rules that do not depend on the split.
 fn filter(events: &mut Vec<Event>, options: &PrepareOptions, num_items: usize, dropped: &mut Vec<Dropped>) {
     let mut note = |rule, (events, sessions)| {
         if events > 0 {
@@ -326,7 +329,7 @@ fn cut_to_last(
     Ok(())
 }
 
-/// Keeps the sessions that `keep` says; returns the events and sessions dropped.
+/// Keeps the sessions for which `keep` is true; returns the numbers of events and sessions dropped.
 fn retain_sessions(events: &mut Vec<Event>, mut keep: impl FnMut(&[Event]) -> bool) -> (u64, u64) {
     let (mut read, mut write, mut sessions) = (0, 0, 0);
     while read < events.len() {
@@ -344,7 +347,8 @@ fn retain_sessions(events: &mut Vec<Event>, mut keep: impl FnMut(&[Event]) -> bo
     ((read - write) as u64, sessions)
 }
 
-/// Keeps the events on items that `keep` says; returns the events dropped, and the sessions of which none is left.
+/// Keeps the events on items for which `keep` is true; returns the numbers of events dropped, and of sessions without
+/// any event left.
 fn retain_items(events: &mut Vec<Event>, keep: impl Fn(u32) -> bool) -> (u64, u64) {
     let count = |events: &[Event]| events.chunk_by(|a, b| a.session == b.session).count() as u64;
     let (events_before, sessions_before) = (events.len(), count(events));
@@ -358,7 +362,7 @@ fn known_items<'a>(events: impl Iterator<Item = &'a Event>, num_items: usize) ->
     known
 }
 
-/// Drops from a test or validation part what training does not know, then what is too short.
+/// Drops events on unknown items from a test or validation part, then short sessions.
 fn drop_unknown(
     events: &mut Vec<Event>,
     known: &[bool],
@@ -393,7 +397,7 @@ fn split_validation(
     (!valid.is_empty()).then_some((valid, limit))
 }
 
-/// The counts that left nothing.
+/// The message for a log of which nothing is left, with the counts of the rules.
 fn explain(log: &PartCounts, dropped: &[Dropped]) -> String {
     let steps: Vec<String> = dropped
         .iter()

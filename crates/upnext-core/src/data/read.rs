@@ -1,4 +1,4 @@
-//! Reads a log: files, folders of part files, and Arrow record batches.
+//! Reads logs from files, folders of part files, and Arrow record batches.
 
 use super::events::EventLog;
 use super::layout::{self, PartColumns};
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-/// How far the reading of a log is.
+/// The progress of reading a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReadProgress {
@@ -23,10 +23,10 @@ pub struct ReadProgress {
     pub events: u64,
 }
 
-/// Whoever is told how far a reading is, and may stop it.
+/// A callback for the progress of reading, which can stop it.
 pub(super) type Observer<'a> = &'a mut dyn FnMut(ReadProgress) -> ControlFlow<()>;
 
-/// Adds up the progress over several files.
+/// Sums the progress over several files.
 pub(super) struct Progress<'a> {
     observer: Observer<'a>,
     /// Bytes of the files before this one.
@@ -36,10 +36,10 @@ pub(super) struct Progress<'a> {
 }
 
 impl Progress<'_> {
-    /// Reports that so many bytes of this file, and so many events in all, have been read.
+    /// Reports the bytes read of this file, and the events read in all.
     ///
     /// # Errors
-    /// [`Error::Stopped`] if the observer says so.
+    /// [`Error::Stopped`] if the observer stops the reading.
     pub(super) fn at(&mut self, bytes_of_file: u64, events: usize) -> Result<()> {
         let bytes = (self.before + bytes_of_file).min(self.total);
         let progress = ReadProgress { bytes, total_bytes: self.total, events: events as u64 };
@@ -50,9 +50,9 @@ impl Progress<'_> {
     }
 }
 
-/// The files that one of the given paths means.
+/// The files of one of the given paths.
 struct Input {
-    /// The folder; absent where the path is a file.
+    /// The folder; `None` if the path is a file.
     folder: Option<PathBuf>,
     files: Vec<InputFile>,
 }
@@ -71,21 +71,21 @@ impl Input {
 }
 
 impl EventLog {
-    /// Reads a log: CSV, TSV or Parquet, plain or compressed with gzip or zstd, told apart by their first bytes; or a
-    /// folder of such files.
+    /// Reads a log from a file, or from a folder of files: CSV, TSV (plain, gzip, zstd) or Parquet, recognised by their
+    /// first bytes.
     ///
-    /// The files of a folder are found in its folders, too, and read in the order of their paths, compared component by
-    /// component and byte by byte. Names that begin with `_` or `.` and checksums (`*.crc`) are skipped, files without a
-    /// row add nothing. All files must be text, or all Parquet, with columns of the same names. A folder named
-    /// `key=value` gives its files a column, which is used where an option asks for it by name.
+    /// Folders are searched recursively, and files are read in the order of their paths, compared component by
+    /// component and byte by byte. Names that begin with `_` or `.` and checksums (`*.crc`) are skipped; files may be
+    /// without rows. The files must be all text or all Parquet, with the same column names. A folder named `key=value`
+    /// gives its files a column, which is used if an option names it.
     ///
-    /// `progress` is told how far the reading is, some hundred times a second, and may stop it.
+    /// `progress` is called some hundred times per second, and can stop the reading.
     ///
     /// # Errors
     /// An [`Error`] that names the file, and the line and column where there is one: the file cannot be opened or
-    /// is truncated, damaged, empty or without one of the columns; rows are no events (unless
-    /// [`ReadOptions::skip_bad_rows`] is set); the options contradict each other; the files of a folder differ, or a job
-    /// still writes them; [`Error::Stopped`].
+    /// is truncated, damaged, empty or without one of the columns; rows are not valid events (unless
+    /// [`ReadOptions::skip_bad_rows`] is set); the options contradict each other; the files of a folder differ, or a
+    /// job is still writing them. [`Error::Stopped`] if `progress` stops the reading.
     pub fn read(
         path: &Path,
         options: &ReadOptions,
@@ -94,7 +94,8 @@ impl EventLog {
         Self::read_all(&[path], options, progress)
     }
 
-    /// Reads several files or folders as one log, as [`read`](Self::read) reads one: the same id in two files is the same.
+    /// Reads several files or folders as one log, each like [`read`](Self::read). The same id in two files is the same
+    /// session or item.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -107,7 +108,7 @@ impl EventLog {
         let inputs = paths.iter().map(|path| Input::of(path.as_ref())).collect::<Result<Vec<_>>>()?;
         let total = inputs.iter().flat_map(|input| &input.files).map(|file| file.bytes).sum();
         let mut progress = Progress { observer: progress, before: 0, total };
-        // Before a long reading, not in the midst of it.
+        // Checked before reading, which may take long.
         inputs.iter().try_for_each(|input| check_alike(input, options, &mut progress))?;
         let mut log = Self::new();
         for input in &inputs {
@@ -145,16 +146,17 @@ impl EventLog {
         }
     }
 
-    /// A log of Arrow record batches, in their order: what a query engine or another library hands over in memory.
+    /// Builds a log from Arrow record batches, in their order.
     ///
-    /// The columns are found, and ids and times read, as those of a Parquet file; options about text are ignored. Ids are
-    /// texts, bytes that are UTF-8, whole numbers, or a dictionary of these; times are timestamps of any unit (a zone
-    /// changes nothing: the value is UTC), dates, numbers or texts. All batches have columns of the same names in the same
-    /// order. To stop, end the iterator or let it give an error.
+    /// Columns are found, and ids and times read, as in a Parquet file; options about text are ignored. Ids are
+    /// strings, UTF-8 bytes, integers, or dictionaries of these; times are timestamps of any unit (the values are UTC,
+    /// with or without a time zone), dates, numbers or strings. All batches must have the same column names in the same
+    /// order. To stop early, end the iterator or let it return an error.
     ///
     /// # Errors
-    /// [`Error::RecordBatch`] with the number of the batch for an error of the iterator and for a batch of other columns;
-    /// [`Error::NoEvents`] if there is no row; else as [`read`](Self::read), with `record batches` in place of a file.
+    /// [`Error::RecordBatch`] with the number of the batch for an error of the iterator and for a batch with other
+    /// columns; [`Error::NoEvents`] if there is no row; those of [`read`](Self::read), with `record batches` in place
+    /// of a path.
     #[cfg(feature = "arrow")]
     pub fn from_batches(
         batches: impl IntoIterator<Item = std::result::Result<arrow_array::RecordBatch, arrow_schema::ArrowError>>,
@@ -169,7 +171,7 @@ impl EventLog {
     }
 }
 
-/// Checks that all files of a folder that have rows are of one kind, with columns of the same names.
+/// Checks that all files of a folder that have rows are of one kind, with the same column names.
 fn check_alike(input: &Input, options: &ReadOptions, progress: &mut Progress<'_>) -> Result<()> {
     if input.folder.is_none() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What reading a log found: which columns were used, which rows were left out, and what looks wrong.
+//! The report of reading a log: which columns were used, which rows were skipped, and what looks wrong.
 
 use super::time::TimeUnit;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Why a row is no event.
+/// Why a row is not a valid event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RowProblem {
@@ -39,7 +39,7 @@ pub enum RowProblem {
         /// Length of the id in bytes.
         bytes: usize,
     },
-    /// The time is none in the log's unit.
+    /// The value is not a time in the log's unit.
     BadTime {
         /// The column.
         column: String,
@@ -51,7 +51,7 @@ pub enum RowProblem {
 }
 
 impl RowProblem {
-    /// A short name, used to count the rows that were left out.
+    /// A short name, under which skipped rows are counted.
     pub fn name(&self) -> &'static str {
         match self {
             Self::TooFewFields { .. } => "too few fields",
@@ -97,7 +97,7 @@ impl fmt::Display for RowProblem {
     }
 }
 
-/// What was decided about a file, and how many rows it gave. A file of a folder without a row has 0 of them.
+/// The detected layout of a file, and its number of rows, which is 0 for an empty file of a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FileReport {
@@ -105,7 +105,7 @@ pub struct FileReport {
     pub path: PathBuf,
     /// "tab-separated text", "Parquet", …
     pub format: String,
-    /// "gzip", "zstd" or none.
+    /// "gzip" or "zstd"; absent if the file is not compressed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub compression: Option<String>,
     /// Whether the first line was taken as column names.
@@ -118,32 +118,32 @@ pub struct FileReport {
     pub time: String,
     /// The unit of the times.
     pub time_unit: TimeUnit,
-    /// Rows read, without the header: events and rows left out.
+    /// Rows read, without the header: events and skipped rows.
     pub rows: u64,
-    /// Rows left out by reason; empty unless `skip_bad_rows` was set.
+    /// Skipped rows by reason; empty unless `skip_bad_rows` was set.
     pub skipped: BTreeMap<String, u64>,
-    /// The first row that was left out, in words.
+    /// A description of the first skipped row.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first_skipped: Option<String>,
 }
 
-/// What reading a log found.
+/// The report of reading a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ReadReport {
     /// The files in the order in which they were read.
     pub files: Vec<FileReport>,
-    /// Things that look wrong but could be read.
+    /// Warnings about suspicious data.
     pub warnings: Vec<String>,
 }
 
 impl ReadReport {
-    /// Rows read from all files, events and rows left out.
+    /// Rows read from all files: events and skipped rows.
     pub fn rows(&self) -> u64 {
         self.files.iter().map(|f| f.rows).sum()
     }
 
-    /// Rows left out of all files.
+    /// Skipped rows of all files.
     pub fn skipped_rows(&self) -> u64 {
         self.files.iter().flat_map(|f| f.skipped.values()).sum()
     }

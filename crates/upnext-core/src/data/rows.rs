@@ -1,4 +1,4 @@
-//! Rows on their way into an [`EventLog`]: checked ids become numbers.
+//! Appends rows to an [`EventLog`]: checks ids, converts them to numbers, and counts bad rows.
 
 use super::events::{Event, EventLog};
 use super::ids::MAX_ID_BYTES;
@@ -21,12 +21,12 @@ impl<'a> LogBuilder<'a> {
         self.log.events.len()
     }
 
-    /// Whether no further event can be numbered.
+    /// Whether the log has too many events.
     pub(super) fn is_full(&self) -> bool {
         self.log.events.len() >= u32::MAX as usize
     }
 
-    /// Appends an event, or says what is wrong with its ids; `labels` are the names of the columns in messages.
+    /// Appends an event, or returns what is wrong with its ids; `labels` are the names of the columns in messages.
     pub(super) fn push(
         &mut self,
         session: &[u8],
@@ -35,7 +35,7 @@ impl<'a> LogBuilder<'a> {
         labels: &[String; 3],
     ) -> std::result::Result<(), RowProblem> {
         let log = &mut *self.log;
-        // Most rows go on with the session of the row before.
+        // Most rows continue the session of the row before.
         let last = log.events.last().map(|e| e.session);
         let session_number = last
             .filter(|&s| log.session_ids.get(s).as_bytes() == session)
@@ -57,7 +57,7 @@ impl<'a> LogBuilder<'a> {
     }
 }
 
-/// The id as text.
+/// Checks an id and returns it as text.
 fn checked<'a>(id: &'a [u8], label: &str) -> std::result::Result<&'a str, RowProblem> {
     let column = || label.to_owned();
     if id.is_empty() {

@@ -1,25 +1,25 @@
-//! Sessions as compressed rows: one array of items, and where each session begins in it.
+//! Sessions as compressed rows: one array of items, and the end of each session in it.
 
 use super::items::ItemTable;
 use super::vocabulary::{ItemIndex, ItemVocabulary};
 use crate::checksum::Fingerprint;
 use std::sync::Arc;
 
-/// Microseconds since 1970-01-01 UTC. Logs with nothing but an order count their events as seconds.
+/// Microseconds since 1970-01-01 UTC. A counter in place of real times is read as seconds.
 pub type TimeMicros = i64;
 
-/// Sessions of items, each in time order.
+/// Sessions of item indices, each in time order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sessions {
     items: Vec<ItemIndex>,
-    /// `ends[s]` is where session `s` ends in `items`.
+    /// `ends[s]` is the end of session `s` in `items`.
     ends: Vec<usize>,
     /// Time of each session's first event.
     starts: Vec<TimeMicros>,
 }
 
 impl Sessions {
-    /// No session.
+    /// An empty list of sessions.
     pub fn new() -> Self {
         Self::default()
     }
@@ -59,8 +59,8 @@ impl Sessions {
         (0..self.len()).map(|s| self.session(s))
     }
 
-    /// The first half of a BLAKE3 hash of all sessions' items and of when they began, as 32 hex digits: the same for the
-    /// same sessions in the same order.
+    /// A fingerprint of the sessions, which is the same for the same sessions in the same order: the first half of a
+    /// BLAKE3 hash of all items and start times, as 32 hex digits.
     pub fn fingerprint(&self) -> String {
         let mut hash = Fingerprint::new();
         for (items, start) in self.iter().zip(&self.starts) {
@@ -71,7 +71,7 @@ impl Sessions {
         hash.digits()
     }
 
-    /// When session `s` began.
+    /// The time of the first event of session `s`.
     ///
     /// # Panics
     /// If `s` is not below [`len`](Self::len).
@@ -80,7 +80,7 @@ impl Sessions {
     }
 }
 
-/// What a model is trained on: sessions, and the vocabulary that their items are indices of.
+/// Training data: sessions of item indices, and the vocabulary that the indices refer to.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Dataset {

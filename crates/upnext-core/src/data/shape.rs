@@ -1,4 +1,4 @@
-//! The shape of a log: how much, how long, how concentrated, when; and what looks wrong.
+//! Descriptive statistics of a log: counts, session lengths, item popularity, days, and warnings.
 
 use super::events::{Event, EventLog};
 use super::part::PartCounts;
@@ -8,7 +8,7 @@ use super::warnings;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Events of one day.
+/// The counts of one day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Day {
@@ -20,53 +20,53 @@ pub struct Day {
     pub sessions_ended: u64,
 }
 
-/// How long sessions are, in events.
+/// Session lengths, in events.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Lengths {
-    /// The mean.
+    /// The mean length.
     pub mean: f64,
-    /// Shortest, the quantiles 0.25, 0.5, 0.75, 0.9, 0.99, and longest.
+    /// The shortest length.
     pub min: u64,
-    /// A quarter of the sessions is at most so long.
+    /// The 0.25 quantile.
     pub p25: u64,
-    /// Half of the sessions is at most so long.
+    /// The median.
     pub median: u64,
-    /// Three quarters of the sessions are at most so long.
+    /// The 0.75 quantile.
     pub p75: u64,
-    /// 90% of the sessions are at most so long.
+    /// The 0.9 quantile.
     pub p90: u64,
-    /// 99% of the sessions are at most so long.
+    /// The 0.99 quantile.
     pub p99: u64,
-    /// The longest.
+    /// The longest length.
     pub max: u64,
-    /// Number of sessions in each range of lengths: from, to (both included), count.
+    /// Number of sessions in each range of lengths: first and last length of the range, count; without empty ranges.
     pub histogram: Vec<(u64, u64, u64)>,
 }
 
-/// How the events are spread over the items.
+/// The distribution of the events over the items.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Popularity {
-    /// Share of all events that the most popular 1% of the items have.
+    /// Share of all events that are on the most popular 1% of the items.
     pub top_1_percent_share: f64,
-    /// Share of all events that the most popular 10% of the items have.
+    /// Share of all events that are on the most popular 10% of the items.
     pub top_10_percent_share: f64,
-    /// Gini coefficient of the events over the items: 0 all alike, near 1 all on one.
+    /// Gini coefficient of the support: 0 if all items have the same, near 1 if one item has nearly all events.
     pub gini: f64,
-    /// Events of the median item.
+    /// The median support.
     pub median_support: u64,
-    /// Items with fewer than 5 events, which `prepare` drops by default.
+    /// Number of items with fewer than 5 events, which `prepare` drops by default.
     pub items_below_5_events: u64,
     /// The most popular items: id, number of events.
     pub most_popular: Vec<(String, u64)>,
 }
 
-/// The shape of a log.
+/// Descriptive statistics of a log.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct LogShape {
-    /// What was read, and how.
+    /// The report of reading the log.
     pub read: ReadReport,
     /// Number of events, sessions, items; first and last time.
     pub counts: PartCounts,
@@ -78,20 +78,20 @@ pub struct LogShape {
     pub session_lengths: Lengths,
     /// Item popularity.
     pub popularity: Popularity,
-    /// Share of the events that repeat the item just before them in their session.
+    /// Share of the events on the same item as the event before in their session.
     pub immediate_repeats_share: f64,
-    /// Share of the events on an item that their session had before.
+    /// Share of the events on an item that occurred earlier in their session.
     pub repeats_share: f64,
-    /// Whether the times are a counter, so that days mean nothing.
+    /// Whether the times are a counter, so that days have no meaning.
     pub times_are_counter: bool,
     /// Days with events; empty if the times are a counter.
     pub days: Vec<Day>,
-    /// Things that look wrong.
+    /// Warnings about suspicious data.
     pub warnings: Vec<String>,
 }
 
 impl LogShape {
-    /// Looks at a log.
+    /// Computes the statistics of a log, and groups the log.
     pub fn of(log: &mut EventLog) -> Self {
         let part = log.grouped();
         let counts = part.counts();
@@ -172,7 +172,7 @@ fn lengths_of(mut lengths: Vec<u64>) -> Lengths {
 }
 
 fn popularity(support: &[u64], id: impl Fn(u32) -> String) -> Popularity {
-    // Ids of rows that were left out have no events, and are no items.
+    // Ids without events are not items.
     let mut items: Vec<(u64, u32)> =
         support.iter().zip(0_u32..).filter(|&(&s, _)| s > 0).map(|(&s, i)| (s, i)).collect();
     items.sort_unstable_by_key(|&(s, i)| (std::cmp::Reverse(s), i));
@@ -185,7 +185,7 @@ fn popularity(support: &[u64], id: impl Fn(u32) -> String) -> Popularity {
         let count = (n * percent).div_ceil(100);
         items[..count].iter().map(|&(s, _)| s).sum::<u64>() as f64 / total
     };
-    // With supports in rising order, G = Σ (2 rank − n − 1) support / (n Σ support).
+    // With supports in ascending order, G = Σ (2 rank − n − 1) support / (n Σ support).
     let weighted: f64 = items
         .iter()
         .enumerate()

@@ -1,4 +1,4 @@
-//! Opens a log whatever its form: the first bytes, not the file's name, say what it is.
+//! Opens a log file. Its format is recognised by its first bytes, not by its name.
 
 use crate::error::{Error, Result};
 use std::fs::File;
@@ -7,24 +7,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Decompressed bytes that the layout of a text file is guessed from.
+/// Number of decompressed bytes from which the layout of a text file is guessed.
 const SAMPLE_BYTES: u64 = 64 * 1024;
 
-/// An opened log.
+/// An opened log file.
 pub(super) enum Source {
     /// Text, decompressed.
     Text(TextSource),
-    /// Parquet; the file stands at its beginning.
+    /// A Parquet file, positioned at its beginning.
     Parquet(File),
 }
 
-/// Decompressed text with its beginning read ahead.
+/// Decompressed text, of which the beginning has been read ahead.
 pub(super) struct TextSource {
     /// The beginning, without a byte order mark.
     pub(super) sample: Vec<u8>,
     /// What follows the sample.
     pub(super) rest: Box<dyn Read>,
-    /// Whether the sample is everything.
+    /// Whether the sample is the whole text.
     pub(super) complete: bool,
     pub(super) compression: Option<&'static str>,
     /// Bytes of the file read so far.
@@ -33,12 +33,12 @@ pub(super) struct TextSource {
 }
 
 impl TextSource {
-    /// What a failed read of this source means.
+    /// Converts an I/O error of reading this source.
     pub(super) fn error(path: &Path, compression: Option<&'static str>, error: io::Error) -> Error {
         let path = path.to_owned();
         match compression {
             Some(format) if error.kind() == io::ErrorKind::UnexpectedEof => Error::Truncated { path, format },
-            // The operating system's errors have a number; what has none comes from the decoder.
+            // Errors of the operating system have a number; those without one come from the decoder.
             Some(format) if error.raw_os_error().is_none() => {
                 Error::Damaged { path, format, reason: error.to_string() }
             }
@@ -56,7 +56,7 @@ impl TextSource {
     }
 }
 
-/// Counts the bytes that pass.
+/// A reader that counts its bytes.
 struct Counting<R> {
     inner: R,
     count: Arc<AtomicU64>,
@@ -82,10 +82,10 @@ fn zstd_decoder(_: impl io::BufRead + 'static) -> io::Result<Box<dyn Read>> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Opens `path` and looks at its first bytes.
+/// Opens `path` and recognises its format.
 ///
 /// # Errors
-/// If it cannot be opened, is a folder, is empty, or is of a kind that is not read (zip, xz, bzip2, UTF-16).
+/// If it cannot be opened, is a folder, is empty, or has an unsupported format (zip, xz, bzip2, UTF-16).
 pub(super) fn open(path: &Path) -> Result<Source> {
     let mut file = File::open(path).map_err(Error::io(path, "open"))?;
     if file.metadata().map_err(Error::io(path, "open"))?.is_dir() {

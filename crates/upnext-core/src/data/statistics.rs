@@ -1,4 +1,4 @@
-//! The counts of a preparation: `statistics.json` in the folder that `prepare` makes.
+//! The statistics of a preparation: `statistics.json` in the folder that `prepare` writes.
 
 use super::part::PartCounts;
 use super::prepare::PrepareOptions;
@@ -14,24 +14,24 @@ pub enum DropRule {
     Until,
     /// The session has more than `max_session_length` events.
     LongSession,
-    /// The event repeats the item of the one before.
+    /// The event repeats the item of the event before.
     Repeat,
     /// The session has fewer than `min_session_length` events.
     ShortSession,
     /// The item has fewer than `min_item_support` events.
     RareItem,
-    /// The session has fewer than `min_session_length` events since rare items were dropped.
+    /// The session has fewer than `min_session_length` events after rare items were dropped.
     ShortSessionAfterItems,
     /// The item of a test (or validation) event does not occur in training.
     UnknownItem,
-    /// The test (or validation) session has fewer than `min_session_length` events since unknown items were dropped.
+    /// The test (or validation) session has fewer than `min_session_length` events after unknown items were dropped.
     ShortTestSession,
     /// The training event is older than the last pairs, which `scale` keeps.
     BeforeLastPairs,
 }
 
 impl DropRule {
-    /// The rule in a few words.
+    /// A short description of the rule.
     pub fn label(self) -> &'static str {
         match self {
             Self::Until => "not ended before `until`",
@@ -47,7 +47,7 @@ impl DropRule {
     }
 }
 
-/// What one rule dropped.
+/// The counts of what one rule dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Dropped {
@@ -55,22 +55,22 @@ pub struct Dropped {
     pub rule: DropRule,
     /// Number of events dropped.
     pub events: u64,
-    /// Number of sessions of which no event was left.
+    /// Number of sessions without any event left.
     pub sessions: u64,
 }
 
-/// The counts of a preparation: what came in, what each rule dropped, what the parts hold.
+/// The statistics of a preparation: the counts of the log, of what each rule dropped, and of the parts.
 ///
-/// Every event is counted once: those of `log` are those of `train`, `test` and `dropped`; those of `train` are those of
-/// `fit`, `valid` and `dropped_from_valid`.
+/// Every event is counted once: the events of `log` are those of `train`, `test` and `dropped`; those of `train` are
+/// those of `fit`, `valid` and `dropped_from_valid`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Statistics {
-    /// The program, which marks the folder as one that it may replace.
+    /// The program that wrote the folder, which marks it as one that `prepare` may replace.
     pub made_by: String,
-    /// Version of this file's form.
+    /// The version of the file format.
     pub format_version: u32,
-    /// The files that were read, and how.
+    /// The reports of the files that were read.
     pub sources: Vec<FileReport>,
     /// The rules.
     pub options: PrepareOptions,
@@ -80,7 +80,7 @@ pub struct Statistics {
     pub dropped: Vec<Dropped>,
     /// The training part.
     pub train: PartCounts,
-    /// The training part before `scale` cut it; absent where it did not.
+    /// The training part before the cut by `scale`; absent without a cut.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub uncut_train: Option<PartCounts>,
     /// The test part.
@@ -91,9 +91,9 @@ pub struct Statistics {
     /// The validation part.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub valid: Option<PartCounts>,
-    /// What the validation part lost.
+    /// What was dropped from the validation part.
     pub dropped_from_valid: Vec<Dropped>,
-    /// Things that look wrong.
+    /// Warnings about suspicious data.
     pub warnings: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Files with named columns of any meaning, such as a table of items: text with a header, or Parquet.
+//! Opens files with named columns, such as item tables: text with a header, or Parquet.
 
 use super::layout;
 use super::source::{self, Source, TextSource};
@@ -10,17 +10,17 @@ use std::path::{Path, PathBuf};
 
 /// An opened file.
 pub(crate) enum TableFile {
-    /// CSV, TSV or their like, decompressed.
+    /// CSV, TSV or similar text, decompressed.
     Text(Box<TextTable>),
-    /// Parquet; the file stands at its beginning.
+    /// A Parquet file, positioned at its beginning.
     Parquet(File),
-    /// A file without a byte, or of white space alone.
+    /// An empty file, or one with only white space.
     Empty,
 }
 
-/// The rows of a text file behind its header.
+/// A text file, positioned after its header.
 pub(crate) struct TextTable {
-    /// The names of the columns as the header has them, without white space around them.
+    /// The names of the columns in the header, trimmed.
     pub(crate) names: Vec<String>,
     path: PathBuf,
     compression: Option<&'static str>,
@@ -28,10 +28,11 @@ pub(crate) struct TextTable {
 }
 
 impl TableFile {
-    /// Opens a file, told apart by its first bytes. `delimiter` separates the fields of text; absent: found.
+    /// Opens a file, recognised by its first bytes. `delimiter` separates the fields of text; if absent, it is
+    /// detected.
     ///
     /// # Errors
-    /// For a file that cannot be opened or is of a kind that is not read, and for a delimiter that is not one ASCII
+    /// For a file that cannot be opened or has an unsupported format, and for a delimiter that is not one ASCII
     /// character.
     pub(crate) fn open(path: &Path, delimiter: Option<char>) -> Result<Self> {
         let source = match source::open(path) {
@@ -65,7 +66,7 @@ impl TableFile {
 }
 
 impl TextTable {
-    /// Reads the next row; `false` behind the last.
+    /// Reads the next row; `false` after the last.
     pub(crate) fn next(&mut self, record: &mut ByteRecord) -> Result<bool> {
         self.reader.read_byte_record(record).map_err(|error| {
             let error = match error.into_kind() {

@@ -1,4 +1,4 @@
-//! Reads CSV, TSV and their like into an [`EventLog`](super::EventLog).
+//! Reads CSV, TSV and similar text into an [`EventLog`](super::EventLog).
 
 use super::bad_rows::BadRows;
 use super::events::EventLog;
@@ -16,7 +16,7 @@ use csv::ByteRecord;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Rows between two calls of the progress function.
+/// Number of rows between two calls of the progress callback.
 const ROWS_PER_PROGRESS: u64 = 8192;
 
 /// Appends the events of a text file to `log`.
@@ -98,7 +98,7 @@ fn push_row(
     layout: &TextLayout,
 ) -> std::result::Result<(), RowProblem> {
     let columns = &layout.columns;
-    let field = |role: usize| match &columns.same[role] {
+    let field = |role: usize| match &columns.constants[role] {
         None => record.get(columns.at[role]),
         Some(value) => Some(value.as_slice()),
     };
@@ -118,7 +118,7 @@ fn push_row(
     }
 }
 
-/// The problem of a text that is no time in the log's unit.
+/// The problem of a text that is not a time in the log's unit.
 pub(super) fn bad_time(text: &str, column: String, unit: TimeUnit) -> RowProblem {
     RowProblem::BadTime { column, found: shortened(text), unit }
 }

@@ -1,4 +1,4 @@
-//! Times and spans of time as logs and users write them, all turned into microseconds.
+//! Parsing and formatting of times and spans of time, in microseconds.
 
 use super::sessions::TimeMicros;
 use serde::{Deserialize, Serialize};
@@ -11,15 +11,15 @@ pub const MICROS_PER_SECOND: i64 = 1_000_000;
 pub const MICROS_PER_HOUR: i64 = 3_600 * MICROS_PER_SECOND;
 /// Microseconds in a day.
 pub const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
-/// 1990-01-01: a time between 1970 and this is a counter or a wrong clock, as no click log is that old.
+/// 1990-01-01 in microseconds. A time between 1970 and this is a counter or a wrong clock, as no click log is that old.
 pub const YEAR_1990: TimeMicros = 631_152_000 * MICROS_PER_SECOND;
 
-/// How a log writes its times.
+/// The unit or format of the times in a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TimeUnit {
-    /// Found from the first rows: text is ISO 8601, numbers are told apart by their size (below 10¹¹ seconds,
-    /// below 10¹⁴ milliseconds, below 10¹⁷ microseconds, else nanoseconds).
+    /// Detected from the first rows: text is ISO 8601, and the unit of numbers follows from their size (below 10¹¹
+    /// seconds, below 10¹⁴ milliseconds, below 10¹⁷ microseconds, else nanoseconds).
     #[default]
     Auto,
     /// Seconds since 1970-01-01 UTC, or a counter; fractions allowed.
@@ -48,8 +48,8 @@ impl fmt::Display for TimeUnit {
 }
 
 impl TimeUnit {
-    /// The unit in which a time of this size, since 1970, lies between the years 1973 and 5138; small numbers are
-    /// seconds, because counters are.
+    /// The unit in which a number since 1970 is a time between the years 1973 and 5138. Small numbers are seconds, as
+    /// counters are read as seconds.
     pub(crate) fn of_magnitude(value: f64) -> Self {
         match value.abs() {
             v if v < 1e11 => Self::S,
@@ -59,7 +59,7 @@ impl TimeUnit {
         }
     }
 
-    /// A text as a time in this unit; `None` if it is not one, or lies beyond the years ±290,000.
+    /// Parses a text as a time in this unit; `None` if it is not one, or lies beyond the years ±290,000.
     ///
     /// `Auto` decides for this text alone.
     pub fn parse(self, text: &[u8]) -> Option<TimeMicros> {
@@ -78,7 +78,7 @@ impl TimeUnit {
     }
 
     #[cfg(feature = "logs")]
-    /// A whole number as a time in this unit; `None` beyond the years ±290,000 and for `Iso`.
+    /// Converts a whole number in this unit to a time; `None` beyond the years ±290,000 and for `Iso`.
     pub(crate) fn integer(self, value: i64) -> Option<TimeMicros> {
         match self {
             Self::S => value.checked_mul(MICROS_PER_SECOND),
@@ -91,7 +91,8 @@ impl TimeUnit {
     }
 
     #[cfg(feature = "logs")]
-    /// A number as a time in this unit, rounded to microseconds; `None` where it is not finite or too large.
+    /// Converts a number in this unit to a time, rounded to microseconds; `None` if it is not finite or too large, and
+    /// for `Iso`.
     pub(crate) fn float(self, value: f64) -> Option<TimeMicros> {
         let micros = match self {
             Self::S => value * 1e6,
@@ -105,11 +106,11 @@ impl TimeUnit {
     }
 }
 
-/// A time as a user writes it: ISO 8601 (UTC unless it names a zone), or a number since 1970 whose unit is told by
-/// its size.
+/// Parses a time from user input: ISO 8601 (UTC unless it has a time zone), or a number since 1970 whose unit follows
+/// from its size.
 ///
 /// # Errors
-/// A sentence that says what would be a time.
+/// A message with the accepted formats.
 pub fn parse_time(text: &str) -> Result<TimeMicros, String> {
     TimeUnit::Auto.parse(text.as_bytes()).ok_or_else(|| {
         format!(
@@ -118,12 +119,12 @@ pub fn parse_time(text: &str) -> Result<TimeMicros, String> {
     })
 }
 
-/// A time as ISO 8601 in UTC, or as its number of seconds where a calendar has no such year.
+/// Formats a time as ISO 8601 in UTC, or as seconds since 1970 if its year is outside the calendar.
 pub fn format_time(time: TimeMicros) -> String {
     jiff::Timestamp::from_microsecond(time).map_or_else(|_| format_seconds(time), |t| t.to_string())
 }
 
-/// A time as seconds since 1970, with as many of six decimals as it needs.
+/// Formats a time as seconds since 1970, with up to six decimals.
 pub fn format_seconds(time: TimeMicros) -> String {
     let (sign, magnitude) = (if time < 0 { "-" } else { "" }, time.unsigned_abs());
     let (whole, micros) = (magnitude / 1_000_000, magnitude % 1_000_000);
@@ -134,7 +135,7 @@ pub fn format_seconds(time: TimeMicros) -> String {
     }
 }
 
-/// A text that is a finite decimal number, perhaps with fraction and exponent.
+/// Parses a finite decimal number, with an optional fraction and exponent.
 pub(crate) fn number(text: &[u8]) -> Option<f64> {
     let text = std::str::from_utf8(text).ok()?;
     // Rust also reads "inf", "nan" and "infinity" as numbers.
@@ -142,7 +143,8 @@ pub(crate) fn number(text: &[u8]) -> Option<f64> {
     text.parse().ok().filter(|v: &f64| numeric && v.is_finite())
 }
 
-/// A decimal number times 10^`scale`, rounded to a whole number; `None` if it is no number or too large.
+/// Parses a decimal number, multiplies it by 10^`scale` and rounds it to a whole number; `None` if it is not a number
+/// or too large.
 fn parse_decimal(text: &[u8], scale: u32) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
@@ -180,13 +182,13 @@ fn parse_decimal(text: &[u8], scale: u32) -> Option<i64> {
     Some(if negative { -value } else { value })
 }
 
-/// An ISO 8601 date and time, or a date alone.
+/// Parses an ISO 8601 date and time, or a date alone.
 fn parse_iso(text: &[u8]) -> Option<TimeMicros> {
     parse_iso_fast(text).or_else(|| parse_iso_any(text))
 }
 
-/// The form that nearly all logs use, `2014-04-07T10:51:09.277Z` (or a space, or no zone), without a general parser:
-/// a large log is read several times faster.
+/// Parses the format that nearly all logs use, `2014-04-07T10:51:09.277Z` (or with a space, or without a zone). A large
+/// log is read several times faster than with a general parser.
 fn parse_iso_fast(text: &[u8]) -> Option<TimeMicros> {
     let digit = |i: usize| -> Option<i64> {
         let d = text.get(i)?.wrapping_sub(b'0');
@@ -198,7 +200,7 @@ fn parse_iso_fast(text: &[u8]) -> Option<TimeMicros> {
     let (hour, minute, second) = (two(11)?, two(14)?, two(17)?);
     let separated =
         is(4, b'-') && is(7, b'-') && (is(10, b'T') || is(10, b' ')) && is(13, b':') && is(16, b':');
-    // A leap second and days that a month lacks go to the general parser, which knows what they mean.
+    // Leap seconds and days from the 29th on are left to the general parser.
     if !separated || !(1..=12).contains(&month) || !(1..=28).contains(&day) {
         return None;
     }
@@ -232,10 +234,10 @@ fn parse_iso_fast(text: &[u8]) -> Option<TimeMicros> {
     Some(((days * 24 + hour) * 60 + minute) * 60 * MICROS_PER_SECOND + second * MICROS_PER_SECOND + micros)
 }
 
-/// Any other way to write a date and a time that the `jiff` crate reads.
+/// Parses any other format of date and time that the `jiff` crate reads.
 fn parse_iso_any(text: &[u8]) -> Option<TimeMicros> {
     let text = std::str::from_utf8(text).ok()?;
-    // A date needs its dashes: jiff would also read 20141231, which is a number here.
+    // A date needs dashes: jiff would also read 20141231, which is a number here.
     if !text.contains('-') {
         return None;
     }
@@ -247,7 +249,7 @@ fn parse_iso_any(text: &[u8]) -> Option<TimeMicros> {
     Some(jiff::tz::TimeZone::UTC.to_timestamp(civil).ok()?.as_microsecond())
 }
 
-/// A span of time, written as a number and a unit: `1d`, `12h`, `30m`, `90s`, `2w`; a number alone is seconds.
+/// A span of time, written as a number and a unit: `1d`, `12h`, `30m`, `90s`, `2w`; a number alone is in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TimeSpan {
     /// Microseconds, > 0.
@@ -258,7 +260,7 @@ impl TimeSpan {
     /// One day.
     pub const DAY: Self = Self { micros: MICROS_PER_DAY };
 
-    /// A span of so many seconds; `None` unless `seconds` is above 0 and below 290,000 years.
+    /// A span in seconds; `None` unless `seconds` is above 0 and below 290,000 years.
     pub fn from_seconds(seconds: i64) -> Option<Self> {
         let micros = seconds.checked_mul(MICROS_PER_SECOND).filter(|&m| m > 0)?;
         Some(Self { micros })

@@ -1,4 +1,4 @@
-//! The one door between the user's item ids (any text) and the item indices used inside.
+//! The vocabulary, which translates between the user's item ids (any text) and item indices.
 
 use super::ids::IdTable;
 use crate::checksum::Fingerprint;
@@ -6,7 +6,7 @@ use crate::checksum::Fingerprint;
 /// Index of an item in an [`ItemVocabulary`], 0 ≤ index < number of items.
 pub type ItemIndex = u32;
 
-/// The items that a model knows: their ids in index order, and how often each occurs in training.
+/// The items of a model: their ids in index order, and their support in training.
 ///
 /// Built from the training part alone, so that nothing of the test part leaks into a model.
 #[derive(Clone, Default)]
@@ -51,12 +51,12 @@ impl ItemVocabulary {
         self.ids.iter()
     }
 
-    /// The index of a user's id; `None` if training never saw it.
+    /// The index of a user's id; `None` if the vocabulary does not have it.
     pub fn index_of(&self, id: &str) -> Option<ItemIndex> {
         self.ids.find(id)
     }
 
-    /// Number of training events of an item ("support").
+    /// The support of an item: its number of training events.
     ///
     /// # Panics
     /// If `item` is not below [`len`](Self::len).
@@ -69,7 +69,8 @@ impl ItemVocabulary {
         &self.support
     }
 
-    /// Adds `count` events of the item with this id, which joins the vocabulary if it is new.
+    /// Adds `count` to the support of the item with this id, which is added to the vocabulary if it is new, and returns
+    /// its index.
     ///
     /// # Panics
     /// If the vocabulary would exceed `u32::MAX` items.
@@ -82,20 +83,20 @@ impl ItemVocabulary {
         item
     }
 
-    /// Sets the number of events of every item to 0, keeping ids and indices.
+    /// Sets the support of every item to 0, keeping ids and indices.
     pub fn clear_support(&mut self) {
         self.support.fill(0);
     }
 
-    /// Items ordered by falling support, ties by index: the order of the popularity baseline and of every fall-back.
+    /// The items in the order of popularity: by descending support, ties by index.
     pub fn by_support(&self) -> Vec<ItemIndex> {
         let mut items: Vec<ItemIndex> = (0..self.len() as ItemIndex).collect();
         items.sort_by_key(|&i| (std::cmp::Reverse(self.support[i as usize]), i));
         items
     }
 
-    /// The first half of a BLAKE3 hash of all ids in index order, as 32 hex digits: models with the same fingerprint
-    /// mean the same items by the same indices.
+    /// A fingerprint of all ids in index order: the first half of a BLAKE3 hash, as 32 hex digits. Models with the same
+    /// fingerprint use the same indices for the same items.
     pub fn fingerprint(&self) -> String {
         let mut hash = Fingerprint::new();
         for id in self.ids() {

@@ -1,4 +1,5 @@
-//! What looks wrong in a log though it can be read: wrong clocks, counters for times, a tail of stray sessions, bots.
+//! Warnings about logs that can be read but look wrong: wrong clocks, counters for times, a tail of stray sessions,
+//! bots.
 
 use super::events::Event;
 use super::sessions::TimeMicros;
@@ -6,17 +7,17 @@ use super::time::{MICROS_PER_DAY, MICROS_PER_HOUR, TimeSpan, YEAR_1990, format_t
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-/// Sessions longer than this are no person's.
+/// A session with more events than this is not a person's.
 const BOT_EVENTS: usize = 10_000;
-/// A tail is noticed in logs of at least this many sessions: in smaller ones a quiet day means nothing.
+/// The minimum number of sessions of a log for a warning about its tail: in smaller logs a quiet day is normal.
 const TAIL_MIN_SESSIONS: u64 = 100;
 
-/// Whether the times count events or steps instead of telling the time: all of them lie between 1970 and 1990.
+/// Whether the times are a counter of events or steps: all of them lie between 1970 and 1990.
 pub(super) fn is_counter(events: &[Event]) -> bool {
     !events.is_empty() && events.iter().all(|e| (0..YEAR_1990).contains(&e.time))
 }
 
-/// Times that no clock showed.
+/// Warnings about implausible times.
 pub(super) fn about_times(events: &[Event]) -> Vec<String> {
     if is_counter(events) {
         return vec![
@@ -48,7 +49,7 @@ pub(super) fn about_times(events: &[Event]) -> Vec<String> {
     warnings
 }
 
-/// Sessions that only a program can have made.
+/// A warning about sessions that only a program can have made.
 pub(super) fn about_long_sessions<'a>(sessions: impl Iterator<Item = &'a [Event]>) -> Option<String> {
     let (mut count, mut events, mut longest) = (0_u64, 0_u64, 0);
     for session in sessions.filter(|s| s.len() > BOT_EVENTS) {
@@ -63,8 +64,8 @@ pub(super) fn about_long_sessions<'a>(sessions: impl Iterator<Item = &'a [Event]
     })
 }
 
-/// A last stretch of the log, `window` long, with less than a tenth of the usual number of sessions: a few wrong
-/// clocks would become the test part. `ends` are the times of the sessions' last events.
+/// A warning if the last `window` of the log has less than a tenth of the usual number of sessions: a few wrong clocks
+/// would become the test part. `ends` are the times of the sessions' last events.
 pub(super) fn about_tail(ends: impl Iterator<Item = TimeMicros> + Clone, window: TimeSpan) -> Option<String> {
     let last = ends.clone().max()?;
     let back = |end: TimeMicros| last.saturating_sub(end) / window.micros();
@@ -88,7 +89,7 @@ pub(super) fn about_tail(ends: impl Iterator<Item = TimeMicros> + Clone, window:
 
 fn counted(keys: impl Iterator<Item = i64>) -> BTreeMap<i64, u64> {
     let mut counts = BTreeMap::new();
-    // Sessions come nearly in order of time: most go to the same entry as the one before.
+    // Sessions are nearly in the order of time: most have the same key as the one before.
     let mut run = (0, 0_u64);
     for key in keys {
         if run.0 != key {
@@ -102,8 +103,8 @@ fn counted(keys: impl Iterator<Item = i64>) -> BTreeMap<i64, u64> {
     counts
 }
 
-/// The count of the stretch in which the median session lies: a few stray stretches do not move it, as they would
-/// move a mean.
+/// The count of the interval in which the median session lies; unlike a mean, it does not depend on a few stray
+/// intervals.
 fn usual_count(counts: &BTreeMap<i64, u64>) -> u64 {
     let mut sorted: Vec<u64> = counts.values().copied().collect();
     sorted.sort_unstable();

@@ -17,7 +17,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The form of written events.
+/// The file format of written events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -25,12 +25,12 @@ pub enum Format {
     /// Parquet with zstd; the time is a timestamp in microseconds, UTC.
     #[default]
     Parquet,
-    /// Tab-separated text with a header; the time is in seconds since 1970, with a fraction where it has one.
+    /// Tab-separated text with a header; the time is in seconds since 1970, with a fraction if it has one.
     Tsv,
 }
 
 impl Format {
-    /// The ending of file names, without dot.
+    /// The file name extension, without a dot.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Parquet => "parquet",
@@ -39,15 +39,15 @@ impl Format {
     }
 }
 
-/// Writes the parts and their statistics into a folder. The files have other names until all of them are written; should
-/// the process end while they get theirs, [`PreparedFolder::part`](super::PreparedFolder::part) refuses to mix the old and
-/// the new ones.
+/// Writes the parts and their statistics into a folder. The files have temporary names until all of them are written.
+/// If the process is killed while they are renamed, [`PreparedFolder::part`](super::PreparedFolder::part) refuses a
+/// mixture of old and new files.
 ///
-/// `progress` is called with the events written so far and their number.
+/// `progress` is called with the numbers of events written so far and in total.
 ///
 /// # Errors
-/// [`Error::WillNotReplace`] if there is something at `folder` that `prepare` did not make; [`Error::Io`], such as a
-/// full disk, after which `folder` is as before.
+/// [`Error::WillNotReplace`] if `folder` holds anything that `prepare` did not write; [`Error::Io`], such as a full
+/// disk, after which `folder` is unchanged.
 pub fn write_parts(
     prepared: &Prepared,
     folder: &Path,
@@ -74,7 +74,7 @@ pub fn write_parts(
     replacement.finish(statistics)
 }
 
-/// Writes a part of a log, or a whole one, into a file, which appears as a whole or not at all.
+/// Writes a part of a log into a file, which appears as a whole or not at all.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -140,7 +140,7 @@ fn write_parquet(part: &Part<'_>, file: impl Write + Send, progress: &mut dyn Fn
     writer.into_inner().map_err(io_error)?.flush()
 }
 
-/// The operating system's error inside that of a writer of delimited text.
+/// Returns the operating system's error inside a CSV error.
 pub(crate) fn csv_error(error: csv::Error) -> io::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error,

@@ -1,4 +1,4 @@
-//! The short path gives the model that a training with folders gives, for every kind; it can be stopped and gone on from.
+//! `fit` gives the same model as a training on disk, for every kind; it can be stopped and continued.
 
 use super::*;
 use crate::data::ItemVocabulary;

@@ -1,11 +1,11 @@
-//! Items like an item: those whose vectors have the smallest angle to its vector.
+//! Similar items, by the cosine of their vectors.
 
 use super::Model;
 use crate::data::ItemIndex;
 use crate::ranking::{cosine, length};
 use crate::{Error, Result};
 
-/// An item that is like another.
+/// An item that is similar to another one.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Similar {
@@ -16,11 +16,11 @@ pub struct Similar {
 }
 
 impl Model {
-    /// The `k` items whose vectors have the smallest angle to that of the item `id`, without the item itself: items that
-    /// come next after the same sessions.
+    /// The `k` items whose vectors have the largest cosine with that of the item `id`, best first, without the item
+    /// itself. They are items that come next after the same sessions.
     ///
     /// # Errors
-    /// [`Error::UnknownItem`] for an id that the model does not know, [`Error::NoVectors`] for a kind without vectors.
+    /// [`Error::UnknownItem`] for an id outside the vocabulary, [`Error::NoVectors`] for a kind without vectors.
     pub fn similar_items(&self, id: &str, k: usize) -> Result<Vec<Similar>> {
         let model = self.recommender();
         let item = self.items().index_of(id).ok_or_else(|| Error::UnknownItem { id: id.to_owned() })?;

@@ -1,4 +1,4 @@
-//! A file that appears as a whole.
+//! Atomic replacement of a file.
 
 use super::folder::sync_folder;
 use crate::Error;
@@ -7,20 +7,20 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// How the names of files under way to their places begin.
+/// The prefix of the names of unfinished files.
 pub(crate) const UNFINISHED: &str = ".upnext-unfinished-";
 
-/// A file under way to its place, under another name in the same folder. It goes when this is dropped.
+/// An unfinished file, under a temporary name in the folder of its target. It is removed on drop.
 pub(crate) struct Unfinished {
     path: PathBuf,
     file: File,
 }
 
 impl Unfinished {
-    /// A new, empty file.
+    /// Creates an empty file.
     pub(crate) fn new_in(folder: &Path) -> io::Result<Self> {
         loop {
-            // A number that no other process takes, seeded by the system.
+            // A random number, seeded by the system, that no other process uses.
             let path = folder.join(format!("{UNFINISHED}{:016x}", RandomState::new().hash_one(0)));
             match File::options().read(true).write(true).create_new(true).open(&path) {
                 Ok(file) => return Ok(Self { path, file }),
@@ -30,22 +30,22 @@ impl Unfinished {
         }
     }
 
-    /// The file, to be written.
+    /// The file to write to.
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
 
-    /// Flushes the file to the disk and puts it at `target` in the same folder, in place of a file that is there.
+    /// Flushes the file to disk and renames it to `target` in the same folder, replacing a file that is there.
     pub(crate) fn put(self, target: &Path) -> io::Result<()> {
         self.file.sync_all()?;
-        // When `self` is dropped, nothing is under the old name.
+        // The drop of `self` then finds nothing under the temporary name.
         fs::rename(&self.path, target)
     }
 }
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        // What cannot be removed is in nobody's way.
+        // A file that cannot be removed does no harm.
         _ = fs::remove_file(&self.path);
     }
 }
@@ -55,8 +55,8 @@ fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."))
 }
 
-/// Writes a file as a whole or not at all: `fill` fills a temporary file beside `target`, which then takes its place;
-/// whatever fails, `target` is as it was before.
+/// Replaces a file atomically: `fill` writes a temporary file beside `target`, which is then renamed to `target`. If
+/// anything fails, `target` is unchanged.
 ///
 /// # Errors
 /// Those of `fill`, and [`Error::Io`].
@@ -67,20 +67,20 @@ pub fn replace_file<T, E: From<Error>>(
     let unfinished = Unfinished::new_in(folder_of(target)).map_err(Error::io(target, "write"))?;
     let result = fill(unfinished.file())?;
     unfinished.put(target).map_err(Error::io(target, "write"))?;
-    // The file is replaced, whether or not its name is on the disk already.
+    // The file is replaced, whether or not its name is on disk yet.
     _ = sync_folder(folder_of(target));
     Ok(result)
 }
 
-/// Whether [`replace_file`] can write at `target`: to be asked before hours of work.
+/// Checks that [`replace_file`] can write at `target`. Call it before hours of work.
 ///
 /// # Errors
-/// [`Error::Io`] where `target` is a folder, or the folder above it is missing or cannot be written.
+/// [`Error::Io`] if `target` is a folder, or if the folder above it is missing or not writable.
 pub fn check_file(target: &Path) -> crate::Result<()> {
     if target.is_dir() {
         return Err(Error::io(target, "write")(io::ErrorKind::IsADirectory.into()));
     }
-    // Rights, full quotas and read-only systems: only the attempt tells.
+    // Permissions, quotas and read-only file systems show only in an attempt to write.
     Unfinished::new_in(folder_of(target)).map(drop).map_err(Error::io(target, "write"))
 }
 

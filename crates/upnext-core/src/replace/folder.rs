@@ -1,4 +1,4 @@
-//! A folder whose files one process at a time replaces.
+//! A lock on a folder, whose files only one process at a time may replace.
 
 use super::file::Unfinished;
 use crate::{Error, Result};
@@ -7,24 +7,25 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The file that is locked while a folder's files are replaced. It is there only then, or after a kill.
+/// The file that is locked while a folder's files are replaced. It exists only then, or after a kill.
 pub(crate) const LOCK_FILE: &str = ".upnext-lock";
 
-/// How often a lock is taken anew because its file was removed meanwhile, by who had it before.
+/// The number of attempts to take a lock whose file is removed by its previous holder in the meantime.
 const ATTEMPTS: usize = 1000;
 
-/// The right to replace a folder's files, which ends with this value or with the process.
+/// An exclusive lock on a folder's files, which is released on drop or at the end of the process.
 ///
-/// Where the file system has no locks, everybody gets it: two processes must not replace the same folder there at once.
+/// On a file system without locks, every process gets it: there, two processes must not replace the same folder at
+/// once.
 pub(crate) struct Lock {
     path: PathBuf,
-    /// Whether the folder was made for this.
+    /// Whether the lock created the folder.
     pub(crate) made_folder: bool,
     file: Option<File>,
 }
 
 impl Lock {
-    /// Makes the folder where there is none, and waits until no other process replaces its files.
+    /// Creates the folder if it is missing, and waits until no other process holds its lock.
     pub(crate) fn of(folder: &Path) -> io::Result<Self> {
         let path = folder.join(LOCK_FILE);
         let mut made_folder = false;
@@ -42,17 +43,17 @@ impl Lock {
                         return Ok(Self { path, made_folder, file: Some(file) });
                     }
                 }
-                // Who had the lock has removed the folder.
+                // The previous holder of the lock has removed the folder.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && attempts < ATTEMPTS => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Ends the right, and removes the folder if nothing else is in it.
+    /// Releases the lock, and removes the folder if nothing else is in it.
     pub(crate) fn end_with_folder(&mut self) {
         _ = fs::remove_file(&self.path);
-        // Only now: who waits for the lock must find that its file has gone.
+        // Only now: a process that waits for the lock must find that its file has been removed.
         self.file = None;
         if let Some(folder) = self.path.parent() {
             _ = fs::remove_dir(folder);
@@ -62,14 +63,14 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Only while the lock is held, and only where `is_at` tells others that the file has gone.
+        // Only while the lock is held, and only on systems where `is_at` shows others that the file was removed.
         if cfg!(unix) && self.file.is_some() {
             _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Whether `path` still leads to the open file.
+/// Whether `path` still refers to the open file.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -78,14 +79,14 @@ fn is_at(file: &File, path: &Path) -> bool {
     own.is_some() && own == number(fs::metadata(path))
 }
 
-/// Elsewhere the file stays when the lock ends.
+/// On other systems the file is kept when the lock is released.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> bool {
     true
 }
 
-/// Whether a name in a folder is one that file systems and desktops give by themselves: files that were removed while
-/// somebody reads them, on NFS and FUSE, and what macOS notes of a folder's view.
+/// Whether a file name is one that file systems and desktops give: files that were removed while open, on NFS and FUSE,
+/// and the view settings of folders on macOS.
 pub(crate) fn is_of_the_system(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
     name.starts_with(b".nfs") || name.starts_with(b".fuse_hidden") || name == b".DS_Store"
@@ -101,7 +102,7 @@ pub(crate) fn names_in(path: &Path) -> Result<Option<Vec<OsString>>> {
     let Some(name) = path.file_name() else {
         return refused("this names no folder that could be written as a whole");
     };
-    // Without a slash at its end, which would follow a symbolic link.
+    // Without a trailing slash, which would follow a symbolic link.
     match fs::symlink_metadata(path.with_file_name(name)) {
         Ok(metadata) if metadata.is_symlink() => return refused("this is a symbolic link"),
         Ok(metadata) if !metadata.is_dir() => return refused("a file of this name exists"),
@@ -113,7 +114,7 @@ pub(crate) fn names_in(path: &Path) -> Result<Option<Vec<OsString>>> {
     entries.map(Some).map_err(Error::io(path, "read"))
 }
 
-/// Whether the folder `path` can be written in, or made: to be asked before hours of work.
+/// Checks that the folder `path` is writable, or can be created. Call it before hours of work.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -123,7 +124,7 @@ pub(crate) fn check_writable(path: &Path) -> Result<()> {
     Unfinished::new_in(folder).map(drop).map_err(Error::io(folder, "write in"))
 }
 
-/// Flushes the names in a folder to the disk, which a power failure may find unwritten.
+/// Flushes the names in a folder to disk, so that they survive a power failure.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     // Other systems have no such call, and some file systems refuse it.
     if !cfg!(unix) {

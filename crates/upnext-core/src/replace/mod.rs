@@ -1,8 +1,8 @@
-//! How does a file, or a folder of files, change so that a crash leaves the old or the new one?
+//! Replaces a file, or a folder of files, so that a crash leaves the old or the new one.
 //!
 //! A file is written under another name in the same folder and then renamed, which replaces the old one in one step on
-//! every file system. Folders of several files have one file that says which the others are, and that is replaced last
-//! (a model's manifest) or by which a mixture is noticed (a prepared folder's statistics).
+//! every file system. A folder of several files has one file that lists the others, and that is replaced last (a
+//! model's manifest) or reveals a mixture (a prepared folder's statistics).
 
 mod file;
 mod folder;

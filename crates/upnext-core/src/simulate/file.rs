@@ -1,4 +1,4 @@
-//! A simulated log as a file: packed by the ending of its name, there as a whole or not at all.
+//! Writes a simulated log to a file atomically, compressed by the extension of its name.
 
 use super::{LogFormat, SimulatedEvent, write_log};
 use crate::replace::replace_file;
@@ -8,13 +8,13 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-/// Bytes collected before they go to the file or the encoder.
+/// The size of the buffer before the file or the encoder, in bytes.
 const BUFFER: usize = 1 << 18;
 
-/// Writes events as CSV into the file `path`, packed with gzip or zstd where its name ends in `.gz` or `.zst`, and returns
-/// how many.
+/// Writes events as CSV into the file `path`, compressed with gzip or zstd if its name ends in `.gz` or `.zst`, and
+/// returns their number.
 ///
-/// The file appears when all of it is on the disk. One that is there is replaced only with `overwrite`.
+/// The file appears when all of it is on disk. An existing file is replaced only with `overwrite`.
 ///
 /// # Errors
 /// [`Error::Io`], after which nothing has changed.
@@ -24,7 +24,7 @@ pub fn write_log_file(
     path: &Path,
     overwrite: bool,
 ) -> Result<u64> {
-    // A symbolic link stays one: what it points to is replaced.
+    // A symbolic link is kept: its target is replaced.
     let target =
         if path.exists() { path.canonicalize().map_err(Error::io(path, "write"))? } else { path.to_owned() };
     if target.exists() && !target.is_file() {

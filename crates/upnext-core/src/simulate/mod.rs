@@ -1,4 +1,4 @@
-//! A simulated shop: a click log with a known structure, of any size, the same on every machine.
+//! Simulates the click log of a shop, with a known structure and of any size, the same on every machine.
 //!
 //! Demonstrations, tests and benchmarks need a log that may be shipped and that a sequence model can learn from.
 //! The shop works like this:
@@ -6,15 +6,15 @@
 //! * **Items** belong to categories of about 40. Popularity is Zipf-like (the weight of rank `r` falls as `r^-0.75`), of
 //!   categories and of the items in one. It drifts: an item fades with its age, has better and worse days, and
 //!   every fifth item appears only in the course of the log.
-//! * **Sessions** start by a daily rhythm (few at night, most in the evening), and have 1 event (14%), or
-//!   2 and a geometric-like number more: 3.6 events on average, 4.0 without those of length 1, as in the log of the
+//! * **Sessions** start in a daily rhythm (few at night, most in the evening), and have 1 event (14%), or
+//!   2 plus a nearly geometric number: 3.6 events on average, 4.0 without those of length 1, as in the log of the
 //!   RecSys Challenge 2015.
 //! * **The next item** is an earlier one of the session (12%), a likely successor of the current one (50%), a popular one
 //!   of the same category (24%), or a popular one of any (14%). An item has six likely successors for each of four
-//!   tastes; a session has one taste throughout, so the events before the current one tell something, too.
+//!   tastes; a session has one taste throughout, so that the events before the current one are informative, too.
 //!
-//! Only sums, products, quotients and square roots are used, which IEEE 754 fixes to the bit, and every session draws from a
-//! random sequence of its own: the same options give the same bytes everywhere.
+//! Only sums, products, quotients and square roots are used, which IEEE 754 defines to the bit, and every session has
+//! its own random sequence: the same options give the same bytes everywhere.
 //!
 //! ```
 //! use upnext_core::simulate::{SimulateOptions, simulate};
@@ -38,32 +38,32 @@ use std::collections::BinaryHeap;
 pub use file::write_log_file;
 pub use write::{LogFormat, write_log};
 
-/// Milliseconds of a day.
+/// Milliseconds in a day.
 const DAY_MS: i64 = 86_400_000;
 
-/// Most items: their ids are distinct below this prime.
+/// The maximum number of items, one less than a prime: ids are distinct up to it.
 const MAX_ITEMS: u32 = 2_147_483_646;
 
-/// Longest session.
+/// The maximum number of events of a session.
 const MAX_LENGTH: u32 = 200;
 
-/// How busy each hour of a day is, from midnight UTC.
+/// The relative traffic of each hour of a day, from midnight UTC.
 const RHYTHM: [u32; 24] =
     [3, 2, 1, 1, 1, 2, 4, 7, 10, 12, 13, 13, 12, 13, 13, 12, 13, 14, 16, 19, 20, 16, 10, 5];
 
-/// The size of a simulated shop and the seed of what happens in it.
+/// The size of a simulated shop, and its random seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimulateOptions {
-    /// Sessions, those of length 1 included, ≥ 1. An event log of `3.57 · sessions` rows is the result.
+    /// Number of sessions, including those of length 1, ≥ 1. The log has about `3.57 · sessions` events.
     pub sessions: u64,
-    /// Items, ≥ 2; some of them may never be clicked.
+    /// Number of items, ≥ 2; some of them may never be clicked.
     pub items: u32,
-    /// Days, ≥ 1.
+    /// Number of days, ≥ 1.
     pub days: u32,
-    /// When the first day begins, in seconds since 1970; the default is Monday, 2024-03-04, midnight UTC.
+    /// The start of the first day, in seconds since 1970; the default is Monday, 2024-03-04, midnight UTC.
     pub start_s: i64,
-    /// Seed of everything.
+    /// The random seed.
     pub seed: u64,
 }
 
@@ -74,25 +74,25 @@ impl Default for SimulateOptions {
     }
 }
 
-/// One click.
+/// An event of a simulated log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SimulatedEvent {
-    /// From 1, in the order of the sessions' starts.
+    /// The session, from 1 in the order of the sessions' starts.
     pub session: u64,
-    /// The item's id: of up to ten digits, in no order that says anything.
+    /// The item's id, of up to ten digits; the order of ids has no meaning.
     pub item: u32,
     /// The item's category, from 1.
     pub category: u32,
-    /// Milliseconds since 1970.
+    /// The time in milliseconds since 1970.
     pub time_ms: i64,
 }
 
-/// Lets the shop's sessions happen, event by event, in the order of time, sessions interleaved as in a real log.
+/// Simulates a shop, event by event in the order of time, with sessions interleaved as in a real log.
 ///
-/// Memory is that of the items and of the sessions that are open at the same moment.
+/// The memory needed is that of the items and of the sessions that are open at the same time.
 ///
 /// # Errors
-/// [`Error::Config`] where a size is 0 or too large.
+/// [`Error::Config`] if a size is 0 or too large.
 pub fn simulate(options: &SimulateOptions) -> Result<Simulation> {
     let check = |usable: bool, field: &str, range: &str| {
         if usable { Ok(()) } else { Err(Error::config(format!("simulate.{field}"), format!("use {range}"))) }
@@ -116,15 +116,15 @@ pub fn simulate(options: &SimulateOptions) -> Result<Simulation> {
 pub struct Simulation {
     options: SimulateOptions,
     shop: Shop,
-    /// The day that the shop's popularity is set to.
+    /// The day of the shop's current popularities.
     day: u32,
-    /// The session that starts next, none after the last.
+    /// The start and random sequence of the next session; `None` after the last.
     next: Option<(i64, Draw)>,
     started: u64,
     open: BinaryHeap<Reverse<Open>>,
 }
 
-/// A session between two events, ordered by the time of the next one.
+/// An open session, ordered by the time of its next event.
 #[derive(Debug)]
 struct Open {
     time_ms: i64,
@@ -165,7 +165,7 @@ impl Iterator for Simulation {
     type Item = SimulatedEvent;
 
     fn next(&mut self) -> Option<SimulatedEvent> {
-        // Sessions open in the order of their starts; one must open before any later event is handed out.
+        // Sessions are opened in the order of their starts, each before any later event is returned.
         while let Some((time_ms, mut draw)) =
             self.next.take_if(|(start, _)| self.open.peek().is_none_or(|open| *start <= open.0.time_ms))
         {
@@ -199,13 +199,13 @@ impl Iterator for Simulation {
     }
 }
 
-/// Start and random sequence of the session `index`, from 0; none after the last.
+/// Start in milliseconds and random sequence of the session `index`, from 0; `None` after the last.
 fn first_of(options: &SimulateOptions, index: u64) -> Option<(i64, Draw)> {
     if index == options.sessions {
         return None;
     }
     let mut draw = Draw::new(options.seed, index);
-    // One start in each of `sessions` equal shares of the traffic: that makes the starts ascending without sorting them.
+    // One start in each of `sessions` equal shares of the traffic, so that the starts are ascending without sorting.
     let busy: u32 = RHYTHM.iter().sum();
     let traffic = (index as f64 + draw.share()) / options.sessions as f64 * f64::from(options.days * busy);
     let day = (traffic / f64::from(busy)).floor();
@@ -222,7 +222,7 @@ fn first_of(options: &SimulateOptions, index: u64) -> Option<(i64, Draw)> {
     ))
 }
 
-/// The number of events of a session.
+/// Draws the number of events of a session.
 fn length(draw: &mut Draw) -> u32 {
     if draw.share() < 0.14 {
         return 1;
@@ -235,7 +235,7 @@ fn length(draw: &mut Draw) -> u32 {
     length
 }
 
-/// The id of an item: multiplication modulo a prime scatters them, and two items never share one.
+/// The id of an item. Multiplication modulo a prime scatters the ids and keeps them distinct.
 fn id(item: u32) -> u32 {
     ((u64::from(item) + 1) * 48_271 % u64::from(MAX_ITEMS + 1)) as u32
 }

@@ -1,12 +1,12 @@
-//! The shop's items: their categories, their popularity on a day, and which one a session clicks next.
+//! The shop's items: their categories, their popularity on a day, and the choice of a session's next item.
 
-/// Tastes that a session may have: each has successors of its own.
+/// Number of tastes. Each taste has its own successors of an item.
 pub(super) const TASTES: u64 = 4;
 
-/// Items of a category, about.
+/// Approximate number of items in a category.
 const CATEGORY_SIZE: usize = 40;
 
-/// How likely the six successors of an item are, cumulated.
+/// Cumulative probabilities of the six successors of an item.
 const SUCCESSORS: [f64; 6] = [0.35, 0.6, 0.75, 0.85, 0.93, 1.0];
 
 /// A sequence of random numbers: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
@@ -29,7 +29,7 @@ impl Draw {
         share(self.next())
     }
 
-    /// Uniform in 0..n. The bias of the remainder, n / 2⁶⁴, is of no consequence in a shop.
+    /// Uniform in 0..n. The bias of the remainder, n / 2⁶⁴, is negligible.
     pub(super) fn below(&mut self, n: u64) -> u64 {
         self.next() % n
     }
@@ -51,16 +51,17 @@ fn zipf(r: usize) -> f64 {
     1.0 / (root * root.sqrt())
 }
 
-/// All items, and how popular each is today. An item's place in its category is its rank there.
+/// All items and their popularity on the current day. An item's position in its category is its rank there.
 #[derive(Debug)]
 pub(super) struct Shop {
     seed: u64,
     days: u32,
-    /// Where each category's items begin, and the end.
+    /// The first item of each category, and the number of items.
     starts: Vec<usize>,
-    /// Cumulated weights of the categories.
+    /// Cumulative weights of the categories.
     categories: Vec<f64>,
-    /// Cumulated weights of the items inside each category, today; an item that is not yet there adds nothing.
+    /// Cumulative weights of the items inside each category on the current day; an item that has not appeared yet adds
+    /// 0.
     items: Vec<f64>,
     today: u32,
 }
@@ -76,7 +77,7 @@ impl Shop {
         shop
     }
 
-    /// Sets the popularity to that of a day.
+    /// Sets the current day, and the popularities of that day.
     pub(super) fn open_on(&mut self, day: u32) {
         self.today = day;
         for category in 0..self.categories.len() {
@@ -89,7 +90,7 @@ impl Shop {
         }
     }
 
-    /// The item's popularity in its category today.
+    /// The item's weight in its category on the current day.
     fn weight(&self, item: usize, rank: usize) -> f64 {
         let age = i64::from(self.today) - self.birth(item, rank);
         if age < 0 {
@@ -99,7 +100,8 @@ impl Shop {
         zipf(rank) * mood / (1.0 + age as f64 / 10.0)
     }
 
-    /// The day on which the item appears; before the log's first day for four in five and for the first of a category.
+    /// The day on which the item appears: not after the log's first day for four in five and for the first of a
+    /// category.
     fn birth(&self, item: usize, rank: usize) -> i64 {
         let bits = self.hash(item, 2 << 32);
         if rank > 0 && self.days > 1 && bits.is_multiple_of(5) {
@@ -118,7 +120,7 @@ impl Shop {
         self.starts.partition_point(|&start| start <= item as usize) - 1
     }
 
-    /// The next click of a session that has `seen` these items, the current one last.
+    /// Draws the next item of a session with the items `seen`, the current one last.
     pub(super) fn click(&self, seen: &[u32], taste: u64, draw: &mut Draw) -> u32 {
         let Some(&current) = seen.last() else { return self.popular_anywhere(draw) };
         let what = draw.share();
@@ -137,7 +139,7 @@ impl Shop {
         if what < 0.86 { self.popular_in(category, draw) } else { self.popular_anywhere(draw) }
     }
 
-    /// One of the likely successors of an item: in its category, another item, rather a popular one.
+    /// One of the likely successors of an item: another item of its category, preferably a popular one.
     fn successor(&self, item: usize, category: usize, taste: u64, which: u64) -> usize {
         let (start, size) = (self.starts[category], self.starts[category + 1] - self.starts[category]);
         let bits = self.hash(item, 3 << 32 | taste << 8 | which);
@@ -165,7 +167,7 @@ fn cumulated(weights: impl Iterator<Item = f64>) -> Vec<f64> {
         .collect()
 }
 
-/// An index drawn by its weight.
+/// Draws an index with a probability proportional to its weight.
 fn pick(cumulated: &[f64], draw: &mut Draw) -> usize {
     let total = cumulated.last().copied().unwrap_or(0.0);
     let at = draw.share() * total;

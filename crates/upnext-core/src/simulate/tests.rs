@@ -1,4 +1,4 @@
-//! The simulated shop keeps its promises: the same bytes, the order of time, the shape, and something to learn.
+//! Properties of the simulated log: the same bytes everywhere, the order of time, its statistics, a learnable structure.
 
 use super::*;
 use std::collections::HashMap;

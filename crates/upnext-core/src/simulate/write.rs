@@ -1,18 +1,18 @@
-//! A simulated log as text.
+//! Writes a simulated log as text.
 
 use super::{DAY_MS, SimulatedEvent};
 use std::io::{self, Write};
 
-/// The columns of a written log.
+/// The columns and the time format of a written log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// `SessionId,ItemId,Time` with that header, the time in unix seconds with milliseconds.
     Columns,
-    /// The RecSys Challenge 2015's: session, ISO 8601 time, item, category, without a header.
+    /// The format of the RecSys Challenge 2015: session, ISO 8601 time, item, category, without a header.
     Challenge,
 }
 
-/// Writes events as CSV, row by row, and returns how many.
+/// Writes events as CSV, row by row, and returns their number.
 ///
 /// # Errors
 /// Those of the writer; it is flushed at the end.
@@ -51,8 +51,8 @@ pub fn write_log(
     Ok(rows)
 }
 
-/// Year, month and day of a day since 1970-01-01 in the Gregorian calendar, counted in years that begin in March, so that
-/// a leap day is the last of its year.
+/// Year, month and day of a day number since 1970-01-01, in the Gregorian calendar. It counts in years that begin in
+/// March, so that a leap day is the last of its year.
 fn date(days: i64) -> (i64, i64, i64) {
     const DAYS_OF_400_YEARS: i64 = 146_097;
     let days = days + 719_468; // since 0000-03-01

@@ -1,4 +1,4 @@
-//! Whether a saved training and a plan are of the same thing.
+//! Checks that a plan matches the saved training that it continues.
 
 use super::Plan;
 use crate::artifact::{Artifact, Manifest};
@@ -6,10 +6,10 @@ use crate::data::Dataset;
 use crate::experiment::{Experiment, first_difference};
 use crate::{Error, Result};
 
-/// What may change between the parts of one training.
+/// Fields that may change when a training is resumed.
 const MAY_CHANGE: [&str; 4] = ["data", "evaluation", "training.epochs", "training.patience"];
 
-/// Checks that the plan goes on with the training that was saved.
+/// Checks that the plan matches the saved training.
 pub(super) fn same_training(saved: &Manifest, plan: &Plan) -> Result<()> {
     if let Some((key, was, is)) = difference(&saved.experiment, &plan.experiment.resolved()) {
         let reason = format!(
@@ -36,7 +36,7 @@ pub(super) fn same_training(saved: &Manifest, plan: &Plan) -> Result<()> {
     same_validation(saved, plan)
 }
 
-/// Checks that the plan's model can go on from an earlier one.
+/// Checks that models of the plan's kind can be trained further.
 pub(super) fn learns_on(plan: &Plan) -> Result<()> {
     let kind = plan.experiment.model.kind();
     if kind.learns_on() {
@@ -48,7 +48,7 @@ pub(super) fn learns_on(plan: &Plan) -> Result<()> {
     Err(Error::config("--init", reason))
 }
 
-/// Checks that every item occurs as often as in the training that was saved.
+/// Checks that every item has the same support as in the saved training.
 pub(super) fn same_support(saved: &Artifact, data: &Dataset) -> Result<()> {
     if saved.items.supports() == data.items.supports() {
         return Ok(());
@@ -57,7 +57,7 @@ pub(super) fn same_support(saved: &Artifact, data: &Dataset) -> Result<()> {
     Err(Error::config("resume", reason))
 }
 
-/// Checks that later epochs can be compared with those that are done.
+/// Checks that further epochs are validated like the earlier ones.
 fn same_validation(saved: &Manifest, plan: &Plan) -> Result<()> {
     let Some(epoch) = saved.training.epochs.last() else { return Ok(()) };
     match (epoch.validation.is_some(), plan.validation.is_some()) {

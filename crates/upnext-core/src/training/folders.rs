@@ -1,4 +1,4 @@
-//! Checkpoints and the best model so far as folders beside the one that the model is trained for.
+//! The folders of the checkpoint and of the best model so far, beside the output folder.
 
 use super::Plan;
 use crate::arrays::{Arrays, TrainingState};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The folder of the checkpoint while a model is trained for the folder `out`.
+/// The folder of the checkpoint while a model is trained for the folder `out`: its path with `.checkpoint` at the end.
 pub fn checkpoint_of(out: &Path) -> PathBuf {
     beside(out, "checkpoint")
 }
@@ -26,7 +26,7 @@ pub(super) fn beside(out: &Path, suffix: &str) -> PathBuf {
     out.with_file_name(name)
 }
 
-/// Refuses to use a folder for the training's own purposes where it holds anything but an earlier training's.
+/// Checks that a folder is free for a checkpoint: it does not exist, or holds nothing but an unfinished model.
 pub(super) fn check_unfinished(folder: &Path) -> Result<()> {
     if std::fs::symlink_metadata(folder).is_err() {
         return Ok(());
@@ -39,14 +39,14 @@ pub(super) fn check_unfinished(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes what only training needed, also where an earlier process was killed while it did so.
+/// Removes the folders that only training needed, or what a killed process left of them.
 pub(super) fn clear(checkpoint: &Path, best: &Path, summary: &TrainingSummary) -> Result<()> {
-    // In this order: a checkpoint that is left over can be finished again only with the best model.
+    // In this order: a leftover checkpoint can be finished only with the best model.
     Artifact::remove(checkpoint)?;
     if summary.best_epoch.is_some() { Artifact::remove(best) } else { Ok(()) }
 }
 
-/// Keeps the models of a plan's training in folders.
+/// Stores the checkpoint and the best model of a plan's training in folders.
 pub(super) struct Folders {
     experiment: Experiment,
     data: Arc<Dataset>,
@@ -70,7 +70,7 @@ impl Folders {
         }
     }
 
-    /// The plan's model with these arrays and this training state.
+    /// The artifact of the plan's model with these arrays and this training state.
     pub(super) fn artifact(
         &self,
         summary: &TrainingSummary,

@@ -1,34 +1,34 @@
-//! What values a parameter may have, and how they lie on the line from 0 to 1.
+//! Domains: the values of a parameter, and their positions from 0 to 1.
 
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
 /// The values that a search tries for one parameter.
 ///
-/// Every value has a place from 0 to 1; a search thinks in places, and an experiment gets values. Numbers that are not
-/// whole are rounded to three significant digits, so that whoever reads a figure can repeat it.
+/// Every value has a position from 0 to 1: samplers work on positions, experiments on values. Numbers of `Uniform` and
+/// `Log` are rounded to three significant digits, so that a printed value can be used again exactly.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Domain {
-    /// Numbers from the first to the second, all alike.
+    /// Numbers between two bounds, uniformly distributed.
     Uniform([f64; 2]),
-    /// Numbers from the first to the second, their logarithms all alike; both above 0.
+    /// Numbers between two bounds above 0, with uniformly distributed logarithms.
     Log([f64; 2]),
-    /// Whole numbers from the first to the second, both included.
+    /// Whole numbers between two bounds, both included.
     Integer([i64; 2]),
-    /// One of these; numbers among them are best given in order.
+    /// One of these values. Numbers are best given in ascending order: refinement tries neighbours.
     Choice(Vec<Value>),
 }
 
-/// How far from the best value its neighbours lie when a parameter is improved alone.
+/// The distances from the best position at which refinement tries values.
 const STEPS: [f64; 4] = [-0.15, -0.05, 0.05, 0.15];
 
-/// Choices on each side of the best one that are tried when a parameter is improved alone.
+/// Number of choices on each side of the best one that refinement tries.
 const CHOICES: usize = 4;
 
 impl Domain {
-    /// What is wrong with it, if anything.
+    /// Why the domain is invalid; `None` if it is valid.
     pub(super) fn objection(&self) -> Option<String> {
         let range = |low: f64, high: f64| {
             (!(low.is_finite() && high.is_finite() && low < high))
@@ -55,7 +55,7 @@ impl Domain {
         }
     }
 
-    /// Both ends, or all choices: what stands for all its values when these are checked.
+    /// The values that are checked in position of all: both bounds, or all choices.
     pub(super) fn representatives(&self) -> Vec<Value> {
         match self {
             Self::Uniform(ends) | Self::Log(ends) => ends.map(Value::Float).to_vec(),
@@ -64,29 +64,30 @@ impl Domain {
         }
     }
 
-    /// The value at a place from 0 to 1.
-    pub fn value(&self, place: f64) -> Value {
-        let place = place.clamp(0.0, 1.0);
+    /// The value at a position, which is clamped to the range from 0 to 1.
+    pub fn value(&self, position: f64) -> Value {
+        let position = position.clamp(0.0, 1.0);
         match self {
-            Self::Uniform([low, high]) => Value::Float(rounded(low + place * (high - low), *low, *high)),
+            Self::Uniform([low, high]) => Value::Float(rounded(low + position * (high - low), *low, *high)),
             Self::Log([low, high]) => {
-                let exponent = low.ln() + place * (high.ln() - low.ln());
+                let exponent = low.ln() + position * (high.ln() - low.ln());
                 Value::Float(rounded(exponent.exp(), *low, *high))
             }
             Self::Integer([low, high]) => {
                 let count = (high - low) as f64 + 1.0;
-                Value::Integer((low + (place * count) as i64).min(*high))
+                Value::Integer((low + (position * count) as i64).min(*high))
             }
             Self::Choice(values) => {
-                values[((place * values.len() as f64) as usize).min(values.len() - 1)].clone()
+                values[((position * values.len() as f64) as usize).min(values.len() - 1)].clone()
             }
         }
     }
 
-    /// The place of a value, from 0 to 1; 0.5 for a value that is none of the domain's.
-    pub fn place(&self, value: &Value) -> f64 {
+    /// The position of a value, from 0 to 1. Numbers outside the bounds are clamped; any other value outside the domain
+    /// has the position 0.5.
+    pub fn position(&self, value: &Value) -> f64 {
         let number = value.as_float().or_else(|| value.as_integer().map(|i| i as f64));
-        let place = match (self, number) {
+        let position = match (self, number) {
             (Self::Uniform([low, high]), Some(x)) => (x - low) / (high - low),
             (Self::Log([low, high]), Some(x)) => (x.ln() - low.ln()) / (high.ln() - low.ln()),
             (Self::Integer([low, high]), Some(x)) => (x - *low as f64 + 0.5) / ((high - low) as f64 + 1.0),
@@ -96,12 +97,12 @@ impl Domain {
                 .map_or(0.5, |i| (i as f64 + 0.5) / values.len() as f64),
             (_, None) => 0.5,
         };
-        if place.is_finite() { place.clamp(0.0, 1.0) } else { 0.5 }
+        if position.is_finite() { position.clamp(0.0, 1.0) } else { 0.5 }
     }
 
-    /// Values near one, itself left out: what improving this parameter alone tries.
+    /// The values near `value`, without itself, that refinement tries.
     pub(super) fn neighbours(&self, value: &Value) -> Vec<Value> {
-        let place = self.place(value);
+        let position = self.position(value);
         let mut near: Vec<Value> = match self {
             Self::Choice(values) => {
                 let at = values.iter().position(|choice| choice == value).unwrap_or(0);
@@ -111,9 +112,9 @@ impl Domain {
             Self::Integer([low, high]) => {
                 let one = 1.0 / ((high - low) as f64 + 1.0);
                 let steps = STEPS.map(|step| step.signum() * step.abs().max(one)).into_iter();
-                steps.map(|step| self.value(place + step)).collect()
+                steps.map(|step| self.value(position + step)).collect()
             }
-            _ => STEPS.map(|step| self.value(place + step)).to_vec(),
+            _ => STEPS.map(|step| self.value(position + step)).to_vec(),
         };
         let mut seen: Vec<Value> = vec![value.clone()];
         near.retain(|value| {
@@ -124,7 +125,7 @@ impl Domain {
         near
     }
 
-    /// Number of its values, where they can be counted.
+    /// Number of values; `None` if the domain is continuous.
     pub(super) fn size(&self) -> Option<usize> {
         match self {
             Self::Uniform(_) | Self::Log(_) => None,
@@ -134,9 +135,9 @@ impl Domain {
     }
 }
 
-/// Three significant digits, but never outside the range.
+/// Rounds to three significant digits, but not outside the range.
 fn rounded(x: f64, low: f64, high: f64) -> f64 {
-    // By way of the text: the number is then the nearest to what is printed.
+    // Through text, so that the number is the nearest one to what is printed.
     let text = format!("{x:.2e}");
     text.parse().unwrap_or(x).clamp(low, high)
 }
@@ -161,7 +162,7 @@ mod tests {
         for domain in domains() {
             for i in 0..200 {
                 let value = domain.value(rng.unit_f64(i));
-                assert_eq!(domain.value(domain.place(&value)), value, "{domain:?}");
+                assert_eq!(domain.value(domain.position(&value)), value, "{domain:?}");
             }
         }
     }
@@ -191,8 +192,8 @@ mod tests {
     #[test]
     fn neighbours_are_others_and_different() {
         for domain in domains() {
-            for place in [0.0, 0.3, 0.5, 1.0] {
-                let value = domain.value(place);
+            for position in [0.0, 0.3, 0.5, 1.0] {
+                let value = domain.value(position);
                 let near = domain.neighbours(&value);
                 assert!(!near.is_empty() && !near.contains(&value), "{domain:?}: {near:?}");
                 for (i, one) in near.iter().enumerate() {

@@ -1,30 +1,32 @@
-//! How much of the differences between trials one parameter alone explains.
+//! Parameter importance: how much of the objective's variance a parameter explains by itself.
 
 use super::{Objective, SearchSpace, Trial};
 use serde::Serialize;
 
-/// Groups into which the values of a number are cut.
+/// Number of groups into which the values of a numeric parameter are divided.
 const GROUPS: usize = 5;
 
 /// The importance of a parameter.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Importance {
-    /// Its key.
+    /// The key of the parameter.
     pub key: String,
-    /// The share of the figure's variance that it alone explains, 0 to 1; `None` with fewer than 30 judged trials.
+    /// The share of the objective's variance that it explains by itself, 0 to 1; `None` with fewer than 30 evaluated
+    /// trials.
     pub share: Option<f64>,
 }
 
 /// The importance of every parameter, in the order of the space.
 ///
-/// Trials are grouped by the parameter's value (numbers in fifths of their range of places), and the share of the variance
-/// that lies between the groups is corrected for what groups of noise would have (ω², Hays 1963). Trials must have been
-/// drawn at random, each parameter by itself; what parameters do only together is not seen.
+/// Trials are grouped by the parameter's value (numbers by fifths of their range of positions). The share of the
+/// variance between the groups is corrected for the share that random groups would have (ω², Hays 1963). Trials must
+/// have been drawn at random, each parameter independently; interactions of parameters are not measured.
 pub fn importance(space: &SearchSpace, trials: &[Trial], objective: Objective) -> Vec<Importance> {
-    let judged: Vec<(&Trial, f64)> = trials.iter().filter_map(|t| Some((t, t.figure(objective)?))).collect();
+    let evaluated: Vec<(&Trial, f64)> =
+        trials.iter().filter_map(|t| Some((t, t.figure(objective)?))).collect();
     let of = |key: &str, group: &dyn Fn(&Trial) -> Option<usize>| {
-        let pairs: Vec<(usize, f64)> = judged.iter().filter_map(|(t, y)| Some((group(t)?, *y))).collect();
+        let pairs: Vec<(usize, f64)> = evaluated.iter().filter_map(|(t, y)| Some((group(t)?, *y))).collect();
         Importance { key: key.to_owned(), share: omega_squared(&pairs) }
     };
     space
@@ -32,19 +34,19 @@ pub fn importance(space: &SearchSpace, trials: &[Trial], objective: Objective) -
         .iter()
         .map(|parameter| {
             let group = |trial: &Trial| {
-                let place = parameter.domain.place(trial.values.get(&parameter.key)?);
+                let position = parameter.domain.position(trial.values.get(&parameter.key)?);
                 let groups = match &parameter.domain {
                     super::Domain::Choice(values) => values.len(),
                     _ => GROUPS,
                 };
-                Some(((place * groups as f64) as usize).min(groups - 1))
+                Some(((position * groups as f64) as usize).min(groups - 1))
             };
             of(&parameter.key, &group)
         })
         .collect()
 }
 
-/// ω² of figures in groups.
+/// ω² of pairs (group, value); `None` with fewer than 30 pairs.
 fn omega_squared(pairs: &[(usize, f64)]) -> Option<f64> {
     if pairs.len() < 30 {
         return None;

@@ -1,15 +1,15 @@
-//! Tuning: which parameters of a model are best on this log?
+//! Tuning: a search for the parameters of a model that are best on a log.
 //!
-//! The procedure is that of Hidasi et al., ICLR 2016, section 4.2: a number of random points of a [`SearchSpace`] are
-//! trained and judged on a validation part, then the best one is improved one parameter at a time. Beside random points
-//! there is a sampler that learns from the points so far ([`Sampler::Tpe`]), and hopeless trials can be stopped early
+//! The procedure is that of Hidasi et al., ICLR 2016, section 4.2: random points of a [`SearchSpace`] are trained and
+//! evaluated on a validation part, then the best one is refined one parameter at a time. Besides random sampling there
+//! is a sampler that uses the trials so far ([`Sampler::Tpe`]), and trials that fall behind can be stopped early
 //! ([`TuningOptions::halving`]).
 //!
-//! A search is given the sessions to fit and the sessions to validate on, and nothing else: the test part has no way in.
+//! A search receives the sessions to fit and the sessions to validate on, and never the test part.
 //!
-//! Every trial is stored as it ends, in a file that is only appended to ([`TrialStore`]). The procedure asks for trials
-//! one after the other and takes from the store what is there already, so that a search that was killed goes on by
-//! being run again, and its result is that of one that was not.
+//! Every trial is stored when it ends, in an append-only file ([`TrialStore`]). The procedure is deterministic and
+//! takes stored trials instead of running them again, so that a search that was killed is continued by running it
+//! again, and ends with the same result.
 
 mod domain;
 mod importance;
@@ -31,21 +31,21 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How a search goes.
+/// Options of a search.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TuningOptions {
-    /// Points that are sampled, 1 to [`MAX_TRIALS`](Self::MAX_TRIALS); the paper's 100.
+    /// Number of points to sample, 1 to [`MAX_TRIALS`](Self::MAX_TRIALS); default 100, as in the paper.
     pub trials: usize,
-    /// What is to be large on the validation part. Recall, the paper's main metric.
+    /// The metric on the validation part to maximise; default recall, the paper's main metric.
     pub objective: Objective,
-    /// Where points come from. Random, as in the paper.
+    /// How points are sampled; default random, as in the paper.
     pub sampler: Sampler,
-    /// Successive halving: trials are stopped at a ninth and at a third of their epochs unless they are in the best third
-    /// by then (Jamieson and Talwalkar, AISTATS 2016). Off in the paper.
+    /// Successive halving: trials are stopped at a ninth and at a third of their epochs unless they are in the best
+    /// third by then (Jamieson and Talwalkar, AISTATS 2016); default off, as in the paper.
     pub halving: bool,
-    /// Whether the best point is improved one parameter at a time, as in the paper.
+    /// Whether the best point is refined one parameter at a time; default on, as in the paper.
     pub refine: bool,
-    /// Seed of the points; trials have the seed of the experiment.
+    /// Seed of the sampled points; trials use the seed of the experiment.
     pub seed: u64,
 }
 
@@ -62,7 +62,7 @@ impl Default for TuningOptions {
     }
 }
 
-/// What a search makes large, at the largest cut-off of the experiment's evaluation.
+/// The metric that a search maximises, at the largest cut-off of the experiment's evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Objective {
@@ -82,73 +82,73 @@ impl Objective {
     }
 }
 
-/// Where the points of a search come from.
+/// How the points of a search are sampled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sampler {
-    /// Every point by itself, at random.
+    /// At random, each point independently.
     Random,
-    /// After 20 random points, where good points are dense and bad ones are not: the tree-structured Parzen estimator
+    /// By the tree-structured Parzen estimator after 20 random points: where good points are dense and bad ones are not
     /// (Bergstra et al., NeurIPS 2011).
     Tpe,
 }
 
-/// Why a point was tried.
+/// The part of the procedure to which a trial belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// It was sampled.
+    /// The sampled points.
     Sample,
-    /// It is the best one with one parameter changed.
+    /// The points that differ from the best one in one parameter.
     Refine,
 }
 
 /// The values of a point's parameters, by key.
 pub type Values = BTreeMap<String, toml::Value>;
 
-/// A model that was trained and judged, or failed.
+/// A point of the search space whose model was trained and evaluated, or failed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
-    /// Its number in the order of the procedure, from 1; in the file of a search that was made longer, that of the search
-    /// which made it.
+    /// Its number in the order of the procedure, from 1. In the file of an extended search, a refinement trial has the
+    /// number from the search that ran it.
     pub trial: usize,
-    /// Why it was tried.
+    /// The part of the procedure to which it belongs.
     pub phase: Phase,
     /// The values of the parameters, by key.
     pub values: Values,
-    /// Epochs after which it was judged; absent for a model that is not trained in epochs of `training.epochs`.
+    /// Number of epochs after which it was evaluated; absent for a model that is not trained by `training.epochs`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub epochs: Option<usize>,
-    /// What came of it.
+    /// Its result.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// Seconds of training and judging on one thread, in the process that ended it.
+    /// Seconds of training and evaluation on one thread, in the process that finished it.
     pub seconds: f64,
 }
 
-/// What came of a trial.
+/// The result of a trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "verdict")]
 pub enum Verdict {
-    /// It was judged on the validation part.
+    /// It was evaluated on the validation part.
     Judged {
         /// Recall at the largest cut-off.
         recall: f64,
         /// MRR at the largest cut-off.
         mrr: f64,
-        /// Whether the network was numerically stable (`docs/evaluation.md`): its losses and scores were finite, which they
-        /// are where there is a judgement, and its recall is above that of POP.
+        /// Whether the network was numerically stable (`docs/evaluation.md`): its losses and scores were finite, as in
+        /// every evaluated trial, and its recall is above that of POP.
         stable: bool,
     },
-    /// It could not be trained or judged: its numbers did not stay finite, or its values do not go with the data.
+    /// It could not be trained or evaluated: numbers did not stay finite, or the values do not fit the data.
     Failed {
-        /// Why.
+        /// The message of the error.
         reason: String,
     },
 }
 
 impl Trial {
-    /// The figure that a search makes large; `None` where there is none.
+    /// The value of the objective; `None` for a failed trial.
     pub fn figure(&self, objective: Objective) -> Option<f64> {
         match (&self.verdict, objective) {
             (Verdict::Judged { recall, .. }, Objective::Recall) => Some(*recall),
@@ -163,22 +163,22 @@ impl Trial {
     }
 }
 
-/// The trials that have a figure, the best first; of equals the one that came first.
+/// The evaluated trials, best first; ties are ordered by number.
 pub fn ranked<'t>(trials: impl IntoIterator<Item = &'t Trial>, objective: Objective) -> Vec<&'t Trial> {
-    let mut judged: Vec<(&Trial, f64)> =
+    let mut evaluated: Vec<(&Trial, f64)> =
         trials.into_iter().filter_map(|trial| Some((trial, trial.figure(objective)?))).collect();
-    judged.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.trial.cmp(&b.0.trial)));
-    judged.into_iter().map(|(trial, _)| trial).collect()
+    evaluated.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.trial.cmp(&b.0.trial)));
+    evaluated.into_iter().map(|(trial, _)| trial).collect()
 }
 
 impl TuningOptions {
-    /// The most points that a search samples: more than any would.
+    /// The maximum number of points that a search samples.
     pub const MAX_TRIALS: usize = 1_000_000;
 
-    /// Whether the options make sense.
+    /// Checks the options.
     ///
     /// # Errors
-    /// [`Error::Config`] without a trial, or with more than [`MAX_TRIALS`](Self::MAX_TRIALS).
+    /// [`Error::Config`] if `trials` is 0 or above [`MAX_TRIALS`](Self::MAX_TRIALS).
     pub fn validate(&self) -> Result<()> {
         if !(1..=Self::MAX_TRIALS).contains(&self.trials) {
             let reason = format!("is {}: try 1 to {} points", self.trials, Self::MAX_TRIALS);

@@ -1,4 +1,4 @@
-//! Trials side by side: each trains and judges one model on one thread.
+//! Runs one trial: trains and evaluates a model on one thread.
 
 use super::{TuningPlan, Verdict};
 use crate::artifact::Artifact;
@@ -15,40 +15,40 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A trial under way.
+/// The progress of a running trial.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct RunningTrial {
-    /// Its number.
+    /// The number of the trial.
     pub trial: usize,
-    /// The epoch that it is in, from 1.
+    /// The current epoch, from 1.
     pub epoch: usize,
-    /// The share of that epoch that is done.
+    /// The completed share of the epoch, 0 to 1.
     pub share: f64,
-    /// The mean loss in that epoch so far.
+    /// The mean loss of the epoch so far.
     pub loss: f64,
 }
 
-/// What the trials that run side by side have in common.
+/// The state shared by the trials that run in parallel.
 pub(super) struct Runner<'p, 'd> {
     pub(super) plan: &'p TuningPlan<'d>,
-    /// POP's recall, which a stable network is above.
+    /// POP's recall, which a stable network must exceed.
     pub(super) pop_recall: f64,
     stop: AtomicBool,
     running: Mutex<BTreeMap<usize, RunningTrial>>,
 }
 
-/// A model to be trained and judged.
+/// A model to train and evaluate.
 pub(super) struct Job {
     pub(super) trial: usize,
     pub(super) experiment: Experiment,
-    /// Where its training is kept while it runs, and between the stages of successive halving.
+    /// The folder of its model and checkpoint while it runs, and between the stages of successive halving.
     pub(super) folder: PathBuf,
-    /// Whether it may be trained further.
+    /// Whether its model is kept, to be trained further.
     pub(super) keep: bool,
 }
 
-/// What a job came to; `None` if it was told to stop.
+/// The result of a job and its seconds; `None` if it was stopped.
 pub(super) type Done = Option<(Verdict, f64)>;
 
 impl<'p, 'd> Runner<'p, 'd> {
@@ -56,7 +56,7 @@ impl<'p, 'd> Runner<'p, 'd> {
         Self { plan, pop_recall, stop: AtomicBool::new(false), running: Mutex::default() }
     }
 
-    /// Tells all jobs to stop after their mini-batch.
+    /// Asks all jobs to stop after their mini-batch.
     pub(super) fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
     }
@@ -65,25 +65,25 @@ impl<'p, 'd> Runner<'p, 'd> {
         self.stop.load(Ordering::SeqCst)
     }
 
-    /// The trials under way, by number.
+    /// The running trials, by number.
     pub(super) fn running(&self) -> Vec<RunningTrial> {
         self.lock().values().copied().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, RunningTrial>> {
-        // What is in it is shown, no more: a panic elsewhere does not make it wrong.
+        // The map is only displayed: a panic of another thread does no harm.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Trains and judges a model on this thread. A job that was interrupted, also by the death of the process, goes on from
-    /// its checkpoint.
+    /// Trains and evaluates a model on this thread. A job that was interrupted, even by a kill of the process,
+    /// continues from its checkpoint.
     ///
     /// # Errors
-    /// Those of reading and writing; what is the model's fault is its [`Verdict::Failed`].
+    /// Errors of reading and writing. A model that cannot be trained or evaluated is no error, but [`Verdict::Failed`].
     pub(super) fn run(&self, job: &Job) -> Result<Done> {
         let begun = Instant::now();
         self.lock().insert(job.trial, RunningTrial { trial: job.trial, ..RunningTrial::default() });
-        let result = self.judge(job);
+        let result = self.train_and_evaluate(job);
         self.lock().remove(&job.trial);
         let verdict = match result {
             Ok(None) => return Ok(None),
@@ -99,7 +99,7 @@ impl<'p, 'd> Runner<'p, 'd> {
         Ok(Some((verdict, begun.elapsed().as_secs_f64())))
     }
 
-    fn judge(&self, job: &Job) -> Result<Option<Verdict>> {
+    fn train_and_evaluate(&self, job: &Job) -> Result<Option<Verdict>> {
         let TuningPlan { fit, valid, .. } = self.plan;
         let plan = Plan {
             data: Arc::clone(fit),
@@ -143,13 +143,13 @@ impl<'p, 'd> Runner<'p, 'd> {
     }
 }
 
-/// Removes the training of a trial, finished or not.
+/// Removes the model and the checkpoint of a trial.
 pub(super) fn remove(folder: &Path) -> Result<()> {
     Artifact::remove(checkpoint_of(folder))?;
     Artifact::remove(folder)
 }
 
-/// Bytes that a trial of this experiment needs while it runs, as far as they are known beforehand.
+/// Bytes of memory that a trial of this experiment needs; 0 for kinds whose need is not known beforehand.
 pub(super) fn bytes(experiment: &Experiment, items: usize) -> u64 {
     match &experiment.model {
         ModelConfig::Gru4rec(network) => crate::gru4rec::Trainer::bytes(network, &experiment.training, items),

@@ -1,4 +1,4 @@
-//! Trials side by side: which is begun next, and what is stored when one has ended.
+//! Runs trials in parallel: which one starts next, and what is stored when one ends.
 
 use super::runner::{Done, Job, Runner};
 use super::search::Event;
@@ -12,64 +12,65 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-/// How often the observer is told of the trials under way.
-const TOLD_EVERY: Duration = Duration::from_millis(200);
+/// The interval between reports of the running trials to the observer.
+const REPORT_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What a batch's trial number `i` is.
+/// The next trial of a batch.
 pub(super) enum Next {
-    /// A trial of these values.
+    /// A trial with these values.
     Point(Values),
-    /// Not known before others have ended.
+    /// It depends on trials that are still running.
     Wait,
-    /// There are no more.
+    /// There are no more trials.
     End,
 }
 
-/// Says what trial `i` is, from those that have ended.
+/// Returns trial `i` of a batch, given those that have ended.
 type NextOf<'b> = dyn FnMut(usize, &[Option<Trial>]) -> Result<Next> + 'b;
 
-/// Trials of one part of the procedure.
+/// The trials of one part of the procedure.
 pub(super) struct Batch<'b> {
     pub(super) phase: Phase,
-    /// How many there will be, as far as is known.
+    /// The expected number of trials.
     pub(super) expected: usize,
-    /// The parameter that is changed alone.
+    /// The parameter that is refined.
     pub(super) parameter: Option<&'b str>,
-    /// How long they are trained, where the experiment does not say.
+    /// Number of epochs, in place of the experiment's.
     pub(super) epochs: Option<usize>,
-    /// Whether they may be trained further later.
+    /// Whether the models are kept, to be trained further.
     pub(super) keep: bool,
-    /// The number in the procedure of trial `i`.
+    /// Returns the number of trial `i` in the procedure.
     pub(super) number: &'b dyn Fn(usize) -> usize,
-    /// Asked for trial after trial, in order.
+    /// Called for one trial after the other, in order.
     pub(super) next: &'b mut NextOf<'b>,
 }
 
-/// What a trial is before its verdict.
+/// A trial without its result.
 struct Point {
     trial: usize,
     values: Values,
     epochs: Option<usize>,
 }
 
-/// A worker's message: which trial, and what its job came to, a panic included.
+/// A worker's message: the trial's index in the batch, its point, its bytes of memory, and the result or panic of its
+/// job.
 type Message = (usize, Point, u64, std::thread::Result<Result<Done>>);
 
-/// The trials of a search, made or taken from the store.
+/// Runs the trials of a search, or takes them from the store.
 pub(super) struct Schedule<'s, 'd> {
     pub(super) plan: &'s TuningPlan<'d>,
     pub(super) runner: &'s Runner<'s, 'd>,
     pub(super) store: TrialStore,
     pub(super) observe: &'s mut dyn FnMut(Event) -> ControlFlow<()>,
-    /// Bytes that all trials under way may need together.
+    /// Bytes of memory that all running trials may need together.
     pub(super) memory_bytes: u64,
 }
 
 impl Schedule<'_, '_> {
-    /// Makes the trials of a batch side by side, as far as they are not stored; `None` if the observer asked to stop.
+    /// Runs the trials of a batch in parallel, except those that are stored; `None` if the observer stopped the search.
     pub(super) fn run(&mut self, batch: &mut Batch) -> Result<Option<Vec<Trial>>> {
         let Batch { phase, expected, epochs, parameter, .. } = *batch;
-        self.tell(Event::Phase { phase, trials: expected, epochs, parameter });
+        self.notify(Event::Phase { phase, trials: expected, epochs, parameter });
         let mut trials: Vec<Option<Trial>> = Vec::new();
         let mut failure = None;
         let mut panic = None;
@@ -106,11 +107,11 @@ impl Schedule<'_, '_> {
                     if let Some(known) =
                         self.store.get(&store::key(&point.values, point.epochs), point.trial, phase)
                     {
-                        self.tell(Event::Trial { trial: &known, was_stored: true });
+                        self.notify(Event::Trial { trial: &known, was_stored: true });
                         trials[index] = Some(known);
                         continue;
                     }
-                    // Alone it fits, as has been asked before the search.
+                    // A single trial fits into memory: that was checked before the search.
                     if busy > 0 && busy_bytes + bytes > self.memory_bytes {
                         held = Some((index, job, point, bytes));
                         break;
@@ -126,7 +127,7 @@ impl Schedule<'_, '_> {
                 if busy == 0 && (is_complete || self.runner.is_stopping()) {
                     break;
                 }
-                match receiver.recv_timeout(TOLD_EVERY) {
+                match receiver.recv_timeout(REPORT_INTERVAL) {
                     Ok((index, point, bytes, done)) => {
                         (busy, busy_bytes) = (busy - 1, busy_bytes - bytes);
                         match done.map(|done| self.end(point, phase, done)) {
@@ -141,10 +142,10 @@ impl Schedule<'_, '_> {
                             }
                         }
                     }
-                    // There is a sender as long as this loop.
+                    // It is not disconnected: `sender` lives as long as this loop.
                     Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                         let running = self.runner.running();
-                        self.tell(Event::Running(&running));
+                        self.notify(Event::Running(&running));
                     }
                 }
             }
@@ -159,24 +160,24 @@ impl Schedule<'_, '_> {
         }
     }
 
-    /// Stores what a job came to; `None` if it was told to stop.
+    /// Stores the result of a job; `None` if it was stopped.
     fn end(&mut self, point: Point, phase: Phase, done: Result<Done>) -> Result<Option<Trial>> {
         let Some((verdict, seconds)) = done? else { return Ok(None) };
         let Point { trial, values, epochs } = point;
         let trial = Trial { trial, phase, values, epochs, verdict, seconds };
         self.store.add(trial.clone())?;
-        self.tell(Event::Trial { trial: &trial, was_stored: false });
+        self.notify(Event::Trial { trial: &trial, was_stored: false });
         Ok(Some(trial))
     }
 
-    /// Tells the observer, and asks all jobs to stop where it says so.
-    fn tell(&mut self, event: Event) {
+    /// Calls the observer, and stops all jobs if it asks for that.
+    fn notify(&mut self, event: Event) {
         if (self.observe)(event).is_break() {
             self.runner.stop();
         }
     }
 
-    /// The job of a batch's trial, with the bytes that it needs.
+    /// The job of trial `i` of a batch, with the bytes of memory that it needs.
     fn job(&self, batch: &Batch, i: usize, values: Values) -> Result<(usize, Job, Point, u64)> {
         let mut experiment = self.plan.experiment_of(&values)?;
         if let Some(epochs) = batch.epochs {
@@ -191,12 +192,12 @@ impl Schedule<'_, '_> {
 }
 
 impl TuningPlan<'_> {
-    /// Where trials keep their training while they run.
+    /// The folder of the models and checkpoints of running trials.
     pub(super) fn trials_folder(&self) -> PathBuf {
         self.folder.join("trials")
     }
 
-    /// Where a point is trained: the same folder after a restart, also by another build.
+    /// The folder in which a point is trained: the same one after a restart, even with another build.
     pub(super) fn folder_of(&self, values: &Values) -> PathBuf {
         let mut hash = Fingerprint::new();
         hash.add(store::key(values, None).as_bytes());

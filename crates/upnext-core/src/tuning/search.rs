@@ -1,4 +1,4 @@
-//! The procedure: which trials are made, in which order, and which is the best.
+//! The procedure of a search: which trials are run, in which order, and which one is the best.
 
 use super::runner::{self, Runner, RunningTrial};
 use super::schedule::{Batch, Next, Schedule};
@@ -16,45 +16,46 @@ use std::path::Path;
 use std::sync::Arc;
 use upnext_kernels::CounterRng;
 
-/// A search to be run.
+/// The inputs of a search.
 #[derive(Clone, Copy, Debug)]
 pub struct TuningPlan<'d> {
-    /// What models are fitted to.
+    /// The data that models are fitted to.
     pub fit: &'d Arc<Dataset>,
-    /// What they are judged by: items of `fit` only, and none of its sessions.
+    /// The sessions that models are evaluated on, with items of `fit` only, and none of its sessions.
     pub valid: &'d Sessions,
-    /// The fields that are not searched.
+    /// The experiment with the fields that are not searched.
     pub experiment: &'d Experiment,
-    /// The fields that are.
+    /// The fields to search.
     pub space: &'d SearchSpace,
-    /// How.
+    /// The options of the search.
     pub options: &'d TuningOptions,
-    /// Trials side by side, each on one thread; at least 1. The result does not depend on it.
+    /// Number of trials that run in parallel, each on one thread; at least 1. The result does not depend on it.
     pub threads: usize,
-    /// Where trials are stored; made if missing. A search that is there already goes on.
+    /// The folder in which trials are stored; created if missing. A search that it holds is continued.
     pub folder: &'d Path,
 }
 
-/// What an observer is told. It can ask to stop at any time; the same search then goes on where it stopped.
+/// An event of a search, passed to its observer. The observer can stop the search at any time; the same search then
+/// continues where it stopped.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// The search begins, or goes on.
+    /// The search begins, or is continued.
     Begin {
-        /// Trials that are stored.
+        /// Number of trials that are stored.
         stored: usize,
         /// POP's recall on the validation part: a network that is not above it counts as unstable.
         pop_recall: f64,
     },
     /// A part of the procedure begins.
     Phase {
-        /// Which.
+        /// The part.
         phase: Phase,
-        /// Its trials.
+        /// Expected number of its trials.
         trials: usize,
-        /// How long they are trained, where successive halving says so.
+        /// Number of epochs, if successive halving sets it.
         epochs: Option<usize>,
-        /// The parameter that is changed alone.
+        /// The parameter that is refined.
         parameter: Option<&'a str>,
     },
     /// A trial has ended and is stored.
@@ -64,56 +65,57 @@ pub enum Event<'a> {
         /// Whether it was stored before this process began.
         was_stored: bool,
     },
-    /// Told now and then: the trials under way.
+    /// The running trials, reported several times per second.
     Running(&'a [RunningTrial]),
 }
 
-/// What a search has found.
+/// The result of a search.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Found {
     /// POP's recall on the validation part.
     pub pop_recall: f64,
-    /// The sampled points in order; with successive halving each as it was judged last. Fewer than asked for where the space
-    /// has no more.
+    /// The sampled points in order, with successive halving each with its last evaluation. They are fewer than
+    /// requested if the space has no more points.
     pub sampled: Vec<Trial>,
-    /// The same as they were judged first: after equally many epochs, unless epochs are searched over.
+    /// The same points with their first evaluation: all after the same number of epochs, unless epochs are searched.
     pub first: Vec<Trial>,
-    /// The trials that improved one parameter at a time, in order.
+    /// The trials of the refinement, in order.
     pub refined: Vec<Trial>,
-    /// The best trial of all that were trained to the end, and its experiment; `None` if none of them could be judged.
+    /// The best of all trials that were trained to the end, and its experiment; `None` if none of them could be
+    /// evaluated.
     pub best: Option<(Trial, Experiment)>,
-    /// The store: no other process has it as long as this is there.
+    /// The store, which is locked for this process while this value exists.
     pub store: TrialStore,
 }
 
-/// A point is drawn at most so often until it makes sense and is a new one.
+/// Maximum number of draws of a point until it is valid and new.
 const DRAWS: u64 = 1000;
 
 /// Random points before the model-based sampler begins.
 const STARTUP: usize = 20;
 
-/// A model-based point knows all trials but so many before it: whatever the number of threads, it knows the same ones.
+/// A model-based point depends on all trials except this many before it, whatever the number of threads.
 const LAG: usize = 8;
 
-/// The share of trials that successive halving lets go on is one in so many, and so much longer.
+/// Successive halving continues one in this many trials, up to this many times the epochs.
 const HALVING: usize = 3;
 
-/// Runs a search, or goes on with one; `None` if the observer asked to stop.
+/// Runs or continues a search; `None` if the observer stopped it.
 ///
 /// # Errors
-/// [`Error::Config`] for a plan that makes no sense, or does not go with the search that is stored; [`Error::Memory`] if the
+/// [`Error::Config`] for an invalid plan, and for one that does not match the stored search; [`Error::Memory`] if the
 /// largest network of the space does not fit; errors of reading and writing.
 ///
 /// # Panics
-/// If `plan.threads` is 0, and where a trial's thread has panicked.
+/// If `plan.threads` is 0, or a trial's thread panics.
 pub fn tune(plan: &TuningPlan, observe: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Option<Found>> {
     plan.check()?;
     fs::create_dir_all(plan.folder).map_err(Error::io(plan.folder, "make"))?;
     tune_locked(plan, TrialStore::lock(plan.folder)?, observe)
 }
 
-/// [`tune`] in a folder that has been locked already, before the logs were read.
+/// [`tune`] in a folder that is locked already, such as before the logs are read.
 ///
 /// # Errors
 /// As [`tune`].
@@ -149,7 +151,7 @@ pub fn tune_locked(
         best = Some((found.1, experiment));
     }
     for trial in last.iter().chain(&refined) {
-        // What cannot be removed is in nobody's way.
+        // A folder that cannot be removed does no harm.
         _ = runner::remove(&plan.folder_of(&trial.values));
     }
     _ = fs::remove_dir(&trials);
@@ -178,7 +180,7 @@ impl TuningPlan<'_> {
         memory::require("the largest network of the space", self.largest_bytes()?)
     }
 
-    /// Bytes that no trial needs more of: each parameter at the value that makes the network largest.
+    /// The most bytes of memory that a trial needs: each parameter has the value that makes the network largest.
     fn largest_bytes(&self) -> Result<u64> {
         let items = self.fit.items.len();
         let mut largest = self.experiment.clone();
@@ -216,22 +218,22 @@ impl TuningPlan<'_> {
         CounterRng::new(self.options.seed, 0x7475_6e65).substream(i as u64)
     }
 
-    /// Places of a random point: draw number `draw` of sampled point `i`.
-    fn random_places(&self, i: usize, draw: u64) -> Vec<f64> {
+    /// Positions of a random point: draw number `draw` of sampled point `i`.
+    fn random_positions(&self, i: usize, draw: u64) -> Vec<f64> {
         let (rng, count) = (self.rng(i), self.space.parameters().len() as u64);
         (0..count).map(|p| rng.unit_f64(draw * count + p)).collect()
     }
 
-    /// The first of many draws whose fields go with each other and that is not met; `None` if all that make sense are.
-    fn draw(&self, places: &dyn Fn(u64) -> Vec<f64>, met: &HashSet<String>) -> Result<Option<Values>> {
-        let (mut objection, mut any_met) = (None, false);
+    /// The first of many draws that is a valid point and not in `seen`; `None` if all valid ones are.
+    fn draw(&self, positions: &dyn Fn(u64) -> Vec<f64>, seen: &HashSet<String>) -> Result<Option<Values>> {
+        let (mut objection, mut any_seen) = (None, false);
         for draw in 0..DRAWS {
-            let places = places(draw);
-            let parameters = self.space.parameters().iter().zip(places);
+            let positions = positions(draw);
+            let parameters = self.space.parameters().iter().zip(positions);
             let values: Values =
-                parameters.map(|(p, place)| (p.key.clone(), p.domain.value(place))).collect();
-            if met.contains(&store::key(&values, None)) {
-                any_met = true;
+                parameters.map(|(p, position)| (p.key.clone(), p.domain.value(position))).collect();
+            if seen.contains(&store::key(&values, None)) {
+                any_seen = true;
                 continue;
             }
             match self.experiment_of(&values) {
@@ -240,7 +242,7 @@ impl TuningPlan<'_> {
             }
         }
         match objection {
-            Some(error) if !any_met => {
+            Some(error) if !any_seen => {
                 let reason = format!("none of {DRAWS} points that were drawn makes sense; the last: {error}");
                 Err(Error::config("space", reason))
             }
@@ -249,26 +251,26 @@ impl TuningPlan<'_> {
     }
 }
 
-/// A search under way.
+/// The state of a running search.
 struct Search<'s, 'd> {
     plan: &'s TuningPlan<'d>,
     schedule: Schedule<'s, 'd>,
-    /// Trials that the procedure has asked for.
+    /// Number of trials that the procedure has requested.
     number: usize,
 }
 
 /// The sampled points.
 struct Sampled {
-    /// As they were judged first.
+    /// With their first evaluation.
     first: Vec<Trial>,
-    /// As they were judged last.
+    /// With their last evaluation.
     last: Vec<Trial>,
     /// Those of them that were trained to the end.
     complete: Vec<Trial>,
 }
 
 impl Search<'_, '_> {
-    /// Makes the sampled points; `None` if the observer asked to stop.
+    /// Draws and evaluates the sampled points; `None` if the observer stopped the search.
     fn sample(&mut self) -> Result<Option<Sampled>> {
         let TuningPlan { options, experiment, .. } = *self.plan;
         let epochs = experiment.training.epochs;
@@ -277,7 +279,7 @@ impl Search<'_, '_> {
             return Ok(None);
         };
         let mut last = first.clone();
-        // Indices of the trials that are still in.
+        // Indices of the trials that continue.
         let mut alive: Vec<usize> = (0..last.len()).collect();
         for (stage, &epochs) in stages.iter().enumerate().skip(1) {
             let figure = |i: usize| last[i].figure(options.objective).unwrap_or(f64::NEG_INFINITY);
@@ -292,7 +294,7 @@ impl Search<'_, '_> {
             let mut next = |i: usize, _: &[Option<Trial>]| {
                 Ok(alive.get(i).map_or(Next::End, |&trial| Next::Point(last[trial].values.clone())))
             };
-            let judged = self.schedule.run(&mut Batch {
+            let evaluated = self.schedule.run(&mut Batch {
                 phase: Phase::Sample,
                 expected: alive.len(),
                 parameter: None,
@@ -301,8 +303,8 @@ impl Search<'_, '_> {
                 number: &|i| alive[i] + 1,
                 next: &mut next,
             })?;
-            let Some(judged) = judged else { return Ok(None) };
-            for (&i, trial) in alive.iter().zip(judged) {
+            let Some(evaluated) = evaluated else { return Ok(None) };
+            for (&i, trial) in alive.iter().zip(evaluated) {
                 let seconds = last[i].seconds + trial.seconds;
                 last[i] = Trial { seconds, ..trial };
             }
@@ -311,10 +313,10 @@ impl Search<'_, '_> {
         Ok(Some(Sampled { first, last, complete }))
     }
 
-    /// Draws the points, and judges each for the first time.
+    /// Draws the points, and evaluates each for the first time.
     fn sample_first(&mut self, epochs: Option<usize>, keep: bool) -> Result<Option<Vec<Trial>>> {
         let (plan, options) = (self.plan, self.plan.options);
-        let mut met: HashSet<String> = HashSet::new();
+        let mut seen: HashSet<String> = HashSet::new();
         let mut next = |i: usize, known: &[Option<Trial>]| {
             if i == options.trials {
                 return Ok(Next::End);
@@ -325,12 +327,12 @@ impl Search<'_, '_> {
                     let Some(known) = known else { return Ok(Next::Wait) };
                     let model = tpe::Model::new(plan.space, &known, options.objective);
                     let rng = plan.rng(i);
-                    plan.draw(&|draw| model.propose(rng.substream(draw)), &met)?
+                    plan.draw(&|draw| model.propose(rng.substream(draw)), &seen)?
                 }
-                _ => plan.draw(&|draw| plan.random_places(i, draw), &met)?,
+                _ => plan.draw(&|draw| plan.random_positions(i, draw), &seen)?,
             };
             let Some(values) = drawn else { return Ok(Next::End) };
-            met.insert(store::key(&values, None));
+            seen.insert(store::key(&values, None));
             Ok(Next::Point(values))
         };
         let trials = self.schedule.run(&mut Batch {
@@ -346,7 +348,7 @@ impl Search<'_, '_> {
         Ok(trials)
     }
 
-    /// Improves the best trial one parameter at a time; `None` if the observer asked to stop.
+    /// Refines the best trial one parameter at a time; `None` if the observer stopped the search.
     fn refine(&mut self, mut top: Trial) -> Result<Option<(Vec<Trial>, Trial)>> {
         let TuningPlan { options, space, .. } = *self.plan;
         let mut refined = Vec::new();
@@ -384,7 +386,7 @@ impl Search<'_, '_> {
     }
 }
 
-/// The epochs at which successive halving judges, the last being all.
+/// The epochs after which successive halving evaluates, up to the last one.
 fn stages(epochs: usize) -> Vec<usize> {
     let mut stages: Vec<usize> =
         [HALVING * HALVING, HALVING, 1].map(|share| epochs.div_ceil(share).max(1)).to_vec();

@@ -1,4 +1,4 @@
-//! What is searched: which fields of an experiment, and which values of each.
+//! Search spaces: which fields of an experiment are searched, and over which values.
 
 use super::Domain;
 use crate::experiment::{Experiment, File, ModelKind, known_keys};
@@ -9,7 +9,8 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-/// Fields to search over, in the order of their file. It is written like an experiment, with a domain for each value:
+/// The fields to search, in the order of their file. A space is written like an experiment, with a domain for each
+/// value:
 ///
 /// ```toml
 /// [training]
@@ -26,39 +27,39 @@ pub struct SearchSpace {
     parameters: Vec<Parameter>,
 }
 
-/// A field and its values.
+/// A field to search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Parameter {
-    /// The field, dotted, as in `training.learning_rate`.
+    /// The dotted name of the field, such as `training.learning_rate`.
     pub key: String,
-    /// Its values.
+    /// The values to try.
     pub domain: Domain,
 }
 
 impl SearchSpace {
-    /// Reads a space file for an experiment, whose other fields stay as they are.
+    /// Reads a search space for an experiment from a file.
     ///
     /// # Errors
-    /// [`Error::Io`] where the file cannot be read; else as [`from_toml`](Self::from_toml).
+    /// [`Error::Io`] if the file cannot be read; those of [`from_toml`](Self::from_toml).
     pub fn load(path: impl AsRef<Path>, experiment: &Experiment) -> Result<Self> {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
         Self::from_toml(&text, &path.display().to_string(), experiment)
     }
 
-    /// Parses a space for an experiment; `origin` is what errors call the text.
+    /// Parses a search space for an experiment; `origin` names the text in errors.
     ///
     /// # Errors
-    /// [`Error::ExperimentFile`] with line and column for bad TOML, a domain that is none, a field that the experiment's
+    /// [`Error::ExperimentFile`] with line and column for bad TOML, an invalid domain, a field that the experiment's
     /// model does not have, and a value of the wrong type or outside the field's range; [`Error::UnknownKey`] for a key
-    /// that no experiment has.
+    /// that is not a field of an experiment.
     pub fn from_toml(text: &str, origin: &str, experiment: &Experiment) -> Result<Self> {
         let file = File { text, origin };
         let table = DeTable::parse(text).map_err(|e| file.toml_error("", &e))?.into_inner();
         file.check_keys(&table, "", &known_keys())?;
         let mut found = Vec::new();
         collect(&file, &table, "", &mut found)?;
-        // TOML tables are sorted by name; a file has its own order.
+        // Parsed TOML tables are sorted by name; the order of the file counts.
         found.sort_by_key(|(place, _)| *place);
         let mut parameters = Vec::new();
         for (_, (span, parameter)) in found {
@@ -75,27 +76,27 @@ impl SearchSpace {
         Ok(Self { parameters })
     }
 
-    /// The space of an experiment's kind of model where none is given.
+    /// The default search space of the experiment's model kind.
     ///
     /// # Errors
-    /// [`Error::Config`] for a kind that has nothing to be searched; as [`from_toml`](Self::from_toml) where the
-    /// experiment does not go with the space.
+    /// [`Error::Config`] for a kind without parameters to search; those of [`from_toml`](Self::from_toml) if the
+    /// experiment does not fit the space.
     pub fn of_kind(experiment: &Experiment) -> Result<Self> {
         let kind = experiment.model.kind();
         Self::from_toml(Self::text_of_kind(kind)?, &format!("the space of {kind}"), experiment)
     }
 
-    /// The file of that space.
+    /// The default search space of a model kind, as TOML.
     ///
     /// # Errors
-    /// [`Error::Config`] for a kind that has nothing to be searched.
+    /// [`Error::Config`] for a kind without parameters to search.
     pub fn text_of_kind(kind: ModelKind) -> Result<&'static str> {
         kind.space().ok_or_else(|| {
             Error::config("model.kind", format!("a model of kind \"{kind}\" has no parameter to search over"))
         })
     }
 
-    /// Number of its points, where they can be counted.
+    /// Number of points; `None` if a domain is continuous.
     pub(super) fn size(&self) -> Option<usize> {
         self.parameters.iter().try_fold(1_usize, |size, parameter| size.checked_mul(parameter.domain.size()?))
     }
@@ -106,10 +107,10 @@ impl SearchSpace {
     }
 }
 
-/// A parameter with where its key and its value stand in the file.
+/// The start of a parameter's key in the file, the range of its value, and the parameter.
 type Found = (usize, (Range<usize>, Parameter));
 
-/// The domains in a table and in those below it. `prefix` is the dotted path of `table`, with a dot at its end.
+/// Collects the domains of a table and its sub-tables. `prefix` is the dotted path of `table`, with a dot at its end.
 fn collect(file: &File, table: &DeTable<'_>, prefix: &str, found: &mut Vec<Found>) -> Result<()> {
     let known = known_keys();
     for (key, value) in table {
@@ -139,7 +140,7 @@ fn domain(file: &File, path: &str, value: &Spanned<DeValue<'_>>) -> Result<Domai
     })
 }
 
-/// Checks a parameter alone: whether the experiment has the field, and whether the field takes the domain's values.
+/// Checks a parameter by itself: the experiment must have the field, and the field must accept the domain's values.
 fn check(parameter: &Parameter, experiment: &Experiment) -> std::result::Result<(), String> {
     let Parameter { key, domain } = parameter;
     let refuse = |reason: &str| Err(format!("{key}: {reason}"));
@@ -175,7 +176,7 @@ fn check(parameter: &Parameter, experiment: &Experiment) -> std::result::Result<
         changed
             .set_value(key, value)
             .map_err(|e| format!("{key}: {shown} cannot be its value: {}", reason(e)))?;
-        // A value may be wrong only together with others: those points are left out when points are drawn.
+        // A value may be invalid only in combination with others: such points are rejected when points are drawn.
         if let Err(Error::Config { field, reason }) = changed.validate()
             && field == *key
         {

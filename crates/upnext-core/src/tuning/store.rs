@@ -1,4 +1,4 @@
-//! The trials of a search in a file that is only appended to: a line of JSON each, on the disk before the next step.
+//! Stores the trials of a search in an append-only file: one line of JSON each, on disk before the search continues.
 
 use super::{Phase, SearchSpace, Trial, TuningOptions, Values};
 use crate::data::{Dataset, Sessions};
@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 /// The file's name in a search's folder.
 const FILE: &str = "trials.jsonl";
 
-/// Bytes at the beginning by which a torn first line is told from another program's file.
+/// Number of bytes by which an incomplete first line is distinguished from another program's file.
 const BEGINNING: usize = br#"{"made_by":"upnext tune""#.len();
 
-/// The first line: what all trials have in common.
+/// The first line: the settings shared by all trials.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Header {
     made_by: String,
@@ -27,20 +27,20 @@ pub(super) struct Header {
     data: Data,
 }
 
-/// What tells the data of a search from others.
+/// Fingerprints that identify the data of a search.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Data {
-    /// Of the items.
+    /// The fingerprint of the vocabulary.
     vocabulary_fingerprint: String,
-    /// Of the sessions that models are fitted to.
+    /// The fingerprint of the sessions that models are fitted to.
     fit_fingerprint: String,
-    /// Of those that they are judged by.
+    /// The fingerprint of the sessions that models are evaluated on.
     valid_fingerprint: String,
 }
 
 impl Header {
     const MADE_BY: &str = "upnext tune";
-    /// Version 1 had other fingerprints of the same data.
+    /// Version 1 had other fingerprints for the same data.
     const FORMAT_VERSION: u32 = 2;
 
     pub(super) fn new(
@@ -65,11 +65,11 @@ impl Header {
     }
 }
 
-/// The right to a folder's search, which one process at a time has: to be taken before logs are read, which may take long.
+/// An exclusive lock on the search in a folder. Take it before reading the logs, which may take long.
 #[derive(Debug)]
 pub struct TrialLock {
     path: PathBuf,
-    /// Locked. `None` once a store has it.
+    /// The locked file; `None` once a store has taken it.
     file: Option<File>,
 }
 
@@ -82,7 +82,7 @@ impl TrialLock {
 }
 
 impl Drop for TrialLock {
-    /// Where no search was begun, no file of one stays.
+    /// Removes the file if no search was begun.
     fn drop(&mut self) {
         if let Some(file) = &self.file
             && file.metadata().is_ok_and(|file| file.len() == 0)
@@ -92,20 +92,20 @@ impl Drop for TrialLock {
     }
 }
 
-/// The trials that have ended, and the file that they are in. One search at a time has it.
+/// The trials that have ended, and their file, which is locked for one search at a time.
 #[derive(Debug)]
 pub struct TrialStore {
     path: PathBuf,
     file: File,
-    /// Where the next line begins: what stands behind it was not written to its end.
+    /// The offset of the next line; bytes from there on belong to an incomplete line.
     end: u64,
     trials: Vec<Trial>,
-    /// Where a trial of these values and epochs is.
+    /// The index of a trial in `trials` by its [`key`].
     known: HashMap<String, usize>,
 }
 
 impl TrialStore {
-    /// The file of the search in a folder.
+    /// The path of the file of the search in a folder.
     pub fn path_in(folder: &Path) -> PathBuf {
         folder.join(FILE)
     }
@@ -115,10 +115,10 @@ impl TrialStore {
         Self::path_in(folder).exists()
     }
 
-    /// Takes the search of a folder that exists, begun or not, for this process.
+    /// Locks the search in a folder, which must exist, for this process. The search need not have begun.
     ///
     /// # Errors
-    /// [`Error::Config`] if another process has it; [`Error::Io`].
+    /// [`Error::Config`] if another process holds the lock; [`Error::Io`].
     pub fn lock(folder: &Path) -> Result<TrialLock> {
         let path = Self::path_in(folder);
         let file = OpenOptions::new()
@@ -142,23 +142,23 @@ impl TrialStore {
         Ok(TrialLock { path, file: Some(file) })
     }
 
-    /// Opens the store of a folder, or begins one. A last line that was not written to its end is dropped: the process was
-    /// killed while it wrote.
+    /// Opens the store of a folder, or begins one. An incomplete last line is dropped: the process was killed while it
+    /// wrote the line.
     ///
     /// # Errors
-    /// [`Error::Config`] if the store is of another search (which field differs is said); [`Error::TrialFile`] for a line
-    /// that is no trial; [`Error::Io`].
+    /// [`Error::Config`] with the field that differs, if the store is of another search; [`Error::TrialFile`] for a
+    /// line that cannot be parsed; [`Error::Io`].
     pub(super) fn open(lock: TrialLock, header: &Header) -> Result<Self> {
         let (path, file) = lock.take();
         let mut store = Self { path, file, end: 0, trials: Vec::new(), known: HashMap::new() };
         let text = fs::read(&store.path).map_err(Error::io(&store.path, "read"))?;
-        // Whole lines only: the rest was being written when the process was killed.
+        // Complete lines only: the rest was being written when the process was killed.
         let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         store.read(&text[..whole], &text[whole..], header)?;
         store.end = whole as u64;
         if whole == 0 {
             store.append(header)?;
-            // The file's name is in the folder, which a power failure may find unwritten. Some systems refuse to sync folders.
+            // So that the file's name survives a power failure. Some systems refuse to sync folders.
             if let Some(folder) = store.path.parent() {
                 _ = File::open(folder).and_then(|folder| folder.sync_all());
             }
@@ -166,7 +166,7 @@ impl TrialStore {
         Ok(store)
     }
 
-    /// Reads whole lines; `torn` is what stands behind them.
+    /// Reads complete lines; `torn` is the incomplete line after them.
     fn read(&mut self, text: &[u8], torn: &[u8], header: &Header) -> Result<()> {
         let bad = |line: usize, reason: String| Error::TrialFile { path: self.path.clone(), line, reason };
         let foreign =
@@ -207,7 +207,7 @@ impl TrialStore {
     fn append<T: Serialize>(&mut self, line: &T) -> Result<()> {
         let mut text = serde_json::to_vec(line).map_err(|e| Error::config("trial", e.to_string()))?;
         text.push(b'\n');
-        // After a line that could not be written, as on a full disk, the next one takes its place.
+        // A line that could not be written to its end, as on a full disk, is overwritten by the next one.
         let mut write = || {
             self.file.set_len(self.end)?;
             self.file.seek(SeekFrom::Start(self.end))?;
@@ -234,7 +234,7 @@ impl TrialStore {
         Ok(())
     }
 
-    /// The trial of these values and epochs, with the place in the procedure that asks for it.
+    /// The stored trial with the key `wanted`, numbered as the trial of the procedure that requests it.
     pub(super) fn get(&self, wanted: &str, trial: usize, phase: Phase) -> Option<Trial> {
         let found = self.known.get(wanted)?;
         Some(Trial { trial, phase, ..self.trials[*found].clone() })
@@ -251,7 +251,7 @@ impl TrialStore {
     }
 }
 
-/// What a trial is known by: its values and how long it was trained.
+/// The key of a trial in the store: its values and its number of epochs.
 pub(super) fn key(values: &Values, epochs: Option<usize>) -> String {
     let values: Vec<String> = values.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let epochs = epochs.map_or(String::new(), |epochs| format!(" after {epochs} epochs"));

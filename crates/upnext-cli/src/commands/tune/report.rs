@@ -227,7 +227,7 @@ fn importance(outcome: &Outcome) -> String {
                     let y = trial.figure(outcome.options.objective)?;
                     let value = trial.values.get(&parameter.key)?;
                     let title = format!("trial {}: {value} has {y:.4}", trial.trial);
-                    Some(point(parameter.domain.place(value), y, title))
+                    Some(point(parameter.domain.position(value), y, title))
                 });
                 Series { model, points: points.collect() }
             };
@@ -261,16 +261,16 @@ fn importance(outcome: &Outcome) -> String {
 fn ticks(domain: &Domain) -> Vec<(f64, String)> {
     let at = |place: f64| {
         let value = domain.value(place);
-        (domain.place(&value), value.to_string())
+        (domain.position(&value), value.to_string())
     };
     match domain {
         Domain::Choice(values) => {
             // Every other name where they are many: they would run into each other.
             let step = values.len().div_ceil(9).max(1);
-            values.iter().step_by(step).map(|v| (domain.place(v), v.to_string())).collect()
+            values.iter().step_by(step).map(|v| (domain.position(v), v.to_string())).collect()
         }
         Domain::Integer([low, high]) if high - low < 5 => {
-            (*low..=*high).map(toml::Value::Integer).map(|v| (domain.place(&v), v.to_string())).collect()
+            (*low..=*high).map(toml::Value::Integer).map(|v| (domain.position(&v), v.to_string())).collect()
         }
         _ => [0.0, 0.25, 0.5, 0.75, 1.0].map(at).to_vec(),
     }
@@ -297,7 +297,7 @@ fn points(outcome: &Outcome) -> String {
             .space
             .parameters()
             .iter()
-            .map(|p| trial.values.get(&p.key).map_or(0.5, |v| p.domain.place(v)));
+            .map(|p| trial.values.get(&p.key).map_or(0.5, |v| p.domain.position(v)));
         let places: Vec<f64> = places.chain([place(y)]).collect();
         let fifth = rank * 5 / order.len().max(1);
         let is_best = outcome.best.as_ref().is_some_and(|best| best.trial == trial.trial);

@@ -1,4 +1,4 @@
-//! A save that fails, is killed or meets another leaves a whole model, and nothing else.
+//! A save that fails, is killed or runs beside another one leaves a complete model, and nothing else.
 
 use super::super::tests::{add_members, marked};
 use super::super::write::{Step, Steps, remove, save};
@@ -167,7 +167,7 @@ fn save_that_fails_at_any_step_leaves_the_old_or_the_new_model_and_no_left_over(
                     assert_eq!((mark(&dir), names(&dir)), (1, before), "{step}");
                 }
             } else {
-                // What could not be removed does not make the save a failed one.
+                // A file that could not be removed does not make the save fail.
                 assert_eq!(result.is_err(), failing == replaced, "{step}");
                 assert_eq!(mark(&dir), 2, "{step}");
             }
@@ -318,7 +318,7 @@ fn only_models_and_empty_folders_are_replaced() {
     }
     assert_eq!(names(place.path()), before);
     assert!(path("noted").join("notes.txt").exists());
-    // What file systems and desktops put into folders is in nobody's way.
+    // Files that file systems and desktops put into folders are ignored.
     fs::write(path("empty").join(".DS_Store"), "").unwrap();
     for name in ["empty", "new", "new/"] {
         Artifact::check_target(path(name)).unwrap();

@@ -1,4 +1,4 @@
-//! No damage goes unnoticed or unexplained.
+//! Every damaged file is detected, with a message that explains it.
 
 use super::super::*;
 use super::{file_of, marked, saved};

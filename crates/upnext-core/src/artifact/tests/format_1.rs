@@ -1,4 +1,4 @@
-//! Models of format 1 are read.
+//! Models of format 1 can be read.
 
 use super::super::*;
 use super::{assert_same, marked};

@@ -1,4 +1,4 @@
-//! Logs in every form that is read, and every form of damage that is refused.
+//! Logs in every supported format, and every kind of damage that is refused.
 
 use super::*;
 use crate::data::time::TimeUnit;

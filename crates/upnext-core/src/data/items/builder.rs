@@ -1,4 +1,4 @@
-//! Rows on their way into an item table: checked ids, repeated items, and at the end the types of the columns.
+//! Builds an item table row by row: checks ids, handles repeated items, and converts the columns to their types.
 
 use super::ItemTable;
 use super::column::{Column, Values};
@@ -9,15 +9,15 @@ use crate::data::names::{column, item_column, shortened};
 use crate::error::{Error, Result};
 use std::path::Path;
 
-/// Names of columns that a message lists.
+/// The maximum number of column names in a message.
 const MAX_NAMED: usize = 30;
 
-/// Which columns of a file are read.
+/// The columns of a file that are read.
 pub(super) struct Chosen {
-    /// The column of ids, from 0.
+    /// The position of the column of ids, from 0.
     pub(super) id: usize,
     pub(super) id_name: String,
-    /// The other columns, in the order of the file, with their names and the types that were asked for.
+    /// The other columns, in the order of the file.
     pub(super) others: Vec<ChosenColumn>,
 }
 
@@ -26,27 +26,27 @@ pub(super) struct ChosenColumn {
     pub(super) at: usize,
     pub(super) name: String,
     pub(super) wanted: Option<ColumnType>,
-    /// Whether the type was asked for by the column's name, and not for all columns.
+    /// Whether the type was requested for this column by name, and not for all columns.
     pub(super) by_name: bool,
 }
 
-/// The file that is read, for messages.
+/// The file, for messages.
 #[derive(Clone, Copy)]
 pub(super) struct Origin<'a> {
     pub(super) path: &'a Path,
-    /// "line" or "row".
+    /// What positions count: "line" or "row".
     pub(super) place: &'static str,
 }
 
 impl Origin<'_> {
-    /// What is wrong with the file, at a line or row and in a column where it is about such.
+    /// An error of the file, with the line or row and the column that it concerns, if any.
     pub(super) fn error(self, position: Option<u64>, column: Option<&str>, reason: String) -> Error {
         let (path, column) = (self.path.to_owned(), column.map(shortened));
         Error::ItemTable { path, place: self.place, position, column, reason }
     }
 }
 
-/// Finds the columns among the names of a file.
+/// Selects the columns to read by their names.
 pub(super) fn choose(
     origin: Origin<'_>,
     mut names: Vec<String>,
@@ -90,7 +90,7 @@ pub(super) fn choose(
     Ok(Chosen { id, id_name: names[id].clone(), others })
 }
 
-/// Gives columns without a name, or with that of one before, a name of their own.
+/// Gives a new name to each column without a name, or with the name of an earlier one.
 fn make_unique(names: &mut [String]) {
     for at in 0..names.len() {
         let (before, rest) = names.split_at_mut(at);
@@ -107,27 +107,27 @@ fn make_unique(names: &mut [String]) {
     }
 }
 
-/// A table that grows row by row: the values of a row are pushed to the columns, then [`end_row`](Self::end_row) is called.
+/// Builds a table row by row: push the values of a row to the columns, then call [`end_row`](Self::end_row).
 pub(super) struct Builder<'a> {
     origin: Origin<'a>,
     options: &'a ItemTableOptions,
     id_name: String,
     ids: IdTable,
-    /// Per item, in the order of `ids`, where its values stand in the columns.
+    /// For each item, in the order of `ids`, the row of its values in the columns.
     rows: Vec<u32>,
-    /// Per row of the columns, its line or row in the file.
+    /// For each row of the columns, its line or row in the file.
     positions: Vec<u64>,
     pub(super) columns: Vec<Column>,
-    /// The types that were asked for, column by column.
+    /// The requested types, column by column.
     wanted: Vec<Option<ColumnType>>,
-    /// Rows that repeated one before.
+    /// Number of rows that repeated an earlier one.
     repeated: u64,
-    /// Whether `rows` is anything but 0, 1, 2, …
+    /// Whether `rows` differs from 0, 1, 2, …
     replaced: bool,
 }
 
 impl<'a> Builder<'a> {
-    /// An empty table; `values` are the empty columns, of types in which the file delivers them.
+    /// An empty table; `values` are the empty columns, in the types in which the file is decoded.
     pub(super) fn new(
         origin: Origin<'a>,
         options: &'a ItemTableOptions,
@@ -149,12 +149,12 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// What is wrong with a value of the row at `position`.
+    /// An error of the value in column `at` of the row at `position`.
     pub(super) fn refused(&self, position: u64, at: usize, reason: String) -> Error {
         self.origin.error(Some(position), Some(&self.columns[at].name), reason)
     }
 
-    /// Refuses a text that is longer than the limit.
+    /// Checks that a text is not longer than the limit.
     pub(super) fn check_length(&self, position: u64, at: usize, bytes: usize) -> Result<()> {
         let limit = self.options.limits.field_bytes;
         if bytes > limit {
@@ -163,7 +163,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Ends the row of the item with this id, whose values have been pushed.
+    /// Ends the row of the item with this id, after its values have been pushed.
     pub(super) fn end_row(&mut self, id: &[u8], position: u64) -> Result<()> {
         let row = self.positions.len();
         debug_assert!(self.columns.iter().all(|column| column.len() == row + 1), "a value for each column");
@@ -205,7 +205,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// A new id as text.
+    /// Checks a new id and returns it as text.
     fn checked<'b>(&self, id: &'b [u8], position: u64) -> Result<&'b str> {
         let limit = self.options.limits.id_bytes;
         let reason = if id.is_empty() {
@@ -223,8 +223,8 @@ impl<'a> Builder<'a> {
         Err(self.origin.error(Some(position), Some(&self.id_name), reason))
     }
 
-    /// The table. Columns of text become what was asked for or what they plainly are; `untyped` says whether texts may be
-    /// numbers.
+    /// Completes the table. Columns of text are converted to the requested or inferred type; numbers and vectors are
+    /// inferred only with `untyped`.
     pub(super) fn finish(mut self, untyped: bool) -> Result<ItemTable> {
         if self.replaced {
             for column in &mut self.columns {
@@ -251,5 +251,5 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// What is wrong with a field of another encoding.
+/// The message for a field in another encoding.
 pub(super) const NOT_UTF8: &str = "not UTF-8 text: convert the file to UTF-8";

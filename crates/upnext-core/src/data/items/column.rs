@@ -1,11 +1,11 @@
-//! A column of an item table: its values in few allocations, whatever the number of items.
+//! The columns of an item table. Each has few allocations, whatever the number of items.
 
 use super::options::ColumnType;
 use crate::data::ids::IdTable;
 use std::borrow::Cow;
 use std::fmt;
 
-/// An attribute of items: a name, and for each row of the table a value or none.
+/// An attribute of items: a name, and an optional value for each row of the table.
 #[derive(Clone)]
 pub struct Column {
     pub(super) name: String,
@@ -16,23 +16,23 @@ pub struct Column {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Value<'a> {
-    /// A text that is not empty.
+    /// A non-empty text.
     Text(&'a str),
     /// A finite number.
     Number(f64),
-    /// Codes of one or more categories, in the order of the file: places in [`Column::category_names`].
+    /// Codes of one or more categories, in the order of the file: indices into [`Column::category_names`].
     Categories(&'a [u32]),
     /// A vector of finite numbers, of [`Column::width`].
     Vector(&'a [f32]),
 }
 
 impl Column {
-    /// The name of the column in the file.
+    /// The name of the column.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The type of its values.
+    /// The type of the values.
     pub fn column_type(&self) -> ColumnType {
         match self.values {
             Values::Text(_) => ColumnType::Text,
@@ -42,7 +42,7 @@ impl Column {
         }
     }
 
-    /// Number of rows, those without a value included.
+    /// Number of rows, including those without a value.
     pub fn len(&self) -> usize {
         self.values.len()
     }
@@ -52,7 +52,7 @@ impl Column {
         self.len() == 0
     }
 
-    /// The value of a row; `None` where it is missing.
+    /// The value of a row; `None` if it is missing.
     ///
     /// # Panics
     /// If `row` is not below [`len`](Self::len).
@@ -72,7 +72,7 @@ impl Column {
         (0..self.len()).filter(|&row| self.value(row).is_none()).count()
     }
 
-    /// The text of a row; `None` where it is missing, and in columns of another type.
+    /// The text of a row; `None` if it is missing, and in columns of another type.
     ///
     /// # Panics
     /// If `row` is not below [`len`](Self::len).
@@ -83,7 +83,7 @@ impl Column {
         }
     }
 
-    /// The number of a row; `None` where it is missing, and in columns of another type.
+    /// The number of a row; `None` if it is missing, and in columns of another type.
     ///
     /// # Panics
     /// If `row` is not below [`len`](Self::len).
@@ -94,7 +94,7 @@ impl Column {
         }
     }
 
-    /// The names of the categories of a row; none where they are missing, and in columns of another type.
+    /// The names of the categories of a row; empty if they are missing, and in columns of another type.
     ///
     /// # Panics
     /// If `row` is not below [`len`](Self::len).
@@ -106,7 +106,7 @@ impl Column {
         codes.iter().map(|&code| self.category(code))
     }
 
-    /// The vector of a row; `None` where it is missing, and in columns of another type.
+    /// The vector of a row; `None` if it is missing, and in columns of another type.
     ///
     /// # Panics
     /// If `row` is not below [`len`](Self::len).
@@ -117,7 +117,7 @@ impl Column {
         }
     }
 
-    /// The names of all categories of the column, by code; none in columns of another type.
+    /// The names of all categories of the column, by code; empty in columns of another type.
     pub fn category_names(&self) -> impl ExactSizeIterator<Item = &str> {
         let count = match &self.values {
             Values::Categories(lists) => lists.names.len(),
@@ -134,7 +134,7 @@ impl Column {
         }
     }
 
-    /// The width of the vectors; 0 where there is none, and in columns of another type.
+    /// The width of the vectors; 0 if there are none, and in columns of another type.
     pub fn width(&self) -> usize {
         match &self.values {
             Values::Vector(vectors) => vectors.width,
@@ -142,7 +142,7 @@ impl Column {
         }
     }
 
-    /// The value of a row as people read it, categories separated by commas; `None` where it is missing, and for vectors.
+    /// The value of a row for display, with categories separated by commas; `None` if it is missing, and for vectors.
     ///
     /// # Panics
     /// If `row` is not below [`len`](Self::len).
@@ -156,7 +156,7 @@ impl Column {
         }
     }
 
-    /// Bytes that the column takes in memory.
+    /// Bytes of memory that the column takes.
     pub fn memory_bytes(&self) -> usize {
         let words = size_of::<usize>();
         match &self.values {
@@ -198,7 +198,7 @@ impl PartialEq for Column {
 #[derive(Clone)]
 pub(super) enum Values {
     Text(Texts),
-    /// NaN: missing.
+    /// NaN is a missing value.
     Number(Vec<f64>),
     Categories(Lists),
     Vector(Vectors),
@@ -225,7 +225,7 @@ impl Values {
         }
     }
 
-    /// Leaves out the rows behind the first `rows`.
+    /// Keeps the first `rows` rows.
     pub(super) fn truncate(&mut self, rows: usize) {
         match self {
             Self::Text(Texts { text, ends }) => {
@@ -274,7 +274,7 @@ impl Values {
         }
     }
 
-    /// Gives back what was reserved for further rows.
+    /// Releases the memory reserved for further rows.
     pub(super) fn shrink(&mut self) {
         match self {
             Self::Text(Texts { text, ends }) => {
@@ -291,11 +291,11 @@ impl Values {
     }
 }
 
-/// Texts one after the other; an empty one is missing.
+/// Texts in one allocation; an empty one is a missing value.
 #[derive(Clone, Default)]
 pub(super) struct Texts {
     text: String,
-    /// `ends[row]` is where the text of a row ends in `text`.
+    /// `ends[row]` is the end of the text of a row in `text`.
     ends: Vec<usize>,
 }
 
@@ -309,7 +309,7 @@ impl Texts {
         &self.text[if row == 0 { 0 } else { self.ends[row - 1] }..self.ends[row]]
     }
 
-    /// The texts that are not missing, with their rows.
+    /// The texts that are not missing values, with their rows.
     pub(super) fn present(&self) -> impl Iterator<Item = (usize, &str)> + Clone {
         (0..self.ends.len()).map(|row| (row, self.get(row))).filter(|(_, text)| !text.is_empty())
     }
@@ -319,17 +319,17 @@ impl Texts {
     }
 }
 
-/// Lists of categories, each stored once and known inside by a number; an empty list is missing.
+/// Lists of category codes; the name of each category is stored once. An empty list is a missing value.
 #[derive(Clone, Default)]
 pub(super) struct Lists {
     names: IdTable,
     codes: Vec<u32>,
-    /// `ends[row]` is where the list of a row ends in `codes`.
+    /// `ends[row]` is the end of the list of a row in `codes`.
     ends: Vec<usize>,
 }
 
 impl Lists {
-    /// Appends a row; white space around the names and empty names are left out.
+    /// Appends a row of names, which are trimmed; empty ones are left out.
     pub(super) fn push<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
         for name in names {
             let name = name.trim();
@@ -345,10 +345,10 @@ impl Lists {
     }
 }
 
-/// Vectors row by row, shape rows × width; one of NaNs is missing.
+/// Vectors row by row, shape rows × width; one of NaNs is a missing value.
 #[derive(Clone, Default)]
 pub(super) struct Vectors {
-    /// 0 until there is a vector.
+    /// 0 until the first vector is appended.
     width: usize,
     values: Vec<f32>,
     rows: usize,
@@ -360,7 +360,7 @@ impl Vectors {
         self.values.resize(self.rows * self.width, f32::NAN);
     }
 
-    /// Appends a vector, or says why it is none; an empty one is missing.
+    /// Appends a vector, or returns why it is invalid; an empty one is a missing value.
     pub(super) fn push(&mut self, vector: &[f32]) -> Result<(), String> {
         if vector.is_empty() {
             self.push_missing();

@@ -16,7 +16,7 @@ use arrow_schema::DataType;
 use std::ops::Range;
 use std::path::Path;
 
-/// As what a column of the file is decoded.
+/// The form in which a column of the file is decoded.
 #[derive(Clone, Copy)]
 enum Form {
     Text,
@@ -27,7 +27,7 @@ enum Form {
 }
 
 impl Form {
-    /// The form of a column of this type that is wanted as another; `None` where there is none.
+    /// The form for a column of this Arrow type and the requested type; `None` if the two do not fit.
     fn of(data_type: &DataType, wanted: Option<ColumnType>) -> Option<Self> {
         let of_dictionary = matches!(data_type, DataType::Dictionary(..));
         match unpacked(data_type) {
@@ -77,7 +77,7 @@ impl Form {
     }
 }
 
-/// The type of a dictionary's values; other types as they are.
+/// The type of a dictionary's values; other types unchanged.
 fn unpacked(data_type: &DataType) -> &DataType {
     match data_type {
         DataType::Dictionary(_, values) => values,
@@ -99,7 +99,7 @@ enum Cells {
 }
 
 impl Cells {
-    /// Decodes a column; `None` where its values have no such form.
+    /// Decodes a column; `None` if its values do not have this form.
     fn new(column: &ArrayRef, form: Form) -> Option<Self> {
         Some(match form {
             Form::Text => Self::Text(texts(column)?),
@@ -121,7 +121,7 @@ impl Cells {
     }
 }
 
-/// A column as texts. Times are UTC, whatever zone they name.
+/// A column as texts. Times are UTC, whatever their time zone.
 fn texts(column: &ArrayRef) -> Option<StringArray> {
     let column = match column.data_type() {
         DataType::Timestamp(unit, Some(_)) => {
@@ -133,7 +133,7 @@ fn texts(column: &ArrayRef) -> Option<StringArray> {
     cast(&column, &DataType::Utf8).ok()?.as_string_opt::<i32>().cloned()
 }
 
-/// The elements of a column of lists, and where those of each row stand; a list that is null has none.
+/// The elements of a column of lists, and the range of each row in them, which is empty for a null list.
 fn elements(column: &ArrayRef) -> Option<(ArrayRef, Vec<Range<usize>>)> {
     let of_rows = |range: &dyn Fn(usize) -> Range<usize>| {
         (0..column.len()).map(|row| if column.is_null(row) { 0..0 } else { range(row) }).collect()
@@ -153,7 +153,7 @@ fn elements(column: &ArrayRef) -> Option<(ArrayRef, Vec<Range<usize>>)> {
     Some((lists.values().clone(), ranges))
 }
 
-/// Reads a file of `size` bytes.
+/// Reads a table from a file of `size` bytes.
 pub(super) fn read<R: ChunkReader + 'static>(
     path: &Path,
     file: R,
@@ -240,7 +240,7 @@ fn push(
             None
         }
         (Cells::Number(array), Values::Number(numbers)) => {
-            // NaN is how pandas writes that there is no number.
+            // pandas writes a missing number as NaN.
             let number = if array.is_null(row) { f64::NAN } else { array.value(row) };
             numbers.push(number);
             number
@@ -257,7 +257,7 @@ fn push(
         }
         (Cells::Vector(array, ranges), Values::Vector(vectors)) => {
             vector.clear();
-            // A null in a vector is refused as NaN is.
+            // A null in a vector is refused like a NaN.
             vector.extend(
                 ranges[row].clone().map(|i| if array.is_null(i) { f32::NAN } else { array.value(i) }),
             );

@@ -1,8 +1,8 @@
-//! An item table as a Parquet file of its own: how a model keeps it.
+//! Writes an item table to a Parquet file, and reads it again.
 //!
-//! The first column has the ids under the name that the table was read with, the others follow in order: texts, numbers
-//! (float64), lists of texts, lists of float32. What is missing is null. The key `upnext.items` of the file's metadata names
-//! the column of ids and the types, as JSON. Equal tables have equal bytes.
+//! The first column has the ids, under the name with which the table was read; the others follow in order: texts,
+//! numbers (float64), lists of texts, lists of float32. Missing values are null. The key `upnext.items` of the file's
+//! metadata names the column of ids and the types, as JSON. Equal tables have equal bytes.
 
 use super::column::{Column, Value};
 use super::options::{ColumnType, ItemTableLimits, ItemTableOptions};
@@ -23,10 +23,10 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The key of the file's metadata that says what its columns are.
+/// The key of the file's metadata under which its columns are described.
 const METADATA_KEY: &str = "upnext.items";
 
-/// What the columns of a file are.
+/// The description of a file's columns.
 #[derive(Serialize, Deserialize)]
 struct Description {
     /// The name of the column of ids.
@@ -66,7 +66,7 @@ impl ItemTable {
             // The manifest names the writer; here it would change the bytes with every version of the library.
             .set_created_by("upnext".to_owned())
             .set_key_value_metadata(Some(vec![KeyValue::new(METADATA_KEY.to_owned(), description)]))
-            // No id occurs twice.
+            // Ids are unique, so that a dictionary would not help.
             .set_column_dictionary_enabled(ColumnPath::new(vec![self.id_name.clone()]), false);
         for column in self.columns.iter().filter(|column| column.column_type() == ColumnType::Vector) {
             let path = ["list", "item"].map(str::to_owned);
@@ -87,10 +87,11 @@ impl ItemTable {
         writer.close().map(|_| ()).map_err(io_error)
     }
 
-    /// Reads a table that [`to_parquet`](Self::to_parquet) wrote; `path` is what errors call it.
+    /// Reads a table that [`to_parquet`](Self::to_parquet) wrote; `path` names it in errors.
     ///
     /// # Errors
-    /// [`Error::Damaged`](crate::Error::Damaged) for bytes that are no such table, and those of [`read`](Self::read).
+    /// [`Error::Damaged`](crate::Error::Damaged) for bytes that are not such a table, and those of
+    /// [`read`](Self::read).
     pub fn from_parquet(bytes: impl Into<Bytes>, path: &Path) -> Result<Self> {
         let bytes = bytes.into();
         let size = bytes.len() as u64;
@@ -116,7 +117,7 @@ impl ItemTable {
     }
 }
 
-/// The type of a column in the file.
+/// The Arrow type of a column in the file.
 fn data_type(column: &Column) -> DataType {
     match column.column_type() {
         ColumnType::Text => DataType::Utf8,
@@ -126,7 +127,7 @@ fn data_type(column: &Column) -> DataType {
     }
 }
 
-/// Some rows of a column.
+/// Some rows of a column as an Arrow array.
 fn array(column: &Column, rows: Range<usize>) -> ArrayRef {
     match column.column_type() {
         ColumnType::Text => {

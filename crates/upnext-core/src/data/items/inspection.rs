@@ -1,30 +1,30 @@
-//! Which type a column of texts has, and its values in that type.
+//! Infers the type of a column of texts, and converts its values.
 
 use super::column::{Lists, Texts, Values, Vectors};
 use super::options::ColumnType;
 use crate::data::ids::IdTable;
 use crate::data::names::shortened;
 
-/// A column is of categories where each of them stands on average in so many rows.
+/// A column is one of categories if each distinct value occurs in at least this many rows on average.
 const ROWS_PER_CATEGORY: usize = 4;
-/// A character separates lists where at least one of so many values has it.
+/// A character is a list separator only if at least one in this many values has it.
 const VALUES_PER_LIST: usize = 10;
-/// The characters that separate lists where none is given.
+/// The list separators that are tried if none is given.
 const SEPARATORS: [char; 2] = ['|', ';'];
 
 /// How a column of texts is read.
 pub(super) struct Reading {
-    /// The type that was asked for.
+    /// The requested type.
     pub(super) wanted: Option<ColumnType>,
-    /// The separator of lists that was asked for.
+    /// The requested separator of lists.
     pub(super) separator: Option<char>,
-    /// Whether the texts may be numbers and vectors: in a file of text they may, in a Parquet column of type text they are
-    /// not.
+    /// Whether texts may be inferred to be numbers or vectors: so in text files, but not in Parquet columns of type
+    /// text.
     pub(super) untyped: bool,
 }
 
-/// The texts in the type that was asked for, or in the one that they plainly have; else the row that has none, with what is
-/// wrong there.
+/// Converts texts to the requested type, or to the inferred one. An error has the row of an invalid value, and what is
+/// wrong with it.
 pub(super) fn typed(texts: Texts, reading: &Reading) -> Result<Values, (usize, String)> {
     let separator = || reading.separator.or_else(|| plain_separator(&texts));
     match reading.wanted {
@@ -51,7 +51,7 @@ pub(super) fn typed(texts: Texts, reading: &Reading) -> Result<Values, (usize, S
     }
 }
 
-/// A finite number.
+/// Parses a finite number.
 fn number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
@@ -77,7 +77,7 @@ fn numbers(texts: &Texts) -> Result<Values, (usize, String)> {
     Ok(Values::Number(numbers))
 }
 
-/// The numbers of a vector as text, which stand in brackets or not; `None` where they are no numbers.
+/// Parses the numbers of a vector, in brackets or without; `None` if they are not numbers.
 fn vector_of(text: &str, into: &mut Vec<f32>) -> Option<()> {
     let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     into.clear();
@@ -101,7 +101,7 @@ fn vectors(texts: &Texts) -> Result<Values, (usize, String)> {
     Ok(Values::Vector(vectors))
 }
 
-/// Whether all texts are numbers in brackets, at least two each and all of the same number.
+/// Whether all texts are vectors in brackets, of the same width of at least two.
 fn are_vectors(texts: &Texts) -> bool {
     let (mut width, mut vector) = (None, Vec::new());
     texts.present().all(|(_, text)| {
@@ -125,7 +125,8 @@ fn categories(texts: &Texts, separator: Option<char>) -> Values {
     Values::Categories(lists)
 }
 
-/// The separator that a column plainly uses: in at least two values and one of ten, with parts that stand on average in four.
+/// The separator that a column clearly uses: in at least two values and a tenth of them, with parts that occur four
+/// times on average.
 fn plain_separator(texts: &Texts) -> Option<char> {
     let present = texts.present().count();
     SEPARATORS.into_iter().find(|&separator| {
@@ -147,7 +148,7 @@ fn are_truth_values(texts: &Texts) -> bool {
     texts.present().all(|(_, text)| text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false"))
 }
 
-/// Whether each text stands on average in four rows.
+/// Whether each distinct text occurs in four rows on average.
 fn are_few(texts: &Texts) -> bool {
     let most = texts.present().count() / ROWS_PER_CATEGORY;
     let mut names = IdTable::new();
@@ -188,13 +189,13 @@ mod tests {
             (&["[1]", "[2]"], Text),
             (&["[1, 2]", "[1, inf]"], Text),
             (&["true", "False", ""], Categories),
-            // Each stands in four rows, then in less.
+            // Each occurs in four rows, then in fewer.
             (&["a", "b", "a", "b", "a", "a", "b", "b"], Categories),
             (&["a", "b", "a", "b", "a", "a", "b"], Text),
         ] {
             assert_eq!(of(texts, None, true), expected, "{texts:?}");
         }
-        // A file that knows types has said that these are texts.
+        // The columns of a typed file are texts.
         assert_eq!(of(&["1", "2"], None, false), Text);
         assert_eq!(of(&["[1, 2]"], None, false), Text);
         assert_eq!(of(&["true"], None, false), Categories);

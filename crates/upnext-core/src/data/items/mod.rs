@@ -1,7 +1,7 @@
-//! What is known of items beside their ids: a table of texts, numbers, categories and vectors, read from CSV or Parquet.
+//! Item tables: attributes of items as texts, numbers, categories and vectors, read from CSV or Parquet.
 //!
-//! The table stands beside the [`ItemVocabulary`]: it may have items that no click names yet, and lack some that clicks
-//! name. `docs/items.md` says how files are read.
+//! A table is independent of the [`ItemVocabulary`]: it may have items without clicks, and lack items that have clicks.
+//! `docs/items.md` describes how files are read.
 //!
 //! ```
 //! use upnext_core::data::items::{ColumnType, ItemTable, ItemTableOptions};
@@ -40,12 +40,12 @@ use crate::data::ids::IdTable;
 use serde::Serialize;
 use std::fmt;
 
-/// Attributes of items: a row for each item, found by the user's id, and typed columns found by name.
+/// Attributes of items: a row for each item, found by the user's id, and typed columns, found by name.
 ///
-/// A value may be missing. Nothing is allocated per value.
+/// Values may be missing. Memory is allocated per column, not per value.
 #[derive(Clone)]
 pub struct ItemTable {
-    /// The id of an item has the number of its row.
+    /// The number of an id is the row of its item.
     ids: IdTable,
     /// The name of the column of ids.
     id_name: String,
@@ -53,19 +53,19 @@ pub struct ItemTable {
     repeated: u64,
 }
 
-/// How far a table describes the items of a vocabulary.
+/// How much of a vocabulary an item table describes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Coverage {
-    /// Items of the vocabulary.
+    /// Number of items of the vocabulary.
     pub items: usize,
-    /// Those of them that have a row.
+    /// Number of these items that have a row in the table.
     pub described_items: usize,
-    /// Training events of the vocabulary's items.
+    /// Number of training events on items of the vocabulary.
     pub events: u64,
-    /// Training events of the items that have a row.
+    /// Number of training events on items that have a row.
     pub described_events: u64,
-    /// Items of the table that the vocabulary does not have.
+    /// Number of items of the table that the vocabulary does not have.
     pub new_items: usize,
 }
 
@@ -99,28 +99,28 @@ impl ItemTable {
         self.ids.iter()
     }
 
-    /// The name that the column of ids has in the file.
+    /// The name of the column of ids in the file.
     pub fn id_name(&self) -> &str {
         &self.id_name
     }
 
-    /// The columns beside the ids, in the order of the file. No two have the same name: `price` beside another `price` is
-    /// `price_2`, and a fourth column without a name is `column_4`.
+    /// The columns besides the ids, in the order of the file. Their names are unique: a second `price` is named
+    /// `price_2`, and a fourth column without a name `column_4`.
     pub fn columns(&self) -> &[Column] {
         &self.columns
     }
 
-    /// The column with this name.
+    /// The column with this name; `None` if there is none.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// Number of rows of the file that were left out, or replaced another one, because they had the id of a row before.
+    /// Number of rows of the file that had the id of an earlier row, and were left out or replaced it.
     pub fn repeated_rows(&self) -> u64 {
         self.repeated
     }
 
-    /// How far the table describes the items of a vocabulary.
+    /// How much of a vocabulary the table describes.
     pub fn coverage(&self, vocabulary: &ItemVocabulary) -> Coverage {
         let mut coverage = Coverage { items: vocabulary.len(), ..Coverage::default() };
         for (id, &events) in vocabulary.ids().zip(vocabulary.supports()) {
@@ -134,7 +134,7 @@ impl ItemTable {
         coverage
     }
 
-    /// Bytes that the table takes in memory.
+    /// Bytes of memory that the table takes.
     pub fn memory_bytes(&self) -> usize {
         self.ids.memory_bytes() + self.columns.iter().map(Column::memory_bytes).sum::<usize>()
     }

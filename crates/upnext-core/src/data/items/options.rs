@@ -1,4 +1,4 @@
-//! How a table of items is to be read.
+//! Options of reading an item table.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -52,26 +52,26 @@ impl FromStr for ColumnType {
     }
 }
 
-/// What becomes of an item that stands in two rows with different values.
+/// How an item in two rows with different values is handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RepeatedItem {
-    /// Reading fails with both rows.
+    /// It is an error that names both rows.
     #[default]
     Refuse,
-    /// The values of the last row are kept, in the place of the first.
+    /// The values of the last row replace those of the first.
     KeepLast,
 }
 
-/// The largest table that is read.
+/// Limits on the size of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ItemTableLimits {
-    /// Number of items; the default is what 32 bits can number.
+    /// The maximum number of items; by default as many as 32 bits can number.
     pub items: usize,
-    /// Bytes of an item's id; the default is what a click log may have.
+    /// The maximum length of an id in bytes; by default that of a click log.
     pub id_bytes: usize,
-    /// Bytes of a field that is read as text; by default there is no limit.
+    /// The maximum length in bytes of a field that is read as text; by default unlimited.
     pub field_bytes: usize,
 }
 
@@ -81,28 +81,29 @@ impl Default for ItemTableLimits {
     }
 }
 
-/// Which columns of a table are read, and as what. By default all are, and their types are found by inspection.
+/// The columns of a table that are read, and their types. By default all columns are read, and their types are
+/// inferred.
 ///
-/// A column is named as it is written, else in any case, or by its position counted from 1.
+/// A column is given by its name (an exact match is preferred to one in any case) or by its position, counted from 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ItemTableOptions {
-    /// Names of the column of item ids, the first that the file has. Empty: it is found as in a click log (`item_id`,
-    /// `product_id`, `sku`, …), or by the name `id`.
+    /// Names of the column of item ids, of which the first that the file has is used. Empty: it is found as in a click
+    /// log (`item_id`, `product_id`, `sku`, …), or by the name `id`.
     pub item_columns: Vec<String>,
     /// The other columns to read. Empty: all.
     pub columns: Vec<String>,
-    /// The types of columns by their names; the others are inspected.
+    /// The types of columns by their names; the types of other columns are inferred.
     pub types: BTreeMap<String, ColumnType>,
-    /// The type of the columns that `types` does not name; columns of Parquet that cannot have it keep their own. Absent: they
-    /// are inspected.
+    /// The type of the columns that `types` does not name; columns of Parquet that cannot have it keep their own.
+    /// Absent: their types are inferred.
     pub other_types: Option<ColumnType>,
-    /// The character that separates the categories of a field. Absent: `|` or `;`, where a column plainly uses it.
+    /// The character that separates the categories of a field. Absent: `|` or `;`, if a column clearly uses it.
     pub list_separator: Option<char>,
-    /// The character between the fields of a text file. Absent: found among tab, comma, semicolon and bar.
+    /// The character between the fields of a text file. Absent: detected among tab, comma, semicolon and vertical bar.
     pub delimiter: Option<char>,
-    /// What becomes of an item that stands in two rows with different values.
+    /// How an item in two rows with different values is handled.
     pub repeated: RepeatedItem,
-    /// The largest table that is read.
+    /// Limits on the size of the table.
     pub limits: ItemTableLimits,
 }

@@ -11,29 +11,29 @@ use csv::ByteRecord;
 use std::path::Path;
 
 impl ItemTable {
-    /// Reads a table from CSV, TSV (plain, gzip, zstd) or Parquet, told apart by their first bytes.
+    /// Reads a table from CSV, TSV (plain, gzip, zstd) or Parquet, recognised by their first bytes.
     ///
-    /// Text needs a header. White space around values is left out; an empty value, a null and, in columns of numbers of
-    /// Parquet, NaN are missing. A column has the type that `options` asks for. The others are inspected:
+    /// Text needs a header. Values are trimmed; an empty value, a null and, in numeric columns of Parquet, NaN are
+    /// missing values. Columns have the types that `options` requests; the types of the others are inferred:
     ///
-    /// 1. numbers, if every value is a finite number (text files only; Parquet says itself what is a number);
+    /// 1. numbers, if every value is a finite number (text files only; columns of Parquet have types);
     /// 2. vectors, if every value is a list of finite numbers in square brackets, of the same length (text files only);
-    /// 3. categories, where a separator of lists was given and a value has it; where `|` or `;` is plainly used (in two
-    ///    values and a tenth of them at least, with each part standing on average in four); where all values are `true` or
-    ///    `false`; and where each value stands on average in four rows;
-    /// 4. else texts.
+    /// 3. categories, if a list separator was given and a value has it; if `|` or `;` is clearly used (in at least two
+    ///    values and a tenth of them, with parts that occur four times on average); if all values are `true` or
+    ///    `false`; or if each distinct value occurs in four rows on average;
+    /// 4. otherwise texts.
     ///
-    /// In Parquet, dictionaries, truth values and lists of texts or whole numbers are categories, lists of floating-point
-    /// numbers and lists of a fixed number of numbers are vectors, and times are texts, in UTC. Numbers have 64 bits with
-    /// fraction: whole numbers beyond 2⁵³ lose their last digits unless they are read as text.
+    /// In Parquet, dictionaries, booleans and lists of strings or integers are categories, lists of floating-point
+    /// numbers and fixed-size lists of numbers are vectors, and times are texts, in UTC. Numbers are `f64`: integers
+    /// beyond 2⁵³ lose their last digits unless they are read as text.
     ///
-    /// A row that repeats one before is counted ([`repeated_rows`](Self::repeated_rows)).
+    /// Rows that repeat an earlier one are counted ([`repeated_rows`](Self::repeated_rows)).
     ///
     /// # Errors
-    /// [`Error::ItemTable`] with the line or row and the column: a file without a column of ids or without a byte, an id
-    /// that is empty, too long or has a NUL byte, an item that stands in two rows with different values (unless
-    /// [`RepeatedItem::KeepLast`]), a row of another number of fields, a value that is not of the type asked for, vectors of
-    /// different widths. [`Error::Unsupported`] for a kind of file or column that is not read, [`Error::Io`],
+    /// [`Error::ItemTable`] with the line or row and the column: a file that is empty or lacks a column of ids, an id
+    /// that is empty, too long or has a NUL byte, an item in two rows with different values (unless
+    /// [`RepeatedItem::KeepLast`]), a row with another number of fields, a value that is not of the requested type,
+    /// vectors of different widths. [`Error::Unsupported`] for an unsupported kind of file or column, [`Error::Io`],
     /// [`Error::Truncated`], [`Error::Damaged`].
     pub fn read(path: impl AsRef<Path>, options: &ItemTableOptions) -> Result<Self> {
         let path = path.as_ref();

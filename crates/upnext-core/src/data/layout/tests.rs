@@ -1,4 +1,4 @@
-//! Layouts of public logs, and logs whose columns cannot be told.
+//! Layouts of public logs, and logs whose columns cannot be detected.
 
 use super::*;
 

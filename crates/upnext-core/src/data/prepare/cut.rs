@@ -1,17 +1,17 @@
-//! The last part of a training log, as small experiments take it: the latest 1/N of its pairs.
+//! Keeps the last 1/N of the training pairs, as used for smaller experiments.
 
 use super::super::events::Event;
 use super::super::ids::IdTable;
 use super::retain_sessions;
 
-/// Number of training pairs: each event but a session's first is the target of one.
+/// Number of training pairs: each event but the first of its session is the target of one.
 pub(super) fn pairs(events: &[Event]) -> u64 {
     (events.len() - events.chunk_by(|a, b| a.session == b.session).count()) as u64
 }
 
-/// Keeps the last `wanted` ≥ 1 pairs of grouped events, in session order: by start time, then id, as sessions are trained.
-/// Of the one session that the cut goes through the latest events stay. Returns the events dropped, and the sessions of
-/// which none is left.
+/// Keeps the last `wanted` ≥ 1 pairs of grouped events, with sessions in the order of training: by start time, then by
+/// id. The session at the cut keeps its latest events. Returns the numbers of events dropped, and of sessions without
+/// any event left.
 pub(super) fn keep_last_pairs(events: &mut Vec<Event>, session_ids: &IdTable, wanted: u64) -> (u64, u64) {
     let key = |session: &[Event]| (session[0].time, session_ids.get(session[0].session));
     let mut sessions: Vec<&[Event]> = events.chunk_by(|a, b| a.session == b.session).collect();
@@ -25,7 +25,7 @@ pub(super) fn keep_last_pairs(events: &mut Vec<Event>, session_ids: &IdTable, wa
         missing -= pairs;
         None
     });
-    // Fewer pairs than are wanted: all stay.
+    // There are fewer pairs than wanted: all are kept.
     let Some((first, cut_session, mut surplus)) = first_kept else { return (0, 0) };
     let is_later = |session: &[Event]| key(session) > first;
     let before = events.len();

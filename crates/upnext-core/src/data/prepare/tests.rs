@@ -1,4 +1,4 @@
-//! `prepare` against the rules applied naively, and its promises on random logs.
+//! `prepare` against a naive implementation of its rules, and its invariants on random logs.
 
 use super::*;
 use crate::data::time::{MICROS_PER_DAY, MICROS_PER_HOUR};

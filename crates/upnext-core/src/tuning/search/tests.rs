@@ -1,4 +1,4 @@
-//! Claims of a search: its result does not depend on threads or on being stopped, and it does what its options say.
+//! Properties of a search: its result does not depend on threads or interruptions, and its options have their effect.
 
 use super::*;
 use crate::data::{EventLog, PrepareOptions, TestSessions, TimeSpan, prepare};
