@@ -37,6 +37,10 @@ packages:
 targets *TARGETS:
     scripts/check-targets {{TARGETS}}
 
+# The kernels' unit tests for Linux on 64-bit Arm, under QEMU; or `cargo test` with ARGUMENTS.
+test-arm *ARGUMENTS:
+    scripts/test-arm {{ARGUMENTS}}
+
 # A simulated shop from click log to recommendations.
 demo:
     cargo run --release --locked -- demo

@@ -1,7 +1,7 @@
 //! How fast each kernel is, on the shapes that the standard settings give it: `cargo bench -p upnext-kernels`.
 //!
 //! Throughput is in items: floating-point operations for products, floats for all others. One thread; `UPNEXT_BENCH_ISA`
-//! (portable, avx2, avx512) picks another instruction set than the best.
+//! (portable, avx2, avx512, neon) picks another instruction set than the best.
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};

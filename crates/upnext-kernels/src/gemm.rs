@@ -1,30 +1,31 @@
-//! Products of small and middling matrices in f32.
+//! Products of small and medium-sized f32 matrices.
 //!
 //! Shapes: `C` is m × n, `A` is m × k, `B` is k × n ([`product`]) or n × k ([`product_by_rows`]).
 //!
-//! Nothing is packed: our matrices have rows an odd number of cache lines apart ([`row_stride`](crate::row_stride)),
-//! so that a block of columns falls into all sets of the first cache, and the operands of a step are read a few times
-//! only. Every element of `C` is summed in the same order wherever it lies in a tile, so that its bits do not depend
-//! on the shape of the product around it: threads may cut a product anywhere.
+//! Operands are not packed: rows of a [`Matrix`](crate::Matrix) are an odd number of cache lines apart
+//! ([`row_stride`](crate::row_stride)), so that a block of columns uses all sets of the first-level cache, and the
+//! operands of a training step are read a few times only. The terms of an element of `C` are added in the same order
+//! wherever it lies in a tile, so that its bits do not depend on the shape of the product: threads may divide a product
+//! anywhere.
 
 use crate::LINE;
 use crate::matrix::View;
 use crate::simd::{Isa, Kernel, Simd};
 
-/// Rows of `B` that are worked off before the next block of columns: they stay in the first cache.
+/// Rows of `B` that are multiplied before the next block of columns: they stay in the first-level cache.
 const DEPTH: usize = 256;
 
-/// Columns of both operands of a product by rows that are worked off at a time, so that `A`'s stay in the caches.
+/// Columns of both operands of a product by rows that are multiplied at a time: those of `A` stay in the caches.
 const DOT_DEPTH: usize = 512;
 
 /// `C = A · B`, or `C += A · B`.
 ///
-/// * `a`: m × k, any steps.
-/// * `b`: k × n, `column_step` 1, read up to n rounded up to 16 columns.
-/// * `c`: m rows, `c_stride` floats apart, written up to n rounded up to 16 columns.
+/// * `a`: m × k, with any steps between rows and columns.
+/// * `b`: k × n, `column_step` 1; all columns of n rounded up to a multiple of 16 are read.
+/// * `c`: m × n, rows `c_stride` floats apart; all columns of n rounded up to a multiple of 16 are written.
 ///
 /// # Panics
-/// If an operand is too small for the shapes, or the columns of `b` are not adjacent.
+/// If an operand has too few floats for its shape, or the columns of `b` are not adjacent.
 #[allow(clippy::too_many_arguments)] // the shapes of a product are five numbers
 pub fn product(
     isa: Isa,
@@ -64,8 +65,8 @@ pub fn product(
     isa.run(Product { m, n, k, a, b, c, c_stride, accumulate });
 }
 
-/// Where the last of `count` > 0 rows or columns begins; as large as can be where that overflows, so that the checks of
-/// bounds hold in builds without overflow checks.
+/// Offset of the last of `count` > 0 rows or columns. It saturates, so that the bounds are checked correctly in builds
+/// without overflow checks.
 fn last(count: usize, step: usize) -> usize {
     (count - 1).saturating_mul(step)
 }
@@ -81,7 +82,7 @@ struct Product<'a> {
     accumulate: bool,
 }
 
-/// One tile's operands: raw, since the bounds of the whole product have been checked.
+/// The operands of one tile, as pointers: the bounds of the whole product have been checked.
 #[derive(Clone, Copy)]
 struct Tile {
     k: usize,
@@ -101,7 +102,7 @@ impl Kernel for Product<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { m, n, k, a, b, c, c_stride, accumulate } = self;
-        // Rows are dealt out evenly, since a tile of two rows runs far below the speed of one of six.
+        // Tiles get equal numbers of rows, since a tile of two rows is far slower than one of six.
         let tiles = m.div_ceil(S::TILE_ROWS);
         let mut depth = 0;
         while depth < k {
@@ -149,7 +150,7 @@ unsafe fn tile_rows<S: Simd, const V: usize>(s: S, rows: usize, tile: Tile) {
     macro_rules! by_rows {
         ($($r:literal)*) => {
             match rows {
-                // SAFETY: the caller's promise, with the number of rows made a constant.
+                // SAFETY: the caller's promise, for a constant number of rows.
                 $($r if $r <= S::TILE_ROWS => unsafe { tile_fixed::<S, $r, V>(s, tile) },)*
                 _ => unreachable!("a tile of {rows} rows"),
             }
@@ -192,13 +193,14 @@ unsafe fn tile_fixed<S: Simd, const R: usize, const V: usize>(s: S, t: Tile) {
     }
 }
 
-/// `C = A · Bᵀ`, or `C += A · Bᵀ`, both operands row by row.
+/// `C = A · Bᵀ`, or `C += A · Bᵀ`: elements are dot products of rows of `A` and rows of `B`.
 ///
-/// * `a`: m × k, `b`: n × k; `column_step` 1, both read up to k rounded up to 16 columns, where one of them is 0.
-/// * `c`: m rows of n, `c_stride` floats apart; nothing behind column n is written.
+/// * `a`: m × k, `b`: n × k, both `column_step` 1; all columns of k rounded up to a multiple of 16 are read. In those
+///   past k, one of the two must be 0.
+/// * `c`: m × n, rows `c_stride` floats apart; columns past n are not written.
 ///
 /// # Panics
-/// If an operand is too small for the shapes, or its columns are not adjacent.
+/// If an operand has too few floats for its shape, or the columns of `a` or `b` are not adjacent.
 #[allow(clippy::too_many_arguments)] // the shapes of a product are five numbers
 pub fn product_by_rows(
     isa: Isa,

@@ -1,10 +1,11 @@
-//! Numbers on f32 slices: everything in upnext that is arithmetic and must be fast.
+//! Arithmetic on f32 slices: matrix products, recurrent cells, losses, sampling and row-sparse optimisers.
 //!
-//! This is the only crate with `unsafe` and vector instructions. It knows neither items nor sessions: tables have rows,
-//! batches have rows, and that is all. Every kernel has a plain counterpart in its tests.
+//! This is the only crate with `unsafe` and vector instructions (AVX-512, AVX2 with FMA, NEON, and portable code; see
+//! [`Isa`]). It has no notion of items or sessions: tables and mini-batches are matrices with rows. The tests compare
+//! every kernel with a plain implementation.
 
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
-// Kernels and their tests index several arrays by the same number: an iterator over one of them would hide that.
+// Kernels and their tests index several arrays by the same number, which an iterator over one of them would hide.
 #![allow(clippy::needless_range_loop)]
 
 mod activation;

@@ -1,14 +1,14 @@
-//! The best rows of a large table for some queries, exactly, without computing every score.
+//! Exact search for the rows of a large table with the highest scores for some queries, without scoring every row.
 //!
-//! Shapes: a table is n × width, queries are columns: width × lanes, as [`product`] takes them.
+//! Shapes: a table is n × width, queries are the columns of a matrix width × lanes, as [`product`] takes them.
 //!
-//! The table's bytes ([`ScanTable`]) give an upper bound of every score. Rows whose bound does not reach the k-th best
-//! score so far are done with; all others are scored by [`product`]. A score and so a list has the bits of the plain
-//! path, which scores all rows, whatever the instruction set makes of the bytes. Rows with equal scores stand by their
-//! priority, then by their number.
+//! A copy of the table in bytes ([`ScanTable`]) gives an upper bound of every score. Rows whose bound is below the k-th
+//! best score so far are skipped; all others are scored by [`product`]. Scores and lists have the bits of scoring all
+//! rows, however the instruction set computes the bounds. Rows with equal scores are ordered by priority, then by row
+//! number.
 //!
-//! The activation of the scores is taken into account here and not left to the caller: where it saturates, rows tie
-//! whose products differ, and only the scan knows which rows it may skip then.
+//! The activation is applied here and not by the caller: where it saturates, rows with different products have equal
+//! scores, so that the rows that may be skipped depend on it.
 
 mod table;
 
@@ -20,35 +20,36 @@ use std::cmp::Ordering;
 use std::ops::Range;
 use table::{BLOCK, Query, QueryForm};
 
-/// Rows that are scored at a time.
+/// Number of rows that are scored at a time.
 const GATHERED: usize = 64;
 
-/// Rows that wait for their score while a query goes on, or a fourth of a longer list: few, since each score may raise
-/// what the next must reach; not fewer, since a list is sorted anew after them.
+/// Number of rows that a query collects before they are scored, or k / 4 if that is more: few, since each score may
+/// raise the threshold for the next rows; not fewer, since the list is sorted after each time.
 const PENDING: usize = 16;
 
-/// Bytes of the table that all queries are held against before the next: two thirds of the first cache.
+/// Bytes of the table that are compared with all queries before the next ones: two thirds of a first-level cache of
+/// 48 KiB.
 const CHUNK: usize = 32 << 10;
 
-/// A table that is searched.
+/// A table to search, and how its rows are scored.
 #[derive(Clone, Copy)]
 pub struct Scan<'a> {
-    /// The instruction set; scores have the bits of [`product`] on it.
+    /// The instruction set: scores have the bits of [`product`] on it.
     pub isa: Isa,
     /// The rows, n × width.
     pub table: &'a Matrix,
-    /// The bytes made of just these rows.
+    /// The copy in bytes of the same rows.
     pub bytes: &'a ScanTable,
-    /// Of rows with equal scores the one with the larger priority comes first; one a row.
+    /// The priority of each row: of rows with equal scores, the one with the larger priority comes first.
     pub priorities: &'a [u64],
-    /// What makes scores of products.
+    /// The activation applied to the dot products.
     pub activation: Activation,
 }
 
-/// A row in a list.
+/// A row of a list, with its score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ranked {
-    /// Number of the row in its table.
+    /// Index of the row in its table.
     pub row: u32,
     /// Its score.
     pub score: f32,
@@ -56,17 +57,17 @@ pub struct Ranked {
 }
 
 impl Ranked {
-    /// `Less` where `self` stands before `other`. Scores are finite, and 0 is as good as −0.
+    /// `Less` where `self` comes before `other`. Scores are finite, and 0 equals −0.
     fn order(&self, other: &Self) -> Ordering {
         let by_score = other.score.partial_cmp(&self.score).unwrap_or(Ordering::Equal);
         by_score.then(other.priority.cmp(&self.priority)).then(self.row.cmp(&other.row))
     }
 }
 
-/// Scores that are infinite or NaN: the weights or the state of a model are broken.
+/// The error of scores that are infinite or NaN, as broken weights give them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NonFinite {
-    /// How many of the scores asked for.
+    /// Number of such scores.
     pub count: u64,
 }
 
@@ -78,7 +79,7 @@ impl std::fmt::Display for NonFinite {
 
 impl std::error::Error for NonFinite {}
 
-/// The lists of some queries, and the memory that finding them takes: made once, used again and again.
+/// The lists of the best rows for some queries, with the buffers of the search. It is meant to be reused.
 pub struct TopLists {
     k: usize,
     used: usize,
@@ -91,16 +92,16 @@ pub struct TopLists {
 #[derive(Default)]
 struct List {
     query: Query,
-    /// In order, at most k, after each call of `settle`.
+    /// The best rows so far: in order and at most k after each call of `settle`.
     best: Vec<Ranked>,
-    /// Rows that are still to be scored.
+    /// Rows that have not been scored yet.
     pending: Vec<u32>,
     non_finite: u64,
     scored: u64,
 }
 
 impl TopLists {
-    /// No list yet, for queries of this width.
+    /// No lists, for queries of this width.
     pub fn new(width: usize) -> Self {
         Self {
             k: 0,
@@ -115,24 +116,27 @@ impl TopLists {
     /// The best rows for query `q`, in order.
     ///
     /// # Errors
-    /// [`NonFinite`] if any score that the query asked for is not finite, in the list or not.
+    /// [`NonFinite`] if a score computed for this query is not finite, whether its row would be in the list or not.
     ///
     /// # Panics
-    /// If there was no such query.
+    /// If the last search had no query `q`.
     pub fn list(&self, q: usize) -> Result<&[Ranked], NonFinite> {
         let list = &self.lists[..self.used][q];
         if list.non_finite > 0 { Err(NonFinite { count: list.non_finite }) } else { Ok(&list.best) }
     }
 
-    /// How many rows were scored for query `q`; the bytes have sorted out the others.
+    /// Number of rows that were scored for query `q`; the bounds excluded all others.
+    ///
+    /// # Panics
+    /// If the last search had no query `q`.
     pub fn scored(&self, q: usize) -> u64 {
         self.lists[..self.used][q].scored
     }
 
-    /// Takes in the lists of the same queries for other rows. The result is that of one search through all of them.
+    /// Merges lists of the same queries for other rows into these. The result is that of one search of all rows.
     ///
     /// # Panics
-    /// If the others are not as many, or not as long.
+    /// If the numbers of lists or their lengths k differ.
     pub fn merge(&mut self, other: &TopLists) {
         assert!(
             self.used == other.used && self.k == other.k,
@@ -150,7 +154,7 @@ impl TopLists {
         }
     }
 
-    /// Empty lists for some of the queries.
+    /// Starts empty lists for some of the queries.
     fn start(&mut self, scan: &Scan, queries: &Matrix, which: Range<usize>, k: usize) {
         let width = scan.table.width();
         assert_eq!(self.gathered.width(), width, "lists of another width than {:?}", scan.table);
@@ -170,7 +174,7 @@ impl TopLists {
 }
 
 impl List {
-    /// Sorts, and leaves the best `k`.
+    /// Sorts the rows and keeps the best `k`.
     fn settle(&mut self, k: usize) {
         self.best.sort_unstable_by(Ranked::order);
         self.best.truncate(k);
@@ -178,16 +182,16 @@ impl List {
 }
 
 impl Scan<'_> {
-    /// The best `k` of `rows` for each of the first `count` queries.
+    /// Finds the best `k` of `rows` for each of the first `count` queries.
     ///
-    /// * `queries`: width × at least `count`, one query a column.
-    /// * `keep(q, row)`: whether a row may stand in the list of query `q`; asked for few rows only.
+    /// * `queries`: width × at least `count`, one query in each column.
+    /// * `keep(q, row)`: whether the list of query `q` may contain the row; called for few rows only.
     ///
-    /// Where `keep` lets only a few hundredths of the rows stand, name those to [`top_k_of`](Self::top_k_of) instead: that
-    /// scores them all and nothing else.
+    /// Where `keep` accepts only a few percent of the rows, pass those to [`top_k_of`](Self::top_k_of) instead, which
+    /// scores all of them and no others.
     ///
     /// # Panics
-    /// If the shapes do not agree, or the rows are not the table's.
+    /// If the shapes do not agree, or `rows` exceeds the table.
     pub fn top_k(
         &self,
         queries: &Matrix,
@@ -209,7 +213,7 @@ impl Scan<'_> {
         }
         let (mut from, end) = (rows.start as usize / BLOCK, (rows.end as usize).div_ceil(BLOCK));
         let most = (CHUNK / ((self.table.width() + 8) * BLOCK)).max(1);
-        // Short at first: until there are k scores, every row must be scored.
+        // Short at first: every row is scored until there are k scores.
         let mut chunk = 1;
         while from < end {
             let to = end.min(from + chunk);
@@ -233,11 +237,11 @@ impl Scan<'_> {
         }
     }
 
-    /// The best `k` of the rows named, for query `q` alone, as list 0: every one of them is scored. A row that is named twice
-    /// may stand twice.
+    /// Finds the best `k` of the given rows for query `q` alone, as list 0. Every one of them is scored. A row that is
+    /// given twice may be in the list twice.
     ///
     /// # Panics
-    /// If the shapes do not agree, or the rows are not the table's.
+    /// If the shapes do not agree, or a row is not in the table.
     pub fn top_k_of(&self, queries: &Matrix, q: usize, k: usize, rows: &[u32], lists: &mut TopLists) {
         self.check(queries, q + 1);
         lists.start(self, queries, q..q + 1, k);
@@ -261,10 +265,10 @@ impl Scan<'_> {
         );
     }
 
-    /// Scores rows for query `q` and puts them into list `to`.
+    /// Scores rows for query `q` and adds them to list `to`.
     fn score(&self, queries: &Matrix, q: usize, to: usize, rows: &[u32], lists: &mut TopLists) {
         let width = self.table.width();
-        // The product of a whole line of queries costs what one does.
+        // The product with a whole cache line of queries costs as much as that with one.
         let column = queries.view(width).from_column(q / LINE * LINE);
         let TopLists { k, lists, gathered, scores, values, .. } = lists;
         let list = &mut lists[to];
@@ -292,16 +296,16 @@ impl Scan<'_> {
         }
     }
 
-    /// A product such that no smaller one can have this score, or a better one, for its activation.
+    /// A threshold for products: the activation of every smaller product is below `score`.
     fn product_for(&self, score: f32) -> f32 {
         let scale = match self.activation {
-            // What underflows in a product or its bound is below width times this.
+            // Underflow in a product and its bound is less than this.
             Activation::Linear => return score - (self.table.width() + 16) as f32 * 4.0 * f32::from_bits(1),
             Activation::Elu { alpha } => 1.0 + f64::from(alpha),
             Activation::Selu { lambda, alpha } => 1.0 + f64::from(lambda * alpha),
             Activation::Tanh | Activation::Relu | Activation::Leaky { .. } => 1.0,
         };
-        // The kernels are within 1e-7 or so of monotone functions; a little further down they are surely lower.
+        // The activations are within about 1e-7 of monotone functions: the margin makes them surely lower.
         let y = f64::from(score) - 4e-6 * (scale + f64::from(score).abs());
         let x = match self.activation {
             Activation::Linear => y,
@@ -321,7 +325,7 @@ impl Scan<'_> {
     }
 }
 
-/// The form of queries in bytes for an instruction set.
+/// Returns the form of queries in bytes for an instruction set.
 struct Form;
 
 impl ByteKernel for Form {
@@ -333,7 +337,7 @@ impl ByteKernel for Form {
     }
 }
 
-/// Some blocks of the table against all queries: what reaches a query's threshold goes to its pending rows.
+/// Compares some blocks of the table with all queries: rows that reach a query's threshold become pending.
 struct Chunk<'a> {
     table: &'a ScanTable,
     blocks: Range<usize>,

@@ -1,24 +1,24 @@
-//! The table in bytes, queries in bytes, and a bound that no true score exceeds.
+//! Tables and queries quantised to bytes, and an upper bound of every score.
 //!
-//! A row is `w = a ŵ + δ` (ŵ whole numbers of −127 to 127), a query `q = b q̂ + ε`, both without their last column,
+//! A row is `w = a ŵ + δ` (ŵ integers from −127 to 127), a query `q = b q̂ + ε`, both without their last column,
 //! which stays a float (`w'`, `q'`: a bias is often far larger than the weights beside it). Then
 //!
 //! `w·q + w' q' = a b ŵ·q̂ + a ŵ·ε + δ·q + w' q' ≤ a (b ŵ·q̂ + ‖ŵ‖ ‖ε‖ + (‖δ‖ / a) ‖q‖) + w' q'`
 //!
-//! by Cauchy and Schwarz. The score in f32 differs from the true one by at most about `width · 2⁻²⁴ ‖w‖ ‖q‖` in any
-//! order of summation (Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, section 3.1), where both norms count
-//! the last column in, and the bound itself is summed in f32; both are paid for by a term of their own. It must not be
-//! part of `‖δ‖`: beside the 1 that meets a bias, the other numbers of a query may be tiny. Norms are taken in f64 and
-//! rounded up.
+//! by the Cauchy–Schwarz inequality. The score in f32 differs from the exact one by at most about
+//! `width · 2⁻²⁴ ‖w‖ ‖q‖` in any order of summation (Higham, *Accuracy and Stability of Numerical Algorithms*, 2002,
+//! section 3.1), where both norms include the last column, and the bound itself is computed in f32. A separate term of
+//! the bound covers both roundings. It must not be part of `‖δ‖`: beside the 1 that a bias is multiplied by, the other
+//! elements of a query may be tiny. Norms are computed in f64 and rounded up.
 
 use crate::Matrix;
 use crate::huge;
 use crate::simd::{Bytes, Reach};
 
-/// Rows whose bytes stand side by side: two vectors of the widest set.
+/// Number of rows whose bytes are interleaved: two vectors of the widest instruction set.
 pub(super) const BLOCK: usize = 32;
 
-/// Largest size of a row's number; 128 more makes it an unsigned byte.
+/// Largest magnitude of an element of a quantised row; `OFFSET` is added to make it an unsigned byte.
 const LEVELS: f64 = 127.0;
 const OFFSET: i32 = 128;
 
@@ -29,29 +29,30 @@ const GROUP: usize = 4 * BLOCK;
 #[repr(C, align(64))]
 struct Group([u8; GROUP]);
 
-/// A table in bytes, with what bounds the scores of its rows: about a quarter of the table itself.
+/// A copy of a table in bytes, with the terms that bound the scores of its rows: about a quarter of the table's size.
 ///
-/// It is a copy: after the table has changed it must be made anew.
+/// It must be made again after the table has changed.
 pub struct ScanTable {
     rows: usize,
     width: usize,
-    /// Block by block, four columns by four columns, row by row.
+    /// The bytes by block, then by group of four columns, then by row.
     groups: Vec<Group>,
     /// `a` of each row.
     scales: Vec<f32>,
-    /// The last column.
+    /// The last column, in f32.
     last: Vec<f32>,
-    /// Of each block the largest `‖ŵ‖`, the largest `‖δ‖ / a`, and the largest rounding in units of `a` for a query of norm 1.
+    /// Of each block the largest `‖ŵ‖`, the largest `‖δ‖ / a`, and the largest rounding error, divided by `a`, for a
+    /// query of norm 1.
     errors: Vec<[f32; 3]>,
-    /// The largest `‖w‖`, the last column counted in; infinite if an element is not finite.
+    /// The largest `‖w‖`, including the last column; infinite if an element is not finite.
     norm: f64,
 }
 
 impl ScanTable {
-    /// The bytes of a table of at least one column.
+    /// Quantises a table, n × width.
     ///
     /// # Panics
-    /// If it has no column, more than 65,536, or more than 2³² rows.
+    /// If the table has no column, more than 65,536 columns, or 2³² rows or more.
     pub fn new(table: &Matrix) -> Self {
         let (rows, width) = (table.rows(), table.width());
         assert!((1..=1 << 16).contains(&width), "a table of {width} columns; 1 to 65,536 can be scanned");
@@ -71,7 +72,7 @@ impl ScanTable {
         new
     }
 
-    /// Bytes that a table of this shape takes: what to ask of memory before making it.
+    /// Bytes of memory that [`new`](Self::new) allocates for a table of this shape.
     pub fn bytes(rows: usize, width: usize) -> usize {
         let block = width.saturating_sub(1).div_ceil(4).saturating_mul(GROUP) + BLOCK * 8 + 12;
         rows.div_ceil(BLOCK).saturating_mul(block)
@@ -92,7 +93,7 @@ impl ScanTable {
         self.norm.is_finite()
     }
 
-    /// Groups of four columns.
+    /// Number of groups of four columns.
     pub(super) fn depth(&self) -> usize {
         (self.width - 1).div_ceil(4)
     }
@@ -110,9 +111,9 @@ impl ScanTable {
             rest_square += rest * rest;
         }
         let (levels, norm) = (level_square.sqrt(), f64::sqrt(square + f64::from(last).powi(2)));
-        // A NaN must not be lost in the maximum.
+        // `max` would ignore a NaN.
         self.norm = if norm.is_nan() { f64::INFINITY } else { self.norm.max(norm) };
-        // Twice the roundings of a score and of its bound, in units of the last place.
+        // Twice the relative rounding errors of a score and of its bound.
         let roundings = 2.0 * (self.width + 16) as f64 * f64::from(f32::EPSILON) / 2.0;
         let scale64 = f64::from(scale);
         let own = [levels, rest_square.sqrt() / scale64, roundings * (norm / scale64 + levels)];
@@ -123,8 +124,8 @@ impl ScanTable {
         self.last[r] = last;
     }
 
-    /// Finds the rows of a block whose bound reaches the threshold of a query: calls `f(q, first, bits)`, bit `i` for row
-    /// `first + i`, where there is one. Rows behind the last count as zero.
+    /// Finds the rows of a block whose bound reaches the threshold of a query: calls `f(q, first, bits)` with bit `i`
+    /// for row `first + i`, unless `bits` is 0. The last block is padded with rows of zeros.
     #[inline(always)]
     pub(super) fn reaching<S: Bytes, const Q: usize>(
         &self,
@@ -172,21 +173,21 @@ impl ScanTable {
     }
 }
 
-/// What an instruction set wants of a query in bytes.
+/// How an instruction set takes queries in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct QueryForm {
-    /// Largest size of a number.
+    /// Largest magnitude of a byte.
     pub(super) levels: i32,
-    /// What the rows' numbers are increased by when they are multiplied.
+    /// The offset of the rows' elements in a product: [`OFFSET`], or 0 where it has been taken off.
     pub(super) offset: i32,
 }
 
-/// A query in bytes, and what it asks for.
+/// A quantised query, with the terms of its bound and its threshold.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Query {
-    /// `q̂`, four signed bytes in each.
+    /// `q̂`: four signed bytes in each element.
     levels: Vec<i32>,
-    /// What undoes the offset of the rows' numbers: −offset · Σ q̂.
+    /// −offset · Σ q̂, which undoes the offset of the rows' elements: the sums start from it.
     start: i32,
     /// `b`.
     step: f32,
@@ -194,17 +195,18 @@ pub(super) struct Query {
     rest: f32,
     /// `‖q‖`.
     norm: f32,
-    /// The same with the last column.
+    /// `‖q‖` including the last column.
     whole_norm: f32,
+    /// `q'`, the last column.
     last: f32,
-    /// Whether no product of this query with a row of the table can leave the range of f32.
+    /// Whether no product of this query with a row of the table can overflow f32.
     pub(super) bounded: bool,
-    /// What a score must reach, as it is before the activation.
+    /// The product, before the activation, that a row must be able to reach.
     pub(super) threshold: f32,
 }
 
 impl Query {
-    /// Takes on the numbers of a query, one for each column of the table, and asks for every row.
+    /// Quantises the elements of a query, one for each column of the table. Every row reaches its threshold at first.
     pub(super) fn set(&mut self, table: &ScanTable, form: QueryForm, values: &[f32]) {
         let Some((&last, row)) = values.split_last() else { return };
         let most = f64::from(form.levels);
@@ -229,26 +231,26 @@ impl Query {
         self.start = -form.offset * sum;
         (self.step, self.last, self.threshold) = (step, last, f32::NEG_INFINITY);
         (self.rest, self.norm, self.whole_norm) = (up(rest_square.sqrt()), up(square.sqrt()), up(norm));
-        // Neither a score nor a part of its bound, ‖ŵ‖ ‖q‖ at most twice over, leaves the range; false for NaN.
+        // Neither a score nor a term of its bound, at most 2 ‖ŵ‖ ‖q‖, overflows; false for NaN.
         let largest = table.norm.max(2.0 * LEVELS * (table.width as f64).sqrt());
         self.bounded = norm * largest < f64::from(f32::MAX) / 8.0;
     }
 }
 
-/// What the numbers are multiples of: the largest is `levels` times it.
+/// The quantisation step: the largest magnitude of the values is `levels` steps.
 fn step(values: impl Iterator<Item = f32>, levels: f64) -> f32 {
     let most = values.fold(0.0, |most: f32, x| most.max(x.abs()));
-    // Below the normal numbers the steps would be no multiples of anything.
+    // A subnormal step would be too inexact.
     ((f64::from(most) / levels) as f32).max(f32::MIN_POSITIVE)
 }
 
-/// `x` as a multiple of `step`, and what is left of it.
+/// The nearest multiple of `step` to `x` within ±`levels` steps, in steps, and the remainder.
 fn quantise(x: f32, step: f32, levels: f64) -> (i32, f64) {
     let level = (f64::from(x) / f64::from(step)).round().clamp(-levels, levels);
     (level as i32, f64::from(x) - level * f64::from(step))
 }
 
-/// A float that is larger than `x` even after a few roundings.
+/// A float above `x` by a margin for a few roundings.
 fn up(x: f64) -> f32 {
     ((x * (1.0 + 1e-6)) as f32).next_up()
 }

@@ -3,11 +3,11 @@
 use super::{Kernel, Simd};
 use std::arch::x86_64::*;
 
-/// The proof that AVX2 and FMA are there: made by [`run`] alone.
+/// Proves that the machine has AVX2 and FMA: only [`run`] makes it.
 #[derive(Clone, Copy)]
 pub(super) struct Avx2(());
 
-/// Runs a kernel with the instructions enabled.
+/// Runs a kernel compiled with these instructions.
 ///
 /// # Safety
 /// The machine must have AVX2 and FMA.
@@ -16,8 +16,8 @@ pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx2(()))
 }
 
-// SAFETY of every block below: a value of `Avx2` exists only inside `run`, where the features are there;
-// loads and stores are unaligned, and their pointers are the caller's promise.
+// SAFETY of every block below: a value of `Avx2` exists only inside `run`, where the features are enabled;
+// loads and stores need no alignment, and the caller promises that their pointers are valid.
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Simd for Avx2 {
     type F = __m256;
@@ -111,7 +111,7 @@ impl Simd for Avx2 {
     }
     #[inline(always)]
     fn sum_four(self, [a, b, c, d]: [__m256; 4]) -> [f32; 4] {
-        // As in `sum`: the halves, the pairs, the two.
+        // In the order of `sum`: eight lanes to four, to two, to one.
         unsafe {
             let halves = |x, y| {
                 _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(x, y), _mm256_permute2f128_ps::<0x31>(x, y))

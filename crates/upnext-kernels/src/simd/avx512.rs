@@ -3,11 +3,11 @@
 use super::{Kernel, Simd};
 use std::arch::x86_64::*;
 
-/// The proof that AVX-512 F and DQ are there: made by [`run`] alone.
+/// Proves that the machine has AVX-512 F and DQ: only [`run`] makes it.
 #[derive(Clone, Copy)]
 pub(super) struct Avx512(());
 
-/// Runs a kernel with the instructions enabled.
+/// Runs a kernel compiled with these instructions.
 ///
 /// # Safety
 /// The machine must have AVX2, FMA, AVX-512 F and AVX-512 DQ.
@@ -16,8 +16,8 @@ pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx512(()))
 }
 
-// SAFETY of every block below: a value of `Avx512` exists only inside `run`, where the features are there;
-// loads and stores are unaligned, and their pointers are the caller's promise.
+// SAFETY of every block below: a value of `Avx512` exists only inside `run`, where the features are enabled;
+// loads and stores need no alignment, and the caller promises that their pointers are valid.
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Simd for Avx512 {
     type F = __m512;
@@ -112,7 +112,7 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     fn sum_four(self, [a, b, c, d]: [__m512; 4]) -> [f32; 4] {
-        // As in `sum`: the halves, the quarters, the pairs, the two.
+        // In the order of `sum`: sixteen lanes to eight, to four, to two, to one.
         unsafe {
             let halves = |x, y| {
                 _mm512_add_ps(

@@ -1,21 +1,23 @@
-//! Products of bytes: unsigned ones of a table by signed ones of a query, summed in whole numbers.
+//! Dot products of bytes: unsigned bytes of a table by signed bytes of a query, summed as 32-bit integers.
 //!
-//! Apart from [`Simd`](super::Simd), since the best instruction for it (VNNI) is neither in AVX2 nor in every AVX-512.
+//! They are not part of [`Simd`](super::Simd), since the best instructions for them (VNNI on x86, dot products on Arm)
+//! are extensions that AVX2, AVX-512 and NEON do not include.
 
 #[cfg(target_arch = "aarch64")]
 mod neon;
 
 use super::{Isa, Set};
 
-/// A computation on bytes, compiled for every instruction set as [`Kernel`](super::Kernel) is.
+/// A computation on bytes that is compiled for every instruction set, as [`Kernel`](super::Kernel) is.
 pub(crate) trait ByteKernel {
-    /// What it computes.
+    /// The result.
     type Output;
-    /// The computation.
+    /// Runs the computation.
     fn run<S: Bytes>(self, s: S) -> Self::Output;
 }
 
-/// What a sum of bytes must reach, and what it means: `scale · (step · sum + error) + last · bias ≥ threshold`.
+/// The test of a sum of byte products: it reaches the threshold where
+/// `scale · (step · sum + error) + last · bias ≥ threshold`, with `scale` and `bias` of its row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reach {
     pub(crate) step: f32,
@@ -24,56 +26,56 @@ pub(crate) struct Reach {
     pub(crate) threshold: f32,
 }
 
-/// The vector operations; as with [`Simd`](super::Simd) a value proves that the machine has them.
+/// Vector operations on bytes. As with [`Simd`](super::Simd), a value proves that the machine has the instructions.
 pub(crate) trait Bytes: Copy {
     /// A vector of [`LANES`](Self::LANES) sums.
     type I: Copy;
-    /// Sums in a vector.
+    /// Number of sums in a vector.
     const LANES: usize;
-    /// Queries whose sums fit into the registers beside each other, two vectors each.
+    /// Number of queries whose sums, two vectors each, fit into the registers together; at most 4.
     const QUERIES: usize;
-    /// Largest size of a query's number, such that nothing below saturates.
+    /// Largest magnitude of a query's byte for which [`dot`](Self::dot) does not saturate.
     const LEVELS: i32;
-    /// What [`dot`](Self::dot) leaves in the bytes of rows beside the rows' numbers: 128 where it multiplies the bytes as
-    /// they are, 0 where it takes the 128 off.
+    /// 128 where [`dot`](Self::dot) multiplies the unsigned bytes of rows, 0 where it takes 128 off them first.
     const OFFSET: i32;
 
+    /// `x` in every lane.
     fn splat(self, x: i32) -> Self::I;
-    /// `sum + Σ (row − 128 + OFFSET) · query` over four adjacent bytes a lane. Bytes of rows are at least 1, those of
-    /// queries at most `LEVELS` in size.
+    /// `sum + Σ (row − 128 + OFFSET) · query` over four adjacent bytes of each lane, where bytes of rows are at least 1
+    /// and bytes of the query at most `LEVELS` in magnitude.
     ///
     /// # Safety
-    /// `rows` must be good for reading 4 · `LANES` bytes.
+    /// `rows` must be valid for reads of 4 · `LANES` bytes.
     unsafe fn dot(self, sum: Self::I, rows: *const u8, query: Self::I) -> Self::I;
-    /// The lanes, as bits, that reach what is asked, and those where the comparison has no answer (NaN).
+    /// The lanes that reach the threshold, or whose bound is NaN: bit `i` for lane `i`.
     ///
     /// # Safety
-    /// `scale` and `bias` must be good for reading `LANES` floats.
+    /// `scale` and `bias` must be valid for reads of `LANES` floats.
     unsafe fn reaching(self, sum: Self::I, reach: Reach, scale: *const f32, bias: *const f32) -> u32;
 }
 
 impl Isa {
-    /// Runs a kernel on bytes, compiled for the best instructions that come with this set.
+    /// Runs the version of a kernel that is compiled for this instruction set and the extensions of this machine.
     pub(crate) fn run_bytes<K: ByteKernel>(self, kernel: K) -> K::Output {
         match self.0 {
             Set::Portable => kernel.run(Portable),
-            // SAFETY: these variants are made by `Isa::available` alone, after it has found AVX2 and FMA.
+            // SAFETY: only `Isa::available` makes the variant, after it has detected AVX2 and FMA.
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => unsafe { x86::run_avx2(kernel) },
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => {
                 if is_x86_feature_detected!("avx512vnni") && is_x86_feature_detected!("avx512bw") {
-                    // SAFETY: the variant proves AVX-512 F, the lines above the rest.
+                    // SAFETY: the variant proves AVX-512 F, the condition VNNI and BW.
                     unsafe { x86::run_vnni(kernel) }
                 } else {
-                    // SAFETY: as above; `Isa::available` asks for AVX2 before AVX-512.
+                    // SAFETY: `Isa::available` detects AVX2 and FMA before AVX-512.
                     unsafe { x86::run_avx2(kernel) }
                 }
             }
             #[cfg(target_arch = "aarch64")]
             Set::Neon => {
                 if std::arch::is_aarch64_feature_detected!("dotprod") {
-                    // SAFETY: the variant proves NEON, the line above its dot products.
+                    // SAFETY: the variant proves NEON, the condition its dot products.
                     unsafe { neon::run_dot_product(kernel) }
                 } else {
                     // SAFETY: the variant proves NEON.
@@ -100,7 +102,7 @@ impl Bytes for Portable {
     }
     #[inline(always)]
     unsafe fn dot(self, sum: [i32; 8], rows: *const u8, query: [i32; 8]) -> [i32; 8] {
-        // SAFETY: the caller gives 32 bytes; an array of bytes needs no alignment.
+        // SAFETY: the caller promises 32 bytes, and an array of bytes needs no alignment.
         let rows = unsafe { rows.cast::<[[u8; 4]; 8]>().read() };
         std::array::from_fn(|i| {
             let query = query[i].to_le_bytes();
@@ -109,7 +111,7 @@ impl Bytes for Portable {
     }
     #[inline(always)]
     unsafe fn reaching(self, sum: [i32; 8], r: Reach, scale: *const f32, bias: *const f32) -> u32 {
-        // SAFETY: the caller gives eight floats at each place.
+        // SAFETY: the caller promises eight floats at each pointer.
         let (scale, bias) = unsafe { (scale.cast::<[f32; 8]>().read(), bias.cast::<[f32; 8]>().read()) };
         (0..8).fold(0, |bits, i| {
             let upper = scale[i] * (sum[i] as f32 * r.step + r.error) + bias[i] * r.last;
@@ -123,7 +125,7 @@ mod x86 {
     use super::{ByteKernel, Bytes, Reach};
     use std::arch::x86_64::*;
 
-    /// The proof that AVX2 and FMA are there: made by [`run_avx2`] alone.
+    /// Proves that the machine has AVX2 and FMA: only [`run_avx2`] makes it.
     #[derive(Clone, Copy)]
     pub(super) struct Avx2(());
 
@@ -134,7 +136,7 @@ mod x86 {
         kernel.run(Avx2(()))
     }
 
-    /// The proof that AVX-512 with VNNI is there: made by [`run_vnni`] alone.
+    /// Proves that the machine has AVX-512 with VNNI: only [`run_vnni`] makes it.
     #[derive(Clone, Copy)]
     pub(super) struct Vnni(());
 
@@ -146,13 +148,13 @@ mod x86 {
     }
 
     // SAFETY of every block below: a value of `Avx2` or `Vnni` exists only inside the functions above, where the
-    // features are there; loads are unaligned, and their pointers are the caller's promise.
+    // features are enabled; loads need no alignment, and the caller promises that their pointers are valid.
     #[allow(clippy::undocumented_unsafe_blocks)]
     impl Bytes for Avx2 {
         type I = __m256i;
         const LANES: usize = 8;
         const QUERIES: usize = 2;
-        // Pairs are summed in 16 bits with saturation: 2 · 255 · 64 = 32,640 fits.
+        // Pairs of products are added in 16 bits with saturation: 2 · 255 · 64 = 32,640 fits.
         const LEVELS: i32 = 64;
         const OFFSET: i32 = 128;
 

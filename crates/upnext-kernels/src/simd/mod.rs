@@ -1,7 +1,7 @@
-//! One vocabulary of vector operations over all instruction sets, and the choice of the set at run time.
+//! Vector operations common to all instruction sets, and the choice of the instruction set at run time.
 //!
-//! A kernel is written once, as a [`Kernel`] generic over [`Simd`]; [`Isa::run`] compiles it for each instruction
-//! set and calls the one that this machine has. Results differ in the last bits between instruction sets (fused
+//! A kernel is written once, as a [`Kernel`] generic over [`Simd`]. [`Isa::run`] compiles it for every instruction set
+//! and calls the version for the given one. Results differ in the last bits between instruction sets (fused
 //! multiply-add, width of partial sums), never between runs on one set.
 
 #[cfg(target_arch = "x86_64")]
@@ -16,10 +16,10 @@ mod portable;
 pub(crate) use bytes::{ByteKernel, Bytes, Reach};
 use std::fmt;
 
-/// Number of floats that every padded width is a multiple of: one cache line, the widest vector.
+/// Floats in a cache line, and in the widest vector: every padded width is a multiple of it.
 pub const LINE: usize = 16;
 
-/// An instruction set that this machine has.
+/// A vector instruction set of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Isa(Set);
 
@@ -35,10 +35,10 @@ enum Set {
 }
 
 impl Isa {
-    /// The plain path, which every machine has.
+    /// Code without explicit vector instructions, which runs on every machine.
     pub const PORTABLE: Isa = Isa(Set::Portable);
 
-    /// The best instruction set of this machine.
+    /// The fastest instruction set of this machine.
     pub fn detect() -> Isa {
         Self::available().pop().unwrap_or(Self::PORTABLE)
     }
@@ -55,7 +55,7 @@ impl Isa {
                 }
             }
         }
-        // Every 64-bit Arm that has an operating system has NEON. Bytes of queries are taken for little-endian.
+        // NEON is part of every 64-bit Arm target that has a standard library. The byte kernels assume little-endian.
         #[cfg(target_arch = "aarch64")]
         if cfg!(target_endian = "little") && std::arch::is_aarch64_feature_detected!("neon") {
             sets.push(Isa(Set::Neon));
@@ -63,12 +63,12 @@ impl Isa {
         sets
     }
 
-    /// The set with this name (see [`name`](Self::name)), if this machine has it.
+    /// The instruction set with this [`name`](Self::name), or `None` if this machine lacks it.
     pub fn by_name(name: &str) -> Option<Isa> {
         Self::available().into_iter().find(|isa| isa.name() == name)
     }
 
-    /// `portable`, `avx2`, `avx512` or `neon`: recorded in checkpoints, since bits repeat on one set only.
+    /// `portable`, `avx2`, `avx512` or `neon`. Checkpoints record it, since results repeat to the bit on one set only.
     pub fn name(self) -> &'static str {
         match self.0 {
             Set::Portable => "portable",
@@ -81,12 +81,12 @@ impl Isa {
         }
     }
 
-    /// Runs a kernel compiled for this instruction set.
+    /// Runs the version of a kernel that is compiled for this instruction set.
     #[inline]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
             Set::Portable => kernel.run(portable::Portable),
-            // SAFETY: these variants are made by `available` alone, after it has found the features.
+            // SAFETY: only `available` makes these variants, after it has detected the features.
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => unsafe { avx2::run(kernel) },
             // SAFETY: as above.
@@ -105,10 +105,10 @@ impl fmt::Display for Isa {
     }
 }
 
-/// Asks for the cache line at `p` ahead of its use, where the machine can be asked. Changes no result.
+/// Prefetches the cache line at `p` into the first-level cache, on x86-64 and 64-bit Arm. It changes no result.
 #[inline(always)]
 pub(crate) fn prefetch(p: *const f32) {
-    // SAFETY: a prefetch reads nothing that the program could see, and may be of any address.
+    // SAFETY: a prefetch has no effect but on caches, and takes any address.
     #[cfg(target_arch = "x86_64")]
     unsafe {
         std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(p.cast());
@@ -122,29 +122,30 @@ pub(crate) fn prefetch(p: *const f32) {
     let _ = p;
 }
 
-/// A computation to be compiled for every instruction set. Implementations are `#[inline(always)]`, so that they
-/// take on the features of the function that calls them.
+/// A computation that is compiled for every instruction set. Implementations are `#[inline(always)]`, so that they
+/// are compiled with the target features of the function that calls them.
 pub(crate) trait Kernel {
-    /// What it computes.
+    /// The result.
     type Output;
-    /// The computation.
+    /// Runs the computation.
     fn run<S: Simd>(self, s: S) -> Self::Output;
 }
 
-/// The vector operations. A value of an implementing type is the proof that the machine has the instructions,
-/// which is what makes the methods safe to call; only this module makes such values.
+/// Vector operations of one instruction set. A value of an implementing type proves that the machine has the
+/// instructions, so that the methods are safe to call; only this module makes such values.
 pub(crate) trait Simd: Copy {
     /// A vector of [`LANES`](Self::LANES) floats.
     type F: Copy;
-    /// A mask, one bit a lane.
+    /// A mask: true or false for each lane.
     type M: Copy;
-    /// Floats in a vector; divides [`LINE`].
+    /// Number of floats in a vector; divides [`LINE`].
     const LANES: usize;
-    /// Largest number of rows of a tile of a matrix product, given the registers.
+    /// Most rows of a tile of a matrix product, two vectors wide, whose sums stay in registers; at most 12.
     const TILE_ROWS: usize;
-    /// Rows of a tile of a product of rows by rows, four columns wide.
+    /// Most rows of a tile of a product of rows by rows, four columns wide, whose sums stay in registers; at most 4.
     const DOT_ROWS: usize;
 
+    /// `x` in every lane.
     fn splat(self, x: f32) -> Self::F;
     /// Reads `LANES` floats.
     ///
@@ -171,15 +172,15 @@ pub(crate) trait Simd: Copy {
     fn lt(self, a: Self::F, b: Self::F) -> Self::M;
     /// `a` where the mask is set, else `b`.
     fn select(self, m: Self::M, a: Self::F, b: Self::F) -> Self::F;
-    /// The nearest whole number, for |a| < 2²².
+    /// The nearest integer, the even one of two, for |a| < 2²².
     fn round(self, a: Self::F) -> Self::F;
-    /// `2^a` for whole −126 ≤ a ≤ 127.
+    /// `2^a` for integers −126 ≤ a ≤ 127.
     fn pow2(self, a: Self::F) -> Self::F;
     /// `(m, e)` with `a = m · 2^e` and 0.5 ≤ m < 1, for normal a > 0.
     fn split(self, a: Self::F) -> (Self::F, Self::F);
     /// The sum of the lanes.
     fn sum(self, a: Self::F) -> f32;
-    /// The sums of four vectors, each with the bits of [`sum`](Self::sum).
+    /// The sums of the lanes of four vectors, each with the bits of [`sum`](Self::sum).
     fn sum_four(self, a: [Self::F; 4]) -> [f32; 4];
 
     #[inline(always)]

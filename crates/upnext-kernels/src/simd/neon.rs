@@ -1,15 +1,15 @@
 //! NEON: vectors of eight floats in two registers of four, thirty-two registers.
 //!
-//! Eight lanes, added in the order of the portable path: on 64-bit Arm the two give the same bits.
+//! The lanes are added in the order of the portable code, so that both give the same bits on 64-bit Arm.
 
 use super::{Kernel, Simd};
 use std::arch::aarch64::*;
 
-/// The proof that NEON is there: made by [`run`] alone.
+/// Proves that the machine has NEON: only [`run`] makes it.
 #[derive(Clone, Copy)]
 pub(super) struct Neon(());
 
-/// Runs a kernel with the instructions enabled.
+/// Runs a kernel compiled with these instructions.
 ///
 /// # Safety
 /// The machine must have NEON.
@@ -20,8 +20,8 @@ pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
 
 type V = float32x4x2_t;
 
-// SAFETY of every block below: a value of `Neon` exists only inside `run`, where the instructions are there;
-// loads and stores need the alignment of a float only, and their pointers are the caller's promise.
+// SAFETY of every block below: a value of `Neon` exists only inside `run`, where the feature is enabled;
+// loads and stores need the alignment of a float, and the caller promises that their pointers are valid.
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Simd for Neon {
     type F = V;
@@ -67,7 +67,7 @@ impl Simd for Neon {
     }
     #[inline(always)]
     fn max(self, a: V, b: V) -> V {
-        // `vmaxq_f32` returns NaN where either is NaN.
+        // Not `vmaxq_f32`, which is NaN where either is.
         self.select(self.lt(b, a), a, b)
     }
     #[inline(always)]
@@ -118,7 +118,7 @@ impl Simd for Neon {
     }
     #[inline(always)]
     fn sum_four(self, [a, b, c, d]: [V; 4]) -> [f32; 4] {
-        // As in `sum`: the halves, the pairs, the two.
+        // In the order of `sum`: eight lanes to four, to two, to one.
         let two = |a: V, b: V| unsafe {
             let (a, b) = (vaddq_f32(a.0, a.1), vaddq_f32(b.0, b.1));
             vaddq_f32(

@@ -1,4 +1,4 @@
-//! The plain path: arrays of eight, which a compiler turns into whatever the target has as its baseline.
+//! Portable code: arrays of eight floats, which the compiler vectorises for the target's baseline.
 
 use super::Simd;
 
@@ -25,7 +25,7 @@ impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn load_ptr(self, p: *const f32) -> V {
-        // SAFETY: the caller gives eight floats; an array of floats needs their alignment only.
+        // SAFETY: the caller promises eight floats, and an array of floats has the alignment of a float.
         unsafe { p.cast::<V>().read() }
     }
     #[inline(always)]
@@ -51,7 +51,7 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn fma(self, a: V, b: V, c: V) -> V {
-        // Without the instruction, `mul_add` is a slow library call; 64-bit Arm always has it.
+        // `mul_add` is a slow library call on processors without the instruction; 64-bit Arm always has it.
         if cfg!(target_arch = "aarch64") {
             std::array::from_fn(|i| a[i].mul_add(b[i], c[i]))
         } else {

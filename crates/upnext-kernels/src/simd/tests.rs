@@ -1,10 +1,10 @@
-//! Every operation of every instruction set against the same operation on single numbers.
+//! Every operation of every instruction set, compared with the same operation on single numbers.
 
 use super::bytes::{ByteKernel, Bytes, Reach};
 use super::*;
 use crate::random::CounterRng;
 
-/// Numbers whose signs, sizes and order of NaN matter: every pair of them stands in the same lane once.
+/// Signed zeros, infinities, NaN and numbers of other sizes; the operations see every pair of them.
 const SPECIAL: [f32; 10] =
     [0.0, -0.0, 1.0, -1.5, 2.5, 3e38, f32::MIN_POSITIVE, f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
 
@@ -54,14 +54,14 @@ impl Kernel for Operations {
             same("sqrt", s.sqrt(a), &|i| x[i].sqrt());
             same("select", s.select(s.lt(a, b), b, c), &|i| if x[i] < y[i] { y[i] } else { z[i] });
             if round % 2 == 1 {
-                // Fused or not: within the rounding of the product.
+                // Within the rounding errors of a product and a sum, fused or not.
                 let fma = store(s.fma(a, b, c));
                 for i in 0..S::LANES {
                     let exact = f64::from(x[i]) * f64::from(y[i]) + f64::from(z[i]);
                     assert!((f64::from(fma[i]) - exact).abs() < 4e-4, "{} {exact}", fma[i]);
                 }
                 let whole: [f32; LINE] = std::array::from_fn(|i| x[i].round_ties_even());
-                // A zero has no sign there: only numbers are compared.
+                // The sign of a zero is not defined: 0 is added.
                 same("round", s.add(s.round(a), s.zero()), &|i| whole[i] + 0.0);
                 same("pow2", s.pow2(s.load(&whole)), &|i| 2f32.powi(whole[i] as i32));
                 let positive = x.map(|x| x.abs() * 10f32.powi(round as i32 % 70 - 36) + f32::MIN_POSITIVE);
@@ -80,13 +80,13 @@ impl Kernel for Operations {
                 assert_eq!(sums.map(f32::to_bits), single.map(f32::to_bits));
             }
         }
-        same_halves(s);
+        check_round_and_pow2(s);
     }
 }
 
-/// Halves between whole numbers, and the ends of what `pow2` takes.
+/// `round` half-way between integers, and `pow2` at the ends of its range.
 #[inline(always)]
-fn same_halves<S: Simd>(s: S) {
+fn check_round_and_pow2<S: Simd>(s: S) {
     let mut lanes = [0.0; LINE];
     for (x, whole) in [(0.5, 0.0), (1.5, 2.0), (2.5, 2.0), (-1.5, -2.0), (-2.5, -2.0), (4e6 + 0.5, 4e6)] {
         s.store(&mut lanes, s.round(s.splat(x)));
@@ -112,7 +112,7 @@ impl ByteKernel for ByteOperations {
     fn run<S: Bytes>(self, s: S) {
         let rng = CounterRng::new(3, 4);
         for round in 0..200u64 {
-            // The ends of the range in every combination first.
+            // First every combination of the ends of the range, then random bytes.
             let end = |i: u64, low: i32, high: i32| match round {
                 0..16 => [low, high][(round >> (i % 4) & 1) as usize],
                 _ => low + rng.below(1000 * round + i, (high - low + 1) as u64) as i32,
@@ -126,7 +126,7 @@ impl ByteKernel for ByteOperations {
             });
             let bias: [f32; 16] =
                 std::array::from_fn(|i| if i == 3 { f32::NAN } else { i as f32 - right[i] as f32 });
-            // SAFETY: there are 64 bytes and sixteen floats, as many as the widest vector has.
+            // SAFETY: there are 64 bytes and sixteen floats, enough for the widest vector.
             unsafe {
                 let sum = s.dot(s.splat(7), row.as_ptr(), s.splat(packed));
                 for threshold in [-0.5, 0.0, 5.0, 14.5, 20.0] {
@@ -149,7 +149,7 @@ fn byte_products_are_exact_at_the_ends_of_their_range() {
     Isa::available().into_iter().for_each(|isa| isa.run_bytes(ByteOperations));
 }
 
-/// Both fuse products with sums, have eight lanes and add them in one order.
+/// On 64-bit Arm both use fused multiply-adds and eight lanes, and add the lanes in the same order.
 #[cfg(target_arch = "aarch64")]
 #[test]
 fn neon_has_the_bits_of_the_portable_path() {

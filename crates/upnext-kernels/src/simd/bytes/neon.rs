@@ -1,14 +1,14 @@
-//! NEON: eight sums in two registers. Bytes of rows become signed first, so that both factors are.
+//! NEON: eight sums in two registers. 128 is taken off the bytes of rows, since both factors must be signed.
 
 use super::{ByteKernel, Bytes, Reach};
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-/// The proof that NEON is there: made by [`run_widening`] alone.
+/// Proves that the machine has NEON: only [`run_widening`] makes it.
 #[derive(Clone, Copy)]
 pub(super) struct Widening(());
 
-/// Runs a kernel with the instructions enabled.
+/// Runs a kernel compiled with NEON.
 ///
 /// # Safety
 /// The machine must have NEON.
@@ -17,20 +17,20 @@ pub(super) unsafe fn run_widening<K: ByteKernel>(kernel: K) -> K::Output {
     kernel.run(Widening(()))
 }
 
-/// The proof that NEON and its dot products are there: made by [`run_dot_product`] alone.
+/// Proves that the machine has NEON and its dot products: only [`run_dot_product`] makes it.
 #[derive(Clone, Copy)]
 pub(super) struct DotProduct(());
 
-/// Runs a kernel with the instructions enabled.
+/// Runs a kernel compiled with NEON and its dot products.
 ///
 /// # Safety
-/// The machine must have NEON and its dot products (`dotprod`).
+/// The machine must have NEON and its dot products (the feature `dotprod`).
 #[target_feature(enable = "neon,dotprod")]
 pub(super) unsafe fn run_dot_product<K: ByteKernel>(kernel: K) -> K::Output {
     kernel.run(DotProduct(()))
 }
 
-/// 32 bytes, less 128 each, as two vectors.
+/// Reads 32 bytes and takes 128 off each.
 ///
 /// # Safety
 /// The machine must have NEON, and `rows` must be valid for reads of 32 bytes.
@@ -38,7 +38,7 @@ pub(super) unsafe fn run_dot_product<K: ByteKernel>(kernel: K) -> K::Output {
 unsafe fn load_signed(rows: *const u8) -> (int8x16_t, int8x16_t) {
     // SAFETY: the caller's promise; bytes need no alignment.
     unsafe {
-        // Another sign bit takes 128 off.
+        // Flipping the highest bit of a byte takes 128 off.
         let signed = |p| vreinterpretq_s8_u8(veorq_u8(vld1q_u8(p), vdupq_n_u8(0x80)));
         (signed(rows), signed(rows.add(16)))
     }
@@ -58,11 +58,11 @@ unsafe fn widening(sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     }
 }
 
-/// `sum + Σ a · b` over four adjacent bytes a lane: the intrinsic `vdotq_s32`, which is not stable yet.
+/// `sum + Σ a · b` over four adjacent bytes a lane, as the intrinsic `vdotq_s32`, which is not stable yet.
 #[target_feature(enable = "neon,dotprod")]
 #[inline]
 fn dot_product(mut sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
-    // SAFETY: the function has the feature; the instruction reads and writes nothing but these registers.
+    // SAFETY: the feature is enabled, and the instruction uses nothing but these three registers.
     unsafe {
         asm!(
             "sdot {sum:v}.4s, {a:v}.16b, {b:v}.16b",
@@ -88,7 +88,7 @@ unsafe fn reaching(sum: int32x4x2_t, r: Reach, scale: *const f32, bias: *const f
             let inner = vfmaq_f32(vdupq_n_f32(r.error), vcvtq_f32_s32(sum), vdupq_n_f32(r.step));
             let bias = vmulq_f32(vld1q_f32(bias.add(at)), vdupq_n_f32(r.last));
             let upper = vfmaq_f32(bias, vld1q_f32(scale.add(at)), inner);
-            // `vbicq_u32`, since what is not below reaches: NaN too.
+            // Not `vcgeq_f32`, so that NaN reaches the threshold.
             vbicq_u32(vld1q_u32(BITS.as_ptr().add(at)), vcltq_f32(upper, vdupq_n_f32(r.threshold)))
         };
         vaddvq_u32(vorrq_u32(half(sum.0, 0), half(sum.1, 4)))
@@ -98,7 +98,7 @@ unsafe fn reaching(sum: int32x4x2_t, r: Reach, scale: *const f32, bias: *const f
 macro_rules! bytes {
     ($set:ty, $step:ident) => {
         // SAFETY of every block below: a value of the type exists only inside the function that makes it, where the
-        // instructions are there; pointers are the caller's promise.
+        // features are enabled; the caller promises that pointers are valid.
         #[allow(clippy::undocumented_unsafe_blocks)]
         impl Bytes for $set {
             type I = int32x4x2_t;
