@@ -170,8 +170,8 @@ pub(crate) struct Entry<'a> {
     item_id: &'a str,
     /// Comparable within its list alone; in a list that fell back the item's number of training events.
     score: f32,
-    /// Where `why` was asked for: the item of the session that is most like this one. Absent in a list that fell back, and
-    /// of models that have no vectors of items: those that are no `gru4rec`, `bpr-mf` or `session-average`.
+    /// Where `why` was asked for: the item of the session that is most like this one. Absent in a list that fell back,
+    /// and of models that have no vectors of items: those that are no `gru4rec`, `bpr-mf` or `session-average`.
     #[serde(skip_serializing_if = "Option::is_none")]
     because: Option<Because<'a>>,
 }
@@ -258,8 +258,8 @@ pub(crate) async fn recommend(
         .engine
         .check_work(work, service.config.max_request_work)
         .map_err(|problem| problem.within("why"))?;
-    let place = chosen.engine.reserve(1)?;
-    let answer = chosen.answer(place, question, deadline, id_of_request).await?;
+    let reservation = chosen.engine.reserve(1)?;
+    let answer = chosen.answer(reservation, question, deadline, id_of_request).await?;
     let list = List::all(&service, &answer).pop();
     list.map(|list| ok(&RecommendAnswer { model: ModelName::of(&answer.served), list }))
         .ok_or_else(|| crate::engine::Refusal::Failed.into())
@@ -294,8 +294,8 @@ pub(crate) async fn recommend_batch(
     at_most("requests", "entries of all lists together (`k`)", entries, service.config.max_answer_entries)?;
     let work = questions.iter().map(|question| (question, question.session.len()));
     engine.check_work(work, service.config.max_request_work).map_err(|problem| problem.within("requests"))?;
-    let place = engine.reserve(questions.len())?;
-    let answer = engine.answer(place, questions, deadline).await?;
+    let reservation = engine.reserve(questions.len())?;
+    let answer = engine.answer(reservation, questions, deadline).await?;
     let lists = List::all(&service, &answer);
     Ok(ok(&BatchAnswer { model: ModelName::of(&answer.served), lists }))
 }

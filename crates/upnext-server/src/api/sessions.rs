@@ -134,7 +134,7 @@ pub(crate) async fn add_event(
     kept_id("item", "item", &request.item, service.config.max_item_id_bytes)?;
     let item: Arc<str> = std::mem::take(&mut request.item).into();
     let question = request.question(Vec::new(), &service.config)?;
-    // With a place taken first, an overloaded server refuses an event before it has stored it.
+    // With a reservation taken first, an overloaded server refuses an event before it has stored it.
     let chosen = service.models.choose(None, Some(&id))?;
     // How long the session is shows when it is stored: what the longest may not ask, none may.
     let work = std::iter::once((&question, service.config.max_session_events));
@@ -142,10 +142,11 @@ pub(crate) async fn add_event(
         .engine
         .check_work(work, service.config.max_request_work)
         .map_err(|problem| problem.within("why"))?;
-    let place = chosen.engine.reserve(1)?;
+    let reservation = chosen.engine.reserve(1)?;
     let session = keep(&service, &id, item, chosen.engine.served().name.clone(), deadline).await?;
-    let answer =
-        chosen.answer(place, Question { session: session.items, ..question }, deadline, id_of_request).await;
+    let answer = chosen
+        .answer(reservation, Question { session: session.items, ..question }, deadline, id_of_request)
+        .await;
     let answer = answer.map_err(|refusal| Problem::from(refusal).after_storing())?;
     let list = List::all(&service, &answer).pop();
     let list = list.ok_or_else(|| Problem::from(crate::engine::Refusal::Failed).after_storing())?;
