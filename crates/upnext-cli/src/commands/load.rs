@@ -1,4 +1,4 @@
-//! `upnext load`: puts a load on a server and says how soon it answers.
+//! `upnext load`: a load test of a server.
 
 use super::serve::{KEYS, keys, plain};
 use crate::interrupt;
@@ -17,8 +17,8 @@ use upnext_server::load::{LoadOptions, LoadReport, Percentiles, Second, Target, 
 /// Put a load on a server, and measure how soon it answers.
 ///
 /// Clicks come at random moments, whatever the server does, and each latency is counted from the moment at which the
-/// click was due: what waits behind a slow answer is slow. Sessions are those of a log, or are drawn by the popularity of
-/// a model's items. The server and its load share the machine's cores where both run on it.
+/// click was due: what waits behind a slow answer is slow. Sessions are those of a log, or are drawn by the popularity
+/// of a model's items. The server and its load share the machine's cores where both run on it.
 #[derive(clap::Args, Debug)]
 #[command(group(clap::ArgGroup::new("visitors").required(true).args(["sessions", "model"])))]
 pub(crate) struct LoadArgs {
@@ -89,7 +89,7 @@ pub(crate) struct LoadArgs {
     output: OutputArgs,
 }
 
-/// A span of time, which may be 0 or of milliseconds.
+/// Parses a duration, which may be 0 or have milliseconds.
 fn span(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     if matches!(text, "0" | "0s" | "0ms") {
@@ -105,14 +105,14 @@ fn span(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_micros(span.micros().unsigned_abs()))
 }
 
-/// What `--json` prints.
+/// The document of `--json`.
 #[derive(Serialize)]
 struct Done<'a> {
     url: &'a str,
-    /// Where the sessions are from.
+    /// The log or model that the sessions come from.
     visitors: &'a Path,
     stateless: bool,
-    /// What the ids of sessions that the server keeps begin with, before `-` and a number.
+    /// Prefix of the ids of stored sessions, followed by `-` and a number.
     session_prefix: &'a str,
     k: usize,
     connections: usize,
@@ -166,7 +166,7 @@ fn options(args: &LoadArgs) -> anyhow::Result<LoadOptions> {
         );
         return Err(upnext_core::Error::config("URL", reason).into());
     }
-    // Sessions that an earlier load left on the server are not those of this one.
+    // A prefix of its own, so that sessions of an earlier load test are not continued.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(LoadOptions {
         target,
@@ -198,7 +198,7 @@ fn visitors(args: &LoadArgs) -> anyhow::Result<Visitors> {
     Visitors::of_log(data).with_context(|| format!("{}: there is no session", path.display()))
 }
 
-/// A second on one line.
+/// Formats the figures of a second as a line.
 fn line(second: &Second, planned: f64) -> String {
     let Second { second, requests, errors, p50_ms, p99_ms } = second;
     format!(
@@ -208,7 +208,7 @@ fn line(second: &Second, planned: f64) -> String {
     )
 }
 
-/// The errors, counted.
+/// Formats the numbers of errors.
 fn reasons(report: &LoadReport) -> String {
     let reasons: Vec<String> =
         report.errors.iter().map(|(reason, count)| format!("{} {reason}", thousands(*count))).collect();

@@ -1,4 +1,4 @@
-//! `upnext train`: learns a model from a training log and saves it.
+//! `upnext train`: trains a model on a log and saves it.
 
 use crate::experiment::{ExperimentArgs, ThreadArgs};
 use crate::interrupt;
@@ -45,8 +45,8 @@ pub(crate) struct TrainArgs {
     #[arg(long)]
     resume: bool,
 
-    /// Start from this model: it learns the new log, and gets rows for new items. Without --config, the experiment is that
-    /// of this model, too
+    /// Start from this model: it learns the new log, and gets rows for new items. Without --config, the experiment is
+    /// that of this model, too
     #[arg(long, value_name = "MODEL")]
     init: Option<PathBuf>,
 
@@ -75,7 +75,7 @@ pub(crate) struct TrainArgs {
     output: OutputArgs,
 }
 
-/// What `--json` prints.
+/// The document of `--json`.
 #[derive(Serialize)]
 struct Done<'a> {
     out: &'a Path,
@@ -101,7 +101,7 @@ struct EpochReport<'a> {
     events_per_second: f64,
 }
 
-/// The data of a training.
+/// The data for training and validation.
 struct Data {
     train: Arc<Dataset>,
     known_items: Option<usize>,
@@ -122,7 +122,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
         let reason = "early stopping needs a validation part: add --validate or --valid LOG";
         return Err(upnext_core::Error::config("training.patience", reason).into());
     }
-    // Before the reading, not after it.
+    // Checked before the log is read, which may take long.
     Artifact::check_target(out)?;
     let mut init = args.init.as_ref().map(Artifact::load).transpose()?;
     let known = init.as_mut().map(|init| std::mem::take(&mut init.items));
@@ -150,12 +150,12 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     args.output.print(&done, |done| describe(done, &outcome))
 }
 
-/// What the arguments ask for; without a file, and with a model to start from, what that model was trained by.
+/// The experiment of the arguments. With a model to start from and no file, it is based on that model's experiment.
 fn experiment(args: &TrainArgs) -> anyhow::Result<Experiment> {
     let mut otherwise = Experiment::default();
     if let Some(init) = &args.init {
         otherwise = Manifest::load(init)?.experiment;
-        // The published figures are of the first training.
+        // The published figures belong to the original training data.
         otherwise.data = DataConfig::default();
         if !args.validate && args.valid.is_none() {
             otherwise.training.patience = 0;
@@ -164,7 +164,7 @@ fn experiment(args: &TrainArgs) -> anyhow::Result<Experiment> {
     Ok(args.experiment.experiment(otherwise)?)
 }
 
-/// Reads the training log, and that to validate on.
+/// Reads the logs for training and validation.
 fn read(args: &TrainArgs, path: &Path, known: Option<ItemVocabulary>) -> anyhow::Result<Data> {
     let quiet = args.output.quiet;
     let part = if args.validate { PartName::Fit } else { PartName::Train };
@@ -198,7 +198,7 @@ fn read(args: &TrainArgs, path: &Path, known: Option<ItemVocabulary>) -> anyhow:
     Ok(Data { train: train.into(), known_items, valid })
 }
 
-/// Trains with a bar, line by line per epoch; Ctrl-C asks to stop, twice stops at once.
+/// Trains with a progress bar. The first Ctrl-C requests a stop, the second ends the process.
 fn learn(plan: Plan, quiet: bool) -> anyhow::Result<Outcome> {
     let stop = interrupt::listen("stopping after this mini-batch, to save the training")?;
     let epochs = plan.experiment.training.epochs;
@@ -315,7 +315,7 @@ fn describe(done: &Done, outcome: &Outcome) -> String {
     text
 }
 
-/// The most memory that this process has had, where the system tells.
+/// The peak memory of this process in bytes, if the system reports it.
 fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

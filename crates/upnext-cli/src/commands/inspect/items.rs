@@ -1,4 +1,4 @@
-//! `upnext inspect FILE --items`: the columns of a table of items.
+//! `upnext inspect FILE --items`: describes the columns of an item table.
 
 use super::InspectArgs;
 use crate::output::{Table, printable, thousands};
@@ -6,11 +6,12 @@ use serde::Serialize;
 use std::path::Path;
 use upnext_core::items::{Column, ColumnType, ItemTable, ItemTableOptions, RepeatedItem};
 
-/// How a table of items is read.
+/// The arguments for reading an item table.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Reading a table of items")]
 pub(super) struct ItemsArgs {
-    /// The file is a table of items, CSV or Parquet; --item-column names its column of ids, --delimiter separates its fields
+    /// The file is a table of items, CSV or Parquet; --item-column names its column of ids, --delimiter separates its
+    /// fields
     #[arg(long)]
     pub(super) items: bool,
 
@@ -32,12 +33,12 @@ fn parse_type(text: &str) -> Result<(String, ColumnType), String> {
     Ok((name.to_owned(), of.parse()?))
 }
 
-/// A table as `--json` shows it.
+/// The document of `--json`.
 #[derive(Serialize)]
 struct Shape<'a> {
     path: &'a Path,
     items: usize,
-    /// The name of the column of ids.
+    /// Name of the id column.
     id_column: &'a str,
     repeated_rows: u64,
     memory_bytes: usize,
@@ -49,12 +50,12 @@ struct ColumnShape<'a> {
     name: &'a str,
     #[serde(rename = "type")]
     column_type: ColumnType,
-    /// Items without a value.
+    /// Number of items without a value.
     missing: usize,
     /// Number of different categories.
     #[serde(skip_serializing_if = "Option::is_none")]
     categories: Option<usize>,
-    /// Numbers of a vector.
+    /// Length of the vectors.
     #[serde(skip_serializing_if = "Option::is_none")]
     width: Option<usize>,
 }
@@ -95,7 +96,7 @@ pub(super) fn run(args: &InspectArgs) -> anyhow::Result<()> {
     args.output.print(&shape, describe)
 }
 
-/// A table of items as tables.
+/// Formats the item table's columns as a table.
 fn describe(shape: &Shape) -> String {
     let mut overview = Table::new(&["items", &thousands(shape.items as u64)]);
     overview.row(vec!["column of ids".to_owned(), printable(shape.id_column)]);

@@ -1,4 +1,4 @@
-//! What a search reads, apart from what is read when it is over: the search has no test sessions to look at.
+//! The data of `tune`. The search gets the fit and validation sessions only; the test part is read after it.
 
 use super::TuneArgs;
 use crate::interrupt;
@@ -28,16 +28,17 @@ impl SearchData {
         match &args.valid {
             Some(valid) => Self::of(log, read(args, &PreparedFolder::resolve(valid, PartName::Valid)?)?),
             None => {
-                // No filter: the log is training data, and only its end is split off.
+                // No filters: the log is prepared training data, of which only the end is split off.
                 let mut rules = PrepareOptions::default();
                 rules.holdout = args.validation;
                 rules.validation = None;
                 rules.min_item_support = 1;
-                let parts = prepare(log, &rules, &mut |_| interrupt::unless_asked()).with_context(|| {
-                    format!(
-                        "{NO_VALIDATION}: use a shorter --validation, or give a validation log by --valid"
-                    )
-                })?;
+                let parts =
+                    prepare(log, &rules, &mut |_| interrupt::unless_interrupted()).with_context(|| {
+                        format!(
+                            "{NO_VALIDATION}: use a shorter --validation, or give a validation log by --valid"
+                        )
+                    })?;
                 let (fit, _) = Dataset::from_part(&parts.train())?;
                 let valid = TestSessions::from_part(&parts.test(), &fit.items)
                     .with_context(|| format!("{NO_VALIDATION}: use a longer --validation"))?;
@@ -60,7 +61,7 @@ impl SearchData {
     }
 }
 
-/// Sessions of the same id and beginning in training data and others.
+/// Number of sessions with the same id and start time in both parts.
 fn in_both(train: &Part, others: &Part) -> u64 {
     let of = |part: &Part| -> HashSet<(String, TimeMicros)> {
         part.sessions().map(|s| (part.session_id(&s[0]).to_owned(), s[0].time)).collect()
@@ -70,16 +71,17 @@ fn in_both(train: &Part, others: &Part) -> u64 {
     train.sessions().filter(is_known).count() as u64
 }
 
-/// What the best point is trained on, and judged by.
-pub(super) struct LastParts {
-    /// All of the training part, with the validation part in it where it was split off.
+/// The data on which the best point is trained and tested.
+pub(super) struct FinalData {
+    /// The whole training part, including the validation sessions that were split off from it.
     pub(super) train: Arc<Dataset>,
-    /// The test sessions, and how many of them are in the training part too; absent without a test part.
+    /// The test sessions, and the number of them that are also in the training part; `None` without a test part.
     pub(super) test: Option<(TestSessions, u64)>,
 }
 
-/// Reads them when the search is over, and before the best point is trained: what is wrong with the test part shows then.
-pub(super) fn read_last(args: &TuneArgs, path: &Path, test: Option<&Path>) -> anyhow::Result<LastParts> {
+/// Reads the final data after the search. It is read before the best point is trained, so that errors in the test part
+/// are found first.
+pub(super) fn read_final(args: &TuneArgs, path: &Path, test: Option<&Path>) -> anyhow::Result<FinalData> {
     let mut test = test.map(|test| read(args, test)).transpose()?;
     let mut logs = vec![PreparedFolder::resolve(path, PartName::Train)?];
     if let Some(valid) = &args.valid {
@@ -90,10 +92,10 @@ pub(super) fn read_last(args: &TuneArgs, path: &Path, test: Option<&Path>) -> an
     let (train, _) = Dataset::from_log(train)?;
     let test = test.map(|test| TestSessions::from_log(test, &train.items)).transpose();
     let test = test.context("the test part cannot be used")?.map(|test| (test, common));
-    Ok(LastParts { train: Arc::new(train), test })
+    Ok(FinalData { train: Arc::new(train), test })
 }
 
-/// The test log, if there is one. Nobody looks at its sessions yet.
+/// The path of the test log, if there is one. Its sessions are not read yet.
 pub(super) fn test(args: &TuneArgs, path: &Path) -> anyhow::Result<Option<PathBuf>> {
     match &args.test {
         Some(test) => {
