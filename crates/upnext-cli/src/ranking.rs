@@ -11,7 +11,7 @@ pub(crate) struct RankingArgs {
     #[arg(short, value_name = "K,…", value_delimiter = ',')]
     k: Vec<usize>,
 
-    /// What a target's rank is among items of the same score [default: conservative]
+    /// Rank of a target among items of the same score [default: conservative]
     #[arg(long, value_enum)]
     ties: Option<TiesArg>,
 

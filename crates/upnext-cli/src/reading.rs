@@ -56,7 +56,7 @@ enum HeaderArg {
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum TimeUnitArg {
-    /// ISO 8601, or numbers whose unit is told by their size
+    /// ISO 8601, or numbers, whose unit is detected from their size
     Auto,
     /// Seconds since 1970, fractions allowed; also counters
     S,

@@ -139,7 +139,11 @@ impl Metrics {
         );
         registry.register("session_events", "Events stored", metrics.events.clone());
         registry.register("reloads", "Models loaded while serving", metrics.reloads.clone());
-        registry.register("log_lines_lost", "Log lines that nobody read in time", metrics.lost_lines.clone());
+        registry.register(
+            "log_lines_lost",
+            "Log lines that were not read in time",
+            metrics.lost_lines.clone(),
+        );
         registry.register("queue_sessions", "Sessions waiting for a compute thread", metrics.queue.clone());
         registry.register("sessions", "Sessions kept", metrics.sessions.clone());
         registry.register("connections", "Open connections", metrics.connections.clone());

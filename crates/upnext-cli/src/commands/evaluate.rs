@@ -14,7 +14,7 @@ use upnext_core::evaluation::{Evaluation, EvaluationConfig};
 use upnext_core::experiment::{ModelKind, TieRule};
 use upnext_core::model::Model;
 
-/// Judge a saved model: rank the next item of every event of every test session.
+/// Evaluate a saved model: rank the next item of every event of every test session.
 ///
 /// Test events on items that training never saw are dropped, then sessions of fewer than two events, as in the paper.
 /// Ties count against the model unless told otherwise.

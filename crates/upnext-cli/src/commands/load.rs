@@ -14,11 +14,11 @@ use upnext_core::data::folder::{PartName, PreparedFolder};
 use upnext_core::data::{Dataset, TimeSpan};
 use upnext_server::load::{LoadOptions, LoadReport, Percentiles, Second, Target, Visitors, load};
 
-/// Put a load on a server, and measure how soon it answers.
+/// Load-test a server: send clicks at a given rate and measure the latency.
 ///
-/// Clicks come at random moments, whatever the server does, and each latency is counted from the moment at which the
-/// click was due: what waits behind a slow answer is slow. Sessions are those of a log, or are drawn by the popularity
-/// of a model's items. The server and its load share the machine's cores where both run on it.
+/// Clicks come at random times, independently of the server's responses, and each latency is measured from the time at
+/// which the click was due, so that waiting behind a slow response counts. Sessions are those of a log, or are drawn by
+/// the popularity of a model's items. On one machine, the server and the load generator share the cores.
 #[derive(clap::Args, Debug)]
 #[command(group(clap::ArgGroup::new("visitors").required(true).args(["sessions", "model"])))]
 pub(crate) struct LoadArgs {
@@ -34,11 +34,11 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "N")]
     rate: f64,
 
-    /// Time that counts
+    /// Measured time
     #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = span)]
     duration: Duration,
 
-    /// Time before, in which the rate rises from 0; it does not count
+    /// Time before that, in which the rate rises from 0; it is not measured
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
     ramp: Duration,
 
@@ -66,11 +66,12 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "N", default_value_t = 64)]
     connections: usize,
 
-    /// A click has failed that is not sent so long after it was due, or not answered so long after it was sent
+    /// A click fails if it is not sent within this time after it was due, or not answered within this time after
+    /// sending
     #[arg(long, value_name = "SPAN", default_value = "1s", value_parser = span)]
     timeout: Duration,
 
-    /// Seed of the moments and the sessions
+    /// Seed of the times and the sessions
     #[arg(long, value_name = "N", default_value_t = 42)]
     seed: u64,
 
@@ -78,7 +79,7 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
 
-    /// Load a server on another machine: you are sure that it is yours, and that nobody else needs it now
+    /// Allow a server on another machine, if you are sure that it is yours and that nobody else needs it now
     #[arg(long)]
     allow_remote: bool,
 

@@ -50,7 +50,7 @@ pub(crate) struct PrepareArgs {
     #[arg(long, value_name = "N")]
     max_session_length: Option<usize>,
 
-    /// Of several events in a row on the same item keep the first
+    /// Keep only the first of several events in a row on the same item
     #[arg(long)]
     drop_repeats: bool,
 

@@ -41,15 +41,15 @@ pub(crate) struct ServeArgs {
     #[arg(long)]
     show_config: bool,
 
-    /// A file of keys, one a line, any of which lets a client ask
+    /// A file of keys, one a line, of which clients must send one
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
 
-    /// A file of keys, one a line, any of which allows admin calls; without one there are none
+    /// A file of keys, one a line, of which admin calls must send one; without it, admin calls are off
     #[arg(long, value_name = "FILE")]
     admin_keys: Option<PathBuf>,
 
-    /// Listen where other machines can ask although there is no key
+    /// Listen on an address that other machines can reach although there is no key
     #[arg(long)]
     allow_open: bool,
 

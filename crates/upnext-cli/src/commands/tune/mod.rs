@@ -50,7 +50,7 @@ pub(crate) struct TuneArgs {
     #[arg(long, value_name = "FILE")]
     space: Option<PathBuf>,
 
-    /// Print the search space of the model's kind, to begin with
+    /// Print the search space of the model's kind, as a file to start from
     #[arg(long)]
     show_space: bool,
 
@@ -58,11 +58,11 @@ pub(crate) struct TuneArgs {
     #[arg(long, value_name = "N", default_value_t = TuningOptions::default().trials)]
     trials: usize,
 
-    /// What is to be large on the validation part, at the largest cut-off
+    /// Metric to maximise on the validation part, at the largest cut-off
     #[arg(long, value_enum, default_value_t = ObjectiveArg::Recall)]
     objective: ObjectiveArg,
 
-    /// Where points come from
+    /// How points are sampled
     #[arg(long, value_enum, default_value_t = SamplerArg::Random)]
     sampler: SamplerArg,
 
