@@ -24,6 +24,6 @@ pub(crate) fn listen(message: &'static str) -> anyhow::Result<Arc<AtomicBool>> {
 }
 
 /// The result of an observer: break after Ctrl-C. Without a handler, Ctrl-C ends the process anyway.
-pub(crate) fn unless_interrupted() -> ControlFlow<()> {
+pub(crate) fn check() -> ControlFlow<()> {
     if INTERRUPTED.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }

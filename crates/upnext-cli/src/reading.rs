@@ -117,7 +117,7 @@ pub(crate) fn bar(quiet: bool) -> impl FnMut(ReadProgress) -> ControlFlow<()> {
     let bar = Progress::new(quiet, "reading", Unit::Bytes);
     move |progress| {
         bar.at(progress.bytes, progress.total_bytes);
-        interrupt::unless_interrupted()
+        interrupt::check()
     }
 }
 

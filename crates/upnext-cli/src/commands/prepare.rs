@@ -132,7 +132,7 @@ pub(crate) fn run(args: &PrepareArgs) -> anyhow::Result<()> {
         );
     }
     let log = args.read.read(&args.clicks, args.output.quiet)?;
-    let prepared = prepare(log, &args.options(), &mut |_| interrupt::unless_interrupted())?;
+    let prepared = prepare(log, &args.options(), &mut |_| interrupt::check())?;
     let format = match args.format {
         FormatArg::Parquet => Format::Parquet,
         FormatArg::Tsv => Format::Tsv,

@@ -199,8 +199,8 @@ pub(crate) async fn remove(
 ) -> Result<Response, Problem> {
     let deadline = service.config.deadline();
     let removed = tokio::time::timeout_at(deadline.into(), service.sessions.remove(&id)).await;
-    let silent = || StoreError::Unconfirmed("no answer in time".to_owned());
-    if removed.unwrap_or_else(|_| Err(silent()))? {
+    let unconfirmed = || StoreError::Unconfirmed("no answer in time".to_owned());
+    if removed.unwrap_or_else(|_| Err(unconfirmed()))? {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
         Err(no_such_session(&service.config))

@@ -263,33 +263,28 @@ fn evaluate_all(
     let stop = interrupt::listen("stopping after this mini-batch or evaluation")?;
     let (mut rows, mut failed, mut evaluations) = (Vec::new(), Vec::new(), Vec::new());
     for contender in contenders {
-        let evaluated = train_and_evaluate(args, contender, options, &data, folder, threads, &stop).and_then(
-            |evaluated| {
-                let EvaluatedModel { loaded, evaluation, training_seconds } = evaluated;
-                let items = &data.train.items;
-                let lists =
-                    recommend_on(threads, loaded.recommender(), items, &histories, LIST, &Filter::default())?;
-                for (example, list) in shown.iter_mut().zip(lists) {
-                    example.lists.push(list.entries.iter().map(|e| items.id(e.item).to_owned()).collect());
-                }
-                Ok((
-                    Row {
-                        name: contender.name.clone(),
-                        kind: contender.experiment.model.kind(),
-                        commands: contender.commands(args, &args.fields),
-                        experiment: Experiment {
-                            evaluation: options.clone(),
-                            ..loaded.experiment().resolved()
-                        },
-                        training_seconds,
-                        prediction_seconds: evaluation.seconds,
-                        epochs: loaded.training().epochs.clone(),
-                        metrics: evaluation.metrics.clone(),
-                    },
-                    evaluation,
-                ))
-            },
-        );
+        let evaluated = evaluate(args, contender, options, &data, folder, threads, &stop).and_then(|model| {
+            let EvaluatedModel { loaded, evaluation, training_seconds } = model;
+            let items = &data.train.items;
+            let lists =
+                recommend_on(threads, loaded.recommender(), items, &histories, LIST, &Filter::default())?;
+            for (example, list) in shown.iter_mut().zip(lists) {
+                example.lists.push(list.entries.iter().map(|e| items.id(e.item).to_owned()).collect());
+            }
+            Ok((
+                Row {
+                    name: contender.name.clone(),
+                    kind: contender.experiment.model.kind(),
+                    commands: contender.commands(args, &args.fields),
+                    experiment: Experiment { evaluation: options.clone(), ..loaded.experiment().resolved() },
+                    training_seconds,
+                    prediction_seconds: evaluation.seconds,
+                    epochs: loaded.training().epochs.clone(),
+                    metrics: evaluation.metrics.clone(),
+                },
+                evaluation,
+            ))
+        });
         match evaluated {
             Ok((row, evaluation)) => {
                 if !args.output.quiet {
@@ -346,7 +341,7 @@ struct EvaluatedModel {
 }
 
 /// Trains a model, or loads it, and ranks all cases.
-fn train_and_evaluate(
+fn evaluate(
     args: &CompareArgs,
     contender: &Contender,
     options: &EvaluationConfig,

@@ -61,7 +61,7 @@ impl Data {
         } else {
             let log = EventLog::read(clicks, read, &mut bar(quiet));
             let log = log.map_err(|error| about_format(error, protocol))?;
-            let prepared = prepare(log, options, &mut |_| interrupt::unless_interrupted())?;
+            let prepared = prepare(log, options, &mut |_| interrupt::check())?;
             folder.begin()?;
             let progress = Progress::new(quiet, "writing", Unit::Events);
             write_parts(&prepared, &place, Format::Parquet, &mut |done, total| progress.at(done, total))?;

@@ -33,12 +33,11 @@ impl SearchData {
                 rules.holdout = args.validation;
                 rules.validation = None;
                 rules.min_item_support = 1;
-                let parts =
-                    prepare(log, &rules, &mut |_| interrupt::unless_interrupted()).with_context(|| {
-                        format!(
-                            "{NO_VALIDATION}: use a shorter --validation, or give a validation log by --valid"
-                        )
-                    })?;
+                let parts = prepare(log, &rules, &mut |_| interrupt::check()).with_context(|| {
+                    format!(
+                        "{NO_VALIDATION}: use a shorter --validation, or give a validation log by --valid"
+                    )
+                })?;
                 let (fit, _) = Dataset::from_part(&parts.train())?;
                 let valid = TestSessions::from_part(&parts.test(), &fit.items)
                     .with_context(|| format!("{NO_VALIDATION}: use a longer --validation"))?;
