@@ -129,7 +129,7 @@ fn imports_run_one_way() {
         if module.is_empty() {
             continue;
         }
-        let Some(own) = place(&module) else {
+        let Some(own) = module_line(&module) else {
             violations.insert(format!("{} has no line in MODULES of {}", module[0], file!()));
             continue;
         };
@@ -141,7 +141,7 @@ fn imports_run_one_way() {
         let Some(first) = used.first() else { continue };
         if first == "*" {
             violations.insert(format!("{} uses {}: name the module", module.join("::"), path.join("::")));
-        } else if place(used).is_some_and(|other| other > own)
+        } else if module_line(used).is_some_and(|other| other > own)
             && !EXCEPTIONS.contains(&(module[0].as_str(), used[0].as_str()))
         {
             violations.insert(format!(
@@ -155,7 +155,7 @@ fn imports_run_one_way() {
 }
 
 /// The line of `MODULES` for a path: that of its first two names, or else of its first.
-fn place(path: &[String]) -> Option<usize> {
+fn module_line(path: &[String]) -> Option<usize> {
     let line = |length: usize| {
         let name = path.get(..length)?.join("::");
         MODULES.iter().position(|module| *module == name)

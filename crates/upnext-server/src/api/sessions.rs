@@ -73,26 +73,26 @@ impl From<StoreError> for Problem {
 /// Stores an event, and appends it to the event log.
 ///
 /// It runs as a separate task, which is finished even if the client disconnects, so that every stored event is logged.
-async fn keep(
+async fn store_event(
     service: &Arc<Service>,
     id: &str,
     item: Arc<str>,
     model: String,
     deadline: Instant,
 ) -> Result<Session, Problem> {
-    let (keeper, id) = (Arc::clone(service), id.to_owned());
-    let keeping = tokio::spawn(async move {
-        let kept = keeper.sessions.append(&id, Arc::clone(&item)).await;
-        if let Ok(session) | Err(StoreError::NotPersisted(_, session)) = &kept {
-            keeper.metrics.event();
-            if let Some(log) = &keeper.event_log {
+    let (shared, id) = (Arc::clone(service), id.to_owned());
+    let storing = tokio::spawn(async move {
+        let stored = shared.sessions.append(&id, Arc::clone(&item)).await;
+        if let Ok(session) | Err(StoreError::NotPersisted(_, session)) = &stored {
+            shared.metrics.event();
+            if let Some(log) = &shared.event_log {
                 log.record(&id, session, item, model);
             }
         }
-        kept
+        stored
     });
-    let error = match tokio::time::timeout_at(deadline.into(), keeping).await {
-        Ok(Ok(kept)) => return kept.map_err(Problem::from),
+    let error = match tokio::time::timeout_at(deadline.into(), storing).await {
+        Ok(Ok(stored)) => return stored.map_err(Problem::from),
         Ok(Err(panicked)) => StoreError::Unconfirmed(panicked.to_string()),
         Err(_) if service.config.session_store.is_some() => {
             StoreError::Unconfirmed("no answer in time".to_owned())
@@ -145,7 +145,7 @@ pub(crate) async fn add_event(
         .check_work(work, service.config.max_request_work)
         .map_err(|problem| problem.within("why"))?;
     let reservation = chosen.engine.reserve(1)?;
-    let session = keep(&service, &id, item, chosen.engine.served().name.clone(), deadline).await?;
+    let session = store_event(&service, &id, item, chosen.engine.served().name.clone(), deadline).await?;
     let answer = chosen
         .answer(reservation, Question { session: session.items, ..question }, deadline, id_of_request)
         .await;

@@ -233,7 +233,7 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
-    fn place() -> (tempfile::TempDir, PathBuf) {
+    fn temporary_path() -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sessions");
         (dir, path)
@@ -250,7 +250,7 @@ mod tests {
     #[tokio::test]
     async fn an_event_whose_write_failed_is_said_to_be_kept_and_is_written_with_the_next() {
         let config = ServerConfig::default();
-        let (_dir, path) = place();
+        let (_dir, path) = temporary_path();
         let store = broken(&path, &config);
         let error = store.append("v1", "tea".into()).await.unwrap_err();
         assert!(matches!(&error, StoreError::NotPersisted(_, session) if session.events == 1), "{error}");
@@ -265,7 +265,7 @@ mod tests {
     #[tokio::test]
     async fn an_event_whose_write_failed_is_written_at_the_end_and_nothing_is_taken_afterwards() {
         let config = ServerConfig::default();
-        let (_dir, path) = place();
+        let (_dir, path) = temporary_path();
         let store = broken(&path, &config);
         store.append("v1", "tea".into()).await.unwrap_err();
         store.ready().await.unwrap();
