@@ -1,4 +1,4 @@
-//! The arguments that make an experiment: a file, single fields, and short cuts for the most used ones.
+//! The arguments that define an experiment: a file, single fields, and shortcuts for the most common ones.
 
 use std::path::{Path, PathBuf};
 use upnext_core::Result;
@@ -30,7 +30,7 @@ pub(crate) struct ExperimentArgs {
 }
 
 impl ExperimentArgs {
-    /// The experiment, checked; without a file it begins as `otherwise`.
+    /// The validated experiment. `otherwise` is the starting point if no file is given.
     pub(crate) fn experiment(&self, otherwise: Experiment) -> Result<Experiment> {
         let mut experiment = match &self.config {
             Some(file) => load(file)?,
@@ -56,7 +56,7 @@ impl ExperimentArgs {
     }
 }
 
-/// The experiment of a file, or where there is no such file the published setting of that name.
+/// Reads an experiment file, or if there is no such file the published setting of that name.
 pub(crate) fn load(file: &Path) -> Result<Experiment> {
     let published = match file.to_str() {
         Some(name) if !file.exists() => Experiment::published(name)?,
@@ -65,7 +65,7 @@ pub(crate) fn load(file: &Path) -> Result<Experiment> {
     published.map_or_else(|| Experiment::load(file), Ok)
 }
 
-/// How many threads work.
+/// The argument for the number of threads.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(crate) struct ThreadArgs {
     /// Threads to work with; results do not depend on it [default: all cores]
@@ -74,12 +74,12 @@ pub(crate) struct ThreadArgs {
 }
 
 impl ThreadArgs {
-    /// The number that was asked for, if any.
+    /// The given number of threads, if any.
     pub(crate) fn given(self) -> Option<usize> {
         self.threads
     }
 
-    /// The number of threads.
+    /// The number of threads, by default the number of cores.
     pub(crate) fn threads(self) -> Result<usize> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         match self.threads {

@@ -1,19 +1,19 @@
-//! Ctrl-C: the first asks to stop, the second stops at once.
+//! Handling of Ctrl-C: the first requests a stop, the second ends the process.
 
 use anyhow::Context;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether Ctrl-C has been pressed while somebody listened.
-static ASKED: AtomicBool = AtomicBool::new(false);
+/// Whether Ctrl-C was pressed after [`listen`].
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Listens for Ctrl-C, once a process; the flag is set by the first, which is answered with `message`.
+/// Installs the handler, once per process. The first Ctrl-C sets the returned flag and prints `message`.
 pub(crate) fn listen(message: &'static str) -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
     ctrlc::set_handler(move || {
-        ASKED.store(true, Ordering::SeqCst);
+        INTERRUPTED.store(true, Ordering::SeqCst);
         if asked.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
@@ -23,7 +23,7 @@ pub(crate) fn listen(message: &'static str) -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// What an observer answers: stop, once Ctrl-C has been pressed. Where nobody listens, Ctrl-C ends the process by itself.
-pub(crate) fn unless_asked() -> ControlFlow<()> {
-    if ASKED.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+/// The result of an observer: break after Ctrl-C. Without a handler, Ctrl-C ends the process anyway.
+pub(crate) fn check() -> ControlFlow<()> {
+    if INTERRUPTED.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }

@@ -8,12 +8,12 @@ mod commands;
 mod experiment;
 mod interrupt;
 mod item_table;
-mod judging;
 mod output;
 mod page;
 mod progress;
 mod ranking;
 mod reading;
+mod train_and_rank;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -30,12 +30,12 @@ struct Cli {
 pub fn main() -> ExitCode {
     match Cli::parse().command.run() {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read stdout, such as `head`, has seen enough.
+        // A reader such as `head` closed stdout: it needs no more.
         Err(error) if error.is::<output::StdoutClosed>() => ExitCode::SUCCESS,
         Err(error) => {
             let mut message = format!("error: {error}");
             for cause in error.chain().skip(1).map(ToString::to_string) {
-                // Most messages already end with their cause.
+                // Most messages already include their cause.
                 if !message.contains(&cause) {
                     message.push_str("\n  because: ");
                     message.push_str(&cause);

@@ -4,7 +4,7 @@ use serde::Serialize;
 use std::fmt;
 use std::io::{self, Write};
 
-/// How results are shown.
+/// The arguments for the form of the output.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(crate) struct OutputArgs {
     /// Print exactly one JSON document instead of text
@@ -33,7 +33,7 @@ impl OutputArgs {
     }
 }
 
-/// Nobody reads stdout any more.
+/// The error for a stdout whose reader has closed it.
 #[derive(Debug)]
 pub(crate) struct StdoutClosed;
 
@@ -45,7 +45,7 @@ impl fmt::Display for StdoutClosed {
 
 impl std::error::Error for StdoutClosed {}
 
-/// Prints to stdout. `println!` would panic where the reader has gone or the disk is full.
+/// Prints to stdout. `println!` would panic if the reader has closed it or the disk is full.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -62,7 +62,7 @@ pub(crate) fn warn<S: AsRef<str>>(warnings: &[S]) {
     }
 }
 
-/// A whole number with a comma between thousands.
+/// Formats a whole number with commas between thousands.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
@@ -75,7 +75,7 @@ pub(crate) fn thousands(number: u64) -> String {
     grouped
 }
 
-/// An id on one line: it may hold line breaks, which would break a table or a message.
+/// Formats an id on one line of at most 60 characters, with control characters escaped: ids may contain line breaks.
 pub(crate) fn printable(id: &str) -> String {
     const LONGEST: usize = 60;
     let mut text: String = id
@@ -89,7 +89,7 @@ pub(crate) fn printable(id: &str) -> String {
     text
 }
 
-/// A word of a command line, quoted where a shell would read it otherwise.
+/// Quotes a word of a command line if a shell would interpret it.
 pub(crate) fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./=,:@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -99,12 +99,12 @@ pub(crate) fn shell_word(word: &str) -> String {
     }
 }
 
-/// The command line of this process, to stand in a document.
+/// The command line of this process, for documents.
 pub(crate) fn command_line() -> String {
     std::iter::once("upnext".to_owned()).chain(words().into_iter().skip(1)).collect::<Vec<_>>().join(" ")
 }
 
-/// The command line of this process as it was typed, with an option: what to type to go on.
+/// The command line of this process with a further option, as a suggestion to the user.
 pub(crate) fn command_again(option: &str) -> String {
     let mut words = words();
     if !words.iter().any(|word| word == option) {
@@ -117,7 +117,7 @@ fn words() -> Vec<String> {
     std::env::args_os().map(|argument| shell_word(&argument.to_string_lossy())).collect()
 }
 
-/// Seconds in three digits.
+/// Formats seconds with three significant digits.
 pub(crate) fn seconds(seconds: f64) -> String {
     match seconds {
         s if s < 10.0 => format!("{s:.2}"),
@@ -126,13 +126,13 @@ pub(crate) fn seconds(seconds: f64) -> String {
     }
 }
 
-/// Rows of cells in aligned columns: the first column to the left, the others to the right.
+/// A table of text in aligned columns: the first column is aligned left, the others right.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table with these headings.
+    /// An empty table with these headings.
     pub(crate) fn new(headings: &[&str]) -> Self {
         Self { rows: vec![headings.iter().map(|&h| h.to_owned()).collect()] }
     }

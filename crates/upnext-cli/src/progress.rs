@@ -1,4 +1,4 @@
-//! Progress bars on stderr, where a person looks at it.
+//! Progress bars on stderr, if it is a terminal.
 
 use crate::output::thousands;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -6,7 +6,7 @@ use upnext_core::FitEvent;
 use upnext_core::artifact::EpochSummary;
 use upnext_core::gru4rec::{EpochProgress, Isa};
 
-/// What a bar counts.
+/// The unit that a bar counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     /// Bytes of a file.
@@ -15,15 +15,15 @@ pub(crate) enum Unit {
     Events,
 }
 
-/// A bar that goes away when it is dropped; hidden with `--quiet` and where stderr is no terminal.
+/// A progress bar, which is removed when it is dropped. It is hidden with `--quiet` and if stderr is not a terminal.
 pub(crate) struct Progress {
     bar: ProgressBar,
 }
 
 impl Progress {
-    /// A bar that begins at 0.
+    /// A bar at 0.
     pub(crate) fn new(quiet: bool, what: &'static str, unit: Unit) -> Self {
-        // indicatif hides a bar on a stderr that is no terminal.
+        // indicatif hides the bar if stderr is not a terminal.
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(0), target).with_message(what);
         let template = match unit {
@@ -36,13 +36,13 @@ impl Progress {
         Self { bar: bar.with_style(style) }
     }
 
-    /// Moves the bar to `done` of `total`; a total of 0 is an unknown one.
+    /// Moves the bar to `done` of `total`; 0 is an unknown total.
     pub(crate) fn at(&self, done: u64, total: u64) {
         self.bar.set_length(total.max(done));
         self.bar.set_position(done);
     }
 
-    /// Moves a bar whose length is known on by `more`; from any thread.
+    /// Advances the bar by `more`, from any thread. Its total must have been set.
     pub(crate) fn add(&self, more: u64) {
         self.bar.inc(more);
     }
@@ -54,7 +54,7 @@ impl Drop for Progress {
     }
 }
 
-/// The bar of a training: an epoch at a time, with loss and speed; a line that stays for each epoch that is done.
+/// The progress display of training: a bar for the current epoch with loss and speed, and a line for each finished one.
 pub(crate) struct EpochBar {
     bar: ProgressBar,
     quiet: bool,
@@ -62,7 +62,7 @@ pub(crate) struct EpochBar {
 }
 
 impl EpochBar {
-    /// A bar of so many epochs that shows nothing yet.
+    /// A display for a training of `epochs` epochs, which is empty at first.
     pub(crate) fn new(quiet: bool, epochs: usize) -> Self {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(0), target);
@@ -73,7 +73,7 @@ impl EpochBar {
         Self { bar: bar.with_style(style), quiet, epochs }
     }
 
-    /// Shows what happens in the training.
+    /// Displays an event of the training.
     pub(crate) fn show(&mut self, event: &FitEvent) {
         match event {
             FitEvent::Begin { epochs_done, backend } => {
@@ -91,7 +91,7 @@ impl EpochBar {
     }
 
     fn at(&mut self, progress: &EpochProgress) {
-        // A bar that nobody sees is not worth a string a mini-batch.
+        // Formatting a string for every mini-batch would slow training down.
         if self.bar.is_hidden() || !progress.mini_batches.is_multiple_of(64) {
             return;
         }
@@ -106,7 +106,7 @@ impl EpochBar {
         ));
     }
 
-    /// Prints a line that stays.
+    /// Prints a permanent line.
     fn line(&mut self, text: &str) {
         if !self.quiet {
             self.bar.suspend(|| eprintln!("{text}"));
@@ -115,7 +115,7 @@ impl EpochBar {
     }
 }
 
-/// What to say once about a machine without fast arithmetic.
+/// A warning for machines without vector instructions.
 fn slow_arithmetic(instruction_set: &str) -> Option<&'static str> {
     (instruction_set == Isa::PORTABLE.name()).then_some(
         "this processor has no AVX2 with FMA: the portable arithmetic gives results as good, several times more slowly",
@@ -136,7 +136,7 @@ fn epoch_line(epoch: &EpochSummary, epochs: usize) -> String {
     )
 }
 
-/// A count by the time that it took; 0 where it took none.
+/// A count divided by seconds; 0 for 0 seconds.
 pub(crate) fn per_second(count: u64, seconds: f64) -> f64 {
     if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
 }

@@ -1,16 +1,17 @@
-//! The arguments of ranking, shared by the commands that judge models.
+//! The arguments for ranking, shared by the commands that evaluate models.
 
 use upnext_core::evaluation::EvaluationConfig;
 use upnext_core::experiment::TieRule;
 
-/// How targets are ranked; what is not given stays as the experiment has it.
+/// The arguments for ranking. What is not given is taken from the experiment.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct RankingArgs {
-    /// Cut-offs of the metrics, ascending [default: 1,5,10,20; of a model that is evaluated alone, those of its experiment]
+    /// Cut-offs of the metrics, ascending [default: 1,5,10,20; of a model that is evaluated alone, those of its
+    /// experiment]
     #[arg(short, value_name = "K,…", value_delimiter = ',')]
     k: Vec<usize>,
 
-    /// What a target's rank is among items of the same score [default: conservative]
+    /// Rank of a target among items of the same score [default: conservative]
     #[arg(long, value_enum)]
     ties: Option<TiesArg>,
 
@@ -20,7 +21,7 @@ pub(crate) struct RankingArgs {
 }
 
 impl RankingArgs {
-    /// `options` with what was given in its place, checked.
+    /// Overrides fields of `options` by the given arguments, and validates the result.
     pub(crate) fn over(&self, mut options: EvaluationConfig) -> upnext_core::Result<EvaluationConfig> {
         if !self.k.is_empty() {
             options.cutoffs.clone_from(&self.k);
@@ -43,7 +44,7 @@ enum TiesArg {
 }
 
 impl TiesArg {
-    /// The library's rule.
+    /// The corresponding rule of the library.
     fn rule(self) -> TieRule {
         match self {
             Self::Conservative => TieRule::Conservative,

@@ -1,4 +1,4 @@
-//! The arguments that say how a click log is read, shared by all commands that read one.
+//! The arguments for reading a click log, shared by all commands that read one.
 
 use crate::interrupt;
 use crate::progress::{Progress, Unit};
@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use upnext_core::data::{EventLog, Header, ReadOptions, ReadProgress, TimeSpan, TimeUnit};
 
-/// How the click log is read. All of it is found from the file where it is not given.
+/// The arguments for reading a click log. What is not given is detected from the file.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Reading the log")]
 pub(crate) struct ReadArgs {
@@ -56,7 +56,7 @@ enum HeaderArg {
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum TimeUnitArg {
-    /// ISO 8601, or numbers whose unit is told by their size
+    /// ISO 8601, or numbers, whose unit is detected from their size
     Auto,
     /// Seconds since 1970, fractions allowed; also counters
     S,
@@ -106,22 +106,22 @@ impl ReadArgs {
         options
     }
 
-    /// Reads one log from these files, with a progress bar.
+    /// Reads several files as one log, with a progress bar.
     pub(crate) fn read<P: AsRef<Path>>(&self, paths: &[P], quiet: bool) -> anyhow::Result<EventLog> {
         Ok(EventLog::read_all(paths, &self.options(), &mut bar(quiet))?)
     }
 }
 
-/// An observer that shows a progress bar, and stops the reading when Ctrl-C asks for it.
+/// An observer of reading that shows a progress bar, and stops after Ctrl-C.
 pub(crate) fn bar(quiet: bool) -> impl FnMut(ReadProgress) -> ControlFlow<()> {
     let bar = Progress::new(quiet, "reading", Unit::Bytes);
     move |progress| {
         bar.at(progress.bytes, progress.total_bytes);
-        interrupt::unless_asked()
+        interrupt::check()
     }
 }
 
-/// The arguments that give these options.
+/// The command-line arguments that result in these options.
 pub(crate) fn as_arguments(options: &ReadOptions) -> Vec<String> {
     let mut arguments = Vec::new();
     let unit = match options.time_unit {
@@ -155,7 +155,7 @@ pub(crate) fn as_arguments(options: &ReadOptions) -> Vec<String> {
     arguments
 }
 
-/// In words, how each file of a log was read and what was left out.
+/// Describes how each file of a log was read and which rows were left out.
 pub(crate) fn describe(files: &[upnext_core::data::report::FileReport]) -> String {
     use crate::output::thousands;
     use std::fmt::Write;

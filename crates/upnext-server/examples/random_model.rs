@@ -1,8 +1,8 @@
-//! Writes an untrained network of any size, to measure how a server of it starts and answers.
+//! Writes an untrained network of any size, for measurements of a server's start and response times.
 //!
 //!     cargo run --release -p upnext-server --example random_model -- FOLDER ITEMS UNITS [shared|one-hot|embedding]
 //!
-//! Items are called 0, 1, 2, …
+//! Item ids are 0, 1, 2, …
 
 use upnext_core::artifact::{Artifact, TrainingSummary};
 use upnext_core::data::ItemVocabulary;

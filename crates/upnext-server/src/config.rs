@@ -1,4 +1,4 @@
-//! Every limit of the server, with its default and the reason for it, in one place.
+//! The configuration of the server: every limit with its default and the reason for it.
 
 use crate::sessions::StoreUrl;
 use serde::{Deserialize, Serialize};
@@ -6,150 +6,158 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use upnext_core::data::MAX_ID_BYTES;
 
-/// How a server computes, what it keeps, and what it refuses.
+/// The configuration of a server: threads, time-outs, limits, and the files and stores that it uses.
 ///
-/// A TOML file with some of these fields is what `upnext serve --config` reads; unknown fields are refused.
+/// `upnext serve --config` reads it from a TOML file, in which every field is optional and unknown fields are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
-    /// Threads that speak HTTP; 0: half of the cores, at least one.
+    /// Number of threads for HTTP; 0: half of the cores, at least one.
     pub http_threads: usize,
-    /// Threads that compute, apart from those that speak HTTP; 0: half of the cores, at least one. On two cores a second
-    /// one answers a few in a hundred more, with a longer tail: batches are smaller, and HTTP waits for its turn.
+    /// Number of threads that compute scores, in addition to those for HTTP; 0: half of the cores, at least one. On two
+    /// cores, a second compute thread raises throughput by a few per cent, and the tail latency too: batches are
+    /// smaller, and the HTTP threads wait for a core.
     pub compute_threads: usize,
-    /// Sessions that a compute thread takes from the queue at a time. Scores are computed for 16 sessions at once, the floats
-    /// of a cache line: a batch of 17 costs as much as one of 32.
+    /// Maximum number of sessions in a batch of a compute thread. Scores are computed for 16 sessions at once, the
+    /// number of floats in a cache line: a batch of 17 costs as much as one of 32.
     pub batch_sessions: usize,
-    /// Sessions that may wait for a compute thread; beyond them requests are answered 503. At 5,000 sessions per second
-    /// the default is a fifth of a second: who waits longer has left the page.
+    /// Maximum number of sessions that wait for a compute thread; further requests are answered 503. At 5,000 sessions
+    /// per second, the default is a wait of a fifth of a second: after a longer one, visitors have left the page.
     pub queue_sessions: usize,
-    /// Milliseconds from the end of a request to its answer, after which it is answered 503.
+    /// Maximum milliseconds from a completely received request to its response; after them it is answered 503.
     pub request_timeout_ms: u64,
-    /// Milliseconds for which a server that is to stop still takes new connections, while `/readyz` says that requests should
-    /// go elsewhere: as long as a load balancer takes to notice. 0 where nothing stands in front of the server.
+    /// Milliseconds for which a stopping server still accepts connections while `/readyz` answers 503: the time that a
+    /// load balancer takes to notice. 0 without a load balancer.
     pub drain_ms: u64,
-    /// Milliseconds that a stopping server then gives to requests in flight.
+    /// Maximum milliseconds for which a stopping server then waits for requests in flight.
     pub shutdown_timeout_ms: u64,
 
-    /// Connections at a time; more wait to be accepted. Below the 1,024 open files of a process's usual limit.
+    /// Maximum number of open connections; further ones wait to be accepted. The default is below the usual limit of
+    /// 1,024 open files per process.
     pub max_connections: usize,
-    /// Milliseconds for a TLS handshake, for a request's head to arrive, and for the next request of a connection to begin.
+    /// Maximum milliseconds for a TLS handshake, for a request's head to arrive, and for an idle connection to send its
+    /// next request.
     pub header_timeout_ms: u64,
-    /// Milliseconds for a request's body to arrive.
+    /// Maximum milliseconds for a request's body to arrive.
     pub body_timeout_ms: u64,
-    /// Milliseconds in which a client must have read an answer, from when it does not keep up.
+    /// Maximum milliseconds for a client to read the rest of a response, counted from the first write that has to wait.
     pub write_timeout_ms: u64,
-    /// The certificate that clients see, in PEM, followed by those that signed it; with `tls_key_file` the server speaks TLS
-    /// and no plain HTTP. Read again at SIGHUP.
+    /// PEM file with the server's certificate, followed by those of its issuers. With `tls_key_file`, the server speaks
+    /// TLS and no plain HTTP. Read again at SIGHUP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_cert_file: Option<PathBuf>,
-    /// The certificate's key, in PEM, without a passphrase.
+    /// PEM file with the certificate's private key, without a passphrase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_key_file: Option<PathBuf>,
-    /// Bytes of a request's head: four times what a browser with many cookies sends.
+    /// Maximum size of a request's head in bytes: four times what a browser with many cookies sends.
     pub max_header_bytes: usize,
-    /// Bytes of a request's body: a batch of sessions of the full length, with ids of ten characters.
+    /// Maximum size of a request's body in bytes: a full batch of sessions of maximum length with ids of ten
+    /// characters.
     pub max_body_bytes: usize,
 
-    /// Length of a list that names none.
+    /// Length of a list whose request has no `k`.
     pub default_k: usize,
-    /// The longest list that may be asked for: a page of results, not the catalogue.
+    /// Maximum length of a list: a page of results, not the catalogue.
     pub max_k: usize,
-    /// Entries of all lists of one batch request together: an entry takes 50 bytes and more.
+    /// Maximum number of entries in all lists of a batch request together: an entry takes at least 50 bytes.
     pub max_answer_entries: usize,
-    /// Multiplications that one request may cost by `why`, the one wish whose cost is a product: entries of its lists × items
-    /// of their sessions × floats of an item's vector. The default is the longest list of the longest session for a
-    /// model of 1,000 units, about a fifth of a second. All else grows with the bytes of a body or the number of lists,
-    /// and ends with `request_timeout_ms`.
+    /// Maximum number of multiplications that the option `why` may cost in a request: entries of its lists × items of
+    /// their sessions × floats of an item's vector. The default is the longest list for the longest session with a
+    /// model of 1,000 units, about a fifth of a second. The cost of everything else is linear in the bytes of a body or
+    /// the number of lists, and is limited by `request_timeout_ms`.
     pub max_request_work: u64,
-    /// Sessions of one batch request.
+    /// Maximum number of sessions in a batch request.
     pub max_batch_sessions: usize,
-    /// Items of a request's `exclude` or `only`.
+    /// Maximum number of items in a request's `exclude` or `only`.
     pub max_list_items: usize,
-    /// Bytes of an item's id; the default is what training accepts.
+    /// Maximum length of an item id in bytes; the default is the limit of training.
     pub max_item_id_bytes: usize,
-    /// Bytes of a session's id, decoded.
+    /// Maximum length of a session id in bytes, after percent-decoding.
     pub max_session_id_bytes: usize,
 
-    /// Events of a session. Of a stored session the oldest go; a request with more is refused. Far beyond the sessions
-    /// that models learn from, whose mean length is 4 to 6.
+    /// Maximum number of events in a session. A stored session drops its oldest; a request with more is refused. The
+    /// default is far above the mean length of training sessions, which is 4 to 6.
     pub max_session_events: usize,
-    /// Sessions that are kept; the one that has been idle for longest makes room. A session of 5 events takes about half
-    /// a kilobyte. A shared store is bounded by its own memory instead (`maxmemory`).
+    /// Maximum number of stored sessions; beyond it, the one that has been idle for longest is dropped. A session of 5
+    /// events takes about half a kilobyte. A shared store is limited by its own memory instead (`maxmemory`).
     pub max_sessions: usize,
-    /// Bytes of all kept sessions together, beyond which the idlest make room, too: who sends long sessions of long ids fills
-    /// this and no more.
+    /// Maximum size of all stored sessions in bytes, beyond which the longest idle ones are dropped too. It limits what
+    /// clients can fill with long sessions and long ids.
     pub max_sessions_bytes: usize,
-    /// Seconds without an event after which a session is over: the half hour of web analytics.
+    /// Seconds without an event after which a session ends: the half hour that is usual in web analytics.
     pub session_idle_s: u64,
-    /// The file that keeps sessions over a restart; absent: they are in memory only.
+    /// The file from which sessions are restored after a restart; absent: sessions are in memory only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_file: Option<PathBuf>,
     /// When the session file is forced to the disk.
     pub session_sync: SessionSync,
-    /// The Valkey or Redis server that keeps the sessions of several servers; absent: each keeps its own.
+    /// The Valkey or Redis server that stores the sessions of several servers; absent: each server stores its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_store: Option<StoreUrl>,
-    /// Milliseconds that a request waits for that store: hundreds of round trips in a data centre, and little enough that
-    /// a page goes on without a list.
+    /// Maximum milliseconds that a request waits for that store: hundreds of round trips within a data centre, and
+    /// short enough that a page can go on without a list.
     pub session_store_timeout_ms: u64,
 
-    /// The folder to which events of kept sessions are appended as CSV files that `upnext prepare` reads; absent: none are.
+    /// The folder of the event log: CSV files, which `upnext prepare` reads, of the events of stored sessions; absent:
+    /// no event log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_log_dir: Option<PathBuf>,
-    /// Seconds after which the next file of the event log begins: a day's log is what a nightly training reads.
+    /// Seconds after which the next file of the event log begins: a day, for nightly training.
     pub event_log_rotate_s: u64,
-    /// Bytes after which it begins earlier.
+    /// Size in bytes at which the next file begins earlier.
     pub event_log_max_bytes: u64,
-    /// Events that may wait to be written; beyond them events are not logged, and counted. Requests never wait.
+    /// Maximum number of events that wait to be written to the event log; further ones are dropped and counted.
+    /// Requests never wait for the log.
     pub event_log_queue: usize,
 
-    /// The folder from which admin calls may load models; absent: they may only load the served path anew.
+    /// The folder from which admin calls may load models; absent: they can only reload the served path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub models_dir: Option<PathBuf>,
-    /// A file of item ids, one a line, that nobody is recommended; read again when it changes.
+    /// A file of item ids, one per line, that are never recommended; read again when it changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub block_file: Option<PathBuf>,
-    /// A file of item ids, one a line, beside which nothing is recommended; read again when it changes.
+    /// A file of item ids, one per line; no other items are recommended. Read again when it changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_file: Option<PathBuf>,
-    /// Milliseconds between two looks at files that are watched.
+    /// Milliseconds between two checks of watched files.
     pub poll_ms: u64,
 
-    /// Whether a model is loaded anew when its folder changes. A link that leads to another folder is a change.
+    /// Whether a model is reloaded when its folder changes, or a symbolic link to it leads to another folder.
     pub watch_models: bool,
-    /// The folder of a second model, which answers requests that name it, and what the next two fields say.
+    /// The folder of a second model, which answers requests that name it and those of the next two fields.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compare_model: Option<PathBuf>,
-    /// Part of the sessions, from 0 to 1, that the second model answers in place of the first.
+    /// Fraction of the sessions, from 0 to 1, that the second model answers instead of the first.
     pub compare_share: f64,
-    /// Part of the first model's sessions, from 0 to 1, that the second model is asked about, too: how its lists differ is
-    /// logged and counted, and nobody sees them.
+    /// Fraction of the first model's sessions, from 0 to 1, for which the second model computes shadow lists: their
+    /// differences are logged and counted, and visitors never see them.
     pub compare_shadow: f64,
-    /// A CSV or Parquet file of item ids and titles, shown beside ids and searched; read once.
+    /// A CSV or Parquet file of item ids and titles, for display and for the item search; read once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalogue_file: Option<PathBuf>,
-    /// Items of the catalogue: beyond the largest shops; titles of 50 bytes take a gigabyte then.
+    /// Maximum number of items in the catalogue: more than the largest shops have, a gigabyte with titles of 50 bytes.
     pub max_catalogue_items: usize,
-    /// Columns of the catalogue beside id and title: what can be read beside a title.
+    /// Maximum number of columns in the catalogue besides id and title: as many as can be shown beside a title.
     pub max_catalogue_columns: usize,
-    /// Bytes of a field of the catalogue: a title, not a description.
+    /// Maximum length of a field of the catalogue in bytes: a title, not a description.
     pub max_catalogue_field_bytes: usize,
-    /// Bytes of what items are searched by, decoded.
+    /// Maximum length of an item search query in bytes, after percent-decoding.
     pub max_query_bytes: usize,
 }
 
-/// When the session file is forced to the disk. An event is acknowledged after it was written, so with every policy a
-/// killed server loses none; the policies differ in what a power failure takes.
+/// When the session file is forced to the disk.
+///
+/// An event is acknowledged after it was written to the file, so a killed server loses none with any policy; the
+/// policies differ in what a power failure loses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SessionSync {
-    /// Before an event is acknowledged: a power failure takes nothing. Events that arrive together share one write.
+    /// Before an event is acknowledged: a power failure loses nothing. Events that arrive together share one write.
     EveryEvent,
-    /// Once a second: a power failure takes the last second.
+    /// Once a second: a power failure loses the last second.
     #[default]
     EverySecond,
-    /// When the system does it, usually within half a minute.
+    /// When the operating system does it, usually within half a minute.
     System,
 }
 
@@ -209,10 +217,10 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// Refuses what makes no sense.
+    /// Checks all fields and their combinations.
     ///
     /// # Errors
-    /// [`upnext_core::Error::Config`] with the field.
+    /// [`upnext_core::Error::Config`] with the first invalid field.
     pub fn validate(&self) -> upnext_core::Result<()> {
         for (field, value) in [
             ("queue_sessions", self.queue_sessions),
@@ -277,7 +285,7 @@ impl ServerConfig {
                 ));
             }
         }
-        // Longer ones could be logged and not be read again.
+        // Longer ids would be written to the event log, and `prepare` could not read them.
         for (field, bytes, most) in [
             ("max_item_id_bytes", self.max_item_id_bytes, MAX_ID_BYTES),
             ("max_session_id_bytes", self.max_session_id_bytes, MAX_ID_BYTES / 2),
@@ -348,17 +356,17 @@ impl ServerConfig {
         Ok(())
     }
 
-    /// Threads that speak HTTP.
+    /// Number of threads for HTTP.
     pub(crate) fn http_threads(&self) -> usize {
         or_half_of_the_cores(self.http_threads)
     }
 
-    /// Threads that compute.
+    /// Number of compute threads per model.
     pub(crate) fn compute_threads(&self) -> usize {
         or_half_of_the_cores(self.compute_threads)
     }
 
-    /// When a request that has just been read must be answered.
+    /// The time by which a request that has just been received must be answered.
     pub(crate) fn deadline(&self) -> Instant {
         Instant::now() + Duration::from_millis(self.request_timeout_ms)
     }

@@ -1,26 +1,26 @@
-//! What can keep a server, or a load on one, from starting.
+//! The error type of this crate.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Why a server, or a load on one, did not start. Each message says what to do.
+/// An error that keeps a server or a load test from starting. Each message says how to fix it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The model, a file or the configuration.
+    /// An error of the library: in the model, a file or the configuration.
     #[error(transparent)]
     Library(#[from] upnext_core::Error),
 
-    /// The address is taken, or not one of this machine.
+    /// The address is in use, or does not belong to this machine.
     #[error("cannot listen on {address}: {source}: choose another address, or port 0 for any free port")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
 
-    /// An address that others can reach, without a key.
+    /// The address can be reached from other machines, and no key is set.
     #[error(
         "{address} can be reached from other machines, and no key is set: give --keys FILE, or --allow-open if something in front of the server checks who asks"
     )]
@@ -29,27 +29,27 @@ pub enum Error {
         address: SocketAddr,
     },
 
-    /// Keys that are none.
+    /// A line of a key list is not a valid key.
     #[error("{origin}:{line}: {reason}")]
     Keys {
         /// The file or environment variable.
         origin: String,
-        /// From 1.
+        /// The line number, from 1.
         line: usize,
-        /// What is wrong. The key itself is not in it.
+        /// What is wrong, without the key itself.
         reason: String,
     },
 
-    /// A certificate or a key that cannot be used.
+    /// A TLS certificate or private key cannot be used.
     #[error("{}: {reason}", path.display())]
     Tls {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and what to do. Nothing of the key is in it.
+        /// What is wrong and how to fix it, without any part of the key.
         reason: String,
     },
 
-    /// A table of items that is no catalogue of titles.
+    /// An item table cannot be used as a catalogue of titles.
     #[error("{}: {reason}", path.display())]
     Catalogue {
         /// The file.
@@ -58,21 +58,21 @@ pub enum Error {
         reason: String,
     },
 
-    /// A second model that no request could name.
+    /// Both models have the same name, so that no request could select the second one.
     #[error("both models are named `{name}`: give the served one another name with --name")]
     SameName {
         /// The name.
         name: String,
     },
 
-    /// A file that another server uses.
+    /// Another server holds the lock of a session file or an event log.
     #[error("{}: another server uses what this belongs to: name another session file or folder of events", path.display())]
     Taken {
-        /// The lock.
+        /// The lock file.
         path: PathBuf,
     },
 
-    /// A session file that is not one.
+    /// A file is not a session file of this program.
     #[error("{}: {reason}", path.display())]
     SessionFile {
         /// The file.
@@ -81,30 +81,30 @@ pub enum Error {
         reason: String,
     },
 
-    /// A model that loads and does not answer.
+    /// A model was loaded but cannot compute recommendations.
     #[error("{}: {reason}", path.display())]
     Model {
-        /// The folder.
+        /// The model's folder.
         path: PathBuf,
         /// What is wrong.
         reason: String,
     },
 
-    /// No server to put a load on.
+    /// The server to be load-tested cannot be reached.
     #[error("{host}: no server can be reached there: {source}: start one with `upnext serve MODEL`")]
     Unreachable {
         /// Host and port.
         host: String,
-        /// Why.
+        /// The error of the last connection attempt.
         source: std::io::Error,
     },
 
-    /// The system gave no threads or no files.
+    /// The operating system refused a resource such as a thread or a file.
     #[error("cannot {action}: {source}")]
     System {
-        /// What was tried.
+        /// The action that failed, as a verb phrase.
         action: &'static str,
-        /// Why it failed.
+        /// The system's error.
         source: std::io::Error,
     },
 }

@@ -1,13 +1,13 @@
-//! Files that one server at a time may use.
+//! Lock files that keep two servers from using the same files.
 
 use crate::Error;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-/// Locks a file, which is made where there is none, until what is returned is dropped or the process ends.
+/// Creates a lock file if necessary and locks it until the returned handle is dropped or the process ends.
 ///
 /// # Errors
-/// [`Error::Taken`] while another server has it.
+/// [`Error::Taken`] while another server holds the lock, [`Error::Library`] if the file cannot be created or locked.
 pub(crate) fn lock(path: &Path) -> Result<File, Error> {
     let lock = File::create(path).map_err(upnext_core::Error::io(path, "write"))?;
     match lock.try_lock() {

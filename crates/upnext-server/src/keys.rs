@@ -1,4 +1,4 @@
-//! Who may ask? Keys for data and, apart from them, keys for admin calls.
+//! Authorization by bearer keys: one set for recommendations and sessions, a separate one for admin calls.
 
 use crate::Error;
 use crate::problem::Problem;
@@ -11,26 +11,27 @@ use std::path::Path;
 use std::sync::Arc;
 use subtle::{Choice, ConstantTimeEq};
 
-/// The fewest bytes of a key: fewer can be guessed.
+/// Minimum length of a key in bytes: shorter ones can be guessed.
 const MIN_BYTES: usize = 16;
 
-/// Keys, any of which opens; several let one be replaced while it is still in use.
+/// A set of accepted keys. With several, one can be replaced while it is still in use.
 #[derive(Clone, Default)]
 pub struct Keys(Vec<Box<[u8]>>);
 
 impl std::fmt::Debug for Keys {
-    /// Without the keys: this may end in a log.
+    /// Writes the number of keys and not the keys, since the text may be logged.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Keys({})", self.0.len())
     }
 }
 
 impl Keys {
-    /// Reads keys from a text, one a line; empty lines and those that begin with `#` are passed over.
+    /// Parses keys from a text, one per line; empty lines and lines that begin with `#` are skipped. `origin` names the
+    /// text in errors.
     ///
     /// # Errors
-    /// [`Error::Keys`] for a key that is too short or not visible ASCII, with the line and without the key; and for a
-    /// text without one.
+    /// [`Error::Keys`] for a key that is shorter than 16 bytes or not visible ASCII, with its line and without the key;
+    /// and for a text without a key.
     pub fn parse(text: &str, origin: &str) -> Result<Self, Error> {
         let mut keys = Vec::new();
         for (line, key) in (1..).zip(text.lines().map(str::trim)) {
@@ -57,43 +58,44 @@ impl Keys {
         Ok(Self(keys))
     }
 
-    /// Reads keys from a file, as [`parse`](Self::parse).
+    /// Reads keys from a file in the format of [`parse`](Self::parse).
     ///
     /// # Errors
-    /// As [`parse`](Self::parse), and for a file that cannot be read.
+    /// Those of [`parse`](Self::parse), and [`Error::Library`] for a file that cannot be read.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path).map_err(upnext_core::Error::io(path, "read"))?;
         Self::parse(&text, &path.display().to_string())
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The first of them, as a client sends it.
+    /// The value of the `Authorization` header with the first key, for a client; `None` for an empty set.
     pub(crate) fn bearer(&self) -> Option<HeaderValue> {
         let value = [b"Bearer ", self.0.first()?.as_ref()].concat();
-        // Of visible ASCII: `parse` has seen to that.
+        // Never an error: `parse` accepts visible ASCII only.
         HeaderValue::from_bytes(&value).ok()
     }
 
-    /// Whether `key` is one of them. The time that this takes depends on the lengths, never on the contents.
+    /// Whether `key` is in the set. The time of the comparison depends on lengths only, never on contents.
     fn opens(&self, key: &[u8]) -> bool {
         self.0.iter().fold(Choice::from(0), |open, own| open | own.ct_eq(key)).into()
     }
 }
 
-/// The keys of a server. Without keys for data everybody may ask; without keys for admin calls nobody may make them.
+/// The keys of a server. Without data keys, recommendations and sessions are open to everybody; without admin keys,
+/// admin calls are refused.
 #[derive(Clone, Debug, Default)]
 pub struct ApiKeys {
-    /// For recommendations and sessions.
+    /// Keys for recommendations and sessions.
     pub data: Keys,
-    /// For admin calls.
+    /// Keys for admin calls.
     pub admin: Keys,
 }
 
-/// The key of a request.
+/// The bearer key of a request.
 fn sent(request: &Request) -> Option<&[u8]> {
     let value = request.headers().get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, key) = value.split_at_checked(7)?;
@@ -105,7 +107,7 @@ fn unauthorized(kind: &str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, detail)
 }
 
-/// Lets requests with a key for data pass, and all where there is none.
+/// Middleware that requires a data key if the server has any.
 pub(crate) async fn require_key(
     State(service): State<Arc<Service>>,
     request: Request,
@@ -118,7 +120,7 @@ pub(crate) async fn require_key(
     Err(unauthorized("a key"))
 }
 
-/// Lets requests with a key for admin calls pass.
+/// Middleware that requires an admin key, and refuses every request if the server has none.
 pub(crate) async fn require_admin_key(
     State(service): State<Arc<Service>>,
     request: Request,
@@ -135,7 +137,7 @@ pub(crate) async fn require_admin_key(
     Err(unauthorized("an admin key"))
 }
 
-/// Lets requests with a key of either kind pass, and all where there is none for data.
+/// Middleware that requires a data or admin key if the server has data keys.
 pub(crate) async fn require_any_key(
     State(service): State<Arc<Service>>,
     request: Request,

@@ -1,7 +1,8 @@
-//! Recommendations over HTTP, while the session goes on (`docs/http.md`).
+//! An HTTP server for session-based recommendations, and a load generator for it (`docs/http.md`, `docs/load.md`).
 //!
-//! A request runs through the routes to the engine, whose threads compute in batches; sessions are kept as item
-//! histories, so that the model can be replaced between two requests. This is the only crate that knows HTTP. [`load`] is the other side: what asks.
+//! Routes parse a request and pass it to the engine, whose threads compute in batches. Sessions are stored as item ids,
+//! not hidden states, so the model can be replaced between two requests. No other crate of the workspace speaks HTTP.
+//! [`load`] is the load generator.
 //!
 //! ```no_run
 //! use upnext_server::{ApiKeys, Server, ServerConfig, Setup};
@@ -55,12 +56,12 @@ pub use sessions::StoreUrl;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The contents of a lock. A thread that panicked left them whole: no change under a lock of this crate can be half done.
+/// Locks `mutex` and ignores poisoning: no critical section of this crate can leave its data half changed.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The CRC-32 of some bytes.
+/// CRC-32 of `bytes`.
 fn checksum(bytes: &[u8]) -> u32 {
     let mut crc = flate2::Crc::new();
     crc.update(bytes);

@@ -1,4 +1,4 @@
-//! Block and allow lists: which items may be recommended at all?
+//! Block and allow lists: files that restrict which items may be recommended.
 
 use crate::Error;
 use crate::stamp::Stamp;
@@ -10,26 +10,26 @@ use upnext_core::ranking::Candidates;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lists {
     block: Vec<String>,
-    /// `None`: any item.
+    /// `None`: every item is allowed.
     allow: Option<Vec<String>>,
 }
 
 impl Lists {
-    /// The items of a model that the lists leave.
+    /// The items of a vocabulary that are allowed and not blocked. Ids outside the vocabulary are ignored.
     pub(crate) fn candidates(&self, items: &ItemVocabulary) -> Candidates {
         let known = |ids: &[String]| -> Vec<ItemIndex> {
-            // An id may begin or end with a space; a space that belongs to no id was typed.
+            // An id may begin or end with spaces. If the id with them is unknown, they were typed by mistake.
             ids.iter().filter_map(|id| items.index_of(id).or_else(|| items.index_of(id.trim()))).collect()
         };
         let candidates =
             Candidates::new(items, &known(&self.block), self.allow.as_deref().map(known).as_deref());
-        // Where a model is loaded or a list has changed, rather than where the first visitor without a known item waits.
+        // Prepared while a model is loaded or a list changes, so that no request has to wait for it.
         candidates.prepare(items);
         candidates
     }
 }
 
-/// The files, and when they were last read.
+/// The paths of the block and allow files, with their last seen [`Stamp`]s.
 #[derive(Debug)]
 pub(crate) struct ListFiles {
     block: Option<PathBuf>,
@@ -42,7 +42,7 @@ impl ListFiles {
         Self { block, allow, seen: [const { None }; 2] }
     }
 
-    /// Whether there is a file to look at.
+    /// Whether there is a file to watch.
     pub(crate) fn any(&self) -> bool {
         self.block.is_some() || self.allow.is_some()
     }
@@ -55,10 +55,10 @@ impl ListFiles {
         changed
     }
 
-    /// Reads the files.
+    /// Reads both files.
     ///
     /// # Errors
-    /// For a file that cannot be read or is not UTF-8 text, with its line.
+    /// For a file that cannot be read or is not UTF-8 text, with its path and line.
     pub(crate) fn read(&self) -> Result<Lists, Error> {
         Ok(Lists {
             block: self.block.as_deref().map(read).transpose()?.unwrap_or_default(),
@@ -67,7 +67,7 @@ impl ListFiles {
     }
 }
 
-/// The ids of a file, one a line.
+/// Reads the ids of a file, one per line.
 fn read(path: &Path) -> Result<Vec<String>, Error> {
     let bytes = std::fs::read(path).map_err(upnext_core::Error::io(path, "read"))?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);

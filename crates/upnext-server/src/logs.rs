@@ -1,47 +1,46 @@
-//! Where log lines go: to stderr, as text or as one JSON object a line.
+//! Logging to stderr, as text or as one JSON object per line.
 
 use std::sync::OnceLock;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 
-/// The form of log lines.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// How much is logged.
+/// The least severe level that is logged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogLevel {
-    /// What failed.
+    /// Failures only.
     Error,
-    /// And what may fail soon, such as answers of 5xx.
+    /// Also warnings, such as responses with status 5xx.
     Warn,
-    /// And every request.
+    /// Also every request.
     #[default]
     Info,
-    /// And connections that broke.
+    /// Also broken connections.
     Debug,
 }
 
-/// Lines that may wait to be written: a second of the busiest server.
+/// Maximum number of lines that wait to be written: about a second of a busy server.
 const WAITING_LINES: usize = 8_192;
 
-/// Counts the lines that were lost.
+/// Counter of dropped lines.
 static LOST: OnceLock<ErrorCounter> = OnceLock::new();
 
-/// Keeps log lines going to stderr; when it is dropped, those that wait are written.
+/// Keeps the thread that writes log lines alive; dropping it writes the lines that are waiting.
 #[must_use = "log lines are written while this is held"]
 pub struct LogGuard(#[allow(dead_code, reason = "dropping it is its use")] WorkerGuard);
 
-/// Sends the log lines of this process to stderr, while what is returned is held; only the first call of a process has an
-/// effect.
+/// Sends the log lines of this process to stderr while the returned guard is held. Only the first call has an effect.
 ///
-/// A thread of its own writes them: whoever reads them may stall or end, and no request waits for it or fails with it.
-/// Lines beyond those that can wait are lost, and counted in the metrics.
+/// A separate thread writes the lines, so that no request waits for a slow reader of stderr or fails if it is closed.
+/// Lines that do not fit into its queue of 8,192 are dropped and counted in the metrics.
 pub fn log_to_stderr(format: LogFormat, level: LogLevel) -> LogGuard {
     let level = match level {
         LogLevel::Error => tracing::Level::ERROR,
@@ -59,20 +58,20 @@ pub fn log_to_stderr(format: LogFormat, level: LogLevel) -> LogGuard {
         .with_writer(writer)
         .with_max_level(level)
         .with_target(false)
-        // An error that cannot be written must not be printed: that panics where stderr is closed.
+        // Printing a write error would panic if stderr is closed.
         .log_internal_errors(false);
     let started = match format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
     };
-    // A second subscriber is refused: the first goes on.
+    // A second subscriber is refused, and the first stays in use.
     if started.is_ok() {
         _ = LOST.set(counter);
     }
     LogGuard(guard)
 }
 
-/// Number of log lines that were lost.
+/// Number of log lines that were dropped.
 pub(crate) fn lost_lines() -> u64 {
     LOST.get().map_or(0, |counter| counter.dropped_lines() as u64)
 }

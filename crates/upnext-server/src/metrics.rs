@@ -1,4 +1,4 @@
-//! What an operator watches: counts and durations, as Prometheus reads them (OpenMetrics text).
+//! Metrics of the server in the OpenMetrics text format, for Prometheus.
 
 use crate::engine::Engine;
 use crate::logs::lost_lines;
@@ -13,13 +13,13 @@ use prometheus_client::registry::Registry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Upper bounds in seconds, dense around the few milliseconds that an answer takes.
+/// Bucket bounds of durations in seconds, dense around the usual few milliseconds of a response.
 const SECONDS: [f64; 16] =
     [0.0005, 0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
-/// Upper bounds in sessions.
+/// Bucket bounds of batch sizes in sessions.
 const BATCHES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
-/// Upper bounds of parts.
+/// Bucket bounds of overlaps.
 const OVERLAPS: [f64; 10] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
 
 /// All metrics of a server.
@@ -39,10 +39,10 @@ pub(crate) struct Metrics {
     events: Counter,
     reloads: Family<OutcomeLabels, Counter>,
     lost_lines: Counter,
-    /// So that two who ask at a time do not count a line twice.
+    /// The lost lines that `lost_lines` has counted, so that concurrent scrapes do not count a line twice.
     lost_lines_counted: AtomicU64,
     queue: Gauge,
-    /// Without labels; empty, and so not shown, where the store cannot tell.
+    /// A family without labels, which is empty and therefore not exported if the store cannot count its sessions.
     sessions: Family<[(&'static str, &'static str); 0], Gauge>,
     connections: Gauge,
     model: Family<ModelLabels, Gauge>,
@@ -139,7 +139,11 @@ impl Metrics {
         );
         registry.register("session_events", "Events stored", metrics.events.clone());
         registry.register("reloads", "Models loaded while serving", metrics.reloads.clone());
-        registry.register("log_lines_lost", "Log lines that nobody read in time", metrics.lost_lines.clone());
+        registry.register(
+            "log_lines_lost",
+            "Log lines that were not read in time",
+            metrics.lost_lines.clone(),
+        );
         registry.register("queue_sessions", "Sessions waiting for a compute thread", metrics.queue.clone());
         registry.register("sessions", "Sessions kept", metrics.sessions.clone());
         registry.register("connections", "Open connections", metrics.connections.clone());
@@ -147,7 +151,7 @@ impl Metrics {
         metrics
     }
 
-    /// A request was answered. Unknown routes share one label, so that guessing does not grow the metrics.
+    /// Counts a response. Unknown routes share one label, so that clients cannot create new metrics.
     pub(crate) fn request(&self, method: &str, route: &str, status: u16, duration: Duration) {
         let (method, route) = (method.to_owned(), route.to_owned());
         self.seconds
@@ -156,12 +160,12 @@ impl Metrics {
         self.requests.get_or_create(&RequestLabels { method, route, status }).inc();
     }
 
-    /// A batch of so many sessions is computed.
+    /// Counts a batch of `sessions` sessions.
     pub(crate) fn batch(&self, sessions: usize) {
         self.batches.observe(sessions as f64);
     }
 
-    /// A list was answered.
+    /// Counts a list, whether it fell back to popular items, and the unknown items of its session.
     pub(crate) fn list(&self, role: Role, fell_back: bool, unknown_items: usize) {
         let labels = RoleLabels { role: role.name() };
         self.lists.get_or_create(&labels).inc();
@@ -169,43 +173,43 @@ impl Metrics {
         self.unknown_items.inc_by(unknown_items as u64);
     }
 
-    /// The second model was asked in the shadow, and its list has this part of the first one's.
+    /// Counts a shadow list by its overlap with the first model's list, from 0 to 1.
     pub(crate) fn shadow(&self, overlap: f64) {
         self.shadow_overlap.observe(overlap);
     }
 
-    /// The second model should have been asked in the shadow, and was not.
+    /// Counts a shadow list that was not computed.
     pub(crate) fn shadow_dropped(&self) {
         self.shadows_dropped.inc();
     }
 
-    /// So many events were written to the event log.
+    /// Counts events written to the event log.
     pub(crate) fn logged(&self, events: u64) {
         self.logged.inc_by(events);
     }
 
-    /// So many events are missing in the event log.
+    /// Counts events that were not written to the event log.
     pub(crate) fn unlogged(&self, events: u64) {
         self.unlogged.inc_by(events);
     }
 
-    /// An event was stored.
+    /// Counts a stored event.
     pub(crate) fn event(&self) {
         self.events.inc();
     }
 
-    /// A model was loaded while serving, or refused.
+    /// Counts an attempt to load a model while serving.
     pub(crate) fn reload(&self, loaded: bool) {
         let outcome = if loaded { "loaded" } else { "refused" };
         self.reloads.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
-    /// A connection was opened; it counts until the gauge is told otherwise.
+    /// The gauge of open connections, which the caller increments and decrements.
     pub(crate) fn connections(&self) -> &Gauge {
         &self.connections
     }
 
-    /// These models are served.
+    /// Replaces the served models in `model_info`.
     pub(crate) fn models<'e>(&self, engines: impl Iterator<Item = &'e Engine>) {
         self.model.clear();
         for engine in engines {
@@ -217,7 +221,8 @@ impl Metrics {
         }
     }
 
-    /// All metrics as text, with what is counted elsewhere.
+    /// All metrics as text. `queue` is the number of waiting sessions and `sessions` the number of stored ones, if
+    /// known.
     pub(crate) fn text(&self, queue: usize, sessions: Option<usize>) -> String {
         let lost = lost_lines();
         self.lost_lines

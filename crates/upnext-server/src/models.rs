@@ -1,7 +1,9 @@
-//! Which model answers a request? The served one, unless the request names the other or its session is of the other's
-//! share; and whom does the other answer in the shadow, for the log alone?
+//! The one or two served models, and the choice of the model that answers a request.
+//!
+//! The first model answers unless the request names the second or its session belongs to the second model's share. For
+//! some of the first model's sessions the second computes shadow lists, which are only logged and counted.
 
-use crate::engine::{Answer, Engine, Place, Question, Refusal, Served};
+use crate::engine::{Answer, Engine, Question, Refusal, Reservation, Served};
 use crate::lists::Lists;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use upnext_kernels::CounterRng;
 
-/// The streams of numbers that sessions are dealt by: a session's share and its shadow have nothing to do with each other.
+/// Random streams for the two decisions about a session, which are independent of each other.
 const SHARE: u64 = 0;
 const SHADOW: u64 = 1;
 
@@ -23,11 +25,11 @@ const SHADOW: u64 = 1;
 pub(crate) struct Models {
     first: Arc<Engine>,
     second: Option<Arc<Engine>>,
-    /// Part of the sessions that the second model answers.
+    /// Fraction of the sessions that the second model answers.
     share: f64,
-    /// Part of the other sessions that the second model is asked about, too.
+    /// Fraction of the other sessions for which the second model computes shadow lists.
     shadow: f64,
-    /// Time that the second model has in the shadow.
+    /// Time limit of a shadow list.
     timeout: Duration,
     metrics: Arc<Metrics>,
 }
@@ -52,7 +54,7 @@ impl Models {
             let engine = Engine::start(served, role, config, Arc::clone(metrics))?;
             Ok::<_, Error>(Arc::new(engine))
         };
-        // Without a share of visitors, one thread is enough.
+        // Without a share of the sessions, one thread is enough.
         let few = ServerConfig { compute_threads: 1, ..config.clone() };
         let second_config = if config.compare_share > 0.0 { config } else { &few };
         let models = Self {
@@ -67,7 +69,7 @@ impl Models {
         Ok(models)
     }
 
-    /// The model in a role; the first, where the role is not filled.
+    /// The engine of a role; that of the first model if there is no second.
     pub(crate) fn of(&self, role: Role) -> &Engine {
         match (role, &self.second) {
             (Role::Second, Some(second)) => second,
@@ -75,17 +77,17 @@ impl Models {
         }
     }
 
-    /// The model that answers by default.
+    /// The engine of the model that answers by default.
     pub(crate) fn first(&self) -> &Engine {
         &self.first
     }
 
-    /// All models, the first first.
+    /// The engines of all models, beginning with the first.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Engine> {
         std::iter::once(&*self.first).chain(self.second.as_deref())
     }
 
-    /// The model with this name; the problem has no field yet.
+    /// The engine of the model with this name. The problem has no field yet.
     pub(crate) fn named(&self, name: &str) -> Result<&Engine, Problem> {
         self.all().find(|engine| engine.served().name == name).ok_or_else(|| {
             let names: Vec<String> = self.all().map(|engine| engine.served().name.clone()).collect();
@@ -94,17 +96,17 @@ impl Models {
         })
     }
 
-    /// Who answers a request: the model that it names, or that of its session, or the first.
+    /// Chooses the model that answers a request: the one that it names, or the one of its session, or the first.
     ///
-    /// A session belongs to the same model on every replica while the share stays as it is, and a larger share keeps the
-    /// sessions of a smaller one. The second model is asked in the shadow of the first for some of the other sessions.
+    /// A session belongs to the same model on every replica as long as the share is the same, and a larger share
+    /// includes the sessions of a smaller one. For some of the other sessions, the second model computes a shadow list.
     pub(crate) fn choose(&self, name: Option<&str>, session_id: Option<&str>) -> Result<Chosen<'_>, Problem> {
         let alone = |engine| Chosen { engine, shadow: None };
         if let Some(name) = name {
             return self.named(name).map(alone).map_err(|problem| problem.within("model"));
         }
         let (Some(second), Some(id)) = (&self.second, session_id) else { return Ok(alone(&self.first)) };
-        if dealt(id, SHARE) < self.share {
+        if session_fraction(id, SHARE) < self.share {
             return Ok(alone(second));
         }
         let shadow = || Shadow {
@@ -112,11 +114,11 @@ impl Models {
             timeout: self.timeout,
             metrics: Arc::clone(&self.metrics),
         };
-        Ok(Chosen { engine: &self.first, shadow: (dealt(id, SHADOW) < self.shadow).then(shadow) })
+        Ok(Chosen { engine: &self.first, shadow: (session_fraction(id, SHADOW) < self.shadow).then(shadow) })
     }
 }
 
-/// Who answers a request, and who is asked in its shadow.
+/// The engine that answers a request, and the shadow model, if any.
 #[derive(Debug)]
 pub(crate) struct Chosen<'m> {
     pub(crate) engine: &'m Engine,
@@ -124,16 +126,16 @@ pub(crate) struct Chosen<'m> {
 }
 
 impl Chosen<'_> {
-    /// Answers the question that `place` was reserved for.
+    /// Answers the question that `reservation` was made for, and starts the shadow list after that.
     pub(crate) async fn answer(
         self,
-        place: Place,
+        reservation: Reservation,
         question: Question,
         deadline: Instant,
         request: RequestId,
     ) -> Result<Answer, Refusal> {
         let copy = self.shadow.as_ref().map(|_| Question { why: false, ..question.clone() });
-        let answer = self.engine.answer(place, vec![question], deadline).await?;
+        let answer = self.engine.answer(reservation, vec![question], deadline).await?;
         if let (Some(shadow), Some(question)) = (self.shadow, copy) {
             shadow.ask(question, &answer, request);
         }
@@ -141,17 +143,17 @@ impl Chosen<'_> {
     }
 }
 
-/// A number from 0 to 1 that belongs to a session.
-fn dealt(id: &str, stream: u64) -> f64 {
+/// A number from 0 to 1, uniformly distributed over session ids and fixed for an id and a stream.
+fn session_fraction(id: &str, stream: u64) -> f64 {
     CounterRng::new(checksum(id.as_bytes()).into(), stream).unit_f64(0)
 }
 
-/// The part that a model plays, as metrics name it.
+/// The role of a model, which is a label of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
-    /// It answers by default.
+    /// The model that answers by default.
     First,
-    /// It is compared with the first.
+    /// The model that is compared with the first.
     Second,
 }
 
@@ -164,7 +166,7 @@ impl Role {
     }
 }
 
-/// A second model that is asked what the first one was, after the first one's answer and without anybody waiting.
+/// Computes the second model's list for a question that the first model has answered. No client waits for it.
 #[derive(Debug)]
 pub(crate) struct Shadow {
     engine: Arc<Engine>,
@@ -173,13 +175,14 @@ pub(crate) struct Shadow {
 }
 
 impl Shadow {
-    /// Asks, and logs how the two lists differ. Under load the second model's queue is full, and the question is dropped.
+    /// Computes the list in the background and logs its differences. If the second model's queue is full, as under
+    /// heavy load, the question is dropped and counted.
     pub(crate) fn ask(self, question: Question, first: &Answer, request: RequestId) {
-        let Ok(place) = self.engine.reserve(1) else { return self.metrics.shadow_dropped() };
+        let Ok(reservation) = self.engine.reserve(1) else { return self.metrics.shadow_dropped() };
         let first = Summary::of(first);
         tokio::spawn(async move {
             let (k, began) = (question.k, Instant::now());
-            match self.engine.answer(place, vec![question], began + self.timeout).await {
+            match self.engine.answer(reservation, vec![question], began + self.timeout).await {
                 Ok(second) => {
                     let ms = began.elapsed().as_secs_f64() * 1e3;
                     self.compare(k, &first, &Summary::of(&second), ms, &request);
@@ -212,18 +215,18 @@ impl Shadow {
     }
 }
 
-/// What is kept of an answer until the other one comes.
+/// The parts of an answer that are compared.
 #[derive(Debug)]
 struct Summary {
     name: String,
     version: String,
     fell_back: bool,
-    /// Ids, best first: the two models number items each in its own way.
+    /// Item ids, best first, since each model has its own item indices.
     items: Vec<String>,
 }
 
 impl Summary {
-    /// Of an answer about one session.
+    /// The summary of an answer to one question.
     fn of(answer: &Answer) -> Self {
         let Answer { served, lists, .. } = answer;
         let entries = lists.iter().flat_map(|listed| &listed.list.entries);
@@ -236,16 +239,16 @@ impl Summary {
     }
 }
 
-/// How two lists differ.
+/// The difference of two lists.
 #[derive(Debug, PartialEq, Eq)]
 struct Difference {
-    /// Number of items that stand in both.
+    /// Number of items in both lists.
     common: usize,
-    /// Length of the longer one.
+    /// Length of the longer list.
     longer: usize,
-    /// Whether the best item is the same.
+    /// Whether the best items are the same.
     same_top: bool,
-    /// Whether they are the same, order included.
+    /// Whether the lists are equal, order included.
     same: bool,
 }
 
@@ -260,7 +263,7 @@ impl Difference {
         }
     }
 
-    /// From 0, nothing in common, to 1.
+    /// The fraction of common items, from 0 to 1; 1 for two empty lists.
     fn overlap(&self) -> f64 {
         if self.longer == 0 { 1.0 } else { self.common as f64 / self.longer as f64 }
     }
@@ -273,12 +276,16 @@ mod tests {
     #[test]
     fn sessions_are_dealt_evenly_and_share_and_shadow_apart() {
         let ids: Vec<String> = (0..20_000).map(|i| format!("session-{i}")).collect();
-        let below = |stream, share: f64| ids.iter().filter(|id| dealt(id, stream) < share).count() as f64;
+        let below =
+            |stream, share: f64| ids.iter().filter(|id| session_fraction(id, stream) < share).count() as f64;
         for share in [0.1_f64, 0.5] {
             // Three standard deviations of a binomial count.
             let (mean, spread) = (20_000.0 * share, 3.0 * (20_000.0 * share * (1.0 - share)).sqrt());
             assert!((below(SHARE, share) - mean).abs() < spread, "{share}");
-            let both = ids.iter().filter(|id| dealt(id, SHARE) < share && dealt(id, SHADOW) < share).count();
+            let both = ids
+                .iter()
+                .filter(|id| session_fraction(id, SHARE) < share && session_fraction(id, SHADOW) < share)
+                .count();
             let (mean, share) = (20_000.0 * share * share, share * share);
             assert!((both as f64 - mean).abs() < 3.0 * (mean * (1.0 - share)).sqrt(), "{share}");
         }

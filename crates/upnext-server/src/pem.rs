@@ -1,11 +1,14 @@
-//! Certificates and keys in PEM files.
+//! Reading of certificates and private keys from PEM files.
 
 use crate::Error;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::Path;
 
-/// The certificates of a file, in its order; other sections are passed over.
+/// Reads the certificates of a PEM file in their order; other sections are ignored.
+///
+/// # Errors
+/// For a file that cannot be read, is not PEM or has no certificate.
 pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let bytes = std::fs::read(path).map_err(upnext_core::Error::io(path, "read"))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
@@ -17,7 +20,10 @@ pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     Ok(found)
 }
 
-/// The first key of a file: PKCS#8, PKCS#1 or SEC1.
+/// Reads the first private key of a PEM file: PKCS#8, PKCS#1 or SEC1.
+///
+/// # Errors
+/// For a file that cannot be read, is not PEM or has no key.
 pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
     let bytes = std::fs::read(path).map_err(upnext_core::Error::io(path, "read"))?;
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
@@ -29,7 +35,8 @@ pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> 
     })
 }
 
-/// The error of a file that is not whole. What the parser says may quote the file, and a key must not get into a log.
+/// The error for a malformed file. The parser's own message is dropped, since it may quote the key, and would be
+/// logged.
 fn broken(path: &Path, error: &pem::Error) -> Error {
     refused(
         path,
@@ -43,7 +50,7 @@ fn broken(path: &Path, error: &pem::Error) -> Error {
     )
 }
 
-/// The error of a file of certificates or of a key.
+/// The error for an unusable certificate or key file.
 pub(crate) fn refused(path: &Path, reason: impl Into<String>) -> Error {
     Error::Tls { path: path.to_owned(), reason: reason.into() }
 }

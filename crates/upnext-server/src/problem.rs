@@ -1,52 +1,52 @@
-//! What is answered when something is wrong: problem details as in RFC 9457.
+//! Error responses: problem details as in RFC 9457.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::borrow::Cow;
 
-/// Seconds after which a client that was told to wait may try again.
+/// `Retry-After` of responses with status 503, in seconds.
 const RETRY_AFTER_S: u64 = 1;
 
-/// An answer that says what is wrong, as `application/problem+json`.
+/// An error response with media type `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub(crate) struct Problem {
-    /// The words of the status.
+    /// The status phrase.
     #[schema(value_type = String)]
     title: &'static str,
-    /// The status.
+    /// The HTTP status.
     status: u16,
-    /// What is wrong and what to do, in a sentence.
+    /// What is wrong and how to fix it, in a sentence.
     #[schema(value_type = String)]
     detail: Cow<'static, str>,
-    /// The field that is wrong, as a path into the body, or a parameter's name.
+    /// The invalid field, as a path into the body or the name of a parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
-    /// True where the event of the request was stored although there is no answer: do not send it again.
+    /// True if the event of the request was stored although the request failed: do not send it again.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     event_stored: bool,
 }
 
 impl Problem {
-    /// A problem with the whole request.
+    /// A problem that concerns the whole request.
     pub(crate) fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
         Self { title, status: status.as_u16(), detail: detail.into(), field: None, event_stored: false }
     }
 
-    /// A problem with one field.
+    /// A problem with one field, with status 422.
     pub(crate) fn field(field: impl Into<String>, detail: impl Into<Cow<'static, str>>) -> Self {
         let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
         Self { field: Some(field.into()), ..problem }
     }
 
-    /// The same problem, of a field that stands in `outer`.
+    /// Prefixes the field's path with `outer`; a problem without a field gets `outer` as its field.
     pub(crate) fn within(self, outer: &str) -> Self {
         let field = self.field.map_or_else(|| outer.to_owned(), |field| format!("{outer}.{field}"));
         Self { field: Some(field), ..self }
     }
 
-    /// The same problem, in a request whose event was stored.
+    /// Marks the problem as one of a request whose event was stored.
     pub(crate) fn after_storing(self) -> Self {
         Self { event_stored: true, ..self }
     }
@@ -60,7 +60,7 @@ impl IntoResponse for Problem {
         let mut response = (status, [(header::CONTENT_TYPE, kind)], body).into_response();
         let headers = response.headers_mut();
         match status {
-            // Proxies and clients that come back by themselves would send a stored event again.
+            // A proxy or client that retries by itself would send a stored event twice.
             StatusCode::SERVICE_UNAVAILABLE if !self.event_stored => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
             }

@@ -1,7 +1,7 @@
-//! How is a model, or a list, replaced while requests are answered?
+//! Replacement of a model, or of block and allow lists, while the server answers requests.
 //!
-//! The new model is loaded and checked beside the old one, and answers from the next batch on. If it is broken, the old
-//! one never knew of it.
+//! The new model is loaded and checked while the old one answers, and takes over at the next batch. If it is broken,
+//! the old one stays.
 
 use crate::engine::{Engine, Served};
 use crate::lists::Lists;
@@ -13,24 +13,25 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior};
 
-/// Why no model was loaded.
+/// The reason why a model was not loaded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReloadError {
-    /// A path that may not be loaded.
+    /// The path may not be loaded.
     #[error("{0}")]
     Path(String),
-    /// A model that cannot be served.
+    /// The model cannot be served.
     #[error("{0}")]
     Model(String),
 }
 
-/// The name under which a model is served: the given one, or that of its folder.
+/// The name under which a model is served: the given one, or the name of its folder.
 pub(crate) fn name_of(given: Option<&str>, path: &Path) -> String {
     let folder = || path.canonicalize().ok()?.file_name().map(|name| name.to_string_lossy().into_owned());
     given.map(str::to_owned).or_else(folder).unwrap_or_else(|| "model".to_owned())
 }
 
-/// A path that leads into the folder of models, with its links: one that leads to another model later is followed then.
+/// Checks that a path leads into the folder of models, and returns it with its symbolic links unresolved, so that a
+/// link that changes later is followed then.
 fn inside(dir: &Path, path: PathBuf) -> Result<PathBuf, ReloadError> {
     let refused = |reason: &str| ReloadError::Path(reason.to_owned());
     let found =
@@ -42,9 +43,9 @@ fn inside(dir: &Path, path: PathBuf) -> Result<PathBuf, ReloadError> {
 }
 
 impl Service {
-    /// Loads a model and serves it in its role: that in `models_dir/path`, or the one that has the role anew.
+    /// Loads the model in `models_dir/path`, or without a path reloads the current one, and serves it in `role`.
     ///
-    /// What has begun is finished, whether or not who asked still waits for it.
+    /// It runs as a separate task, which is finished even if the client disconnects.
     pub(crate) async fn reload(
         self: &Arc<Self>,
         role: Role,
@@ -60,7 +61,7 @@ impl Service {
         role: Role,
         path: Option<String>,
     ) -> Result<Arc<Served>, ReloadError> {
-        // One model at a time is beside the served ones: memory holds one more, not many.
+        // Only one model is loaded at a time, so that memory must hold one more model, not many.
         let _loading = self.loading.lock().await;
         let service = Arc::clone(self);
         let loaded = tokio::task::spawn_blocking(move || service.load_beside(role, path));
@@ -84,7 +85,7 @@ impl Service {
         }
     }
 
-    /// Serves a model that was loaded under some lists.
+    /// Replaces the model of a role by one that was loaded with the lists `loaded_under`.
     async fn swap(&self, role: Role, served: Served, loaded_under: &Arc<Lists>) -> Arc<Served> {
         let changing = self.changing.lock().await;
         let lists = self.lists.load_full();
@@ -95,26 +96,26 @@ impl Service {
         let old = engine.swap(served);
         self.metrics.models(self.models.all());
         drop(changing);
-        // To give a large model's memory back takes a while.
+        // Freeing a large model takes a while.
         tokio::task::spawn_blocking(move || drop(old));
         engine.served()
     }
 
-    /// Loads all models anew. What went wrong is in the log, and the old one goes on.
+    /// Reloads all models. Errors are logged, and the old model stays.
     pub(crate) async fn reload_all(self: &Arc<Self>) {
         for role in self.models.all().map(Engine::role) {
             drop(self.reload(role, None).await);
         }
     }
 
-    /// The model, and the lists that it was loaded under.
+    /// Loads a model, and returns it with the lists that were applied to it.
     fn load_beside(&self, role: Role, path: Option<String>) -> Result<(Served, Arc<Lists>), ReloadError> {
         let path = match path {
             Some(path) => self.allowed(&path)?,
             None => {
                 let path = self.models.of(role).served().path.clone();
                 match &self.models_dir {
-                    // A link in it may lead elsewhere now.
+                    // A symbolic link in the path may lead elsewhere by now.
                     Some(dir) if path.starts_with(dir) => inside(dir, path)?,
                     _ => path,
                 }
@@ -132,7 +133,7 @@ impl Service {
         served.map(|served| (served, lists)).map_err(|error| ReloadError::Model(error.to_string()))
     }
 
-    /// The folder of a model that an admin call may load.
+    /// Checks that an admin call may load `path`, and returns the model's folder.
     fn allowed(&self, path: &str) -> Result<PathBuf, ReloadError> {
         let refused = |reason: &str| ReloadError::Path(reason.to_owned());
         let Some(dir) = &self.models_dir else {
@@ -148,19 +149,19 @@ impl Service {
         inside(dir, dir.join(relative))
     }
 
-    /// When to look at files for changes.
-    fn looks(&self) -> Interval {
+    /// The timer of checks for changed files.
+    fn poll_timer(&self) -> Interval {
         let mut timer = tokio::time::interval(Duration::from_millis(self.config.poll_ms));
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         timer
     }
 
-    /// Looks at the folders of the models now and then, and loads what has changed. Never returns.
+    /// Checks the models' folders every `poll_ms` and reloads models that have changed. Never returns.
     ///
-    /// A folder that is being copied changes from look to look: it is loaded when it has stayed the same for one. One
-    /// that was refused is tried again when it has changed again.
+    /// A changed folder is loaded when it was the same in two consecutive checks, so that a copy in progress is not
+    /// read. A model that was refused is tried again after its next change.
     pub(crate) async fn watch_models(self: Arc<Self>) {
-        let mut timer = self.looks();
+        let mut timer = self.poll_timer();
         let roles: Vec<Role> = self.models.all().map(Engine::role).collect();
         let mut last: Vec<Option<Stamp>> = vec![None; roles.len()];
         let mut tried = last.clone();
@@ -169,7 +170,7 @@ impl Service {
             for (i, &role) in roles.iter().enumerate() {
                 let served = self.models.of(role).served();
                 let path = served.path.clone();
-                // A folder on a slow disk or network must not keep requests waiting.
+                // In a blocking thread, since the folder may be on a slow disk or network.
                 let now = tokio::task::spawn_blocking(move || Stamp::of(&path)).await.ok().flatten();
                 let settled = now.is_some() && now == last[i];
                 if settled && now != served.stamp && now != tried[i] {
@@ -181,13 +182,13 @@ impl Service {
         }
     }
 
-    /// Looks at the block and allow files now and then, and applies what has changed. Never returns.
+    /// Checks the block and allow files every `poll_ms` and applies changes. Never returns.
     pub(crate) async fn watch_lists(self: Arc<Self>) {
-        let mut timer = self.looks();
+        let mut timer = self.poll_timer();
         loop {
             timer.tick().await;
             let mut files = self.changing.lock().await;
-            // Requests go on meanwhile on another thread.
+            // Other threads handle requests meanwhile.
             tokio::task::block_in_place(|| {
                 if !files.changed() {
                     return;

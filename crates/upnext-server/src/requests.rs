@@ -1,4 +1,4 @@
-//! What happens to every request: it gets an id, is counted, timed and logged.
+//! Middleware for all requests: assigns an id, counts, times and logs.
 
 use crate::service::Service;
 use axum::extract::{MatchedPath, Request, State};
@@ -10,20 +10,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-/// The header with a request's id, in requests and answers.
+/// The header with a request's id, in requests and responses.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The header with the milliseconds between a request's head and its answer, as browsers show it.
+/// The header with the milliseconds from a request's head to its response, which browsers display.
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// The longest id that is taken over from a client.
+/// Maximum length in bytes of an id that a client gives.
 const MAX_ID: usize = 128;
 
-/// The id of a request, for what is logged of it elsewhere.
+/// The id of a request, with which other log lines refer to it.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestId(pub(crate) Arc<str>);
 
-/// Answers a request, and notes what was asked and answered. Neither ids of sessions and items nor keys get into the log.
+/// Handles a request, and counts, times and logs it. Keys and the ids of sessions and items are never logged.
 pub(crate) async fn observe(
     State(service): State<Arc<Service>>,
     mut request: Request,
@@ -33,7 +33,7 @@ pub(crate) async fn observe(
     let id: Arc<str> = sent(request.headers()).unwrap_or_else(new_id).into();
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let method = name(request.method());
-    // The pattern, such as `/v1/sessions/{id}`: what has no pattern shares one name.
+    // The route's pattern, such as `/v1/sessions/{id}`; requests without a route share one name.
     let route = request.extensions().get::<MatchedPath>().cloned();
 
     let mut response = next.run(request).await;
@@ -56,14 +56,14 @@ pub(crate) async fn observe(
     response
 }
 
-/// The id that a client or proxy gave to a request, if it can stand in a log.
+/// The request id given by a client or proxy, if it has 1 to [`MAX_ID`] visible ASCII characters.
 fn sent(headers: &HeaderMap) -> Option<String> {
     let id = headers.get(REQUEST_ID)?.to_str().ok()?;
     let fits = (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
     fits.then(|| id.to_owned())
 }
 
-/// An id that no other request of any server has, but by an unlikely chance.
+/// A new request id, unique across servers with overwhelming probability.
 fn new_id() -> String {
     static START: OnceLock<u64> = OnceLock::new();
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -71,7 +71,7 @@ fn new_id() -> String {
     format!("{start:016x}-{:x}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A method's name. Clients may invent methods; metrics must not grow with them.
+/// The name of a method; unknown methods share one, so that clients cannot create new metrics.
 fn name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -1,4 +1,4 @@
-//! What all requests share.
+//! The state that all requests share.
 
 use crate::event_log::EventLog;
 use crate::items::Catalogue;
@@ -14,35 +14,35 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Mutex, Semaphore};
 
-/// The models, the sessions and what guards them.
+/// The models, the session store and everything else that request handlers use.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) config: ServerConfig,
     pub(crate) keys: ApiKeys,
     pub(crate) models: Models,
-    /// Titles of items, where there is a file of them.
+    /// The titles of items, if there is a catalogue file.
     pub(crate) catalogue: Option<Catalogue>,
     pub(crate) sessions: Box<dyn SessionStore>,
-    /// Where events are kept for tomorrow's training, if anywhere.
+    /// The log of events for later training, if enabled.
     pub(crate) event_log: Option<EventLog>,
     pub(crate) metrics: Arc<Metrics>,
-    /// The name that the first model is always served under; `None`: that of its folder.
+    /// The fixed name of the first model; `None`: the name of its folder.
     pub(crate) name: Option<String>,
-    /// `models_dir` without links, where there is one.
+    /// `models_dir` with symbolic links resolved, if set.
     pub(crate) models_dir: Option<PathBuf>,
-    /// What the block and allow files say.
+    /// The current block and allow lists.
     pub(crate) lists: ArcSwap<Lists>,
     /// Held while a model is loaded.
     pub(crate) loading: Mutex<()>,
-    /// One search at a time: each takes a core for a while, which recommendations need more.
+    /// Limits item searches to one at a time: a search occupies a core, which recommendations need more.
     pub(crate) searching: Arc<Semaphore>,
-    /// Held while a model or the lists are replaced, so that neither change undoes the other.
+    /// Held while a model or the lists are replaced, so that neither change overwrites the other.
     pub(crate) changing: Mutex<ListFiles>,
     stopping: AtomicBool,
 }
 
 impl Service {
-    /// Loads the model and whatever the configuration names.
+    /// Loads the models and opens all files and stores that the configuration names.
     pub(crate) fn load(
         model: &Path,
         name: Option<String>,
@@ -74,7 +74,7 @@ impl Service {
         })
     }
 
-    /// Writes what is kept and logged to its end.
+    /// Closes the session store and the event log after writing what is pending.
     pub(crate) fn close(&self) {
         self.sessions.close();
         if let Some(log) = &self.event_log {
@@ -82,7 +82,7 @@ impl Service {
         }
     }
 
-    /// Whether requests should go to another server.
+    /// Whether the server is shutting down, so that requests should go to another one.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Has a file or a folder changed since it was read?
+//! Detection of changed files and folders.
 
 use crate::checksum;
 use std::ffi::OsString;
@@ -6,23 +6,26 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Folders in folders that are looked into: more than a model of models of models has.
+/// Maximum depth of nested folders that are looked into: more than nested ensembles need.
 const MAX_DEPTH: usize = 16;
 
-/// What tells that a file, or a file of a folder or of one in it, has changed: editors, copies and `mv` change at least
-/// one of size, inode and the times of change, which have nanoseconds. A model's manifest, which names the checksums of
-/// the model's files, is read: elsewhere there are no inodes, and times may be those of the original or coarse.
+/// A fingerprint of a file, or of all files in a folder and its subfolders, which differs after a change.
+///
+/// It consists of sizes, inodes and change times in nanoseconds: editors, copies and `mv` change at least one of them.
+/// Other systems lack inodes, and their times may be coarse or copied from the original. Therefore the contents of a
+/// model's manifest, which has the checksums of the model's files, are included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     files: Vec<(PathBuf, Numbers)>,
     manifest: Option<u32>,
 }
 
-/// A file's size, number and times of change, as far as the system has them.
+/// A file's size in bytes, inode number, and times of modification and change in nanoseconds, as far as the system has
+/// them.
 type Numbers = (u64, u64, [i128; 2]);
 
 impl Stamp {
-    /// The stamp of a file, or of the files of a folder; `None` where there is none that can be seen.
+    /// The stamp of a file or folder; `None` if it does not exist or cannot be read.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let own = std::fs::metadata(path).ok()?;
         if !own.is_dir() {
@@ -82,7 +85,7 @@ mod tests {
         assert!(first.is_some());
         assert_eq!(Stamp::of(&at("model")), first);
         assert_ne!(Stamp::of(&at("other")), first);
-        // The name that leads to it does not matter.
+        // The path to it does not matter.
         #[cfg(unix)]
         {
             std::os::unix::fs::symlink(at("model"), at("link")).unwrap();
@@ -112,7 +115,7 @@ mod tests {
             replace("model/weights");
             assert_ne!(Stamp::of(&at("model")), first);
         }
-        // The manifest is looked into, where a system has no inodes.
+        // The contents of the manifest count, for systems without inodes.
         std::fs::write(at("model/manifest.json"), "123").unwrap();
         let first = Stamp::of(&at("model")).unwrap();
         replace("model/manifest.json");

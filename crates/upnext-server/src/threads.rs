@@ -1,9 +1,9 @@
-//! Threads of the server's own, apart from those that speak HTTP.
+//! Starting and joining the server's own threads, as opposed to those of the tokio runtime.
 
 use crate::Error;
 use std::thread::JoinHandle;
 
-/// Starts a thread; `action` is what the error says was tried.
+/// Starts a named thread. On failure, `action` becomes the action of [`Error::System`].
 pub(crate) fn start(
     name: impl Into<String>,
     action: &'static str,
@@ -13,7 +13,7 @@ pub(crate) fn start(
     named.spawn(run).map_err(|source| Error::System { action, source })
 }
 
-/// Waits for the end of a thread, and logs one by a panic.
+/// Waits for a thread to end, and logs a panic. `what` names the thread in the log.
 pub(crate) fn join(thread: JoinHandle<()>, what: &str) {
     if thread.join().is_err() {
         tracing::error!("{what} ended by a panic");

@@ -1,6 +1,7 @@
 //! Session-based recommendations with recurrent neural networks.
 //!
-//! This crate is the library [`upnext_core`] under the name of the project, and, with the feature `cli`, the program `upnext`.
+//! This crate re-exports the library [`upnext_core`] under the name of the project. With the feature `cli`, it also has
+//! the program `upnext`.
 
 #![forbid(unsafe_code)]
 

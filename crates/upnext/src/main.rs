@@ -1,4 +1,4 @@
-//! The program `upnext`: its command line is the crate `upnext-cli`.
+//! The program `upnext`, whose command line is implemented in the crate `upnext-cli`.
 
 #![forbid(unsafe_code)]
 

@@ -1,13 +1,13 @@
-//! The invariants of `ARCHITECTURE.md` that neither the compiler nor clippy checks: its paths exist, crates and modules
-//! depend one way.
+//! Tests of the invariants in `ARCHITECTURE.md` that neither the compiler nor clippy checks: its paths exist, and the
+//! dependencies of crates and modules have one direction.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 
-/// The modules of `upnext-core` in the order in which the data flows: a module may use those above it. A new module
-/// gets its line; a part of a module that others need earlier, such as `gru4rec::config`, has one of its own.
+/// The modules of `upnext-core` in the order of the data flow: a module may use those above it. Every module has a
+/// line, and so has a part of a module that others need earlier, such as `gru4rec::config`.
 const MODULES: &[&str] = &[
     "error",
     "memory",
@@ -38,13 +38,13 @@ const MODULES: &[&str] = &[
     "comparison",
 ];
 
-/// What is allowed against the order, with the reason.
+/// Exceptions from the order, with the reason.
 const EXCEPTIONS: &[(&str, &str)] = &[
-    // The one error of the library holds the problem of a row of a log.
+    // The library's error enum contains the problem of a log's row.
     ("error", "data"),
 ];
 
-/// The crates of the workspace, each with those that it may depend on.
+/// The crates of the workspace, each with its allowed dependencies.
 const CRATES: &[(&str, &[&str])] = &[
     ("upnext-kernels", &[]),
     ("upnext-reference", &["upnext-kernels"]),
@@ -54,7 +54,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("upnext", &["upnext-core", "upnext-cli"]),
 ];
 
-/// Dependencies, each with the only crate that may have it.
+/// External dependencies that only one crate may have.
 const OWNERS: &[(&str, &str)] = &[
     ("hyper", "upnext-server"),
     ("axum", "upnext-server"),
@@ -128,7 +128,7 @@ fn imports_run_one_way() {
         if module.is_empty() {
             continue;
         }
-        let Some(own) = place(&module) else {
+        let Some(own) = module_line(&module) else {
             violations.insert(format!("{} has no line in MODULES of {}", module[0], file!()));
             continue;
         };
@@ -136,11 +136,11 @@ fn imports_run_one_way() {
             continue;
         }
         let used = &path[1..];
-        // Alone it is the `pub(crate)` of a macro's body.
+        // `crate` alone is from a `pub(crate)` in the body of a macro.
         let Some(first) = used.first() else { continue };
         if first == "*" {
             violations.insert(format!("{} uses {}: name the module", module.join("::"), path.join("::")));
-        } else if place(used).is_some_and(|other| other > own)
+        } else if module_line(used).is_some_and(|other| other > own)
             && !EXCEPTIONS.contains(&(module[0].as_str(), used[0].as_str()))
         {
             violations.insert(format!(
@@ -153,8 +153,8 @@ fn imports_run_one_way() {
     assert!(violations.is_empty(), "{}", violations.into_iter().collect::<Vec<_>>().join("\n"));
 }
 
-/// The line of `MODULES` that a path belongs to: that of its first two names, or else of its first.
-fn place(path: &[String]) -> Option<usize> {
+/// The line of `MODULES` for a path: that of its first two names, or else of its first.
+fn module_line(path: &[String]) -> Option<usize> {
     let line = |length: usize| {
         let name = path.get(..length)?.join("::");
         MODULES.iter().position(|module| *module == name)
@@ -162,8 +162,8 @@ fn place(path: &[String]) -> Option<usize> {
     line(2).or_else(|| line(1))
 }
 
-/// Every path that the code of a crate names outside its tests: the module it stands in, and its segments. Those that
-/// start with `self` or `super` are given from `crate` on; of a grouped import, every member is a path.
+/// All paths in the code of a crate outside its tests: the containing module and the segments. Paths that start with
+/// `self` or `super` are resolved to `crate`, and grouped imports are split into paths.
 fn paths_of(name: &str) -> Vec<(Vec<String>, Vec<String>)> {
     let source = root().join("crates").join(name).join("src");
     let mut paths = Paths { folder: source.clone(), module: Vec::new(), found: Vec::new() };
@@ -173,7 +173,7 @@ fn paths_of(name: &str) -> Vec<(Vec<String>, Vec<String>)> {
 }
 
 struct Paths {
-    /// Where the files of the current module's child modules are.
+    /// The folder with the files of the current module's child modules.
     folder: PathBuf,
     module: Vec<String>,
     found: Vec<(Vec<String>, Vec<String>)>,
@@ -210,7 +210,7 @@ impl Paths {
         }
     }
 
-    /// The paths in the arguments of a macro, which are tokens and no syntax yet.
+    /// The paths in the arguments of a macro, which are unparsed tokens.
     fn add_tokens(&mut self, tokens: proc_macro2::TokenStream) {
         use proc_macro2::TokenTree;
         let mut path: Vec<String> = Vec::new();
@@ -306,7 +306,7 @@ impl<'ast> Visit<'ast> for Paths {
     }
 
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {
-        // `pub(crate)` and `pub(super)` are no uses.
+        // The paths in `pub(crate)` and `pub(super)` are not uses.
     }
 
     fn visit_macro(&mut self, call: &'ast syn::Macro) {

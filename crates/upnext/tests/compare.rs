@@ -1,4 +1,4 @@
-//! `upnext compare`: figures, refusals before any work, kept models.
+//! Tests of `upnext compare`: its figures, its checks before any computation, and kept models.
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod program;
@@ -84,7 +84,7 @@ fn models_of_other_items_are_refused() {
 #[test]
 fn what_cannot_be_written_is_found_before_any_log_is_read() {
     let folder = Folder::new();
-    // The log is not there: whoever reads it first fails with another message.
+    // The log does not exist: reading it first would fail with another message.
     let data = folder.path("no-log.csv");
     let with = |report: &Path| {
         let mut command = compare(&data, "pop");

@@ -1,10 +1,10 @@
-//! `upnext demo` as a user calls it: its files, its commands run again, and whose folders it leaves alone.
+//! Tests of `upnext demo`: its files, repetition of its commands, and folders that it must not change.
 
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Runs the program in the folder `place`, with nothing of the machine but the program itself.
+/// Runs the program in the folder `place`, with only the program itself on the `PATH`.
 fn upnext(place: &Path, words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_upnext")).args(words).current_dir(place).env_clear().output().unwrap()
 }
@@ -22,7 +22,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A result without what differs from run to run: times, memory, and whether the command was told to be quiet.
+/// A result without parts that differ between runs: times, memory, and the option `--quiet`.
 fn figures(mut result: Value) -> Value {
     fn strip(value: &mut Value) {
         match value {
@@ -54,7 +54,7 @@ fn its_commands_can_be_repeated_and_give_the_same_figures() {
     assert_eq!(steps.len(), 10, "simulate, prepare, three models trained and judged, compare, recommend");
     for step in steps {
         let command = step["command"].as_str().unwrap();
-        // The shell of the user splits it; the only quotes are those around the folder with a blank.
+        // Split like a shell; the only quotes are those around the folder, whose name has a space.
         let line =
             command.strip_prefix("upnext ").unwrap().replace("my demo", "my\u{1}demo").replace('\'', "");
         let words: Vec<String> = line.split(' ').map(|word| word.replace('\u{1}', " ")).collect();
@@ -64,7 +64,7 @@ fn its_commands_can_be_repeated_and_give_the_same_figures() {
         assert_eq!(figures(repeated), figures(step["result"].clone()), "{command}");
     }
 
-    // The comparison is that of the commands, and the network has learnt more than popularity.
+    // The comparison has the figures of the commands, and the network is better than popularity.
     let models = report["models"].as_array().unwrap();
     let recall = |model: &str| {
         let at = models.iter().position(|m| m["model"] == model).unwrap();
@@ -77,7 +77,7 @@ fn its_commands_can_be_repeated_and_give_the_same_figures() {
     };
     assert!(recall("gru4rec") > recall("pop") && recall("s-pop") > recall("pop"), "{models:?}");
 
-    // The sample's list and the click that followed.
+    // The list for the sample session, and the next click.
     let (sample, list) = (&report["sample"], &steps[9]["result"]["recommendations"]);
     assert_eq!(list.as_array().unwrap().len(), 10);
     let rank = list.as_array().unwrap().iter().position(|r| r["item_id"] == sample["next"]);
@@ -100,7 +100,7 @@ fn it_shows_each_command_and_leaves_the_files_that_it_names() {
     }
     assert!(shown.contains("The visitor really went on to"), "{shown}");
 
-    // What it says to try next works, too.
+    // The suggested next commands work, too.
     let next = shown.lines().skip_while(|line| !line.contains("What to try next"));
     let next: Vec<&str> = next.filter_map(|line| line.strip_prefix("  upnext ")).collect();
     assert_eq!(next.len(), 4, "{shown}");
@@ -116,7 +116,7 @@ fn a_second_demo_replaces_the_first_and_nothing_of_the_users() {
     let path = |name: &str| place.path().join("demo").join(name);
     stdout(&demo(place.path(), &[]));
     let first = std::fs::read(path("clicks.csv")).unwrap();
-    // The user's notes, a model of the user's, and what an interrupted training leaves.
+    // A note and a model of the user, and the checkpoint of an interrupted training.
     std::fs::write(path("notes"), "mine").unwrap();
     std::fs::create_dir(path("gru4rec.checkpoint")).unwrap();
     std::fs::copy(path("gru4rec/manifest.json"), path("gru4rec.checkpoint/manifest.json")).unwrap();
@@ -148,7 +148,7 @@ fn folders_that_it_did_not_make_are_left_alone() {
 #[test]
 fn a_step_that_fails_is_named_and_the_next_demo_begins_anew() {
     let place = tempfile::tempdir().unwrap();
-    // Too few sessions for a training and a test part.
+    // Too few sessions for training and test parts.
     let output = upnext(place.path(), &["demo", "--sessions", "1", "--quiet"]);
     assert_eq!(output.status.code(), Some(1));
     let message = stderr(&output);

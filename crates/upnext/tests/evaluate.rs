@@ -1,4 +1,4 @@
-//! `evaluate` as a user calls it: what it prints, and every bad model, log and option with its message and exit code.
+//! Tests of `evaluate`: its output, and the messages and exit codes for invalid models, logs and options.
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod program;
@@ -7,7 +7,7 @@ use program::{Folder, bits, done, evaluate, file_of, json, manifest, refused, se
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// A prepared shop and a model of it.
+/// The prepared data of a shop, and a model.
 fn trained(folder: &Folder) -> (PathBuf, PathBuf) {
     let (parts, model) = (folder.prepared_shop(500), folder.path("model"));
     done(train(&parts, &model).args(["--epochs", "2"]));
@@ -112,7 +112,7 @@ fn a_damaged_model_is_named_by_its_file() {
     let (parts, model) = trained(&folder);
     let other = folder.path("other");
     done(set(&mut train(&parts, &other), &["training.seed=9"]).args(["--epochs", "1"]));
-    // A file's role, or its name.
+    // The role of a file, or its name.
     let damaged = |file: &str, damage: &dyn Fn(&Path), parts_of_message: &[&str]| {
         let copy = folder.path("copy");
         std::fs::create_dir(&copy).unwrap();

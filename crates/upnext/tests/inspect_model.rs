@@ -1,4 +1,4 @@
-//! `inspect` of models as a user calls it.
+//! Tests of `inspect` for models.
 
 mod shop;
 
@@ -19,7 +19,8 @@ fn trained_network_shows_what_it_is_and_how_it_was_trained() {
     assert_eq!((&shown["format"], &shown["format_version"]), (&"upnext-model".into(), &2.into()));
     assert_eq!(shown["experiment"]["training"]["learning_rate"], 0.05);
     assert_eq!(shown["training"]["epochs"].as_array().unwrap().len(), 3);
-    // One GRU layer of 8 units over a shared table of 8 columns: the table and its bias, three gates of 8 × (8 + 8 + 1).
+    // One GRU layer of 8 units over a shared table of 8 columns: the table and its bias, three gates of 8 × (8 + 8 +
+    // 1).
     let expected = model.items().len() * 9 + 3 * 8 * 17;
     assert_eq!(shown["parameters"], expected);
     let keys: Vec<&str> =
@@ -85,7 +86,7 @@ fn damaged_models_fail_and_the_file_is_named() {
     for (damaged, words) in damaged_models(&shop, &path) {
         assert_refused(&upnext("inspect", &damaged, &["--json"]), 1, &words);
     }
-    // What only a further training reads is checked too.
+    // Files that only further training reads are checked, too.
     let training = shop::file_of(&path, "training");
     let mut bytes = std::fs::read(&training).unwrap();
     *bytes.last_mut().unwrap() ^= 1;

@@ -1,4 +1,4 @@
-//! Tables of items as a user of the program sees them.
+//! Tests of `inspect --items`.
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod program;
@@ -48,7 +48,7 @@ fn what_is_wrong_with_a_table_is_said_with_its_place() {
     };
     refused(&mut inspect(&["--items"]), 1, &["items.csv:3: column `id`: `1` stands in line 2 too"]);
     done(&mut inspect(&["--items", "--keep-last-item"]));
-    // Its options mean nothing to a log.
+    // The options of item tables are refused for a log.
     refused(&mut inspect(&["--item-type", "a=text"]), 2, &["--items"]);
     refused(&mut inspect(&["--items", "--item-type", "a=txt"]), 2, &["`txt` is no type of a column"]);
 }

@@ -1,4 +1,4 @@
-//! `upnext load` as an operator runs it: against a server, and against what it must not touch.
+//! Tests of `upnext load` against a server, and of targets that it must refuse.
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod server;
@@ -62,7 +62,7 @@ fn every_click_is_answered_and_kept_in_its_order() {
         sessions.iter().flat_map(|s| (1..=s.len()).flat_map(|n| s.windows(n))).collect();
     let prefix = report["session_prefix"].as_str().unwrap();
     let (mut events, mut number, mut missing) = (0, 0, 0);
-    // The first of them ended before the first click was sent.
+    // The first session ended before the first click was sent.
     while missing < 400 {
         let kept = server.ask("GET", &format!("/v1/sessions/{prefix}-{number}"), "").unwrap();
         number += 1;
@@ -93,7 +93,7 @@ fn sessions_are_drawn_from_a_model_and_figures_shown_as_a_table() {
     assert!(table.contains("p99.9") && !table.contains("errors"), "{table}");
     assert!(stderr(&output).is_empty(), "{}", stderr(&output));
 
-    // Without the key there is no good answer.
+    // Without the key, no click succeeds.
     let output = load(&url, &args);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("no click was answered well") && stderr(&output).contains(" 401"));
@@ -107,7 +107,7 @@ fn what_cannot_or_must_not_be_loaded_is_refused() {
         let args = [&["--rate", "10", "--sessions", &log, "-q"], more].concat();
         assert_refused(&load(url, &args), code, words);
     };
-    // 192.0.2.0/24 is for documentation and never anybody's.
+    // 192.0.2.0/24 is reserved for documentation.
     refused("http://192.0.2.1:8080", &[], 2, &["URL", "192.0.2.1", "--allow-remote"]);
     refused("https://127.0.0.1", &[], 2, &["ca", "--ca FILE"]);
     refused("http://127.0.0.1", &["--ca", "x"], 2, &["ca", "https"]);

@@ -1,4 +1,4 @@
-//! The page of `upnext serve` in a real browser: it shows a session and what comes next, whatever ids and titles are.
+//! Tests of the page of `upnext serve` in a real browser, with unusual ids and titles.
 
 mod browser;
 #[allow(dead_code, reason = "each test file uses a part of it")]
@@ -12,7 +12,7 @@ use shop::{Shop, WITH_COMMA};
 use std::path::Path;
 use upnext_core::experiment::ModelKind;
 
-/// A server of a network beside a Markov model, with a title that is markup.
+/// A server with a network and a Markov model, and a title that contains markup.
 fn serve(shop: &Shop, more: &[&str]) -> Served {
     let titles =
         "item_id,title,shelf\n1,<img src=x onerror=console.error(1)>,<b>A1</b>\n2,Second & 'last',B7\n";
@@ -22,7 +22,7 @@ fn serve(shop: &Shop, more: &[&str]) -> Served {
     Served::start(&model, &[&["--compare", other, "--catalogue", titles][..], more].concat())
 }
 
-/// What the browser makes of the page, which must say nothing to the console.
+/// The DOM of the page; checks that the page writes nothing to the console.
 fn look(browser: &Path, shop: &Shop, server: &Served, fragment: &str) -> String {
     let address = format!("http://{}/{fragment}", server.address);
     let output = browse(browser, &shop.path("profile"), &["--dump-dom"], &address);
@@ -31,13 +31,13 @@ fn look(browser: &Path, shop: &Shop, server: &Served, fragment: &str) -> String 
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The element with this id, up to the first end of such an element.
+/// The element with this id, up to the first end tag of its kind.
 fn element<'d>(dom: &'d str, id: &str, end: &str) -> &'d str {
     let (_, rest) = dom.split_once(&format!("id=\"{id}\"")).unwrap_or_else(|| panic!("no `{id}` in {dom}"));
     rest.split_once(end).unwrap_or_else(|| panic!("no end of `{id}`")).0
 }
 
-/// The ids of each list of the page, in order.
+/// The item ids of each list on the page, in order.
 fn lists(dom: &str) -> Vec<Vec<&str>> {
     dom.split("<ol class=\"list\" role=\"list\">")
         .skip(1)
@@ -65,7 +65,7 @@ fn the_page_shows_the_session_of_its_address_and_the_lists_of_both_models() {
         let answer = server.ask("POST", "/v1/recommend", &body).unwrap();
         let entries = answer["recommendations"].as_array().unwrap();
         let expected: Vec<&str> = entries.iter().map(|entry| entry["item_id"].as_str().unwrap()).collect();
-        // The ids of this shop that are neither markup nor quotes stand in the DOM as they are.
+        // Ids without markup and quotes are unchanged in the DOM.
         assert_eq!(*list, expected, "{model}");
     }
     assert_eq!(lists(&dom).len(), 2);
@@ -144,7 +144,7 @@ fn screenshots_of_the_page_are_neither_blank_nor_alike_in_the_dark() {
     let dark = shot("dark.png", &["--window-size=1200,900", "--blink-settings=preferredColorScheme=0"]);
     let phone = shot("phone.png", &["--window-size=500,900"]);
     assert_eq!((light.0, phone.0), ((1200, 900), (500, 900)));
-    // A blank page packs into some 5 KB.
+    // A blank page compresses to some 5 KB.
     assert!([&light, &dark, &phone].iter().all(|(_, bytes)| bytes.len() > 20_000));
     assert!(light.1 != dark.1, "the dark is not dark");
 }

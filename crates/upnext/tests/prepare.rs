@@ -1,4 +1,4 @@
-//! `prepare` and `inspect` as a user calls them: good logs, and every bad one with its message and exit code.
+//! Tests of `prepare` and `inspect`: valid logs, and the messages and exit codes for invalid ones.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ impl Folder {
         path
     }
 
-    /// The names in the folder.
+    /// The names of the files in the folder.
     fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.0.path()).unwrap();
         let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
@@ -42,7 +42,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// 60 sessions on three days, 10 items.
+/// A log of 60 sessions on three days, with 10 items.
 fn good_log() -> String {
     let mut text = "SessionId,ItemId,Time\n".to_owned();
     for session in 0..60 {
@@ -79,14 +79,14 @@ fn prepared_folder_holds_the_parts_and_their_counts() {
         assert!(out.join(name).is_file(), "{name}");
     }
 
-    // The folder and each of its parts can be looked at.
+    // The folder and each of its parts can be inspected.
     let shown = program().arg("inspect").arg(&out).output().unwrap();
     assert!(shown.status.success() && String::from_utf8_lossy(&shown.stdout).contains("train"));
     let part = program().arg("inspect").arg(out.join("test.parquet")).arg("--json").output().unwrap();
     let json: serde_json::Value = serde_json::from_slice(&part.stdout).unwrap();
     assert_eq!(json["counts"]["sessions"], 22);
 
-    // A second run replaces it, in the other format.
+    // A second run replaces the folder, in the other format.
     let again = prepare(&log, &out, &["--format", "tsv", "--validation", "none"]);
     assert!(again.status.success(), "{}", stderr(&again));
     assert!(out.join("train.tsv").is_file() && !out.join("train.parquet").exists());
@@ -212,7 +212,7 @@ fn what_prepare_did_not_make_is_never_replaced() {
     assert!(stderr(&output).contains("`thesis.tex`"), "{}", stderr(&output));
     assert_eq!(std::fs::read_to_string(out.join("thesis.tex")).unwrap(), "years of work");
 
-    // A prepared folder with a stranger in it stays too, and so does one that holds the input.
+    // A prepared folder with another file in it is not replaced, nor is one that contains the input.
     let parts = folder.path("parts");
     assert!(prepare(&log, &parts, &["--format", "tsv"]).status.success());
     let output = prepare(&parts.join("train.tsv"), &parts, &[]);
@@ -229,7 +229,7 @@ fn a_write_that_fails_leaves_the_old_parts_and_nothing_else() {
     let out = folder.path("out");
     assert!(prepare(&log, &out, &["--format", "tsv"]).status.success());
     let before = std::fs::read(out.join("train.tsv")).unwrap();
-    // A limit of one block on the size of files, as a full disk that needs no rights to make.
+    // A limit of one block on the size of files simulates a full disk without privileges.
     let script = "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"";
     let output = Command::new("sh")
         .args(["-c", script, env!("CARGO_BIN_EXE_upnext"), "prepare"])
@@ -281,7 +281,7 @@ fn inspect_shows_the_shape_of_a_log() {
     }
 }
 
-/// The good log as part files, in folders by session and with what Spark leaves beside them.
+/// The valid log as part files, in folders by session and with the other files that Spark writes.
 fn parts_of_good_log(folder: &Folder) -> PathBuf {
     let text = good_log();
     let (header, rows) = text.split_once('\n').unwrap();
@@ -340,7 +340,7 @@ fn every_command_that_takes_a_log_takes_a_folder_of_part_files() {
         let output = program().args(arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
     }
-    // Where a prepared folder is meant, another one does not do.
+    // Commands that need a prepared folder refuse it.
     for (arguments, expected) in [
         (&["train", parts, "--out", model, "--validate"][..], "a folder that `prepare` made"),
         (&["compare", parts], "name a test log"),

@@ -1,4 +1,4 @@
-//! `recommend` as a user calls it: one session, many sessions, filters, and everything that can be wrong.
+//! Tests of `recommend`: one session, many sessions, filters, and invalid input.
 
 mod shop;
 
@@ -10,7 +10,7 @@ use upnext_core::experiment::ModelKind;
 use upnext_core::model::Model;
 use upnext_core::ranking::{Filter, recommend};
 
-/// Ids and scores that the library recommends.
+/// Ids and scores of the library's recommendations.
 fn expected(model: &Model, session: &[&str], k: usize, filter: &Filter) -> Vec<(String, f64)> {
     let known: Vec<ItemIndex> = session.iter().filter_map(|id| model.items().index_of(id)).collect();
     let lists = recommend(model.recommender(), model.items(), &[&known], k, filter).unwrap();
@@ -18,7 +18,7 @@ fn expected(model: &Model, session: &[&str], k: usize, filter: &Filter) -> Vec<(
     entries.map(|e| (model.items().id(e.item).to_owned(), e.score.to_string().parse().unwrap())).collect()
 }
 
-/// Ids and scores of a JSON document.
+/// Ids and scores in a JSON document.
 fn listed(document: &serde_json::Value) -> Vec<(String, f64)> {
     let entries = document["recommendations"].as_array().unwrap();
     assert!((1..).zip(entries).all(|(rank, entry)| entry["rank"] == rank));
@@ -32,7 +32,7 @@ fn ids(list: Vec<(String, f64)>) -> Vec<String> {
     list.into_iter().map(|(id, _)| id).collect()
 }
 
-/// Ids of items that the model knows, popular ones first.
+/// Ids of the model's items, most popular first.
 fn known(model: &Model, count: usize) -> Vec<&str> {
     model.items().by_support().into_iter().take(count).map(|item| model.items().id(item)).collect()
 }
@@ -160,7 +160,7 @@ fn filters_that_leave_nothing_or_cannot_be_read_are_errors() {
     assert_refused(&upnext("recommend", &path, &args), 1, &["missing.txt", "cannot read"]);
 }
 
-/// A log of 2,500 sessions, more than a block of one thread, on items of the model and others.
+/// A log of 2,500 sessions, more than a block of one thread, with known and unknown items.
 fn log(model: &Model) -> (String, Vec<(String, Vec<String>)>) {
     let items = known(model, 30);
     let mut sessions = Vec::new();

@@ -1,4 +1,4 @@
-//! The reports in a real browser: their parts are there, they ask for nothing outside themselves, and fit a phone.
+//! Tests of the reports in a real browser: they are complete, load no other files, and fit on a phone.
 
 mod browser;
 #[allow(dead_code, reason = "each test file uses a part of it")]
@@ -8,7 +8,7 @@ use browser::{browse, chromium, png_size};
 use program::{Folder, done, upnext};
 use std::path::{Path, PathBuf};
 
-/// A report on a small shop, one of whose ids is markup.
+/// A report on a small shop in which an id contains markup.
 fn report(folder: &Folder) -> PathBuf {
     let log = folder.shop("clicks.csv", 600, 60, 1);
     let text = std::fs::read_to_string(&log).unwrap();
@@ -24,12 +24,12 @@ fn report(folder: &Folder) -> PathBuf {
     page
 }
 
-/// The address of a file.
+/// The URL of a file.
 fn address(page: &Path) -> String {
     format!("file://{}", page.display())
 }
 
-/// What the browser makes of a page that has these parts, and that refers to nothing and says nothing to the console.
+/// The DOM of a page; checks that it contains these parts, refers to no other files and writes nothing to the console.
 fn whole_and_silent(browser: &Path, folder: &Folder, page: &Path, parts: &[&str]) -> String {
     let output = browse(browser, &folder.path("profile"), &["--dump-dom"], &address(page));
     let dom = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -66,7 +66,7 @@ fn report_of_a_reproduction_is_whole_and_silent_in_a_browser_and_asks_for_nothin
         return;
     };
     let folder = Folder::new();
-    // The name of the log is shown, and is markup.
+    // The name of the log contains markup, and is displayed.
     let clicks = folder.challenge("<img src=x onerror=console.error(1)>.dat", 600, 60, 1);
     let page = folder.path("report.html");
     let mut command = upnext();
@@ -123,7 +123,7 @@ fn screenshots_of_the_report_are_neither_blank_nor_alike_in_the_dark() {
     let phone = shot("phone.png", &["--window-size=500,900"]);
     assert_eq!((png_size(&light), png_size(&phone)), ((1200, 900), (500, 900)));
     let bytes = |file: &Path| std::fs::read(file).unwrap();
-    // A blank page packs into some 5 KB.
+    // A blank page compresses to some 5 KB.
     assert!([&light, &dark, &phone].iter().all(|file| bytes(file).len() > 20_000));
     assert_ne!(bytes(&light), bytes(&dark));
 }

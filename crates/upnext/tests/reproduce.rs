@@ -1,4 +1,4 @@
-//! `upnext reproduce`: the tables beside the published figures, and what a kill, another log or a wrong word make of them.
+//! Tests of `upnext reproduce`: its tables, resuming after a kill, and its refusal of other logs and invalid arguments.
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod program;
@@ -22,13 +22,13 @@ fn rows(outcome: &Value) -> &Vec<Value> {
     outcome["rows"].as_array().unwrap()
 }
 
-/// What a row says of its model: nothing that is measured in seconds.
+/// The parts of a row that do not depend on time.
 fn figures(row: &Value) -> (Value, Value, Vec<Value>) {
     let losses = row["epochs"].as_array().unwrap().iter().map(|epoch| epoch["loss"].clone());
     (row["name"].clone(), row["metrics"].clone(), losses.collect())
 }
 
-/// Waits until a running command has written a file, or has come to its end.
+/// Waits until a running command has written a file or has ended.
 fn wait_for(file: &Path, child: &mut Child) {
     let patience = Instant::now() + Duration::from_secs(60);
     while !file.exists() && child.try_wait().unwrap().is_none() {
@@ -61,7 +61,7 @@ fn every_row_stands_beside_its_published_figures_and_the_sizes_beside_the_paper_
         assert_eq!(row["metrics"][3]["recall"], row["measured"]["recall_at_20"]);
     }
 
-    // The sizes are those of the same log prepared as a whole, all of them named as others than the paper's.
+    // The sizes are those of the prepared log, and all are reported as different from the paper's.
     let whole = json(upnext().arg("prepare").arg(&clicks).arg("--out").arg(folder.path("whole")));
     let counts = outcome["counts"].as_array().unwrap();
     let measured: Vec<&Value> = counts.iter().map(|count| &count["measured"]).collect();
@@ -122,7 +122,7 @@ fn a_killed_reproduction_goes_on_and_ends_with_the_figures_of_a_whole_one() {
     let (whole, out) = (folder.path("whole"), folder.path("out"));
     let expected = json(&mut command(&whole));
     let mut kills = 0;
-    // Killed when it has just begun, when the data are there, and within the training of each network.
+    // Killed at the start, after the data are prepared, and during the training of each network.
     for sign in [
         "reproduce.json",
         "data/statistics.json",
@@ -137,7 +137,7 @@ fn a_killed_reproduction_goes_on_and_ends_with_the_figures_of_a_whole_one() {
         if was_killed(&output) {
             kills += 1;
         } else {
-            // It was faster than the kill.
+            // The command ended before the kill.
             assert!(output.status.success(), "{sign}: {}", stderr(&output));
         }
         refused(&mut command(&out), 2, &["holds a reproduction", "go on with it by --resume", "--out"]);
@@ -206,7 +206,7 @@ fn another_log_or_configuration_is_not_mixed_in() {
     refused(&mut other(&clicks, &["--scale", "3"]), 2, &["--scale", "begun with 2, and this is 3"]);
     refused(&mut other(&clicks, &["--scale", "2", "--seed", "3"]), 2, &["--seed", "not given", "this is 3"]);
     refused(&mut other(&clicks, &["--scale", "2", "--epochs", "3"]), 2, &["--epochs"]);
-    // As long as the first, but for one click on another item.
+    // Of the same size as the first, with one click on another item.
     let text = std::fs::read_to_string(&clicks).unwrap();
     let (line, rest) = text.split_once('\n').unwrap();
     let fields: Vec<&str> = line.split(',').collect();
@@ -216,7 +216,7 @@ fn another_log_or_configuration_is_not_mixed_in() {
     let changed = folder.file("changed.dat", changed);
     refused(&mut other(&changed, &["--scale", "2"]), 2, &["--clicks", "checksum"]);
 
-    // A result that somebody changed or damaged fails alone.
+    // A changed or damaged result affects only its own row.
     let result = out.join("results/pop.json");
     let text = std::fs::read_to_string(&result).unwrap();
     for (changed, reason) in
@@ -235,7 +235,7 @@ fn another_log_or_configuration_is_not_mixed_in() {
 #[test]
 fn what_is_wrong_is_found_before_any_work() {
     let folder = Folder::new();
-    // The log is not there: whoever reads it first fails with another message.
+    // The log does not exist: reading it first would fail with another message.
     let (nowhere, out) = (folder.path("no.dat"), folder.path("out"));
     refused(&mut rsc15(&nowhere, &out, "pop"), 1, &["no.dat", "cannot open"]);
     refused(

@@ -1,4 +1,4 @@
-//! Trainings that are killed, stopped or changed on the way, and what `--resume` makes of them.
+//! Tests of `train --resume` after trainings that were killed, stopped or changed.
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod program;
@@ -8,23 +8,23 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Numbers of threads to take in turn, as far as this machine has them.
+/// Numbers of threads to use in turn, up to the number of cores.
 fn threads(attempt: usize) -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     (1 + attempt % cores.min(2)).to_string()
 }
 
-/// When a checkpoint is saved, and so the training killed.
+/// How often checkpoints are saved; the training is killed soon after one.
 #[derive(Clone, Copy, PartialEq)]
 enum Checkpoints {
     AfterEveryMiniBatch,
     AfterEveryEpoch,
 }
 
-/// Kills a training at several of its checkpoints, each time soon after a new one, and lets it come to its end.
+/// Kills a training several times, each time soon after a new checkpoint, and then lets it finish.
 fn kill_and_finish(command: &dyn Fn() -> Command, out: &Path, checkpoints: Checkpoints) {
     let checkpoint = out.with_file_name("model.checkpoint");
-    // It says how far the training has come, or how long an epoch took: it is another one in each checkpoint.
+    // It contains the progress or the duration of an epoch, so it differs between checkpoints.
     let version = || std::fs::read(checkpoint.join("manifest.json")).ok();
     let command = |attempt: usize| {
         let mut command = command();
@@ -39,7 +39,7 @@ fn kill_and_finish(command: &dyn Fn() -> Command, out: &Path, checkpoints: Check
         }
         let before = version();
         let mut child = training.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        // The first kill comes before there is anything to go on with.
+        // The first kill comes before the first checkpoint.
         let begun = Instant::now();
         let is_over = || match attempt {
             0 => begun.elapsed() > Duration::from_millis(3),
@@ -50,7 +50,7 @@ fn kill_and_finish(command: &dyn Fn() -> Command, out: &Path, checkpoints: Check
             std::thread::sleep(Duration::from_micros(100));
         }
         if checkpoints == Checkpoints::AfterEveryMiniBatch {
-            // At any point of a mini-batch or of the next save.
+            // At any time within a mini-batch or during the next save.
             std::thread::sleep(Duration::from_micros(700 * attempt as u64));
         }
         child.kill().unwrap();
@@ -133,7 +133,7 @@ fn a_retraining_that_is_killed_ends_with_the_bits_of_a_whole_one() {
     kill_and_finish(&|| command(&out), &out, Checkpoints::AfterEveryMiniBatch);
     assert_eq!(bits(&out), bits(&whole));
 
-    // Without the model to start from, the items are others.
+    // Without the model to start from, the vocabulary is another one.
     refused(train(&new_log, &out).args(["--epochs", "9", "--resume"]), 2, &["resume", "--init"]);
 }
 
@@ -163,7 +163,7 @@ fn ctrl_c_says_how_to_go_on_and_that_works() {
     assert!(!out.exists() && checkpoint.exists());
     assert_ne!(manifest(&checkpoint)["training"]["epochs"].as_array().unwrap().len(), 80);
 
-    // A new start does not destroy what waits.
+    // A new start does not delete the checkpoint.
     let before = bits(&checkpoint);
     refused(&mut command(&out), 2, &["interrupted training waits", "--resume"]);
     assert_eq!(bits(&checkpoint), before);
@@ -203,7 +203,7 @@ fn only_the_same_training_is_resumed() {
 #[test]
 fn data_that_differ_only_in_what_was_clicked_are_not_resumed() {
     let folder = Folder::new();
-    // 30 sessions through four items; in the other log the very last event is on another one of them.
+    // 30 sessions over four items; the last event of the other log is on another item.
     let mut text = "SessionId,ItemId,Time\n".to_owned();
     for (session, event) in (0..30).flat_map(|s| (0..4).map(move |t| (s, t))) {
         text.push_str(&format!("{session},item{},{}\n", (session + event) % 4, 100 * session + event));
@@ -245,7 +245,7 @@ fn what_a_kill_at_the_very_end_leaves_is_removed() {
     };
     done(&mut command());
     let (before, best) = (bits(&out), folder.path("model.best"));
-    // The model is in its place, the checkpoint is gone or nearly, the best model is still there.
+    // The model is saved, the checkpoint is removed or almost, and the best model still exists.
     std::fs::create_dir(&best).unwrap();
     for file in std::fs::read_dir(&out).unwrap() {
         let file = file.unwrap();
@@ -254,7 +254,7 @@ fn what_a_kill_at_the_very_end_leaves_is_removed() {
     let text = std::fs::read_to_string(best.join("manifest.json")).unwrap();
     std::fs::write(best.join("manifest.json"), text.replace("\"finished\": true", "\"finished\": false"))
         .unwrap();
-    // And one was killed while it removed the checkpoint.
+    // A training killed while it removed the checkpoint.
     std::fs::create_dir(folder.path("model.checkpoint")).unwrap();
     for left_over in ["model.checkpoint", "model.best"] {
         folder.file(&format!("{left_over}/.upnext-unfinished-0123"), "half of it");
@@ -284,11 +284,11 @@ fn fewer_epochs_than_have_begun_are_refused() {
     }
     done(Command::new("kill").args(["-TERM", &child.id().to_string()]));
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(1));
-    // Stopped after a mini-batch of the epoch behind those that are done.
+    // Stopped after a mini-batch of the next epoch.
     assert!(!manifest(&checkpoint)["training_position"]["epoch"].is_null());
     let asked = done_epochs().to_string();
     let begun = format!("epoch {} has begun already", done_epochs() + 1);
     refused(train(&log, &out).args(["--resume", "--epochs", &asked]), 2, &["training.epochs", &begun]);
-    // The checkpoint is a model like any other.
+    // The checkpoint can be used like any model.
     json(&mut evaluate(&checkpoint, &log, &["-k", "20"]));
 }

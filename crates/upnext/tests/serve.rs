@@ -1,4 +1,4 @@
-//! `upnext serve` as an operator runs it: started, asked, reloaded, stopped and killed.
+//! Tests of `upnext serve`: starting, requests, reloading, stopping and kills.
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod server;
@@ -89,7 +89,7 @@ fn a_log_that_nobody_reads_or_whose_reader_has_ended_keeps_no_request_from_its_a
     let shop = Shop::new();
     let (model, _) = shop.train(ModelKind::Pop);
     let mut server = Served::start(&model, &[]);
-    // A pipe holds some hundred lines, and a line is logged a request.
+    // A pipe holds some hundred lines, and each request logs one.
     let ask = |server: &Served| {
         (0..1_500).for_each(|_| assert!(server.ask("GET", "/healthz", "").is_some(), "no answer"));
     };
@@ -109,7 +109,7 @@ fn how_the_lists_of_a_shadow_differ_is_logged_under_the_id_of_the_request() {
     let click = format!(r#"{{"item": "{}", "k": 3}}"#, loaded.items().id(7));
     let second = second.to_str().unwrap();
     let server = Served::start(&first, &["--compare", second, "--shadow", "1", "--log", "json"]);
-    // A shadow that is still being asked when the server ends is not logged.
+    // A shadow list that is not finished when the server ends is not logged.
     for _ in 0..20 {
         server.ask("POST", "/v1/sessions/v1/events", &click).unwrap();
     }
@@ -154,7 +154,7 @@ fn a_killed_server_has_lost_no_acknowledged_event() {
         for (visitor, &events) in acknowledged.lock().unwrap().iter().enumerate() {
             assert!(events > 0);
             let session = again.ask("GET", &format!("/v1/sessions/r{round}-{visitor}"), "").unwrap();
-            // The last event may have been written and not yet acknowledged.
+            // The last event may have been written but not yet acknowledged.
             let kept = session["events"].as_u64().unwrap();
             assert!((events..=events + 1).contains(&kept), "{kept} of {events} acknowledged");
         }
@@ -204,7 +204,7 @@ fn the_password_of_a_store_comes_from_a_file_or_the_environment_and_is_shown_now
     let (secret, hidden) = ("redis://:pass-7@store:6380/2", "redis://:***@store:6380/2");
     shown(&limits(&[], Some(secret)), hidden);
     shown(&limits(&["--config", &file(&format!("session_store = \"{secret}\"\n"))], None), hidden);
-    // The environment outweighs the file, and an argument the environment.
+    // The environment overrides the file, and an argument overrides the environment.
     shown(&limits(&["--config", &file("session_store = \"redis://other\"\n")], Some(secret)), hidden);
     shown(&limits(&["--session-store", "redis://third"], Some(secret)), "redis://third");
 

@@ -1,4 +1,4 @@
-//! `upnext simulate` as a user calls it: the same seed gives the same bytes, and nothing is overwritten unasked.
+//! Tests of `upnext simulate`: the same seed gives the same bytes, and files are not overwritten without `--force`.
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,4 +1,4 @@
-//! `train` as a user calls it: what it prints and saves, validation, retraining, and bad input.
+//! Tests of `train`: its output and files, validation, retraining, and invalid input.
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod program;
@@ -57,7 +57,7 @@ fn progress_goes_to_stderr_and_quiet_is_silent() {
 fn early_stopping_keeps_the_best_epoch() {
     let folder = Folder::new();
     let (parts, out) = (folder.prepared_shop(500), folder.path("model"));
-    // At this rate the network soon knows the training sessions by heart.
+    // At this learning rate, the network soon overfits.
     let fields = ["training.learning_rate=0.3", "training.patience=2", "training.dropout_embedding=0"];
     let command = |out: &Path| {
         let mut command = train(&parts, out);
@@ -78,7 +78,7 @@ fn early_stopping_keeps_the_best_epoch() {
     assert_eq!(judged["metrics"][0]["recall"], best_validation["recall"]);
     assert_ne!(judged["metrics"][0]["mrr"], epochs[best + 1]["validation"]["mrr"]);
 
-    // It is complete until patience is changed; then it goes on as if it had never ended.
+    // The training is complete until patience is changed; then it goes on as if it had not stopped.
     let before = bits(&out);
     assert_eq!(json(command(&out).args(["--epochs", "40", "--resume"]))["ended"], "already");
     let more = (best + 3).to_string();
@@ -138,7 +138,7 @@ fn a_training_that_diverges_late_keeps_its_last_good_checkpoint() {
     let folder = Folder::new();
     let log = folder.shop("clicks.csv", 400, 40, 1);
     let out = folder.path("model");
-    // Every step makes the weights a tenth larger, with the other sign: finite for some epochs.
+    // Every step enlarges the weights by a tenth and changes their sign, so they are finite for some epochs.
     let growing = ["training.optimizer=sgd", "training.learning_rate=1", "training.l2=2.1"];
     let command = || {
         let mut command = train(&log, &out);
@@ -151,7 +151,7 @@ fn a_training_that_diverges_late_keeps_its_last_good_checkpoint() {
     let checkpoint = folder.path("model.checkpoint");
     assert_eq!(manifest(&checkpoint)["training"]["finished"], false);
     json(&mut evaluate(&checkpoint, &log, &["-k", "20"]));
-    // Going on comes to the same end, and a new start does not destroy the checkpoint.
+    // Resuming ends in the same way, and a new start does not delete the checkpoint.
     let again = refused(command().arg("--resume"), 1, &["no longer a finite number"]);
     assert_eq!(again, message);
     refused(&mut train(&log, &out), 2, &["interrupted training waits", "--resume"]);
@@ -171,7 +171,7 @@ fn retraining_knows_the_old_items_and_counts_the_new_ones() {
     retrain.arg("train").arg(&new_log).arg("--init").arg(&old).arg("--out").arg(&new).arg("--quiet");
     let report = json(&mut retrain);
     assert_eq!((report["new_items"].as_u64(), report["items"].as_u64()), (Some(2), Some(6)));
-    // Without a file or fields, all is as in the first training.
+    // Without a file or fields, the experiment is that of the first training.
     assert_eq!(report["experiment"], manifest(&old)["experiment"]);
     assert_eq!(report["experiment"]["training"]["seed"], 7);
     let ids = |model: &Path| -> Vec<String> {
@@ -200,7 +200,7 @@ fn retraining_starts_from_what_the_model_knows() {
     let folder = Folder::new();
     let (first, second) = (folder.shop("1.csv", 900, 40, 1), folder.shop("2.csv", 300, 40, 1));
     let [full, slim, out, fresh] = ["full", "slim", "out", "fresh"].map(|name| folder.path(name));
-    // logQ depends on the support, which grows: losses with and without it do not compare.
+    // logQ depends on the support, which grows, so losses with and without it are not comparable.
     let train = |log: &Path, out: &Path| {
         let mut command = train(log, out);
         set(&mut command, &["training.logq=0"]);
@@ -341,7 +341,7 @@ fn a_full_disk_leaves_the_old_model() {
     let log = folder.shop("clicks.csv", 300, 60, 1);
     let (disk, saved) = (folder.path("disk"), folder.path("saved"));
     std::fs::create_dir(&disk).unwrap();
-    // In a namespace of its own, so that nothing stays mounted.
+    // In a separate namespace, so that nothing stays mounted.
     let script = r#"
         set -e
         mount -t tmpfs -o size=400k none "$3" || exit 77
@@ -372,7 +372,7 @@ fn a_full_disk_leaves_the_old_model() {
     assert!(listed.ends_with("filling\nmodel\n"), "{listed}");
 }
 
-/// Sessions through these items, in turn.
+/// A log of sessions over these items, in turn.
 fn sessions(items: &[&str]) -> String {
     let mut text = "SessionId,ItemId,Time\n".to_owned();
     for s in 0..30 {

@@ -1,4 +1,4 @@
-//! `upnext tune`: what it finds, that it goes on after a kill, that it never looks at the test part, and what it refuses.
+//! Tests of `upnext tune`: its results, resuming after a kill, independence of the test part, and invalid arguments.
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod program;
@@ -9,21 +9,21 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A search over networks that are small enough for tests.
+/// Arguments of a search over networks that are small enough for tests.
 fn tune(train: &Path, out: &Path, trials: usize) -> Command {
     let mut command = search(train, out, trials);
     set(&mut command, &["model.layers=8", "training.samples=8", "training.epochs=2"]);
     command
 }
 
-/// A search over any kind of model.
+/// Arguments of a search over any kind of model.
 fn search(train: &Path, out: &Path, trials: usize) -> Command {
     let mut command = upnext();
     command.arg("tune").arg(train).arg("--out").arg(out).args(["--trials", &trials.to_string(), "--quiet"]);
     command
 }
 
-/// The stored trials in the order of the procedure, without what differs between runs.
+/// The stored trials in the order of the procedure, without fields that differ between runs.
 fn trials(out: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(out.join("trials.jsonl")).unwrap();
     let mut trials: Vec<Value> = text
@@ -48,7 +48,7 @@ fn a_search_ends_with_a_model_a_report_and_figures_that_can_be_had_again() {
     assert_eq!(outcome["sampled"].as_array().unwrap().len(), 6);
     assert!(outcome["stable"].as_u64().unwrap() <= 6 && outcome["pop_recall"].as_f64().unwrap() > 0.0);
     assert_eq!(outcome["importance"].as_array().unwrap().len(), 4);
-    // The model that is left behind has the figures of the report, and the best point's parameters.
+    // The saved model has the metrics of the report and the parameters of the best point.
     let judged = json(&mut evaluate::<&str>(&out.join("model"), &parts, &[]));
     assert_eq!(judged["metrics"], outcome["test"]["metrics"]);
     let trained = &program::manifest(&out.join("model"))["experiment"];
@@ -63,7 +63,7 @@ fn a_search_ends_with_a_model_a_report_and_figures_that_can_be_had_again() {
     }
     let kept: Value = serde_json::from_slice(&std::fs::read(out.join("result.json")).unwrap()).unwrap();
     assert_eq!(kept["best"], outcome["best"]);
-    // More points are a longer search: what is there is not made again.
+    // More points extend the search: stored trials are not repeated.
     let before = trials(&out);
     let longer = json(tune(&parts, &out, 8).arg("--resume"));
     assert_eq!(longer["sampled"].as_array().unwrap()[..6], outcome["sampled"].as_array().unwrap()[..]);
@@ -114,7 +114,7 @@ fn a_search_killed_while_the_best_is_trained_again_goes_on_also_as_a_longer_one(
         let out = folder.path(&format!("killed{trials}"));
         let mut child = tune(&parts, &out, 6).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let begun = Instant::now();
-        // The result of the search is there before its best point is trained again.
+        // The result of the search is written before its best point is trained again.
         while !out.join("result.json").exists() {
             assert!(begun.elapsed() < Duration::from_secs(60) && child.try_wait().unwrap().is_none());
             std::thread::sleep(Duration::from_micros(200));
@@ -129,7 +129,7 @@ fn a_search_killed_while_the_best_is_trained_again_goes_on_also_as_a_longer_one(
     }
 }
 
-/// Makes of a prepared folder one of an older version, in which parts that were changed are not noticed.
+/// Converts a prepared folder to an older version, in which changed parts are not detected.
 fn forget_hashes(parts: &Path) {
     let path = parts.join("statistics.json");
     let mut statistics: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
@@ -167,7 +167,7 @@ fn validation_sessions_that_training_knows_are_refused() {
     refused(command.arg("--valid").arg(&log), 1, &["sessions of the validation log are in the training log"]);
     let mut command = tune(&parts, &folder.path("b"), 2);
     refused(command.arg("--valid").arg(&log), 2, &["--valid", "single log"]);
-    // Other sessions are welcome, and train the last model too.
+    // Other sessions are accepted, and the final model is trained on them, too.
     let text = std::fs::read_to_string(folder.shop("later.csv", 200, 60, 1)).unwrap();
     let renamed = text
         .lines()

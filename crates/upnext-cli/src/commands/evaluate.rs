@@ -1,10 +1,10 @@
-//! `upnext evaluate`: judges a saved model on a test log.
+//! `upnext evaluate`: evaluates a saved model on a test log.
 
 use crate::experiment::ThreadArgs;
-use crate::judging::rank;
 use crate::output::{OutputArgs, Table, thousands, warn};
 use crate::ranking::RankingArgs;
 use crate::reading::ReadArgs;
+use crate::train_and_rank::rank;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use upnext_core::data::TestSessions;
@@ -14,7 +14,7 @@ use upnext_core::evaluation::{Evaluation, EvaluationConfig};
 use upnext_core::experiment::{ModelKind, TieRule};
 use upnext_core::model::Model;
 
-/// Judge a saved model: rank the next item of every event of every test session.
+/// Evaluate a saved model: rank the next item of every event of every test session.
 ///
 /// Test events on items that training never saw are dropped, then sessions of fewer than two events, as in the paper.
 /// Ties count against the model unless told otherwise.
@@ -45,7 +45,7 @@ pub(crate) struct EvaluateArgs {
     output: OutputArgs,
 }
 
-/// What `--json` prints.
+/// The document of `--json`.
 #[derive(Serialize)]
 struct Done<'a> {
     model: &'a Path,
@@ -78,7 +78,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
     args.output.print(&done, describe)
 }
 
-/// How the model was to be judged, and what the arguments change of it.
+/// The evaluation settings of the model's experiment, overridden by the arguments.
 fn options(args: &EvaluateArgs, loaded: &Model) -> anyhow::Result<EvaluationConfig> {
     let mut options = loaded.experiment().evaluation.clone();
     options.lists |= args.lists;

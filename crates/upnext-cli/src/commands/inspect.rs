@@ -1,4 +1,4 @@
-//! `upnext inspect`: what is in a click log, a prepared folder, a model, or a table of items.
+//! `upnext inspect`: describes a click log, a prepared folder, a model, or an item table.
 
 mod items;
 mod model;
@@ -11,13 +11,15 @@ use upnext_core::artifact::MANIFEST_FILE;
 use upnext_core::data::folder::STATISTICS_FILE;
 use upnext_core::data::{LogShape, PreparedFolder};
 
-/// Days shown one by one in a table; `--json` has them all.
+/// Maximum number of days in the table; `--json` has all.
 const MAX_DAYS: usize = 40;
 
-/// Show what is in a click log or a folder of its part files, in a folder that `prepare` made, in a model, or in a table of items.
+/// Show what is in a click log or a folder of its part files, in a folder that `prepare` made, in a model, or in a
+/// table of items.
 #[derive(clap::Args, Debug)]
 pub(crate) struct InspectArgs {
-    /// A click log or a folder of its part files, a folder that `prepare` made, a model, or with --items a table of items
+    /// A click log or a folder of its part files, a folder that `prepare` made, a model, or with --items a table of
+    /// items
     path: PathBuf,
 
     #[command(flatten)]
@@ -51,7 +53,7 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<()> {
     args.output.print(&shape, describe_shape)
 }
 
-/// A reader's error about a folder, with what else a folder could be.
+/// Adds to a reader's error about a folder which kinds of folders can be inspected.
 fn about_folder(error: anyhow::Error, args: &InspectArgs) -> anyhow::Error {
     use upnext_core::Error::{MissingColumn, NoEvents, UnlikeParts, Unsupported};
     match error.downcast_ref() {
@@ -72,7 +74,7 @@ fn percent(share: f64) -> String {
     format!("{:.1}%", share * 100.0)
 }
 
-/// A log's shape as tables.
+/// Formats the shape of a log as tables.
 fn describe_shape(shape: &LogShape) -> String {
     let counts = &shape.counts;
     let mut text = describe(&shape.read.files);

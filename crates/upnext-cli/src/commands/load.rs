@@ -1,4 +1,4 @@
-//! `upnext load`: puts a load on a server and says how soon it answers.
+//! `upnext load`: a load test of a server.
 
 use super::serve::{KEYS, keys, plain};
 use crate::interrupt;
@@ -14,11 +14,11 @@ use upnext_core::data::folder::{PartName, PreparedFolder};
 use upnext_core::data::{Dataset, TimeSpan};
 use upnext_server::load::{LoadOptions, LoadReport, Percentiles, Second, Target, Visitors, load};
 
-/// Put a load on a server, and measure how soon it answers.
+/// Load-test a server: send clicks at a given rate and measure the latency.
 ///
-/// Clicks come at random moments, whatever the server does, and each latency is counted from the moment at which the
-/// click was due: what waits behind a slow answer is slow. Sessions are those of a log, or are drawn by the popularity of
-/// a model's items. The server and its load share the machine's cores where both run on it.
+/// Clicks come at random times, independently of the server's responses, and each latency is measured from the time at
+/// which the click was due, so that waiting behind a slow response counts. Sessions are those of a log, or are drawn by
+/// the popularity of a model's items. On one machine, the server and the load generator share the cores.
 #[derive(clap::Args, Debug)]
 #[command(group(clap::ArgGroup::new("visitors").required(true).args(["sessions", "model"])))]
 pub(crate) struct LoadArgs {
@@ -34,11 +34,11 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "N")]
     rate: f64,
 
-    /// Time that counts
+    /// Measured time
     #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = span)]
     duration: Duration,
 
-    /// Time before, in which the rate rises from 0; it does not count
+    /// Time before that, in which the rate rises from 0; it is not measured
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
     ramp: Duration,
 
@@ -66,11 +66,12 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "N", default_value_t = 64)]
     connections: usize,
 
-    /// A click has failed that is not sent so long after it was due, or not answered so long after it was sent
+    /// A click fails if it is not sent within this time after it was due, or not answered within this time after
+    /// sending
     #[arg(long, value_name = "SPAN", default_value = "1s", value_parser = span)]
     timeout: Duration,
 
-    /// Seed of the moments and the sessions
+    /// Seed of the times and the sessions
     #[arg(long, value_name = "N", default_value_t = 42)]
     seed: u64,
 
@@ -78,7 +79,7 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
 
-    /// Load a server on another machine: you are sure that it is yours, and that nobody else needs it now
+    /// Allow a server on another machine, if you are sure that it is yours and that nobody else needs it now
     #[arg(long)]
     allow_remote: bool,
 
@@ -89,7 +90,7 @@ pub(crate) struct LoadArgs {
     output: OutputArgs,
 }
 
-/// A span of time, which may be 0 or of milliseconds.
+/// Parses a duration, which may be 0 or have milliseconds.
 fn span(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     if matches!(text, "0" | "0s" | "0ms") {
@@ -105,14 +106,14 @@ fn span(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_micros(span.micros().unsigned_abs()))
 }
 
-/// What `--json` prints.
+/// The document of `--json`.
 #[derive(Serialize)]
 struct Done<'a> {
     url: &'a str,
-    /// Where the sessions are from.
+    /// The log or model that the sessions come from.
     visitors: &'a Path,
     stateless: bool,
-    /// What the ids of sessions that the server keeps begin with, before `-` and a number.
+    /// Prefix of the ids of stored sessions, followed by `-` and a number.
     session_prefix: &'a str,
     k: usize,
     connections: usize,
@@ -166,7 +167,7 @@ fn options(args: &LoadArgs) -> anyhow::Result<LoadOptions> {
         );
         return Err(upnext_core::Error::config("URL", reason).into());
     }
-    // Sessions that an earlier load left on the server are not those of this one.
+    // A prefix of its own, so that sessions of an earlier load test are not continued.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(LoadOptions {
         target,
@@ -198,7 +199,7 @@ fn visitors(args: &LoadArgs) -> anyhow::Result<Visitors> {
     Visitors::of_log(data).with_context(|| format!("{}: there is no session", path.display()))
 }
 
-/// A second on one line.
+/// Formats the figures of a second as a line.
 fn line(second: &Second, planned: f64) -> String {
     let Second { second, requests, errors, p50_ms, p99_ms } = second;
     format!(
@@ -208,7 +209,7 @@ fn line(second: &Second, planned: f64) -> String {
     )
 }
 
-/// The errors, counted.
+/// Formats the numbers of errors.
 fn reasons(report: &LoadReport) -> String {
     let reasons: Vec<String> =
         report.errors.iter().map(|(reason, count)| format!("{} {reason}", thousands(*count))).collect();

@@ -31,7 +31,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Does what the command says.
+    /// Runs the command.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Demo(args) => demo::run(&args),

@@ -1,4 +1,4 @@
-//! `upnext prepare`: reads a click log, filters it, splits it by time, writes the parts.
+//! `upnext prepare`: filters a click log and splits it by time into parts.
 
 use crate::interrupt;
 use crate::output::{OutputArgs, Table, thousands, warn};
@@ -17,8 +17,8 @@ use upnext_core::data::{format_time, parse_time, prepare, write_parts};
 /// training part is split once more by its last day into `fit` and `valid`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct PrepareArgs {
-    /// The click log: CSV, TSV or Parquet, plain or packed with gzip or zstd, or a folder of such part files; several are
-    /// read as one log
+    /// The click log: CSV, TSV or Parquet, plain or packed with gzip or zstd, or a folder of such part files; several
+    /// are read as one log
     #[arg(required = true, value_name = "CLICKS")]
     clicks: Vec<PathBuf>,
 
@@ -50,7 +50,7 @@ pub(crate) struct PrepareArgs {
     #[arg(long, value_name = "N")]
     max_session_length: Option<usize>,
 
-    /// Of several events in a row on the same item keep the first
+    /// Keep only the first of several events in a row on the same item
     #[arg(long)]
     drop_repeats: bool,
 
@@ -81,7 +81,7 @@ enum FormatArg {
     Tsv,
 }
 
-/// The span of the validation part, if there is to be one.
+/// The length of the validation part; `None` for no validation part.
 #[derive(Clone, Copy, Debug)]
 struct Validation(Option<TimeSpan>);
 
@@ -105,7 +105,7 @@ impl PrepareArgs {
     }
 }
 
-/// What `--json` prints: the statistics file, and where the folder is.
+/// The document of `--json`: the statistics file, and the path of the folder.
 #[derive(Serialize)]
 struct Done<'a> {
     out: &'a Path,
@@ -115,7 +115,7 @@ struct Done<'a> {
 
 /// Runs the command.
 pub(crate) fn run(args: &PrepareArgs) -> anyhow::Result<()> {
-    // Before a long reading, not after it.
+    // Checked before the log is read, which may take long.
     check_replaceable(&args.out)?;
     if let Some(input) = args.clicks.iter().find(|input| lies_in(input, &args.out)) {
         anyhow::bail!(
@@ -132,7 +132,7 @@ pub(crate) fn run(args: &PrepareArgs) -> anyhow::Result<()> {
         );
     }
     let log = args.read.read(&args.clicks, args.output.quiet)?;
-    let prepared = prepare(log, &args.options(), &mut |_| interrupt::unless_asked())?;
+    let prepared = prepare(log, &args.options(), &mut |_| interrupt::check())?;
     let format = match args.format {
         FormatArg::Parquet => Format::Parquet,
         FormatArg::Tsv => Format::Tsv,
@@ -147,7 +147,7 @@ pub(crate) fn run(args: &PrepareArgs) -> anyhow::Result<()> {
     })
 }
 
-/// Whether `file` is inside `folder`, whatever names lead there.
+/// Whether `file` is inside `folder`, with symbolic links resolved.
 pub(super) fn lies_in(file: &Path, folder: &Path) -> bool {
     match (file.canonicalize(), folder.canonicalize()) {
         (Ok(file), Ok(folder)) => file.starts_with(folder),
@@ -155,15 +155,15 @@ pub(super) fn lies_in(file: &Path, folder: &Path) -> bool {
     }
 }
 
-/// Whether `path`, which need not be there yet, is below `folder`.
+/// Whether `path`, which need not exist, is inside `folder`.
 pub(super) fn will_lie_in(path: &Path, folder: &Path) -> bool {
-    // What is not there yet has no links in it.
+    // Components that do not exist have no symbolic links to resolve.
     let here = Path::new(".");
     let mut around = path.ancestors().map(|around| if around == Path::new("") { here } else { around });
     around.find(|around| around.exists()).is_some_and(|around| lies_in(around, folder))
 }
 
-/// The statistics as tables.
+/// Formats the statistics as tables.
 pub(super) fn describe_statistics(statistics: &Statistics) -> String {
     let mut parts = Table::new(&["", "events", "sessions", "items", "from", "to"]);
     let mut part = |name: &str, counts: &PartCounts| {

@@ -1,4 +1,4 @@
-//! `upnext recommend`: the best next items for one session, or for all sessions of a log.
+//! `upnext recommend`: recommends next items for one session, or for all sessions of a log.
 
 mod many;
 mod restrict;
@@ -16,7 +16,7 @@ use upnext_core::experiment::ModelKind;
 use upnext_core::model::Model;
 use upnext_core::ranking::{Filter, RecommendationList, recommend};
 
-/// Unknown ids that a message names.
+/// Maximum number of unknown ids in a message.
 const MAX_NAMED: usize = 5;
 
 /// Recommend the next items of a session, or of all sessions of a log.
@@ -73,29 +73,29 @@ pub(crate) struct RecommendArgs {
     output: OutputArgs,
 }
 
-/// The model, in JSON.
+/// The model in the JSON document.
 #[derive(Clone, Copy, Serialize)]
 struct ModelDocument<'a> {
     path: &'a Path,
     kind: ModelKind,
 }
 
-/// The list of a session, in JSON.
+/// The list of a session in the JSON document.
 #[derive(Serialize)]
 struct ListDocument<'a> {
     model: ModelDocument<'a>,
-    /// Absent where the session stands on the command line.
+    /// Absent for a session given on the command line.
     #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<&'a str>,
-    /// All of its ids.
+    /// The item ids of the session.
     session: Vec<&'a str>,
-    /// Those that the model does not know, each once.
+    /// Item ids that are unknown to the model, each once.
     unknown_items: Vec<&'a str>,
     fell_back: bool,
     recommendations: Vec<EntryDocument<'a>>,
 }
 
-/// A recommended item, in JSON.
+/// A recommended item in the JSON document.
 #[derive(Serialize)]
 struct EntryDocument<'a> {
     rank: usize,
@@ -126,7 +126,7 @@ impl<'a> ListDocument<'a> {
 
 /// Runs the command.
 pub(crate) fn run(args: &RecommendArgs) -> anyhow::Result<()> {
-    // What is wrong with the arguments is said before the work.
+    // Errors in the arguments are reported before the model is loaded.
     let session: Vec<&str> = match &args.session {
         Some(text) => split(text)?,
         None => args.item.iter().map(String::as_str).collect(),
@@ -140,7 +140,7 @@ pub(crate) fn run(args: &RecommendArgs) -> anyhow::Result<()> {
     }
 }
 
-/// The ids of `--session`.
+/// Splits the argument of `--session` into ids.
 fn split(text: &str) -> upnext_core::Result<Vec<&str>> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
@@ -175,7 +175,7 @@ fn document_of<'a>(args: &'a RecommendArgs, model: &Model) -> ModelDocument<'a> 
     ModelDocument { path: &args.model, kind: model.experiment().model.kind() }
 }
 
-/// A list as a table.
+/// Formats a list as a table.
 fn describe(document: &ListDocument) -> String {
     let mut text = String::new();
     if document.fell_back {
@@ -195,13 +195,13 @@ fn describe(document: &ListDocument) -> String {
     text + &table.to_string()
 }
 
-/// A score with as many decimals as give the largest of its list five digits.
+/// Formats a score with as many decimals as give the largest score of the list five digits.
 fn shown(score: f32, largest: f32) -> String {
     let decimals = (4.0 - largest.log10().floor()).clamp(0.0, 12.0) as usize;
     format!("{score:.decimals$}")
 }
 
-/// The first few of some ids, which stand for `count` places.
+/// Formats the first few ids of `count`.
 fn named(ids: &[&str], count: usize) -> String {
     let some: Vec<String> = ids.iter().take(MAX_NAMED).map(|id| format!("`{}`", printable(id))).collect();
     let more = match ids.len().saturating_sub(MAX_NAMED) {

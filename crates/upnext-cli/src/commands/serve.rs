@@ -7,17 +7,18 @@ use upnext_server::{
     ApiKeys, Error, Keys, LogFormat, LogLevel, Server, ServerConfig, SessionSync, Setup, StoreUrl,
 };
 
-/// Environment variables for keys, where no file is given.
+/// Environment variables for keys, used if no file is given.
 pub(super) const KEYS: &str = "UPNEXT_KEYS";
 const ADMIN_KEYS: &str = "UPNEXT_ADMIN_KEYS";
-/// The environment variable for the address of a store, where no argument gives it.
+/// The environment variable for the URL of a session store, used if no argument is given.
 const SESSION_STORE: &str = "UPNEXT_SESSION_STORE";
 
 /// Serve a model over HTTP: recommendations while the session goes on.
 ///
-/// Once the server runs, / shows what the model does, and /docs is the interface. Ctrl-C and SIGTERM let requests in flight finish; SIGHUP
-/// loads certificate and model anew, and goes on with the old one if a new one is broken. Log lines go to stderr. Keys are read from
-/// files, or from UPNEXT_KEYS and UPNEXT_ADMIN_KEYS, and never from arguments, which other users can see.
+/// Once the server runs, / shows what the model does, and /docs is the interface. Ctrl-C and SIGTERM let requests in
+/// flight finish; SIGHUP loads certificate and model anew, and goes on with the old one if a new one is broken. Log
+/// lines go to stderr. Keys are read from files, or from UPNEXT_KEYS and UPNEXT_ADMIN_KEYS, and never from arguments,
+/// which other users can see.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ServeArgs {
     /// The model's folder
@@ -40,15 +41,15 @@ pub(crate) struct ServeArgs {
     #[arg(long)]
     show_config: bool,
 
-    /// A file of keys, one a line, any of which lets a client ask
+    /// A file of keys, one a line, of which clients must send one
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
 
-    /// A file of keys, one a line, any of which allows admin calls; without one there are none
+    /// A file of keys, one a line, of which admin calls must send one; without it, admin calls are off
     #[arg(long, value_name = "FILE")]
     admin_keys: Option<PathBuf>,
 
-    /// Listen where other machines can ask although there is no key
+    /// Listen on an address that other machines can reach although there is no key
     #[arg(long)]
     allow_open: bool,
 
@@ -105,7 +106,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     event_log: Option<PathBuf>,
 
-    /// A CSV or Parquet file of titles: columns `item_id` (or `item`, `id`) and `title` (or `name`), others are shown too
+    /// A CSV or Parquet file of titles: columns `item_id` (or `item`, `id`) and `title` (or `name`), others are shown
+    /// too
     #[arg(long, value_name = "FILE")]
     catalogue: Option<PathBuf>,
 
@@ -183,7 +185,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
     server.run().map_err(plain)
 }
 
-/// The limits: those of the file, with what else was given in its place.
+/// The configuration: that of the file, overridden by the arguments.
 fn config(args: &ServeArgs) -> anyhow::Result<ServerConfig> {
     let mut config = args.config.as_deref().map_or_else(|| Ok(ServerConfig::default()), read)?;
     if let Some(sync) = args.session_sync {
@@ -219,9 +221,9 @@ fn config(args: &ServeArgs) -> anyhow::Result<ServerConfig> {
     Ok(config)
 }
 
-/// The store of an argument, or of the environment variable, or none.
+/// The session store of the argument or of the environment variable, if any.
 ///
-/// The argument is not parsed by clap, whose errors repeat it: there may be a password in it.
+/// The argument is not parsed by clap, whose errors would repeat it with a password in it.
 fn session_store(argument: Option<&str>) -> anyhow::Result<Option<StoreUrl>> {
     let refused = |origin: &str, reason: &str| upnext_core::Error::config(origin, reason);
     let Some(text) = argument else {
@@ -229,7 +231,7 @@ fn session_store(argument: Option<&str>) -> anyhow::Result<Option<StoreUrl>> {
             Ok(text) if text.is_empty() => Ok(None),
             Ok(text) => Ok(Some(text.parse().map_err(|reason: String| refused(SESSION_STORE, &reason))?)),
             Err(std::env::VarError::NotPresent) => Ok(None),
-            // The error itself would show the value.
+            // The error itself would display the value.
             Err(std::env::VarError::NotUnicode(_)) => Err(refused(SESSION_STORE, "is not UTF-8").into()),
         };
     };
@@ -252,7 +254,7 @@ fn read(path: &Path) -> anyhow::Result<ServerConfig> {
     })
 }
 
-/// The keys of a file, or of an environment variable, or none.
+/// The keys of a file or of an environment variable; an empty set without both.
 pub(super) fn keys(file: Option<&Path>, variable: &str) -> anyhow::Result<Keys> {
     match (file, std::env::var(variable)) {
         (Some(file), _) => Keys::read(file).map_err(plain),
@@ -262,7 +264,7 @@ pub(super) fn keys(file: Option<&Path>, variable: &str) -> anyhow::Result<Keys> 
     }
 }
 
-/// The library's errors as the library's, so that the exit code is that of every command.
+/// Unwraps errors of the library, so that they lead to the same exit codes as in other commands.
 pub(super) fn plain(error: Error) -> anyhow::Error {
     match error {
         Error::Library(error) => error.into(),

@@ -13,8 +13,8 @@ use upnext_core::simulate::{
 
 /// Write the click log of a simulated shop: something to try the other commands on.
 ///
-/// Items belong to categories, their popularity drifts, and what a visitor clicks next depends on the clicks before: there is
-/// something to learn. The same options give the same bytes on every machine.
+/// Items belong to categories, their popularity drifts, and what a visitor clicks next depends on the clicks before:
+/// there is something to learn. The same options give the same bytes on every machine.
 #[derive(clap::Args, Debug)]
 pub(crate) struct SimulateArgs {
     /// File to write; packed where its name ends in .gz or .zst; `-` is stdout
@@ -57,7 +57,7 @@ enum FormatArg {
     Challenge,
 }
 
-/// What `--json` prints.
+/// The document of `--json`.
 #[derive(Serialize)]
 struct Done<'a> {
     out: &'a Path,
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<()> {
             upnext_core::Error::config("--json", "stdout cannot hold both the log and its report").into()
         );
     }
-    // The file may be a link that leads nowhere, which is no place for a new file either.
+    // `symlink_metadata`, since a broken symbolic link must not be overwritten either.
     if !to_stdout && !args.force && args.out.symlink_metadata().is_ok() {
         anyhow::bail!("{}: exists: choose another name, or overwrite it with --force", args.out.display());
     }

@@ -1,4 +1,4 @@
-//! `upnext train`: learns a model from a training log and saves it.
+//! `upnext train`: trains a model on a log and saves it.
 
 use crate::experiment::{ExperimentArgs, ThreadArgs};
 use crate::interrupt;
@@ -46,8 +46,8 @@ pub(crate) struct TrainArgs {
     #[arg(long)]
     resume: bool,
 
-    /// Start from this model: it learns the new log, and gets rows for new items. Without --config, the experiment is that
-    /// of this model, too
+    /// Start from this model: it learns the new log, and gets rows for new items. Without --config, the experiment is
+    /// that of this model, too
     #[arg(long, value_name = "MODEL")]
     init: Option<PathBuf>,
 
@@ -87,7 +87,7 @@ pub(crate) struct TrainArgs {
     output: OutputArgs,
 }
 
-/// What `--json` prints.
+/// The document of `--json`.
 #[derive(Serialize)]
 struct Done<'a> {
     out: &'a Path,
@@ -113,7 +113,7 @@ struct EpochReport<'a> {
     events_per_second: f64,
 }
 
-/// The data of a training.
+/// The data for training and validation.
 struct Data {
     train: Arc<Dataset>,
     known_items: Option<usize>,
@@ -134,7 +134,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
         let reason = "early stopping needs a validation part: add --validate or --valid LOG";
         return Err(upnext_core::Error::config("training.patience", reason).into());
     }
-    // Before the reading, not after it.
+    // Checked before the log is read, which may take long.
     Artifact::check_target(out)?;
     let table = args.item_table.as_ref();
     let table =
@@ -165,12 +165,12 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     args.output.print(&done, |done| describe(done, &outcome))
 }
 
-/// What the arguments ask for; without a file, and with a model to start from, what that model was trained by.
+/// The experiment of the arguments. With a model to start from and no file, it is based on that model's experiment.
 fn experiment(args: &TrainArgs) -> anyhow::Result<Experiment> {
     let mut otherwise = Experiment::default();
     if let Some(init) = &args.init {
         otherwise = Manifest::load(init)?.experiment;
-        // The published figures are of the first training.
+        // The published figures belong to the original training data.
         otherwise.data = DataConfig::default();
         if !args.validate && args.valid.is_none() {
             otherwise.training.patience = 0;
@@ -179,7 +179,7 @@ fn experiment(args: &TrainArgs) -> anyhow::Result<Experiment> {
     Ok(args.experiment.experiment(otherwise)?)
 }
 
-/// Reads the training log, and that to validate on.
+/// Reads the logs for training and validation.
 fn read(
     args: &TrainArgs,
     path: &Path,
@@ -225,13 +225,13 @@ fn read(
     Ok(Data { train: train.into(), known_items, valid })
 }
 
-/// A warning where a table of items has few of the log's items: its ids may be of another kind.
+/// Returns a warning if the item table lacks a tenth of the log's items: its ids may be of another kind.
 fn uncovered(table: &ItemTable, items: &ItemVocabulary) -> Option<String> {
     let coverage = table.coverage(items);
     let lacking = coverage.items - coverage.described_items;
     (lacking * 10 > coverage.items).then(|| {
         format!(
-            "the table of items lacks {} of the log's {} items: is `{}` the column of the same ids?",
+            "the item table lacks {} of the log's {} items: is `{}` the column of the same ids?",
             thousands(lacking as u64),
             thousands(coverage.items as u64),
             table.id_name()
@@ -239,7 +239,7 @@ fn uncovered(table: &ItemTable, items: &ItemVocabulary) -> Option<String> {
     })
 }
 
-/// Trains with a bar, line by line per epoch; Ctrl-C asks to stop, twice stops at once.
+/// Trains with a progress bar. The first Ctrl-C requests a stop, the second ends the process.
 fn learn(plan: Plan, quiet: bool) -> anyhow::Result<Outcome> {
     let stop = interrupt::listen("stopping after this mini-batch, to save the training")?;
     let epochs = plan.experiment.training.epochs;
@@ -356,7 +356,7 @@ fn describe(done: &Done, outcome: &Outcome) -> String {
     text
 }
 
-/// The most memory that this process has had, where the system tells.
+/// The peak memory of this process in bytes, if the system reports it.
 fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

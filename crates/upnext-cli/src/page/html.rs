@@ -1,6 +1,6 @@
-//! Text in HTML.
+//! HTML escaping and tables.
 
-/// Text as it stands in an element or a quoted attribute: ids may hold anything.
+/// Escapes text for an element or a quoted attribute: ids may contain any characters.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -11,7 +11,7 @@ pub(crate) fn escape(text: &str) -> String {
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
             '\t' | '\n' => escaped.push(c),
-            // Not allowed in HTML, and invisible.
+            // Control characters are invisible and not allowed in HTML.
             c if c.is_control() => escaped.push('\u{fffd}'),
             c => escaped.push(c),
         }
@@ -19,7 +19,7 @@ pub(crate) fn escape(text: &str) -> String {
     escaped
 }
 
-/// A table: the first column names the row. Cells are HTML.
+/// An HTML table whose first column has the row headings. Cells are HTML.
 pub(crate) fn table(class: &str, headings: &[String], rows: &[Vec<String>]) -> String {
     let mut html = format!(r#"<div class="scroll" tabindex="0"><table class="{class}"><thead><tr>"#);
     headings.iter().for_each(|heading| html.push_str(&format!(r#"<th scope="col">{heading}</th>"#)));

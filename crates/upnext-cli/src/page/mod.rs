@@ -1,6 +1,6 @@
-//! Pages to look at in a browser: one file that needs nothing else, readable on a phone, in print and in the dark.
+//! HTML reports: each is one self-contained file, readable on a phone, in print and in dark mode.
 //!
-//! A page has no script; what can be switched works by style alone.
+//! Pages have no scripts; interactive elements use CSS only.
 
 mod html;
 pub(crate) mod svg;
@@ -13,18 +13,18 @@ use upnext_core::replace::{check_file, replace_file};
 
 pub(crate) use html::{escape, table};
 
-/// What tells a page of this program from any other file.
+/// The text by which pages of this program are recognised.
 const GENERATOR: &str = r#"<meta name="generator" content="upnext"#;
 
 const STYLE: &str = include_str!("style.css");
 
-/// A page under way.
+/// A page under construction.
 pub(crate) struct Page {
     html: String,
 }
 
 impl Page {
-    /// A page of a command; `style` comes after that of all pages.
+    /// Begins the page of a command. `style` is CSS that follows the common style sheet.
     pub(crate) fn new(command: &str, title: &str, style: &str) -> Self {
         Self {
             html: format!(
@@ -38,12 +38,12 @@ impl Page {
         }
     }
 
-    /// Puts HTML as it is.
+    /// Appends HTML unchanged.
     pub(crate) fn raw(&mut self, html: &str) {
         self.html.push_str(html);
     }
 
-    /// Puts a section, unless it is empty.
+    /// Appends a section, unless its body is empty.
     pub(crate) fn section(&mut self, id: &str, title: &str, body: &str) {
         if !body.is_empty() {
             // Writing to a String cannot fail.
@@ -51,23 +51,23 @@ impl Page {
         }
     }
 
-    /// The page as text.
+    /// Completes the page and returns its HTML.
     pub(crate) fn finish(mut self) -> String {
         self.html.push_str("</body></html>\n");
         self.html
     }
 }
 
-/// The models of the plots by their marks, each with a box that shows and hides it, by style alone.
+/// A legend of the models in the plots, with a check box to hide each, which works by CSS alone.
 pub(crate) struct Legend {
-    /// The element.
+    /// The legend's HTML.
     pub(crate) html: String,
-    /// The rules that hide a model where its box is not checked.
+    /// CSS rules that hide a model whose box is not checked.
     pub(crate) style: String,
 }
 
 impl Legend {
-    /// A legend of models, each by its number in the plots and its name.
+    /// A legend of models, given by their numbers in the plots and their names.
     pub(crate) fn new<'a>(label: &str, models: impl Iterator<Item = (usize, &'a str)>) -> Self {
         let mut html =
             format!("<nav class=\"legend\" aria-label=\"{label}\"><span>Show in the plots:</span>");
@@ -82,22 +82,22 @@ impl Legend {
     }
 }
 
-/// A plot with its title; both are HTML.
+/// A plot with a caption; both are HTML.
 pub(crate) fn figure(caption: &str, svg: &str) -> String {
     format!("<figure><figcaption>{caption}</figcaption>{svg}</figure>")
 }
 
-/// Plots side by side, as far as there is room.
+/// Figures side by side, as many as fit into a row.
 pub(crate) fn side_by_side(figures: &str) -> String {
     format!("<div class=\"plots\">{figures}</div>")
 }
 
-/// A share in percent, with two decimals.
+/// Formats a fraction as a percentage with two decimals.
 pub(crate) fn percent(x: f64) -> String {
     format!("{:.2}", x * 100.0)
 }
 
-/// Whether a page can be written, and nothing but an earlier page is lost by it: asked before the work, not after it.
+/// Checks that a page can be written, and that it would replace only an earlier page. Called before long computations.
 pub(crate) fn check(file: &Path) -> anyhow::Result<()> {
     check_file(file)?;
     match std::fs::read(file) {
@@ -110,7 +110,7 @@ pub(crate) fn check(file: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Writes a page as a whole or not at all.
+/// Writes a page atomically.
 pub(crate) fn write(file: &Path, page: &str) -> upnext_core::Result<()> {
     replace_file(file, |mut out| {
         out.write_all(page.as_bytes()).map_err(upnext_core::Error::io(file, "write"))

@@ -1,14 +1,14 @@
-//! Plots as SVG: lines with intervals, points, bars.
+//! SVG plots: lines with intervals, scatter plots, bars, and parallel coordinates.
 //!
-//! A plotting library writes every colour and font size into every element, where neither dark mode, nor print, nor the
-//! check boxes of the legend could change them. Here elements carry classes, and `style.css` has the colours.
+//! Plotting libraries write colours and font sizes into every element, where dark mode, print and the check boxes of
+//! the legend cannot change them. Here elements have classes, and `style.css` has the colours.
 
 use super::html::escape;
 use crate::output::seconds;
 use std::fmt::Write;
 use upnext_core::artifact::EpochSummary;
 
-/// Width of a plot in units of about a pixel on a phone, so that text is readable there.
+/// Width of a plot in SVG units. A unit is about a pixel on a phone, so that text is readable there.
 const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 250.0;
 const LEFT: f64 = 46.0;
@@ -16,46 +16,46 @@ const RIGHT: f64 = 10.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 46.0;
 
-/// Shapes of marks; with 7 colours the pair repeats after 63 series.
+/// Number of marker shapes. With 7 colours, a combination repeats after 63 series.
 const SHAPES: usize = 9;
 
-/// A point with its interval.
+/// A point with its confidence interval.
 #[derive(Clone, Debug)]
 pub(crate) struct Point {
     pub(crate) x: f64,
     pub(crate) y: f64,
     pub(crate) low_high: Option<(f64, f64)>,
-    /// Shown when pointed at.
+    /// Tooltip.
     pub(crate) title: String,
 }
 
-/// A line with marks.
+/// A line with markers.
 #[derive(Clone, Debug)]
 pub(crate) struct Series {
-    /// Which model: gives colour, dashes and shape.
+    /// The number of the model, which determines colour, dashes and marker.
     pub(crate) model: usize,
     pub(crate) points: Vec<Point>,
 }
 
-/// A plot of series over one horizontal axis.
+/// A plot of several series.
 #[derive(Clone, Debug)]
 pub(crate) struct Plot<'a> {
-    /// What a screen reader says.
+    /// Description for screen readers.
     pub(crate) label: &'a str,
     pub(crate) x_title: &'a str,
-    /// Ticks: place and text, of which a line break begins a second line.
+    /// Ticks of the horizontal axis: position and text, in which a line break begins a second line.
     pub(crate) ticks: Vec<(f64, String)>,
     pub(crate) x_range: (f64, f64),
-    /// The vertical axis begins at 0.
+    /// Whether the vertical axis begins at 0.
     pub(crate) from_zero: bool,
-    /// A line where both axes have the same value.
+    /// Whether to draw the line y = x.
     pub(crate) diagonal: bool,
     pub(crate) lines: bool,
     pub(crate) series: Vec<Series>,
 }
 
 impl Plot<'_> {
-    /// The `<svg>` element.
+    /// Renders the `<svg>` element.
     pub(crate) fn svg(&self) -> String {
         let points = || self.series.iter().flat_map(|series| &series.points);
         let ends = points().flat_map(|p| {
@@ -140,7 +140,7 @@ impl Plot<'_> {
     }
 }
 
-/// The loss of one model's training by epoch.
+/// A plot of a model's training loss by epoch.
 pub(crate) fn loss_by_epoch(model: usize, name: &str, epochs: &[EpochSummary]) -> String {
     let points = epochs.iter().map(|epoch| Point {
         x: epoch.epoch as f64,
@@ -163,7 +163,7 @@ pub(crate) fn loss_by_epoch(model: usize, name: &str, epochs: &[EpochSummary]) -
     .svg()
 }
 
-/// Bars side by side: names below, two groups of heights (train, test).
+/// A bar chart: for each of `names` one bar of every group, such as train and test.
 pub(crate) fn bars(label: &str, x_title: &str, names: &[String], groups: &[(&str, Vec<f64>)]) -> String {
     let high = groups.iter().flat_map(|(_, heights)| heights).fold(0.0, |a: f64, &b| a.max(b));
     let ticks = nice_ticks(0.0, high.max(1e-9));
@@ -206,16 +206,15 @@ pub(crate) fn bars(label: &str, x_title: &str, names: &[String], groups: &[(&str
     svg
 }
 
-/// An axis of parallel coordinates.
+/// An axis of a parallel-coordinates plot.
 #[derive(Clone, Debug)]
 pub(crate) struct Axis {
     pub(crate) name: String,
-    /// Names at places from 0 (below) to 1.
+    /// Ticks: position from 0 (bottom) to 1, and text.
     pub(crate) ticks: Vec<(f64, String)>,
 }
 
-/// Parallel coordinates: lines across upright axes, each with its class, its places from 0 to 1, and what is shown when it is
-/// pointed at.
+/// A parallel-coordinates plot. Each line has a class, its positions on the axes from 0 to 1, and a tooltip.
 pub(crate) fn parallel(label: &str, axes: &[Axis], lines: &[(String, Vec<f64>, String)]) -> String {
     const STEP: f64 = 120.0;
     const TALL: f64 = 300.0;
@@ -265,7 +264,7 @@ pub(crate) fn parallel(label: &str, axes: &[Axis], lines: &[(String, Vec<f64>, S
     svg
 }
 
-/// The mark of a model, to stand in a legend.
+/// The marker of a model for a legend.
 pub(crate) fn sample(model: usize) -> String {
     let mut svg = format!(
         r#"<svg class="sample {}" viewBox="0 0 34 14" width="34" height="14" aria-hidden="true"><line class="line" x1="0" x2="34" y1="7" y2="7"/>"#,
@@ -280,7 +279,7 @@ fn open(label: &str) -> String {
     format!(r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{}">"#, escape(label))
 }
 
-/// The classes of colour and dashes.
+/// The CSS classes for the colour and dashes of a model.
 fn style(model: usize) -> String {
     format!("c{} d{}", model % 7, model / 2 % 4)
 }
@@ -328,7 +327,7 @@ fn mark(svg: &mut String, model: usize, x: f64, y: f64) {
     });
 }
 
-/// Round numbers that hold the range, 3 to 7 of them.
+/// 3 to 7 equidistant round numbers that enclose the range.
 fn nice_ticks(low: f64, high: f64) -> Vec<f64> {
     let span = (high - low).max(1e-6 * high.abs()).max(1e-9);
     let power = 10_f64.powf((span / 4.0).log10().floor());
@@ -339,7 +338,7 @@ fn nice_ticks(low: f64, high: f64) -> Vec<f64> {
     (0..=(last - first) as usize).map(|i| (first + i as f64) * step).collect()
 }
 
-/// A number with as many places as the step between ticks needs.
+/// Formats a number with as many decimals as the step between ticks needs.
 fn number(value: f64, step: f64) -> String {
     let places = (0..9).find(|&p| {
         let scaled = step * 10_f64.powi(p);

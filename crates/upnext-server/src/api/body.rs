@@ -1,4 +1,4 @@
-//! Bodies and paths of requests: what is not exactly as it should be is refused, with the field and a sentence.
+//! Strict parsing of request bodies and path parameters. A problem names the invalid field and says how to fix it.
 
 use crate::ServerConfig;
 use crate::problem::Problem;
@@ -12,7 +12,7 @@ use serde_json::error::Category;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A body of JSON.
+/// An extractor for JSON bodies.
 pub(crate) struct Json<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Json<T> {
@@ -49,20 +49,20 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Json<T> {
     }
 }
 
-/// Parses a body.
+/// Parses a JSON body.
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    // A list of the fields' values would pass for the object.
+    // Serde would accept a list of the fields' values in place of the object.
     if body.trim_ascii_start().first() == Some(&b'[') {
         return Err(Problem::field("body", "the body is a list: send an object with named fields"));
     }
     match serde_json::from_slice(body) {
         Ok(value) => Ok(value),
-        // Only a body that is wrong is read again, to say where.
-        Err(error) => Err(complaint::<T>(body, &error)),
+        // Only an invalid body is parsed again, to find the path of the field.
+        Err(error) => Err(parse_problem::<T>(body, &error)),
     }
 }
 
-fn complaint<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Problem {
+fn parse_problem<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Problem {
     let place = format!(" at line {} column {}", error.line(), error.column());
     let message = error.to_string();
     let message = message.strip_suffix(&place).unwrap_or(&message);
@@ -76,7 +76,7 @@ fn complaint<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Pro
                 .nth(1)
                 .filter(|_| message.starts_with("missing field") || message.starts_with("unknown field"));
             let field = match (path.as_str(), named) {
-                // The path of a field that is missing or unknown is that of what surrounds it.
+                // For a missing or unknown field, the path is that of the enclosing object.
                 ("" | "." | "?", Some(named)) => named.to_owned(),
                 (path, Some(named)) if !path.ends_with(named) => format!("{path}.{named}"),
                 ("" | "." | "?", None) => "body".to_owned(),
@@ -91,7 +91,7 @@ fn complaint<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Pro
     }
 }
 
-/// A message that may quote the body, of a length that can be shown.
+/// Truncates a message, which may quote the body, to 300 characters.
 fn shortened(message: &str) -> String {
     const CHARS: usize = 300;
     match message.char_indices().nth(CHARS) {
@@ -100,7 +100,7 @@ fn shortened(message: &str) -> String {
     }
 }
 
-/// The session's id in a path, decoded and checked.
+/// An extractor for the session id in a path, decoded and checked.
 pub(crate) struct SessionId(pub(crate) String);
 
 impl FromRequestParts<Arc<Service>> for SessionId {
@@ -116,13 +116,13 @@ impl FromRequestParts<Arc<Service>> for SessionId {
     }
 }
 
-/// Refuses an id in a field that no session has.
+/// Checks a session id in a field.
 pub(super) fn session_id(field: &str, id: &str, config: &ServerConfig) -> Result<(), Problem> {
-    kept_id(field, "session", id, config.max_session_id_bytes)
+    check_id(field, "session", id, config.max_session_id_bytes)
 }
 
-/// Refuses an id that a click log cannot have: what is kept may be learnt from.
-pub(super) fn kept_id(field: &str, of: &str, id: &str, limit: usize) -> Result<(), Problem> {
+/// Checks that an id can stand in a click log: stored events may be used for training. `of` names its kind in messages.
+pub(super) fn check_id(field: &str, of: &str, id: &str, limit: usize) -> Result<(), Problem> {
     if id.is_empty() || id.len() > limit {
         let detail = format!("the {of}'s id has {} bytes: give it 1 to {limit}", id.len());
         return Err(Problem::field(field, detail));

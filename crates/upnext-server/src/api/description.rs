@@ -1,4 +1,4 @@
-//! `/openapi.json` and `/docs`: what the interface is, for programs and for people.
+//! `/openapi.json` and `/docs`: the description of the HTTP interface.
 
 use super::{items, operation, recommend, sessions};
 use crate::problem::Problem;
@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
-/// The page: it shows `/openapi.json`, sends requests, and loads nothing from anywhere else.
+/// A page that displays `/openapi.json` and sends requests. It loads nothing from other servers.
 const PAGE: &str = include_str!("docs.html");
 
 #[derive(OpenApi)]
@@ -45,7 +45,7 @@ const PAGE: &str = include_str!("docs.html");
 )]
 struct Description;
 
-/// Keys are sent as `Authorization: Bearer KEY`.
+/// Adds the security scheme `Authorization: Bearer KEY`.
 struct Keys;
 
 impl utoipa::Modify for Keys {
@@ -55,15 +55,15 @@ impl utoipa::Modify for Keys {
     }
 }
 
-/// The interface as OpenAPI.
+/// The OpenAPI document.
 pub(super) async fn openapi() -> Response {
     static TEXT: OnceLock<String> = OnceLock::new();
-    // Of types that can be written: if not, an empty document says so to every test.
+    // Serialisation cannot fail for these types; if it did, the empty document would fail the tests.
     let text = TEXT.get_or_init(|| Description::openapi().to_json().unwrap_or_default());
     ([(header::CONTENT_TYPE, "application/json")], text.as_str()).into_response()
 }
 
-/// The interface as a page.
+/// The page of the interface.
 pub(super) async fn docs() -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),

@@ -1,4 +1,4 @@
-//! `/v1/items`: which items are there, and what are they called?
+//! `/v1/items`: search and lookup of items.
 
 use super::body::Json;
 use super::ok;
@@ -18,24 +18,24 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
-/// An item, for people.
+/// An item with its title and other attributes for display.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Item<'a> {
     #[schema(value_type = String)]
     item_id: &'a str,
-    /// Its title in the catalogue, where it has one.
+    /// Its title in the catalogue, if it has one.
     #[schema(value_type = Option<String>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<Cow<'a, str>>,
-    /// The catalogue's other columns, those that are empty left out.
+    /// The other columns of the catalogue, empty fields left out.
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "details")]
     details: Option<Description<'a>>,
-    /// Number of its training events; null: the model does not know it.
+    /// Number of its training events; null if the item is unknown to the model.
     events: Option<u64>,
 }
 
-/// Writes columns in the order of the file.
+/// Serialises columns as an object, in the order of the file.
 fn details<S: Serializer>(description: &Option<Description<'_>>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(description.iter().flat_map(|description| description.details()))
 }
@@ -54,34 +54,34 @@ impl<'a> Item<'a> {
     }
 }
 
-/// Some items.
+/// A list of items.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ItemsAnswer<'a> {
     items: Vec<Item<'a>>,
 }
 
-/// What is sought, and how many.
+/// The parameters of an item search.
 #[derive(Debug, Default, PartialEq)]
-struct Wish {
+struct ItemQuery {
     query: String,
     limit: Option<usize>,
 }
 
-impl Wish {
-    /// Reads the part of a path behind its question mark.
+impl ItemQuery {
+    /// Parses the query string of a URL.
     fn parse(text: &str) -> Result<Self, Problem> {
-        let mut wish = Self::default();
+        let mut query = Self::default();
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
             match &*name {
-                "query" => wish.query = value.into_owned(),
-                "limit" => wish.limit = Some(number(&value)?),
+                "query" => query.query = value.into_owned(),
+                "limit" => query.limit = Some(number(&value)?),
                 _ => {
                     let detail = "the path takes the parameters `query` and `limit` and no other";
                     return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
                 }
             }
         }
-        Ok(wish)
+        Ok(query)
     }
 }
 
@@ -108,7 +108,7 @@ pub(crate) async fn find(
     State(service): State<Arc<Service>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let Wish { query, limit } = Wish::parse(&query.unwrap_or_default())?;
+    let ItemQuery { query, limit } = ItemQuery::parse(&query.unwrap_or_default())?;
     let limit = limit.unwrap_or(service.config.default_k);
     if !(1..=service.config.max_k).contains(&limit) {
         return Err(Problem::field("limit", format!("{limit} is not from 1 to {}", service.config.max_k)));
@@ -122,13 +122,13 @@ pub(crate) async fn find(
     let Ok(Ok(turn)) = tokio::time::timeout_at(service.config.deadline().into(), turn).await else {
         return Err(late());
     };
-    // The first search sorts all words: connections should not wait for that.
+    // In a blocking thread, since the first search sorts all words.
     let (sender, receiver) = oneshot::channel();
     tokio::task::spawn_blocking(move || {
         let _turn = turn;
         let served = service.models.first().served();
         let search = served.search(service.catalogue.as_ref());
-        // The time begins anew: what the first search prepares is for all that follow, too.
+        // The time limit starts after the index is built, which is done for all later searches, too.
         let deadline = service.config.deadline();
         let mut observe = || {
             let is_wanted = !sender.is_closed() && Instant::now() < deadline;
@@ -136,7 +136,7 @@ pub(crate) async fn find(
         };
         let found = search.find(&query, limit, &mut observe);
         let item = |item| Item::of(&service, &served, served.loaded.items().id(item));
-        // A client that has gone away meanwhile is no error.
+        // Fails if the client has gone away, which is no error.
         _ = sender.send(found.map(|found| ok(&ItemsAnswer { items: found.into_iter().map(item).collect() })));
     });
     let Ok(found) = receiver.await else {
@@ -147,11 +147,11 @@ pub(crate) async fn find(
     found.ok_or_else(late)
 }
 
-/// Which items to describe.
+/// A lookup of items.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LookUpRequest {
-    /// Their ids.
+    /// The ids of the items.
     ids: Vec<String>,
 }
 
@@ -170,7 +170,7 @@ pub(crate) async fn look_up(
     State(service): State<Arc<Service>>,
     Json(request): Json<LookUpRequest>,
 ) -> Result<Response, Problem> {
-    // A page looks a session and its list up together.
+    // As many as the page looks up at a time: a session and its list.
     let most = service.config.max_k + service.config.max_session_events;
     at_most("ids", "items", request.ids.len(), most)?;
     for (i, id) in request.ids.iter().enumerate() {
@@ -187,11 +187,11 @@ mod tests {
 
     #[test]
     fn parameters_are_decoded_and_no_other_is_taken() {
-        let wish = |query: &str, limit| Wish { query: query.to_owned(), limit };
-        assert_eq!(Wish::parse("").unwrap(), wish("", None));
-        assert_eq!(Wish::parse("query=a+b%26c&limit=7").unwrap(), wish("a b&c", Some(7)));
+        let query = |query: &str, limit| ItemQuery { query: query.to_owned(), limit };
+        assert_eq!(ItemQuery::parse("").unwrap(), query("", None));
+        assert_eq!(ItemQuery::parse("query=a+b%26c&limit=7").unwrap(), query("a b&c", Some(7)));
         for wrong in ["limit=-1", "limit=x", "limit=", "limit=99999999999999999999", "q=a"] {
-            Wish::parse(wrong).unwrap_err();
+            ItemQuery::parse(wrong).unwrap_err();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which request is answered by what? The routes, under `/v1` but for those of operation.
+//! The routes of the HTTP interface, under `/v1` except those for operation.
 
 mod body;
 mod description;
@@ -60,7 +60,7 @@ pub(crate) fn router(service: &Arc<Service>) -> Router {
         .with_state(state())
 }
 
-/// An answer of JSON.
+/// A response with a JSON body.
 fn ok(document: &impl Serialize) -> Response {
     match serde_json::to_vec(document) {
         Ok(body) => {

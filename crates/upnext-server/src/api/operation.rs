@@ -1,4 +1,4 @@
-//! What an operator asks: is the server alive, is it ready, what does it serve, and load another model.
+//! Routes for operation: health, readiness, served models, metrics, and loading of models.
 
 use super::body::Json;
 use super::ok;
@@ -14,14 +14,14 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// How the server is.
+/// The state of the server.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Status {
     #[schema(value_type = String)]
     status: &'static str,
 }
 
-/// Is the process alive?
+/// Check that the process is alive.
 #[utoipa::path(
     get,
     path = "/healthz",
@@ -33,7 +33,7 @@ pub(crate) async fn healthz() -> Response {
     ok(&Status { status: "alive" })
 }
 
-/// Should requests be sent here?
+/// Check that the server is ready for requests.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -56,16 +56,16 @@ pub(crate) async fn readyz(State(service): State<Arc<Service>>) -> Result<Respon
     Ok(ok(&Status { status: "ready" }))
 }
 
-/// The model that is served.
+/// A served model.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ModelAnswer<'a> {
     #[serde(flatten)]
     model: ModelName<'a>,
-    /// Number of items that it knows.
+    /// Number of items in its vocabulary.
     items: usize,
     /// Number of items that the block and allow lists leave.
     allowed_items: usize,
-    /// When it was saved, in UTC, where that is known.
+    /// The time at which it was saved, in UTC, if known.
     #[schema(value_type = Option<String>)]
     created: Option<&'a str>,
 }
@@ -81,7 +81,7 @@ impl<'a> ModelAnswer<'a> {
     }
 }
 
-/// Which model is served?
+/// Describe the first model.
 #[utoipa::path(
     get,
     path = "/v1/model",
@@ -98,11 +98,11 @@ pub(crate) async fn model(State(service): State<Arc<Service>>) -> Response {
 /// All models of the server.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ModelsAnswer<'a> {
-    /// The first one answers by default, the second whom it is dealt and who names it.
+    /// The first model, which answers by default, then the second, which answers its share and requests that name it.
     models: Vec<ModelAnswer<'a>>,
 }
 
-/// Which models are there?
+/// Describe all models.
 #[utoipa::path(
     get,
     path = "/v1/models",
@@ -117,7 +117,7 @@ pub(crate) async fn models(State(service): State<Arc<Service>>) -> Response {
     ok(&ModelsAnswer { models: models.iter().map(|served| ModelAnswer::of(served)).collect() })
 }
 
-/// Counts and durations, in the text format that Prometheus reads.
+/// Counts and durations, in the OpenMetrics text format for Prometheus.
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -134,14 +134,14 @@ pub(crate) async fn metrics(State(service): State<Arc<Service>>) -> Response {
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
-/// Which model to load.
+/// A request to load a model.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReloadRequest {
     /// A folder in the server's folder of models (`models_dir`); absent: the folder of the model that is replaced.
     #[serde(default)]
     path: Option<String>,
-    /// The name of the model that it replaces, where the server has two; absent: the first.
+    /// The name of the model to replace, if the server has two; absent: the first.
     #[serde(default)]
     replace: Option<String>,
 }
@@ -158,7 +158,7 @@ impl From<ReloadError> for Problem {
     }
 }
 
-/// Load a model and serve it from then on; a broken one is refused, and the old one stays.
+/// Load a model and serve it in place of the old one. If it is broken, it is refused and the old one stays.
 #[utoipa::path(
     post,
     path = "/v1/admin/reload",

@@ -1,4 +1,4 @@
-//! `/v1/recommend` and `/v1/recommend/batch`: sessions come with the request, and nothing is kept.
+//! `/v1/recommend` and `/v1/recommend/batch`: stateless recommendations for sessions in the request.
 
 use super::body::{Json, session_id};
 use super::ok;
@@ -15,8 +15,8 @@ use std::sync::Arc;
 use upnext_core::ranking::Recommendation;
 use utoipa::ToSchema;
 
-/// A body with the fields of a list beside its own: `serde(flatten)` would let unknown fields pass.
-macro_rules! asking_for_a_list {
+/// Defines a request body with the options of a list and its own fields. `serde(flatten)` would accept unknown fields.
+macro_rules! list_request {
     ($(#[$doc:meta])* $name:ident { $($(#[$own_doc:meta])* $own:ident: $kind:ty),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Deserialize, ToSchema)]
@@ -30,22 +30,23 @@ macro_rules! asking_for_a_list {
             /// Leave out the items of the session itself.
             #[serde(default)]
             exclude_seen: bool,
-            /// Leave out these items; those that the model does not know are passed over.
+            /// Leave out these items; unknown ones are ignored.
             #[serde(default)]
             exclude: Vec<String>,
-            /// Recommend nothing but these items; those that the model does not know are passed over.
+            /// Recommend only these items; unknown ones are ignored.
             #[serde(default)]
             only: Option<Vec<String>>,
-            /// Leave out items with a lower score. It does not apply to popular items, whose scores are counts.
+            /// Leave out items with a lower score. Ignored in a list that fell back to popular items, whose scores are
+            /// counts.
             #[serde(default)]
             min_score: Option<f32>,
-            /// Say for each recommended item which item of the session is most like it (`because`).
+            /// Add the most similar item of the session to each recommended item (`because`).
             #[serde(default)]
             why: bool,
         }
 
         impl $name {
-            /// The question about `session`, checked.
+            /// Checks the options, and combines them with `session`.
             pub(crate) fn question(self, session: Vec<Arc<str>>, config: &ServerConfig) -> Result<Question, Problem> {
                 let k = self.k.unwrap_or(config.default_k);
                 if !(1..=config.max_k).contains(&k) {
@@ -64,9 +65,9 @@ macro_rules! asking_for_a_list {
         }
     };
 }
-pub(super) use asking_for_a_list;
+pub(super) use list_request;
 
-/// Refuses more than the limit of something.
+/// Checks that a count does not exceed a limit. `what` names the counted things in the message.
 pub(super) fn at_most(field: &str, what: &str, count: usize, limit: usize) -> Result<(), Problem> {
     if count > limit {
         return Err(Problem::field(field, format!("{count} {what}: give at most {limit}")));
@@ -74,7 +75,7 @@ pub(super) fn at_most(field: &str, what: &str, count: usize, limit: usize) -> Re
     Ok(())
 }
 
-/// Refuses ids that no item has; the problem has no field yet.
+/// Checks the length of an item id. The problem has no field yet.
 pub(super) fn item_id(id: &str, config: &ServerConfig) -> Result<(), Problem> {
     let limit = config.max_item_id_bytes;
     if id.len() > limit {
@@ -84,7 +85,7 @@ pub(super) fn item_id(id: &str, config: &ServerConfig) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The items of a session, checked.
+/// Checks the items of a session.
 fn session_items(session: Vec<String>, config: &ServerConfig) -> Result<Vec<Arc<str>>, Problem> {
     let limit = config.max_session_events;
     if session.len() > limit {
@@ -97,35 +98,35 @@ fn session_items(session: Vec<String>, config: &ServerConfig) -> Result<Vec<Arc<
     Ok(session.into_iter().map(Arc::from).collect())
 }
 
-asking_for_a_list! {
-    /// One session, and what is wanted for it.
+list_request! {
+    /// A session and the options of its list.
     RecommendRequest {
         /// The item ids of the session so far, oldest first; may be empty.
         session: Vec<String>,
-        /// The name of the model to ask, where the server has two; absent: the one of the session, or the first.
+        /// The name of the model that shall answer, if the server has two; absent: the session's model, or the first.
         #[serde(default)]
         model: Option<String>,
-        /// An id of the session, by which the server deals it to one of two models; nothing is kept under it.
+        /// An id of the session, by which the server assigns it to one of two models; nothing is stored.
         #[serde(default)]
         session_id: Option<String>,
     }
 }
 
-asking_for_a_list! {
-    /// One session of several, and what is wanted for it.
+list_request! {
+    /// One of several sessions, and the options of its list.
     SessionRequest {
         /// The item ids of the session so far, oldest first; may be empty.
         session: Vec<String>
     }
 }
 
-/// Several sessions, answered together by one model.
+/// Several sessions, which one model answers.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BatchRequest {
-    /// The sessions, each with its own wishes.
+    /// The sessions, each with its own options.
     requests: Vec<SessionRequest>,
-    /// The name of the model to ask, where the server has two; absent: the first.
+    /// The name of the model that shall answer, if the server has two; absent: the first.
     #[serde(default)]
     model: Option<String>,
 }
@@ -135,10 +136,10 @@ pub(crate) struct BatchRequest {
 pub(crate) struct ModelName<'a> {
     #[schema(value_type = String)]
     name: &'a str,
-    /// The same for the same configuration, items and weights.
+    /// Identical for identical configuration, items and weights.
     #[schema(value_type = String)]
     version: &'a str,
-    /// Its kind, such as `gru4rec`.
+    /// The model kind, such as `gru4rec`.
     #[schema(value_type = String)]
     kind: &'static str,
 }
@@ -149,39 +150,39 @@ impl<'a> ModelName<'a> {
     }
 }
 
-/// What is recommended to one session.
+/// The recommendations for one session.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct List<'a> {
-    /// Items of the session that the model does not know, each once: they were passed over.
+    /// Items of the session that are unknown to the model and were skipped, each once.
     #[schema(value_type = Vec<String>)]
     unknown_items: Vec<&'a str>,
-    /// Whether these are the most popular items, because the model knows no item of the session.
+    /// Whether these are the most popular items, because no item of the session is known to the model.
     fell_back: bool,
-    /// The best first.
+    /// The recommended items, best first.
     recommendations: Vec<Entry<'a>>,
 }
 
 /// A recommended item.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Entry<'a> {
-    /// From 1.
+    /// Position in the list, from 1.
     rank: usize,
     #[schema(value_type = String)]
     item_id: &'a str,
-    /// Comparable within its list alone; in a list that fell back the item's number of training events.
+    /// Comparable within a list only; in a list that fell back, the item's number of training events.
     score: f32,
-    /// Where `why` was asked for: the item of the session that is most like this one. Absent in a list that fell back, and
-    /// of models that have no vectors of items: those that are no `gru4rec`, `bpr-mf` or `session-average`.
+    /// With `why`: the item of the session that is most similar to this one. Absent in a list that fell back, and for
+    /// models without item vectors; `gru4rec`, `bpr-mf` and `session-average` have them.
     #[serde(skip_serializing_if = "Option::is_none")]
     because: Option<Because<'a>>,
 }
 
-/// The item of the session that stands behind a recommendation.
+/// The item of the session that is most similar to a recommended one.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Because<'a> {
     #[schema(value_type = String)]
     item_id: &'a str,
-    /// Cosine of the two items' vectors in the model, from -1 to 1: 1 is the same direction.
+    /// Cosine similarity of the two items' vectors in the model, from -1 to 1.
     similarity: f32,
 }
 
@@ -203,7 +204,7 @@ impl<'a> List<'a> {
         }
     }
 
-    /// The lists of an answer, counted.
+    /// The lists of an answer; counts them in the metrics.
     pub(super) fn all(service: &Service, answer: &'a Answer) -> Vec<Self> {
         let lists: Vec<Self> = answer.lists.iter().map(|listed| Self::new(&answer.served, listed)).collect();
         lists
@@ -213,7 +214,7 @@ impl<'a> List<'a> {
     }
 }
 
-/// A list and the model that made it.
+/// A list and the model that computed it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RecommendAnswer<'a> {
     model: ModelName<'a>,
@@ -221,7 +222,7 @@ pub(crate) struct RecommendAnswer<'a> {
     list: List<'a>,
 }
 
-/// Lists in the order of the sessions.
+/// Lists in the order of the sessions, and the model that computed them.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BatchAnswer<'a> {
     model: ModelName<'a>,
@@ -258,8 +259,8 @@ pub(crate) async fn recommend(
         .engine
         .check_work(work, service.config.max_request_work)
         .map_err(|problem| problem.within("why"))?;
-    let place = chosen.engine.reserve(1)?;
-    let answer = chosen.answer(place, question, deadline, id_of_request).await?;
+    let reservation = chosen.engine.reserve(1)?;
+    let answer = chosen.answer(reservation, question, deadline, id_of_request).await?;
     let list = List::all(&service, &answer).pop();
     list.map(|list| ok(&RecommendAnswer { model: ModelName::of(&answer.served), list }))
         .ok_or_else(|| crate::engine::Refusal::Failed.into())
@@ -294,8 +295,8 @@ pub(crate) async fn recommend_batch(
     at_most("requests", "entries of all lists together (`k`)", entries, service.config.max_answer_entries)?;
     let work = questions.iter().map(|question| (question, question.session.len()));
     engine.check_work(work, service.config.max_request_work).map_err(|problem| problem.within("requests"))?;
-    let place = engine.reserve(questions.len())?;
-    let answer = engine.answer(place, questions, deadline).await?;
+    let reservation = engine.reserve(questions.len())?;
+    let answer = engine.answer(reservation, questions, deadline).await?;
     let lists = List::all(&service, &answer);
     Ok(ok(&BatchAnswer { model: ModelName::of(&answer.served), lists }))
 }

@@ -1,8 +1,8 @@
-//! `/v1/sessions/{id}`: sessions that the server keeps, event by event.
+//! `/v1/sessions/{id}`: sessions that the server stores event by event.
 
-use super::body::{Json, SessionId, kept_id};
+use super::body::{Json, SessionId, check_id};
 use super::ok;
-use super::recommend::{List, ModelName, asking_for_a_list, at_most, item_id};
+use super::recommend::{List, ModelName, at_most, item_id, list_request};
 use crate::ServerConfig;
 use crate::engine::Question;
 use crate::problem::Problem;
@@ -19,37 +19,37 @@ use std::time::Instant;
 use upnext_core::data::format_time;
 use utoipa::ToSchema;
 
-asking_for_a_list! {
-    /// An event, and what is wanted after it.
+list_request! {
+    /// An event, and the options of the list after it.
     EventRequest {
         /// The id of the item that was clicked.
         item: String
     }
 }
 
-/// What is recommended after an event.
+/// The recommendations after an event.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EventAnswer<'a> {
     #[schema(value_type = String)]
     session_id: &'a str,
-    /// Number of the session's events, this one included.
+    /// Number of events in the session, this one included.
     events: u64,
     model: ModelName<'a>,
     #[serde(flatten)]
     list: List<'a>,
 }
 
-/// A session as the server keeps it.
+/// A stored session.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SessionAnswer<'a> {
     #[schema(value_type = String)]
     session_id: &'a str,
-    /// Its latest items, oldest first.
+    /// The latest items, oldest first.
     #[schema(value_type = Vec<String>)]
     items: Vec<&'a str>,
-    /// Number of its events, those that are no longer kept included.
+    /// Number of events, including those that are no longer stored.
     events: u64,
-    /// When the latest came, in UTC.
+    /// Time of the latest event, in UTC.
     last_event: String,
 }
 
@@ -59,10 +59,10 @@ impl From<StoreError> for Problem {
         let unavailable = |detail| Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
         match error {
             StoreError::Failed(_) => unavailable("sessions cannot be kept at the moment: try again soon"),
-            StoreError::Silent(_) => unavailable(
+            StoreError::Unconfirmed(_) => unavailable(
                 "the store of sessions did not answer, and may have done what it was asked or not: try again soon",
             ),
-            StoreError::Kept(..) => unavailable(
+            StoreError::NotPersisted(..) => unavailable(
                 "the event is kept, but not yet written to the session file: do not send it again",
             )
             .after_storing(),
@@ -70,35 +70,37 @@ impl From<StoreError> for Problem {
     }
 }
 
-/// Keeps an event, and logs it for training.
+/// Stores an event, and appends it to the event log.
 ///
-/// A task of its own: what has begun is finished although the client leaves meanwhile, so that what is kept is logged.
-async fn keep(
+/// It runs as a separate task, which is finished even if the client disconnects, so that every stored event is logged.
+async fn store_event(
     service: &Arc<Service>,
     id: &str,
     item: Arc<str>,
     model: String,
     deadline: Instant,
 ) -> Result<Session, Problem> {
-    let (keeper, id) = (Arc::clone(service), id.to_owned());
-    let keeping = tokio::spawn(async move {
-        let kept = keeper.sessions.append(&id, Arc::clone(&item)).await;
-        if let Ok(session) | Err(StoreError::Kept(_, session)) = &kept {
-            keeper.metrics.event();
-            if let Some(log) = &keeper.event_log {
+    let (shared, id) = (Arc::clone(service), id.to_owned());
+    let storing = tokio::spawn(async move {
+        let stored = shared.sessions.append(&id, Arc::clone(&item)).await;
+        if let Ok(session) | Err(StoreError::NotPersisted(_, session)) = &stored {
+            shared.metrics.event();
+            if let Some(log) = &shared.event_log {
                 log.record(&id, session, item, model);
             }
         }
-        kept
+        stored
     });
-    let error = match tokio::time::timeout_at(deadline.into(), keeping).await {
-        Ok(Ok(kept)) => return kept.map_err(Problem::from),
-        Ok(Err(panicked)) => StoreError::Silent(panicked.to_string()),
+    let error = match tokio::time::timeout_at(deadline.into(), storing).await {
+        Ok(Ok(stored)) => return stored.map_err(Problem::from),
+        Ok(Err(panicked)) => StoreError::Unconfirmed(panicked.to_string()),
         Err(_) if service.config.session_store.is_some() => {
-            StoreError::Silent("no answer in time".to_owned())
+            StoreError::Unconfirmed("no answer in time".to_owned())
         }
-        // The store of this process has the event, and waits for the disk.
-        Err(_) => StoreError::Kept("the disk has not answered in time".to_owned(), Session::default()),
+        // A local store has the event in memory, and waits for the disk.
+        Err(_) => {
+            StoreError::NotPersisted("the disk has not answered in time".to_owned(), Session::default())
+        }
     };
     Err(error.into())
 }
@@ -131,21 +133,22 @@ pub(crate) async fn add_event(
     Json(mut request): Json<EventRequest>,
 ) -> Result<Response, Problem> {
     let deadline = service.config.deadline();
-    kept_id("item", "item", &request.item, service.config.max_item_id_bytes)?;
+    check_id("item", "item", &request.item, service.config.max_item_id_bytes)?;
     let item: Arc<str> = std::mem::take(&mut request.item).into();
     let question = request.question(Vec::new(), &service.config)?;
-    // With a place taken first, an overloaded server refuses an event before it has stored it.
+    // Reserved first, so that an overloaded server refuses the event before it is stored.
     let chosen = service.models.choose(None, Some(&id))?;
-    // How long the session is shows when it is stored: what the longest may not ask, none may.
+    // The length of the session is known only after storing, so the limit applies to one of maximum length.
     let work = std::iter::once((&question, service.config.max_session_events));
     chosen
         .engine
         .check_work(work, service.config.max_request_work)
         .map_err(|problem| problem.within("why"))?;
-    let place = chosen.engine.reserve(1)?;
-    let session = keep(&service, &id, item, chosen.engine.served().name.clone(), deadline).await?;
-    let answer =
-        chosen.answer(place, Question { session: session.items, ..question }, deadline, id_of_request).await;
+    let reservation = chosen.engine.reserve(1)?;
+    let session = store_event(&service, &id, item, chosen.engine.served().name.clone(), deadline).await?;
+    let answer = chosen
+        .answer(reservation, Question { session: session.items, ..question }, deadline, id_of_request)
+        .await;
     let answer = answer.map_err(|refusal| Problem::from(refusal).after_storing())?;
     let list = List::all(&service, &answer).pop();
     let list = list.ok_or_else(|| Problem::from(crate::engine::Refusal::Failed).after_storing())?;
@@ -196,8 +199,8 @@ pub(crate) async fn remove(
 ) -> Result<Response, Problem> {
     let deadline = service.config.deadline();
     let removed = tokio::time::timeout_at(deadline.into(), service.sessions.remove(&id)).await;
-    let silent = || StoreError::Silent("no answer in time".to_owned());
-    if removed.unwrap_or_else(|_| Err(silent()))? {
+    let unconfirmed = || StoreError::Unconfirmed("no answer in time".to_owned());
+    if removed.unwrap_or_else(|_| Err(unconfirmed()))? {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
         Err(no_such_session(&service.config))

@@ -1,14 +1,14 @@
-//! Who computes? Threads of their own, so that a long computation never keeps a connection waiting to be read.
+//! The compute threads of a model, separate from those for HTTP, so that a long computation never blocks a connection.
 //!
-//! A request takes a place in a bounded queue; a thread takes as many sessions as fit into a batch and answers them
-//! together. Under light load a batch is one session, under heavy load batches grow by themselves: nobody waits for a
-//! batch to fill. The model is looked up once a batch, so an answer comes from one model, whatever is swapped meanwhile.
+//! A request reserves room in a bounded queue. A compute thread takes as many sessions as fit into a batch and computes
+//! them together: one session under light load, full batches under heavy load, without waiting for a batch to fill. The
+//! model is looked up once per batch, so each answer comes from one model even if the model is replaced meanwhile.
 
 mod queue;
 mod served;
 mod work;
 
-pub(crate) use queue::Place;
+pub(crate) use queue::Reservation;
 pub(crate) use served::Served;
 
 use crate::locked;
@@ -28,17 +28,17 @@ use tokio::sync::oneshot;
 use upnext_core::data::ItemIndex;
 use upnext_core::ranking::RecommendationList;
 
-/// What is asked about one session.
+/// A request for one list: a session and the options of the list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Question {
-    /// Its item ids, oldest first.
+    /// The item ids of the session, oldest first.
     pub(crate) session: Vec<Arc<str>>,
     pub(crate) k: usize,
     pub(crate) exclude_seen: bool,
     pub(crate) exclude: Vec<String>,
     pub(crate) only: Option<Vec<String>>,
     pub(crate) min_score: Option<f32>,
-    /// Whether to say which item of the session stands behind each recommended one.
+    /// Whether to find the most similar item of the session for each recommended one.
     pub(crate) why: bool,
 }
 
@@ -53,22 +53,22 @@ pub(crate) struct Answer {
 /// The answer to one question.
 #[derive(Debug)]
 pub(crate) struct Listed {
-    /// Ids of the session that the model does not know, each once.
+    /// Ids of the session that are not in the model's vocabulary, each once.
     pub(crate) unknown: Vec<Arc<str>>,
     pub(crate) list: RecommendationList,
-    /// Where that was asked for, per entry the item of the session that is most like it, with the cosine of the model's
-    /// vectors for both; `None`: the model has no vectors, or the list fell back.
+    /// If `why` was set, per entry the most similar item of the session and the cosine similarity of their vectors; the
+    /// inner `None` if the model has no item vectors or the list fell back.
     pub(crate) because: Option<Vec<Option<(ItemIndex, f32)>>>,
 }
 
-/// Why there is no answer.
+/// The reason why a request was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// As many sessions wait as may.
+    /// The queue is full.
     Full,
     /// The answer was not ready in time.
     TimedOut,
-    /// The computation failed; the log says how.
+    /// The computation failed; the error is in the log.
     Failed,
 }
 
@@ -93,20 +93,20 @@ impl From<Refusal> for Problem {
 #[derive(Debug)]
 struct Job {
     questions: Vec<Question>,
-    /// The model that must answer; `None`: the present one.
+    /// The model that must answer; `None`: the current one.
     model: Option<Arc<Served>>,
     deadline: Instant,
     answer: oneshot::Sender<Result<Answer, Refusal>>,
 }
 
 impl Job {
-    /// Whether somebody waits for the answer, and it may still be in time.
+    /// Whether a client is still waiting and the deadline has not passed.
     fn is_wanted(&self, now: Instant) -> bool {
         self.deadline > now && !self.answer.is_closed()
     }
 }
 
-/// The compute threads, their queue, and the model.
+/// A served model with its queue and compute threads.
 #[derive(Debug)]
 pub(crate) struct Engine {
     shared: Arc<Shared>,
@@ -123,7 +123,7 @@ struct Shared {
 }
 
 impl Engine {
-    /// Starts the threads.
+    /// Starts the compute threads.
     pub(crate) fn start(
         served: Served,
         role: Role,
@@ -147,37 +147,40 @@ impl Engine {
         Ok(engine)
     }
 
-    /// The part that its model plays.
+    /// The role of its model.
     pub(crate) fn role(&self) -> Role {
         self.shared.role
     }
 
-    /// The model that answers from now on.
+    /// The current model.
     pub(crate) fn served(&self) -> Arc<Served> {
         self.shared.current.load_full()
     }
 
-    /// Answers from the next batch on with another model; returns the old one.
+    /// Replaces the model from the next batch on, and returns the old one.
     pub(crate) fn swap(&self, served: Served) -> Arc<Served> {
         self.shared.current.swap(Arc::new(served))
     }
 
-    /// Number of sessions that wait.
+    /// Number of sessions in the queue, reserved ones included.
     pub(crate) fn waiting(&self) -> usize {
         self.shared.queue.waiting()
     }
 
-    /// A place in the queue for so many sessions.
-    pub(crate) fn reserve(&self, sessions: usize) -> Result<Place, Refusal> {
+    /// Reserves room in the queue for `sessions` sessions.
+    ///
+    /// # Errors
+    /// [`Refusal::Full`] if the queue has no room.
+    pub(crate) fn reserve(&self, sessions: usize) -> Result<Reservation, Refusal> {
         self.shared.queue.reserve(sessions).ok_or(Refusal::Full)
     }
 
-    /// Answers the questions that `place` was reserved for, all from one model.
+    /// Answers the questions that `reservation` was made for, all with one model.
     ///
-    /// More questions than a batch takes are asked batch by batch, so that others get their turn in between.
+    /// More questions than fit into a batch are queued batch by batch, so that other requests are served in between.
     pub(crate) async fn answer(
         &self,
-        mut place: Place,
+        mut reservation: Reservation,
         mut questions: Vec<Question>,
         deadline: Instant,
     ) -> Result<Answer, Refusal> {
@@ -186,8 +189,8 @@ impl Engine {
         let mut whole: Option<Answer> = None;
         loop {
             let rest = questions.split_off(questions.len().min(most));
-            let piece_place = place.split_off(questions.len());
-            let piece = self.answer_piece(piece_place, questions, model.clone(), deadline).await?;
+            let piece_reservation = reservation.split_off(questions.len());
+            let piece = self.answer_piece(piece_reservation, questions, model.clone(), deadline).await?;
             match &mut whole {
                 Some(whole) => whole.lists.extend(piece.lists),
                 None => whole = Some(piece),
@@ -201,23 +204,23 @@ impl Engine {
 
     async fn answer_piece(
         &self,
-        place: Place,
+        reservation: Reservation,
         questions: Vec<Question>,
         model: Option<Arc<Served>>,
         deadline: Instant,
     ) -> Result<Answer, Refusal> {
         let (sender, receiver) = oneshot::channel();
-        self.shared.queue.push(place, Job { questions, model, deadline, answer: sender });
+        self.shared.queue.push(reservation, Job { questions, model, deadline, answer: sender });
         match tokio::time::timeout_at(deadline.into(), receiver).await {
             Ok(Ok(answer)) => answer,
-            // The job was dropped: it was late, or the server is stopping.
+            // The job was dropped: its deadline had passed, or the server is stopping.
             Ok(Err(_)) | Err(_) => Err(Refusal::TimedOut),
         }
     }
 }
 
 impl Drop for Engine {
-    /// Answers what waits, then stops the threads.
+    /// Computes the jobs in the queue, then stops the threads.
     fn drop(&mut self) {
         self.shared.queue.close();
         for thread in locked(&self.threads).drain(..) {
@@ -227,10 +230,10 @@ impl Drop for Engine {
 }
 
 impl Shared {
-    /// What a compute thread does.
+    /// The loop of a compute thread.
     fn work(&self) {
         while let Some(mut jobs) = self.queue.take(self.batch_sessions) {
-            // Who has gone away, or will have before this is computed, needs no answer.
+            // Jobs whose client has gone away or whose deadline has passed are dropped.
             let now = Instant::now();
             jobs.retain(|job| job.is_wanted(now));
             if jobs.is_empty() {
@@ -249,14 +252,14 @@ impl Shared {
         }
     }
 
-    /// Answers some jobs together; each alone, where that fails, so that one does not take the others' answers away.
+    /// Computes jobs together; if that fails, each alone, so that a failing job does not affect the others.
     ///
-    /// The computation ends when none of their answers is wanted any more: who sends what takes long, or goes away, keeps
-    /// nobody else waiting beyond that.
+    /// The computation stops as soon as none of the answers is wanted, so that slow or abandoned requests do not delay
+    /// others any longer.
     fn compute(&self, served: &Arc<Served>, jobs: Vec<Job>) {
         let questions: Vec<&Question> = jobs.iter().flat_map(|job| &job.questions).collect();
         self.metrics.batch(questions.len());
-        // One broken computation must not take the thread, and with it the server, away.
+        // A panic must not end the compute thread.
         let mut observe = || {
             let now = Instant::now();
             if jobs.iter().any(|job| job.is_wanted(now)) {
@@ -288,7 +291,7 @@ impl Shared {
         let mut lists = lists.into_iter();
         for job in jobs {
             let lists = lists.by_ref().take(job.questions.len()).collect();
-            // A client that has gone away meanwhile is no error.
+            // Fails if the client has gone away, which is no error.
             _ = job.answer.send(Ok(Answer { role: self.role, served: Arc::clone(served), lists }));
         }
     }

@@ -1,35 +1,35 @@
-//! What waits for a compute thread: a queue bounded by the number of sessions in it.
+//! The queue of the compute threads, bounded by the number of sessions in it.
 
 use crate::locked;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-/// A queue of jobs, each of one or more sessions.
+/// A bounded queue of jobs, each with one or more sessions.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     inner: Mutex<Inner<T>>,
     filled: Condvar,
-    /// Sessions that wait or are about to.
+    /// Number of reserved sessions, queued or not.
     waiting: Arc<AtomicUsize>,
     limit: usize,
 }
 
 #[derive(Debug)]
 struct Inner<T> {
-    jobs: VecDeque<(Place, T)>,
+    jobs: VecDeque<(Reservation, T)>,
     closed: bool,
 }
 
-/// A place in the queue for so many sessions; dropping it gives the place back.
+/// Room in the queue for `sessions` sessions, which is released when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Reservation {
     sessions: usize,
     waiting: Arc<AtomicUsize>,
 }
 
-impl Place {
-    /// Divides it: so many of its sessions, and the others, which stay.
+impl Reservation {
+    /// Splits off the reservation of up to `sessions` sessions; `self` keeps the rest.
     pub(super) fn split_off(&mut self, sessions: usize) -> Self {
         let taken = sessions.min(self.sessions);
         self.sessions -= taken;
@@ -37,7 +37,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.waiting.fetch_sub(self.sessions, Ordering::Relaxed);
     }
@@ -49,30 +49,30 @@ impl<T> Queue<T> {
         Self { inner, filled: Condvar::new(), waiting: Arc::new(AtomicUsize::new(0)), limit }
     }
 
-    /// Number of sessions that wait.
+    /// Number of sessions in the queue, reserved ones included.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// A place for so many sessions; `None` while the queue is full.
-    pub(super) fn reserve(&self, sessions: usize) -> Option<Place> {
+    /// Reserves room for `sessions` sessions; `None` if there is not enough.
+    pub(super) fn reserve(&self, sessions: usize) -> Option<Reservation> {
         let more = |waiting: usize| Some(waiting + sessions).filter(|&sum| sum <= self.limit);
         self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        Some(Place { sessions, waiting: Arc::clone(&self.waiting) })
+        Some(Reservation { sessions, waiting: Arc::clone(&self.waiting) })
     }
 
-    /// Adds a job; one that comes after [`close`](Self::close) is dropped.
-    pub(super) fn push(&self, place: Place, job: T) {
+    /// Adds a job; after [`close`](Self::close), drops it.
+    pub(super) fn push(&self, reservation: Reservation, job: T) {
         let mut inner = locked(&self.inner);
         if !inner.closed {
-            inner.jobs.push_back((place, job));
+            inner.jobs.push_back((reservation, job));
             drop(inner);
             self.filled.notify_one();
         }
     }
 
-    /// Waits for jobs and takes the oldest, up to `sessions` sessions together and at least one job; `None` when the
-    /// queue is closed and empty.
+    /// Waits for jobs and removes the oldest ones, with up to `sessions` sessions in total but at least one job; `None`
+    /// when the queue is closed and empty.
     pub(super) fn take(&self, sessions: usize) -> Option<Vec<T>> {
         let mut inner = locked(&self.inner);
         while inner.jobs.is_empty() {
@@ -82,17 +82,17 @@ impl<T> Queue<T> {
             inner = self.filled.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
         let (mut taken, mut jobs) = (0, Vec::new());
-        while let Some((place, _)) = inner.jobs.front() {
-            taken += place.sessions;
+        while let Some((reservation, _)) = inner.jobs.front() {
+            taken += reservation.sessions;
             if taken > sessions && !jobs.is_empty() {
                 break;
             }
-            jobs.extend(inner.jobs.pop_front().map(|(_place, job)| job));
+            jobs.extend(inner.jobs.pop_front().map(|(_reservation, job)| job));
         }
         Some(jobs)
     }
 
-    /// Lets what waits be taken and nothing be added.
+    /// Closes the queue: queued jobs can still be taken, and no more can be added.
     pub(super) fn close(&self) {
         locked(&self.inner).closed = true;
         self.filled.notify_all();

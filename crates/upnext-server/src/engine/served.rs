@@ -1,4 +1,4 @@
-//! The model that is being served: loaded, checked, and asked.
+//! A served model: loading, checks and computation of lists.
 
 use super::{Listed, Question};
 use crate::Error;
@@ -17,21 +17,21 @@ use upnext_core::ranking::{
     Candidates, Filter, Index, Nearest, Query, Recommendation, recommend_each, recommend_each_observed,
 };
 
-/// Multiplications between two looks at whether an answer is still wanted: some tens of microseconds.
-const WORK_BETWEEN_LOOKS: usize = 1 << 16;
+/// Multiplications between two checks whether the answer is still wanted: some tens of microseconds.
+const WORK_PER_CHECK: usize = 1 << 16;
 
-/// A model with the name and version that every answer carries.
+/// A loaded model with its name, its restrictions and its indices.
 #[derive(Debug)]
 pub(crate) struct Served {
     pub(crate) name: String,
-    /// The folder.
+    /// The model's folder.
     pub(crate) path: PathBuf,
-    /// Of the folder, taken before it was read: what has changed since shows.
+    /// The stamp of the folder before the model was read, to detect changes since then.
     pub(crate) stamp: Option<Stamp>,
     pub(crate) loaded: Model,
-    /// What finds the best items sooner, for models that have such.
+    /// The index for fast top-k retrieval, for models that support one.
     index: Option<Index>,
-    /// What may be recommended at all, by the block and allow lists.
+    /// The items that the block and allow lists leave.
     candidates: ArcSwap<Candidates>,
     search: OnceLock<Search>,
     /// The titles in the model's own table of items, where it has one.
@@ -39,8 +39,8 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// Loads a model and has it answer once, so that what is served is known to work.
-    /// At most `max_columns` columns of its table of items are shown beside titles.
+    /// Loads a model and computes one list to check that it works. Of its item table, at most `max_columns` columns are
+    /// shown beside titles.
     pub(crate) fn load(path: &Path, name: &str, lists: &Lists, max_columns: usize) -> Result<Self, Error> {
         let stamp = Stamp::of(path);
         let loaded = Model::load(path)?;
@@ -54,7 +54,7 @@ impl Served {
         Ok(served)
     }
 
-    /// Looks at the weights, and scores all items after a session of the first item: what is broken shows here, not to visitors.
+    /// Checks that all weights are finite and that the model scores all items after a session of the first item.
     fn check(&self) -> Result<(), String> {
         if self.loaded.items().is_empty() {
             return Err("the model has no item: train it on a log".to_owned());
@@ -81,14 +81,14 @@ impl Served {
         self.loaded.version().unwrap_or_default()
     }
 
-    /// Applies block and allow lists from the next batch on.
+    /// Applies block and allow lists, from the next batch on.
     pub(crate) fn restrict(&self, lists: &Lists) {
         self.candidates.store(Arc::new(lists.candidates(self.loaded.items())));
     }
 
-    /// Floats of an item's vector; 0 for a model that has none.
+    /// Number of floats in an item's vector; 0 for a model without item vectors.
     pub(super) fn width(&self) -> usize {
-        // A served model has an item.
+        // Item 0 exists: `check` refuses a model without items.
         self.loaded.recommender().vector(0).map_or(0, <[f32]>::len)
     }
 
@@ -97,18 +97,18 @@ impl Served {
         self.candidates.load().len()
     }
 
-    /// What people see of items: `catalogue`, which a file has, or else the model's own.
+    /// The catalogue for people: `catalogue`, which comes from a file, or else the model's own.
     pub(crate) fn catalogue<'a>(&'a self, catalogue: Option<&'a Catalogue>) -> Option<&'a Catalogue> {
         catalogue.or(self.own_catalogue.as_ref())
     }
 
-    /// What finds its items. The first call prepares it, so that a server whose page nobody opens does not; `catalogue` must
+    /// The item search, which the first call builds, so that servers whose page is never used do not. `catalogue` must
     /// be the same in every call.
     pub(crate) fn search(&self, catalogue: Option<&Catalogue>) -> &Search {
         self.search.get_or_init(|| Search::new(self.loaded.items(), self.catalogue(catalogue)))
     }
 
-    /// Answers some questions as one batch; `None` where `observe`, asked from time to time, has ended it.
+    /// Computes the lists of some questions as one batch; `None` if `observe`, which is called repeatedly, broke off.
     pub(super) fn answer(
         &self,
         questions: &[&Question],
@@ -153,7 +153,7 @@ impl Served {
         for ((mut list, question), (history, unknown)) in
             lists.into_iter().zip(questions).zip(histories.iter().zip(unknown))
         {
-            // Support is no score, so a list that fell back has nothing to compare with the minimum.
+            // The entries of a list that fell back have support in place of scores, so the minimum does not apply.
             if let (Some(min), false) = (question.min_score, list.fell_back) {
                 list.entries.retain(|entry| entry.score >= min);
             }
@@ -171,15 +171,15 @@ impl Served {
     }
 }
 
-/// Per entry of a list the item that is most like it.
+/// For each entry of a list the most similar item of the session, with the cosine similarity.
 fn reasons(
     nearest: &Nearest,
     entries: &[Recommendation],
     observe: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> ControlFlow<(), Vec<Option<(ItemIndex, f32)>>> {
     let mut reasons = Vec::with_capacity(entries.len());
-    let between_looks = (WORK_BETWEEN_LOOKS / nearest.cost().max(1)).max(1);
-    for entries in entries.chunks(between_looks) {
+    let per_check = (WORK_PER_CHECK / nearest.cost().max(1)).max(1);
+    for entries in entries.chunks(per_check) {
         observe()?;
         reasons.extend(entries.iter().map(|entry| nearest.to(entry.item)));
     }

@@ -1,15 +1,15 @@
-//! What does a request cost that is a product of what it says? `why`, which compares every entry of a list with every item of
-//! the session.
+//! The limit on the cost of `why`, which compares every entry of a list with every item of the session.
 
 use super::{Engine, Question};
 use crate::problem::Problem;
 use axum::http::StatusCode;
 
 impl Engine {
-    /// Refuses questions that together cost more than `limit` multiplications; the problem has no field yet. Each question
-    /// comes with the number of its session's events.
+    /// Checks that questions together cost at most `limit` multiplications. Each question comes with the number of its
+    /// session's events. The problem has no field yet.
     ///
-    /// The model that answers may be another one, if it is replaced meanwhile: then the time bounds what the wider one costs.
+    /// If the model is replaced by a wider one before the questions are answered, the request's deadline limits the
+    /// cost.
     pub(crate) fn check_work<'q>(
         &self,
         questions: impl Iterator<Item = (&'q Question, usize)>,
@@ -20,7 +20,7 @@ impl Engine {
     }
 }
 
-/// As [`Engine::check_work`], for a model of `items` items with vectors of `width` floats.
+/// [`Engine::check_work`] for a model of `items` items with vectors of `width` floats.
 fn check<'q>(
     questions: impl Iterator<Item = (&'q Question, usize)>,
     items: usize,

@@ -1,4 +1,4 @@
-//! A file of the event log: it ends in `.csv.part` while it grows and in `.csv` when it is whole.
+//! A file of the event log. Its name ends in `.csv.part` while rows are appended, and in `.csv` when it is complete.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
@@ -7,19 +7,19 @@ use std::path::{Path, PathBuf};
 const HEADER: &[u8] = b"session,item,time,model\n";
 const PART: &str = "part";
 
-/// A file that grows row by row.
+/// An incomplete file, to which rows are appended.
 #[derive(Debug)]
-pub(super) struct Growing {
+pub(super) struct PartFile {
     path: PathBuf,
     file: File,
-    /// Bytes of whole rows.
+    /// Size of the complete rows in bytes.
     length: u64,
-    /// Whether half a row stands behind them.
+    /// Whether an incomplete row follows them.
     torn: bool,
 }
 
-impl Growing {
-    /// A new file with a header; `began` is in its name.
+impl PartFile {
+    /// Creates a file with a header; its name includes `began`.
     pub(super) fn create(dir: &Path, began: &str) -> io::Result<Self> {
         for number in 1.. {
             let more = if number == 1 { String::new() } else { format!("-{number}") };
@@ -30,13 +30,13 @@ impl Growing {
             }
             match OpenOptions::new().append(true).create_new(true).open(&path) {
                 Ok(file) => {
-                    let mut growing = Self { path, file, length: 0, torn: false };
-                    if let Err(error) = growing.append(HEADER) {
-                        // A full disk must not fill up with empty files.
-                        std::fs::remove_file(&growing.path)?;
+                    let mut part_file = Self { path, file, length: 0, torn: false };
+                    if let Err(error) = part_file.append(HEADER) {
+                        // A full disk must not be littered with empty files.
+                        std::fs::remove_file(&part_file.path)?;
                         return Err(error);
                     }
-                    return Ok(growing);
+                    return Ok(part_file);
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -45,20 +45,20 @@ impl Growing {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// Bytes of whole rows, header included.
+    /// Size of the complete rows in bytes, header included.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// Whether the file ends in half a row, and must not grow.
+    /// Whether the file ends in an incomplete row, so that nothing may be appended.
     pub(super) fn is_torn(&self) -> bool {
         self.torn
     }
 
-    /// Appends whole rows, all or none of them.
+    /// Appends complete rows, all or none of them.
     pub(super) fn append(&mut self, rows: &[u8]) -> io::Result<()> {
         if let Err(error) = self.file.write_all(rows) {
-            // A full disk takes half a row: the next one must not continue it.
+            // A full disk may leave an incomplete row, which the next one must not continue.
             self.torn = self.file.set_len(self.length).is_err();
             return Err(error);
         }
@@ -66,14 +66,14 @@ impl Growing {
         Ok(())
     }
 
-    /// Forces the rows to the disk and gives the file its name.
+    /// Forces the rows to the disk and gives the file its final name.
     pub(super) fn finish(self) -> io::Result<()> {
         self.file.sync_all()?;
         std::fs::rename(&self.path, self.path.with_extension(""))
     }
 }
 
-/// Finishes the files that a killed server left: the torn row at the end goes, the others stay.
+/// Completes the files that a killed server left: an incomplete row at the end is removed, and an empty file deleted.
 pub(super) fn recover(dir: &Path) -> upnext_core::Result<()> {
     for entry in std::fs::read_dir(dir).map_err(upnext_core::Error::io(dir, "read"))? {
         let path = entry.map_err(upnext_core::Error::io(dir, "read"))?.path();
@@ -95,7 +95,7 @@ pub(super) fn recover(dir: &Path) -> upnext_core::Result<()> {
     Ok(())
 }
 
-/// Bytes of a file up to the end of its last whole row. A line feed between quotes ends no row.
+/// Size of a file in bytes up to the end of its last complete row. A line feed within quotes does not end a row.
 fn whole_rows(path: &Path) -> io::Result<u64> {
     let mut reader = BufReader::with_capacity(1 << 16, File::open(path)?);
     let (mut position, mut whole, mut quoted) = (0, 0, false);
@@ -124,10 +124,10 @@ mod tests {
     #[test]
     fn a_file_cut_off_anywhere_keeps_its_whole_rows() {
         let dir = tempfile::tempdir().unwrap();
-        let mut growing = Growing::create(dir.path(), "1").unwrap();
+        let mut part_file = PartFile::create(dir.path(), "1").unwrap();
         let rows = ["a@1,tea,t,m\n", "\"b\n\"\"@2\",\"cu,p\",t,m\n", "c@3,pot,t,m\n"];
-        rows.iter().for_each(|row| growing.append(row.as_bytes()).unwrap());
-        growing.finish().unwrap();
+        rows.iter().for_each(|row| part_file.append(row.as_bytes()).unwrap());
+        part_file.finish().unwrap();
         let whole_file = dir.path().join("events-1.csv");
         let bytes = std::fs::read(&whole_file).unwrap();
         std::fs::remove_file(&whole_file).unwrap();
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn files_that_begin_in_one_second_have_names_of_their_own() {
         let dir = tempfile::tempdir().unwrap();
-        let create = || Growing::create(dir.path(), "1").unwrap();
+        let create = || PartFile::create(dir.path(), "1").unwrap();
         create().finish().unwrap();
         create().finish().unwrap();
         let third = create();

@@ -1,14 +1,14 @@
-//! What will tomorrow's training learn from? The events of kept sessions, appended to CSV files that `upnext prepare` reads.
+//! The event log: events of stored sessions, appended to CSV files that `upnext prepare` reads for later training.
 //!
-//! Requests hand rows over and never wait: one thread writes, and what it cannot take is counted as lost. A row is on its
-//! way to the disk as soon as the thread has nothing else to write, so that a killed server loses the last moments alone.
+//! Requests put rows into a bounded queue and never wait; rows that do not fit are dropped and counted. One thread
+//! writes rows as soon as they arrive, so that a killed server loses only the last moments.
 
 mod file;
 
 use crate::metrics::Metrics;
 use crate::sessions::{Session, now_ms};
 use crate::{Error, ServerConfig, exclusive, locked, threads};
-use file::Growing;
+use file::PartFile;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -17,35 +17,38 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use upnext_core::data::format_time;
 
-/// Rows that are written at a time: about a hundred kilobytes.
+/// Maximum number of rows per write: about a hundred kilobytes.
 const ROWS: u64 = 2_048;
-/// The time between two log lines about events that are lost.
-const SILENCE: Duration = Duration::from_secs(60);
+/// Minimum time between two log lines about lost events.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// An event as it is logged.
+/// A row of the event log.
 #[derive(Debug)]
 struct Row {
     session: String,
     item: Arc<str>,
     ms: u64,
-    /// Name of the model that answers it: what an experiment with two models is judged by.
+    /// Name of the model that answers the event, for the evaluation of experiments with two models.
     model: String,
 }
 
-/// The log, to which any request appends.
+/// The event log, which all requests share.
 #[derive(Debug)]
 pub(crate) struct EventLog {
-    /// `None` when the log has ended.
+    /// The queue of the writing thread; `None` after [`close`](Self::close).
     rows: RwLock<Option<SyncSender<Row>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     metrics: Arc<Metrics>,
-    complaints: Complaints,
+    loss_warnings: LossWarnings,
     /// Locked while the log is open, so that no second server appends to the same files.
     _lock: File,
 }
 
 impl EventLog {
-    /// Finishes what a killed server left in the folder, which is made where there is none, and starts to write.
+    /// Creates the folder if necessary, completes files that a killed server left, and starts the writing thread.
+    ///
+    /// # Errors
+    /// For a folder that cannot be created or read, and [`Error::Taken`] while another server uses it.
     pub(crate) fn open(dir: &Path, config: &ServerConfig, metrics: Arc<Metrics>) -> Result<Self, Error> {
         std::fs::create_dir_all(dir).map_err(upnext_core::Error::io(dir, "make the folder"))?;
         let lock = exclusive::lock(&dir.join("lock"))?;
@@ -56,18 +59,19 @@ impl EventLog {
             rotate_s: config.event_log_rotate_s,
             max_bytes: config.event_log_max_bytes,
             file: None,
-            complaints: Complaints::default(),
+            loss_warnings: LossWarnings::default(),
             metrics: Arc::clone(&metrics),
         };
         let action = "start the thread that writes the event log";
         let thread = threads::start("event-log", action, move || writer.run(&queue))?;
         let (rows, writer) = (RwLock::new(Some(rows)), Mutex::new(Some(thread)));
-        Ok(Self { rows, writer, metrics, complaints: Complaints::default(), _lock: lock })
+        Ok(Self { rows, writer, metrics, loss_warnings: LossWarnings::default(), _lock: lock })
     }
 
-    /// Logs the latest event of a session, which is on `item`.
+    /// Logs the latest event of a session, a click on `item`, which `model` answers.
     ///
-    /// An id can come back after its session was over, so what is logged is the id with the time at which this session began.
+    /// An id can be used again after its session has ended, so the row has the id with the time at which the session
+    /// began.
     pub(crate) fn record(&self, id: &str, session: &Session, item: Arc<str>, model: String) {
         let session_id = format!("{id}@{}", session.began_ms);
         let row = Row { session: session_id, item, ms: session.last_event_ms, model };
@@ -79,12 +83,12 @@ impl EventLog {
             None => "it has ended",
         };
         self.metrics.unlogged(1);
-        if self.complaints.are_due() {
+        if self.loss_warnings.are_due() {
             tracing::error!(reason, "the event log lacks events");
         }
     }
 
-    /// Writes what waits, and finishes the file.
+    /// Writes queued rows and completes the file.
     pub(crate) fn close(&self) {
         self.rows.write().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = locked(&self.writer).take() {
@@ -99,14 +103,15 @@ impl Drop for EventLog {
     }
 }
 
-/// Log lines about losses, one a [`SILENCE`]: at thousands of events a second, a line each would help nobody.
+/// Limits log lines about lost events to one per [`WARNING_INTERVAL`], since thousands of events may be lost in a
+/// second.
 #[derive(Debug, Default)]
-struct Complaints(Mutex<Option<Instant>>);
+struct LossWarnings(Mutex<Option<Instant>>);
 
-impl Complaints {
+impl LossWarnings {
     fn are_due(&self) -> bool {
         let mut last = locked(&self.0);
-        let due = last.is_none_or(|last| last.elapsed() >= SILENCE);
+        let due = last.is_none_or(|last| last.elapsed() >= WARNING_INTERVAL);
         if due {
             *last = Some(Instant::now());
         }
@@ -114,22 +119,23 @@ impl Complaints {
     }
 }
 
-/// What the thread has.
+/// The state of the writing thread.
 #[derive(Debug)]
 struct Writer {
     dir: PathBuf,
     rotate_s: u64,
     max_bytes: u64,
-    /// The file that grows, and the period of `rotate_s` in which it began; there is none until there is a row for it.
-    file: Option<(Growing, u64)>,
-    complaints: Complaints,
+    /// The current file and the number of the period of `rotate_s` seconds in which it began; `None` until the first
+    /// row.
+    file: Option<(PartFile, u64)>,
+    loss_warnings: LossWarnings,
     metrics: Arc<Metrics>,
 }
 
 impl Writer {
     fn run(mut self, queue: &Receiver<Row>) {
         loop {
-            // A file is finished on time also when nothing comes.
+            // The time-out lets a file be completed on time when no rows arrive.
             match queue.recv_timeout(Duration::from_secs(1)) {
                 Ok(row) => {
                     let mut rows = csv::WriterBuilder::new().from_writer(Vec::new());
@@ -147,20 +153,21 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.finish(),
             }
-            let due =
-                |(file, period): &(Growing, u64)| *period != self.period() || file.length() >= self.max_bytes;
+            let due = |(file, period): &(PartFile, u64)| {
+                *period != self.period() || file.length() >= self.max_bytes
+            };
             if self.file.as_ref().is_some_and(due) {
                 self.finish();
             }
         }
     }
 
-    /// Appends so many rows, or counts them as lost.
+    /// Appends `count` rows, or counts them as lost.
     fn write(&mut self, rows: &[u8], count: u64) {
         let period = self.period();
         let written = match &mut self.file {
             Some((file, _)) => file.append(rows),
-            None => Growing::create(&self.dir, &self.now()).and_then(|mut file| {
+            None => PartFile::create(&self.dir, &self.now()).and_then(|mut file| {
                 let written = file.append(rows);
                 self.file = Some((file, period));
                 written
@@ -170,9 +177,9 @@ impl Writer {
             Ok(()) => self.metrics.logged(count),
             Err(error) => {
                 self.metrics.unlogged(count);
-                // Its rows would continue half a row: the next start cuts that off.
+                // Further rows would continue an incomplete row, which the next start removes.
                 self.file.take_if(|(file, _)| file.is_torn());
-                if self.complaints.are_due() {
+                if self.loss_warnings.are_due() {
                     tracing::error!(dir = %self.dir.display(), %error, "the event log cannot be written: events are lost");
                 }
             }
@@ -190,7 +197,7 @@ impl Writer {
         now_ms() / 1_000 / self.rotate_s
     }
 
-    /// The present second, as a part of a file's name.
+    /// The current time in seconds, as part of a file name.
     fn now(&self) -> String {
         format_time(i64::try_from(now_ms() / 1_000).unwrap_or_default() * 1_000_000).replace([':', '-'], "")
     }

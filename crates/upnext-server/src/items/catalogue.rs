@@ -1,4 +1,4 @@
-//! Titles of items, from a table: for people who look at lists, never for models.
+//! The catalogue: titles and other columns of an item table, for display and search. Models do not use them.
 
 use crate::{Error, ServerConfig};
 use std::borrow::Cow;
@@ -6,22 +6,22 @@ use std::path::Path;
 use std::sync::Arc;
 use upnext_core::data::items::{Column, ColumnType, ItemTable, ItemTableOptions};
 
-/// Names of the column of ids, the first that is there.
+/// Possible names of the id column; the first that exists is used.
 const ID_COLUMNS: [&str; 3] = ["item", "item_id", "id"];
-/// Names of the column of titles, the first that is there.
+/// Possible names of the title column; the first that exists is used.
 const TITLE_COLUMNS: [&str; 2] = ["title", "name"];
 
-/// What a table says about items: one of its columns is the title.
+/// An item table with a column of titles.
 #[derive(Debug)]
 pub(crate) struct Catalogue {
     table: Arc<ItemTable>,
-    /// The column of titles.
+    /// Index of the title column.
     title: usize,
-    /// The other columns that are shown.
+    /// Indices of the other columns.
     others: Vec<usize>,
 }
 
-/// What the catalogue says about an item.
+/// A row of the catalogue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Description<'a> {
     catalogue: &'a Catalogue,
@@ -33,12 +33,12 @@ impl<'a> Description<'a> {
         &self.catalogue.table.columns()[at]
     }
 
-    /// The title; `None` where the field is empty.
+    /// The title; `None` if the field is empty.
     pub(crate) fn title(self) -> Option<Cow<'a, str>> {
         self.column(self.catalogue.title).shown(self.row)
     }
 
-    /// The other columns that say something, in the order of the table.
+    /// Names and values of the other columns in the order of the table, empty fields left out.
     pub(crate) fn details(self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
         self.catalogue.others.iter().filter_map(move |&at| {
             let column = self.column(at);
@@ -48,16 +48,16 @@ impl<'a> Description<'a> {
 }
 
 impl Catalogue {
-    /// What is said about the item with this id.
+    /// The row of the item with this id.
     pub(crate) fn get(&self, id: &str) -> Option<Description<'_>> {
         Some(Description { catalogue: self, row: self.table.row(id)? })
     }
 
-    /// Reads a file with a header: a column `item`, `item_id` or `id`, a column `title` or `name`, and others, all shown.
+    /// Reads a table with a column `item`, `item_id` or `id`, a column `title` or `name`, and further columns.
     ///
     /// # Errors
-    /// For a file that cannot be read, has no such columns, is not UTF-8 text, says two things about an item, or goes
-    /// beyond the limits, with the line and the column.
+    /// For a file that cannot be read, lacks these columns, is not UTF-8 text, has contradictory rows for an item, or
+    /// exceeds the limits, with the line and the column.
     pub(crate) fn read(path: &Path, config: &ServerConfig) -> Result<Self, Error> {
         let mut options = ItemTableOptions::default();
         options.item_columns = ID_COLUMNS.map(str::to_owned).to_vec();

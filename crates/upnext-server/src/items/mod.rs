@@ -1,4 +1,4 @@
-//! What is known of an item beside its id, and how is it found by a few letters?
+//! Titles of items, and the search by the beginnings of words.
 
 mod catalogue;
 mod search;

@@ -1,8 +1,8 @@
-//! Items by the beginnings of their words, popular ones first.
+//! Item search by the beginnings of words in ids and titles, most popular items first.
 //!
-//! A suffix array of word beginnings: the texts of all items stand one after the other, the most popular first, and the
-//! places where a word begins are sorted by what follows there. The places that follow a prefix are then a range, and
-//! the smallest place in it belongs to the most popular item.
+//! The index is a suffix array of word beginnings: the texts of all items are concatenated in order of popularity, and
+//! the positions at which a word begins are sorted by the text that follows. The positions of a prefix are then a
+//! contiguous range, and the smallest position in it belongs to the most popular item.
 
 use super::Catalogue;
 use std::cmp::{Ordering, Reverse};
@@ -10,24 +10,24 @@ use std::collections::{BTreeSet, BinaryHeap};
 use std::ops::{ControlFlow, Range};
 use upnext_core::data::{ItemIndex, ItemVocabulary};
 
-/// Places that are looked at between two looks at whether the answer is still wanted: a millisecond with the longest query.
-const PLACES_BETWEEN_LOOKS: usize = 64;
+/// Positions that are examined between two calls of the observer: a millisecond with the longest query.
+const POSITIONS_PER_CHECK: usize = 64;
 
-/// What finds the items of a vocabulary.
+/// The search index of a vocabulary.
 #[derive(Debug)]
 pub(crate) struct Search {
-    /// The items, popular first.
+    /// The items, most popular first.
     items: Vec<ItemIndex>,
-    /// Per item its id and its title, in lower case, each followed by a line break.
+    /// For each item its id and its title in lower case, each followed by a line feed.
     text: String,
-    /// Where the text of each item ends.
+    /// End of each item's text in `text`.
     ends: Vec<usize>,
-    /// Where words begin in `text`, sorted by what follows.
+    /// Positions in `text` at which words begin, sorted by the text that follows.
     words: Vec<usize>,
 }
 
 impl Search {
-    /// Prepares the search among the items of a model, by id and, where there is a catalogue, by title.
+    /// Builds the index of a model's items by id and, with a catalogue, by title.
     pub(crate) fn new(vocabulary: &ItemVocabulary, catalogue: Option<&Catalogue>) -> Self {
         let items = vocabulary.by_support();
         let (mut text, mut ends, mut words) = (String::new(), Vec::with_capacity(items.len()), Vec::new());
@@ -42,13 +42,13 @@ impl Search {
             }
             ends.push(text.len());
         }
-        // What follows the first line break never decides: a word that is sought has none.
+        // Only up to the next line feed: words of a query have none.
         words.sort_unstable_by(|&a, &b| line(&text, a).cmp(line(&text, b)));
         Self { items, text, ends, words }
     }
 
-    /// At most `limit` items each of which has, for every word of the query, a word that begins so; the most popular
-    /// first. An empty query finds all. `None` where `observe`, asked from time to time, has ended the search.
+    /// The `limit` most popular items that have, for every word of the query, a word that begins with it. An empty
+    /// query matches all items. `None` if `observe`, which is called repeatedly, broke off the search.
     pub(crate) fn find(
         &self,
         query: &str,
@@ -59,22 +59,22 @@ impl Search {
         let words: BTreeSet<&str> = query.split_whitespace().collect();
         let mut sought: Vec<(&str, Range<usize>)> =
             words.into_iter().map(|word| (word, self.range(word))).collect();
-        // The rarest word has the fewest places to look at.
+        // The rarest word has the fewest positions to examine.
         sought.sort_by_key(|(_, range)| range.len());
         let Some((_, rarest)) = sought.first() else {
             return Some(self.items.iter().take(limit).copied().collect());
         };
-        let mut places: BinaryHeap<Reverse<usize>> =
+        let mut positions: BinaryHeap<Reverse<usize>> =
             self.words[rarest.clone()].iter().copied().map(Reverse).collect();
-        let (mut found, mut last, mut looked_at) = (Vec::new(), None, 0_usize);
+        let (mut found, mut last, mut examined) = (Vec::new(), None, 0_usize);
         while found.len() < limit {
-            if looked_at.is_multiple_of(PLACES_BETWEEN_LOOKS) && observe().is_break() {
+            if examined.is_multiple_of(POSITIONS_PER_CHECK) && observe().is_break() {
                 return None;
             }
-            looked_at += 1;
-            let Some(Reverse(place)) = places.pop() else { break };
-            let nth = self.ends.partition_point(|&end| end <= place);
-            // An item with two such words comes twice, one after the other.
+            examined += 1;
+            let Some(Reverse(position)) = positions.pop() else { break };
+            let nth = self.ends.partition_point(|&end| end <= position);
+            // An item with two matching words comes up twice in succession.
             if last.replace(nth) != Some(nth) && sought[1..].iter().all(|(word, _)| self.has(nth, word)) {
                 found.push(self.items[nth]);
             }
@@ -82,22 +82,22 @@ impl Search {
         Some(found)
     }
 
-    /// The range of `words` where `prefix` follows.
+    /// The range of `words` whose text begins with `prefix`.
     fn range(&self, prefix: &str) -> Range<usize> {
-        let order = |&place: &usize| {
-            let rest = &self.text.as_bytes()[place..];
+        let order = |&position: &usize| {
+            let rest = &self.text.as_bytes()[position..];
             if rest.starts_with(prefix.as_bytes()) {
                 Ordering::Equal
             } else {
-                line(&self.text, place).cmp(prefix.as_bytes())
+                line(&self.text, position).cmp(prefix.as_bytes())
             }
         };
-        let start = self.words.partition_point(|place| order(place).is_lt());
-        let length = self.words[start..].partition_point(|place| order(place).is_eq());
+        let start = self.words.partition_point(|position| order(position).is_lt());
+        let length = self.words[start..].partition_point(|position| order(position).is_eq());
         start..start + length
     }
 
-    /// Whether the nth item has a word that begins so.
+    /// Whether item number `nth` has a word that begins with `word`.
     fn has(&self, nth: usize, word: &str) -> bool {
         let start = if nth == 0 { 0 } else { self.ends[nth - 1] };
         let text = &self.text[start..self.ends[nth]];
@@ -105,18 +105,18 @@ impl Search {
     }
 }
 
-/// A text in lower case, letter by letter: the same wherever a word ends, which Greek sigmas of `str` are not.
+/// Lower case, character by character: unlike `str::to_lowercase`, it does not depend on word ends (Greek sigma).
 fn lower(text: &str) -> impl Iterator<Item = char> {
     text.chars().flat_map(char::to_lowercase)
 }
 
-/// The bytes from a place to the end of its line.
-fn line(text: &str, place: usize) -> &[u8] {
-    let rest = &text.as_bytes()[place..];
+/// The bytes from a position to the end of its line.
+fn line(text: &str, position: usize) -> &[u8] {
+    let rest = &text.as_bytes()[position..];
     &rest[..rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len())]
 }
 
-/// Where a text has the beginning of a word: its own, and each letter or digit behind something else.
+/// Positions at which words begin: the start of the text, and every letter or digit after another character.
 fn beginnings(text: &str) -> impl Iterator<Item = usize> {
     let mut inside = false;
     let mut first = true;
@@ -182,8 +182,8 @@ mod tests {
 
     #[test]
     fn a_search_ends_where_its_observer_says() {
-        // Every item has both words: all places of one of them are looked at.
-        let ids: Vec<String> = (0..10 * PLACES_BETWEEN_LOOKS).map(|i| format!("cup-{i}-x")).collect();
+        // Every item has both words, so that all positions of one of them are examined.
+        let ids: Vec<String> = (0..10 * POSITIONS_PER_CHECK).map(|i| format!("cup-{i}-x")).collect();
         let items: Vec<(&str, u64)> = ids.iter().map(|id| (id.as_str(), 1)).collect();
         let search = Search::new(&vocabulary(&items), None);
         for (stop_at, expected) in [(usize::MAX, 11), (1, 1), (5, 5)] {

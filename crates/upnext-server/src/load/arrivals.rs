@@ -1,17 +1,18 @@
-//! The moments at which clicks come.
+//! The random times at which clicks are due.
 
 use super::LoadOptions;
 use std::time::Duration;
 use upnext_kernels::CounterRng;
 
-/// Moments after the beginning, rising: a Poisson process whose rate rises evenly during the ramp and stays then.
+/// An iterator over the times of clicks since the start, ascending: a Poisson process whose rate rises linearly during
+/// the ramp and is constant after it.
 pub(super) struct Arrivals {
     rate: f64,
     ramp: f64,
     end: f64,
     rng: CounterRng,
     drawn: u64,
-    /// Expected number of clicks up to the last moment.
+    /// Expected number of clicks up to the latest time: the integral of the rate.
     mass: f64,
 }
 
@@ -28,7 +29,7 @@ impl Arrivals {
         }
     }
 
-    /// The moment by which so many clicks are expected: the inverse of the rate's integral.
+    /// The time in seconds until which `mass` clicks are expected: the inverse of the rate's integral.
     fn moment(&self, mass: f64) -> f64 {
         let of_ramp = self.rate * self.ramp / 2.0;
         if mass < of_ramp {
@@ -66,7 +67,8 @@ mod tests {
         let moments: Vec<f64> = Arrivals::new(&options).map(|m| m.as_secs_f64()).collect();
         let within = |from: f64, to: f64| moments.iter().filter(|m| (from..to).contains(*m)).count() as f64;
         assert!(moments.windows(2).all(|pair| pair[0] <= pair[1]));
-        // In the ramp the rate is half of what it will be, in its first half a quarter, in its second three quarters.
+        // The mean rate of the ramp is a half of the final one: a quarter in its first half, three quarters in its
+        // second.
         for (from, to, expected) in [(0.0, 2.0, 500.0), (2.0, 4.0, 1500.0), (4.0, 10.0, 6000.0)] {
             let count = within(from, to);
             assert!((count - expected).abs() < 5.0 * f64::sqrt(expected), "{from} to {to}: {count}");
@@ -74,7 +76,7 @@ mod tests {
         let gaps: Vec<f64> = moments.windows(2).filter(|p| p[0] > 4.0).map(|p| p[1] - p[0]).collect();
         let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
         let variance = gaps.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
-        // Of an exponential distribution the deviation is the mean.
+        // The standard deviation of an exponential distribution equals its mean.
         assert!((variance.sqrt() / mean - 1.0).abs() < 0.1, "{}", variance.sqrt() / mean);
     }
 }

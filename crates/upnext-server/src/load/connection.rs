@@ -1,4 +1,4 @@
-//! One connection to the server: requests one after the other, each with a time-out.
+//! One connection to the server, which sends requests one after the other, each with a time-out.
 
 use super::tls::Tls;
 use crate::Keys;
@@ -15,42 +15,42 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinHandle;
 
-/// What a click asks.
+/// Path and body of a click's request.
 pub(super) struct Request {
     pub(super) path: String,
     pub(super) body: String,
 }
 
-/// A request with the moment at which it is to be sent.
+/// A request with the time at which it is due.
 pub(super) struct Click {
     pub(super) due: Instant,
     pub(super) request: Request,
 }
 
-/// What became of a click.
+/// The times and the outcome of a click.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answer {
     pub(super) due: Instant,
-    /// When it was sent: later than it was due where its connection or the generator was busy.
+    /// When it was sent: later than due if its connection or the generator was busy.
     pub(super) sent: Instant,
     pub(super) done: Instant,
     pub(super) outcome: Outcome,
 }
 
-/// How a click was answered.
+/// The outcome of a click.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Outcome {
-    /// With this status, whole.
+    /// A complete response with this status.
     Status(u16),
-    /// Not in time.
+    /// No response within the time-out.
     TimedOut,
-    /// The connection could not be made, or broke.
+    /// The connection could not be opened, or broke.
     Broken,
-    /// Its connection was not free in time.
+    /// Not sent, since its connection was not free within the time-out.
     NotSent,
 }
 
-/// What all requests have in common.
+/// The headers that all requests share.
 #[derive(Clone)]
 pub(super) struct Message {
     host: HeaderValue,
@@ -58,7 +58,7 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// The headers for a host, with the first of the keys.
+    /// The headers for a host, with the first key.
     pub(super) fn new(host: &str, keys: &Keys) -> upnext_core::Result<Self> {
         let host = HeaderValue::from_str(host)
             .map_err(|_| upnext_core::Error::config("URL", "the host cannot stand in a header"))?;
@@ -78,7 +78,7 @@ impl Message {
     }
 }
 
-/// A connection, made when it is needed and made anew when it has broken.
+/// A connection that is opened when it is needed, and reopened after it broke.
 pub(super) struct Connection {
     target: SocketAddr,
     tls: Option<Tls>,
@@ -99,15 +99,16 @@ impl Connection {
         Self { target, tls, message, timeout, answers, open: None }
     }
 
-    /// Sends clicks one after the other until there are no more.
+    /// Sends clicks one after the other until the channel is closed.
     pub(super) async fn run(mut self, mut clicks: UnboundedReceiver<Click>) {
         while let Some(Click { due, request }) = clicks.recv().await {
             let sent = Instant::now();
             let outcome = if sent.saturating_duration_since(due) >= self.timeout {
-                // Nobody waits for it any more: what a server cannot do would otherwise pile up without bound.
+                // A visitor would have given up. Otherwise the clicks of an overload would pile up without limit.
                 Outcome::NotSent
             } else {
-                // A limit from the due moment would break the connection under all that are sent shortly before it.
+                // Counted from the time of sending: a time-out from the due time would break the connection for clicks
+                // that are sent late.
                 match tokio::time::timeout(self.timeout, self.send(request)).await {
                     Ok(Ok(status)) => Outcome::Status(status.as_u16()),
                     Ok(Err(_)) => Outcome::Broken,
@@ -115,10 +116,10 @@ impl Connection {
                 }
             };
             if matches!(outcome, Outcome::Broken | Outcome::TimedOut) {
-                // An answer that is still to come would stand before the next one.
+                // A late response would be taken for that of the next request.
                 self.open = None;
             }
-            // Who counts the answers stays until the connections have ended.
+            // Never fails: the receiver outlives the connections.
             _ = self.answers.send(Answer { due, sent, done: Instant::now(), outcome });
         }
     }
@@ -135,7 +136,7 @@ impl Connection {
     }
 
     async fn opened(&mut self) -> Result<&mut SendRequest<Full<Bytes>>, Box<dyn std::error::Error>> {
-        // A server may have closed it meanwhile.
+        // The server may have closed it meanwhile.
         let usable = match &mut self.open {
             Some(open) => open.requests.ready().await.is_ok(),
             None => false,
@@ -147,7 +148,7 @@ impl Connection {
     }
 }
 
-/// A connection that is made, and the task that reads and writes.
+/// An open connection and the task that reads and writes.
 struct Open {
     requests: SendRequest<Full<Bytes>>,
     task: JoinHandle<()>,
@@ -166,7 +167,7 @@ impl Open {
         stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     ) -> Result<Self, Box<dyn std::error::Error>> {
         let (requests, connection) = handshake(TokioIo::new(stream)).await?;
-        // Its errors are those of the requests on it.
+        // Its errors are reported by the requests, too.
         let task = tokio::task::spawn_local(async move { _ = connection.await });
         Ok(Self { requests, task })
     }
@@ -184,7 +185,7 @@ async fn connected(target: SocketAddr) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Whether the server shows a certificate that is trusted, and speaks TLS at all.
+/// Checks that the server completes a TLS handshake with a trusted certificate.
 pub(super) async fn trusted(target: SocketAddr, tls: &Tls, limit: Duration) -> std::io::Result<()> {
     let handshake = async { tls.begin(connected(target).await?).await.map(drop) };
     tokio::time::timeout(limit, handshake).await?

@@ -1,11 +1,11 @@
-//! A load generator: how many clicks a second does a server answer, and how soon?
+//! A load generator that measures throughput and latency of a server.
 //!
-//! Load is open: clicks come when they come, whatever the server does, as those of independent visitors do. A latency is
-//! counted from the moment at which the click was to be sent, so that a server that stops for a second cannot hide the
-//! clicks that piled up meanwhile (no coordinated omission; Tene, *How not to measure latency*, 2013).
+//! The load is open-loop: clicks arrive independently of the server's responses, as those of independent visitors do.
+//! Latency is measured from the time at which a click was due, so that a server that stops for a second is charged for
+//! all clicks of that second (no coordinated omission; Tene, *How not to measure latency*, 2013).
 //!
-//! A thread sends every click at its moment (`arrivals`) to the connection of its session (`visitors`); one runtime of
-//! one thread holds all connections (`connection`) and counts their answers (`report`).
+//! One thread passes every click at its due time (`arrivals`) to the connection of its session (`visitors`). A
+//! single-threaded runtime drives all connections (`connection`) and counts their responses (`report`).
 
 mod arrivals;
 mod connection;
@@ -31,12 +31,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use visitors::Visits;
 
-/// Puts a load on a server until its time is over or `stop` is set, and says how it answered. `observe` is told of every
-/// second that is over.
+/// Runs a load test until its duration is over or `stop` is set, and returns its figures. `observe` is called after
+/// every second.
 ///
 /// # Errors
-/// For options that make no sense, a server that is not there, and a system that gives no threads. Whatever a server
-/// answers, or does not, is in the report.
+/// For invalid options, a server that cannot be reached, a certificate that is not trusted, and threads that cannot be
+/// started. Errors in responses are not errors of this function, but counted in the report.
 pub fn load(
     options: &LoadOptions,
     visitors: &Visitors,
@@ -54,7 +54,7 @@ pub fn load(
         .build()
         .map_err(failed("start a runtime for the load"))?;
     if let (Some(tls), Some(ca)) = (&tls, &options.ca) {
-        // A certificate that is not trusted would otherwise be told as connections that break.
+        // Otherwise a certificate that is not trusted would be reported as broken connections.
         let trusted = runtime.block_on(connection::trusted(target, tls, options.timeout));
         let host = options.target.host();
         trusted
@@ -84,13 +84,13 @@ pub fn load(
     })
 }
 
-/// Counts answers until all connections have ended.
+/// Counts responses until all connections have ended.
 async fn gather(
     mut inbox: UnboundedReceiver<Answer>,
     mut tally: Tally,
     observe: &mut dyn FnMut(&Second),
 ) -> Tally {
-    // Seconds end also where a server answers nothing.
+    // The timer ends seconds even if the server does not respond.
     let mut tick = tokio::time::interval(Duration::from_millis(100));
     loop {
         let answer = tokio::select! {
@@ -110,8 +110,8 @@ async fn gather(
     }
 }
 
-/// Sends every click at its moment, from a thread of its own: a runtime's timers are too coarse for it. Returns the time
-/// for which clicks came.
+/// Sends every click at its due time and returns the time from the start to the end of the schedule. It needs a thread
+/// of its own, since the timers of a runtime are too coarse.
 fn send_clicks(
     options: &LoadOptions,
     mut visits: Visits<'_>,
@@ -129,11 +129,12 @@ fn send_clicks(
             if wait.is_zero() {
                 break;
             }
-            // Never so long that a stop would be noticed late.
+            // In short pieces, so that `stop` is noticed soon.
             std::thread::sleep(wait.min(Duration::from_millis(100)));
         }
         let (session, request) = visits.next();
-        // Always the same connection for a session, so that its clicks arrive in order. It ends after this thread.
+        // A session always uses the same connection, so that its clicks arrive in order. Sending never fails, since the
+        // connections end after this thread.
         let connection = (session % connections.len() as u64) as usize;
         _ = connections[connection].send(Click { due, request });
     }

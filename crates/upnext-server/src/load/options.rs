@@ -1,4 +1,4 @@
-//! How a server is loaded.
+//! The options of a load test.
 
 use super::target::Target;
 use super::tls::Tls;
@@ -6,46 +6,47 @@ use crate::{Error, Keys};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Sessions that may be open at once: some hundred bytes each, and a second to begin with.
+/// Maximum number of open sessions. At this number they take some hundred bytes each, and a second to set up.
 const MAX_OPEN: f64 = 1e6;
 
-/// How a server is loaded.
+/// The options of a load test.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
-    /// The server.
+    /// The server to test.
     pub target: Target,
-    /// For https: a file of the certificates that are trusted, the server's own or those that signed it.
+    /// For https: a PEM file of trusted certificates, the server's own or those of its issuers.
     pub ca: Option<PathBuf>,
-    /// Clicks a second after the ramp; they come at random moments (a Poisson process).
+    /// Mean number of clicks per second after the ramp; their times are random (a Poisson process).
     pub rate_per_second: f64,
-    /// Time in which the rate rises from 0; it does not count.
+    /// Time during which the rate rises from 0, which is not measured.
     pub ramp: Duration,
-    /// Time that counts.
+    /// Measured time after the ramp.
     pub duration: Duration,
-    /// Connections; a session's clicks all go over one of them, one after the other.
+    /// Number of connections. All clicks of a session are sent over the same one, one after the other.
     pub connections: usize,
     /// Mean time between two clicks of a session: `rate · think` sessions are open at once.
     pub think: Duration,
-    /// Whether sessions are the server's (`POST /v1/sessions/{id}/events`); else every click sends all items of its
-    /// session (`POST /v1/recommend`).
+    /// Whether the server stores the sessions (`POST /v1/sessions/{id}/events`); otherwise every click sends all items
+    /// of its session (`POST /v1/recommend`).
     pub stateful: bool,
-    /// What the ids of kept sessions begin with, before `-` and a number; two loads with the same prefix share sessions.
+    /// Prefix of the ids of stored sessions, followed by `-` and a number. Load tests with the same prefix share
+    /// sessions.
     pub session_prefix: String,
-    /// Length of the lists.
+    /// Length of the requested lists.
     pub k: usize,
-    /// A click has failed that is not sent so long after it was due, or not answered so long after it was sent.
+    /// Maximum time from when a click is due until it is sent, and from then until it is answered.
     pub timeout: Duration,
-    /// The keys of the server; the first of them is sent.
+    /// The keys of the server, of which the first is sent.
     pub keys: Keys,
-    /// Seed of the moments and of the sessions.
+    /// Seed of the times and of the sessions.
     pub seed: u64,
 }
 
 impl LoadOptions {
-    /// Refuses what makes no sense.
+    /// Checks all options.
     ///
     /// # Errors
-    /// [`upnext_core::Error::Config`] with the option.
+    /// [`upnext_core::Error::Config`] with the first invalid option.
     pub fn validate(&self) -> upnext_core::Result<()> {
         let check = |usable: bool, option: &str, reason: &str| {
             if usable { Ok(()) } else { Err(upnext_core::Error::config(option, reason)) }
@@ -79,12 +80,12 @@ impl LoadOptions {
         )
     }
 
-    /// What https needs; `None` for http.
+    /// The TLS client for https; `None` for http.
     pub(super) fn tls(&self) -> Result<Option<Tls>, Error> {
         self.ca.as_deref().map(|ca| Tls::trusting(ca, self.target.name())).transpose()
     }
 
-    /// Sessions that are open at once.
+    /// Number of sessions that are open at a time.
     pub(super) fn open_sessions(&self) -> usize {
         ((self.rate_per_second * self.think.as_secs_f64()) as usize).max(1)
     }

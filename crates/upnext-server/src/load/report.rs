@@ -1,4 +1,4 @@
-//! What a load has shown: rates, latencies, errors.
+//! The figures of a load test: rates, latencies, errors.
 
 use super::connection::{Answer, Outcome};
 use super::times::{Percentiles, Times};
@@ -6,48 +6,49 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How a server answered a load; the ramp is left out of all figures but the timeline.
+/// The result of a load test. All figures except the timeline exclude the ramp.
 #[derive(Clone, Debug, Serialize)]
 pub struct LoadReport {
-    /// Clicks a second that were asked for.
+    /// Requested clicks per second.
     pub rate_per_second: f64,
-    /// Clicks a second that were answered well.
+    /// Successfully answered clicks per second.
     pub answered_per_second: f64,
-    /// Seconds that count.
+    /// Measured seconds.
     pub seconds: f64,
-    /// Clicks that were due.
+    /// Number of clicks that were due.
     pub requests: u64,
-    /// Those with an answer of a status from 200 to 299.
+    /// Number of clicks answered with a status from 200 to 299.
     pub ok: u64,
-    /// The others, by what came instead: a status such as `503`; `timed out`; `broken`, the connection; `not sent`, for
-    /// the connection was not free in time.
+    /// Number of failed clicks by cause: a status such as `503`; `timed out`; `broken`, for the connection; `not sent`,
+    /// if the connection was not free in time.
     pub errors: BTreeMap<String, u64>,
-    /// From when a click was due until its answer was whole, in milliseconds; good answers only.
+    /// Milliseconds from when a click was due until its response was complete; successful clicks only.
     pub latency_ms: Percentiles,
-    /// From when it was sent until its answer was whole; good answers only.
+    /// Milliseconds from when a click was sent until its response was complete; successful clicks only.
     pub service_ms: Percentiles,
-    /// From when a click was due until it was sent: what it waited for its connection or the generator; all clicks.
+    /// Milliseconds from when a click was due until it was sent, waiting for its connection or the generator; all
+    /// clicks.
     pub late_ms: Percentiles,
-    /// Second by second, the ramp included.
+    /// The seconds of the test, the ramp included.
     pub timeline: Vec<Second>,
 }
 
-/// One second of a load.
+/// The figures of one second of a load test.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Second {
-    /// Which, from 0.
+    /// The number of the second, from 0.
     pub second: u64,
-    /// Clicks that were over in it, answered or not.
+    /// Number of clicks that were answered or failed in it.
     pub requests: u64,
-    /// Those of them that were not answered well.
+    /// Number of clicks among them that failed.
     pub errors: u64,
-    /// Median latency of the others in milliseconds.
+    /// Median latency of the successful ones in milliseconds.
     pub p50_ms: f64,
-    /// 99 % of their latencies, in milliseconds.
+    /// 99th percentile of their latency in milliseconds.
     pub p99_ms: f64,
 }
 
-/// The counts of a load under way.
+/// The counts of a running load test.
 pub(super) struct Tally {
     begun: Instant,
     ramp: Duration,
@@ -56,18 +57,18 @@ pub(super) struct Tally {
     late: Times,
     ok: u64,
     errors: BTreeMap<Outcome, u64>,
-    current: Gathering,
+    current: CurrentSecond,
     timeline: Vec<Second>,
 }
 
-/// A second that is not over.
-struct Gathering {
+/// The counts of the current second.
+struct CurrentSecond {
     second: u64,
     latency: Times,
     errors: u64,
 }
 
-impl Gathering {
+impl CurrentSecond {
     fn of(second: u64) -> Self {
         Self { second, latency: Times::new(), errors: 0 }
     }
@@ -89,12 +90,12 @@ impl Tally {
             late: Times::new(),
             ok: 0,
             errors: BTreeMap::new(),
-            current: Gathering::of(0),
+            current: CurrentSecond::of(0),
             timeline: Vec::new(),
         }
     }
 
-    /// Ends the current second if it is over by now.
+    /// Ends the current second if it is over at `now`.
     pub(super) fn second_over(&mut self, now: Instant) -> Option<Second> {
         let current = now.saturating_duration_since(self.begun).as_secs();
         (self.current.second < current).then(|| self.end_second())
@@ -102,12 +103,12 @@ impl Tally {
 
     fn end_second(&mut self) -> Second {
         let ended = self.current.ended();
-        self.current = Gathering::of(ended.second + 1);
+        self.current = CurrentSecond::of(ended.second + 1);
         self.timeline.push(ended);
         ended
     }
 
-    /// Counts an answer.
+    /// Counts an answered or failed click.
     pub(super) fn add(&mut self, answer: &Answer) {
         let &Answer { due, sent, done, outcome } = answer;
         let good = matches!(outcome, Outcome::Status(200..=299));
@@ -129,7 +130,7 @@ impl Tally {
         }
     }
 
-    /// What a load of this rate has shown, whose clicks came for so long after the ramp.
+    /// The report of a load test with this rate, whose clicks were due for `lasted` after the ramp.
     pub(super) fn report(mut self, rate_per_second: f64, lasted: Duration) -> LoadReport {
         if self.current.ended().requests > 0 {
             self.end_second();

@@ -1,11 +1,11 @@
-//! Where the server is.
+//! The address of the server to test.
 
 use crate::Error;
 use hyper::Uri;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-/// The server that is loaded: its address, and what the `Host` header says.
+/// The server to test: its addresses and the `Host` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     host: String,
@@ -16,10 +16,10 @@ pub struct Target {
 }
 
 impl Target {
-    /// The server of a URL such as `http://127.0.0.1:8080`; a name is looked up.
+    /// Parses a URL such as `http://127.0.0.1:8080` and looks up its host.
     ///
     /// # Errors
-    /// [`upnext_core::Error::Config`] for what is no such URL, and for a name without an address.
+    /// [`upnext_core::Error::Config`] for another form of URL, and for a host without an address.
     pub fn parse(url: &str) -> upnext_core::Result<Self> {
         let refused = |reason: &str| upnext_core::Error::config("URL", format!("`{url}` {reason}"));
         let form = "is not of the form http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:8080";
@@ -36,7 +36,7 @@ impl Target {
         if uri.path() != "/" || uri.query().is_some() {
             return Err(refused("has a path: give host and port, the paths are those of the interface"));
         }
-        // The brackets of an IPv6 address belong to the URL.
+        // The brackets around an IPv6 address are part of the URL only.
         let name = authority.host().trim_start_matches('[').trim_end_matches(']');
         let found = (name, authority.port_u16().unwrap_or(port)).to_socket_addrs();
         let addresses: Vec<SocketAddr> = found
@@ -48,28 +48,28 @@ impl Target {
         Ok(Self { host: authority.as_str().to_owned(), name: name.to_owned(), https, addresses })
     }
 
-    /// Whether it can only be this machine.
+    /// Whether all its addresses are loopback addresses of this machine.
     pub fn is_loopback(&self) -> bool {
         self.addresses.iter().all(|address| address.ip().to_canonical().is_loopback())
     }
 
-    /// Whether it is asked over TLS.
+    /// Whether it is reached over TLS.
     pub(super) fn is_https(&self) -> bool {
         self.https
     }
 
-    /// The name, or the address, that its certificate must have.
+    /// The name or address that its certificate must have.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// What the `Host` header says.
+    /// The value of the `Host` header.
     pub(super) fn host(&self) -> &str {
         &self.host
     }
 
-    /// The first of its addresses at which a server accepts a connection, before the schedule begins: a server that is
-    /// not there is no result.
+    /// The first address that accepts a connection. Checked before the schedule begins, so that an unreachable server
+    /// is an error and not a result.
     pub(super) fn reached(&self, timeout: Duration) -> Result<SocketAddr, Error> {
         let mut refused = None;
         for &address in &self.addresses {

@@ -1,4 +1,4 @@
-//! The generator against a small server of the test's own.
+//! Tests of the load generator against a small test server.
 
 use super::*;
 use crate::Keys;
@@ -40,15 +40,15 @@ fn visitors() -> Visitors {
     Visitors::of_log(data).unwrap()
 }
 
-/// A request as a server saw it.
+/// A request that the test server received.
 struct Seen {
     path: String,
-    /// In small letters.
+    /// In lower case.
     head: String,
     body: serde_json::Value,
 }
 
-/// How a server answers request number `n`: after which pause, and with which head.
+/// Delay in milliseconds and response head for request number `n`.
 type Behaviour = fn(usize) -> (u64, &'static str);
 
 const OK: &str = "200 OK";
@@ -92,7 +92,7 @@ fn answer(mut stream: &TcpStream, log: &Mutex<Vec<Seen>>, behaviour: Behaviour) 
         };
         let (pause, status) = behaviour(number);
         std::thread::sleep(Duration::from_millis(pause));
-        // In one piece: several would wait for each other's acknowledgement. Who asked may have given up.
+        // In one write: several would wait for acknowledgements. It fails if the client has given up.
         let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n{{}}");
         if stream.write_all(answer.as_bytes()).is_err() || status.contains("close") {
             return;
@@ -123,7 +123,7 @@ fn clicks_of_a_session_arrive_whole_and_in_order() {
     assert!(sessions.len() > 20);
     for (path, items) in &sessions {
         assert!(path.starts_with("/v1/sessions/test-") && path.ends_with("/events"), "{path}");
-        // Of a session that was open at the beginning the last clicks, of one that is open at the end the first.
+        // Only the last clicks of a session that is open at the start, and the first of one that is open at the end.
         let known =
             SESSIONS.iter().any(|(_, session)| session.windows(items.len()).any(|part| part == items));
         assert!(known, "{items:?}");
@@ -151,7 +151,7 @@ fn the_clicks_behind_a_pause_of_the_server_are_counted_as_late() {
     let report = run(&LoadOptions { target, connections: 1, ..options() });
     assert!(report.errors.is_empty(), "{report:?}");
     assert!(report.latency_ms.p90 > 100.0 && report.latency_ms.max >= 300.0, "{report:?}");
-    // Only one of them was slow once it had been sent: the others were late.
+    // Only one of them was slow after it was sent: the others were sent late.
     assert!(report.service_ms.p90 < report.latency_ms.p90 / 2.0, "{report:?}");
     assert!(report.late_ms.p90 > report.latency_ms.p90 / 2.0, "{report:?}");
 }
@@ -173,7 +173,7 @@ fn errors_are_counted_by_what_came_instead() {
 
 #[test]
 fn what_a_server_cannot_do_is_given_up_in_time_and_counted() {
-    // 50 answers a second are asked for 200 times a second.
+    // 200 clicks a second for a server that answers 50.
     let (target, seen) = server(|_| (20, OK));
     let options = LoadOptions { target, connections: 1, timeout: Duration::from_millis(100), ..options() };
     let report = run(&options);

@@ -1,35 +1,36 @@
-//! Times by the million, and their percentiles.
+//! A histogram of durations, and its percentiles.
 
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
-/// Percentiles of a time, in milliseconds; 0 where nothing was measured.
+/// Percentiles of durations in milliseconds; 0 if nothing was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Percentiles {
     /// Median.
     pub p50: f64,
-    /// 90 %.
+    /// 90th percentile.
     pub p90: f64,
-    /// 95 %.
+    /// 95th percentile.
     pub p95: f64,
-    /// 99 %.
+    /// 99th percentile.
     pub p99: f64,
-    /// 99.9 %.
+    /// 99.9th percentile.
     pub p999: f64,
-    /// The longest.
+    /// Maximum.
     pub max: f64,
 }
 
-/// Buckets of a power of two: times are told apart to a 512th of themselves, below a millisecond to a microsecond.
+/// Binary digits of the number of buckets per power of two: durations are resolved to 1/512 of their value, and below a
+/// millisecond to a microsecond.
 const BITS: u32 = 9;
 
-/// The longest time that is told apart, in microseconds: more than an hour.
+/// The longest duration that is resolved, in microseconds: more than an hour.
 const LONGEST: u64 = (1 << 32) - 1;
 
-/// Counts of times in buckets that are as wide as the times are long, as in HdrHistogram (`ARCHITECTURE.md` says why its
-/// crate is not used).
+/// A histogram whose buckets have widths proportional to their durations, as in HdrHistogram (`ARCHITECTURE.md` says
+/// why its crate is not used).
 pub(super) struct Times {
-    /// Bucket `shift · 2⁹ + m` holds the microseconds whose leading bits are `m` and that have `shift` bits more.
+    /// Bucket `shift · 2⁹ + m` counts the microseconds with the leading bits `m`, followed by `shift` bits.
     counts: Vec<u64>,
     len: u64,
     max: u64,
@@ -40,12 +41,12 @@ impl Times {
         Self { counts: vec![0; bucket(LONGEST) + 1], len: 0, max: 0 }
     }
 
-    /// How many there are.
+    /// Number of durations.
     pub(super) fn len(&self) -> u64 {
         self.len
     }
 
-    /// Counts the time between two moments.
+    /// Counts the duration between two times.
     pub(super) fn add(&mut self, from: Instant, until: Instant) {
         self.record(until.saturating_duration_since(from));
     }
@@ -68,7 +69,7 @@ impl Times {
         }
     }
 
-    /// The milliseconds that no more than the rest of the times exceed.
+    /// The quantile `share`, from 0 to 1, in milliseconds.
     fn at(&self, share: f64) -> f64 {
         let rank = (share * self.len as f64).ceil() as u64;
         let mut seen = 0;
@@ -85,7 +86,7 @@ fn bucket(micros: u64) -> usize {
     ((u64::from(shift) << BITS) + (micros >> shift)) as usize
 }
 
-/// The longest time in a bucket, in microseconds.
+/// The longest duration of a bucket, in microseconds.
 fn longest_of(bucket: usize) -> u64 {
     let bucket = bucket as u64;
     let shift = (bucket >> BITS).saturating_sub(1);

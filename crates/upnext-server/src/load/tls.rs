@@ -1,4 +1,4 @@
-//! The load generator's side of https.
+//! The TLS client of the load generator.
 
 use crate::Error;
 use crate::pem::{certificates, refused};
@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// What makes connections to a server safe.
+/// A TLS client for one server name.
 #[derive(Clone)]
 pub(super) struct Tls {
     connector: TlsConnector,
@@ -21,7 +21,8 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    /// Trusts the certificates of a file, and what they signed, for a server of this name or address.
+    /// A client that trusts the certificates of a PEM file and those that they signed, for a server of this name or
+    /// address.
     pub(super) fn trusting(ca: &Path, name: &str) -> Result<Self, Error> {
         let mut roots = RootCertStore::empty();
         for certificate in certificates(ca)? {
@@ -39,7 +40,7 @@ impl Tls {
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
     }
 
-    /// Speaks TLS on a connection from here on.
+    /// Performs the TLS handshake on a connection.
     pub(super) async fn begin(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         self.connector.connect(self.name.clone(), stream).await
     }

@@ -1,4 +1,4 @@
-//! Who clicks on what: sessions as those of a log, many of them open at once.
+//! The visitors of a load test: sessions of a log or random ones, many of them open at a time.
 
 use super::LoadOptions;
 use super::connection::Request;
@@ -8,14 +8,14 @@ use std::collections::VecDeque;
 use upnext_core::data::{Dataset, ItemIndex, ItemVocabulary, Sessions};
 use upnext_kernels::{AliasTable, CounterRng};
 
-/// Mean length of a session that is simulated; that of `upnext simulate`'s.
+/// Mean length of random sessions, that of `upnext simulate`.
 const MEAN_LENGTH: f64 = 3.57;
 
-/// Clicks of every open session before the load begins: sessions of up to this length have ended by then, so that those
-/// that are open stand where they would stand if the load had always been going on.
+/// Clicks that every open slot makes before the test begins. Sessions of up to this length have ended by then, so that
+/// the open sessions have the ages of a load that has always been running.
 const ROUNDS_BEFORE: usize = 16;
 
-/// Sessions to be replayed, in any order and again and again.
+/// A source of sessions, from which a load test draws with replacement.
 #[derive(Debug)]
 pub struct Visitors {
     items: ItemVocabulary,
@@ -24,28 +24,28 @@ pub struct Visitors {
 
 #[derive(Debug)]
 enum Source {
-    /// The sessions of a log.
+    /// Sessions of a log.
     Log(Sessions),
-    /// Items drawn by popularity, in sessions whose lengths are geometric.
+    /// Items drawn by popularity, in sessions of geometrically distributed length.
     Popularity(AliasTable),
 }
 
 impl Visitors {
-    /// Visitors that do what those of a log did; `None` if there is no session, or an empty one.
+    /// Visitors that repeat the sessions of a log; `None` if there is no session or one of them is empty.
     pub fn of_log(data: Dataset) -> Option<Self> {
         let Dataset { items, sessions, .. } = data;
         let usable = !sessions.is_empty() && sessions.iter().all(|session| !session.is_empty());
         usable.then_some(Self { items, source: Source::Log(sessions) })
     }
 
-    /// Visitors that click on items by their popularity; `None` if no item has been clicked.
+    /// Visitors that click on items with probability proportional to support; `None` if all supports are 0.
     pub fn by_popularity(items: ItemVocabulary) -> Option<Self> {
         let supports: Vec<f64> = items.supports().iter().map(|&support| support as f64).collect();
         let source = Source::Popularity(AliasTable::new(&supports)?);
         Some(Self { items, source })
     }
 
-    /// The items of session number `n` of a load.
+    /// The items of session number `n` of a load test.
     fn session(&self, rng: CounterRng, n: u64) -> Cow<'_, [ItemIndex]> {
         let rng = rng.substream(n);
         match &self.source {
@@ -58,7 +58,7 @@ impl Visitors {
         }
     }
 
-    /// The clicks of a load, one after the other.
+    /// The sequence of clicks of a load test.
     pub(super) fn visits<'v>(&'v self, options: &'v LoadOptions) -> Visits<'v> {
         let mut visits = Visits {
             visitors: self,
@@ -77,23 +77,23 @@ impl Visitors {
     }
 }
 
-/// A session that is open, and how many of its clicks have been made.
+/// An open session and the number of its clicks so far.
 struct Visit<'v> {
     number: u64,
     items: Cow<'v, [ItemIndex]>,
     clicks: usize,
 }
 
-/// The clicks of a load.
+/// The sequence of clicks of a load test.
 pub(super) struct Visits<'v> {
     visitors: &'v Visitors,
     options: &'v LoadOptions,
-    /// Events that a request may hold.
+    /// Maximum number of events in a request.
     longest: usize,
     rng: CounterRng,
-    /// Sessions that have begun.
+    /// Number of sessions that have begun.
     begun: u64,
-    /// Those that have not ended, the one that clicks next in front.
+    /// The sessions that have not ended; the first clicks next.
     open: VecDeque<Visit<'v>>,
     room: usize,
 }
@@ -107,7 +107,8 @@ impl<'v> Visits<'v> {
         (number, request)
     }
 
-    /// The visit whose turn it is, one click later: one that is open after all others have clicked, else a new one.
+    /// Takes the session that clicks next and counts its click: a new session while there is room, otherwise the one
+    /// whose latest click is oldest.
     fn click(&mut self) -> Visit<'v> {
         let waiting = if self.open.len() < self.room { None } else { self.open.pop_front() };
         let mut visit = waiting.unwrap_or_else(|| {

@@ -1,6 +1,6 @@
-// What a column shows: a model, how long it took, and its list. Ids and titles are set as text, never as markup.
+// A column with a model, its response time and its list. Ids and titles are inserted as text, never as markup.
 
-/** An element with classes and children; text is text. */
+/** Creates an element with classes and children; strings become text nodes. */
 export function node(name, classes, ...children) {
   const made = document.createElement(name);
   if (classes) made.className = classes;
@@ -10,7 +10,7 @@ export function node(name, classes, ...children) {
 
 export const titleOf = item => item.title ?? item.item_id;
 
-/** An item's title above its id, whatever else the catalogue says, and what more there is to say. */
+/** An item's title above its id, with the other columns of the catalogue and additional texts. */
 export function nameOf(item, ...more) {
   const parts = item.title ? [node("code", "", item.item_id)] : [];
   for (const [column, value] of Object.entries(item.details ?? {})) {
@@ -27,7 +27,7 @@ const milliseconds = ms => (ms < 9.95 ? ms.toFixed(1) : ms.toFixed(0)) + " ms";
 const score = x => (Number.isInteger(x) ? x.toLocaleString("en") : x.toPrecision(4));
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** The last round trips as bars, the longest as high as there is room. */
+/** The latest round-trip times as bars, scaled to the longest. */
 function sparkline(times) {
   const svg = (name, attributes) => {
     const made = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -43,16 +43,16 @@ function sparkline(times) {
   return plot;
 }
 
-/** One model's list. */
+/** The list of one model. */
 export class Column {
-  /** `name`: what requests call the model; null for the one that answers when none is named. */
+  /** `name`: the model's name in requests; null for the model that answers by default. */
   constructor(model, name, add) {
     Object.assign(this, { name, add, ranks: null, times: [], items: model.items });
     this.head = node("div", "head");
     this.latency = node("div", "latency");
     this.notice = node("p", "notice");
     this.list = node("ol", "list");
-    // Safari takes a list without markers for none.
+    // Safari does not expose lists without markers as lists to screen readers.
     this.list.setAttribute("role", "list");
     this.latency.hidden = this.notice.hidden = true;
     this.root = node("section", "column", this.head, this.latency, this.notice, this.list);
@@ -75,7 +75,7 @@ export class Column {
     this.latency.hidden = false;
   }
 
-  /** Shows the answer for a session, and what has changed since the list before; `describe` has the item of every id. */
+  /** Shows the response for a session, and the changes since the previous list; `describe` maps ids to items. */
   show(answer, timing, session, describe) {
     this.showModel(answer.model);
     this.showLatency(timing);
@@ -106,7 +106,7 @@ export class Column {
   line(entry, session, describe, share, before) {
     const item = describe(entry.item_id), more = [];
     if (entry.because && entry.because.item_id !== entry.item_id) {
-      // By its number in the session: titles are long, and lines of one height can be compared across columns.
+      // By its number in the session, since titles are long, and lines of equal height can be compared across columns.
       const like = node("span", "like", `like ${session.lastIndexOf(entry.because.item_id) + 1}`);
       like.title = `Like ${titleOf(describe(entry.because.item_id))}: cosine ${entry.because.similarity.toFixed(2)}`;
       more.push(like);
@@ -131,7 +131,7 @@ export class Column {
     return line;
   }
 
-  /** Lets every line come from where its item stood. */
+  /** Animates every line from the previous position of its item. */
   move(places) {
     for (const line of this.list.children) {
       const from = places.get(line.dataset.id);
@@ -141,7 +141,7 @@ export class Column {
     }
   }
 
-  /** Says in each line where its item stands in the list beside. */
+  /** Adds to each line the position of its item in the other list. */
   compareWith(other) {
     for (const line of this.list.children) {
       const figures = line.querySelector(".figures"), rank = other.ranks?.get(line.dataset.id);

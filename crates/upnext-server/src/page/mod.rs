@@ -1,7 +1,7 @@
-//! `/`: a page that shows what the model does, to people. It speaks to the server as any client does.
+//! `/`: a web page to try the model, which uses the public HTTP interface.
 //!
-//! Its parts are files of this folder, compiled in. It may load nothing but them and speak to nobody but this server;
-//! ids and titles are put into it as text, which the policy makes the browser enforce (`trusted-types`).
+//! Its files are in this folder and compiled in. The content security policy allows it to load only them and to connect
+//! only to this server, and makes the browser enforce that ids and titles are inserted as text (`trusted-types`).
 
 use crate::problem::Problem;
 use axum::extract::Path;
@@ -11,12 +11,12 @@ use axum::response::{IntoResponse, Response};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// The page.
+/// The HTML document.
 pub(crate) async fn document() -> Response {
     answer("text/html; charset=utf-8", include_str!("index.html"))
 }
 
-/// A part of the page.
+/// A style sheet, script or image of the page.
 pub(crate) async fn asset(name: Result<Path<String>, axum::extract::rejection::PathRejection>) -> Response {
     match name.as_deref().map(String::as_str) {
         Ok("page.css") => answer("text/css; charset=utf-8", include_str!("page.css")),
@@ -33,7 +33,7 @@ fn answer(kind: &'static str, text: &'static str) -> Response {
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
-        // A new version of the server has a new page.
+        // A new version of the server may have a new page.
         (header::CACHE_CONTROL, "no-cache"),
     ];
     (headers, text).into_response()

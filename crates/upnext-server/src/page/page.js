@@ -1,4 +1,4 @@
-// The session, and what is asked for it. The server is spoken to as any client does (/docs).
+// The session and its requests. The page uses the public interface of the server (/docs).
 import { Column, nameOf, node, titleOf } from "./lists.js";
 
 const $ = id => document.getElementById(id);
@@ -7,9 +7,9 @@ const search = $("search"), suggestions = $("suggestions"), chips = $("chips");
 let session = [];
 let columns = [];
 let popular = [];
-/** In memory only: a key that is stored can be stolen. */
+/** The key, in memory only, since a stored one can be stolen. */
 let key = null;
-/** Grows with every change, so that a late answer to an earlier one is dropped. */
+/** Incremented with every change, so that late responses to earlier ones are dropped. */
 let turn = 0;
 const known = new Map();
 const describe = id => known.get(id) ?? { item_id: id };
@@ -18,7 +18,7 @@ const describe = id => known.get(id) ?? { item_id: id };
 
 class NeedsKey extends Error {}
 
-/** Asks the server; returns the answer and how long it took. Throws an error whose message is a sentence. */
+/** Sends a request; returns the response and its duration. Throws an error with a sentence as its message. */
 async function ask(method, path, body) {
   const headers = {};
   if (body) headers["content-type"] = "application/json";
@@ -46,13 +46,13 @@ async function ask(method, path, body) {
 
 const remember = items => items.forEach(item => known.set(item.item_id, item));
 
-/** Learns the titles of ids that have not been met. */
+/** Looks up the titles of new ids. */
 async function lookUp(ids) {
   const unmet = [...new Set(ids)].filter(id => !known.has(id));
   if (unmet.length) remember((await ask("POST", "/v1/items/lookup", { ids: unmet })).answer.items);
 }
 
-/** Runs something that asks, and shows what goes wrong. */
+/** Runs a function that sends requests, and shows its errors. */
 async function attempt(work) {
   try {
     await work();
@@ -69,7 +69,7 @@ async function attempt(work) {
 
 // ---- The session
 
-/** Makes this the session, keeps it in the address, and asks what comes next. */
+/** Sets the session, stores it in the URL, and requests recommendations. */
 function setSession(items) {
   session = items;
   const hash = items.length ? "#items=" + items.map(encodeURIComponent).join(",") : "";
@@ -79,7 +79,7 @@ function setSession(items) {
 
 const add = id => setSession([...session, id]);
 
-/** The session in the address: `#items=` and ids with commas between, percent-encoded. */
+/** The session in the URL: `#items=` and percent-encoded ids, separated by commas. */
 function sessionOfAddress() {
   const items = /^#items=(.+)$/.exec(location.hash);
   try {
@@ -102,17 +102,17 @@ function drawChips() {
   }));
   $("empty").hidden = session.length > 0;
   chips.scrollTop = chips.scrollHeight;
-  // Who removes items by keyboard goes on where the removed one was.
+  // Keeps the keyboard focus at the position of the removed item.
   if (focused >= 0) (chips.children[Math.min(focused, session.length - 1)]?.querySelector("button") ?? $("random")).focus();
 }
 
-const wish = () => ({ session, k: Number($("length").value), exclude_seen: $("exclude-seen").checked, why: $("why").checked });
+const listRequest = () => ({ session, k: Number($("length").value), exclude_seen: $("exclude-seen").checked, why: $("why").checked });
 
-/** Asks every model in turn, so that neither waits for the other's processor time. */
+/** Requests the models' lists one after the other, so that neither computation delays the other. */
 async function refresh() {
   const own = ++turn;
   drawChips();
-  const asked = wish(), said = [];
+  const asked = listRequest(), said = [];
   for (const column of columns) {
     column.root.classList.add("waiting");
     try {
@@ -140,7 +140,7 @@ async function refresh() {
   $("said").textContent = said.join(", ");
 }
 
-/** A popular item, and two clicks on what the served model recommends after it. */
+/** An example session: a popular item, and two clicks on recommendations of the served model. */
 async function randomSession() {
   const one = list => list[Math.floor(Math.random() * list.length)];
   if (!popular.length) return;
@@ -167,7 +167,7 @@ function showOptions(items) {
     const line = node("li", "", nameOf(item), events);
     line.id = `option-${at}`;
     line.setAttribute("role", "option");
-    // Before the box loses the focus, and with it the list.
+    // Before the box loses the focus, which closes the list.
     line.addEventListener("pointerdown", event => event.preventDefault());
     line.addEventListener("click", () => choose(item.item_id));
     return line;
@@ -215,7 +215,7 @@ search.addEventListener("keydown", event => {
   if (step) {
     event.preventDefault();
     if (suggestions.hidden) return suggest(0);
-    // One place more than there are options: none.
+    // One more position than options: no selection.
     const places = options.length + 1;
     activate(((active + 1 + step + places) % places) - 1);
   } else if (pressed === "Escape") {
@@ -226,7 +226,7 @@ search.addEventListener("keydown", event => {
     event.preventDefault();
     if (active >= 0) return choose(options[active].item_id);
     const text = search.value;
-    // What was typed may be an id that the model does not know: it is taken as it is.
+    // The text may be an id unknown to the model, so it is used unchanged.
     if (text.trim()) attempt(async () => {
       const items = await find(text);
       const same = items.find(item => item.item_id === text) ?? items.find(item => item.item_id === text.trim());

@@ -1,4 +1,4 @@
-//! What happens on a connection: a handshake where TLS is on, then requests until one side ends it.
+//! The handling of one connection: a handshake if TLS is on, then requests until one side closes it.
 
 use super::stream::TimedStream;
 use super::tls::Tls;
@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-/// What all connections share.
+/// The state that all connections share.
 pub(super) struct Connections {
     http: http1::Builder,
     router: Router,
@@ -43,7 +43,7 @@ impl Connections {
         }
     }
 
-    /// Answers the requests of a connection until it ends.
+    /// Handles the requests of a connection until it is closed. Before a finished TLS handshake, `closing` closes it.
     pub(super) async fn answer(&self, stream: TcpStream, watcher: Watcher, closing: watch::Receiver<bool>) {
         let _open = Open::new(&self.metrics);
         if let Err(error) = self.speak(stream, watcher, closing).await {
@@ -57,14 +57,14 @@ impl Connections {
         watcher: Watcher,
         mut closing: watch::Receiver<bool>,
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
-        // Answers are written whole, so waiting for more to send would only delay them.
+        // Responses are written as a whole, so that Nagle's algorithm would only delay them.
         _ = stream.set_nodelay(true);
         let stream = TimedStream::new(stream, self.write_limit);
         let Some(tls) = &self.tls else { return self.requests(stream, watcher).await };
         let handshake = tokio::time::timeout(self.header_limit, tls.acceptor().accept(stream));
         let stream = tokio::select! {
             done = handshake => done.map_err(|_| "the client did not finish the TLS handshake in time")??,
-            // Who has asked nothing is waiting for no answer.
+            // There is no request yet that a stopping server would have to answer.
             _ = closing.wait_for(|&closing| closing) => return Ok(()),
         };
         self.requests(stream, watcher).await
@@ -80,7 +80,7 @@ impl Connections {
     }
 }
 
-/// An open connection, as metrics count it; a panic ends it, too.
+/// Counts a connection as open until it is dropped, after a panic too.
 struct Open<'m>(&'m Metrics);
 
 impl<'m> Open<'m> {

@@ -1,4 +1,4 @@
-//! From an address to answered connections, until somebody asks to stop.
+//! The server: it binds an address, accepts connections, and shuts down gracefully.
 
 mod connection;
 mod signals;
@@ -10,7 +10,7 @@ use crate::service::Service;
 use crate::{Error, ServerConfig};
 use connection::Connections;
 use hyper_util::server::graceful::GracefulShutdown;
-use signals::{Asked, Signals};
+use signals::{Action, Signals};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,24 +18,24 @@ use std::time::Duration;
 use tls::Tls;
 use tokio::sync::{Semaphore, watch};
 
-/// What to serve, where, and to whom.
+/// Everything that a [`Server`] is started with.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// The model's folder.
+    /// The folder of the first model.
     pub model: PathBuf,
-    /// The name in every answer; `None`: that of the folder.
+    /// The model's name in responses; `None`: the name of its folder.
     pub name: Option<String>,
     /// The address to listen on; port 0 takes any free one.
     pub listen: SocketAddr,
-    /// Every limit.
+    /// Threads, limits, files and stores.
     pub config: ServerConfig,
-    /// Who may ask.
+    /// The accepted keys.
     pub keys: ApiKeys,
-    /// Listen where other machines can ask although there is no key.
+    /// Allow an address that other machines can reach although there are no data keys.
     pub allow_open: bool,
 }
 
-/// A server that has its model and its address, and has not begun to answer.
+/// A server that has loaded its models and is bound to its address; [`run`](Server::run) starts it.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
@@ -45,30 +45,31 @@ pub struct Server {
     stop: watch::Sender<bool>,
 }
 
-/// Asks a server to stop, from anywhere.
+/// A handle that stops a [`Server`] from any thread.
 #[derive(Clone, Debug)]
 pub struct Stopper(watch::Sender<bool>);
 
 impl Stopper {
-    /// Lets the server answer what it has read, and end.
+    /// Starts a graceful shutdown: requests in flight are answered, then [`Server::run`] returns.
     pub fn stop(&self) {
         self.0.send_replace(true);
     }
 }
 
 impl Server {
-    /// Loads the certificate, the model, the lists and the sessions, and takes the address. Connections wait from here on.
+    /// Binds the address and loads the certificate, models, lists and sessions. Connections wait until
+    /// [`run`](Self::run).
     ///
     /// # Errors
-    /// For limits that make no sense, a model that cannot be served, an address that cannot be had or that others can
-    /// reach without a key, and files that cannot be read.
+    /// For an invalid configuration, a model that cannot be served, an address that cannot be bound or that others can
+    /// reach without a key, and files or stores that cannot be opened.
     pub fn bind(setup: Setup) -> Result<Self, Error> {
         let Setup { model, name, listen, config, keys, allow_open } = setup;
         config.validate()?;
         if keys.data.is_empty() && !listen.ip().is_loopback() && !allow_open {
             return Err(Error::OpenToAll { address: listen });
         }
-        // The address first: that it is taken should not take the time of loading a model to find out.
+        // The address first, so that one in use is reported before a model is loaded.
         let refused = |source| Error::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
@@ -79,27 +80,27 @@ impl Server {
         Ok(Self { listener, address, service, tls, stop: watch::Sender::new(false) })
     }
 
-    /// The address that it listens on.
+    /// The address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where it is found, by the address that it listens on.
+    /// The server's URL, made of the scheme and the address.
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
-    /// What stops it.
+    /// A handle that stops the server.
     pub fn stopper(&self) -> Stopper {
         Stopper(self.stop.clone())
     }
 
-    /// Answers until SIGTERM, Ctrl-C or the [`Stopper`], then finishes what is in flight; SIGHUP loads certificate and model
-    /// anew.
+    /// Runs the server until SIGTERM, Ctrl-C or a [`Stopper`], and then finishes requests in flight. SIGHUP reloads the
+    /// certificate and the models.
     ///
     /// # Errors
-    /// If the system gives no threads or signals.
+    /// [`Error::System`] if threads or signal handlers cannot be created.
     pub fn run(self) -> Result<(), Error> {
         let failed = |action| move |source| Error::System { action, source };
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -124,15 +125,15 @@ impl Server {
             accept(listener, &service, Connections::new(&service, tls), stop.subscribe()).await;
             Ok::<_, Error>(())
         })?;
-        // Whoever still holds the service, such as a model that is being loaded, keeps neither log from its end.
+        // Explicitly, since others may still hold the service, such as a task that loads a model.
         service.close();
-        // What is still in flight ends here. A model that is being loaded from a slow disk keeps nobody waiting.
+        // Tasks in flight are cancelled, and blocking ones, such as loading from a slow disk, are not waited for.
         runtime.shutdown_timeout(Duration::from_millis(100));
         Ok(())
     }
 }
 
-/// Stops and reloads as the operating system asks.
+/// Handles signals in a background task.
 fn listen_to_signals(
     service: &Arc<Service>,
     tls: Option<&Arc<Tls>>,
@@ -141,12 +142,12 @@ fn listen_to_signals(
     let mut signals = Signals::listen()?;
     let (service, tls, stop) = (Arc::clone(service), tls.cloned(), stop.clone());
     tokio::spawn(async move {
-        while let Asked::Reload = signals.next().await {
-            // The certificate first: its files are small. What went wrong is in the log, and the old one goes on.
+        while let Action::Reload = signals.next().await {
+            // The certificate first: its files are small. After an error, which is logged, the old one stays.
             if let Some(tls) = &tls {
                 tls.reload();
             }
-            // A model may take seconds, in which the server must hear that it is to stop.
+            // In a separate task: loading may take seconds, during which a signal to stop must be handled.
             let service = Arc::clone(&service);
             tokio::spawn(async move { service.reload_all().await });
         }
@@ -155,7 +156,7 @@ fn listen_to_signals(
     Ok(())
 }
 
-/// Accepts connections until it is to stop, then lets those that are open finish.
+/// Accepts connections until `stop`, then waits for open ones to finish.
 async fn accept(
     listener: tokio::net::TcpListener,
     service: &Arc<Service>,
@@ -166,7 +167,7 @@ async fn accept(
     let (connections, graceful) = (Arc::new(connections), GracefulShutdown::new());
     let closing = watch::Sender::new(false);
     let drained = async {
-        // That the channel has closed is a wish to stop, too.
+        // A closed channel means stop, too.
         _ = stop.wait_for(|&stop| stop).await;
         service.stop();
         tokio::time::sleep(Duration::from_millis(config.drain_ms)).await;
@@ -174,7 +175,7 @@ async fn accept(
     tokio::pin!(drained);
     let slots = Arc::new(Semaphore::new(config.max_connections));
     loop {
-        // Connections beyond the limit wait in the system's queue, and cost nothing here.
+        // Connections beyond the limit wait in the system's queue, where they cost nothing.
         let next = async {
             let slot = Arc::clone(&slots).acquire_owned().await;
             (slot, listener.accept().await)
@@ -187,7 +188,7 @@ async fn accept(
             Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::warn!(%error, "a connection cannot be accepted");
-                // Such as too many open files: trying again at once would fail at once.
+                // With an error such as too many open files, an immediate retry would fail, too.
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }

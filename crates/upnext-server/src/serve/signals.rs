@@ -1,13 +1,13 @@
-//! What the operating system asks of a server: to stop, or to load its files anew.
+//! Signals of the operating system: to stop, or to reload files.
 
-/// What was asked.
-pub(super) enum Asked {
+/// The action that a signal requests.
+pub(super) enum Action {
     Stop,
     #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has SIGHUP"))]
     Reload,
 }
 
-/// SIGTERM and Ctrl-C stop, SIGHUP reloads.
+/// Unix signals: SIGTERM and Ctrl-C stop, SIGHUP reloads.
 #[cfg(unix)]
 pub(super) struct Signals {
     terminate: tokio::signal::unix::Signal,
@@ -28,16 +28,17 @@ impl Signals {
     }
 
     /// Waits for the next.
-    pub(super) async fn next(&mut self) -> Asked {
+    pub(super) async fn next(&mut self) -> Action {
         tokio::select! {
-            _ = self.terminate.recv() => Asked::Stop,
-            _ = self.interrupt.recv() => Asked::Stop,
-            _ = self.hang_up.recv() => Asked::Reload,
+            _ = self.terminate.recv() => Action::Stop,
+            _ = self.interrupt.recv() => Action::Stop,
+            _ = self.hang_up.recv() => Action::Reload,
         }
     }
 }
 
-/// Ctrl-C, Ctrl-Break and the end of the console or the machine stop. Nothing reloads: that is said when the server starts.
+/// Windows events: Ctrl-C, Ctrl-Break, closing the console and shutdown stop. None reloads, which is logged at the
+/// start.
 #[cfg(windows)]
 pub(super) struct Signals {
     ctrl_c: tokio::signal::windows::CtrlC,
@@ -63,12 +64,12 @@ impl Signals {
     }
 
     /// Waits for the next.
-    pub(super) async fn next(&mut self) -> Asked {
+    pub(super) async fn next(&mut self) -> Action {
         tokio::select! {
-            _ = self.ctrl_c.recv() => Asked::Stop,
-            _ = self.ctrl_break.recv() => Asked::Stop,
-            _ = self.close.recv() => Asked::Stop,
-            _ = self.shutdown.recv() => Asked::Stop,
+            _ = self.ctrl_c.recv() => Action::Stop,
+            _ = self.ctrl_break.recv() => Action::Stop,
+            _ = self.close.recv() => Action::Stop,
+            _ = self.shutdown.recv() => Action::Stop,
         }
     }
 }

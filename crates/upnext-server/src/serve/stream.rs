@@ -1,4 +1,4 @@
-//! A connection whose client must read: an answer that it takes too long to read ends it.
+//! A stream with a time limit on writes, for clients that read too slowly.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -9,17 +9,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-/// A stream with a limit on the time from when a write must wait first until all that was written is on its way: who reads a
-/// byte now and then does not hold an answer in memory for longer.
+/// A TCP stream with a limit on the time from the first write that has to wait until everything written has been sent.
+/// Reading a byte now and then does not extend it, so that a client cannot hold a response in memory for longer.
 ///
-/// With TLS it stands beneath: there it sees what goes out to the client, the handshake and the farewell too. Above, a write
-/// would seem to go on while rustls takes it into its buffer, and a flush of that buffer would count as one wait however
-/// much the client reads meanwhile.
+/// TLS is layered above this stream, so that the limit applies to what is really sent, including the handshake and the
+/// closing alert. In a stream above TLS, a write would seem finished once rustls has buffered it, and a flush of that
+/// buffer would count as one wait however much the client reads meanwhile.
 #[derive(Debug)]
 pub(super) struct TimedStream {
     stream: TcpStream,
     limit: Duration,
-    /// Runs while a write waits.
+    /// The timer that runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
@@ -28,7 +28,7 @@ impl TimedStream {
         Self { stream, limit, waiting: None }
     }
 
-    /// The outcome of a write, unless the answer has waited for too long.
+    /// Returns the outcome of a write, or an error if the limit has passed.
     fn timed<T>(&mut self, outcome: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if outcome.is_pending() {
             let limit = self.limit;
@@ -42,7 +42,7 @@ impl TimedStream {
         outcome
     }
 
-    /// The outcome of a flush: when it is done, nothing waits.
+    /// Returns the outcome of a flush; a finished flush stops the timer.
     fn flushed(&mut self, outcome: Poll<io::Result<()>>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if outcome.is_ready() {
             self.waiting = None;

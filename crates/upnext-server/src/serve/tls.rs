@@ -1,4 +1,4 @@
-//! TLS by rustls: the certificate and its key, read at the start and again when they have been renewed.
+//! TLS of the server with rustls; certificate and key can be reloaded.
 
 use crate::pem::{certificates, private_key, refused};
 use crate::{Error, ServerConfig};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 
-/// What the server shows to new connections, and where it is from.
+/// The TLS configuration for new connections, and the files that it is read from.
 pub(super) struct Tls {
     certificate: PathBuf,
     key: PathBuf,
@@ -18,14 +18,15 @@ pub(super) struct Tls {
 }
 
 impl std::fmt::Debug for Tls {
-    /// Without the key: this may end in a log.
+    /// Writes the paths and not the key, since the text may be logged.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Tls({}, {})", self.certificate.display(), self.key.display())
     }
 }
 
 impl Tls {
-    /// Reads the files that the configuration names; `None`: the server speaks plain HTTP.
+    /// Reads the certificate and key that the configuration names; `None` if it names none: the server speaks plain
+    /// HTTP.
     pub(super) fn of(config: &ServerConfig) -> Result<Option<Self>, Error> {
         let (Some(certificate), Some(key)) = (&config.tls_cert_file, &config.tls_key_file) else {
             return Ok(None);
@@ -34,7 +35,7 @@ impl Tls {
         Ok(Some(Self { certificate: certificate.clone(), key: key.clone(), current }))
     }
 
-    /// Reads the files again, for new connections. Files that are wrong change nothing, and are logged.
+    /// Reads the files again, for new connections. Errors are logged, and the old certificate stays in use.
     pub(super) fn reload(&self) {
         match read(&self.certificate, &self.key) {
             Ok(config) => {
@@ -45,14 +46,14 @@ impl Tls {
         }
     }
 
-    /// What makes a connection one of TLS, with the certificate of now.
+    /// A TLS acceptor with the current certificate.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.current.load_full())
     }
 }
 
-/// TLS 1.2 and 1.3 with a chain and its key. The provider is named: a default of the whole process would be a second place
-/// to look for what is used.
+/// Reads a certificate chain and its key into a configuration for TLS 1.2 and 1.3. The crypto provider is given
+/// explicitly, since a default of the process could be set anywhere.
 fn read(certificate: &Path, key: &Path) -> Result<Arc<rustls::ServerConfig>, Error> {
     let (chain, private) = (certificates(certificate)?, private_key(key)?);
     let builder = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
@@ -64,7 +65,7 @@ fn read(certificate: &Path, key: &Path) -> Result<Arc<rustls::ServerConfig>, Err
     Ok(Arc::new(config))
 }
 
-/// Which of the two files is wrong, and what to do.
+/// The error that names the faulty one of the two files and how to fix it.
 fn unusable(error: &TlsError, certificate: &Path, key: &Path) -> Error {
     match error {
         TlsError::InconsistentKeys(InconsistentKeys::KeyMismatch) => {

@@ -1,11 +1,11 @@
-//! Sessions in memory, with a file from which a server that was stopped or killed has them again.
+//! A store in memory with a file, from which sessions are restored after a restart or a kill.
 //!
-//! One thread writes. What arrives while it writes is written together next, so a slow disk makes writes larger and not
-//! events slower in proportion. An event is acknowledged after it was written.
+//! One thread writes the file. Events that arrive during a write are written together in the next one, so that a slow
+//! disk leads to larger writes and not to a queue of small ones. An event is acknowledged after it was written.
 
 use super::log::{self, Log, Record};
 use super::table::Table;
-use super::{Later, Session, SessionStore, StoreError, now_ms};
+use super::{Session, SessionStore, StoreError, StoreFuture, now_ms};
 use crate::{Error, ServerConfig, exclusive, locked, threads};
 use std::fs::File;
 use std::path::Path;
@@ -13,10 +13,10 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
-/// Bytes of lines that may wait for the disk: some hundred thousand events.
+/// Maximum size of the lines that wait to be written, in bytes: some hundred thousand events.
 const MOST_PENDING: usize = 64 << 20;
 
-/// Sessions in memory and in a file.
+/// A store in memory and in a file.
 #[derive(Debug)]
 pub(super) struct DurableStore {
     shared: Arc<Shared>,
@@ -34,15 +34,15 @@ struct Shared {
 #[derive(Debug)]
 struct Inner {
     table: Table,
-    /// Lines that the table has and the file lacks, in the order in which the table got them.
+    /// Lines of changes that are in the table and not yet in the file, in the order of the changes.
     pending: Vec<u8>,
-    /// Who waits for them.
+    /// The requests that wait for these lines to be written.
     waiting: Vec<oneshot::Sender<Result<(), String>>>,
     closed: bool,
 }
 
 impl DurableStore {
-    /// The sessions in the file, which is made where there is none.
+    /// Opens the file and restores its sessions; the file is created if it does not exist.
     pub(super) fn open(path: &Path, config: &ServerConfig) -> Result<Self, Error> {
         let lock = exclusive::lock(&path.with_added_extension("lock"))?;
         let mut table = log::read(path, config)?;
@@ -60,8 +60,10 @@ impl DurableStore {
         Ok(Self { shared, writer: Mutex::new(Some(writer)), _lock: lock })
     }
 
-    /// Changes the table and waits until the change is written; `None` is no change. With it comes whether that has worked:
-    /// a change that could not be written stays in the table, and is written with the next.
+    /// Applies `change` to the table and waits until its lines are written; `None` if it changed nothing.
+    ///
+    /// The inner result says whether the write succeeded. A change that could not be written stays in the table, and is
+    /// written with the next one.
     async fn change<T>(
         &self,
         change: impl FnOnce(&mut Table, &mut Vec<u8>) -> std::io::Result<Option<T>>,
@@ -86,7 +88,7 @@ impl DurableStore {
 }
 
 impl Inner {
-    /// Whether the writer keeps up. It may not: memory must not grow for as long as a disk hangs.
+    /// Fails if the writing thread has ended or too much is pending: memory must not grow while a disk hangs.
     fn check(&self) -> Result<(), StoreError> {
         if self.closed {
             return Err(StoreError::Failed("the thread that writes sessions has ended".to_owned()));
@@ -99,7 +101,7 @@ impl Inner {
 }
 
 impl SessionStore for DurableStore {
-    fn append<'s>(&'s self, id: &'s str, item: Arc<str>) -> Later<'s, Session> {
+    fn append<'s>(&'s self, id: &'s str, item: Arc<str>) -> StoreFuture<'s, Session> {
         Box::pin(async move {
             let appended = self.change(|table, lines| {
                 let ms = now_ms();
@@ -108,17 +110,17 @@ impl SessionStore for DurableStore {
             });
             match appended.await? {
                 Some((session, Ok(()))) => Ok(session),
-                Some((session, Err(reason))) => Err(StoreError::Kept(reason, session)),
+                Some((session, Err(reason))) => Err(StoreError::NotPersisted(reason, session)),
                 None => Err(StoreError::Failed("an event left no session".to_owned())),
             }
         })
     }
 
-    fn get<'s>(&'s self, id: &'s str) -> Later<'s, Option<Session>> {
+    fn get<'s>(&'s self, id: &'s str) -> StoreFuture<'s, Option<Session>> {
         Box::pin(async move { Ok(locked(&self.shared.inner).table.get(id, now_ms())) })
     }
 
-    fn remove<'s>(&'s self, id: &'s str) -> Later<'s, bool> {
+    fn remove<'s>(&'s self, id: &'s str) -> StoreFuture<'s, bool> {
         Box::pin(async move {
             let removed = self.change(|table, lines| {
                 let ms = now_ms();
@@ -129,7 +131,7 @@ impl SessionStore for DurableStore {
                 Ok(Some(()))
             });
             match removed.await? {
-                Some(((), written)) => written.map(|()| true).map_err(StoreError::Silent),
+                Some(((), written)) => written.map(|()| true).map_err(StoreError::Unconfirmed),
                 None => Ok(false),
             }
         })
@@ -139,11 +141,11 @@ impl SessionStore for DurableStore {
         Some(locked(&self.shared.inner).table.len(now_ms()))
     }
 
-    fn ready(&self) -> Later<'_, ()> {
+    fn ready(&self) -> StoreFuture<'_, ()> {
         Box::pin(async { locked(&self.shared.inner).check() })
     }
 
-    /// Writes what is pending.
+    /// Writes pending lines and ends the thread.
     fn close(&self) {
         locked(&self.shared.inner).closed = true;
         self.shared.filled.notify_one();
@@ -160,7 +162,7 @@ impl Drop for DurableStore {
 }
 
 impl Shared {
-    /// What the writing thread does.
+    /// The loop of the writing thread.
     fn write(&self, mut log: Log) {
         let _ended = Ended(self);
         loop {
@@ -176,7 +178,7 @@ impl Shared {
             }
             if inner.pending.is_empty() {
                 let closed = inner.closed;
-                // The file lacks what could not be written.
+                // After a failed write, the file is replaced once more to add what it lacks.
                 let sessions = (closed && log.is_broken()).then(|| all(&inner.table));
                 drop(inner);
                 let replaced = sessions.map_or(Ok(()), |sessions| log.replace(&sessions));
@@ -191,7 +193,7 @@ impl Shared {
             }
             let lines = std::mem::take(&mut inner.pending);
             let waiting = std::mem::take(&mut inner.waiting);
-            // The table, read under the same lock, has all that the lines say.
+            // Read under the same lock, so that it includes the changes of `lines`.
             let sessions = log.wants_compaction().then(|| all(&inner.table));
             drop(inner);
             let outcome = match sessions {
@@ -200,7 +202,7 @@ impl Shared {
             };
             let outcome = outcome.map_err(|error| error.to_string());
             for waiter in waiting {
-                // A client that has gone away meanwhile is no error.
+                // Fails if the client has gone away, which is no error.
                 _ = waiter.send(outcome.clone());
             }
             if log.sync_in().is_some_and(|left| left.is_zero()) {
@@ -210,7 +212,7 @@ impl Shared {
     }
 }
 
-/// Lets nothing wait for a thread that has ended, by a panic too.
+/// Closes the store and wakes all waiting requests when the writing thread ends, after a panic too.
 struct Ended<'s>(&'s Shared);
 
 impl Drop for Ended<'_> {
@@ -221,7 +223,7 @@ impl Drop for Ended<'_> {
     }
 }
 
-/// All sessions of a table, the one that has been idle for longest first.
+/// All sessions of a table, the longest idle one first.
 fn all(table: &Table) -> Vec<(Arc<str>, Session)> {
     table.by_idleness().map(|(id, session)| (Arc::from(id), session)).collect()
 }
@@ -231,7 +233,7 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
-    fn place() -> (tempfile::TempDir, PathBuf) {
+    fn temporary_path() -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sessions");
         (dir, path)
@@ -248,14 +250,14 @@ mod tests {
     #[tokio::test]
     async fn an_event_whose_write_failed_is_said_to_be_kept_and_is_written_with_the_next() {
         let config = ServerConfig::default();
-        let (_dir, path) = place();
+        let (_dir, path) = temporary_path();
         let store = broken(&path, &config);
         let error = store.append("v1", "tea".into()).await.unwrap_err();
-        assert!(matches!(&error, StoreError::Kept(_, session) if session.events == 1), "{error}");
+        assert!(matches!(&error, StoreError::NotPersisted(_, session) if session.events == 1), "{error}");
         let items = |session: Session| session.items.concat();
         assert_eq!(store.get("v1").await.unwrap().map(items), Some("tea".to_owned()));
         assert_eq!(store.append("v1", "cup".into()).await.unwrap().events, 2);
-        // As a server that was killed now finds it.
+        // As after a kill at this moment.
         let mut found = log::read(&path, &config).unwrap();
         assert_eq!(found.get("v1", now_ms()).map(items), Some("teacup".to_owned()));
     }
@@ -263,7 +265,7 @@ mod tests {
     #[tokio::test]
     async fn an_event_whose_write_failed_is_written_at_the_end_and_nothing_is_taken_afterwards() {
         let config = ServerConfig::default();
-        let (_dir, path) = place();
+        let (_dir, path) = temporary_path();
         let store = broken(&path, &config);
         store.append("v1", "tea".into()).await.unwrap_err();
         store.ready().await.unwrap();

@@ -1,7 +1,8 @@
-//! The session file: a log of events, one checked line each, that a crash can only cut off at its end.
+//! The session file: an append-only log of events, one line with a checksum each. A crash can only truncate it.
 //!
-//! A line is the CRC-32 of its JSON as 8 hex digits, a space, the JSON, and a line feed. The first line names the format.
-//! When the log has grown far beyond the sessions that it holds, it is replaced by one line a session.
+//! A line is the CRC-32 of its JSON as 8 hex digits, a space, the JSON, and a line feed. The first line names the
+//! format. When the log has grown far beyond the size of its sessions, it is replaced by a log with one line per
+//! session.
 
 use super::Session;
 use super::table::Table;
@@ -16,22 +17,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use upnext_core::replace::replace_file;
 
-/// The log is compacted when it exceeds so many times the bytes of its sessions, and this many bytes more. Compaction
-/// takes some tenths of a second for 100,000 sessions, and this makes it a matter of minutes at thousands of events per
-/// second.
+/// The log is compacted when it exceeds `GROWTH` times its size after the last compaction by more than `SPARE` bytes.
+/// Compaction takes some tenths of a second for 100,000 sessions; with these limits, minutes pass between two at
+/// thousands of events per second.
 const GROWTH: u64 = 4;
 const SPARE: u64 = 64 << 20;
 
-/// How often [`SessionSync::EverySecond`] forces the log to the disk.
+/// Interval at which [`SessionSync::EverySecond`] forces the log to the disk.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
-/// What a line says.
+/// The contents of a line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Record<'a> {
     /// The format's version.
     Upnext { sessions: u32 },
-    /// A session as it was when the log was compacted.
+    /// A session at the time of compaction.
     Session {
         #[serde(borrow)]
         id: Cow<'a, str>,
@@ -47,7 +48,7 @@ pub(super) enum Record<'a> {
         item: Cow<'a, str>,
         ms: u64,
     },
-    /// A session that was removed.
+    /// The removal of a session.
     Removed {
         #[serde(borrow)]
         id: Cow<'a, str>,
@@ -59,13 +60,13 @@ pub(super) enum Record<'a> {
 const FORMAT: Record<'static> = Record::Upnext { sessions: 1 };
 
 impl Record<'_> {
-    /// Adds the line to `log`.
+    /// Appends the record's line to `log`.
     pub(super) fn write(&self, log: &mut Vec<u8>) -> io::Result<()> {
         let json = serde_json::to_vec(self)?;
         writeln!(log, "{:08x} {}", checksum(&json), String::from_utf8_lossy(&json))
     }
 
-    /// The record of a line; `None` for one that was cut off or changed.
+    /// Parses a line; `None` for one that is truncated or damaged.
     fn read(line: &[u8]) -> Option<Record<'_>> {
         let (sum, json) = (line.get(..8)?, line.strip_suffix(b"\n")?.get(9..)?);
         let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;
@@ -73,10 +74,10 @@ impl Record<'_> {
     }
 }
 
-/// The sessions in a file; none where there is no file.
+/// Reads the sessions of a file; none if the file does not exist.
 ///
 /// # Errors
-/// For a file that is no session file, or is damaged elsewhere than at its end.
+/// [`Error::SessionFile`] for a file that is not a session file, or is damaged other than at its end.
 pub(super) fn read(path: &Path, config: &ServerConfig) -> Result<Table, Error> {
     let mut table = Table::new(config);
     let bytes = match std::fs::read(path) {
@@ -94,7 +95,7 @@ pub(super) fn read(path: &Path, config: &ServerConfig) -> Result<Table, Error> {
                 "its format is {sessions}, and this upnext reads 1: use a newer upnext"
             )));
         }
-        // The file appears with its first line or not at all.
+        // The file is created together with its first line, so that line cannot be incomplete.
         Some(_) => return Err(refused("it is no session file: name another, or remove it".to_owned())),
     }
     while let Some((line, number)) = lines.next() {
@@ -123,23 +124,24 @@ pub(super) fn read(path: &Path, config: &ServerConfig) -> Result<Table, Error> {
     Ok(table)
 }
 
-/// The file, open to append.
+/// The session file, open for appending.
 #[derive(Debug)]
 pub(super) struct Log {
     path: PathBuf,
     file: File,
     sync: SessionSync,
-    /// Bytes of the file when it was last compacted, and now.
+    /// Size of the file in bytes after the last compaction, and now.
     compact: u64,
     length: u64,
-    /// Since when something waits to be forced to the disk.
+    /// Time of the oldest write that was not forced to the disk.
     unsynced: Option<Instant>,
-    /// A write failed: the file may end in half a line, and must be replaced before it grows.
+    /// Whether a write failed: the file may end in an incomplete line, and must be replaced before anything is
+    /// appended.
     broken: bool,
 }
 
 impl Log {
-    /// Writes some sessions as a new file in place of the old one, and opens it.
+    /// Replaces the file by a new one with `sessions`, and opens it.
     pub(super) fn create(
         path: &Path,
         sessions: &[(Arc<str>, Session)],
@@ -164,23 +166,23 @@ impl Log {
         Ok(Self { path: path.to_owned(), file, sync, compact: length, length, unsynced: None, broken: false })
     }
 
-    /// Whether the file may lack, or end in half of, what was written last.
+    /// Whether a write failed since the file was last replaced.
     pub(super) fn is_broken(&self) -> bool {
         self.broken
     }
 
-    /// Whether the next write should be [`replace`](Self::replace).
+    /// Whether the next write should be a [`replace`](Self::replace).
     pub(super) fn wants_compaction(&self) -> bool {
         self.broken || self.length > self.compact * GROWTH + SPARE
     }
 
-    /// Replaces the file by one with these sessions.
+    /// Replaces the file by one with `sessions`.
     pub(super) fn replace(&mut self, sessions: &[(Arc<str>, Session)]) -> upnext_core::Result<()> {
         *self = Self::create(&self.path, sessions, self.sync)?;
         Ok(())
     }
 
-    /// Adds lines, so that they survive what the policy promises.
+    /// Appends lines, and forces them to the disk if the policy is [`SessionSync::EveryEvent`].
     pub(super) fn append(&mut self, lines: &[u8]) -> upnext_core::Result<()> {
         let written = self.file.write_all(lines).and_then(|()| match self.sync {
             SessionSync::EveryEvent => self.file.sync_data(),
@@ -194,13 +196,13 @@ impl Log {
         written.map_err(upnext_core::Error::io(&self.path, "write"))
     }
 
-    /// Lets the next write fail.
+    /// Makes the next write fail.
     #[cfg(test)]
     pub(super) fn break_file(&mut self) {
         self.file = File::open(&self.path).expect("the file was just made");
     }
 
-    /// How long the next [`sync`](Self::sync) can wait; `None` if none is due.
+    /// The time until the next [`sync`](Self::sync) is due; `None` if there is nothing to sync.
     pub(super) fn sync_in(&self) -> Option<Duration> {
         self.unsynced.map(|since| SYNC_EVERY.saturating_sub(since.elapsed()))
     }

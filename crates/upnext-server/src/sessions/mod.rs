@@ -1,6 +1,7 @@
-//! What is known of the sessions that go on? Their item ids, and no hidden state: a model can be swapped under them.
+//! Storage of ongoing sessions: their item ids and no hidden states, so that the model can be replaced at any time.
 //!
-//! [`SessionStore`] is small, so that several servers can share one store behind it.
+//! [`SessionStore`] is implemented in memory, in memory with a file, and by a Valkey or Redis server that several
+//! servers share.
 
 mod durable;
 mod log;
@@ -20,64 +21,64 @@ use valkey::ValkeyStore;
 
 pub use store_url::StoreUrl;
 
-/// A session as it is kept.
+/// A stored session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Session {
-    /// Its latest item ids, oldest first.
+    /// The latest item ids, oldest first.
     pub(crate) items: Vec<Arc<str>>,
-    /// Number of its events, those that are no longer kept counted in.
+    /// Number of events, including those that are no longer stored.
     pub(crate) events: u64,
-    /// When the first came, in milliseconds since 1970.
+    /// Time of the first event, in milliseconds since 1970.
     pub(crate) began_ms: u64,
-    /// When the latest came.
+    /// Time of the latest event, in milliseconds since 1970.
     pub(crate) last_event_ms: u64,
 }
 
-/// What a store did not do, with the reason for the log.
+/// An error of a store, with the reason for the log.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
-    /// It said so, or was not reached.
+    /// The operation was refused, or the store was not reached.
     #[error("{0}")]
     Failed(String),
-    /// It was asked and gave no answer: it may have done it.
+    /// The store did not answer in time, and may have executed the operation or not.
     #[error("{0}")]
-    Silent(String),
-    /// It has added an event, and cannot promise that it survives.
+    Unconfirmed(String),
+    /// The event was added to the session, but could not be written to the disk.
     #[error("{0}")]
-    Kept(String, Session),
+    NotPersisted(String, Session),
 }
 
-/// What a store promises for later.
-pub(crate) type Later<'s, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 's>>;
+/// The future that an operation of a store returns.
+pub(crate) type StoreFuture<'s, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 's>>;
 
-/// Where sessions are kept. Ids are opaque; their bounds are the caller's to check.
+/// A store of sessions. Ids are opaque; the caller checks their lengths.
 pub(crate) trait SessionStore: Debug + Send + Sync {
-    /// Adds an event, with which a session begins where there is none, and returns the session with it.
+    /// Adds an event and returns the session, which is created if it does not exist.
     ///
-    /// The event is acknowledged when this returns: whatever the store promises to survive, it survives from then on.
-    fn append<'s>(&'s self, id: &'s str, item: Arc<str>) -> Later<'s, Session>;
+    /// When this returns, the event is as durable as the store guarantees.
+    fn append<'s>(&'s self, id: &'s str, item: Arc<str>) -> StoreFuture<'s, Session>;
 
-    /// The session with this id, if it is not over.
-    fn get<'s>(&'s self, id: &'s str) -> Later<'s, Option<Session>>;
+    /// The session with this id, if it has not expired.
+    fn get<'s>(&'s self, id: &'s str) -> StoreFuture<'s, Option<Session>>;
 
-    /// Forgets a session; `false` if there is none.
-    fn remove<'s>(&'s self, id: &'s str) -> Later<'s, bool>;
+    /// Removes a session; `false` if there is none.
+    fn remove<'s>(&'s self, id: &'s str) -> StoreFuture<'s, bool>;
 
-    /// Number of sessions, where that is known.
+    /// Number of sessions, if the store can count them.
     fn count(&self) -> Option<usize>;
 
-    /// Does at the end what is left to do; nothing is kept afterwards.
+    /// Finishes pending writes; no events are accepted afterwards.
     fn close(&self) {}
 
-    /// Whether sessions can be kept at the moment.
-    fn ready(&self) -> Later<'_, ()> {
+    /// Checks that the store can accept events.
+    fn ready(&self) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 }
 
-/// Sessions in memory only.
+/// A store in memory only.
 ///
-/// One lock: what it guards takes about a microsecond, a hundredth of a recommendation, and the limits are exact.
+/// A single lock keeps the limits exact. It is held for about a microsecond, a hundredth of a recommendation.
 #[derive(Debug)]
 pub(crate) struct MemoryStore(Mutex<Table>);
 
@@ -88,15 +89,15 @@ impl MemoryStore {
 }
 
 impl SessionStore for MemoryStore {
-    fn append<'s>(&'s self, id: &'s str, item: Arc<str>) -> Later<'s, Session> {
+    fn append<'s>(&'s self, id: &'s str, item: Arc<str>) -> StoreFuture<'s, Session> {
         Box::pin(async move { Ok(locked(&self.0).append(id, item, now_ms())) })
     }
 
-    fn get<'s>(&'s self, id: &'s str) -> Later<'s, Option<Session>> {
+    fn get<'s>(&'s self, id: &'s str) -> StoreFuture<'s, Option<Session>> {
         Box::pin(async move { Ok(locked(&self.0).get(id, now_ms())) })
     }
 
-    fn remove<'s>(&'s self, id: &'s str) -> Later<'s, bool> {
+    fn remove<'s>(&'s self, id: &'s str) -> StoreFuture<'s, bool> {
         Box::pin(async move { Ok(locked(&self.0).remove(id, now_ms())) })
     }
 
@@ -105,7 +106,7 @@ impl SessionStore for MemoryStore {
     }
 }
 
-/// The store that the configuration asks for.
+/// Opens the store that the configuration selects.
 pub(crate) fn open(config: &ServerConfig) -> Result<Box<dyn SessionStore>, Error> {
     Ok(match (&config.session_store, &config.session_file) {
         (Some(url), _) => Box::new(ValkeyStore::new(url, config)?),

@@ -1,31 +1,33 @@
-//! The address of a store that several servers share, with a password that is shown nowhere.
+//! The URL of a shared session store, which never displays its password.
 
 use redis::{ConnectionInfo, IntoConnectionInfo};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
-/// What stands where a password is hidden.
+/// The text that replaces a password.
 const HIDDEN: &str = "***";
 
-/// The address of a Valkey or Redis server: `redis://HOST:PORT/DB` (or `valkey://`), over TLS `rediss://` (or `valkeys://`),
-/// or `unix:///PATH?db=DB`, with `USER:PASSWORD@` or `:PASSWORD@` before the host, or `&user=…&pass=…` behind a path.
+/// The URL of a Valkey or Redis server.
 ///
-/// Whatever shows it ([`Display`](fmt::Display), [`Debug`], serialisation) shows `***` for the password.
+/// It is `redis://HOST:PORT/DB` (or `valkey://`), with TLS `rediss://` (or `valkeys://`), or `unix:///PATH?db=DB`. User
+/// and password are `USER:PASSWORD@` or `:PASSWORD@` before the host, or `&user=…&pass=…` after a path.
+///
+/// [`Display`](fmt::Display), [`Debug`] and serialisation write `***` for the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoreUrl {
-    /// With the password.
+    /// The URL with the password.
     url: String,
     shown: String,
 }
 
 impl StoreUrl {
-    /// Whether there is a password in it.
+    /// Whether the URL has a password.
     pub fn has_password(&self) -> bool {
         self.url != self.shown
     }
 
-    /// What a client connects by.
+    /// The connection parameters for the client.
     pub(super) fn connection_info(&self) -> redis::RedisResult<ConnectionInfo> {
         self.url.as_str().into_connection_info()
     }
@@ -34,8 +36,10 @@ impl StoreUrl {
 impl FromStr for StoreUrl {
     type Err = String;
 
+    /// Parses a URL.
+    ///
     /// # Errors
-    /// What is wrong, in words that hold nothing of the text: any of it may be a password.
+    /// A description of the fault, which quotes no part of the text, since any part may be a password.
     fn from_str(text: &str) -> Result<Self, String> {
         let form = "give redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH, with :PASSWORD@ before the host where the store asks for one";
         let Some(mut shown) = redis::parse_redis_url(text) else {
@@ -64,7 +68,7 @@ impl FromStr for StoreUrl {
             }
         }
         if shown.fragment().is_some() {
-            // Among them is the one that would switch off what TLS is for.
+            // A fragment such as `#insecure` would switch off the verification of certificates.
             return Err("has a `#`: write %23 for one in a password, and leave anything else out".to_owned());
         }
         let url = if pairs.is_empty() {
@@ -77,10 +81,10 @@ impl FromStr for StoreUrl {
         match shown.password() {
             Some(password) => {
                 secrets.push(password.to_owned());
-                // It has a host, so it can have a password.
+                // Never an error: the URL has a host.
                 _ = shown.set_password(Some(HIDDEN));
             }
-            // Usually it is a password without its colon.
+            // Usually a password without its colon.
             None if !shown.username().is_empty() => {
                 return Err("has a user without a password: write USER:PASSWORD@ or :PASSWORD@".to_owned());
             }

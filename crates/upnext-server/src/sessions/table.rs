@@ -1,13 +1,13 @@
-//! Sessions in memory, bounded in number, length and idle time.
+//! The table of sessions in memory, with limits on number, length, size and idle time.
 
 use super::Session;
 use crate::ServerConfig;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-/// Sessions by id, and in the order of their latest events.
+/// Sessions by id and in the order of their latest events.
 ///
-/// Ids come from outside, so the hash is one that cannot be made to collide on purpose (the standard library's).
+/// Clients choose the ids, so the hash function must resist deliberate collisions, as the standard library's does.
 #[derive(Debug)]
 pub(crate) struct Table {
     max_sessions: usize,
@@ -15,14 +15,15 @@ pub(crate) struct Table {
     max_bytes: usize,
     idle_ms: u64,
     slots: HashMap<Arc<str>, Slot>,
-    /// The ids by the turn of their latest event: the first has been idle for longest.
+    /// Ids by the sequence number of their latest event: the first has been idle for longest.
     by_turn: BTreeMap<u64, Arc<str>>,
     turn: u64,
-    /// Bytes of all sessions.
+    /// Estimated size of all sessions in bytes.
     bytes: usize,
 }
 
-/// What a session takes beside its ids, and an event beside its item's: in the table, its order, and the allocator's books.
+/// Estimated memory of a session besides its id, and of an event besides its item id, in bytes: entries of the maps and
+/// overhead of the allocator.
 const SESSION_BYTES: usize = 256;
 const EVENT_BYTES: usize = 48;
 
@@ -65,7 +66,7 @@ impl Table {
         }
     }
 
-    /// Adds an event at the time `now_ms`; the session begins with it where there is none.
+    /// Adds an event at the time `now_ms` and returns the session, which is created if it does not exist.
     pub(crate) fn append(&mut self, id: &str, item: Arc<str>, now_ms: u64) -> Session {
         self.expire(now_ms);
         let old = self.take(id).filter(|(_, slot)| !self.is_over(slot, now_ms));
@@ -84,30 +85,30 @@ impl Table {
         session
     }
 
-    /// The session with this id, if it is not over.
+    /// The session with this id, if it has not expired.
     pub(crate) fn get(&mut self, id: &str, now_ms: u64) -> Option<Session> {
         self.expire(now_ms);
         self.slots.get(id).filter(|slot| !self.is_over(slot, now_ms)).map(Slot::session)
     }
 
-    /// Forgets a session; `false` if there is none.
+    /// Removes a session; `false` if there is none.
     pub(crate) fn remove(&mut self, id: &str, now_ms: u64) -> bool {
         self.expire(now_ms);
         self.take(id).is_some_and(|(_, slot)| !self.is_over(&slot, now_ms))
     }
 
-    /// Number of sessions that are not over.
+    /// Number of sessions that have not expired.
     pub(crate) fn len(&mut self, now_ms: u64) -> usize {
         self.expire(now_ms);
         self.slots.len()
     }
 
-    /// All sessions, the one that has been idle for longest first.
+    /// All sessions, the longest idle one first.
     pub(crate) fn by_idleness(&self) -> impl Iterator<Item = (&str, Session)> {
         self.by_turn.values().filter_map(|id| Some((&**id, self.slots.get(id)?.session())))
     }
 
-    /// Puts a session in as it was, as the one with the latest event.
+    /// Inserts a session as it was, replacing one with the same id, as the most recently used.
     pub(crate) fn restore(&mut self, id: &str, session: Session) {
         drop(self.take(id));
         let cut = session.items.len().saturating_sub(self.max_events);
@@ -121,7 +122,7 @@ impl Table {
         self.put(Arc::from(id), slot);
     }
 
-    /// Puts a session in that is not there, as the one with the latest event; the idlest make room for it.
+    /// Inserts a new session as the most recently used, and drops the longest idle ones until it fits.
     fn put(&mut self, id: Arc<str>, slot: Slot) {
         let bytes = slot.bytes(&id);
         while (self.slots.len() >= self.max_sessions || self.bytes + bytes > self.max_bytes)
@@ -133,7 +134,7 @@ impl Table {
         self.slots.insert(id, Slot { turn: self.turn, ..slot });
     }
 
-    /// Takes a session out.
+    /// Removes a session and returns it.
     fn take(&mut self, id: &str) -> Option<(Arc<str>, Slot)> {
         let (id, slot) = self.slots.remove_entry(id)?;
         self.by_turn.remove(&slot.turn);
@@ -145,7 +146,8 @@ impl Table {
         now_ms.saturating_sub(slot.last_event_ms) >= self.idle_ms
     }
 
-    /// Forgets the sessions that are over, those behind one from a clock that was ahead excepted.
+    /// Drops expired sessions in order of their latest events, up to the first that has not expired. An event from a
+    /// clock that was ahead can delay it for the sessions behind.
     fn expire(&mut self, now_ms: u64) {
         while let Some((_, id)) = self.by_turn.first_key_value()
             && let Some(slot) = self.slots.get(id)
@@ -155,7 +157,7 @@ impl Table {
         }
     }
 
-    /// Forgets the session that has been idle for longest; `false` if there is none.
+    /// Drops the longest idle session; `false` if the table is empty.
     fn drop_idlest(&mut self) -> bool {
         let idlest = self.by_turn.first_key_value().map(|(_, id)| Arc::clone(id));
         idlest.is_some_and(|id| self.take(&id).is_some())
@@ -201,7 +203,7 @@ mod tests {
             table.append("e", long.as_str().into(), 0);
         }
         assert_eq!((table.len(0), table.get("e", 0).unwrap().events), (1, 4));
-        // A session above the limit stays until the next one comes: its visitor is answered.
+        // A single session above the limit stays until the next one comes, so that its requests are answered.
         table.append("e", long.as_str().into(), 0);
         assert_eq!(table.append("f", "1".into(), 0).events, 1);
         assert_eq!(table.len(0), 1);
@@ -238,7 +240,7 @@ mod tests {
         let next = table.append("x", "2".into(), 11_000);
         assert_eq!((next.events, next.began_ms), (1, 11_000));
         assert_eq!(table.append("x", "2".into(), 12_000).began_ms, 11_000);
-        // A clock that was set back ends nothing.
+        // A clock that was set back expires no session.
         assert_eq!(items(table.get("x", 0)), Some("22".to_owned()));
     }
 

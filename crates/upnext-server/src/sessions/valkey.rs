@@ -1,10 +1,10 @@
-//! Sessions in a Valkey or Redis server, which several servers of a model share.
+//! A store in a Valkey or Redis server, which several servers can share.
 //!
-//! A session is a list under the key `upnext:1:session:` and its id. The first element is its head, `EVENTS BEGAN_MS
-//! LAST_EVENT_MS`, the others are its latest item ids, oldest first. The store's clock is that of all servers, and its
-//! expiry of keys is the end of a session. An event is one round trip.
+//! A session is a list under the key `upnext:1:session:` and its id. The first element is the head, `EVENTS BEGAN_MS
+//! LAST_EVENT_MS`, and the others are the latest item ids, oldest first. Times are those of the store's clock, and
+//! sessions end by the expiry of their keys. An event takes one round trip.
 
-use super::{Later, Session, SessionStore, StoreError, StoreUrl};
+use super::{Session, SessionStore, StoreError, StoreFuture, StoreUrl};
 use crate::{Error, ServerConfig, locked};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult, Script, ServerErrorKind};
@@ -14,13 +14,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-/// The number is the format's version: servers of two formats never read each other's sessions.
+/// Prefix of the keys. Its number is the version of the format, so that servers of different versions never read each
+/// other's sessions.
 const KEY_PREFIX: &str = "upnext:1:session:";
 
-/// Adds an event: KEYS are the session's, ARGV the item, the number of items that are kept, and the idle time in milliseconds.
+/// Lua script that adds an event. KEYS: the session's key; ARGV: the item, the maximum number of items, and the idle
+/// time in milliseconds.
 ///
-/// Whatever may be refused (a value of another type, a full memory) is refused before anything has changed, since a script
-/// that fails is not undone. Lua's numbers are exact up to 2^53, and `%.0f` writes them without an exponent.
+/// All checks that may fail (a value of another type, full memory) come before the first change, since a failed script
+/// is not rolled back. Lua's numbers are exact up to 2^53, and `%.0f` writes them without an exponent.
 const APPEND: &str = r"
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
@@ -42,24 +44,24 @@ redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return redis.call('LRANGE', KEYS[1], 0, -1)
 ";
 
-/// A connection, or the attempt at one, that all requests share; `None` while it is being made.
+/// The connection that all requests share, or the reason why connecting failed; `None` while connecting.
 type Link = watch::Receiver<Option<Result<MultiplexedConnection, String>>>;
 
-/// Sessions in a store of their own.
+/// A store in a Valkey or Redis server.
 pub(super) struct ValkeyStore {
     url: StoreUrl,
     client: Client,
     append: Script,
-    /// Made by the first request that needs it, and dropped by whoever finds it broken.
+    /// Opened by the first request that needs it, and dropped by a request that finds it broken.
     link: Mutex<Option<Link>>,
-    /// How long a request waits for the store, a connection included.
+    /// Maximum time that a request waits for the store, connecting included.
     timeout: Duration,
     max_events: usize,
     idle_ms: u64,
 }
 
 impl ValkeyStore {
-    /// A store that is not connected yet.
+    /// Creates a store without connecting to the server.
     pub(super) fn new(url: &StoreUrl, config: &ServerConfig) -> Result<Self, Error> {
         let refused = |error: RedisError| upnext_core::Error::config("session_store", reason(&error));
         Ok(Self {
@@ -73,7 +75,7 @@ impl ValkeyStore {
         })
     }
 
-    /// Asks the store, and waits no longer than the time-out for it.
+    /// Executes a command, with the time-out for connecting and execution together.
     async fn ask<T, F: Future<Output = RedisResult<T>>>(
         &self,
         question: impl FnOnce(MultiplexedConnection) -> F,
@@ -82,7 +84,7 @@ impl ValkeyStore {
         let link = self.link();
         let mut linked = link.clone();
         let connected = match timeout_at(deadline, linked.wait_for(Option::is_some)).await {
-            // The attempt goes on, for whoever comes next.
+            // Connecting goes on for later requests.
             Err(_) => return Err(self.failed("no connection in time")),
             Ok(connected) => connected.ok().and_then(|connected| connected.clone()),
         };
@@ -93,20 +95,20 @@ impl ValkeyStore {
         match timeout_at(deadline, question(connection)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
-                // A store that has become another one's replica refuses writes for as long as it is asked.
+                // A server that has become a replica refuses all writes, so the next request reconnects.
                 let replica = error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
                 if replica || error.is_io_error() || error.is_unrecoverable_error() {
                     self.forget(&link);
                 }
-                // Only an error of its own says that the store has done nothing: an answer that nobody understands may
-                // come after it has.
+                // Only an error reply of the server means that nothing was executed: a reply that cannot be parsed may
+                // come after the execution.
                 let refused = matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension);
                 let reason = reason(&error);
-                Err(if refused { self.failed(&reason) } else { self.silent(&reason) })
+                Err(if refused { self.failed(&reason) } else { self.unconfirmed(&reason) })
             }
             Err(_) => {
                 self.forget(&link);
-                Err(self.silent("no answer in time"))
+                Err(self.unconfirmed("no answer in time"))
             }
         }
     }
@@ -115,14 +117,14 @@ impl ValkeyStore {
         StoreError::Failed(format!("{}: {reason}", self.url))
     }
 
-    fn silent(&self, reason: &str) -> StoreError {
-        StoreError::Silent(format!("{}: {reason}", self.url))
+    fn unconfirmed(&self, reason: &str) -> StoreError {
+        StoreError::Unconfirmed(format!("{}: {reason}", self.url))
     }
 
-    /// The connection that there is, or an attempt at one.
+    /// The current connection, or else a new one that is being opened.
     ///
-    /// The attempt is a task of its own: made by a request, it would end with that request's time-out, and under load each
-    /// would have waited for those before it and have no time left for its own.
+    /// A separate task connects. Within a request, connecting would be cancelled with the request's time-out, and under
+    /// load each request would wait for earlier attempts and have no time left for its own.
     fn link(&self) -> Link {
         let mut link = locked(&self.link);
         link.take_if(|link| has_failed(link));
@@ -130,7 +132,7 @@ impl ValkeyStore {
             let (sender, receiver) = watch::channel(None);
             let (client, limit) = (self.client.clone(), self.timeout);
             tokio::spawn(async move {
-                // What a command may take is up to the request that waits for it.
+                // The requests have time-outs of their own.
                 let config = AsyncConnectionConfig::new()
                     .set_connection_timeout(Some(limit))
                     .set_response_timeout(None);
@@ -142,13 +144,13 @@ impl ValkeyStore {
         link.get_or_insert_with(open).clone()
     }
 
-    /// Drops a broken connection, unless somebody has replaced it already.
+    /// Drops a broken connection, unless it has been replaced already.
     fn forget(&self, broken: &Link) {
         let mut link = locked(&self.link);
         link.take_if(|link| link.same_channel(broken));
     }
 
-    /// The session in a list, whose head comes first.
+    /// Parses a session from its list; `None` for an empty list.
     fn session(&self, list: Vec<String>) -> Result<Option<Session>, StoreError> {
         let mut elements = list.into_iter();
         let Some(head) = elements.next() else { return Ok(None) };
@@ -158,7 +160,7 @@ impl ValkeyStore {
         else {
             return Err(self.failed("a key holds no session of upnext"));
         };
-        // A server with a larger bound may have written it.
+        // A server with a larger limit may have written it.
         let skipped = elements.len().saturating_sub(self.max_events);
         let items = elements.skip(skipped).map(Arc::from).collect();
         Ok(Some(Session { items, events, began_ms, last_event_ms }))
@@ -166,7 +168,7 @@ impl ValkeyStore {
 }
 
 impl SessionStore for ValkeyStore {
-    fn append<'s>(&'s self, id: &'s str, item: Arc<str>) -> Later<'s, Session> {
+    fn append<'s>(&'s self, id: &'s str, item: Arc<str>) -> StoreFuture<'s, Session> {
         Box::pin(async move {
             let append = async |mut connection| {
                 let mut call = self.append.key(key(id));
@@ -178,7 +180,7 @@ impl SessionStore for ValkeyStore {
         })
     }
 
-    fn get<'s>(&'s self, id: &'s str) -> Later<'s, Option<Session>> {
+    fn get<'s>(&'s self, id: &'s str) -> StoreFuture<'s, Option<Session>> {
         Box::pin(async move {
             let get = async |mut connection| {
                 redis::cmd("LRANGE").arg(key(id)).arg(0).arg(-1).query_async(&mut connection).await
@@ -187,7 +189,7 @@ impl SessionStore for ValkeyStore {
         })
     }
 
-    fn remove<'s>(&'s self, id: &'s str) -> Later<'s, bool> {
+    fn remove<'s>(&'s self, id: &'s str) -> StoreFuture<'s, bool> {
         Box::pin(async move {
             let remove =
                 async |mut connection| redis::cmd("DEL").arg(key(id)).query_async(&mut connection).await;
@@ -195,12 +197,12 @@ impl SessionStore for ValkeyStore {
         })
     }
 
-    /// To count the sessions would be to walk over all keys of the store.
+    /// `None`: counting would have to scan all keys of the server.
     fn count(&self) -> Option<usize> {
         None
     }
 
-    fn ready(&self) -> Later<'_, ()> {
+    fn ready(&self) -> StoreFuture<'_, ()> {
         Box::pin(self.ask(async |mut connection| redis::cmd("PING").exec_async(&mut connection).await))
     }
 }
@@ -211,7 +213,7 @@ impl fmt::Debug for ValkeyStore {
     }
 }
 
-/// Whether an attempt to connect has ended without a connection.
+/// Whether connecting has ended without a connection.
 fn has_failed(link: &Link) -> bool {
     match &*link.borrow() {
         Some(connected) => connected.is_err(),
@@ -223,9 +225,9 @@ fn key(id: &str) -> String {
     format!("{KEY_PREFIX}{id}")
 }
 
-/// Why the store did not do it, for the log.
+/// The text of an error for the log, without the arguments of commands.
 ///
-/// A store repeats the arguments of commands that it does not know, among which are passwords and ids.
+/// The server repeats the arguments of unknown commands, which include passwords and ids.
 fn reason(error: &RedisError) -> String {
     let text = error.to_string();
     text.split_once(", with args").map_or(text.as_str(), |(before, _)| before).to_owned()
@@ -294,7 +296,7 @@ mod tests {
     async fn an_attempt_that_failed_is_not_the_answer_to_later_requests() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("redis://{}", listener.local_addr().unwrap()).parse().unwrap();
-        // The first connection is never answered; on the second one every command is.
+        // The first connection gets no reply, the second a reply to every command.
         std::thread::spawn(move || {
             let _silent = listener.accept().unwrap();
             let (mut stream, _) = listener.accept().unwrap();
@@ -316,7 +318,7 @@ mod tests {
 
     #[tokio::test]
     async fn requests_wait_for_a_store_that_is_silent_no_longer_than_the_time_out() {
-        // It takes connections and never says anything.
+        // It accepts connections and sends nothing.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("redis://:pass-7@{}", silent.local_addr().unwrap()).parse().unwrap();
         let config = ServerConfig { session_store_timeout_ms: 200, ..ServerConfig::default() };
@@ -332,7 +334,7 @@ mod tests {
             let error = asked.await.unwrap().unwrap_err().to_string();
             assert!(error.starts_with("redis://:***@127.0.0.1") && !error.contains("pass-7"), "{error}");
         }
-        // One after the other they would take 20 seconds.
+        // In sequence, they would take 20 seconds.
         assert!(began.elapsed() < Duration::from_secs(5));
     }
 }

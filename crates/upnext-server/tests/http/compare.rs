@@ -1,10 +1,10 @@
-//! Two models at once: a share of the sessions for the second, a look at its lists in the shadow, and each replaced alone.
+//! Tests of two models: shares of the sessions, shadow lists, and separate reloading.
 
 use crate::shop::{ADMIN_KEY, Client, EVENING, MORNING, Shop, items, keys, save_model, until};
 use serde_json::{Value, json};
 use upnext_server::ServerConfig;
 
-/// A shop whose second model is `evening`.
+/// A shop with the second model `evening`.
 fn with_second(change: impl FnOnce(&mut ServerConfig)) -> Shop {
     Shop::with(|place, setup| {
         save_model(&place.join("evening"), EVENING);
@@ -42,7 +42,7 @@ fn a_share_of_the_sessions_is_answered_by_the_second_model_and_each_session_by_o
         by_second += usize::from(evening);
     }
     assert!((15..=45).contains(&by_second), "{by_second} of 60 at a share of a half");
-    // Without an id there is no session to deal, and a name outweighs the share.
+    // Without an id, there is no session to assign, and a named model takes precedence over the share.
     let plain = client.post("/v1/recommend", json!({"session": ["kettle"]})).json(200);
     assert_eq!(plain["model"]["name"], "morning");
     for session in 0..10 {
@@ -71,11 +71,11 @@ fn the_shadow_is_asked_what_the_first_was_and_nobody_sees_it() {
         assert_eq!((items(&answer), &answer["model"]["name"]), (vec!["tea"], &json!("morning")));
     }
     client.post("/v1/recommend", json!({"session": [], "session_id": "d", "k": 5})).json(200);
-    // The shadows come after the answers.
+    // Shadow lists are computed after the responses.
     until(|| metric(&mut client, "upnext_shadow_overlap_count") == 4.0);
     assert_eq!(metric(&mut client, "upnext_shadows_dropped_total"), 0.0);
-    // After a kettle the lists of one have nothing in common. The popular items of the morning are cup, tea, kettle,
-    // bread and pot; of the evening's kettle, bread, tea and wine three are among them.
+    // After `kettle`, the lists of length 1 have no common item. The popular items of the morning are cup, tea, kettle,
+    // bread and pot; three of the evening's kettle, bread, tea and wine are among them.
     assert_eq!(metric(&mut client, "upnext_shadow_overlap_sum"), 3.0 / 5.0);
     assert_eq!(metric(&mut client, r#"upnext_lists_total{role="first"}"#), 4.0);
     assert!(!client.get("/metrics").text().contains(r#"upnext_lists_total{role="second"}"#));
@@ -120,7 +120,7 @@ fn a_model_whose_folder_changes_is_loaded_and_a_broken_one_only_refused() {
     save_model(&shop.path("morning"), &["kettle pot"]);
     until(|| items(&click(&mut client, "v1")) == ["pot"]);
     let loaded = reloads(&mut client, "loaded");
-    // Half a model, as while somebody copies one.
+    // An incomplete model, as during a copy.
     let manifest = shop.path("morning/manifest.json");
     let whole = std::fs::read(&manifest).unwrap();
     std::fs::write(&manifest, &whole[..whole.len() / 2]).unwrap();

@@ -1,11 +1,11 @@
-//! Items by a few letters and by their ids, and a second model that answers who names it.
+//! Tests of item search and lookup, and of a second model that requests can name.
 
 use crate::shop::{EVENING, KEY, MORNING, Shop, items, keys, save_model, save_model_of};
 use serde_json::{Value, json};
 use upnext_core::experiment::ModelKind;
 use upnext_server::ServerConfig;
 
-/// Titles of some items of the shop and of one that it does not have.
+/// Titles of some items of the shop, and of an unknown one.
 const TITLES: &str = "item_id,title,price\ncup,Blue <b>cup</b>,3\npot,Cosy pot,\nwine,Red wine,9\n";
 
 fn with_titles(change: impl FnOnce(&mut ServerConfig)) -> Shop {
@@ -32,7 +32,7 @@ fn items_are_found_by_id_and_title_with_popular_ones_first() {
     assert_eq!(answer["items"][0], cup);
     assert_eq!(answer["items"][1], json!({"item_id": "pot", "title": "Cosy pot", "events": 1}));
     assert_eq!(found(&find("query=POT%20co")), ["pot"]);
-    // What the model does not know cannot be recommended from.
+    // Items unknown to the model are not found.
     assert_eq!(found(&find("query=wine")), Vec::<&str>::new());
     assert_eq!(found(&find("limit=2")), ["cup", "kettle"]);
     assert_eq!(found(&Shop::open().client().get("/v1/items?query=co").json(200)), Vec::<&str>::new());
@@ -114,7 +114,7 @@ fn who_names_the_second_model_is_answered_by_it_and_nobody_else() {
     assert_eq!((&second["model"]["name"], items(&second)), (&json!("evening"), vec!["bread"]));
     assert_eq!((&first["model"]["name"], items(&first)), (&json!("morning"), vec!["tea"]));
     assert_eq!(ask(kettle(Value::Null)), first);
-    // The lists of the server apply to both.
+    // Block and allow lists apply to both models.
     let all = ask(json!({"session": [], "model": "evening"}));
     assert!(!items(&all).contains(&"wine") && items(&all).contains(&"tea"), "{all}");
     let batch = json!({"requests": [{"session": ["kettle"], "k": 1}], "model": "evening"});

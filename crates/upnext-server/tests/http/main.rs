@@ -1,4 +1,4 @@
-//! The server as its clients see it: over real connections, answered by a model whose answers are known beforehand.
+//! Tests of the HTTP interface over real connections, with models whose lists are known in advance.
 
 mod compare;
 mod items;

@@ -1,4 +1,4 @@
-//! What an operator relies on: keys, metrics, another model while requests run, an orderly end.
+//! Tests of operation: keys, metrics, reloading while requests run, and graceful shutdown.
 
 use crate::shop::{ADMIN_KEY, Client, EVENING, KEY, MORNING, Shop, items, keys, save_model, setup, until};
 use serde_json::{Value, json};
@@ -125,7 +125,7 @@ fn another_model_is_served_from_one_request_to_the_next_and_sessions_stay() {
     );
     assert!(text.contains(r#"upnext_reloads_total{outcome="loaded"} 1"#), "{text}");
 
-    // The served folder, changed in place.
+    // The served folder is changed in place.
     save_model(&shop.path("models/evening"), MORNING);
     admin.post("/v1/admin/reload", "{}").json(200);
     assert_eq!(items(&click(&mut client)), ["tea"]);
@@ -145,7 +145,7 @@ fn a_reload_is_finished_although_who_asked_has_left_and_a_link_is_followed_each_
     });
     let served = || shop.client().get("/v1/model").json(200)["name"].clone();
     let body = json!({"path": "current"}).to_string();
-    // One that leaves before the server has looked at its request has asked nothing.
+    // A client that disconnects before its request is read does not start a reload, so it is repeated.
     until(|| {
         shop.client().with_key(ADMIN_KEY).ask("POST", "/v1/admin/reload", Some(body.as_bytes()));
         served() == "evening"
@@ -154,7 +154,7 @@ fn a_reload_is_finished_although_who_asked_has_left_and_a_link_is_followed_each_
     std::os::unix::fs::symlink("morning", shop.path("models/current")).unwrap();
     shop.client().with_key(ADMIN_KEY).post("/v1/admin/reload", "{}").json(200);
     assert_eq!(served(), "morning");
-    // It may lead nowhere else, whenever it is followed.
+    // A link that later leads out of the folder of models is refused.
     save_model(&shop.path("outside"), EVENING);
     std::fs::remove_file(shop.path("models/current")).unwrap();
     std::os::unix::fs::symlink("../outside", shop.path("models/current")).unwrap();
@@ -201,7 +201,7 @@ fn a_broken_model_or_a_path_that_leads_out_is_refused_and_the_old_model_stays() 
     assert_eq!((items(&answer), &answer["model"]["name"]), (vec!["tea"], &json!("morning")));
 }
 
-/// The file of a model's items.
+/// The path of a model's item file.
 fn items_file(model: &std::path::Path) -> std::path::PathBuf {
     let manifest = std::fs::read(model.join("manifest.json")).unwrap();
     let manifest: Value = serde_json::from_slice(&manifest).unwrap();
@@ -223,7 +223,7 @@ fn no_answer_is_lost_or_mixed_while_models_are_swapped() {
         save_model(&place.join("models/morning"), MORNING);
         setup.config.models_dir = Some(place.join("models"));
     });
-    // Long enough to compute that models are swapped meanwhile.
+    // Long enough that models are replaced during the computation.
     let request = json!({"session": vec!["kettle"; 100], "k": 1});
     let requests = json!({"requests": vec![request; 200]}).to_string();
     std::thread::scope(|scope| {
@@ -266,7 +266,7 @@ fn lists_are_applied_again_when_their_files_change() {
     assert_eq!(list(), "cup pot");
     std::fs::write(shop.path("block"), "").unwrap();
     until(|| list() == "tea cup pot");
-    // A file that cannot be read changes nothing; the next good one does.
+    // An invalid file changes nothing; the next valid one is applied.
     std::fs::write(shop.path("allow"), b"\xff\n").unwrap();
     std::fs::write(shop.path("block"), "cup\n").unwrap();
     std::fs::write(shop.path("allow"), "cup\ntea\n").unwrap();
@@ -285,7 +285,7 @@ fn what_is_in_flight_is_answered_before_the_server_ends() {
         body.len()
     );
     client.write(head.as_bytes());
-    // The server asks for the body: the request is in flight.
+    // The server requests the body, so the request is in flight.
     assert_eq!(client.reply().unwrap().status, 100);
     shop.stop();
     while std::net::TcpStream::connect(shop.address).is_ok() {

@@ -1,4 +1,4 @@
-//! More than the server can do: clients that do not read, and more requests than there are threads for.
+//! Tests of overload: clients that do not read, full queues, and expensive requests.
 
 use crate::shop::{Client, MORNING, Shop, save_model_of, until};
 use crate::tls::{self, Certificate};
@@ -9,17 +9,17 @@ use std::path::Path;
 use upnext_core::experiment::ModelKind;
 use upnext_server::Setup;
 
-/// Items of the large shop: as many as a list may have.
+/// Number of items in the large shop: the maximum length of a list.
 const ITEMS: usize = 2_000;
 
-/// Sessions of its requests, which fill its queue.
+/// Number of sessions in its requests, which fill its queue.
 const SESSIONS: usize = 64;
 
 fn item(i: usize) -> String {
     format!("an-item-whose-id-is-long-enough-for-large-answers-{}", i % ITEMS)
 }
 
-/// Serves a model of many items that have vectors, from a queue of one batch request.
+/// Serves a model with item vectors and many items, with a queue for one batch request.
 fn large(place: &Path, setup: &mut Setup) {
     let sessions: Vec<String> = (0..ITEMS).map(|i| format!("{} {}", item(i), item(i + 1))).collect();
     let sessions: Vec<&str> = sessions.iter().map(String::as_str).collect();
@@ -27,7 +27,7 @@ fn large(place: &Path, setup: &mut Setup) {
     save_model_of(ModelKind::BprMf, &setup.model, &sessions);
     (setup.config.queue_sessions, setup.config.max_batch_sessions) = (SESSIONS, SESSIONS);
     (setup.config.max_k, setup.config.max_answer_entries) = (ITEMS, ITEMS * SESSIONS);
-    // The whole of a request at once.
+    // A whole request is one batch.
     setup.config.batch_sessions = SESSIONS;
     setup.config.request_timeout_ms = 60_000;
     setup.config.max_request_work = u64::MAX >> 24;
@@ -53,7 +53,7 @@ fn a_client_that_never_reads_loses_its_connection_and_another_gets_the_place() {
         stuck.ask("POST", "/v1/recommend/batch", Some(body.as_bytes()));
         let metrics = connect(shop.address, &certificate).get("/metrics").text().to_owned();
         assert!(metrics.lines().any(|line| line == "upnext_connections 1"), "{metrics}");
-        // What it gets is what the system had taken for it, not the whole answer.
+        // It receives what was in the system's buffers, not the whole response.
         let head = stuck.head().unwrap();
         let length: usize = head.header("content-length").unwrap().parse().unwrap();
         let mut received = Vec::new();
@@ -71,7 +71,7 @@ fn a_full_queue_refuses_and_stores_nothing_and_the_server_answers_again_afterwar
     let mut until_metrics_say = |expected: &str| {
         until(|| watching.get("/metrics").text().lines().any(|line| line == expected));
     };
-    // Every entry of every list is compared with every item of a long session: that takes the one thread far longer than
+    // Comparing every entry of every list with every item of a long session occupies the only thread far longer than
     // the next requests take.
     let long: Vec<String> = (0..200).map(item).collect();
     let [mut first, mut second, mut third] = [(); 3].map(|()| shop.client());
@@ -129,7 +129,7 @@ fn an_event_that_is_kept_and_not_answered_in_time_says_so_and_asks_for_no_second
         large(place, setup);
         setup.config.request_timeout_ms = 1;
     });
-    // Answered or not, all of these are kept: the list after the last of them takes far longer than a millisecond.
+    // All of these events are stored, answered or not: the list after the last takes far longer than a millisecond.
     let mut client = shop.client();
     for i in 0..199 {
         client.post("/v1/sessions/v/events", json!({"item": item(i), "k": 1}));
@@ -140,10 +140,10 @@ fn an_event_that_is_kept_and_not_answered_in_time_says_so_and_asks_for_no_second
     assert_eq!(client.get("/v1/sessions/v").json(200)["events"], 200);
 }
 
-/// Items of the shop whose batch requests take minutes to answer.
+/// Number of items in the shop whose batch requests take minutes.
 const MANY: usize = 4_000;
 
-/// Serves a model of so many items, with vectors, and returns such a request: some 10¹¹ multiplications.
+/// Serves a model with vectors of [`MANY`] items, and returns a request of some 10¹¹ multiplications.
 fn shop_of_many(request_timeout_ms: u64) -> (Shop, String) {
     let shop = Shop::with(|place, setup| {
         let sessions: Vec<String> = (0..MANY).map(|i| format!("{i} {}", (i + 1) % MANY)).collect();
@@ -164,7 +164,7 @@ fn a_computation_ends_at_the_deadline_of_its_request() {
     let (shop, minutes) = shop_of_many(2_000);
     let mut busy = shop.client();
     busy.post("/v1/recommend/batch", &minutes).problem(503);
-    // The one thread is free again: it would not be for minutes.
+    // The only thread is free again. Without cancellation, it would be busy for minutes.
     busy.post("/v1/recommend", json!({"session": ["1"], "k": 1})).json(200);
 }
 
@@ -198,7 +198,7 @@ fn a_small_request_that_costs_much_is_refused_before_it_is_computed_or_stored() 
     let problem = client.post("/v1/recommend/batch", body).problem(422);
     assert_eq!(problem["field"], "requests");
     let detail = problem["detail"].as_str().unwrap();
-    // 20 lists of 1,000 entries × 200 items are the pairs; a vector has 100 floats.
+    // Pairs: 20 lists × 1,000 entries × 200 items; a vector has 100 floats.
     for number in ["20 lists", "4000000 pairs", "100 floats", "400000000 multiplications", "200000000"] {
         assert!(detail.contains(number), "{number}: {detail}");
     }
@@ -213,7 +213,7 @@ fn a_small_request_that_costs_much_is_refused_before_it_is_computed_or_stored() 
     });
     let mut client = shop.client();
     let click = |why: bool| json!({"item": "tea", "k": 1, "why": why});
-    // One entry × up to 200 events × the width, whatever the session has so far.
+    // One entry × at most 200 events × the width, however long the session is.
     assert_eq!(client.post("/v1/sessions/v/events", click(true)).problem(422)["field"], "why");
     client.get("/v1/sessions/v").problem(404);
     client.post("/v1/sessions/v/events", click(false)).json(200);

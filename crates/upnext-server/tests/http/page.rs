@@ -1,4 +1,4 @@
-//! The page at `/`: its parts are there, need no key, and may refer to nothing else.
+//! Tests of the page at `/`: its files are served without a key and refer to nothing else.
 
 use crate::shop::{Shop, keys};
 
@@ -37,7 +37,7 @@ fn no_part_refers_to_another_host_or_makes_markup_of_text() {
     let mut client = shop.client();
     for (path, _) in PARTS {
         let part = client.get(path);
-        // The name of a vocabulary that looks like an address and is never asked for.
+        // An XML namespace looks like an address, but is never requested.
         let text = part.text().replace("http://www.w3.org/2000/svg", "");
         for word in [
             "http:",
@@ -52,7 +52,7 @@ fn no_part_refers_to_another_host_or_makes_markup_of_text() {
             assert!(!text.contains(word), "{path} has {word}");
         }
     }
-    // Nothing inline: the policy would keep it from running.
+    // No inline scripts and styles, which the policy would block.
     let page = client.get("/");
     for inline in ["<style", "style=", "onclick", "javascript:"] {
         assert!(!page.text().contains(inline), "{inline}");

@@ -1,4 +1,4 @@
-//! Sessions that come with the request: what is answered, and what is refused.
+//! Tests of stateless recommendations and of invalid requests.
 
 use crate::shop::{MORNING, Shop, items, save_model_of};
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ fn lists_hold_what_the_request_allows() {
     assert_eq!(list(json!({"only": ["pot", "kettle", "never seen"]})), "pot kettle");
     assert_eq!(list(json!({"only": ["pot", "bread"], "exclude_seen": true})), "pot");
     assert_eq!(list(json!({"only": []})), "");
-    // What the model says nothing about has a negative score.
+    // Items without evidence in the model have negative scores.
     assert_eq!(list(json!({"min_score": 0.0})), "cup pot");
     let all = list(json!({}));
     assert!(all.contains("bread") && all.contains("tea"), "{all}");
@@ -79,7 +79,7 @@ fn why_names_the_item_of_the_session_that_is_most_like_the_recommended_one() {
     assert_eq!(because(&ask(json!(["kettle", "bread"]), true))["item_id"], closer);
     assert_eq!(because(&ask(json!(["kettle"]), false)), Value::Null);
     assert_eq!(because(&ask(json!([]), true)), Value::Null);
-    // A model that has no vectors of items says nothing.
+    // A model without item vectors gives no reasons.
     let answer =
         Shop::open().client().post("/v1/recommend", json!({"session": ["kettle"], "why": true})).json(200);
     assert_eq!(because(&answer), Value::Null);
@@ -178,7 +178,7 @@ fn what_is_no_http_is_refused_and_the_next_client_is_served() {
         client.write(&bytes);
         let reply = client.reply();
         let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(30)]).into_owned();
-        // A server that closes while the client still writes may take the answer away with it.
+        // If the server closes the connection while the client is writing, the response may be lost.
         assert!(reply.as_ref().is_none_or(|reply| (400..500).contains(&reply.status)), "{shown}: {reply:?}");
         if bytes.len() < 1_000 {
             assert_eq!(reply.map(|reply| reply.status), Some(status), "{shown}");

@@ -1,4 +1,4 @@
-//! Whatever is sent, the server neither breaks nor blames itself: no panic, no 5xx but 503, and the next request works.
+//! Property tests with random requests: no panic, no status 5xx but 503, and the next request works.
 
 use crate::shop::{ADMIN_KEY, EVENING, KEY, Shop, keys, save_model};
 use proptest::prelude::*;
@@ -6,7 +6,8 @@ use proptest::test_runner::{RngSeed, TestRunner};
 use serde_json::{Value, json};
 use std::time::SystemTime;
 
-/// Draws other cases every day, and the same ones on one day: what fails can be had again.
+/// A runner whose seed is the date, so that cases differ from day to day and failures can be reproduced on the same
+/// day.
 fn cases_of_the_day() -> TestRunner {
     let mut config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     if matches!(config.rng_seed, RngSeed::Random) {
@@ -19,7 +20,7 @@ fn cases_of_the_day() -> TestRunner {
     TestRunner::new(config)
 }
 
-/// Any JSON, with the words of the interface in it more often than chance would have them.
+/// Random JSON, in which field names of the interface are frequent.
 fn any_json() -> impl Strategy<Value = Value> {
     let word = prop_oneof![
         prop::sample::select(vec![
@@ -60,7 +61,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Bodies that are nearly right.
+/// Almost valid bodies.
 fn nearly_right() -> impl Strategy<Value = Value> {
     let ids = prop::collection::vec(prop_oneof![Just("kettle".to_owned()), any::<String>()], 0..5);
     let key = prop::sample::select(vec![
@@ -135,7 +136,7 @@ fn no_path_or_method_breaks_the_server() {
     ];
     let methods = prop_oneof!["GET|POST|PUT|DELETE|PATCH|HEAD|OPTIONS|CONNECT|TRACE", "[A-Z]{1,9}"];
     let outcome = runner.run(&(methods, paths), |(method, path)| {
-        // A connection each: some of these end it.
+        // A new connection for each, since some of them close it.
         let mut client = shop.client();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\nconnection: close\r\n\r\n"

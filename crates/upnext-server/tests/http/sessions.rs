@@ -1,4 +1,4 @@
-//! Sessions that the server keeps.
+//! Tests of stored sessions.
 
 use crate::shop::{Shop, items};
 use serde_json::json;
@@ -14,7 +14,7 @@ fn a_session_grows_event_by_event_until_it_is_removed() {
         |item: &str| client.post("/v1/sessions/v1/events", json!({"item": item, "k": 1})).json(200);
     assert_eq!(items(&click("kettle")), ["tea"]);
     let answer = click("never seen");
-    // The model passes over what it does not know, and the session keeps it: another model may know it.
+    // The model skips an unknown item, but the session keeps it for another model.
     assert_eq!((items(&answer), &answer["unknown_items"]), (vec!["tea"], &json!(["never seen"])));
     let answer = click("tea");
     assert_eq!((items(&answer), &answer["events"]), (vec!["cup"], &json!(3)));
@@ -153,7 +153,7 @@ fn events_are_logged_as_preparation_reads_them_with_the_model_that_answered() {
     for (session, item) in [("v1", "kettle"), ("v2", "never%20seen"), ("v1", "tea")] {
         client.post(&format!("/v1/sessions/{session}/events"), json!({"item": item})).json(200);
     }
-    // What is refused, and what is not kept, is not logged.
+    // Refused and stateless requests are not logged.
     for item in ["", "a\0"] {
         assert_eq!(
             client.post("/v1/sessions/v1/events", json!({"item": item})).problem(422)["field"],

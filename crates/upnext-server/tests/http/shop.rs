@@ -1,4 +1,4 @@
-//! A tiny shop's models, a server of one of them, and a client that speaks to it over a real connection.
+//! Models of a tiny shop, a server for them, and an HTTP client.
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,18 +14,18 @@ use upnext_server::{ApiKeys, Error, Keys, Server, ServerConfig, Setup, Stopper};
 pub(crate) const KEY: &str = "a-key-for-the-shop";
 pub(crate) const ADMIN_KEY: &str = "a-key-for-the-operator";
 
-/// After `kettle` comes `tea`, after `tea` more often `cup` than `pot`; `cup` is the most popular.
+/// Sessions in which `tea` follows `kettle`, and `cup` follows `tea` more often than `pot`; `cup` is the most popular.
 pub(crate) const MORNING: &[&str] =
     &["kettle tea cup", "kettle tea cup", "kettle tea pot", "bread cup", "bread cup"];
-/// After `kettle` comes `bread`.
+/// Sessions in which `bread` follows `kettle`.
 pub(crate) const EVENING: &[&str] = &["kettle bread", "kettle bread", "tea wine"];
 
-/// Fits a Markov model to some sessions, and saves it.
+/// Fits a Markov model to sessions and saves it.
 pub(crate) fn save_model(path: &Path, sessions: &[&str]) {
     save_model_of(ModelKind::Markov, path, sessions);
 }
 
-/// Fits a model that is no network to some sessions, and saves it.
+/// Fits a baseline to sessions and saves it.
 pub(crate) fn save_model_of(kind: ModelKind, path: &Path, sessions: &[&str]) {
     let mut log = EventLog::new();
     for (session, items) in sessions.iter().enumerate() {
@@ -38,7 +38,7 @@ pub(crate) fn save_model_of(kind: ModelKind, path: &Path, sessions: &[&str]) {
     fit(data, &experiment, FitOptions::default()).unwrap().model.save(path).unwrap();
 }
 
-/// A folder with models, and a server of one of them while it runs.
+/// A folder with models, and a running server.
 pub(crate) struct Shop {
     place: tempfile::TempDir,
     pub(crate) address: SocketAddr,
@@ -52,12 +52,12 @@ impl Shop {
         Self::with(|_, _| {})
     }
 
-    /// Serves it with a configuration and keys.
+    /// Serves it with a changed setup.
     pub(crate) fn with(change: impl FnOnce(&Path, &mut Setup)) -> Self {
         Self::try_with(change).unwrap()
     }
 
-    /// As [`with`](Self::with), where the server may refuse to start.
+    /// As [`with`](Self::with), but returns the error of a server that does not start.
     pub(crate) fn try_with(change: impl FnOnce(&Path, &mut Setup)) -> Result<Self, Error> {
         let place = tempfile::tempdir().unwrap();
         let model = place.path().join("morning");
@@ -78,12 +78,12 @@ impl Shop {
         Client::new(self.address)
     }
 
-    /// Asks the server to stop; the next line may already find it gone.
+    /// Requests a shutdown without waiting for it.
     pub(crate) fn stop(&self) {
         self.stopper.stop();
     }
 
-    /// Stops the server and waits for its end, which must be an orderly one.
+    /// Stops the server and waits for it, which must end without an error.
     pub(crate) fn close(mut self) -> tempfile::TempDir {
         self.stopper.stop();
         self.thread.take().unwrap().join().unwrap();
@@ -95,13 +95,13 @@ impl Drop for Shop {
     fn drop(&mut self) {
         self.stopper.stop();
         if let Some(thread) = self.thread.take() {
-            // A test that fails anyway says why itself.
+            // A failing test reports its own reason.
             _ = thread.join();
         }
     }
 }
 
-/// A server of a model on a free port, with few threads.
+/// The setup of a server on a free port with few threads.
 pub(crate) fn setup(model: PathBuf) -> Setup {
     Setup {
         model,
@@ -124,7 +124,7 @@ pub(crate) fn keys() -> ApiKeys {
     ApiKeys { data: parse(KEY), admin: parse(ADMIN_KEY) }
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -133,7 +133,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// A header's value; the name in lower case.
+    /// The value of a header, whose name is in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
@@ -142,14 +142,14 @@ impl Reply {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    /// The body of an answer that must have this status.
+    /// The JSON body; checks the status.
     #[track_caller]
     pub(crate) fn json(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
-    /// The problem of an answer that must be one, with this status, and the same status in its body.
+    /// The problem details; checks the status, which must also be in the body.
     #[track_caller]
     pub(crate) fn problem(&self, status: u16) -> Value {
         let problem = self.json(status);
@@ -160,14 +160,14 @@ impl Reply {
     }
 }
 
-/// A connection to a server, which fails a test where the server never answers, instead of hanging it.
+/// Connects to a server, with a time-out, so that a test fails rather than hangs.
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream
 }
 
-/// What speaks HTTP on one connection, plain or over TLS.
+/// An HTTP client on one connection, plain or with TLS.
 pub(crate) struct Client<S = TcpStream> {
     pub(crate) stream: BufReader<S>,
     key: Option<&'static str>,
@@ -201,7 +201,7 @@ impl<S: Read + Write> Client<S> {
         self.reply().expect("an answer")
     }
 
-    /// Sends a request whose answer is read later.
+    /// Sends a request without reading the response.
     pub(crate) fn ask(&mut self, method: &str, path: &str, body: Option<&[u8]>) {
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: shop\r\n");
         if let Some(key) = self.key {
@@ -214,11 +214,11 @@ impl<S: Read + Write> Client<S> {
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) {
-        // The server may have answered and closed before it has read all.
+        // The server may respond and close the connection before it has read everything.
         _ = self.stream.get_mut().write_all(bytes);
     }
 
-    /// The next answer; `None` if the server closes the connection instead.
+    /// Reads the next response; `None` if the server closes the connection.
     pub(crate) fn reply(&mut self) -> Option<Reply> {
         let mut reply = self.head()?;
         let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
@@ -227,7 +227,7 @@ impl<S: Read + Write> Client<S> {
         Some(reply)
     }
 
-    /// The next answer's status and headers, as those to HEAD and CONNECT come.
+    /// Reads the next response without a body, as for HEAD and CONNECT.
     pub(crate) fn head(&mut self) -> Option<Reply> {
         let mut line = String::new();
         if self.stream.read_line(&mut line).unwrap_or(0) == 0 {
@@ -245,7 +245,7 @@ impl<S: Read + Write> Client<S> {
     }
 }
 
-/// Waits for what must become true, as fast as it can be asked; what never does fails the test.
+/// Polls a condition until it holds; fails the test after a time-out.
 #[track_caller]
 pub(crate) fn until(mut condition: impl FnMut() -> bool) {
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! A Valkey or Redis server of a test's own, on a free port and without files, while it is needed.
+//! A Valkey or Redis server for one test, on a free port and without files.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use upnext_server::StoreUrl;
 
 pub(crate) const PASSWORD: &str = "a-password-for-the-store";
 
-/// A store, running or not.
+/// A store, which may be running.
 pub(crate) struct Store {
     program: PathBuf,
     place: tempfile::TempDir,
@@ -17,14 +17,14 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// A running one; where there is no program for it, `None`, and a line that says so.
+    /// Starts a store; prints `skipped` and returns `None` if no server program is installed.
     pub(crate) fn start() -> Option<Self> {
         let mut store = Self::stopped()?;
         store.restart();
         Some(store)
     }
 
-    /// One that does not run yet.
+    /// A store that is not running yet; `None` as for [`start`](Self::start).
     pub(crate) fn stopped() -> Option<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let names = ["valkey-server", "redis-server"];
@@ -37,7 +37,7 @@ impl Store {
         Some(Self { program, place: tempfile::tempdir().unwrap(), port, child: None })
     }
 
-    /// Starts it, without what it held before, and waits until it answers.
+    /// Starts it empty, and waits until it answers.
     pub(crate) fn restart(&mut self) {
         self.kill();
         let mut command = Command::new(&self.program);
@@ -49,7 +49,7 @@ impl Store {
         assert_eq!(self.ask(&["PING"]), "+PONG");
     }
 
-    /// Ends it without a warning, as a machine that fails does.
+    /// Kills it, like a failing machine.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             _ = child.kill();
@@ -57,18 +57,18 @@ impl Store {
         }
     }
 
-    /// Sends it a signal, such as `-STOP`.
+    /// Sends a signal, such as `-STOP`.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.as_ref().unwrap().id().to_string();
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
 
-    /// Its address, with the password.
+    /// Its URL, with the password.
     pub(crate) fn url(&self) -> StoreUrl {
         format!("redis://:{PASSWORD}@127.0.0.1:{}", self.port).parse().unwrap()
     }
 
-    /// Sends a command past the server; the first line of the answer, or the text where it is one.
+    /// Sends a command directly to the store. Returns the first line of the reply, or the text of a bulk string.
     pub(crate) fn ask(&self, command: &[&str]) -> String {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let mut stream = BufReader::new(stream);

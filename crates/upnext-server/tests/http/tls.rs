@@ -1,4 +1,4 @@
-//! TLS: the same answers as over plain HTTP, and nobody who does not speak it holds up those who do.
+//! Tests of TLS: the same responses as over plain HTTP, and clients without TLS do not delay others.
 
 use crate::shop::{Client, Shop, connect, items};
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
@@ -14,15 +14,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use upnext_server::{Error, Setup};
 
-/// A certificate with its key.
+/// A certificate and its key.
 pub(crate) type Certificate = CertifiedKey<KeyPair>;
 
-/// A certificate of this machine's address, signed by itself.
+/// A self-signed certificate for the loopback address.
 pub(crate) fn certificate() -> Certificate {
     generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap()
 }
 
-/// Has a server show a certificate.
+/// Makes a server use a certificate.
 pub(crate) fn show(certificate: &Certificate, place: &Path, setup: &mut Setup) {
     let (cert, key) = (place.join("cert.pem"), place.join("key.pem"));
     std::fs::write(&cert, certificate.cert.pem()).unwrap();
@@ -32,7 +32,7 @@ pub(crate) fn show(certificate: &Certificate, place: &Path, setup: &mut Setup) {
 
 pub(crate) type Secured = StreamOwned<ClientConnection, TcpStream>;
 
-/// A client that trusts this certificate and no other.
+/// A client that trusts only this certificate.
 pub(crate) fn client(address: SocketAddr, trusted: &Certificate) -> Client<Secured> {
     client_of(address, trusted, &TLS13)
 }
@@ -74,7 +74,7 @@ fn a_client_over_tls_gets_the_answer_of_one_over_plain_http() {
 #[test]
 fn what_is_no_tls_ends_and_the_next_client_is_served() {
     let certificate = certificate();
-    // There is one place, so that the next client also waits for the end of the one before.
+    // Only one connection is allowed, so that the next client waits for the end of the previous one.
     let shop = Shop::with(|place, setup| {
         show(&certificate, place, setup);
         (setup.config.max_connections, setup.config.header_timeout_ms) = (1, 200);
@@ -84,7 +84,7 @@ fn what_is_no_tls_ends_and_the_next_client_is_served() {
         let mut stream = connect(shop.address);
         stream.write_all(bytes).unwrap();
         let mut answer = Vec::new();
-        // An alert or nothing; a server that closes before it has read all takes that away with it.
+        // An alert or nothing: it may be lost if the server closes the connection before it has read everything.
         let end = stream.read_to_end(&mut answer);
         assert!(!answer.starts_with(b"HTTP") && answer.len() < 100, "{bytes:?}: {answer:?}");
         let timed_out = end.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
@@ -121,7 +121,7 @@ fn what_is_in_flight_over_tls_is_answered_before_the_server_ends() {
         )
         .as_bytes(),
     );
-    // The server asks for the body: the request is in flight.
+    // The server requests the body, so the request is in flight.
     assert_eq!(client.reply().unwrap().status, 100);
     shop.stop();
     while TcpStream::connect(shop.address).is_ok() {
@@ -129,7 +129,7 @@ fn what_is_in_flight_over_tls_is_answered_before_the_server_ends() {
     }
     client.write(body.as_bytes());
     assert_eq!(items(&client.reply().unwrap().json(200)), ["tea"]);
-    // TLS says goodbye: an end without it would be an error, as one that an attacker made.
+    // The server sends a TLS closing alert; without it, this would be an error, as for a truncation attack.
     assert_eq!(client.stream.read(&mut [0]).unwrap(), 0);
     drop(shop.close());
 }

@@ -1,15 +1,15 @@
-//! Sessions that several servers share in a real Valkey or Redis server. Without one these tests say `skipped`.
+//! Tests of sessions that several servers share in a real Valkey or Redis server. Without one, they print `skipped`.
 
 use crate::shop::{Client, EVENING, Shop, items, save_model, until};
 use crate::store::Store;
 use serde_json::{Value, json};
 use upnext_server::ServerConfig;
 
-/// A server that keeps its sessions in the store.
+/// A server that uses the store.
 fn replica(store: &Store, change: impl FnOnce(&mut ServerConfig)) -> Shop {
     Shop::with(|_, setup| {
         setup.config.session_store = Some(store.url());
-        // Long enough for a machine that does much else; a store that is away refuses at once.
+        // Long enough for a busy machine; a stopped store refuses connections at once.
         setup.config.session_store_timeout_ms = 10_000;
         change(&mut setup.config);
     })
@@ -24,7 +24,7 @@ fn two_replicas_see_each_others_events_and_give_the_same_answers() {
     let Some(store) = Store::start() else { return };
     let replicas = [replica(&store, |_| {}), replica(&store, |_| {})];
     let mut clients = replicas.each_ref().map(Shop::client);
-    // The same session on one server that keeps it itself.
+    // The same session on a server with its own store.
     let alone = Shop::open();
     let mut alone = alone.client();
     for (event, item) in ["kettle", "never seen", "tea", "line\nbreak", "bread"].into_iter().enumerate() {
@@ -68,7 +68,7 @@ fn a_long_session_keeps_its_latest_items_and_counts_all() {
     let kept = client.get("/v1/sessions/v1").json(200);
     assert_eq!((&kept["items"], &kept["events"]), (&json!(["c", "d", "e"]), &json!(5)));
     assert_eq!(store.ask(&["LLEN", "upnext:1:session:v1"]), ":4");
-    // A server with a smaller bound reads what it may have.
+    // A server with a smaller limit reads only as many items.
     let short = replica(&store, |config| config.max_session_events = 1);
     assert_eq!(short.client().get("/v1/sessions/v1").json(200)["items"], json!(["e"]));
     assert_eq!(click(&mut short.client(), "v1", "f")["events"], 6);
@@ -84,7 +84,7 @@ fn a_session_is_over_after_its_idle_time_and_every_event_begins_it_anew() {
     click(&mut client, "v1", "kettle");
     assert!((900_000..=1_000_000).contains(&left()), "{}", left());
     store.ask(&["PEXPIRE", "upnext:1:session:v1", "500000"]);
-    // To look at a session is no event.
+    // Reading a session does not extend it.
     client.get("/v1/sessions/v1").json(200);
     assert!(left() <= 500_000, "{}", left());
     click(&mut client, "v1", "tea");
@@ -111,7 +111,7 @@ fn clients_at_once_on_two_replicas_lose_no_event() {
             .collect();
         clicking.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
     });
-    // Every event had a number of its own.
+    // Every event got a different number.
     counts.sort_unstable();
     assert_eq!(counts, (1..=200).collect::<Vec<_>>());
     let kept = replicas[1].client().get("/v1/sessions/v1").json(200);
@@ -121,7 +121,7 @@ fn clients_at_once_on_two_replicas_lose_no_event() {
 #[test]
 fn a_store_that_goes_away_and_comes_back_needs_no_restart_of_the_server() {
     let Some(mut store) = Store::stopped() else { return };
-    // The server starts without it.
+    // The server starts without the store.
     let shop = replica(&store, |_| {});
     let mut client = shop.client();
     for _ in 0..2 {
@@ -132,13 +132,13 @@ fn a_store_that_goes_away_and_comes_back_needs_no_restart_of_the_server() {
         client.send("DELETE", "/v1/sessions/v1", None).problem(503);
         let problem = client.get("/readyz").problem(503);
         assert!(problem["detail"].as_str().unwrap().contains("store of sessions"), "{problem}");
-        // What needs no store is answered.
+        // Requests that need no store are answered.
         client.get("/healthz").json(200);
         client.post("/v1/recommend", json!({"session": ["kettle"]})).json(200);
 
         store.restart();
         until(|| client.get("/readyz").status == 200);
-        // It had no file, and what was refused is not in it.
+        // The restarted store is empty, and refused events were not stored.
         client.get("/v1/sessions/v1").problem(404);
         assert_eq!(click(&mut client, "v1", "kettle")["events"], 1);
         assert_eq!(click(&mut client, "v1", "tea")["events"], 2);
@@ -155,7 +155,7 @@ fn a_store_that_does_not_answer_leaves_open_whether_an_event_is_stored() {
     store.signal("-STOP");
     let problem = client.post("/v1/sessions/v1/events", json!({"item": "tea"})).problem(503);
     assert!(problem["detail"].as_str().unwrap().contains("did not answer"), "{problem}");
-    // Nobody was connected for the next one, so it is certain that it was not stored.
+    // The server was not connected for the next event, so it is certain that it was not stored.
     let problem = client.post("/v1/sessions/v2/events", json!({"item": "tea"})).problem(503);
     assert!(problem["detail"].as_str().unwrap().contains("cannot be kept"), "{problem}");
     store.signal("-CONT");
@@ -183,10 +183,10 @@ fn what_is_no_session_under_a_key_is_refused_and_left_alone() {
         client.post("/v1/sessions/v1/events", json!({"item": "tea"})).problem(503);
         client.get("/v1/sessions/v1").problem(503);
         assert_eq!(store.ask(read), before, "{write:?}");
-        // Others are kept meanwhile, and so is the connection.
+        // Other sessions are stored meanwhile over the same connection.
         click(&mut client, "v2", "tea");
     }
-    // To forget it is a way out.
+    // Deleting the session resolves it.
     assert_eq!(client.send("DELETE", "/v1/sessions/v1", None).status, 204);
     assert_eq!(click(&mut client, "v1", "tea")["events"], 1);
 }

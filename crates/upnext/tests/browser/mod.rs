@@ -1,16 +1,16 @@
-//! A headless browser, for tests that look at pages.
+//! A headless browser for tests of pages.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The headless browser, where there is one.
+/// The program of a headless browser, if one is installed.
 pub(crate) fn chromium() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let names = ["chromium", "chromium-browser", "google-chrome", "chrome"];
     std::env::split_paths(&path).flat_map(|dir| names.map(|name| dir.join(name))).find(|file| file.is_file())
 }
 
-/// What the browser makes of an address.
+/// The DOM or picture that the browser renders for a URL.
 pub(crate) fn browse(browser: &Path, profile: &Path, more: &[&str], address: &str) -> Output {
     let flags = [
         "--headless",

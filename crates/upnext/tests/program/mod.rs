@@ -1,4 +1,4 @@
-//! The program as a user calls it, in a folder of its own, on the log of a small simulated shop.
+//! Runs the program in a temporary folder, with the logs of small simulated shops.
 
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use upnext_core::simulate::{LogFormat, SimulateOptions, simulate, write_log};
 
-/// Whether a process that was killed ended by that, and not by itself before.
+/// Whether a process ended because it was killed.
 pub(crate) fn was_killed(output: &Output) -> bool {
-    // Windows has no signals: who ends a process chooses its exit code, and the standard library chooses 1.
+    // Windows has no signals: the killer chooses the exit code, and the standard library chooses 1.
     if cfg!(unix) { output.status.code().is_none() } else { output.status.code() == Some(1) }
 }
 
-/// A folder that goes when the test ends.
+/// A temporary folder.
 pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -32,7 +32,7 @@ impl Folder {
         path
     }
 
-    /// The names in the folder, hidden ones included.
+    /// The names of the files in the folder, hidden ones included.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.0.path()).unwrap();
         let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
@@ -40,12 +40,12 @@ impl Folder {
         names
     }
 
-    /// The log of a shop with so many sessions and items on three days; the seed tells shops apart.
+    /// Simulates the log of a shop with this number of sessions and items on three days; seeds give different shops.
     pub(crate) fn shop(&self, name: &str, sessions: u64, items: u32, seed: u64) -> PathBuf {
         self.shop_as(LogFormat::Columns, name, sessions, items, seed)
     }
 
-    /// The log of [`shop`](Self::shop) as the RecSys Challenge 2015 writes logs.
+    /// The log of [`shop`](Self::shop) in the format of the RecSys Challenge 2015.
     pub(crate) fn challenge(&self, name: &str, sessions: u64, items: u32, seed: u64) -> PathBuf {
         self.shop_as(LogFormat::Challenge, name, sessions, items, seed)
     }
@@ -58,7 +58,7 @@ impl Folder {
         path
     }
 
-    /// The log of [`shop`](Self::shop), prepared: with the parts `fit`, `valid`, `train` and `test`.
+    /// The prepared folder of [`shop`](Self::shop), with the parts `fit`, `valid`, `train` and `test`.
     pub(crate) fn prepared_shop(&self, sessions: u64) -> PathBuf {
         let (log, out) = (self.shop("clicks.csv", sessions, 60, 1), self.path("parts"));
         done(upnext().arg("prepare").arg(log).arg("--out").arg(&out));
@@ -74,19 +74,19 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Runs a command that is to succeed.
+/// Runs a command that must succeed.
 pub(crate) fn done(command: &mut Command) -> Output {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", stderr(&output));
     output
 }
 
-/// Runs a command with `--json` that is to succeed, and returns the one document on stdout.
+/// Runs a command with `--json` that must succeed, and returns the document on stdout.
 pub(crate) fn json(command: &mut Command) -> Value {
     serde_json::from_slice(&done(command.arg("--json")).stdout).expect("one JSON document")
 }
 
-/// Runs a command that is to fail with this exit code and all of these in its message, and returns the message.
+/// Runs a command that must fail with this exit code and these words in its message, and returns the message.
 pub(crate) fn refused(command: &mut Command, code: i32, parts: &[&str]) -> String {
     let output = command.output().unwrap();
     let message = stderr(&output);
@@ -98,7 +98,7 @@ pub(crate) fn refused(command: &mut Command, code: i32, parts: &[&str]) -> Strin
     message
 }
 
-/// `upnext train LOG --out OUT` of a network that is small enough for tests.
+/// Arguments of `upnext train LOG --out OUT` for a network that is small enough for tests.
 pub(crate) fn train(log: &Path, out: &Path) -> Command {
     let mut command = upnext();
     command.arg("train").arg(log).arg("--out").arg(out).arg("--quiet");
@@ -122,14 +122,14 @@ pub(crate) fn manifest(model: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(model.join("manifest.json")).unwrap()).unwrap()
 }
 
-/// The path of a model's file of this role.
+/// The path of a model's file with this role.
 pub(crate) fn file_of(model: &Path, role: &str) -> Option<PathBuf> {
     let manifest = manifest(model);
     let file = manifest["files"].as_array().unwrap().iter().find(|file| file["name"] == role)?;
     Some(model.join(file["file"].as_str().unwrap()))
 }
 
-/// The bytes of a model's files but the manifest, which holds durations.
+/// The contents of a model's files except the manifest, which contains durations.
 pub(crate) fn bits(model: &Path) -> Vec<(&'static str, Option<Vec<u8>>)> {
     let read = |role| (role, file_of(model, role).map(|file| std::fs::read(file).unwrap()));
     ["items", "weights", "training"].map(read).into()

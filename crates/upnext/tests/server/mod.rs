@@ -1,4 +1,4 @@
-//! `upnext serve` in a process of its own, for tests that ask it, signal it and look at it.
+//! Runs `upnext serve` as a separate process.
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,7 +15,7 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// Starts it on a free port, and waits until it answers.
+    /// Starts a server on a free port, and waits until it answers.
     pub(crate) fn start(model: &Path, more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_upnext"))
             .args(["serve", "--listen", "127.0.0.1:0"])
@@ -36,7 +36,7 @@ impl Served {
         Self { child, stderr, url, address }
     }
 
-    /// Sends a request on a connection of its own; `None` if there is no whole answer.
+    /// Sends a request on a new connection; `None` if the response is not complete.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> Option<Value> {
         let mut stream = TcpStream::connect(&self.address).ok()?;
         let length = body.len();
@@ -49,13 +49,13 @@ impl Served {
         serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
     }
 
-    /// Sends a signal, such as `-TERM`.
+    /// Sends the process a signal, such as `-TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
 
-    /// Has it load its files anew, and waits for these words in its log.
+    /// Makes it reload its files, and waits for these words in its log.
     pub(crate) fn hang_up_until(&mut self, words: &str) {
         self.signal("-HUP");
         let mut line = String::new();
@@ -65,7 +65,7 @@ impl Served {
         }
     }
 
-    /// The exit code after a signal, and the rest of what it logged.
+    /// Sends a signal, and returns the exit code and the rest of the log.
     pub(crate) fn end(mut self, signal: &str) -> (Option<i32>, String) {
         self.signal(signal);
         let mut log = String::new();

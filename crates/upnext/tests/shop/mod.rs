@@ -1,4 +1,4 @@
-//! A small shop's models in a temporary folder, made through the library, for tests of the commands that use models.
+//! Models of a small shop in a temporary folder, trained with the library, for tests of commands that use models.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use upnext_core::model::Model;
 use upnext_core::simulate::{SimulateOptions, simulate};
 use upnext_core::training::{Plan, train};
 
-/// An item that `--session` cannot name.
+/// An item id that cannot be given with `--session`.
 pub(crate) const WITH_COMMA: &str = "cup, blue";
 
 pub(crate) struct Shop {
@@ -44,7 +44,7 @@ impl Shop {
         path
     }
 
-    /// The names in the folder, sorted.
+    /// The names of the files in the folder, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.place.path()).unwrap();
         let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
@@ -52,16 +52,16 @@ impl Shop {
         names
     }
 
-    /// Trains a model into the folder `name` of its kind.
+    /// Trains a model of a kind and saves it in the folder of the kind's name.
     pub(crate) fn train(&self, kind: ModelKind) -> (PathBuf, Model) {
         self.train_with(kind, |_| ControlFlow::Continue(()))
     }
 
-    /// As [`train`](Self::train), asking after each mini-batch what to do; without an end only a checkpoint is there.
+    /// As [`train`](Self::train), with an observer that can stop after a mini-batch, which leaves only a checkpoint.
     pub(crate) fn train_with(
         &self,
         kind: ModelKind,
-        wish: impl Fn(u64) -> ControlFlow<()>,
+        observer: impl Fn(u64) -> ControlFlow<()>,
     ) -> (PathBuf, Model) {
         let mut experiment = Experiment { model: ModelConfig::of_kind(kind), ..Experiment::default() };
         if kind == ModelKind::Gru4rec {
@@ -88,7 +88,7 @@ impl Shop {
             keep_training_state: true,
         };
         let outcome = train(plan, &mut |event| match event {
-            upnext_core::FitEvent::MiniBatch(progress) => wish(progress.mini_batches),
+            upnext_core::FitEvent::MiniBatch(progress) => observer(progress.mini_batches),
             _ => ControlFlow::Continue(()),
         })
         .unwrap();
@@ -111,12 +111,12 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// The one JSON document on stdout.
+/// The JSON document on stdout.
 pub(crate) fn json(output: &Output) -> serde_json::Value {
     serde_json::from_str(&stdout(output)).unwrap()
 }
 
-/// Checks that the command failed with this code and a message with these words, and printed nothing on stdout.
+/// Checks that the command failed with this exit code and these words in its message, and printed nothing on stdout.
 #[track_caller]
 pub(crate) fn assert_refused(output: &Output, code: i32, words: &[&str]) {
     let message = stderr(output);
@@ -126,13 +126,13 @@ pub(crate) fn assert_refused(output: &Output, code: i32, words: &[&str]) {
     assert!(!message.contains("panicked"), "{message}");
 }
 
-/// The path of a model's file of this role.
+/// The path of a model's file with this role.
 pub(crate) fn file_of(model: &Path, role: &str) -> PathBuf {
     let manifest = upnext_core::artifact::Manifest::load(model).unwrap();
     model.join(&manifest.file(role).unwrap().file)
 }
 
-/// Damages copies of a model in every way that is told apart; each with the words that its error must have.
+/// Copies of a model with each kind of detectable damage, and the words that the error must contain.
 pub(crate) fn damaged_models(shop: &Shop, model: &Path) -> Vec<(PathBuf, Vec<&'static str>)> {
     let copy = |name: &str| {
         let to = shop.path(name);

@@ -1,4 +1,4 @@
-//! Which models are compared: kinds, experiment files, and models that are there already.
+//! The models to compare: model kinds, experiment files, and saved models.
 
 use super::CompareArgs;
 use crate::commands::evaluate::shown_ties;
@@ -9,29 +9,29 @@ use upnext_core::artifact::Manifest;
 use upnext_core::experiment::{EvaluationConfig, Experiment, ModelConfig, ModelKind, published_text};
 use upnext_core::{Error, Result};
 
-/// A model to be compared.
+/// A model to compare.
 #[derive(Clone, Debug)]
 pub(super) struct Contender {
-    /// What tables call it: the kind, the file's name, or the folder's; no two are alike.
+    /// Its unique name in tables: the kind, or the name of the file or folder.
     pub(super) name: String,
-    /// Its configuration; judged by that of the comparison.
+    /// Its experiment, with the evaluation settings of the comparison.
     pub(super) experiment: Experiment,
     pub(super) source: Source,
 }
 
-/// Where a model comes from.
+/// The source of a model.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
-    /// A kind with its defaults.
+    /// A model kind with its defaults.
     Kind,
     /// An experiment file.
     File(PathBuf),
-    /// A model that somebody trained before.
+    /// The folder of a saved model.
     Saved(PathBuf),
 }
 
 impl Contender {
-    /// The commands that give the same figures on their own.
+    /// The commands that compute the same figures.
     pub(super) fn commands(&self, args: &CompareArgs, fields: &[String]) -> Vec<String> {
         let word = |path: &Path| shell_word(&path.display().to_string());
         let train = match &self.source {
@@ -70,7 +70,7 @@ impl Contender {
         commands
     }
 
-    /// Whether `--set FIELD=…` says something about this model.
+    /// Whether the model has the field of a `--set FIELD=…`.
     fn has(&self, assignment: &str) -> bool {
         let key = assignment.split('=').next().unwrap_or_default().trim();
         match key.strip_prefix("model.") {
@@ -103,7 +103,7 @@ impl Contender {
     }
 }
 
-/// The models that the arguments name, each checked as far as it can be without data.
+/// The models named by the arguments, checked as far as possible without the data.
 pub(super) fn contenders(args: &CompareArgs, evaluation: &EvaluationConfig) -> Result<Vec<Contender>> {
     for field in &args.fields {
         let key = field.split('=').next().unwrap_or_default().trim();
@@ -123,7 +123,7 @@ pub(super) fn contenders(args: &CompareArgs, evaluation: &EvaluationConfig) -> R
         contender.change(args, evaluation)?;
     }
     for field in &args.fields {
-        // A misspelt key is told as everywhere, and one that no model here has is a mistake too.
+        // A field that none of the models has is an error, as a misspelt one is.
         if !found.iter().any(|contender| contender.has(field)) {
             Experiment::default().set(field)?;
             let key = field.split('=').next().unwrap_or_default();

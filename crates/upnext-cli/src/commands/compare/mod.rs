@@ -1,4 +1,4 @@
-//! `upnext compare`: all models on the same data, with confidence intervals.
+//! `upnext compare`: trains and evaluates models on the same data, with confidence intervals.
 
 mod contenders;
 mod outcome;
@@ -6,11 +6,11 @@ mod report;
 
 use crate::experiment::ThreadArgs;
 use crate::interrupt;
-use crate::judging::{Trained, rank, train_until_stopped};
 use crate::output::{OutputArgs, command_line, warn};
 use crate::page;
 use crate::ranking::RankingArgs;
 use crate::reading::ReadArgs;
+use crate::train_and_rank::{Trained, rank, train_until_stopped};
 use anyhow::Context;
 use contenders::{Contender, Source, contenders};
 use outcome::{DataReport, Example, Failed, LogReport, Outcome, Row, describe};
@@ -28,17 +28,17 @@ use upnext_core::model::Model;
 use upnext_core::ranking::{Filter, recommend_on};
 use upnext_core::training::Plan;
 
-/// Sessions that the report shows.
+/// Number of example sessions in the report.
 const EXAMPLES: usize = 6;
 
-/// Length of the lists that it shows.
+/// Length of the lists of the examples.
 const LIST: usize = 10;
 
 /// Compare models on the same data, with confidence intervals.
 ///
 /// Every model is trained on TRAIN and ranks the next item of every event of TEST, by the same rules and among the same
-/// candidates. The intervals (95 %) come from drawing test sessions anew; for every pair of models there is the interval
-/// of their difference on the same sessions.
+/// candidates. The intervals (95 %) come from drawing test sessions anew; for every pair of models there is the
+/// interval of their difference on the same sessions.
 #[derive(clap::Args, Debug)]
 pub(crate) struct CompareArgs {
     /// Training log, or a folder that `prepare` made
@@ -109,16 +109,16 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
     if let Some(file) = &args.report {
         page::check(file)?;
     }
-    let place = Place::new(args.keep.as_deref())?;
+    let folder = ModelsFolder::new(args.keep.as_deref())?;
     for contender in &contenders {
         if !matches!(contender.source, Source::Saved(_)) {
-            Artifact::check_target(place.of(contender))?;
+            Artifact::check_target(folder.of(contender))?;
         }
     }
 
     let data = Data::read(args)?;
     check_vocabularies(&contenders, &data.train)?;
-    let outcome = judge_all(args, &contenders, &evaluation, data, &place, threads)?;
+    let outcome = evaluate_all(args, &contenders, &evaluation, data, &folder, threads)?;
     if let Some(file) = &args.report {
         page::write(file, &report::page(&outcome))?;
     }
@@ -140,39 +140,39 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
     }
 }
 
-/// How all models are judged.
+/// The evaluation settings of all models.
 fn evaluation(args: &CompareArgs) -> upnext_core::Result<EvaluationConfig> {
     args.ranking.over(EvaluationConfig { lists: true, ..Default::default() })
 }
 
-/// Where models go.
-enum Place {
+/// The folder for trained models.
+enum ModelsFolder {
     Kept(PathBuf),
-    /// Goes with the comparison.
-    Passing(tempfile::TempDir),
+    /// A temporary folder, which is removed after the comparison.
+    Temporary(tempfile::TempDir),
 }
 
-impl Place {
+impl ModelsFolder {
     fn new(keep: Option<&Path>) -> anyhow::Result<Self> {
         Ok(match keep {
             Some(folder) => {
                 std::fs::create_dir_all(folder).map_err(upnext_core::Error::io(folder, "create"))?;
                 Self::Kept(folder.to_owned())
             }
-            None => Self::Passing(tempfile::tempdir().context("cannot make a temporary folder")?),
+            None => Self::Temporary(tempfile::tempdir().context("cannot make a temporary folder")?),
         })
     }
 
     fn of(&self, contender: &Contender) -> PathBuf {
         let folder = match self {
             Self::Kept(folder) => folder,
-            Self::Passing(folder) => folder.path(),
+            Self::Temporary(folder) => folder.path(),
         };
         folder.join(&contender.name)
     }
 }
 
-/// The logs and what is made of them.
+/// The training and test data, and reports about their logs.
 struct Data {
     train: Arc<Dataset>,
     test: TestSessions,
@@ -210,7 +210,7 @@ impl Data {
     }
 }
 
-/// Refuses saved models of other items: the same index would mean another item.
+/// Checks that saved models have the vocabulary of the training data, since item indices would mean other items.
 fn check_vocabularies(contenders: &[Contender], train: &Dataset) -> upnext_core::Result<()> {
     let fingerprint = train.items.fingerprint();
     for contender in contenders {
@@ -238,13 +238,13 @@ fn check_vocabularies(contenders: &[Contender], train: &Dataset) -> upnext_core:
     Ok(())
 }
 
-/// Trains and judges one model after the other, and compares them.
-fn judge_all(
+/// Trains and evaluates the models one after the other, and compares them.
+fn evaluate_all(
     args: &CompareArgs,
     contenders: &[Contender],
     options: &EvaluationConfig,
     data: Data,
-    place: &Place,
+    folder: &ModelsFolder,
     threads: usize,
 ) -> anyhow::Result<Outcome> {
     let shown = examples(&data.test.sessions, EXAMPLES, args.seed.unwrap_or(1));
@@ -263,8 +263,8 @@ fn judge_all(
     let stop = interrupt::listen("stopping after this mini-batch or evaluation")?;
     let (mut rows, mut failed, mut evaluations) = (Vec::new(), Vec::new(), Vec::new());
     for contender in contenders {
-        let judged = judge(args, contender, options, &data, place, threads, &stop).and_then(|judged| {
-            let Judged { loaded, evaluation, training_seconds } = judged;
+        let evaluated = evaluate(args, contender, options, &data, folder, threads, &stop).and_then(|model| {
+            let EvaluatedModel { loaded, evaluation, training_seconds } = model;
             let items = &data.train.items;
             let lists = recommend_on(
                 threads,
@@ -273,7 +273,7 @@ fn judge_all(
                 &histories,
                 LIST,
                 &Filter::default(),
-                &interrupt::unless_asked,
+                &interrupt::check,
             )?;
             for (example, list) in shown.iter_mut().zip(lists) {
                 example.lists.push(list.entries.iter().map(|e| items.id(e.item).to_owned()).collect());
@@ -292,7 +292,7 @@ fn judge_all(
                 evaluation,
             ))
         });
-        match judged {
+        match evaluated {
             Ok((row, evaluation)) => {
                 if !args.output.quiet {
                     let at = row.metrics[row.metrics.len() - 1];
@@ -302,7 +302,7 @@ fn judge_all(
                 evaluations.push(evaluation);
             }
             Err(error) if stop.load(Ordering::SeqCst) => return Err(error),
-            // The others may have taken hours.
+            // The failure is recorded, since the other models may have taken hours.
             Err(error) => {
                 let reason = format!("{error:#}");
                 warn(&[format!("{} failed: {reason}", contender.name)]);
@@ -340,29 +340,29 @@ fn judge_all(
     })
 }
 
-/// A model that has been judged.
-struct Judged {
+/// A model and its evaluation.
+struct EvaluatedModel {
     loaded: Model,
     evaluation: Evaluation,
     training_seconds: Option<f64>,
 }
 
 /// Trains a model, or loads it, and ranks all cases.
-fn judge(
+fn evaluate(
     args: &CompareArgs,
     contender: &Contender,
     options: &EvaluationConfig,
     data: &Data,
-    place: &Place,
+    folder: &ModelsFolder,
     threads: usize,
     stop: &AtomicBool,
-) -> anyhow::Result<Judged> {
+) -> anyhow::Result<EvaluatedModel> {
     let (loaded, training_seconds) = if let Source::Saved(folder) = &contender.source {
         let loaded = Model::load(folder)?;
         let seconds: f64 = loaded.training().epochs.iter().map(|epoch| epoch.seconds).sum();
         (loaded, (seconds > 0.0).then_some(seconds))
     } else {
-        let out = place.of(contender);
+        let out = folder.of(contender);
         let kept = args.keep.is_some();
         let plan = Plan {
             data: Arc::clone(&data.train),
@@ -388,5 +388,5 @@ fn judge(
     }
     let (items, sessions) = (&data.train.items, &data.test.sessions);
     let evaluation = rank(loaded.recommender(), items, sessions, options, threads, args.output.quiet)?;
-    Ok(Judged { loaded, evaluation, training_seconds })
+    Ok(EvaluatedModel { loaded, evaluation, training_seconds })
 }

@@ -1,4 +1,4 @@
-//! What a comparison has brought about: what `--json` prints and the report shows.
+//! The outcome of a comparison, for `--json`, the report and the text output.
 
 use crate::output::{Table, seconds, thousands};
 use serde::Serialize;
@@ -10,24 +10,24 @@ use upnext_core::data::part::DroppedSessions;
 use upnext_core::evaluation::{EvaluationConfig, MetricsAt};
 use upnext_core::experiment::{Experiment, ModelKind};
 
-/// All of it.
+/// The outcome of a comparison.
 #[derive(Serialize)]
 pub(super) struct Outcome {
     pub(super) version: &'static str,
     pub(super) command: String,
     pub(super) threads: usize,
     pub(super) data: DataReport,
-    /// How all models were judged.
+    /// The evaluation settings of all models.
     pub(super) evaluation: EvaluationConfig,
-    /// In the order in which they were named.
+    /// The models, in the order of the arguments.
     pub(super) models: Vec<Row>,
     pub(super) failed: Vec<Failed>,
-    /// Its models are those of `models`.
+    /// Intervals and differences; its models are those of `models`, in the same order.
     pub(super) comparison: Comparison,
     pub(super) examples: Vec<Example>,
 }
 
-/// The logs, and what of them the models saw.
+/// The logs, and the parts of them that were used.
 #[derive(Serialize)]
 pub(super) struct DataReport {
     pub(super) train: LogReport,
@@ -41,9 +41,9 @@ pub(super) struct DataReport {
 pub(super) struct LogReport {
     pub(super) path: PathBuf,
     pub(super) shape: LogShape,
-    /// What the models did not see of it.
+    /// Events and sessions that were left out.
     pub(super) dropped: DroppedSessions,
-    /// What they saw.
+    /// Number of events that were used.
     pub(super) events: usize,
     pub(super) sessions: usize,
 }
@@ -53,42 +53,42 @@ pub(super) struct LogReport {
 pub(super) struct Row {
     pub(super) name: String,
     pub(super) kind: ModelKind,
-    /// The commands that give the same figures on their own.
+    /// The commands that compute the same figures.
     pub(super) commands: Vec<String>,
-    /// The whole configuration.
+    /// The complete experiment.
     pub(super) experiment: Experiment,
-    /// Absent for a model that was there already and does not say.
+    /// Absent for a saved model that has no record of it.
     pub(super) training_seconds: Option<f64>,
     pub(super) prediction_seconds: f64,
     pub(super) epochs: Vec<EpochSummary>,
     pub(super) metrics: Vec<MetricsAt>,
 }
 
-/// A model that has no figures.
+/// A model that could not be trained or evaluated.
 #[derive(Serialize)]
 pub(super) struct Failed {
     pub(super) name: String,
     pub(super) reason: String,
 }
 
-/// A test session and what each model would have shown before its last event.
+/// A test session, and the lists of all models before its last event.
 #[derive(Serialize)]
 pub(super) struct Example {
-    /// The ids of all events but the last.
+    /// Item ids of all events but the last.
     pub(super) seen: Vec<String>,
-    /// The id of the last.
+    /// Item id of the last event.
     pub(super) next: String,
-    /// Per model.
+    /// Lists of item ids, one per model.
     pub(super) lists: Vec<Vec<String>>,
 }
 
 impl Outcome {
-    /// The largest cut-off, at which the summary stands.
+    /// The largest cut-off k, which the summary is for.
     pub(super) fn cutoff(&self) -> usize {
         self.evaluation.cutoffs.last().copied().unwrap_or_default()
     }
 
-    /// Models by falling MRR at the largest cut-off.
+    /// Indices of the models by descending MRR at the largest cut-off.
     pub(super) fn by_mrr(&self) -> Vec<usize> {
         let mrr = |i: usize| self.models[i].metrics.last().map_or(0.0, |at| at.mrr);
         let mut order: Vec<usize> = (0..self.models.len()).collect();
@@ -96,14 +96,14 @@ impl Outcome {
         order
     }
 
-    /// The interval of a model's figure.
+    /// The confidence interval of a model's metric at k.
     pub(super) fn interval(&self, model: usize, metric: Metric, k: usize) -> Option<Interval> {
         let figures = self.comparison.models.get(model)?;
         figures.iter().find(|at| at.metric == metric && at.k == k)?.estimate.interval
     }
 }
 
-/// The outcome as text.
+/// Formats the outcome as text.
 pub(super) fn describe(outcome: &Outcome) -> String {
     let k = outcome.cutoff();
     let data = &outcome.data;
@@ -162,7 +162,7 @@ pub(super) fn describe(outcome: &Outcome) -> String {
     text
 }
 
-/// Which pairs may differ by chance only.
+/// Describes which pairs of models have no significant difference.
 fn not_apart(outcome: &Outcome, order: &[usize], metric: Metric, k: usize) -> String {
     let mut pairs = Vec::new();
     for (place, &a) in order.iter().enumerate() {

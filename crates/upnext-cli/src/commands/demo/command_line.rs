@@ -1,6 +1,5 @@
-//! A command line of this program: shown as a user would type it, and run as such.
-//!
-//! What the demo shows can therefore not differ from what it does.
+//! Command lines of this program, displayed as a user would type them and run as processes, so that the demo does
+//! exactly what it shows.
 
 use crate::output::shell_word;
 use anyhow::{Context, bail};
@@ -12,13 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// The words after `upnext`.
+/// A command line: the words after `upnext`.
 #[derive(Clone, Debug)]
 pub(super) struct CommandLine {
     words: Vec<String>,
 }
 
-/// What a command printed as JSON, and how long it took, in seconds.
+/// The JSON output of a command, and its duration in seconds.
 #[derive(Debug)]
 pub(super) struct Output {
     pub(super) result: Value,
@@ -26,19 +25,19 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// The fields of the result that `T` has.
+    /// Deserialises the fields of the result that `T` has.
     pub(super) fn read<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
         T::deserialize(&self.result).context("a command's JSON lacks a field that the demo shows")
     }
 }
 
 impl CommandLine {
-    /// A command line of these words.
+    /// A command line with these words.
     pub(super) fn new<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
         Self { words: words.into_iter().map(str::to_owned).collect() }
     }
 
-    /// The same with more words.
+    /// Appends words.
     pub(super) fn with<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Self {
         self.words.extend(words.into_iter().map(str::to_owned));
         self
@@ -67,7 +66,7 @@ impl CommandLine {
 }
 
 impl fmt::Display for CommandLine {
-    /// As a shell reads it.
+    /// Writes the command line in shell syntax.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("upnext")?;
         for word in &self.words {
@@ -77,12 +76,12 @@ impl fmt::Display for CommandLine {
     }
 }
 
-/// The file of this program.
+/// The path of this executable.
 fn program() -> anyhow::Result<PathBuf> {
     std::env::current_exe().context("cannot find the file of this program")
 }
 
-/// The file of this program, where `upnext` alone would not start it.
+/// The path of this executable, if `upnext` alone would not start it.
 pub(super) fn program_outside_path() -> Option<PathBuf> {
     let program = program().ok()?.canonicalize().ok()?;
     let name = program.file_name().unwrap_or(OsStr::new("upnext"));

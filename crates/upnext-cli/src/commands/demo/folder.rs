@@ -1,4 +1,4 @@
-//! The folder that the demo fills: whether it may, and how it knows its own.
+//! The folder of the demo's files, and the check that it may be written.
 
 use anyhow::Context;
 use serde::Serialize;
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use upnext_core::Error;
 use upnext_core::replace::replace_file;
 
-/// File of the demo's report, which also marks a folder as the demo's.
+/// Name of the demo's report, which also marks a folder as one of the demo.
 pub(super) const REPORT_FILE: &str = "demo.json";
 
-/// What the report's field `made_by` holds.
+/// Value of the report's field `made_by`.
 pub(super) const MADE_BY: &str = "upnext demo";
 
 /// The folder of a demo.
@@ -21,11 +21,10 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Opens a folder of the demo's: a new one, an empty one, or that of an earlier demo. What a user has put beside the
-    /// demo's own files stays.
+    /// Opens a new or empty folder, or that of an earlier demo. Other files in it are not changed.
     ///
     /// # Errors
-    /// [`Error::WillNotReplace`] for anything else, which is left as it is.
+    /// [`Error::WillNotReplace`] for any other folder, which is left unchanged.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         let refused = |reason: &str| {
             Err(Error::WillNotReplace { path: path.to_owned(), reason: reason.to_owned() }.into())
@@ -47,20 +46,20 @@ impl Folder {
         Ok(Self { path: path.to_owned() })
     }
 
-    /// The path of something in the folder, as the commands name it.
+    /// The path of a file in the folder, for command lines.
     ///
     /// # Errors
-    /// For a path that is no UTF-8: it could not be shown as something to type.
+    /// For a path that is not UTF-8, which could not be displayed as part of a command.
     pub(super) fn name(&self, name: &str) -> anyhow::Result<String> {
         let path = self.path.join(name);
         let text = path.to_str().with_context(|| {
             format!("{}: is no UTF-8, and cannot be part of a command to repeat", path.display())
         })?;
-        // What begins with a hyphen would be an option.
+        // A path that begins with a hyphen would be parsed as an option.
         Ok(if text.starts_with('-') { format!("./{text}") } else { text.to_owned() })
     }
 
-    /// Removes what an interrupted training of this model has left.
+    /// Removes the checkpoint of an interrupted training of this model.
     pub(super) fn forget_training(&self, model: &str) -> anyhow::Result<()> {
         for suffix in ["checkpoint", "best"] {
             let left_over = self.path.join(format!("{model}.{suffix}"));
@@ -71,7 +70,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Writes the report, as a whole or not at all.
+    /// Writes the report atomically.
     pub(super) fn write_report<T: Serialize>(&self, report: &T) -> anyhow::Result<()> {
         let path = self.path.join(REPORT_FILE);
         let mut text = serde_json::to_string_pretty(report)?;

@@ -1,4 +1,4 @@
-//! `upnext demo`: a simulated shop from its click log to recommendations, told as commands that can be repeated.
+//! `upnext demo`: from the click log of a simulated shop to recommendations, as a sequence of commands.
 
 mod command_line;
 mod folder;
@@ -19,18 +19,18 @@ use upnext_core::data::Statistics;
 use upnext_core::evaluation::Evaluation;
 use upnext_core::experiment::ModelKind;
 
-/// The cut-off of the comparison, the paper's.
+/// The cut-off k of the comparison, which is that of the paper.
 const CUTOFF: usize = 20;
 
-/// The page of the comparison.
+/// Name of the comparison's report.
 const PAGE: &str = "report.html";
 
 /// Length of the list for the sample session.
 const LIST: &str = "10";
 
-/// A network that a small shop trains within seconds: a larger mini-batch with fewer samples than the published setting,
-/// of which the shop has hardly more items. Measured on the default shop: Recall@20 0.695 in 5 epochs; mini-batches of
-/// 64 at a rate of 0.1 take twice the time for 0.701.
+/// Settings of a network that is trained within seconds: a larger mini-batch and fewer samples than in the published
+/// setting, which has almost as many samples as the shop has items. Measured on the default shop: Recall@20 0.695 in 5
+/// epochs; mini-batches of 64 with a learning rate of 0.1 take twice the time for 0.701.
 const GRU4REC: [&str; 6] = [
     "--set",
     "training.batch_size=128",
@@ -40,7 +40,7 @@ const GRU4REC: [&str; 6] = [
     "training.learning_rate=0.15",
 ];
 
-/// Its epochs.
+/// Number of epochs of the network.
 const EPOCHS: &str = "5";
 
 /// Show all of it on a simulated shop: click log, preparation, training, comparison, recommendations.
@@ -67,7 +67,7 @@ pub(crate) struct DemoArgs {
     output: OutputArgs,
 }
 
-/// What `--json` prints, and what the folder keeps.
+/// The document of `--json`, which is also written to the folder.
 #[derive(Serialize)]
 struct Report<'a> {
     made_by: &'static str,
@@ -75,44 +75,44 @@ struct Report<'a> {
     finished: bool,
     out: &'a Path,
     steps: Vec<Step>,
-    models: Vec<Judged>,
+    models: Vec<EvaluatedModel>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sample: Option<Shown>,
     seconds: f64,
     next: Vec<String>,
 }
 
-/// A command that was run.
+/// An executed command.
 #[derive(Serialize)]
 struct Step {
     command: String,
     seconds: f64,
-    /// What the command prints with `--json`.
+    /// The command's JSON document.
     result: Value,
 }
 
 /// A model in the comparison.
 #[derive(Serialize)]
-struct Judged {
+struct EvaluatedModel {
     model: ModelKind,
     #[serde(rename = "recall@20")]
     recall: f64,
     #[serde(rename = "mrr@20")]
     mrr: f64,
-    /// Of the whole command `train`, reading and saving included.
+    /// Duration of the command `train`, including reading and saving.
     training_seconds: f64,
 }
 
-/// The sample session and what was recommended.
+/// The sample session and its recommendations.
 #[derive(Serialize)]
 struct Shown {
     #[serde(flatten)]
     sample: Sample,
-    /// From 1; absent where the item that came next is not in the list.
+    /// Rank of the actual next item, from 1; absent if it is not in the list.
     rank_of_next: Option<usize>,
 }
 
-/// Of what `simulate` prints.
+/// Fields of the output of `simulate`.
 #[derive(Deserialize)]
 struct Simulated {
     events: u64,
@@ -121,7 +121,7 @@ struct Simulated {
     days: u32,
 }
 
-/// Of what `train` prints.
+/// Fields of the output of `train`.
 #[derive(Deserialize)]
 struct Trained {
     events: u64,
@@ -129,7 +129,7 @@ struct Trained {
     epochs: Vec<EpochSummary>,
 }
 
-/// Of what `compare` prints.
+/// Fields of the output of `compare`.
 #[derive(Deserialize)]
 struct Compared {
     models: Vec<Named>,
@@ -141,7 +141,7 @@ struct Named {
     name: String,
 }
 
-/// Of what `recommend` prints.
+/// Fields of the output of `recommend`.
 #[derive(Deserialize)]
 struct Recommended {
     recommendations: Vec<Recommendation>,
@@ -155,7 +155,7 @@ struct Recommendation {
 
 /// Runs the command.
 pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
-    // An impossible number of threads is told now, not by the third step.
+    // Checks the number of threads now rather than in the third step.
     args.threads.threads()?;
     let folder = Folder::open(&args.out)?;
     let mut demo = Demo {
@@ -173,7 +173,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
         },
     };
     let begun = Instant::now();
-    // First of all: a demo that is interrupted leaves a folder that the next one knows.
+    // Written first, so that the next demo recognises the folder of an interrupted one.
     folder.write_report(&demo.report)?;
     demo.say(&introduction())?;
 
@@ -195,19 +195,19 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     if args.output.json { args.output.print(&demo.report, |_| String::new()) } else { demo.conclude() }
 }
 
-/// A demo under way.
+/// A running demo.
 struct Demo<'a> {
     args: &'a DemoArgs,
     report: Report<'a>,
 }
 
 impl Demo<'_> {
-    /// Prints text, where text was asked for.
+    /// Prints text, unless `--json` was given.
     fn say(&self, text: &str) -> anyhow::Result<()> {
         if self.args.output.json { Ok(()) } else { print(text) }
     }
 
-    /// Shows a command, runs it, and shows what `describe` makes of its result.
+    /// Prints a command, runs it, and prints the description of its result.
     fn step(
         &mut self,
         command: &CommandLine,
@@ -224,7 +224,7 @@ impl Demo<'_> {
     }
 
     fn simulate(&mut self, clicks: &str) -> anyhow::Result<()> {
-        // Without --force the command could not be repeated.
+        // With --force, so that the command can be repeated.
         let mut command = CommandLine::new(["simulate", "--out", clicks, "--force"]);
         for (option, value) in [("--seed", self.args.seed), ("--sessions", self.args.sessions)] {
             if let Some(value) = value {
@@ -288,15 +288,15 @@ impl Demo<'_> {
                 recall * 100.0
             ))
         })?;
-        self.report.models.push(Judged { model: kind, recall, mrr, training_seconds });
+        self.report.models.push(EvaluatedModel { model: kind, recall, mrr, training_seconds });
         Ok(())
     }
 
-    /// The same models and two more on the same cases, with intervals and a page.
+    /// Compares the same models and two more on the same cases, with intervals and a report.
     fn compare(&mut self, folder: &Folder, data: &str) -> anyhow::Result<()> {
         let mut models = vec![ModelKind::ItemKnn.name().to_owned(), ModelKind::Sr.name().to_owned()];
-        for judged in &self.report.models {
-            models.push(folder.name(judged.model.name())?);
+        for evaluated in &self.report.models {
+            models.push(folder.name(evaluated.model.name())?);
         }
         let page = folder.name(PAGE)?;
         let mut command =
@@ -347,10 +347,10 @@ impl Demo<'_> {
         Ok(())
     }
 
-    /// Prints the comparison, and what to try.
+    /// Prints the comparison and suggestions for next commands.
     fn conclude(&self) -> anyhow::Result<()> {
         let mut table = Table::new(&["model", "recall@20", "mrr@20", "seconds to train"]);
-        for Judged { model, recall, mrr, training_seconds } in &self.report.models {
+        for EvaluatedModel { model, recall, mrr, training_seconds } in &self.report.models {
             table.row(vec![
                 model.to_string(),
                 format!("{recall:.4}"),
@@ -393,14 +393,14 @@ fn describe_training(output: &Output) -> anyhow::Result<String> {
     Ok(format!("{text}; {:.1} s", output.seconds))
 }
 
-/// Commands that go on from here.
+/// Suggested next commands.
 fn what_next(folder: &Folder, data: &str, network: &str) -> anyhow::Result<Vec<String>> {
     let [longer, lists] = [folder.name("longer")?, folder.name("lists.csv")?];
-    let judged = ["--validate", "--epochs", "20", "--set", "training.patience=2"];
+    let validated = ["--validate", "--epochs", "20", "--set", "training.patience=2"];
     Ok([
         CommandLine::new(["inspect", network]),
         CommandLine::new(["recommend", network, "--sessions", data, "--out", &lists]),
-        CommandLine::new(["train", data, "--out", &longer]).with(judged).with(GRU4REC),
+        CommandLine::new(["train", data, "--out", &longer]).with(validated).with(GRU4REC),
     ]
     .map(|command| command.to_string())
     .to_vec())

@@ -1,4 +1,4 @@
-//! The session of the test part that the demo recommends for.
+//! The test session for which the demo recommends.
 
 use anyhow::Context;
 use serde::Serialize;
@@ -8,19 +8,19 @@ use upnext_core::data::events::Event;
 use upnext_core::data::folder::{PartName, PreparedFolder};
 use upnext_core::data::{EventLog, Part, ReadOptions};
 
-/// The start of a session, and what came next.
+/// The beginning of a session, and the item that came next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Sample {
     pub(super) session_id: String,
-    /// The ids of the clicks before the last, oldest first.
+    /// Item ids of all clicks but the last, oldest first.
     pub(super) session: Vec<String>,
-    /// The id of the last click.
+    /// Item id of the last click.
     pub(super) next: String,
 }
 
 impl Sample {
-    /// The first session of the test part, by its start, that is worth showing: five events or more on different items.
-    /// What a model makes of it has no part in the choice.
+    /// Chooses the first session of the test part, by start time, with five or more events on different items. The
+    /// choice does not depend on any model.
     pub(super) fn choose(data: &Path) -> anyhow::Result<Self> {
         let file = PreparedFolder::resolve(data, PartName::Test)?;
         let mut log = EventLog::read(&file, &ReadOptions::default(), &mut |_| ControlFlow::Continue(()))?;
@@ -32,7 +32,7 @@ impl Sample {
             let distinct = |(i, event): (usize, &Event)| session[..i].iter().all(|e| e.item != event.item);
             (5..=8).contains(&session.len()) && session.iter().enumerate().all(distinct)
         };
-        // A shop of few sessions may have none: then the first with a next click will do.
+        // A small shop may have none: then the first session with a next click is used.
         let session = part
             .sessions()
             .filter(|session| session.len() >= 2)

@@ -1,4 +1,4 @@
-//! `upnext inspect FILE --items`: the columns of a table of items.
+//! `upnext inspect FILE --items`: describes the columns of an item table.
 
 use super::InspectArgs;
 use crate::item_table::{ColumnShape, ItemTableArgs, describe_columns};
@@ -6,11 +6,12 @@ use crate::output::{Table, printable, thousands};
 use serde::Serialize;
 use std::path::Path;
 
-/// That the file is a table of items, and how it is read.
+/// The arguments for reading an item table.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Reading a table of items")]
 pub(super) struct ItemsArgs {
-    /// The file is a table of items, CSV or Parquet; --item-column names its column of ids, --delimiter separates its fields
+    /// The file is a table of items, CSV or Parquet; --item-column names its column of ids, --delimiter separates its
+    /// fields
     #[arg(long)]
     pub(super) items: bool,
 
@@ -18,12 +19,12 @@ pub(super) struct ItemsArgs {
     table: ItemTableArgs,
 }
 
-/// A table as `--json` shows it.
+/// The document of `--json`.
 #[derive(Serialize)]
 struct Shape<'a> {
     path: &'a Path,
     items: usize,
-    /// The name of the column of ids.
+    /// Name of the id column.
     id_column: &'a str,
     repeated_rows: u64,
     memory_bytes: usize,
@@ -45,7 +46,7 @@ pub(super) fn run(args: &InspectArgs) -> anyhow::Result<()> {
     args.output.print(&shape, describe)
 }
 
-/// A table of items as tables.
+/// Formats the item table's columns as a table.
 fn describe(shape: &Shape) -> String {
     let mut overview = Table::new(&["items", &thousands(shape.items as u64)]);
     overview.row(vec!["column of ids".to_owned(), printable(shape.id_column)]);

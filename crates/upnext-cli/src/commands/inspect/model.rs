@@ -1,4 +1,4 @@
-//! `upnext inspect MODEL`: what a model is, and how it was trained.
+//! `upnext inspect MODEL`: describes a model and its training.
 
 use crate::item_table::{ColumnShape, describe_columns};
 use crate::output::{OutputArgs, Table, printable, thousands};
@@ -11,32 +11,32 @@ use upnext_core::data::items::Coverage;
 use upnext_core::experiment::{Experiment, ModelConfig, ModelKind};
 use upnext_core::model::Model;
 
-/// Epochs shown one by one in a table; `--json` has them all.
+/// Maximum number of epochs in the table; `--json` has all.
 const MAX_EPOCHS: usize = 40;
-/// Most popular items that are shown.
+/// Number of most popular items in the output.
 const MOST_POPULAR: usize = 10;
 
-/// A model as `--json` shows it.
+/// The document of `--json`.
 #[derive(Serialize)]
 struct Shape<'a> {
     path: &'a Path,
     kind: ModelKind,
-    /// Whether training came to its end; `false` in a checkpoint.
+    /// Whether training was finished; `false` in a checkpoint.
     finished: bool,
-    /// Whether it holds what a further training needs to go on bit for bit.
+    /// Whether it has the state from which training can be resumed bit by bit.
     has_training_state: bool,
     format: String,
     format_version: u32,
     upnext_version: String,
     items: usize,
     vocabulary_fingerprint: String,
-    /// Numbers in all tensors.
+    /// Number of elements in all tensors.
     parameters: u64,
     tensors: Vec<TensorShape>,
     bytes: u64,
-    /// The manifest first.
+    /// All files, the manifest first.
     files: Vec<FileSize>,
-    /// The fields of the experiment that are not as by default.
+    /// The fields of the experiment that differ from their defaults.
     changed: Vec<Changed>,
     experiment: Experiment,
     training: TrainingSummary,
@@ -78,12 +78,12 @@ struct Popular {
     support: u64,
 }
 
-/// Whether `path` is a model, or was meant to be one.
+/// Whether `path` is a model, possibly a damaged one.
 pub(super) fn is_model(path: &Path) -> bool {
     path.join(MANIFEST_FILE).exists()
 }
 
-/// Shows a model. All of its files are read, so that a damaged one is found.
+/// Describes a model. All of its files are read, so that damage is detected.
 pub(super) fn run(path: &Path, output: OutputArgs) -> anyhow::Result<()> {
     let artifact = Artifact::load(path)?;
     let has_training_state = artifact.training.is_some();
@@ -100,7 +100,7 @@ pub(super) fn run(path: &Path, output: OutputArgs) -> anyhow::Result<()> {
         )
         .collect();
     let parameters = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>() as u64).sum();
-    // Whether the weights are those of the model is seen where it is made of them.
+    // Building the model checks that the weights fit its configuration.
     let model = Model::from_artifact(artifact)
         .with_context(|| format!("{}: its weights are not those of its configuration", path.display()))?;
     let items = model.items();
@@ -133,7 +133,7 @@ pub(super) fn run(path: &Path, output: OutputArgs) -> anyhow::Result<()> {
     output.print(&shape, describe)
 }
 
-/// The files that a manifest lists, those of members included.
+/// The files listed in a manifest, including those of members.
 fn files_of(manifest: &Manifest) -> Vec<FileSize> {
     let own = manifest.files.iter().map(|file| FileSize { name: file.file.clone(), bytes: file.bytes });
     own.chain(manifest.members.iter().flat_map(|member| files_of(&member.manifest))).collect()
@@ -143,13 +143,13 @@ fn files_of(manifest: &Manifest) -> Vec<FileSize> {
 fn changed(experiment: &Experiment) -> anyhow::Result<Vec<Changed>> {
     let default =
         Experiment { model: ModelConfig::of_kind(experiment.model.kind()), ..Experiment::default() };
-    // By way of text: as a number of 64 bits, 0.05 would no longer be that.
+    // Converted as text, since the f32 0.05 would become another number as an f64.
     let values = |experiment: &Experiment| serde_json::from_str::<Value>(&serde_json::to_string(experiment)?);
     let (values, defaults) = (values(&experiment.resolved())?, values(&default.resolved())?);
     let mut changed = Vec::new();
     collect_changed(&mut changed, "", &values, &defaults);
     if experiment.model.network().is_none() {
-        // Models that only count ignore it.
+        // Count-based models ignore these fields.
         changed.retain(|c| !c.key.starts_with("training."));
     }
     Ok(changed)
@@ -166,7 +166,7 @@ fn collect_changed(changed: &mut Vec<Changed>, key: &str, value: &Value, default
     }
 }
 
-/// A model as tables.
+/// Formats the description of a model as tables.
 fn describe(shape: &Shape) -> String {
     let mut tables = vec![overview(shape)];
     if !shape.changed.is_empty() {
@@ -249,7 +249,7 @@ fn overview(shape: &Shape) -> Table {
     table
 }
 
-/// The last epochs; that of the model's weights has a star where validation chose it.
+/// A table of the last epochs. The one whose weights validation chose has a star.
 fn epochs(training: &TrainingSummary) -> Table {
     let shown = &training.epochs[training.epochs.len().saturating_sub(MAX_EPOCHS)..];
     let validation = shown.iter().find_map(|epoch| epoch.validation);

@@ -1,4 +1,4 @@
-//! Recommendations to all sessions of a log, in blocks: memory does not grow with their number.
+//! Recommendations for all sessions of a log, in blocks, so that memory does not grow with their number.
 
 use super::super::prepare::will_lie_in;
 use super::{ListDocument, ModelDocument, RecommendArgs, document_of, named};
@@ -14,12 +14,12 @@ use upnext_core::model::Model;
 use upnext_core::ranking::{Filter, ListFormat, ListWriter, RecommendationList, recommend_on};
 use upnext_core::replace::replace_file;
 
-/// Sessions that a thread gets at a time, where their lists are short.
+/// Maximum number of sessions per thread in a block; the limit for short lists.
 const SESSIONS_A_THREAD: usize = 960;
-/// Entries of lists that a thread makes at a time, where they are long.
+/// Maximum number of list entries per thread in a block; the limit for long lists.
 const ENTRIES_A_THREAD: usize = 1 << 20;
 
-/// Where the log is, and where the lists go.
+/// The log, and the destination of the lists.
 pub(super) struct Sink {
     log: PathBuf,
     out: Out,
@@ -33,7 +33,7 @@ enum Out {
 }
 
 impl Sink {
-    /// Checks that the lists can be written, and will not replace the log.
+    /// Checks that the lists can be written and would not replace the log.
     pub(super) fn new(args: &RecommendArgs, log: &Path) -> anyhow::Result<Self> {
         let log = PreparedFolder::resolve(log, PartName::Test)?;
         let out = match args.out.as_deref().filter(|out| *out != Path::new("-")) {
@@ -58,7 +58,7 @@ fn check_file(out: &Path, log: &Path) -> upnext_core::Result<(PathBuf, ListForma
     if out.is_dir() {
         return Err(refused("is a folder: name a file".to_owned()));
     }
-    // A symbolic link stays one: the file that it leads to is written.
+    // The target of a symbolic link is written, and the link stays.
     let path = out.canonicalize().unwrap_or_else(|_| out.to_owned());
     if log.canonicalize().is_ok_and(|log| log == path) {
         return Err(refused("is the log that is read: choose another file".to_owned()));
@@ -73,21 +73,21 @@ fn check_file(out: &Path, log: &Path) -> upnext_core::Result<(PathBuf, ListForma
     Ok((path, format))
 }
 
-/// What was done, beside the lists.
+/// Counts of what was recommended and skipped.
 #[derive(Default, Serialize)]
 struct Counts {
     sessions: u64,
-    /// Sessions that got the popular items.
+    /// Sessions that got the most popular items.
     fell_back: u64,
     /// Recommended items in all lists.
     recommendations: u64,
-    /// Events on items that the model does not know.
+    /// Events on unknown items.
     unknown_events: u64,
-    /// Such items.
+    /// Different unknown items.
     unknown_items: u64,
 }
 
-/// What `--json` prints where the lists go into a file.
+/// The document of `--json` if the lists are written to a file.
 #[derive(Serialize)]
 struct Done<'a> {
     model: ModelDocument<'a>,
@@ -96,7 +96,7 @@ struct Done<'a> {
     counts: Counts,
 }
 
-/// Recommends to all sessions of the log.
+/// Recommends for all sessions of the log.
 pub(super) fn run(args: &RecommendArgs, sink: &Sink, model: &Model, filter: &Filter) -> anyhow::Result<()> {
     let mut log = args.read.read(&[&sink.log], args.output.quiet)?;
     log.group();
@@ -164,20 +164,20 @@ fn to_stdout(error: io::Error) -> anyhow::Error {
     }
 }
 
-/// A log and what is to be recommended to its sessions.
+/// A log, a model and the options of the lists.
 struct Work<'a> {
     args: &'a RecommendArgs,
     model: &'a Model,
     filter: &'a Filter,
-    /// Grouped by session.
+    /// The log, grouped by session.
     log: &'a EventLog,
-    /// The model's item of each of the log's.
+    /// The model's index of each item of the log; `None` for unknown items.
     index: &'a [Option<ItemIndex>],
     threads: usize,
 }
 
 impl Work<'_> {
-    /// Makes the lists, and hands each with its session's events to `each`, in the order of the log.
+    /// Computes the lists, and passes each with its session's events to `each`, in the order of the log.
     fn run(
         &self,
         each: &mut dyn FnMut(&[Event], &RecommendationList) -> anyhow::Result<()>,
@@ -196,7 +196,7 @@ impl Work<'_> {
                 block.iter().map(|events| events.iter().filter_map(known).collect()).collect();
             let histories: Vec<&[ItemIndex]> = histories.iter().map(Vec::as_slice).collect();
             let model = self.model.recommender();
-            let (items, go_on) = (self.model.items(), &interrupt::unless_asked);
+            let (items, go_on) = (self.model.items(), &interrupt::check);
             let lists = recommend_on(threads, model, items, &histories, k, self.filter, go_on)?;
             for ((events, history), list) in block.into_iter().zip(histories).zip(&lists) {
                 counts.sessions += 1;
@@ -212,12 +212,12 @@ impl Work<'_> {
         Ok(counts)
     }
 
-    /// The ids of the log that the model does not know.
+    /// The item ids of the log that are unknown to the model.
     fn unknown(&self) -> impl Iterator<Item = &str> {
         self.log.item_ids().iter().zip(self.index).filter(|(_, index)| index.is_none()).map(|(id, _)| id)
     }
 
-    /// Says on stderr what was skipped.
+    /// Reports on stderr what was skipped.
     fn report(&self, counts: &Counts) {
         if counts.unknown_events > 0 {
             let unknown: Vec<&str> = self.unknown().collect();

@@ -1,4 +1,4 @@
-//! Which items may be recommended: `--exclude-seen`, `--exclude`, `--only`.
+//! The filter of recommended items: `--exclude-seen`, `--exclude`, `--only`.
 
 use super::{RecommendArgs, named};
 use crate::output::{thousands, warn};
@@ -6,7 +6,7 @@ use std::path::Path;
 use upnext_core::data::{ItemIndex, ItemVocabulary};
 use upnext_core::ranking::Filter;
 
-/// The filter that the arguments ask for.
+/// The filter defined by the arguments.
 pub(super) fn filter(args: &RecommendArgs, items: &ItemVocabulary) -> anyhow::Result<Filter> {
     let exclude = args.exclude.as_deref().map(|path| known(path, items)).transpose()?.unwrap_or_default();
     let only = args.only.as_deref().map(|path| known(path, items)).transpose()?;
@@ -27,7 +27,7 @@ pub(super) fn filter(args: &RecommendArgs, items: &ItemVocabulary) -> anyhow::Re
     Ok(Filter { exclude_seen: args.exclude_seen, exclude, only })
 }
 
-/// The items whose ids are in a file, one a line; those that the model does not know are reported.
+/// Reads items from a file of ids, one per line; unknown ones are reported.
 fn known(path: &Path, items: &ItemVocabulary) -> anyhow::Result<Vec<ItemIndex>> {
     let bytes = std::fs::read(path).map_err(upnext_core::Error::io(path, "read"))?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
@@ -39,7 +39,7 @@ fn known(path: &Path, items: &ItemVocabulary) -> anyhow::Result<Vec<ItemIndex>> 
         if id.trim().is_empty() {
             continue;
         }
-        // An id may begin or end with a space; a space that belongs to no id was typed.
+        // An id may begin or end with spaces. If the id with them is unknown, they were typed by mistake.
         match items.index_of(id).or_else(|| items.index_of(id.trim())) {
             Some(item) => found.push(item),
             None => unknown.push(id),

@@ -1,4 +1,4 @@
-//! The arguments of `reproduce`, and what they ask for.
+//! The arguments of `reproduce`, and the task that they define.
 
 use super::data::challenge_columns;
 use super::paper::{Protocol, Row, chosen};
@@ -8,13 +8,13 @@ use crate::reading::{ReadArgs, as_arguments};
 use std::path::{Path, PathBuf};
 use upnext_core::data::{PrepareOptions, ReadOptions, TimeMicros, format_time, parse_time};
 
-/// Events of the longest session that is taken for a person's.
+/// Maximum number of events in a session of a person, by default; longer ones are taken for programs.
 const LONGEST_SESSION: usize = 200;
 
 /// The paper's tables on the paper's data, beside the published figures.
 ///
-/// Prepares the log by the paper's rules, trains every row, ranks the last day, and shows tables 1 to 3 of Hidasi et al.,
-/// ICLR 2016. Hours of work on the whole log: it can be stopped and killed at any time, and goes on by --resume.
+/// Prepares the log by the paper's rules, trains every row, ranks the last day, and shows tables 1 to 3 of Hidasi et
+/// al., ICLR 2016. Hours of work on the whole log: it can be stopped and killed at any time, and goes on by --resume.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ReproduceArgs {
     #[command(subcommand)]
@@ -30,8 +30,8 @@ enum DataSetArgs {
 /// The RSC15 columns: the click file of the RecSys Challenge 2015 (yoochoose-clicks.dat).
 ///
 /// The sizes of what is prepared are checked against the paper's. Rows: pop, s-pop, item-knn, bpr-mf (table 1);
-/// rsc15-top1-100, rsc15-bpr-100, rsc15-xe-100-paper, and the same with 1000 units (table 3); published later, only by name:
-/// rsc15-xe-100, rsc15-bprmax-100, rsc15-bprmax-100-shared, rsc15-xe-100-cikm.
+/// rsc15-top1-100, rsc15-bpr-100, rsc15-xe-100-paper, and the same with 1000 units (table 3); published later, only by
+/// name: rsc15-xe-100, rsc15-bprmax-100, rsc15-bprmax-100-shared, rsc15-xe-100-cikm.
 #[derive(clap::Args, Debug)]
 struct Rsc15Args {
     #[command(flatten)]
@@ -40,8 +40,8 @@ struct Rsc15Args {
 
 /// The VIDEO columns on any log: the data set itself was never published.
 ///
-/// Sessions of programs are cut, and the target is ranked among the 30,000 most popular items. Rows: pop, s-pop, item-knn,
-/// bpr-mf (table 1); video-top1-100, video-bpr-100, video-xe-100, and the same with 1000 units (table 3).
+/// Sessions of programs are cut, and the target is ranked among the 30,000 most popular items. Rows: pop, s-pop,
+/// item-knn, bpr-mf (table 1); video-top1-100, video-bpr-100, video-xe-100, and the same with 1000 units (table 3).
 #[derive(clap::Args, Debug)]
 struct VideoLikeArgs {
     /// Leave out sessions of more events, as those of programs; the paper gives no figure
@@ -100,14 +100,14 @@ struct RunArgs {
     output: OutputArgs,
 }
 
-/// What is to be done, checked as far as it can be without the log.
+/// A task, checked as far as possible without the log.
 pub(super) struct Task {
     pub(super) protocol: Protocol,
     pub(super) clicks: PathBuf,
     pub(super) out: PathBuf,
     pub(super) read: ReadOptions,
     pub(super) prepare: PrepareOptions,
-    /// Each with the epochs and the seed that were asked for.
+    /// The rows to reproduce, with the given epochs and seed applied.
     pub(super) rows: Vec<Row>,
     pub(super) epochs: Option<usize>,
     pub(super) seed: Option<u64>,
@@ -129,7 +129,7 @@ impl Task {
         let mut prepare = PrepareOptions::default();
         prepare.until = until;
         prepare.max_session_length = max_session_length;
-        // Nothing is chosen here: the settings are the published ones.
+        // No validation part: the settings are the published ones, and nothing is tuned.
         prepare.validation = None;
         prepare.scale = run.scale;
         let mut rows = chosen(protocol, &run.settings)?;
@@ -156,7 +156,7 @@ impl Task {
         })
     }
 
-    /// The command that prepares the same data on its own.
+    /// The `prepare` command that writes the same data.
     pub(super) fn prepare_command(&self, data: &Path) -> String {
         let PrepareOptions { until, max_session_length, scale, .. } = self.prepare;
         let mut command =
@@ -172,7 +172,7 @@ impl Task {
         command
     }
 
-    /// The commands that give the same figures of a row on the prepared data.
+    /// The commands that compute the same figures of a row from the prepared data.
     pub(super) fn row_commands(&self, row: &Row, data: &Path, settings: &Path) -> Vec<String> {
         let (data, model) = (word(data), row.name);
         let from = match row.file {

@@ -1,4 +1,4 @@
-//! The first two stages: the log prepared by the paper's rules, and its sizes beside the published ones.
+//! The first two stages: preparation of the log by the paper's rules, and its sizes beside the published ones.
 
 use super::folder::{DataIdentity, Folder};
 use super::paper::{Protocol, Size, SizeOf, sizes};
@@ -18,7 +18,8 @@ use upnext_core::data::{
     TestSessions, TimeUnit, prepare, write_parts,
 };
 
-/// How the challenge's click file is written: session, ISO 8601 time, item, category, separated by commas, no header.
+/// Options for reading the challenge's click file: session, ISO 8601 time, item, category, separated by commas, no
+/// header.
 pub(super) fn challenge_columns() -> ReadOptions {
     let mut options = ReadOptions::default();
     options.session_column = Some("1".to_owned());
@@ -30,7 +31,7 @@ pub(super) fn challenge_columns() -> ReadOptions {
     options
 }
 
-/// The prepared log as models see it.
+/// The prepared training and test parts.
 pub(super) struct Data {
     pub(super) statistics: Statistics,
     pub(super) train: Arc<Dataset>,
@@ -38,8 +39,8 @@ pub(super) struct Data {
 }
 
 impl Data {
-    /// Prepares the log, where the folder does not have its parts yet, and reads them back: what was just written and
-    /// what an earlier process wrote are used in the same way.
+    /// Prepares the log unless the folder has its parts already, and reads them. New parts are read back from the
+    /// folder, too, so that they are used in the same way as those of an earlier process.
     pub(super) fn of(
         folder: &mut Folder,
         clicks: &Path,
@@ -60,7 +61,7 @@ impl Data {
         } else {
             let log = EventLog::read(clicks, read, &mut bar(quiet));
             let log = log.map_err(|error| about_format(error, protocol))?;
-            let prepared = prepare(log, options, &mut |_| interrupt::unless_asked())?;
+            let prepared = prepare(log, options, &mut |_| interrupt::check())?;
             folder.begin()?;
             let progress = Progress::new(quiet, "writing", Unit::Events);
             write_parts(&prepared, &place, Format::Parquet, &mut |done, total| progress.at(done, total))?;
@@ -84,7 +85,7 @@ impl Data {
         Ok(Self { statistics, train, test })
     }
 
-    /// What figures on these data rest on.
+    /// The identity of the data on which figures are based.
     pub(super) fn identity(&self) -> DataIdentity {
         DataIdentity {
             vocabulary_fingerprint: self.train.items.fingerprint(),
@@ -96,7 +97,7 @@ impl Data {
     }
 }
 
-/// A reader's error, with what the challenge's file looks like.
+/// Adds a description of the challenge's file to a reader's error.
 fn about_format(error: Error, protocol: Protocol) -> anyhow::Error {
     let is_about_rows = matches!(error, Error::BadRow { .. } | Error::MissingColumn { .. });
     if protocol == Protocol::Rsc15 && is_about_rows {
@@ -114,12 +115,12 @@ pub(super) struct Count {
     pub(super) what: SizeOf,
     pub(super) measured: u64,
     pub(super) published: u64,
-    /// Whether the publication rounds it, so that nothing can be equal.
+    /// Whether the published size is rounded, so that equality is not expected.
     pub(super) about: bool,
     pub(super) same: bool,
 }
 
-/// The sizes of what was prepared, each beside the published one.
+/// The sizes of the prepared data, each beside the published one.
 pub(super) fn counts(protocol: Protocol, statistics: &Statistics) -> Vec<Count> {
     let whole = statistics.uncut_train.unwrap_or(statistics.train);
     let measured = |of| match of {
@@ -138,7 +139,7 @@ pub(super) fn counts(protocol: Protocol, statistics: &Statistics) -> Vec<Count> 
     sizes(protocol, statistics.options.scale).into_iter().map(count).collect()
 }
 
-/// What the reader of the figures must know about the data, in sentences.
+/// Notes about the data that readers of the figures need, in sentences.
 pub(super) fn notes(protocol: Protocol, counts: &[Count], data: &Data) -> Vec<String> {
     let scale = data.statistics.options.scale;
     let mut notes = Vec::new();
@@ -196,7 +197,7 @@ mod tests {
         counts
     }
 
-    /// Statistics of a preparation that found these parts.
+    /// Statistics of a preparation with these parts.
     fn statistics(train: PartCounts, uncut_train: Option<PartCounts>, scale: u64) -> Statistics {
         let mut log = EventLog::new();
         for (session, item, time) in [("s", "a", 0), ("s", "b", 1), ("t", "a", 1 << 40), ("t", "b", 1 << 40)]

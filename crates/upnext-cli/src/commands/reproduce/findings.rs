@@ -1,18 +1,18 @@
-//! What the paper found, examined as far as the rows at hand allow.
+//! The findings of the paper, checked as far as the available rows allow.
 
 use super::outcome::{Failed, RowOutcome};
 use super::paper::Group;
 use serde::Serialize;
 
-/// A finding of the paper, and what the figures here say to it.
+/// A finding of the paper, and whether the measured figures confirm it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
     pub(super) claim: &'static str,
-    /// Number of comparisons in which it holds.
+    /// Number of comparisons in which the finding holds.
     pub(super) held: usize,
     /// Number of comparisons.
     pub(super) of: usize,
-    /// The figures that say so.
+    /// The figures of the comparisons.
     pub(super) figures: String,
 }
 
@@ -30,17 +30,17 @@ impl Finding {
     }
 }
 
-/// What is said about the findings that need other rows.
+/// A note on the findings that need other rows.
 pub(super) const NOT_EXAMINED: &str = "Layers, inputs, units, optimisers and the output's activation need variants of the networks, which are no rows here: they are not examined.";
 
-/// A row as findings see it.
+/// The name and Recall@20 of a row.
 #[derive(Clone, Copy, Debug)]
 struct Figure<'a> {
     name: &'a str,
     recall: f64,
 }
 
-/// The findings that these rows say something to: those of section 4.3, by Recall@20.
+/// The findings of section 4.3 that can be checked with these rows, by Recall@20.
 pub(super) fn findings(rows: &[RowOutcome], failed: &[Failed]) -> Vec<Finding> {
     let of = |row: &RowOutcome| row.result.experiment.model.network().map(|network| network.layers[0]);
     let figure = |row| -> Figure {
@@ -67,7 +67,7 @@ fn examine(baselines: &[Figure], small: &[Figure], large: &[Figure], unstable: &
         let ahead = "The networks of 100 units rank better than Item-KNN";
         found.extend(all_against(ahead, &small, |network| (network.recall > knn.recall, knn)));
     }
-    // Its counterpart: the same name but for the units.
+    // The counterpart has the same name with another number of units.
     let counterpart = |of: &Figure| small.iter().find(|small| small.name == of.name.replace("-1000", "-100"));
     let (of_xe, of_pairs): (Vec<&Figure>, Vec<&Figure>) =
         large.iter().filter(|of| counterpart(of).is_some()).partition(|of| of.name.contains("-xe-"));
@@ -97,7 +97,8 @@ fn examine(baselines: &[Figure], small: &[Figure], large: &[Figure], unstable: &
     found
 }
 
-/// For how many of `figures` a claim holds, of which `test` says so and against which other it stands; `None` of none.
+/// Checks a claim for each of `figures`. `test` returns whether it holds and the figure it was compared with. `None`
+/// for no figures.
 fn all_against<'a>(
     claim: &'static str,
     figures: &[&'a Figure<'a>],

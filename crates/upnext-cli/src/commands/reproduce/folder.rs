@@ -1,8 +1,8 @@
-//! The folder of a reproduction: what it is of, which rows are done, and that no two are mixed in it.
+//! The folder of a reproduction: its identity and its finished rows. It never mixes two reproductions.
 //!
-//! `reproduce.json` says what the folder is of, `data` is what `prepare` makes, `settings` has the experiment files, `models`
-//! the models with the checkpoints of what is being trained, `results` one file for each row that is done. All of them appear
-//! as a whole or not at all, so that the same command goes on after any kill.
+//! `reproduce.json` has the identity, `data` is the prepared folder, `settings` has the experiment files, `models` the
+//! models and checkpoints, and `results` a file for each finished row. All files are written atomically, so that the
+//! same command can resume after a kill at any time.
 
 use super::paper::Protocol;
 use serde::{Deserialize, Serialize};
@@ -16,20 +16,20 @@ use upnext_core::evaluation::MetricsAt;
 use upnext_core::experiment::Experiment;
 use upnext_core::replace::{check_file, replace_file};
 
-/// What tells a folder of this command from any other.
+/// The value of `made_by` by which folders of this command are recognised.
 const MADE_BY: &str = "upnext reproduce";
 
-/// The form of the files. Version 1 had other checksums and fingerprints of the same data.
+/// Version of the files' format. Version 1 had other checksums and fingerprints of the same data.
 const FORMAT_VERSION: u32 = 2;
 
 const IDENTITY_FILE: &str = "reproduce.json";
 
-/// What a folder is of: with any other, its files would be of different things.
+/// The identity of a reproduction: all inputs that its figures depend on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Identity {
     made_by: String,
     format_version: u32,
-    /// The version that began it.
+    /// The version of upnext that began it.
     version: String,
     protocol: Protocol,
     clicks: FileEntry,
@@ -52,7 +52,7 @@ impl Identity {
         Self { made_by, format_version, version, protocol, clicks, read, prepare, epochs, seed }
     }
 
-    /// The first thing in which another one differs: the option, with what it was and what it is.
+    /// The first difference to the identity `now`: the option, its old and its new value.
     fn difference(&self, now: &Self) -> Option<(&'static str, String, String)> {
         let clicks = |of: &Self| {
             let checksum = match &of.clicks.checksum {
@@ -80,7 +80,7 @@ impl Identity {
     }
 }
 
-/// What a row's figures rest on.
+/// The identity of the data on which a row's figures are based.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct DataIdentity {
     pub(super) vocabulary_fingerprint: String,
@@ -90,16 +90,16 @@ pub(super) struct DataIdentity {
     pub(super) test_sessions: u64,
 }
 
-/// A row that is done: one file in the folder.
+/// The result of a finished row, which is a file in the folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct RowResult {
     pub(super) made_by: String,
     pub(super) format_version: u32,
     pub(super) name: String,
     pub(super) data: DataIdentity,
-    /// The whole configuration.
+    /// The complete experiment.
     pub(super) experiment: Experiment,
-    /// The instruction set of a network's training: another one gives slightly different figures.
+    /// The instruction set with which a network was trained: another one gives slightly different figures.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) instruction_set: String,
     pub(super) training_seconds: f64,
@@ -115,24 +115,24 @@ impl RowResult {
     pub(super) const FORMAT_VERSION: u32 = FORMAT_VERSION;
 }
 
-/// The folder of a reproduction, held by this process.
+/// The folder of a reproduction, locked by this process.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
     identity: Identity,
-    /// Nothing of a reproduction is there yet.
+    /// Whether the folder has no reproduction yet.
     is_new: bool,
-    /// This process made the folder.
+    /// Whether this process created the folder.
     is_made: bool,
-    /// Ends with the process: two at once would train the same rows.
+    /// The lock, which ends with the process: two at a time would train the same rows.
     _lock: File,
 }
 
 impl Folder {
-    /// Opens a folder: a new or empty one, or with `resume` that of the same reproduction.
+    /// Opens a new or empty folder, or with `resume` that of the same reproduction.
     ///
     /// # Errors
-    /// For anything else, which is left as it is.
+    /// For any other folder, which is left unchanged.
     pub(super) fn open(path: &Path, identity: Identity, resume: bool) -> anyhow::Result<Self> {
         let is_made = !path.exists();
         fs::create_dir_all(path).map_err(Error::io(path, "make"))?;
@@ -168,7 +168,7 @@ impl Folder {
         Ok(Self { path: path.to_owned(), identity, is_new, is_made, _lock: lock })
     }
 
-    /// Makes of a new folder one of this reproduction.
+    /// Writes the identity into a new folder.
     pub(super) fn begin(&mut self) -> anyhow::Result<()> {
         if self.is_new {
             write_json(&self.path.join(IDENTITY_FILE), &self.identity)?;
@@ -182,22 +182,22 @@ impl Folder {
         Ok(())
     }
 
-    /// The folder of the prepared data.
+    /// The path of the prepared data.
     pub(super) fn data(&self) -> PathBuf {
         self.path.join("data")
     }
 
-    /// The folder of a row's model.
+    /// The path of a row's model.
     pub(super) fn model(&self, name: &str) -> PathBuf {
         self.path.join("models").join(name)
     }
 
-    /// The experiment file of a row.
+    /// The path of a row's experiment file.
     pub(super) fn settings(&self, name: &str) -> PathBuf {
         self.path.join("settings").join(format!("{name}.toml"))
     }
 
-    /// Writes the experiment file of a row, unless it is there.
+    /// Writes a row's experiment file, unless it exists.
     pub(super) fn keep_settings(&self, name: &str, text: &str) -> anyhow::Result<()> {
         let file = self.settings(name);
         if fs::read(&file).is_ok_and(|bytes| bytes == text.as_bytes()) {
@@ -211,10 +211,10 @@ impl Folder {
         self.path.join("results").join(format!("{name}.json"))
     }
 
-    /// The result of a row that is done.
+    /// Reads the result of a row; `None` if it is not finished.
     ///
     /// # Errors
-    /// For a result of other data or of another configuration.
+    /// For a result with other data or another configuration.
     pub(super) fn result(
         &self,
         name: &str,
@@ -235,17 +235,17 @@ impl Folder {
         )
     }
 
-    /// Keeps the result of a row, which is then done.
+    /// Writes the result of a finished row.
     pub(super) fn keep(&self, result: &RowResult) -> anyhow::Result<()> {
         write_json(&self.result_file(&result.name), result)
     }
 
-    /// Removes the temporary files of processes that were killed while they wrote.
+    /// Removes temporary files of processes that were killed while writing.
     fn remove_unfinished(&self) {
         for folder in [self.path.clone(), self.path.join("results"), self.path.join("settings")] {
             for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
                 if is_unfinished(&entry.file_name().to_string_lossy()) {
-                    // What cannot be removed is in nobody's way.
+                    // A file that cannot be removed does no harm.
                     _ = fs::remove_file(entry.path());
                 }
             }
@@ -256,13 +256,13 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if self.is_new && self.is_made {
-            // A log that could not be used is to leave nothing behind; a folder that is not empty stays.
+            // If the log could not be used, the folder is removed again; `remove_dir` fails for one with files.
             _ = fs::remove_dir(&self.path);
         }
     }
 }
 
-/// Whether a name is that of a file under way to its place.
+/// Whether a name is that of a temporary file of an atomic write.
 fn is_unfinished(name: &str) -> bool {
     name.starts_with(".upnext-unfinished-")
 }
@@ -278,7 +278,7 @@ fn check_empty(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A file that this command wrote; `None` where there is none.
+/// Reads a file that this command wrote; `None` if it does not exist.
 fn read_own<T: for<'de> Deserialize<'de>>(file: &Path) -> anyhow::Result<Option<T>> {
     let text = match fs::read(file) {
         Ok(text) => text,

@@ -1,4 +1,5 @@
-//! `upnext reproduce`: the paper's tables on the paper's data, beside the published figures, in stages that resume.
+//! `upnext reproduce`: computes the paper's tables on the paper's data, beside the published figures, in resumable
+//! stages.
 
 mod arguments;
 mod data;
@@ -9,9 +10,9 @@ mod paper;
 mod report;
 
 use crate::interrupt;
-use crate::judging::{Trained, rank, train_until_stopped};
 use crate::output::{command_again, command_line, thousands, warn};
 use crate::page;
+use crate::train_and_rank::{Trained, rank, train_until_stopped};
 pub(crate) use arguments::ReproduceArgs;
 use arguments::Task;
 use data::{Data, counts, notes};
@@ -25,13 +26,13 @@ use std::time::Duration;
 use upnext_core::artifact::FileEntry;
 use upnext_core::training::Plan;
 
-/// Time between two checkpoints within an epoch; each epoch ends with one anyway.
+/// Time between two checkpoints within an epoch; there is also one after each epoch.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
 
 /// Runs the command.
 pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<()> {
     let task = Task::new(args)?;
-    // A report in the folder itself can be asked about only when that is there.
+    // A report inside the folder can be checked only after the folder has been created.
     let report = |inside: bool| task.report.as_deref().filter(|file| file.starts_with(&task.out) == inside);
     report(false).map_or(Ok(()), page::check)?;
     if task.clicks.exists() && !task.clicks.is_file() {
@@ -70,7 +71,7 @@ fn reasons(failed: &[Failed]) -> String {
     failed.iter().map(|f| format!("{}: {}", f.name, f.reason)).collect::<Vec<_>>().join("; ")
 }
 
-/// Makes row after row, and the tables of them.
+/// Computes all rows and makes the tables.
 fn tables(task: &Task, folder: &Folder, data: &Data) -> anyhow::Result<Outcome> {
     let counts = counts(task.protocol, &data.statistics);
     let mut notes = notes(task.protocol, &counts, data);
@@ -91,7 +92,7 @@ fn tables(task: &Task, folder: &Folder, data: &Data) -> anyhow::Result<Outcome> 
                 rows.push(row);
             }
             Err(error) if stop.load(Ordering::SeqCst) => return Err(error),
-            // The others may have taken hours.
+            // The failure is recorded, since the other rows may have taken hours.
             Err(error) => {
                 let reason = format!("{error:#}");
                 warn(&[format!("{} failed: {reason}", row.name)]);
@@ -132,7 +133,7 @@ fn tables(task: &Task, folder: &Folder, data: &Data) -> anyhow::Result<Outcome> 
     })
 }
 
-/// Makes one row, or takes the result that is there.
+/// Computes one row, or reads its stored result.
 fn make(
     task: &Task,
     folder: &Folder,

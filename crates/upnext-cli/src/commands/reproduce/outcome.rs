@@ -1,4 +1,4 @@
-//! What a reproduction has brought about: what `--json` prints, the report shows, and its tables as text.
+//! The outcome of a reproduction, for `--json`, the report and the text output.
 
 use super::data::Count;
 use super::findings::{Finding, NOT_EXAMINED};
@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use upnext_core::data::Statistics;
 use upnext_core::experiment::Published;
 
-/// The cut-off of the published figures.
+/// The cut-off k of the published figures.
 pub(super) const CUTOFF: usize = 20;
 
-/// All of it.
+/// The outcome of a reproduction.
 #[derive(Serialize)]
 pub(super) struct Outcome {
     pub(super) version: &'static str,
@@ -24,12 +24,12 @@ pub(super) struct Outcome {
     pub(super) threads: usize,
     pub(super) scale: u64,
     pub(super) counts: Vec<Count>,
-    /// What must be known to read the figures.
+    /// Notes about the data that readers of the figures need.
     pub(super) notes: Vec<String>,
     pub(super) statistics: Statistics,
-    /// The command that prepares the same data on its own.
+    /// The `prepare` command that writes the same data.
     pub(super) prepare: String,
-    /// In the order of the tables.
+    /// The rows, in the order of the tables.
     pub(super) rows: Vec<RowOutcome>,
     pub(super) failed: Vec<Failed>,
     pub(super) findings: Vec<Finding>,
@@ -41,17 +41,17 @@ pub(super) struct RowOutcome {
     pub(super) group: Group,
     pub(super) published: Option<Published>,
     pub(super) measured: Published,
-    /// Measured less published, in percent of the published figure.
+    /// Measured minus published figure, in percent of the published one.
     pub(super) difference_percent: Option<Published>,
-    /// Whether the result was there already.
+    /// Whether the result was computed by an earlier process.
     pub(super) resumed: bool,
-    /// The commands that give the same figures on their own.
+    /// The commands that compute the same figures.
     pub(super) commands: Vec<String>,
     #[serde(flatten)]
     pub(super) result: RowResult,
 }
 
-/// A row that has no figures.
+/// A row that could not be computed.
 #[derive(Serialize)]
 pub(super) struct Failed {
     pub(super) name: &'static str,
@@ -85,20 +85,20 @@ impl RowOutcome {
 }
 
 impl Outcome {
-    /// The rows of a table, each with its number among all rows.
+    /// The rows of a table, each with its index among all rows.
     pub(super) fn of_group(&self, group: Group) -> Vec<(usize, &RowOutcome)> {
         self.rows.iter().enumerate().filter(|(_, row)| row.group == group).collect()
     }
 }
 
-/// A difference in percent.
+/// Formats a difference in percent with its sign.
 pub(super) fn signed(percent: f64) -> String {
-    // A difference that rounds to nothing has no sign.
+    // Zero after rounding has no sign.
     let rounded = (percent * 10.0).round() / 10.0;
     if rounded == 0.0 { "0.0 %".to_owned() } else { format!("{rounded:+.1} %") }
 }
 
-/// What is told of the parameters of a network: mini-batch, dropout on hidden, learning rate, momentum, epochs.
+/// The listed parameters of a network: mini-batch, dropout of the hidden layer, learning rate, momentum, epochs.
 pub(super) fn parameters(row: &RowOutcome) -> Option<[String; 5]> {
     row.result.experiment.model.network()?;
     let training = &row.result.experiment.training;
@@ -114,10 +114,10 @@ pub(super) fn parameters(row: &RowOutcome) -> Option<[String; 5]> {
 /// The headings of [`parameters`].
 pub(super) const PARAMETERS: [&str; 5] = ["mini-batch", "dropout", "learning rate", "momentum", "epochs"];
 
-/// What stands above the parameters.
+/// The introduction of the parameter table.
 pub(super) const ABOUT_PARAMETERS: &str = "Table 2 gives those of 100 units; for 1000 units the paper gives none, and these are the same. It gives no number of epochs: ours.";
 
-/// The outcome as text.
+/// Formats the outcome as text.
 pub(super) fn describe(outcome: &Outcome) -> String {
     let mut text = format!("{} of {PAPER}, on {}\n\n", outcome.protocol.data_set(), outcome.clicks.display());
     let mut counts = Table::new(&["", "here", "published", ""]);

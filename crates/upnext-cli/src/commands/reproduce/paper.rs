@@ -1,4 +1,5 @@
-//! What was published: the rows of tables 1 to 3 of Hidasi et al., ICLR 2016, the sizes of their data, and later settings.
+//! Published figures: the rows of tables 1 to 3 of Hidasi et al., ICLR 2016, the sizes of their data, and later
+//! settings.
 
 use serde::{Deserialize, Serialize};
 use upnext_core::experiment::{Experiment, ModelConfig, ModelKind, Published, nearest, published_text};
@@ -7,10 +8,10 @@ use upnext_core::{Error, Result};
 /// The publication of tables 1 to 3.
 pub(super) const PAPER: &str = "Hidasi, Karatzoglou, Baltrunas, Tikk, ICLR 2016";
 
-/// Candidates of the VIDEO rule: the target is ranked among so many most popular items.
+/// Number of candidates of the VIDEO rule: the target is ranked among this many most popular items.
 pub(super) const VIDEO_CANDIDATES: usize = 30_000;
 
-/// Which of the paper's two data sets is followed.
+/// The protocol of one of the paper's two data sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Protocol {
@@ -36,14 +37,14 @@ impl Protocol {
     }
 }
 
-/// Which table a row stands in.
+/// The table of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Group {
     /// Table 1: baselines.
     #[serde(rename = "table-1")]
     Table1,
-    /// Table 3: networks; for those of 100 units table 2 has the parameters.
+    /// Table 3: networks. Table 2 has the parameters of those with 100 units.
     #[serde(rename = "table-3")]
     Table3,
     /// Settings that were published later.
@@ -62,17 +63,17 @@ impl Group {
     }
 }
 
-/// A row to be reproduced.
+/// A row of a table.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     /// The kind of a baseline, or the name of an experiment file.
     pub(super) name: &'static str,
     pub(super) group: Group,
-    /// As published.
+    /// The published experiment.
     pub(super) experiment: Experiment,
-    /// Absent where the publication gives no figures.
+    /// The published figures, if there are any.
     pub(super) published: Option<Published>,
-    /// The experiment file's text, of a row that has one.
+    /// The text of the row's experiment file, if it has one.
     pub(super) file: Option<&'static str>,
 }
 
@@ -124,10 +125,10 @@ pub(super) fn rows(protocol: Protocol) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The rows that `--settings` names, in the order of the tables; without names those of tables 1 and 3.
+/// The rows named by `--settings`, in the order of the tables; without names, those of tables 1 and 3.
 ///
 /// # Errors
-/// [`Error::Config`] for a name that the protocol does not have, with the nearest that it has.
+/// [`Error::Config`] for a name that the protocol does not have, with the most similar one that it has.
 pub(super) fn chosen(protocol: Protocol, names: &[String]) -> Result<Vec<Row>> {
     let all = rows(protocol)?;
     for name in names {
@@ -154,11 +155,11 @@ pub(super) fn chosen(protocol: Protocol, names: &[String]) -> Result<Vec<Row>> {
 pub(super) struct Size {
     pub(super) of: SizeOf,
     pub(super) published: u64,
-    /// Whether the publication rounds it.
+    /// Whether the published size is rounded.
     pub(super) about: bool,
 }
 
-/// What is counted.
+/// The counted quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum SizeOf {
@@ -167,9 +168,9 @@ pub(super) enum SizeOf {
     TrainItems,
     TestEvents,
     TestSessions,
-    /// Pairs that are left of the training part by `--scale`.
+    /// Pairs of the training part after `--scale`.
     CutPairs,
-    /// Events that are left of the training part, and those of the test part.
+    /// Events of the training part after `--scale` and of the test part.
     CutAndTestEvents,
 }
 
@@ -187,8 +188,8 @@ impl SizeOf {
     }
 }
 
-/// The published sizes. Those of the whole are the paper's (section 4.1); those of the 64th are of Li et al., CIKM 2017,
-/// and of later work on the same split.
+/// The published sizes. Those of the whole data are from the paper (section 4.1); those of the last 1/64 are from Li et
+/// al., CIKM 2017, and later work on the same split.
 pub(super) fn sizes(protocol: Protocol, scale: u64) -> Vec<Size> {
     use SizeOf::*;
     let size = |about| move |(of, published)| Size { of, published, about };

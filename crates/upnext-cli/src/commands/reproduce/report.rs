@@ -1,4 +1,4 @@
-//! The report of a reproduction: tables beside the published ones, plots, sizes, commands.
+//! The report of a reproduction: tables with published and measured figures, plots, sizes, commands.
 
 use super::findings::NOT_EXAMINED;
 use super::outcome::{ABOUT_PARAMETERS, Outcome, PARAMETERS, RowOutcome, parameters, signed};
@@ -9,7 +9,7 @@ use crate::page::{Legend, Page, escape, figure, percent, side_by_side, svg, tabl
 use std::fmt::Write;
 use upnext_core::experiment::Published;
 
-/// The page.
+/// The HTML of the report.
 pub(super) fn page(outcome: &Outcome) -> String {
     let title = format!("{} reproduced", outcome.protocol.data_set());
     let names = outcome.rows.iter().map(|row| row.result.name.as_str()).enumerate();
@@ -72,7 +72,7 @@ fn tables(outcome: &Outcome) -> String {
     html
 }
 
-/// Measured over published figures.
+/// A plot of measured against published figures.
 fn against_published(outcome: &Outcome) -> String {
     let plot = |name: &str, of: fn(&Published) -> f64| {
         let highest =
@@ -161,7 +161,7 @@ fn findings(outcome: &Outcome) -> String {
                 "<p>{}: <span class=\"{class}\">{}</span>. <small>{}</small></p>",
                 escape(finding.claim),
                 finding.verdict(),
-                // Long lists of figures are to break on a phone, where `small` does not.
+                // Separate elements, so that long lists of figures can wrap on a phone.
                 finding.figures.split(", ").map(escape).collect::<Vec<_>>().join("</small>, <small>")
             )
         })

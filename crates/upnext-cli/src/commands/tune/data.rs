@@ -1,4 +1,4 @@
-//! What a search reads, apart from what is read when it is over: the search has no test sessions to look at.
+//! The data of `tune`. The search gets the fit and validation sessions only; the test part is read after it.
 
 use super::TuneArgs;
 use crate::interrupt;
@@ -28,12 +28,12 @@ impl SearchData {
         match &args.valid {
             Some(valid) => Self::of(log, read(args, &PreparedFolder::resolve(valid, PartName::Valid)?)?),
             None => {
-                // No filter: the log is training data, and only its end is split off.
+                // No filters: the log is prepared training data, of which only the end is split off.
                 let mut rules = PrepareOptions::default();
                 rules.holdout = args.validation;
                 rules.validation = None;
                 rules.min_item_support = 1;
-                let parts = prepare(log, &rules, &mut |_| interrupt::unless_asked()).with_context(|| {
+                let parts = prepare(log, &rules, &mut |_| interrupt::check()).with_context(|| {
                     format!(
                         "{NO_VALIDATION}: use a shorter --validation, or give a validation log by --valid"
                     )
@@ -60,8 +60,8 @@ impl SearchData {
     }
 }
 
-/// Sessions of the same id and beginning in training data and others. Those of a single event have nothing to learn or to
-/// predict, and do not count.
+/// Number of sessions with the same id and start time in both parts. Sessions of a single event, which are neither trained on
+/// nor evaluated, do not count.
 fn in_both(train: &Part, others: &Part) -> u64 {
     let of = |part: &Part| -> HashSet<(String, TimeMicros)> {
         part.sessions()
@@ -75,16 +75,17 @@ fn in_both(train: &Part, others: &Part) -> u64 {
     train.sessions().filter(is_known).count() as u64
 }
 
-/// What the best point is trained on, and judged by.
-pub(super) struct LastParts {
-    /// All of the training part, with the validation part in it where it was split off.
+/// The data on which the best point is trained and tested.
+pub(super) struct FinalData {
+    /// The whole training part, including the validation sessions that were split off from it.
     pub(super) train: Arc<Dataset>,
-    /// The test sessions, and how many of them are in the training part too; absent without a test part.
+    /// The test sessions, and the number of them that are also in the training part; `None` without a test part.
     pub(super) test: Option<(TestSessions, u64)>,
 }
 
-/// Reads them when the search is over, and before the best point is trained: what is wrong with the test part shows then.
-pub(super) fn read_last(args: &TuneArgs, path: &Path, test: Option<&Path>) -> anyhow::Result<LastParts> {
+/// Reads the final data after the search. It is read before the best point is trained, so that errors in the test part
+/// are found first.
+pub(super) fn read_final(args: &TuneArgs, path: &Path, test: Option<&Path>) -> anyhow::Result<FinalData> {
     let mut test = test.map(|test| read(args, test)).transpose()?;
     let mut logs = vec![PreparedFolder::resolve(path, PartName::Train)?];
     if let Some(valid) = &args.valid {
@@ -95,10 +96,10 @@ pub(super) fn read_last(args: &TuneArgs, path: &Path, test: Option<&Path>) -> an
     let (train, _) = Dataset::from_log(train)?;
     let test = test.map(|test| TestSessions::from_log(test, &train.items)).transpose();
     let test = test.context("the test part cannot be used")?.map(|test| (test, common));
-    Ok(LastParts { train: Arc::new(train), test })
+    Ok(FinalData { train: Arc::new(train), test })
 }
 
-/// The test log, if there is one. Nobody looks at its sessions yet.
+/// The path of the test log, if there is one. Its sessions are not read yet.
 pub(super) fn test(args: &TuneArgs, path: &Path) -> anyhow::Result<Option<PathBuf>> {
     match &args.test {
         Some(test) => {

@@ -1,5 +1,5 @@
-//! A search as it goes: the best points, the best so far as a curve, and what is running; a line a trial where stderr is no
-//! terminal.
+//! The progress display of a search: the best points, the best figure so far as a curve, and the running trials. If
+//! stderr is not a terminal, one line per trial.
 
 use crate::output::{Table, thousands};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -9,10 +9,10 @@ use upnext_core::tuning::{
     Event, Objective, Phase, RunningTrial, SearchSpace, Trial, TuningOptions, Verdict, ranked,
 };
 
-/// Points in the live table.
+/// Number of points in the table.
 const SHOWN: usize = 5;
 
-/// Marks of the curve, from low to high.
+/// Block characters of the curve, from low to high.
 const MARKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// Width of the curve in characters.
@@ -26,9 +26,9 @@ pub(super) struct Live<'s> {
     cutoff: usize,
     trials: Vec<Trial>,
     phase: String,
-    /// Trials of the phase, and those of them that are done.
+    /// Number of trials in the phase, and how many of them are finished.
     of_phase: (usize, usize),
-    /// When the first trial of the phase was begun that was not stored.
+    /// When the first trial of the phase that was not loaded from the store began.
     begun: Instant,
     made: usize,
 }
@@ -73,7 +73,7 @@ impl<'s> Live<'s> {
                     (Phase::Refine, _, key) => format!("values of {}", short(key.unwrap_or_default())),
                 };
                 if epochs.is_some() {
-                    // Figures after fewer epochs cannot be compared.
+                    // Figures after fewer epochs are not comparable.
                     self.trials.clear();
                 }
                 self.of_phase = (trials, 0);
@@ -182,12 +182,13 @@ impl Drop for Live<'_> {
     }
 }
 
-/// A key without its table.
+/// The field of a key such as `training.learning_rate`, without its table.
 pub(super) fn short(key: &str) -> &str {
     key.rsplit('.').next().unwrap_or(key)
 }
 
-/// The best so far in the order in which trials ended, as a row of marks; its height is that between the first and the best.
+/// The best figure so far in the order in which trials ended, as a line of block characters scaled from the first
+/// figure to the best.
 fn curve(trials: &[Trial], objective: Objective) -> String {
     let mut top = f64::NEG_INFINITY;
     let best: Vec<f64> = trials
@@ -203,7 +204,7 @@ fn curve(trials: &[Trial], objective: Objective) -> String {
         let height = if high > low { (x - low) / (high - low) } else { 1.0 };
         MARKS[((height * MARKS.len() as f64) as usize).min(MARKS.len() - 1)]
     };
-    // The last of each stretch: the curve ends at the best.
+    // The last figure of each chunk, so that the curve ends at the best.
     best.chunks(step).filter_map(|stretch| stretch.last()).map(|&x| mark(x)).collect()
 }
 

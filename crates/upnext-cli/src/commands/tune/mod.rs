@@ -1,4 +1,4 @@
-//! `upnext tune`: which parameters are best on this log?
+//! `upnext tune`: hyper-parameter search on a log.
 
 mod data;
 mod live;
@@ -7,14 +7,14 @@ mod report;
 
 use crate::experiment::{ExperimentArgs, ThreadArgs};
 use crate::interrupt;
-use crate::judging::{rank, train_until_stopped};
 use crate::output::{OutputArgs, command_again, print, warn};
 use crate::page;
 use crate::ranking::RankingArgs;
 use crate::reading::ReadArgs;
-use data::{LastParts, SearchData};
+use crate::train_and_rank::{rank, train_until_stopped};
+use data::{FinalData, SearchData};
 use live::Live;
-use outcome::{Judged, Outcome, Test, describe, test_is_known};
+use outcome::{EvaluatedOn, Outcome, Test, describe, test_is_known};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -34,8 +34,8 @@ use upnext_core::tuning::{
 /// Search for a model's best parameters, as the paper did.
 ///
 /// Points of a search space are trained and judged on a validation part, the best one is improved one parameter at a
-/// time, trained again on all of the training part, and judged once on the test part, which the search never sees. Every
-/// trial is stored as it ends: a search that was stopped or killed goes on with --resume.
+/// time, trained again on all of the training part, and judged once on the test part, which the search never sees.
+/// Every trial is stored as it ends: a search that was stopped or killed goes on with --resume.
 #[derive(clap::Args, Debug)]
 pub(crate) struct TuneArgs {
     /// Training log, or a folder that `prepare` made
@@ -50,7 +50,7 @@ pub(crate) struct TuneArgs {
     #[arg(long, value_name = "FILE")]
     space: Option<PathBuf>,
 
-    /// Print the search space of the model's kind, to begin with
+    /// Print the search space of the model's kind, as a file to start from
     #[arg(long)]
     show_space: bool,
 
@@ -58,11 +58,11 @@ pub(crate) struct TuneArgs {
     #[arg(long, value_name = "N", default_value_t = TuningOptions::default().trials)]
     trials: usize,
 
-    /// What is to be large on the validation part, at the largest cut-off
+    /// Metric to maximise on the validation part, at the largest cut-off
     #[arg(long, value_enum, default_value_t = ObjectiveArg::Recall)]
     objective: ObjectiveArg,
 
-    /// Where points come from
+    /// How points are sampled
     #[arg(long, value_enum, default_value_t = SamplerArg::Random)]
     sampler: SamplerArg,
 
@@ -122,13 +122,13 @@ enum SamplerArg {
     Tpe,
 }
 
-/// The file of the result in the search's folder.
+/// Name of the result file in the search's folder.
 const RESULT: &str = "result.json";
 
-/// The page of a search.
+/// Name of the report in the search's folder.
 const REPORT: &str = "report.html";
 
-/// The best model's folder.
+/// Name of the best model's folder in the search's folder.
 const MODEL: &str = "model";
 
 /// Runs the command.
@@ -137,7 +137,7 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
     if args.show_space {
         return print(SearchSpace::text_of_kind(experiment.model.kind())?);
     }
-    // The published figures are of other parameters.
+    // The published figures belong to other parameters.
     experiment.data = DataConfig::default();
     experiment.evaluation = args.ranking.over(experiment.evaluation)?;
     let Some(path) = &args.train else { unreachable!("clap asks for it unless --show-space is given") };
@@ -153,10 +153,10 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
     let options = options(args, &experiment);
     options.validate()?;
     check_out(args)?;
-    // Before the logs are read: two searches in one folder should not both spend that time.
+    // Locked before the logs are read, which may take long, so that a second search in the folder fails at once.
     let lock = TrialStore::lock(&args.out)?;
     let test = data::test(args, path)?;
-    let earlier = Earlier::read(&args.out);
+    let earlier = EarlierResult::read(&args.out);
     let stop = interrupt::listen("stopping after these mini-batches or evaluations, to keep the search")?;
 
     let found = {
@@ -183,11 +183,11 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
     let mut outcome = Outcome::of(path, &args.out.join(MODEL), options, space, &experiment, &found);
     write(&args.out, &outcome)?;
     if let Some((_, experiment)) = &found.best {
-        let end = End { args, path, test: test.as_deref(), threads, stop: &stop };
+        let end = FinalStage { args, path, test: test.as_deref(), threads, stop: &stop };
         match end.train(&outcome.model, experiment)? {
             Ok((parts, loaded)) => {
                 outcome.train_events = Some(parts.train.sessions.num_events());
-                outcome.test = end.judge(earlier, &outcome, parts, &loaded)?;
+                outcome.test = end.evaluate(earlier, &outcome, parts, &loaded)?;
             }
             Err(reason) => outcome.failed = Some(reason),
         }
@@ -228,7 +228,7 @@ fn options(args: &TuneArgs, experiment: &Experiment) -> TuningOptions {
     }
 }
 
-/// Whether the search can be kept in its folder, found before the hours of work.
+/// Checks that the search can be stored in its folder, before it begins.
 fn check_out(args: &TuneArgs) -> anyhow::Result<()> {
     let out = &args.out;
     if TrialStore::exists_in(out) && !args.resume {
@@ -257,7 +257,7 @@ fn interrupted(out: &Path) -> anyhow::Error {
     )
 }
 
-/// What was read, or how to go on where Ctrl-C stopped the reading.
+/// Replaces the error of reading that Ctrl-C stopped by the advice how to resume.
 fn unless_stopped<T>(read: anyhow::Result<T>, out: &Path) -> anyhow::Result<T> {
     read.map_err(|error| match error.downcast_ref() {
         Some(upnext_core::Error::Stopped) => interrupted(out),
@@ -265,8 +265,8 @@ fn unless_stopped<T>(read: anyhow::Result<T>, out: &Path) -> anyhow::Result<T> {
     })
 }
 
-/// What comes after a search: the best point trained on all of the training part, and judged on the test part.
-struct End<'a> {
+/// The stage after a search: the best point is trained on the whole training part, and evaluated on the test part.
+struct FinalStage<'a> {
     args: &'a TuneArgs,
     path: &'a Path,
     test: Option<&'a Path>,
@@ -274,17 +274,18 @@ struct End<'a> {
     stop: &'a AtomicBool,
 }
 
-impl End<'_> {
-    /// Trains the best point again, unless that has been done; the reason if its numbers do not stay finite.
+impl FinalStage<'_> {
+    /// Trains the best point on the whole training part, unless that has been done. The inner error is the reason why
+    /// its numbers did not stay finite.
     fn train(
         &self,
         model: &Path,
         experiment: &Experiment,
-    ) -> anyhow::Result<Result<(LastParts, Model), String>> {
+    ) -> anyhow::Result<Result<(FinalData, Model), String>> {
         let (args, quiet) = (self.args, self.args.output.quiet);
-        let parts = unless_stopped(data::read_last(args, self.path, self.test), &args.out)?;
+        let parts = unless_stopped(data::read_final(args, self.path, self.test), &args.out)?;
         for folder in [model.to_owned(), checkpoint_of(model)] {
-            // Of an earlier, smaller search in this folder.
+            // A model of an earlier, smaller search in this folder.
             if Manifest::load(&folder).is_ok_and(|old| old.experiment != experiment.resolved()) {
                 Artifact::remove(folder)?;
             }
@@ -313,12 +314,12 @@ impl End<'_> {
         }
     }
 
-    /// Judges the model on the test part, unless the same model has been judged on the same one.
-    fn judge(
+    /// Evaluates the model on the test part, unless an earlier process has evaluated the same model on the same data.
+    fn evaluate(
         &self,
-        earlier: Option<Earlier>,
+        earlier: Option<EarlierResult>,
         outcome: &Outcome,
-        parts: LastParts,
+        parts: FinalData,
         loaded: &Model,
     ) -> anyhow::Result<Option<Test>> {
         let (Some(log), Some((sessions, also_in_training))) = (self.test, parts.test) else {
@@ -330,7 +331,7 @@ impl End<'_> {
         if also_in_training > 0 {
             warn(&[test_is_known(also_in_training)]);
         }
-        let of = Judged {
+        let of = EvaluatedOn {
             train_fingerprint: parts.train.sessions.fingerprint(),
             test_fingerprint: sessions.sessions.fingerprint(),
             values: outcome.best.as_ref().map(|best| best.values.clone()).unwrap_or_default(),
@@ -357,14 +358,14 @@ impl End<'_> {
     }
 }
 
-/// What an earlier process has kept in the search's folder.
+/// The result that an earlier process left in the search's folder.
 #[derive(serde::Deserialize)]
-struct Earlier {
+struct EarlierResult {
     test: Test,
 }
 
-impl Earlier {
-    /// `None` where there is nothing, or nothing judged.
+impl EarlierResult {
+    /// Reads the result; `None` if there is none, or none with test figures.
     fn read(out: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(out.join(RESULT)).ok()?).ok()
     }

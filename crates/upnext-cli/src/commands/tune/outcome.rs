@@ -1,4 +1,4 @@
-//! What a search has brought about: what `--json` prints, `result.json` keeps and the report shows.
+//! The outcome of a search, for `--json`, `result.json` and the report.
 
 use super::live::short;
 use crate::commands::evaluate::metrics_table;
@@ -12,67 +12,67 @@ use upnext_core::tuning::{
     Found, Importance, Objective, SearchSpace, Trial, TuningOptions, Values, Verdict, importance, ranked,
 };
 
-/// All of it.
+/// The outcome of a search.
 #[derive(Serialize)]
 pub(super) struct Outcome {
     pub(super) version: String,
     pub(super) command: String,
     pub(super) train: PathBuf,
-    /// The best model, trained on all of the training part.
+    /// Folder of the best model, trained on the whole training part.
     pub(super) model: PathBuf,
     pub(super) options: TuningOptions,
     pub(super) space: SearchSpace,
-    /// The best model's; of the search without a best one.
+    /// The best model's experiment; without a best model, that of the search.
     pub(super) experiment: Experiment,
     pub(super) pop_recall: f64,
-    /// Sampled points that stayed numerically stable, as long as they were trained.
+    /// Number of sampled points that stayed numerically stable for as long as they were trained.
     pub(super) stable: usize,
-    /// Absent if no point that was trained to the end could be judged.
+    /// The best trial; absent if no fully trained point could be evaluated.
     pub(super) best: Option<Trial>,
     pub(super) sampled: Vec<Trial>,
-    /// The same as they were judged first.
+    /// The same trials with their first figures.
     pub(super) first: Vec<Trial>,
     pub(super) refined: Vec<Trial>,
     pub(super) importance: Vec<Importance>,
-    /// The best model on the test part; absent without one, and before it is judged.
+    /// Figures of the best model on the test part; absent without a test part, and before the evaluation.
     pub(super) test: Option<Test>,
-    /// Why the best point could not be trained on all of the training part.
+    /// The reason why the best point could not be trained on the whole training part.
     pub(super) failed: Option<String>,
-    /// Events of all of the training part, once the best point is trained on them.
+    /// Number of events in the whole training part, after the best point was trained on them.
     pub(super) train_events: Option<usize>,
 }
 
-/// How the best model did on the test part.
+/// Figures of the best model on the test part.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Test {
     pub(super) log: PathBuf,
-    /// How often a best model of this search was judged on a test part: more than once if the search was made longer, or
-    /// data changed.
+    /// Number of times that a best model of this search was evaluated on a test part: more than one if the search was
+    /// extended or data changed.
     pub(super) judgements: u32,
-    /// Sessions of the test part that are in the training part too.
+    /// Number of test sessions that are also in the training part.
     #[serde(default)]
     pub(super) also_in_training: u64,
-    pub(super) of: Judged,
+    pub(super) of: EvaluatedOn,
     pub(super) dropped: DroppedSessions,
     #[serde(flatten)]
     pub(super) evaluation: Evaluation,
 }
 
-/// What was judged on what.
+/// Identification of an evaluated model and its test data.
 #[derive(PartialEq, Serialize, Deserialize)]
-pub(super) struct Judged {
+pub(super) struct EvaluatedOn {
     pub(super) train_fingerprint: String,
     pub(super) test_fingerprint: String,
     pub(super) values: Values,
 }
 
 impl Outcome {
-    /// The cut-off of the trials' figures.
+    /// The cut-off k of the trials' figures.
     pub(super) fn cutoff(&self) -> usize {
         self.experiment.evaluation.cutoffs.last().copied().unwrap_or_default()
     }
 
-    /// What a search has found, before its best point is trained again.
+    /// The outcome before the best point is trained on the whole training part.
     pub(super) fn of(
         train: &Path,
         model: &Path,
@@ -102,24 +102,24 @@ impl Outcome {
         }
     }
 
-    /// The trials that were trained to the end, in the order of the procedure: the others cannot be compared with them.
+    /// The fully trained trials, in the order of the procedure. Others are not comparable with them.
     pub(super) fn complete(&self) -> impl Iterator<Item = &Trial> {
         let is_complete =
             |trial: &&Trial| !self.options.halving || trial.epochs == Some(self.experiment.training.epochs);
         self.sampled.iter().filter(is_complete).chain(&self.refined)
     }
 
-    /// Those that were judged, the best first.
+    /// The fully trained trials that could be evaluated, best first.
     pub(super) fn by_figure(&self) -> Vec<&Trial> {
         ranked(self.complete(), self.options.objective)
     }
 
-    /// Sampled points that could not be trained or judged.
+    /// Number of sampled points that could not be trained or evaluated.
     pub(super) fn failed(&self) -> usize {
         self.sampled.iter().filter(|trial| matches!(trial.verdict, Verdict::Failed { .. })).count()
     }
 
-    /// Of how many sampled points stayed stable, in words.
+    /// Describes how many sampled points stayed stable.
     pub(super) fn stability(&self) -> String {
         let (all, failed) = (self.sampled.len(), self.failed());
         let below = all - self.stable - failed;
@@ -136,7 +136,7 @@ impl Outcome {
     }
 }
 
-/// What is said of a test part whose sessions the model was trained on.
+/// The warning about test sessions that are also in the training part.
 pub(super) fn test_is_known(sessions: u64) -> String {
     format!(
         "{} sessions of the test log are in the training log too: the model was trained on them, and its figures are too good",
@@ -144,10 +144,10 @@ pub(super) fn test_is_known(sessions: u64) -> String {
     )
 }
 
-/// Trials that are printed.
+/// Number of trials in the text output.
 const SHOWN: usize = 10;
 
-/// The outcome as text.
+/// Formats the outcome as text.
 pub(super) fn describe(outcome: &Outcome) -> String {
     let k = outcome.cutoff();
     let mut text = format!("{}\n", outcome.stability());
@@ -203,7 +203,7 @@ pub(super) fn describe(outcome: &Outcome) -> String {
     text
 }
 
-/// A trial's value of a parameter as it is written.
+/// Formats a trial's value of a parameter.
 pub(super) fn value(trial: &Trial, key: &str) -> String {
     trial.values.get(key).map_or(String::new(), ToString::to_string)
 }

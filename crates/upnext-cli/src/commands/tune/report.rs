@@ -1,4 +1,4 @@
-//! The report of a search: what is best, how it was found, which parameters matter, every point.
+//! The report of a search: the best points, the course of the search, the importance of parameters, and all points.
 
 use super::live::short;
 use super::outcome::{Outcome, test_is_known, value};
@@ -9,7 +9,7 @@ use crate::page::{Page, escape, figure, percent, side_by_side, table};
 use std::fmt::Write;
 use upnext_core::tuning::{Domain, Objective, Phase, Trial, Verdict};
 
-/// The page.
+/// The HTML of the report.
 pub(super) fn page(outcome: &Outcome) -> String {
     let kind = outcome.experiment.model.kind();
     let title = format!("Search for the best {kind}");
@@ -25,7 +25,7 @@ pub(super) fn page(outcome: &Outcome) -> String {
     page.finish()
 }
 
-/// What the search makes large, as headings show it.
+/// The objective of the search for headings.
 fn objective(outcome: &Outcome) -> String {
     let name = match outcome.options.objective {
         Objective::Recall => "Recall",
@@ -94,7 +94,7 @@ fn test(outcome: &Outcome) -> String {
     )
 }
 
-/// Points in the table of the best.
+/// Number of points in the table of the best.
 const SHOWN: usize = 20;
 
 fn best(outcome: &Outcome) -> String {
@@ -127,7 +127,7 @@ fn best(outcome: &Outcome) -> String {
     )
 }
 
-/// The best so far and every trial, in the order of the procedure.
+/// A plot of all trials and the best figure so far, in the order of the procedure.
 fn course(outcome: &Outcome) -> String {
     let all: Vec<&Trial> = outcome.complete().collect();
     let judged = || all.iter().filter_map(|t| Some((*t, t.figure(outcome.options.objective)?)));
@@ -210,7 +210,7 @@ fn importance(outcome: &Outcome) -> String {
     let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.1).collect();
     let headings = ["parameter", "variance explained", ""].map(str::to_owned);
     let name = objective(outcome);
-    // After fewer epochs the figures are others.
+    // Figures after fewer epochs are not comparable.
     let refined: &[Trial] = if outcome.options.halving { &[] } else { &outcome.refined };
     let after = match outcome.first.first().and_then(|trial| trial.epochs).filter(|_| outcome.options.halving)
     {
@@ -257,7 +257,7 @@ fn importance(outcome: &Outcome) -> String {
     )
 }
 
-/// Values that are named on the axis of a parameter, at their places.
+/// Ticks of a parameter's axis: position and text.
 fn ticks(domain: &Domain) -> Vec<(f64, String)> {
     let at = |place: f64| {
         let value = domain.value(place);
@@ -265,7 +265,7 @@ fn ticks(domain: &Domain) -> Vec<(f64, String)> {
     };
     match domain {
         Domain::Choice(values) => {
-            // Every other name where they are many: they would run into each other.
+            // Some names are left out if there are many, which would overlap.
             let step = values.len().div_ceil(9).max(1);
             values.iter().step_by(step).map(|v| (domain.position(v), v.to_string())).collect()
         }
@@ -276,7 +276,7 @@ fn ticks(domain: &Domain) -> Vec<(f64, String)> {
     }
 }
 
-/// Parallel coordinates of all judged trials, and the table of the rest.
+/// Parallel coordinates of all evaluated trials, and a table of the others.
 fn points(outcome: &Outcome) -> String {
     let name = objective(outcome);
     let order = outcome.by_figure();
@@ -291,7 +291,7 @@ fn points(outcome: &Outcome) -> String {
     let place = |y: f64| if high > low { (y - low) / (high - low) } else { 1.0 };
     let marks = [0.0, 0.5, 1.0].map(|at| (at, format!("{:.4}", low + at * (high - low))));
     axes.push(Axis { name: name.clone(), ticks: marks.to_vec() });
-    // The worst first: the best lie on top.
+    // The worst first, so that the best are drawn on top.
     let lines = order.iter().rev().zip(figures.iter().rev()).enumerate().map(|(rank, (trial, &y))| {
         let places = outcome
             .space

@@ -1,4 +1,4 @@
-//! The report of a comparison. The legend's check boxes show and hide models by style alone.
+//! The report of a comparison. The check boxes of the legend show and hide models by CSS alone.
 
 mod plots;
 
@@ -10,7 +10,7 @@ use plots::{against_time, by_cutoff, by_group, lengths, shown};
 use std::fmt::Write;
 use upnext_core::comparison::Metric;
 
-/// The page.
+/// The HTML of the report.
 pub(super) fn page(outcome: &Outcome) -> String {
     let title = format!("Comparison of {} models", outcome.models.len());
     let models = outcome.by_mrr().into_iter().map(|m| (m, outcome.models[m].name.as_str()));
@@ -74,7 +74,7 @@ fn head(outcome: &Outcome) -> String {
     )
 }
 
-/// The figures at the largest cut-off, and below those at the others.
+/// The metrics at the largest cut-off, followed by those at the others.
 fn results(outcome: &Outcome) -> String {
     let of = |k: usize, with_time: bool| {
         let mut headings: Vec<String> = vec!["model".into()];
@@ -308,7 +308,7 @@ fn data(outcome: &Outcome) -> String {
     )
 }
 
-/// A time, where the log has times.
+/// Formats a time, if the log has times.
 fn time_of(log: &LogReport, time: &str) -> String {
     if log.shape.times_are_counter { "times are a counter".to_owned() } else { time.to_owned() }
 }

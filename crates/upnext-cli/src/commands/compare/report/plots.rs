@@ -1,11 +1,11 @@
-//! What is plotted: which figures of the outcome stand where.
+//! The plots of a comparison.
 
 use super::super::outcome::Outcome;
 use crate::output::{seconds, thousands};
 use crate::page::svg::{Plot, Point, Series, bars};
 use upnext_core::comparison::{Breakdown, Estimate, Group, Interval, Metric};
 
-/// A metric's name as headings show it.
+/// The name of a metric for headings.
 pub(super) fn shown(metric: Metric) -> &'static str {
     match metric {
         Metric::Recall => "Recall",
@@ -23,12 +23,12 @@ fn title(outcome: &Outcome, model: usize, at: &str, figure: &Estimate) -> String
     format!("{}, {at}: {:.4}{range}", outcome.models[model].name, figure.value)
 }
 
-/// Moves the marks of models apart, so that intervals do not lie on each other.
+/// Horizontal offset of a model's markers, so that intervals do not overlap.
 fn apart(model: usize, models: usize) -> f64 {
     0.5 * ((model as f64 + 0.5) / models.max(1) as f64 - 0.5)
 }
 
-/// A metric by cut-off.
+/// A plot of a metric by cut-off.
 pub(super) fn by_cutoff(outcome: &Outcome, metric: Metric) -> String {
     let cutoffs = &outcome.evaluation.cutoffs;
     let count = outcome.models.len();
@@ -63,7 +63,7 @@ fn range(group: &Group) -> String {
     }
 }
 
-/// A metric by groups of cases.
+/// A plot of a metric by groups of cases.
 pub(super) fn by_group(outcome: &Outcome, breakdown: &Breakdown, metric: Metric) -> String {
     let Some(place) = Metric::ALL.iter().position(|&m| m == metric) else { return String::new() };
     let count = outcome.models.len();
@@ -92,7 +92,7 @@ pub(super) fn by_group(outcome: &Outcome, breakdown: &Breakdown, metric: Metric)
     .svg()
 }
 
-/// A count in few characters, for below an axis.
+/// Formats a count in few characters for the ticks of an axis.
 fn short(count: u64) -> String {
     match count {
         0..10_000 => thousands(count),
@@ -101,7 +101,7 @@ fn short(count: u64) -> String {
     }
 }
 
-/// The metric against a time, on a logarithmic axis.
+/// A plot of a metric against training or prediction time, on a logarithmic axis.
 pub(super) fn against_time(outcome: &Outcome, metric: Metric, training: bool) -> String {
     let k = outcome.cutoff();
     let time = |model: usize| {
@@ -150,7 +150,7 @@ pub(super) fn against_time(outcome: &Outcome, metric: Metric, training: bool) ->
     .svg()
 }
 
-/// How long the sessions of both logs are.
+/// A bar chart of session lengths in both logs.
 pub(super) fn lengths(outcome: &Outcome) -> String {
     let [train, test] = [&outcome.data.train.shape, &outcome.data.test.shape];
     let mut names: Vec<(u64, u64)> = Vec::new();

@@ -1,4 +1,4 @@
-//! A model trained, and the test cases ranked by it: with bars, and a flag that stops the training.
+//! Training of a model and ranking of its test cases, with progress bars and a flag that stops training.
 
 use crate::progress::{EpochBar, Progress, Unit};
 use std::ops::ControlFlow;
@@ -11,14 +11,14 @@ use upnext_core::model::Model;
 use upnext_core::recommender::Recommender;
 use upnext_core::training::{Plan, train};
 
-/// A model that has been trained.
+/// A trained model and its training time.
 pub(crate) struct Trained {
     pub(crate) loaded: Model,
-    /// Of all epochs, also those of earlier processes; of the fitting, for a model without epochs.
+    /// Seconds of all epochs, including those of earlier processes; for models without epochs, of fitting.
     pub(crate) seconds: f64,
 }
 
-/// Trains a model and loads it again; `None` where `stop` was set before it was done.
+/// Trains a model, saves it and loads it again; `None` if `stop` was set before training was finished.
 pub(crate) fn train_until_stopped(
     plan: Plan,
     quiet: bool,
@@ -34,13 +34,13 @@ pub(crate) fn train_until_stopped(
     if outcome.ended == Ended::Interrupted {
         return Ok(None);
     }
-    // A training that went on, or was there, took longer than this time.
+    // A resumed or finished training took longer than this call.
     let of_epochs: f64 = outcome.summary.epochs.iter().map(|epoch| epoch.seconds).sum();
     let seconds = if outcome.summary.epochs.is_empty() { fitting } else { of_epochs };
     Ok(Some(Trained { loaded: Model::load(out)?, seconds }))
 }
 
-/// Ranks the next item of every event of the sessions.
+/// Ranks the targets of all cases of the sessions.
 pub(crate) fn rank(
     model: &dyn Recommender,
     items: &ItemVocabulary,
