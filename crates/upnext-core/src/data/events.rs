@@ -61,7 +61,7 @@ impl EventLog {
 
     /// Builds a log from events in memory: session id, item id, time in microseconds since 1970.
     ///
-    /// Ids are checked like those of files: any text of 1 to [`MAX_ID_BYTES`](super::MAX_ID_BYTES) bytes without NUL.
+    /// Ids are checked like those of files: any text of 1 to [`MAX_ID_BYTES`] bytes without NUL.
     /// To stop early, end the iterator.
     ///
     /// ```

@@ -1,5 +1,4 @@
-//! Filters a log and splits it by time into training and test parts, by the rules of Hidasi et al., ICLR 2016, section
-//! 4.
+//! Filters a log and splits it by time into training and test parts (Hidasi et al., ICLR 2016, section 4).
 //!
 //! The filters drop, in this order: sessions that do not end before [`until`](PrepareOptions::until), sessions longer
 //! than [`max_session_length`](PrepareOptions::max_session_length), immediate repeats, short sessions, rare items, and
@@ -32,8 +31,8 @@ pub struct PrepareOptions {
     pub until: Option<TimeMicros>,
     /// Sessions that end within this span of the log's last event are the test part. 1 day, as in the paper for RSC15.
     pub holdout: TimeSpan,
-    /// The span of the validation part, which is split off the training part by the same rule; `none`: no such split. 1
-    /// day (the paper does not specify a validation part).
+    /// The span of the validation part, which is split off the training part by the same rule; `none`: no split. 1 day
+    /// (the paper does not specify a validation part).
     #[serde(with = "span_or_none")]
     pub validation: Option<TimeSpan>,
     /// Items with fewer events are dropped. 5, which gives the paper's 37,483 items.
