@@ -1,23 +1,24 @@
-//! The updates of `docs/algorithms.md`, section 4: L2, clipping, the optimiser's rule, momentum.
+//! Updates of parameters (`docs/algorithms.md`, section 4): L2, clipping, the optimiser's rule, momentum.
 
 use super::Parameters;
 use crate::config::{Optimizer, Training};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The state that an optimiser keeps for every parameter; all zero at first.
+/// The state of an optimiser for every parameter, initially 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OptimizerState {
-    /// Adagrad's sum, RMSProp's mean and Adam's mean of squared gradients.
+    /// The sum (Adagrad) or moving average (RMSProp, Adam) of squared gradients.
     pub squares: Parameters,
-    /// Adam's mean of gradients.
+    /// Adam's moving average of gradients.
     pub means: Parameters,
     /// The velocity v of momentum.
     pub velocity: Parameters,
-    /// Adam's number of updates of each row of a parameter; all rows of a dense one count alike.
+    /// Adam's number of updates of each row of a parameter; the rows of a dense parameter have equal numbers.
     pub updates: BTreeMap<String, Vec<u64>>,
 }
 
-/// The published ε of an optimiser: 1e-6 inside a root, 1e-8 beside Adam's (Kingma and Ba 2015).
+/// The default ε of an optimiser: 1e-8 for Adam, outside its square root (Kingma and Ba 2015), and 1e-6 for the others,
+/// inside theirs.
 pub fn published_epsilon(optimizer: Optimizer) -> f64 {
     if optimizer == Optimizer::Adam { 1e-8 } else { 1e-6 }
 }
@@ -35,15 +36,16 @@ impl OptimizerState {
     }
 }
 
-/// One update of the parameters by the gradients of one step.
+/// Updates the parameters by the gradients of one step.
 ///
-/// `touched` are the rows of each table that take part ([`super::touched_rows`]); a parameter that it does
-/// not name is dense and takes part as a whole. All else stays as it is, momentum and accumulators too. In this order:
-/// L2 is added to the gradient (biases too), the gradient is scaled down to `clip_norm`, the optimiser yields Δ, then
-/// `v ← μ v + Δ` and `θ ← θ + v`.
+/// In this order: L2 is added to the gradients (biases included), the gradients are scaled down to the global norm
+/// `clip_norm`, the optimiser computes Δ, then `v ← μ v + Δ` and `θ ← θ + v`.
+///
+/// `touched` has the rows of each table that are updated ([`super::touched_rows`]); all other rows keep their values and
+/// their state. Parameters that are not in the map are dense and updated as a whole.
 ///
 /// # Panics
-/// Where a gradient or a state does not fit the parameters.
+/// If a gradient or a state does not fit the parameters.
 pub fn apply(
     training: &Training,
     parameters: &mut Parameters,
@@ -94,7 +96,7 @@ fn is_touched(touched: &BTreeMap<String, BTreeSet<usize>>, name: &str, row: usiz
     touched.get(name).is_none_or(|rows| rows.contains(&row))
 }
 
-/// Δ of one element by the optimiser's rule.
+/// The change Δ of one element by the optimiser's rule.
 fn change(training: &Training, g: f64, square: &mut f64, mean: &mut f64, updates: u64) -> f64 {
     let (rate, epsilon) = (training.learning_rate, training.epsilon);
     match training.optimizer {
