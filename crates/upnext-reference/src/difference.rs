@@ -86,7 +86,7 @@ pub fn derivative(mut f: impl FnMut(f64) -> f64, x: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    //! Touched rows listed by hand; the derivative where it is known.
+    //! Used rows listed by hand, and derivatives of functions with known ones.
 
     use super::*;
     use crate::example::Example;

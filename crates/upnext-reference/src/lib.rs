@@ -204,7 +204,7 @@ fn uniform(state: &mut u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    //! Shapes and initial ranges, worked out by hand.
+    //! Shapes and initial ranges, computed by hand.
 
     use super::*;
 

@@ -136,7 +136,7 @@ pub fn log_sum_exp(xs: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    //! The losses against `testdata/golden.py`, and against identities that hold whatever the implementation.
+    //! The losses compared with `testdata/golden.py`, and identities that they must satisfy.
 
     use super::*;
     use crate::config::Network;
@@ -239,7 +239,7 @@ mod tests {
         for loss in [Loss::Bpr, Loss::CrossEntropy, Loss::BprMax, Loss::Mrr] {
             close(row_loss(&of(loss), 0.4, &negatives), row_loss(&of(loss), 2.15, &shifted));
         }
-        // TOP1 ties the negatives' scores to 0, and so it does move.
+        // TOP1 depends on the negatives' scores themselves, so it changes.
         for loss in [Loss::Top1, Loss::Top1Max] {
             assert!(
                 (row_loss(&of(loss), 0.4, &negatives) - row_loss(&of(loss), 2.15, &shifted)).abs() > 0.01

@@ -209,7 +209,7 @@ fn add_product(a: &mut [f64], x: &[f64], matrix: &Tensor) {
 
 #[cfg(test)]
 mod tests {
-    //! The forward pass against `testdata/golden.py` and hand-worked cases.
+    //! The forward pass compared with `testdata/golden.py` and with cases computed by hand.
 
     use super::*;
     use crate::config::Loss;

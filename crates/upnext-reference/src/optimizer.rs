@@ -123,7 +123,7 @@ fn change(training: &Training, g: f64, square: &mut f64, mean: &mut f64, updates
 
 #[cfg(test)]
 mod tests {
-    //! Updates worked out by hand, on a table of two rows and a dense bias.
+    //! Updates computed by hand, on a table of two rows and a dense bias.
 
     use super::*;
     use crate::config::Network;
@@ -195,7 +195,7 @@ mod tests {
         let training = Training { epsilon: 0.0, ..with(Optimizer::Adam) };
         let mut bench = Bench::new(training);
         close(bench.update([1e-3, 0.0, 7.0]), [0.5, 5.0, 1.5]);
-        // Row 1 comes late: its own count is 1, so its update is unbiased as if it were the first of all.
+        // Row 1 is used later. Its own count is 1, so its update is corrected as a first one.
         bench.touched = [("t".to_string(), BTreeSet::from([1]))].into();
         let [row0, row1, _] = bench.update([0.0, 20.0, 7.0]);
         assert_eq!(row0, 0.5);
@@ -260,7 +260,7 @@ mod tests {
     fn clipping_scales_the_gradient_with_its_l2_part_to_the_norm() {
         let training = Training { l2: 1.0, clip_norm: 2.5, ..with(Optimizer::Sgd) };
         let mut bench = Bench::new(training.clone());
-        // The gradients with L2: 3 and 4, norm 5, halved. The untouched row's gradient is no part of the norm.
+        // The gradients with L2 are 3 and 4, their norm is 5, and they are halved. The unused row is not in the norm.
         close(bench.update([2.0, 100.0, 2.0]), [1.0 - 0.75, 5.0, 2.0 - 1.0]);
         let mut bench = Bench::new(Training { clip_norm: 5.5, ..training });
         close(bench.update([2.0, 0.0, 2.0]), [1.0 - 1.5, 5.0, 2.0 - 2.0]);

@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn intervals_of_sessions_cover_the_truth_and_those_of_cases_do_not() {
-        // A visitor is easy (0.9) or hard (0.1) to predict, with 8 cases each: the truth is 0.5.
+        // Sessions are easy (0.9) or hard (0.1) to predict, with 8 cases each: the true value is 0.5.
         let (mut covered, mut covered_by_cases) = (0, 0);
         let logs = 300;
         for log in 0..logs {
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn paired_differences_are_narrower_than_unpaired_ones() {
-        // Two models that hit the same sessions, but for one in twenty.
+        // Two models with the same hits in 19 of 20 sessions.
         let rng = CounterRng::new(3, 0);
         let a: Vec<_> = (0..500).map(|s| (f64::from(u8::from(rng.unit_f64(s) < 0.5)), 1.0)).collect();
         let b: Vec<_> = (0..)
