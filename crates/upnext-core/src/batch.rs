@@ -3,8 +3,8 @@
 use crate::data::{ItemIndex, Sessions};
 use serde::{Deserialize, Serialize};
 
-/// The source of a row's state. It covers both the reset at the start of a session and the move of rows when a mini-batch
-/// shrinks, in training and in evaluation.
+/// The source of a row's state. It covers both the reset at the start of a session and the move of rows when a
+/// mini-batch shrinks, in training and in evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carry {
     /// A session begins: the state is zero in every layer.
@@ -72,8 +72,8 @@ impl Batch {
 
 /// Forms session-parallel mini-batches of pairs: each row has the current and the next item of a session.
 ///
-/// A row whose session has no further pair takes the next session in order. If none is left, the row is removed and the rows
-/// after it move up. A session of L ≥ 2 events yields exactly L − 1 pairs; shorter sessions are skipped.
+/// A row whose session has no further pair takes the next session in order. If none is left, the row is removed and the
+/// rows after it move up. A session of L ≥ 2 events yields exactly L − 1 pairs; shorter sessions are skipped.
 #[derive(Clone, Debug)]
 pub struct SessionBatcher<'s> {
     sessions: &'s Sessions,
@@ -82,7 +82,8 @@ pub struct SessionBatcher<'s> {
     batch: Batch,
 }
 
-/// The position of a [`SessionBatcher`], from which [`SessionBatcher::resume`] continues with the same sessions and order.
+/// The position of a [`SessionBatcher`], from which [`SessionBatcher::resume`] continues with the same sessions and
+/// order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatcherPosition {
     /// Number of sessions of the order that have been assigned to a row or skipped.
@@ -182,10 +183,11 @@ impl<'s> SessionBatcher<'s> {
     }
 }
 
-/// Forms batches without targets in which all sessions end in the last batch, to score each session after its last event.
+/// Forms batches without targets in which all sessions end in the last batch, to score each session after its last
+/// event.
 ///
-/// The longest session begins, and shorter ones join later. A session scorer then scores once, after the last batch, for all
-/// rows. Empty sessions are skipped.
+/// The longest session begins, and shorter ones join later. A session scorer then scores once, after the last batch,
+/// for all rows. Empty sessions are skipped.
 #[derive(Clone, Debug)]
 pub struct HistoryBatcher<'s> {
     sessions: &'s Sessions,

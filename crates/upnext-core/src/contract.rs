@@ -211,8 +211,8 @@ fn same_as_alone(scorer: &mut dyn SessionScorer, batch: &Batch, lists: &[Vec<Ite
     }
 }
 
-/// Checks scores in any list, row and batch size, beside any sessions, after any session in the row, and while the batch
-/// shrinks.
+/// Checks scores in any list, row and batch size, beside any sessions, after any session in the row, and while the
+/// batch shrinks.
 fn scores_are_the_same_in_any_batch(model: &dyn Recommender, sessions: &Sessions, alone: &Scores) {
     let n = model.num_items() as ItemIndex;
     let lists = [

@@ -20,7 +20,8 @@ use crate::data::ItemIndex;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
-/// Number of candidates that are scored at a time: about 100 KB of scores for a full batch, which fit the second-level cache.
+/// Number of candidates that are scored at a time: about 100 KB of scores for a full batch, which fit the second-level
+/// cache.
 pub(crate) const BLOCK: usize = 256;
 
 /// Number of sessions that are scored at a time: whole cache lines, enough for an efficient matrix product.
@@ -43,8 +44,8 @@ impl TieRule {
     /// All rules.
     pub const ALL: [Self; 3] = [Self::Conservative, Self::Standard, Self::Median];
 
-    /// The rank, from 1, of a target if `larger` candidates have a larger score, and `equal` candidates, itself included,
-    /// have the same.
+    /// The rank, from 1, of a target if `larger` candidates have a larger score, and `equal` candidates, itself
+    /// included, have the same.
     pub fn rank(self, larger: u32, equal: u32) -> f64 {
         let (last, first) = (f64::from(larger) + f64::from(equal), 1.0 + f64::from(larger));
         match self {
@@ -129,8 +130,8 @@ impl TopK {
 
 /// The number of scores in the first `rows` lanes that are not finite, in the layout `scores[i * lanes + b]`.
 pub(crate) fn count_non_finite(scores: &[f32], lanes: usize, rows: usize) -> u64 {
-    // Usually all are finite. As bits, the magnitude of an infinity or a NaN is larger than that of any finite number, so
-    // that the largest is found without a branch.
+    // Usually all are finite. As bits, the magnitude of an infinity or a NaN is larger than that of any finite number,
+    // so that the largest is found without a branch.
     let largest = scores.iter().fold(0, |largest, x| largest.max(x.abs().to_bits()));
     if largest < f32::INFINITY.to_bits() {
         return 0;

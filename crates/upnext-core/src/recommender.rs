@@ -35,18 +35,19 @@ pub trait Recommender: Send + Sync + std::fmt::Debug {
 pub trait SessionScorer {
     /// Reads the current event of each row.
     ///
-    /// `batch.carry` is the source of each row's state: a fresh row begins a session, the others continue a row of the batch
-    /// before. `sessions` are those of the batcher. A batch must not have more rows than the scorer was created for.
+    /// `batch.carry` is the source of each row's state: a fresh row begins a session, the others continue a row of the
+    /// batch before. `sessions` are those of the batcher. A batch must not have more rows than the scorer was created
+    /// for.
     fn observe(&mut self, batch: &Batch, sessions: &Sessions);
 
-    /// Scores items as the next one of each row. The score of `items[i]` for row `b` is written to `scores[i * lanes + b]`,
-    /// with `lanes` = [`lanes`]`(rows of the last batch)`; values in lanes beyond the rows are unspecified.
+    /// Scores items as the next one of each row. The score of `items[i]` for row `b` is written to `scores[i * lanes +
+    /// b]`, with `lanes` = [`lanes`]`(rows of the last batch)`; values in lanes beyond the rows are unspecified.
     ///
     /// `scores`: at least `items.len() * lanes` numbers. The score of an item does not depend on the other items.
     fn score(&mut self, items: &[ItemIndex], scores: &mut [f32]);
 
-    /// The factors of the scores, for a model whose scores are products: the best items can then be found without scoring
-    /// all of them.
+    /// The factors of the scores, for a model whose scores are products: the best items can then be found without
+    /// scoring all of them.
     fn factors(&self) -> Option<Factors<'_>> {
         None
     }

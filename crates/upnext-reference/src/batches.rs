@@ -26,8 +26,9 @@ pub struct Epoch {
 
 /// The steps of an epoch over `sessions`, in this order, with `batch_size` slots.
 ///
-/// Without additional samples (`samples` is 0), a step of one row is not run. Sessions of fewer than two events have no pair
-/// and are skipped. When no session is left, the slots of ended sessions are removed and the others keep their order.
+/// Without additional samples (`samples` is 0), a step of one row is not run. Sessions of fewer than two events have no
+/// pair and are skipped. When no session is left, the slots of ended sessions are removed and the others keep their
+/// order.
 pub fn epoch(sessions: &[Vec<u32>], batch_size: usize, samples: usize) -> Epoch {
     let mut waiting = (0..sessions.len()).filter(|&s| sessions[s].len() >= 2);
     // The session of each slot and the position of its current item; `None` once no session is left.

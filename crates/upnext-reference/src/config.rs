@@ -104,8 +104,8 @@ pub struct Training {
     pub clip_norm: f64,
 }
 
-/// Cross-entropy with full logQ correction, Adagrad and some embedding dropout, so that tests set only the fields that they
-/// need.
+/// Cross-entropy with full logQ correction, Adagrad and some embedding dropout, so that tests set only the fields that
+/// they need.
 impl Default for Training {
     fn default() -> Self {
         Self {

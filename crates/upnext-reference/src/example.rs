@@ -28,8 +28,8 @@ pub struct Example {
 impl Example {
     /// A random step over `n` items, with `rows` rows, `samples` samples, and the dropout of `training`.
     ///
-    /// It contains the special cases: row 0 begins a session (zero state), the last two rows have the same target, the first
-    /// sample is row 0's target, the second is row 0's input, and sessions have one to four events.
+    /// It contains the special cases: row 0 begins a session (zero state), the last two rows have the same target, the
+    /// first sample is row 0's target, the second is row 0's input, and sessions have one to four events.
     pub fn random(
         network: &Network,
         training: &Training,

@@ -1,13 +1,13 @@
 //! The plain reference: the network, its losses, optimisers, mini-batches and metrics in f64 and simple loops.
 //!
 //! It is slow and only for tests, which compare the fast code with it. It follows `docs/algorithms.md`, sections 1 to 5
-//! (Hidasi et al., ICLR 2016, is \[1\], and Hidasi and Karatzoglou, CIKM 2018, is \[2\]), in the order of the text. With the
-//! fast code it shares only the enums of losses, optimisers, activations and units. Its gradients are finite differences,
-//! so that an error in a derivation cannot be in both; the derivations are in `docs/gradients.md`.
+//! (Hidasi et al., ICLR 2016, is \[1\], and Hidasi and Karatzoglou, CIKM 2018, is \[2\]), in the order of the text.
+//! With the fast code it shares only the enums of losses, optimisers, activations and units. Its gradients are finite
+//! differences, so that an error in a derivation cannot be in both; the derivations are in `docs/gradients.md`.
 //!
-//! Shape letters: `B` rows of the mini-batch, `S` additional samples, `R = B + S` scored columns, `n` items, `H` units of a
-//! recurrent layer, `G` gates of its unit, `d` width of the input vector. Matrices are row-major, and vectors are rows:
-//! pre-activations are `x · W + h' · U + b`.
+//! Shape letters: `B` rows of the mini-batch, `S` additional samples, `R = B + S` scored columns, `n` items, `H` units
+//! of a recurrent layer, `G` gates of its unit, `d` width of the input vector. Matrices are row-major, and vectors are
+//! rows: pre-activations are `x · W + h' · U + b`.
 
 #![forbid(unsafe_code)]
 
@@ -67,8 +67,9 @@ impl Tensor {
 /// | `layer{l}.recurrent`, `layer{l}.bias` | `[H, G·H]`, `[G·H]` |
 /// | `forward{k}.weight`, `forward{k}.bias` | `[in, width]`, `[width]` |
 ///
-/// Each gate is a block of `H` columns: z, r, candidate of a GRU; i, f, o, candidate of an LSTM; a single one of a plain
-/// recurrent unit. `out` is the width of the last feed-forward layer or, without any, of the last recurrent layer.
+/// Each gate is a block of `H` columns: z, r, candidate of a GRU; i, f, o, candidate of an LSTM; a single one of a
+/// plain recurrent unit. `out` is the width of the last feed-forward layer or, without any, of the last recurrent
+/// layer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Parameters(pub BTreeMap<String, Tensor>);
 
@@ -105,8 +106,8 @@ impl Parameters {
         shapes
     }
 
-    /// The largest magnitude of every parameter's initial values: `sqrt(6 / (rows + columns))` of one gate's block, and 0 for
-    /// a bias.
+    /// The largest magnitude of every parameter's initial values: `sqrt(6 / (rows + columns))` of one gate's block, and
+    /// 0 for a bias.
     pub fn initial_ranges(network: &Network, n: usize) -> BTreeMap<String, f64> {
         let range = |(name, shape): (String, Vec<usize>)| {
             let blocks = if name.starts_with("layer") { gates(network.unit) } else { 1 };
@@ -119,8 +120,8 @@ impl Parameters {
         Self::shapes(network, n).into_iter().map(range).collect()
     }
 
-    /// Random parameters for tests: weights are uniform in their initial range. Biases are uniform in ±0.1, so that a missing
-    /// bias is detected.
+    /// Random parameters for tests: weights are uniform in their initial range. Biases are uniform in ±0.1, so that a
+    /// missing bias is detected.
     pub fn random(network: &Network, n: usize, seed: u64) -> Self {
         let ranges = Self::initial_ranges(network, n);
         let mut state = seed;

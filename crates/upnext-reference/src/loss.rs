@@ -2,8 +2,8 @@
 
 use crate::config::{Activation, Loss, Training};
 
-/// The published output activation of a loss: `tanh` for TOP1 and BPR \[1\], `elu-0.5` for TOP1-max and BPR-max \[2\], and
-/// `linear` for cross-entropy. MRR has `tanh`, our choice.
+/// The published output activation of a loss: `tanh` for TOP1 and BPR \[1\], `elu-0.5` for TOP1-max and BPR-max \[2\],
+/// and `linear` for cross-entropy. MRR has `tanh`, our choice.
 pub fn published_activation(loss: Loss) -> Activation {
     match loss {
         Loss::Top1 | Loss::Bpr | Loss::Mrr => Activation::Tanh,
@@ -31,15 +31,15 @@ pub fn activate(activation: Activation, x: f64) -> f64 {
     }
 }
 
-/// Whether column `c` of the scores is a negative of row `b`: all columns but `b` are, except, with `mask_own_target`, those
-/// of the row's own target.
+/// Whether column `c` of the scores is a negative of row `b`: all columns but `b` are, except, with `mask_own_target`,
+/// those of the row's own target.
 pub fn is_negative(training: &Training, b: usize, c: usize, targets: &[u32], samples: &[u32]) -> bool {
     let item = if c < targets.len() { targets[c] } else { samples[c - targets.len()] };
     c != b && !(training.mask_own_target && item == targets[b])
 }
 
-/// The logQ correction `q · log Q` of column `c`. `Q` is the support of a target and support^α of a sample. The correction is
-/// 0 for losses other than cross-entropy.
+/// The logQ correction `q · log Q` of column `c`. `Q` is the support of a target and support^α of a sample. The
+/// correction is 0 for losses other than cross-entropy.
 ///
 /// # Panics
 /// If logQ is on and the item of the column has support 0; such items are neither targets nor samples.
@@ -57,8 +57,8 @@ pub fn log_q(training: &Training, c: usize, targets: &[u32], samples: &[u32], su
     training.logq * power * (support as f64).ln()
 }
 
-/// The loss of one row, not divided by the mini-batch size, from the scores of its positive and its negatives after output
-/// activation and logQ. It is 0 for a row without negatives.
+/// The loss of one row, not divided by the mini-batch size, from the scores of its positive and its negatives after
+/// output activation and logQ. It is 0 for a row without negatives.
 pub fn row_loss(training: &Training, positive: f64, negatives: &[f64]) -> f64 {
     if negatives.is_empty() {
         return 0.0;
@@ -86,11 +86,11 @@ pub fn row_loss(training: &Training, positive: f64, negatives: &[f64]) -> f64 {
     }
 }
 
-/// The loss of a mini-batch: the sum of the rows' losses divided by the configured mini-batch size, also if there are fewer
-/// rows.
+/// The loss of a mini-batch: the sum of the rows' losses divided by the configured mini-batch size, also if there are
+/// fewer rows.
 ///
-/// `scores` are `B×R`, after the output activation and before logQ. The columns are the `B` targets in the order of the rows
-/// and then the `S` samples; an item counts once per column. `support` is `[n]`.
+/// `scores` are `B×R`, after the output activation and before logQ. The columns are the `B` targets in the order of the
+/// rows and then the `S` samples; an item counts once per column. `support` is `[n]`.
 ///
 /// # Panics
 /// If the scores are not `B×R`.

@@ -4,7 +4,8 @@ use super::loss::{activate, batch_loss, sigmoid};
 use super::{Parameters, Tensor, gates, input_width};
 use crate::config::{Activation, Input, Network, Training, Unit};
 
-/// The inputs of one step: for each row its session, its target and its carried state, and the samples and dropout masks.
+/// The inputs of one step: for each row its session, its target and its carried state, and the samples and dropout
+/// masks.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
     /// The `B` sessions so far, the current item last; only `discounted` input reads more than the last item.
@@ -19,8 +20,8 @@ pub struct Step<'a> {
     pub cell: &'a [Vec<f64>],
     /// The dropout mask of the input vectors, `B×d` of 0 or 1/(1−p); `None` without dropout.
     pub embedding_mask: Option<&'a [f64]>,
-    /// The dropout masks of the outputs of the recurrent and then the feed-forward layers, `B×width` each of 0 or 1/(1−p);
-    /// empty without dropout.
+    /// The dropout masks of the outputs of the recurrent and then the feed-forward layers, `B×width` each of 0 or
+    /// 1/(1−p); empty without dropout.
     pub hidden_masks: &'a [Vec<f64>],
     /// The support of each of the `n` items, for logQ.
     pub support: &'a [u64],
@@ -29,8 +30,8 @@ pub struct Step<'a> {
 /// The results of a forward pass.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// The scores, `B×R`, after the output activation and without logQ. The columns are the `B` targets in the order of the
-    /// rows and then the `S` samples.
+    /// The scores, `B×R`, after the output activation and without logQ. The columns are the `B` targets in the order of
+    /// the rows and then the `S` samples.
     pub scores: Vec<f64>,
     /// The sum of the rows' losses divided by the configured mini-batch size.
     pub loss: f64,
@@ -111,8 +112,8 @@ pub(super) fn input_vector(network: &Network, parameters: &Parameters, step: &St
     x
 }
 
-/// The `one-hot` or `discounted` input, `[n]`. For `discounted`, an event t steps ago adds γ^t to its item, and the sum is
-/// scaled to unit L2 norm (\[1\] does not name the norm).
+/// The `one-hot` or `discounted` input, `[n]`. For `discounted`, an event t steps ago adds γ^t to its item, and the sum
+/// is scaled to unit L2 norm (\[1\] does not name the norm).
 ///
 /// # Panics
 /// If the session is empty or has an item of `n` or above.

@@ -41,8 +41,8 @@ impl OptimizerState {
 /// In this order: L2 is added to the gradients (biases included), the gradients are scaled down to the global norm
 /// `clip_norm`, the optimiser computes Δ, then `v ← μ v + Δ` and `θ ← θ + v`.
 ///
-/// `touched` has the rows of each table that are updated ([`super::touched_rows`]); all other rows keep their values and
-/// their state. Parameters that are not in the map are dense and updated as a whole.
+/// `touched` has the rows of each table that are updated ([`super::touched_rows`]); all other rows keep their values
+/// and their state. Parameters that are not in the map are dense and updated as a whole.
 ///
 /// # Panics
 /// If a gradient or a state does not fit the parameters.

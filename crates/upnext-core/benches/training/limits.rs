@@ -77,7 +77,8 @@ pub(crate) fn bytes_per_step(network: &NetworkConfig, training: &TrainingConfig)
     assert!(network.layers.len() == 1 && network.feed_forward.is_empty(), "one recurrent layer");
     let (b, s, h) = (training.batch_size as f64, training.samples as f64, network.layers[0] as f64);
     let one_hot = network.input == Input::OneHot;
-    // Rows of the output table with their bias; rows of the input, of width 3 H in its own table or H in the shared one.
+    // Rows of the output table with their bias; rows of the input, of width 3 H in its own table or H in the shared
+    // one.
     let rows = (b + s) * (h + 1.0) + if one_hot { 3.0 * b * h } else { b * h };
     let dense = if one_hot { 3.0 } else { 6.0 } * h * h;
     // The value, the accumulator and, with momentum, the velocity are each read and written.

@@ -1,7 +1,8 @@
-//! The speed of training in published settings, on a simulated log: mini-batches per second, and their share of the limits
-//! of the machine, measured in the same run.
+//! The speed of training in published settings, on a simulated log: mini-batches per second, and their share of the
+//! limits of the machine, measured in the same run.
 //!
-//! `cargo bench -p upnext-core --bench training -- [NAME…] [--threads N] [--items N]`; settings are those of `experiments/`.
+//! `cargo bench -p upnext-core --bench training -- [NAME…] [--threads N] [--items N]`; settings are those of
+//! `experiments/`.
 
 mod limits;
 

@@ -15,7 +15,8 @@ use upnext_kernels::Matrix;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BprMfConfig {
-    /// Dimension of the vectors of sessions and items, 1 to 65,536. Default 100, the number of units of \[1\]'s networks.
+    /// Dimension of the vectors of sessions and items, 1 to 65,536. Default 100, the number of units of \[1\]'s
+    /// networks.
     pub factors: usize,
     /// Learning rate, η > 0. Default 0.1.
     pub learning_rate: f32,
@@ -23,9 +24,9 @@ pub struct BprMfConfig {
     pub regularization: f32,
     /// Epochs of as many draws as the training sessions have events, ≥ 1. Default 20.
     pub epochs: usize,
-    /// Whether items have a bias in their score. Default false: a new session's vector is a mean of item vectors and not
-    /// fitted, so that the biases, which follow popularity, outweigh it. The shorter the training, the closer the figures
-    /// come to POP's.
+    /// Whether items have a bias in their score. Default false: a new session's vector is a mean of item vectors and
+    /// not fitted, so that the biases, which follow popularity, outweigh it. The shorter the training, the closer the
+    /// figures come to POP's.
     pub item_biases: bool,
 }
 
@@ -58,11 +59,11 @@ impl BprMfConfig {
 const FACTORS: &str = "items.factors";
 const BIAS: &str = "items.bias";
 
-/// BPR-MF (Rendle et al., *BPR: Bayesian personalized ranking from implicit feedback*, UAI 2009) with sessions in place of
-/// users, the baseline of \[1, section 4.1\].
+/// BPR-MF (Rendle et al., *BPR: Bayesian personalized ranking from implicit feedback*, UAI 2009) with sessions in place
+/// of users, the baseline of \[1, section 4.1\].
 ///
-/// In training, each session has its own vector `p_s`, and `x_i = p_s · q_i + b_i`. In prediction, `p_s` is the mean of the
-/// vectors of the session's events so far \[1\].
+/// In training, each session has its own vector `p_s`, and `x_i = p_s · q_i + b_i`. In prediction, `p_s` is the mean of
+/// the vectors of the session's events so far \[1\].
 #[derive(Clone)]
 pub struct BprMf {
     config: BprMfConfig,

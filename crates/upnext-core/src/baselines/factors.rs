@@ -1,11 +1,11 @@
 //! The common part of the factor models BPR-MF and session-average.
 //!
-//! Shapes: `n` items, `k` factors. A table holds one vector per item, n × (k + 1). Its last column is the bias of a scored
-//! item; a session's vector has a constant there, which multiplies the bias in the product.
+//! Shapes: `n` items, `k` factors. A table holds one vector per item, n × (k + 1). Its last column is the bias of a
+//! scored item; a session's vector has a constant there, which multiplies the bias in the product.
 //!
-//! Both models minimise the BPR loss (Rendle et al., UAI 2009): for a session vector `s`, an item `i` of the session and an
-//! item `j` outside it, `ℓ = −log σ(x_i − x_j)` with `x_i = s · q_i + b_i`. Stochastic gradient descent takes one pair at a
-//! time, on one thread.
+//! Both models minimise the BPR loss (Rendle et al., UAI 2009): for a session vector `s`, an item `i` of the session
+//! and an item `j` outside it, `ℓ = −log σ(x_i − x_j)` with `x_i = s · q_i + b_i`. Stochastic gradient descent takes
+//! one pair at a time, on one thread.
 
 use crate::arrays::{Arrays, Tensor};
 use crate::batch::{Batch, Carry};
@@ -91,10 +91,11 @@ impl Settings {
         memory::require("learning factors", tables.saturating_add(pairs) as u64)
     }
 
-    /// Runs `epochs` epochs of as many draws as there are events at positions ≥ `first` of the sessions. Each draw calls
-    /// `step` with such an event, drawn with replacement as by Rendle et al., and an item outside its session.
+    /// Runs `epochs` epochs of as many draws as there are events at positions ≥ `first` of the sessions. Each draw
+    /// calls `step` with such an event, drawn with replacement as by Rendle et al., and an item outside its session.
     ///
-    /// Draws are a pure function of seed, epoch and counter. Draws from sessions that contain nearly all items are skipped.
+    /// Draws are a pure function of seed, epoch and counter. Draws from sessions that contain nearly all items are
+    /// skipped.
     ///
     /// # Errors
     /// [`Error::Config`] if `finite` is false at the end of an epoch.
@@ -258,7 +259,8 @@ pub(super) struct MeanScorer<'m> {
     scored: &'m Matrix,
     /// Vectors of the session's items: n × (k + 1).
     session_items: &'m Matrix,
-    /// Rows × (k + 1): the sum of the vectors of each row's events, in their order; `before` is that of the step before.
+    /// Rows × (k + 1): the sum of the vectors of each row's events, in their order; `before` is that of the step
+    /// before.
     sums: Matrix,
     before: Matrix,
     /// The number of events of each row; `counts_before` is that of the step before.

@@ -31,7 +31,8 @@ impl std::fmt::Debug for ItemItem {
 macro_rules! item_item_model {
     ($model:ident($config:ident) = $name:literal, space: $space:expr) => {
         impl $model {
-            /// The model as arrays: `offsets` (n + 1), and per weight its item in `neighbours` and its value in `weights`.
+            /// The model as arrays: `offsets` (n + 1), and per weight its item in `neighbours` and its value in
+            /// `weights`.
             pub fn arrays(&self) -> crate::arrays::Arrays {
                 self.rows.arrays()
             }

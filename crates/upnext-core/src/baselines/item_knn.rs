@@ -38,11 +38,11 @@ impl ItemKnnConfig {
     }
 }
 
-/// Item-KNN \[1, section 4.1\]: items by their cosine similarity with the last item of the session, an item being the vector
-/// of the training sessions that contain it.
+/// Item-KNN \[1, section 4.1\]: items by their cosine similarity with the last item of the session, an item being the
+/// vector of the training sessions that contain it.
 ///
-/// `score(j) = co(i, j) / sqrt((n_i + λ)(n_j + λ))` with `i` the last item, `co` the number of training sessions with both
-/// items and `n` the number with one. An item is not a neighbour of itself. Equal scores, and items that are not
+/// `score(j) = co(i, j) / sqrt((n_i + λ)(n_j + λ))` with `i` the last item, `co` the number of training sessions with
+/// both items and `n` the number with one. An item is not a neighbour of itself. Equal scores, and items that are not
 /// neighbours, are ordered by popularity.
 #[derive(Clone, Debug)]
 pub struct ItemKnn {

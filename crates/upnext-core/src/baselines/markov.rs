@@ -5,8 +5,8 @@ use super::item_item::{ItemItem, item_item_model};
 use crate::Result;
 use crate::data::Dataset;
 
-/// First-order Markov chain: the recommender based on Markov decision processes of \[1, section 2.1\], which reduces to it if
-/// the next click is the only action.
+/// First-order Markov chain: the recommender based on Markov decision processes of \[1, section 2.1\], which reduces to
+/// it if the next click is the only action.
 ///
 /// An item's score is its share of the training events that directly followed the last item, repetitions of that item
 /// included. Equal scores, and items that never followed, are ordered by popularity.

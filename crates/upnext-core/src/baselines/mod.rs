@@ -1,9 +1,10 @@
-//! Baselines: popularity, item-to-item weights, session neighbours and factor models (\[1, section 4.1\] and later work).
+//! Baselines: popularity, item-to-item weights, session neighbours and factor models (\[1, section 4.1\] and later
+//! work).
 //!
 //! The formulas and their sources are in `docs/algorithms.md`, section 7.
 
-/// Implements [`Kind`](crate::kind::Kind) for a model without checkpoints that has methods `arrays` and `from_arrays`. The
-/// closure fits it.
+/// Implements [`Kind`](crate::kind::Kind) for a model without checkpoints that has methods `arrays` and `from_arrays`.
+/// The closure fits it.
 macro_rules! fitted_kind {
     ($model:ident($config:ty), space: $space:expr, |$c:ident, $fit:ident| $call:expr) => {
         impl crate::kind::Kind for $model {

@@ -6,8 +6,8 @@ use crate::recommender::{Recommender, SessionScorer, lanes};
 
 /// POP \[1, section 4.1\]: an item's score is its support.
 ///
-/// Above 2²⁴, where f32 does not represent every integer, scores are adjusted so that a larger support still has a larger
-/// score and equal supports have equal scores.
+/// Above 2²⁴, where f32 does not represent every integer, scores are adjusted so that a larger support still has a
+/// larger score and equal supports have equal scores.
 #[derive(Clone)]
 pub struct Pop {
     scores: Vec<f32>,
@@ -40,7 +40,8 @@ impl Pop {
     }
 }
 
-/// The rank of each item's support among the distinct supports, 0 for the smallest, and the number of distinct supports.
+/// The rank of each item's support among the distinct supports, 0 for the smallest, and the number of distinct
+/// supports.
 pub(super) fn support_levels(supports: &[u64]) -> (Vec<u32>, usize) {
     let mut distinct = supports.to_vec();
     distinct.sort_unstable();

@@ -33,9 +33,9 @@ impl AssociationRulesConfig {
 /// Association rules of size two (AR; Ludewig and Jannach, *Evaluation of session-based recommendation algorithms*,
 /// 2018).
 ///
-/// An item's score is its share of the last item's pairs: each event of the last item forms a pair with each other event of
-/// its training session, before or after it, events of the same item included. Equal scores, and items without a rule, are
-/// ordered by popularity.
+/// An item's score is its share of the last item's pairs: each event of the last item forms a pair with each other
+/// event of its training session, before or after it, events of the same item included. Equal scores, and items without
+/// a rule, are ordered by popularity.
 #[derive(Clone, Debug)]
 pub struct AssociationRules {
     rows: ItemItem,
@@ -67,8 +67,8 @@ item_item_model!(AssociationRules(AssociationRulesConfig) = "ar", space: Some(in
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SequentialRulesConfig {
-    /// Largest distance between the two events of a rule, 1 or more; 1 means consecutive events. Default 10, as in Ludewig
-    /// and Jannach (2018).
+    /// Largest distance between the two events of a rule, 1 or more; 1 means consecutive events. Default 10, as in
+    /// Ludewig and Jannach (2018).
     pub steps: usize,
     /// Number of rules of largest weight to keep per item: 1 or more; the number of items keeps all. Default 20, as in
     /// Ludewig and Jannach (2018).
@@ -96,10 +96,10 @@ impl SequentialRulesConfig {
 
 /// Sequential rules (SR; Ludewig and Jannach, *Evaluation of session-based recommendation algorithms*, 2018).
 ///
-/// Each training event that comes `d` ≤ `steps` events after one of the last item adds 1/d to the weight of its item. The
-/// score is the weight divided by the sum of the last item's weights. The publication divides by another number that
-/// depends on the last item only, which gives the same order. Equal scores, and items without a rule, are ordered by
-/// popularity.
+/// Each training event that comes `d` ≤ `steps` events after one of the last item adds 1/d to the weight of its item.
+/// The score is the weight divided by the sum of the last item's weights. The publication divides by another number
+/// that depends on the last item only, which gives the same order. Equal scores, and items without a rule, are ordered
+/// by popularity.
 #[derive(Clone, Debug)]
 pub struct SequentialRules {
     rows: ItemItem,

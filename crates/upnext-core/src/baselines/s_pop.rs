@@ -6,8 +6,8 @@ use crate::data::{ItemIndex, ItemVocabulary, Sessions};
 use crate::recommender::{Recommender, SessionScorer, lanes};
 use std::collections::HashMap;
 
-/// S-POP \[1, section 4.1\]: items by the number of their events in the session so far, the current one included, and by
-/// support where that is equal.
+/// S-POP \[1, section 4.1\]: items by the number of their events in the session so far, the current one included, and
+/// by support where that is equal.
 ///
 /// An item's score is the number of its events plus a fraction below 1 that grows with its support.
 #[derive(Clone)]
@@ -34,11 +34,12 @@ impl SPop {
         Self { levels, scale: (count as u64).next_power_of_two() }
     }
 
-    /// The score of an item with `count` events in the session; it increases strictly with the count, then with the level.
+    /// The score of an item with `count` events in the session; it increases strictly with the count, then with the
+    /// level.
     ///
-    /// `count + level / scale` is exact in f32 up to 24 bits. Beyond that (an item 4,000 times in one session, with 4,096
-    /// distinct supports), each further step of 1 / scale is the next larger f32. The order stays exact for at least
-    /// 8·10⁸ steps; the largest score is the largest f32.
+    /// `count + level / scale` is exact in f32 up to 24 bits. Beyond that (an item 4,000 times in one session, with
+    /// 4,096 distinct supports), each further step of 1 / scale is the next larger f32. The order stays exact for at
+    /// least 8·10⁸ steps; the largest score is the largest f32.
     fn score(&self, count: u32, level: u32) -> f32 {
         let step = u64::from(count) * self.scale + u64::from(level);
         if step <= EXACT {

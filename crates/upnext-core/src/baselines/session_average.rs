@@ -59,10 +59,10 @@ const IN_SESSION: &str = "session_items.factors";
 
 /// A factor model with two vectors per item: `q` of the item as the next one, `a` of the item as part of the session.
 ///
-/// `x_i = ā · q_i + b_i`, with `ā` the mean of `a` over the session's events so far. This is the interaction of item and
-/// session of the General Factorization Framework (Hidasi and Tikk 2016), which \[1, section 2.1\] mentions. That framework
-/// fits such models by alternating least squares on all items; this one is fitted by the BPR loss on the next item of each
-/// prefix of the training sessions.
+/// `x_i = ā · q_i + b_i`, with `ā` the mean of `a` over the session's events so far. This is the interaction of item
+/// and session of the General Factorization Framework (Hidasi and Tikk 2016), which \[1, section 2.1\] mentions. That
+/// framework fits such models by alternating least squares on all items; this one is fitted by the BPR loss on the next
+/// item of each prefix of the training sessions.
 #[derive(Clone)]
 pub struct SessionAverage {
     config: SessionAverageConfig,
@@ -149,8 +149,8 @@ impl Step {
         Self { settings, mean: vec![0.0; stride], difference: vec![0.0; stride], sorted: Vec::new() }
     }
 
-    /// A step of gradient descent on `−log σ(x_i − x_j) + λ/2 (|q_i|² + |q_j|² + b_i² + b_j² + 1/t Σ |a|²)`, the sum over
-    /// the `t` events of the session so far.
+    /// A step of gradient descent on `−log σ(x_i − x_j) + λ/2 (|q_i|² + |q_j|² + b_i² + b_j² + 1/t Σ |a|²)`, the sum
+    /// over the `t` events of the session so far.
     fn run(
         &mut self,
         [items, in_session]: &mut [Matrix; 2],

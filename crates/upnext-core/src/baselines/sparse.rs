@@ -53,8 +53,8 @@ impl SparseScores {
 
     /// Sets the scores of a row. Each item occurs at most once; scores are finite, and those of 0 or less are ignored.
     ///
-    /// Ties are broken by popularity within the score (`docs/algorithms.md`, section 7): of items with equal scores, the
-    /// one of larger support gets the next larger float; if that reaches the next score, it is raised likewise.
+    /// Ties are broken by popularity within the score (`docs/algorithms.md`, section 7): of items with equal scores,
+    /// the one of larger support gets the next larger float; if that reaches the next score, it is raised likewise.
     pub(crate) fn set(
         &mut self,
         row: usize,

@@ -22,8 +22,8 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// The percentile interval of these values, without those that are not finite (from resamples without cases). `None` if
-    /// fewer than half are finite.
+    /// The percentile interval of these values, without those that are not finite (from resamples without cases).
+    /// `None` if fewer than half are finite.
     pub(super) fn of(values: impl ExactSizeIterator<Item = f64>) -> Option<Self> {
         let all = values.len();
         let mut values: Vec<f64> = values.filter(|x| x.is_finite()).collect();

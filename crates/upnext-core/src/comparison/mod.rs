@@ -18,7 +18,8 @@ use upnext_kernels::CounterRng;
 /// The options of the bootstrap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootstrapOptions {
-    /// Number of resamples. Default 2,000: the ends of a 95 % interval are then accurate to about a twentieth of its width.
+    /// Number of resamples. Default 2,000: the ends of a 95 % interval are then accurate to about a twentieth of its
+    /// width.
     pub resamples: usize,
     /// Seed of the draws.
     pub seed: u64,
@@ -103,8 +104,8 @@ impl Comparison {
 
 /// Compares models by their evaluations on the same sessions. `cutoffs` must be ascending.
 ///
-/// Intervals are 95 % percentile intervals over bootstrap resamples of whole sessions, the same resamples for all models,
-/// groups and differences. The result does not depend on the number of threads.
+/// Intervals are 95 % percentile intervals over bootstrap resamples of whole sessions, the same resamples for all
+/// models, groups and differences. The result does not depend on the number of threads.
 ///
 /// # Panics
 /// If the evaluations differ in their cases or tie rules, their cases are not of these sessions, or `cutoffs` is empty.
@@ -288,7 +289,8 @@ impl Columns {
 
 /// Draws up to `count` sessions as examples for a report and returns their indices, ascending.
 ///
-/// Sessions of 3 to 12 events are drawn, or if there are none, those of two or more. The draw is a pure function of `seed`.
+/// Sessions of 3 to 12 events are drawn, or if there are none, those of two or more. The draw is a pure function of
+/// `seed`.
 pub fn examples(sessions: &Sessions, count: usize, seed: u64) -> Vec<usize> {
     let readable = |&s: &usize| (3..=12).contains(&sessions.session(s).len());
     let mut from: Vec<usize> = (0..sessions.len()).filter(readable).collect();

@@ -12,12 +12,12 @@ pub struct EvaluationConfig {
     pub cutoffs: Vec<usize>,
     /// The tie rule.
     pub ties: TieRule,
-    /// Number of candidates: the target is ranked among that many most popular training items (30,000 for VIDEO in \[1\]).
-    /// If absent, all items.
+    /// Number of candidates: the target is ranked among that many most popular training items (30,000 for VIDEO in
+    /// \[1\]). If absent, all items.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidates: Option<usize>,
-    /// Whether to form the top-k list of every case, for coverage and popularity. It takes about a fifth more time with a
-    /// network of 100 units.
+    /// Whether to form the top-k list of every case, for coverage and popularity. It takes about a fifth more time with
+    /// a network of 100 units.
     pub lists: bool,
 }
 

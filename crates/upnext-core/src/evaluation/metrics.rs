@@ -1,7 +1,7 @@
 //! Metrics as functions of the ranks of targets (`docs/algorithms.md`, section 5).
 //!
-//! A case has one target, with a rank from 1. A metric is the mean over all cases of a gain that is 0 beyond the cut-off. It
-//! is 0 without cases.
+//! A case has one target, with a rank from 1. A metric is the mean over all cases of a gain that is 0 beyond the
+//! cut-off. It is 0 without cases.
 
 use serde::{Deserialize, Serialize};
 
@@ -54,8 +54,8 @@ pub fn mrr(ranks: &[f64], k: usize) -> f64 {
     mean(ranks, k, Metric::Mrr)
 }
 
-/// NDCG@k: the mean of 1 / log2(1 + rank), and of 0 for ranks above k. With one relevant item, the ideal gain is 1 (Järvelin
-/// and Kekäläinen 2002).
+/// NDCG@k: the mean of 1 / log2(1 + rank), and of 0 for ranks above k. With one relevant item, the ideal gain is 1
+/// (Järvelin and Kekäläinen 2002).
 pub fn ndcg(ranks: &[f64], k: usize) -> f64 {
     mean(ranks, k, Metric::Ndcg)
 }

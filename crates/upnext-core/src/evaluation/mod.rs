@@ -1,8 +1,8 @@
 //! Evaluation of models by the ranks of the next items of test sessions. The protocol is in `docs/evaluation.md`.
 //!
-//! One loop evaluates every model. A test session is read event by event; after each event but the last, the next item is
-//! ranked among the candidates. Candidates are scored in blocks and counted, so that no matrix of sessions × items is
-//! stored.
+//! One loop evaluates every model. A test session is read event by event; after each event but the last, the next item
+//! is ranked among the candidates. Candidates are scored in blocks and counted, so that no matrix of sessions × items
+//! is stored.
 
 mod config;
 mod lists;
@@ -65,8 +65,8 @@ pub struct MetricsAt {
     /// *Evaluation of session-based recommendation algorithms*, UMUAI 2018); only with [`EvaluationConfig::lists`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coverage: Option<f64>,
-    /// Popularity@k: the mean popularity of the entries of all top-k lists (Ludewig and Jannach 2018), an item's popularity
-    /// being its support divided by the largest support; only with [`EvaluationConfig::lists`].
+    /// Popularity@k: the mean popularity of the entries of all top-k lists (Ludewig and Jannach 2018), an item's
+    /// popularity being its support divided by the largest support; only with [`EvaluationConfig::lists`].
     ///
     /// Lists are ordered by score, then support, then index, and contain candidates only.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,16 +102,16 @@ impl Evaluation {
 
 /// Evaluates a model on test sessions, on `threads` threads. The result does not depend on their number.
 ///
-/// A session of n events has n − 1 cases; sessions of fewer than two events are skipped. `progress` is called from any of
-/// the threads with the number of cases ranked since its last call, and can stop the evaluation.
+/// A session of n events has n − 1 cases; sessions of fewer than two events are skipped. `progress` is called from any
+/// of the threads with the number of cases ranked since its last call, and can stop the evaluation.
 ///
 /// # Errors
-/// [`Error::Config`] for invalid options; [`Error::NoCases`] if no session has two events; [`Error::NonFiniteScores`] if a
-/// score is not finite; [`Error::Stopped`] if `progress` breaks.
+/// [`Error::Config`] for invalid options; [`Error::NoCases`] if no session has two events; [`Error::NonFiniteScores`]
+/// if a score is not finite; [`Error::Stopped`] if `progress` breaks.
 ///
 /// # Panics
-/// If `threads` is 0, the model and the vocabulary differ in their numbers of items, or an item of a session is not in the
-/// vocabulary.
+/// If `threads` is 0, the model and the vocabulary differ in their numbers of items, or an item of a session is not in
+/// the vocabulary.
 pub fn evaluate(
     model: &dyn Recommender,
     items: &ItemVocabulary,

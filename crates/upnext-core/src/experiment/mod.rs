@@ -1,7 +1,7 @@
 //! Experiments: one typed configuration of data, model, training and evaluation.
 //!
-//! Field names are the same in TOML files, in `--set`, in the tuner's search spaces and in saved models. Every field has a
-//! default, so an empty file is an experiment. An unknown key is an error that suggests the nearest known one.
+//! Field names are the same in TOML files, in `--set`, in the tuner's search spaces and in saved models. Every field
+//! has a default, so an empty file is an experiment. An unknown key is an error that suggests the nearest known one.
 //!
 //! ```
 //! use upnext_core::experiment::Experiment;
@@ -47,8 +47,8 @@ pub struct Experiment {
 
 /// The origin of a published setting: the `[data]` table. It does not affect results.
 ///
-/// Reports show the published figures beside measured ones. The options by which a log was read and split are not here, but
-/// in the statistics of the prepared folder.
+/// Reports show the published figures beside measured ones. The options by which a log was read and split are not here,
+/// but in the statistics of the prepared folder.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {

@@ -39,7 +39,8 @@ macro_rules! define_kinds {
             }
         }
 
-        /// The kind and the configuration of a model: the `[model]` table, with the kind as `kind` (if absent, `gru4rec`).
+        /// The kind and the configuration of a model: the `[model]` table, with the kind as `kind` (if absent,
+        /// `gru4rec`).
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind")]
         #[non_exhaustive]

@@ -29,8 +29,8 @@ impl Experiment {
     /// Parses an experiment. `origin` is the name of the text in errors, such as its path.
     ///
     /// # Errors
-    /// [`Error::ExperimentFile`] with line and column for bad TOML, a value of the wrong type, or a field that the model's
-    /// kind does not have; [`Error::UnknownKey`] for a key that no experiment has.
+    /// [`Error::ExperimentFile`] with line and column for bad TOML, a value of the wrong type, or a field that the
+    /// model's kind does not have; [`Error::UnknownKey`] for a key that no experiment has.
     pub fn from_toml(text: &str, origin: &str) -> Result<Self> {
         let file = File { text, origin };
         let mut tables = DeTable::parse(text).map_err(|e| file.toml_error("", &e))?.into_inner();
@@ -62,8 +62,8 @@ impl Experiment {
     /// Another `model.kind` sets all fields of the model to that kind's defaults.
     ///
     /// # Errors
-    /// [`Error::UnknownKey`] with the nearest key; [`Error::Config`] for a value of the wrong type, and for a field that
-    /// the model's kind does not have. The experiment is then unchanged.
+    /// [`Error::UnknownKey`] with the nearest key; [`Error::Config`] for a value of the wrong type, and for a field
+    /// that the model's kind does not have. The experiment is then unchanged.
     pub fn set(&mut self, assignment: &str) -> Result<()> {
         let Some((key, text)) = assignment.split_once('=') else {
             return Err(Error::config(

@@ -98,7 +98,8 @@ impl Activations {
         }
     }
 
-    /// The backward pass: from the gradient of [`top`](Self::top) to those of all pre-activations and of the input vectors.
+    /// The backward pass: from the gradient of [`top`](Self::top) to those of all pre-activations and of the input
+    /// vectors.
     pub(crate) fn backward(&mut self, cpu: Cpu, network: &Network, rows: usize) {
         for k in (0..self.feed_forward.len()).rev() {
             let (lower, upper) = self.feed_forward.split_at_mut(k);

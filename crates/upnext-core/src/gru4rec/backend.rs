@@ -9,12 +9,12 @@ use crate::data::Sessions;
 /// An implementation of the training steps of a network, such as [`CpuBackend`](super::CpuBackend).
 ///
 /// The [`Trainer`](super::Trainer) forms the mini-batches, counts the steps and sums the losses. A backend owns the
-/// parameters, the optimiser state and the hidden states that rows carry from step to step. Samples and dropout masks are
-/// pure functions of the seed and the step's number ([`ScoredItems`](super::ScoredItems)), so that they are the same on
-/// every backend, and results differ by rounding only.
+/// parameters, the optimiser state and the hidden states that rows carry from step to step. Samples and dropout masks
+/// are pure functions of the seed and the step's number ([`ScoredItems`](super::ScoredItems)), so that they are the
+/// same on every backend, and results differ by rounding only.
 pub trait Backend: Send + std::fmt::Debug {
-    /// The name of the arithmetic, such as the instruction set "avx512". Results are the same to the bit for the same name,
-    /// seed and data.
+    /// The name of the arithmetic, such as the instruction set "avx512". Results are the same to the bit for the same
+    /// name, seed and data.
     fn name(&self) -> &str;
 
     /// Number of threads in use.
@@ -22,8 +22,8 @@ pub trait Backend: Send + std::fmt::Debug {
         1
     }
 
-    /// Runs the training step of a mini-batch, or queues it. `step` is its number, from 0 over all epochs; `sessions` are
-    /// those that the mini-batch's rows refer to.
+    /// Runs the training step of a mini-batch, or queues it. `step` is its number, from 0 over all epochs; `sessions`
+    /// are those that the mini-batch's rows refer to.
     fn step(&mut self, step: u64, batch: &Batch, sessions: &Sessions);
 
     /// Calls `each` with the losses of finished steps, in order and once each: the sum over the rows divided by the
@@ -65,6 +65,7 @@ pub enum Restore {
         /// Whether the training was stopped within an epoch.
         within_epoch: bool,
     },
-    /// To begin a new training with the optimiser state of an earlier one, possibly over fewer items or without momentum.
+    /// To begin a new training with the optimiser state of an earlier one, possibly over fewer items or without
+    /// momentum.
     WarmStart,
 }

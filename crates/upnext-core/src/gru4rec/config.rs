@@ -110,8 +110,8 @@ pub struct TrainingConfig {
     pub learning_rate: f32,
     /// Momentum μ, 0 ≤ μ < 1: `v ← μ v + Δ`, `θ ← θ + v`.
     pub momentum: f32,
-    /// ε > 0, added inside the square root of Adagrad and RMSProp and outside that of Adam. If absent, 1e-6, and 1e-8 for
-    /// Adam.
+    /// ε > 0, added inside the square root of Adagrad and RMSProp and outside that of Adam. If absent, 1e-6, and 1e-8
+    /// for Adam.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epsilon: Option<f32>,
     /// ρ of RMSProp, 0 ≤ ρ < 1.
@@ -126,8 +126,8 @@ pub struct TrainingConfig {
     pub clip_norm: f32,
     /// The order of the sessions in an epoch.
     pub session_order: SessionOrder,
-    /// Early stopping: training stops after this many epochs without a better validation MRR. 0 turns it off; other values
-    /// need validation sessions.
+    /// Early stopping: training stops after this many epochs without a better validation MRR. 0 turns it off; other
+    /// values need validation sessions.
     pub patience: usize,
     /// Seed of initial weights, samples, dropout and shuffling, below 2⁶³ (the range of TOML's integers).
     pub seed: u64,

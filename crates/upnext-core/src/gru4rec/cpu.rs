@@ -35,10 +35,12 @@ pub struct CpuBackend {
 }
 
 impl CpuBackend {
-    /// A backend that trains `network` over the vocabulary `items`, with at most `threads` threads. Small steps use one.
+    /// A backend that trains `network` over the vocabulary `items`, with at most `threads` threads. Small steps use
+    /// one.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for an invalid configuration, or if no item has support to draw samples by.
+    /// [`Error::Config`](crate::Error::Config) for an invalid configuration, or if no item has support to draw samples
+    /// by.
     ///
     /// # Panics
     /// If `threads` is 0, or the network and the vocabulary differ in their numbers of items.

@@ -94,7 +94,8 @@ fn begin(config: &NetworkConfig, fit: &mut Fit<'_>) -> Result<Trainer> {
                 let reason = format!("is {asked}, but epoch {begun} has begun already: use {begun} or more");
                 return Err(Error::config("training.epochs", reason));
             }
-            // A model saved at its best epoch resumes after that epoch; the later ones are repeated with the same results.
+            // A model saved at its best epoch resumes after that epoch; the later ones are repeated with the same
+            // results.
             fit.summary.epochs.truncate(trainer.epochs_done());
             Ok(trainer)
         }

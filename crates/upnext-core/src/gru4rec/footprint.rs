@@ -20,7 +20,8 @@ fn bytes_of_parameters(network: &NetworkConfig, training: &TrainingConfig, items
     bytes.fold(0, u64::saturating_add).saturating_mul(copies as u64)
 }
 
-/// Memory in bytes of the buffers of a step with a full mini-batch, and of the tables per item: row groups, samples, logQ.
+/// Memory in bytes of the buffers of a step with a full mini-batch, and of the tables per item: row groups, samples,
+/// logQ.
 fn bytes_of_step(network: &NetworkConfig, training: &TrainingConfig, items: usize) -> u64 {
     let (rows, scored) = (training.batch_size, training.batch_size + training.samples);
     let out = network.output_width() + 1;
@@ -68,7 +69,8 @@ mod tests {
     fn parameters_are_counted_with_their_optimiser_state_and_a_copy() {
         let network = NetworkConfig { layers: vec![64], ..NetworkConfig::default() };
         let training = TrainingConfig { momentum: 0.5, ..TrainingConfig::default() };
-        // A table of a million items of 64 units and a bias, with the states of Adagrad and of momentum: three matrices, twice.
+        // A table of a million items of 64 units and a bias, with the states of Adagrad and of momentum: three
+        // matrices, twice.
         let table = Matrix::bytes(1_000_000, 65) as u64;
         let bytes = bytes(&network, &training, 1_000_000);
         assert!(bytes > 6 * table && bytes < 6 * table + table / 4, "{bytes} and {table}");

@@ -8,8 +8,8 @@ use crate::data::Sessions;
 use std::collections::HashMap;
 use upnext_kernels::{CounterRng, Matrix, View, add_scaled, dropout_mask, multiply, product};
 
-/// Smallest weight of an event in the `discounted` input. The current event has weight 1, beside which f32 does not resolve
-/// smaller ones.
+/// Smallest weight of an event in the `discounted` input. The current event has weight 1, beside which f32 does not
+/// resolve smaller ones.
 const MIN_WEIGHT: f64 = 1e-8;
 
 /// The input of a step for `B` rows.
@@ -58,11 +58,11 @@ impl Entries {
         self.items[range.clone()].iter().copied().zip(self.weights[range].iter().copied())
     }
 
-    /// Appends the entries of a session so far: each event has weight γ^age, events of one item are summed, and the row is
-    /// scaled to unit L2 norm.
+    /// Appends the entries of a session so far: each event has weight γ^age, events of one item are summed, and the row
+    /// is scaled to unit L2 norm.
     ///
-    /// The cost is linear in the number of events of weight [`MIN_WEIGHT`] or more: 83 with γ = 0.8. With γ = 1 it is the
-    /// whole session so far, so that a session of L events costs L² / 2 an epoch.
+    /// The cost is linear in the number of events of weight [`MIN_WEIGHT`] or more: 83 with γ = 0.8. With γ = 1 it is
+    /// the whole session so far, so that a session of L events costs L² / 2 an epoch.
     fn push_discounted(&mut self, history: &[u32], discount: f64) {
         let start = self.items.len();
         self.entry_of_item.clear();

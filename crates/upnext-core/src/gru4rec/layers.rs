@@ -1,7 +1,8 @@
 //! Forward and backward passes of recurrent and feed-forward layers, over blocks of rows of a mini-batch.
 //!
-//! Shapes: `B` rows, `H` units of a layer (rounded up to whole cache lines in memory), `G` gates. Rows of a mini-batch are
-//! independent of each other inside a layer, so that each thread computes a block of rows without waiting for the others.
+//! Shapes: `B` rows, `H` units of a layer (rounded up to whole cache lines in memory), `G` gates. Rows of a mini-batch
+//! are independent of each other inside a layer, so that each thread computes a block of rows without waiting for the
+//! others.
 
 use super::config::{NetworkConfig, Unit};
 use super::input::StepInput;
@@ -28,8 +29,8 @@ impl Cpu<'_> {
         rows.div_ceil(self.pool.threads()).max(1)
     }
 
-    /// As [`block`](Self::block), for light work on `floats` floats per row: if there are few in all, one thread does it
-    /// alone, because waking another would take longer.
+    /// As [`block`](Self::block), for light work on `floats` floats per row: if there are few in all, one thread does
+    /// it alone, because waking another would take longer.
     pub(crate) fn light_block(&self, rows: usize, floats: usize) -> usize {
         // In tests, small matrices are divided too.
         const LIGHT: usize = if cfg!(test) { 64 } else { 32 * 1024 };

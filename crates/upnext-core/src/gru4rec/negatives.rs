@@ -143,13 +143,14 @@ impl ScoredItems {
         self.log_support.as_ref().map(|_| &self.offsets[..])
     }
 
-    /// (Index of a scored item, row of the mini-batch), ascending: with `mask_own_target`, the items that are not negatives
-    /// of the row because they equal its target. The target itself is not listed.
+    /// (Index of a scored item, row of the mini-batch), ascending: with `mask_own_target`, the items that are not
+    /// negatives of the row because they equal its target. The target itself is not listed.
     pub fn masked(&self) -> &[(u32, u32)] {
         &self.masked
     }
 
-    /// The items of the current step, and a closure that draws the samples of step `next`, which may run during the step.
+    /// The items of the current step, and a closure that draws the samples of step `next`, which may run during the
+    /// step.
     pub(super) fn for_step(&mut self, next: u64) -> (StepScores<'_>, Option<impl FnMut() + Send>) {
         let Self { sampler, log_support, sample_alpha, drawn, items, offsets, masked, .. } = self;
         let log_support = log_support.as_deref().zip(Some(*sample_alpha));

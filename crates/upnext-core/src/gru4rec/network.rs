@@ -9,7 +9,7 @@ use upnext_kernels::{CounterRng, Matrix};
 
 /// A network over `n` items, with the values of all its parameters.
 ///
-/// A trained network is a [`Recommender`](crate::Recommender).
+/// A trained network is a [`Recommender`](crate::recommender::Recommender).
 #[derive(Clone, Debug)]
 pub struct Network {
     config: NetworkConfig,
@@ -115,7 +115,8 @@ impl Network {
     /// Creates a network from its parameters, which are removed from `tensors`.
     ///
     /// # Errors
-    /// [`Error::Weights`] with the name of a tensor that is missing, has the wrong shape, or is not part of the network.
+    /// [`Error::Weights`] with the name of a tensor that is missing, has the wrong shape, or is not part of the
+    /// network.
     pub fn from_tensors(
         config: NetworkConfig,
         activation: Activation,

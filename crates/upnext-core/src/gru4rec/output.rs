@@ -1,11 +1,12 @@
-//! The output layer in training: scores of a mini-batch's targets and samples, the loss, and the gradients of both operands.
+//! The output layer in training: scores of a mini-batch's targets and samples, the loss, and the gradients of both
+//! operands.
 //!
 //! Shapes: `B` rows; `L` lanes (B rounded up to whole cache lines); `R` scored items, the B targets and then S samples;
 //! `out` input units, followed by a constant 1 that multiplies the bias, the last column of the output table.
 //!
-//! Every item belongs to one of a fixed number of parts, and every part to a thread, so that a core scores the table rows
-//! that it updated in the step before. A part is processed in tiles that fit the first-level cache. Its table rows are
-//! gathered once, for the scores and for the gradient of the layer's input.
+//! Every item belongs to one of a fixed number of parts, and every part to a thread, so that a core scores the table
+//! rows that it updated in the step before. A part is processed in tiles that fit the first-level cache. Its table rows
+//! are gathered once, for the scores and for the gradient of the layer's input.
 
 use super::layers::Cpu;
 use crate::data::ItemIndex;
@@ -13,8 +14,8 @@ use upnext_kernels::{
     LossFunction, LossRows, Matrix, RowGroups, SUMS, View, activate, add_scaled, dot, padded, product,
 };
 
-/// Number of parts that items are divided into. Each part has its own partial sums, so that results do not depend on the
-/// number of threads; threads beyond this number are idle here.
+/// Number of parts that items are divided into. Each part has its own partial sums, so that results do not depend on
+/// the number of threads; threads beyond this number are idle here.
 pub(crate) const PARTS: usize = 8;
 
 /// The part that an item belongs to.
@@ -92,8 +93,8 @@ pub(crate) struct Part {
     sums: Vec<f32>,
     /// B × (out + 1): the part's term of the gradient of the layer's input.
     d_top: Matrix,
-    /// (Items + inputs) × (out + 1): gradients of table rows, first of the scored items and then, with `shared` input, of
-    /// the input items.
+    /// (Items + inputs) × (out + 1): gradients of table rows, first of the scored items and then, with `shared` input,
+    /// of the input items.
     pub(crate) d_rows: Matrix,
     /// The table rows that the step uses, each with the rows of `d_rows` that are its gradients.
     pub(crate) uses: RowGroups,
@@ -184,8 +185,8 @@ impl Output {
         }
     }
 
-    /// The forward and backward pass of a step. Returns the mini-batch's loss, and leaves the gradients of the table rows
-    /// in the parts and the gradient of `state` in `d_state`.
+    /// The forward and backward pass of a step. Returns the mini-batch's loss, and leaves the gradients of the table
+    /// rows in the parts and the gradient of `state` in `d_state`.
     ///
     /// `table`: n × (out + 1); `state`, `d_state`: B × out.
     pub(crate) fn step(

@@ -110,7 +110,8 @@ impl Layout {
         }
     }
 
-    /// Draws the initial values of rows `first_row..`: uniform in ±sqrt(6 / (rows + columns)) of a block. Biases stay 0.
+    /// Draws the initial values of rows `first_row..`: uniform in ±sqrt(6 / (rows + columns)) of a block. Biases stay
+    /// 0.
     pub(crate) fn initialise(&self, rng: CounterRng, first_row: usize, matrix: &mut Matrix) {
         if self.is_bias() {
             return;

@@ -22,8 +22,8 @@ pub(crate) struct TrainingStep {
     weight: f32,
     /// The rows of the input tables that a step uses, part by part; `None` with `shared` input, which has none.
     input_uses: Option<[RowGroups; PARTS]>,
-    /// Gradients of the dense parameters, if they are clipped. Those of tables are rows of `Part::d_rows`, `d_dense` and
-    /// `d_gates`.
+    /// Gradients of the dense parameters, if they are clipped. Those of tables are rows of `Part::d_rows`, `d_dense`
+    /// and `d_gates`.
     gradients: Parameters<Matrix>,
     /// B × 1, all 1: the input of a bias.
     ones: Matrix,

@@ -19,8 +19,8 @@ use upnext_kernels::Isa;
 
 /// Trains a network on a dataset.
 ///
-/// For the same network, configuration, data and backend, results are the same to the bit for any number of threads, and
-/// for a training that is stopped, saved and resumed at any mini-batch.
+/// For the same network, configuration, data and backend, results are the same to the bit for any number of threads,
+/// and for a training that is stopped, saved and resumed at any mini-batch.
 #[derive(Debug)]
 pub struct Trainer {
     data: Arc<Dataset>,
@@ -150,8 +150,8 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// Restores the optimiser state of an earlier training of this network (warm start). Rows of new items keep their initial
-    /// state.
+    /// Restores the optimiser state of an earlier training of this network (warm start). Rows of new items keep their
+    /// initial state.
     ///
     /// Returns whether the state was restored; it is not if that training used another optimiser.
     ///
@@ -165,8 +165,8 @@ impl Trainer {
         Ok(true)
     }
 
-    /// The state of the training, for [`resume`](Self::resume): its position, the optimiser state and, within an epoch, the
-    /// carried hidden states.
+    /// The state of the training, for [`resume`](Self::resume): its position, the optimiser state and, within an epoch,
+    /// the carried hidden states.
     pub fn state(&mut self) -> TrainingState {
         let position =
             serde_json::to_value(&self.position).expect("a struct of numbers and strings has a JSON form");
@@ -214,8 +214,8 @@ impl Trainer {
     /// Runs an epoch, or continues one that was stopped. `observe` is called after every mini-batch and can stop it.
     ///
     /// # Errors
-    /// [`Error::Diverged`] if a loss or, at the end of the call, a parameter is not finite; the trainer must not be used
-    /// afterwards. [`Error::Config`] if a resumed position does not fit the sessions.
+    /// [`Error::Diverged`] if a loss or, at the end of the call, a parameter is not finite; the trainer must not be
+    /// used afterwards. [`Error::Config`] if a resumed position does not fit the sessions.
     pub fn run_epoch(
         &mut self,
         observe: &mut dyn FnMut(&EpochProgress) -> ControlFlow<()>,

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use upnext_kernels::CounterRng;
 use upnext_reference::{self as reference, example::Example};
 
-/// Sessions of two to seven events on `items` items. Items of lower index are more popular; each has one event more in its
-/// support than the sessions have.
+/// Sessions of two to seven events on `items` items. Items of lower index are more popular; each has one event more in
+/// its support than the sessions have.
 fn dataset(items: u32, sessions: u64) -> Dataset {
     let rng = CounterRng::new(11, 0);
     let mut data = Dataset::default();
@@ -203,8 +203,8 @@ fn quickest_step(input: Input, items: u32) -> Duration {
 #[test]
 fn a_step_costs_the_same_whatever_the_number_of_items() {
     for input in [Input::OneHot, Input::Discounted, Input::Embedding, Input::Shared] {
-        // To clear 8 bytes for each of 400,000 items takes longer than the limit leaves, however often it is tried; on a
-        // busy machine an attempt may be slow for other reasons.
+        // To clear 8 bytes for each of 400,000 items takes longer than the limit leaves, however often it is tried; on
+        // a busy machine an attempt may be slow for other reasons.
         let constant = (0..10).any(|_| {
             let (few, many) = (quickest_step(input, 300), quickest_step(input, 400_000));
             many < 4 * few + Duration::from_micros(5)

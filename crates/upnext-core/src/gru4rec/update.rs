@@ -1,5 +1,5 @@
-//! The update of all parameters by a step: in one parallel phase, the gradient of each parameter is computed and applied
-//! block by block.
+//! The update of all parameters by a step: in one parallel phase, the gradient of each parameter is computed and
+//! applied block by block.
 
 use super::activations::Activations;
 use super::layers::Cpu;
@@ -13,8 +13,8 @@ use upnext_kernels::{
     View, dense_norm_squared, product, table_norm_squared, update_dense, update_table,
 };
 
-/// Floats of a block of a dense parameter, the task of one thread. With its gradient and optimiser state a block fits the
-/// second-level cache, and a layer of 100 units is a single task. In tests, small layers have several blocks.
+/// Floats of a block of a dense parameter, the task of one thread. With its gradient and optimiser state a block fits
+/// the second-level cache, and a layer of 100 units is a single task. In tests, small layers have several blocks.
 const DENSE_FLOATS: usize = if cfg!(test) { 256 } else { 48 * 1024 };
 
 /// The quantities from which the gradients of all parameters but the output table are computed.
@@ -76,7 +76,8 @@ enum TableKind<'a> {
     Input(GradientRows<'a>),
 }
 
-/// The inputs of a dense parameter: up to two matrices, B × in each, with the first column of the parameter that reads each.
+/// The inputs of a dense parameter: up to two matrices, B × in each, with the first column of the parameter that reads
+/// each.
 pub(crate) type Reads<'a> = [Option<(&'a Matrix, usize)>; 2];
 
 /// The factors of the gradient of a dense parameter, `readᵀ · d`.
@@ -140,8 +141,8 @@ pub(crate) struct Update<'a> {
 impl Update<'_> {
     /// Updates all parameters by their gradients, in the order of `docs/algorithms.md`, section 4.
     ///
-    /// `buffers` receive the gradients of dense parameters if they are clipped, which needs the norm of all gradients before
-    /// the update; else they are empty.
+    /// `buffers` receive the gradients of dense parameters if they are clipped, which needs the norm of all gradients
+    /// before the update; else they are empty.
     pub(crate) fn run(
         self,
         values: &mut Parameters<Matrix>,

@@ -15,7 +15,8 @@ pub const MAX_WIDTH: usize = 1 << 16;
 pub const MAX_SCORES: usize = 1 << 30;
 
 impl NetworkConfig {
-    /// Width of the output layer's input: that of the last feed-forward layer or, without any, of the last recurrent layer.
+    /// Width of the output layer's input: that of the last feed-forward layer or, without any, of the last recurrent
+    /// layer.
     ///
     /// It is 0 for a network without layers, which [`validate`](Self::validate) refuses.
     pub fn output_width(&self) -> usize {
@@ -36,8 +37,8 @@ impl NetworkConfig {
         matches!(self.input, Input::Embedding | Input::Shared)
     }
 
-    /// The output activation in use. If the field is absent, it depends on the loss: `tanh` for TOP1 and BPR \[1\] and for
-    /// MRR, `linear` for cross-entropy, `elu-0.5` for TOP1-max and BPR-max \[2\].
+    /// The output activation in use. If the field is absent, it depends on the loss: `tanh` for TOP1 and BPR \[1\] and
+    /// for MRR, `linear` for cross-entropy, `elu-0.5` for TOP1-max and BPR-max \[2\].
     pub fn output_activation_for(&self, loss: Loss) -> Activation {
         self.output_activation.unwrap_or(match loss {
             Loss::Top1 | Loss::Bpr | Loss::Mrr => Activation::Tanh,
@@ -128,14 +129,14 @@ impl NetworkConfig {
 }
 
 impl TrainingConfig {
-    /// The strength of the logQ correction in use. If the field is absent, 1 for cross-entropy (Hidasi and Czapp, RecSys
-    /// 2023) and 0 for other losses.
+    /// The strength of the logQ correction in use. If the field is absent, 1 for cross-entropy (Hidasi and Czapp,
+    /// RecSys 2023) and 0 for other losses.
     pub fn logq_for_loss(&self) -> f32 {
         self.logq.unwrap_or(if self.loss == Loss::CrossEntropy { 1.0 } else { 0.0 })
     }
 
-    /// The embedding dropout in use. If the field is absent, 0.1 for `embedding` and `shared` input (Hidasi and Czapp, RecSys
-    /// 2023, for RSC15), else 0.
+    /// The embedding dropout in use. If the field is absent, 0.1 for `embedding` and `shared` input (Hidasi and Czapp,
+    /// RecSys 2023, for RSC15), else 0.
     pub fn dropout_embedding_for(&self, network: &NetworkConfig) -> f32 {
         self.dropout_embedding.unwrap_or(if network.has_embedding() { 0.1 } else { 0.0 })
     }

@@ -35,8 +35,8 @@ impl ListRequest {
 }
 
 impl Index {
-    /// Builds the index of a model whose scores are products ([`Factors`]); `None` for other models, and if a factor is not
-    /// finite.
+    /// Builds the index of a model whose scores are products ([`Factors`]); `None` for other models, and if a factor is
+    /// not finite.
     pub fn new(model: &dyn Recommender) -> Option<Self> {
         let scorer = model.scorer(1);
         let bytes = ScanTable::new(scorer.factors()?.items);

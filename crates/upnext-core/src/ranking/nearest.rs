@@ -33,8 +33,8 @@ impl<'m> Nearest<'m> {
         self.among.iter().map(|(_, vector, _)| vector.len()).sum()
     }
 
-    /// The item whose vector has the largest cosine with that of `item`, and the cosine; of equal ones, the last. `None` if
-    /// the set is empty or `item` has no vector.
+    /// The item whose vector has the largest cosine with that of `item`, and the cosine; of equal ones, the last.
+    /// `None` if the set is empty or `item` has no vector.
     ///
     /// # Panics
     /// May panic if `item` is not one of the model's.

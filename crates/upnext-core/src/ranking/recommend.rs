@@ -128,15 +128,15 @@ pub struct RecommendationList {
 
 /// The `k` best items after each of many sessions, in the order of the sessions.
 ///
-/// The filter applies before the cut to `k`: a list is shorter only if fewer items are left. A session without events gets
-/// the items of largest support. Lists do not depend on the other sessions.
+/// The filter applies before the cut to `k`: a list is shorter only if fewer items are left. A session without events
+/// gets the items of largest support. Lists do not depend on the other sessions.
 ///
 /// # Errors
 /// [`Error::NonFiniteScores`] if a score is not finite.
 ///
 /// # Panics
-/// If the model and the vocabulary differ in their numbers of items, or an item of a session or of the filter is not in the
-/// vocabulary.
+/// If the model and the vocabulary differ in their numbers of items, or an item of a session or of the filter is not in
+/// the vocabulary.
 pub fn recommend(
     model: &dyn Recommender,
     items: &ItemVocabulary,
@@ -152,8 +152,8 @@ pub fn recommend(
 
 /// As [`recommend`], for sessions with their own list lengths and filters, among prepared candidates.
 ///
-/// Queries with [`Filter::only`] are scored one by one, on these items only. `index` must be that of the model; it changes
-/// the time and not the lists.
+/// Queries with [`Filter::only`] are scored one by one, on these items only. `index` must be that of the model; it
+/// changes the time and not the lists.
 ///
 /// # Errors
 /// As [`recommend`].

@@ -14,8 +14,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The columns: the session's id, the rank from 1, the item's id, its score, and whether the list has the most popular items
-/// because the session has no known item.
+/// The columns: the session's id, the rank from 1, the item's id, its score, and whether the list has the most popular
+/// items because the session has no known item.
 const COLUMNS: [&str; 5] = ["session_id", "rank", "item_id", "score", "fell_back"];
 
 /// The file format of recommendation lists.

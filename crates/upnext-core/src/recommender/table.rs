@@ -20,8 +20,8 @@ impl TableProducts {
         Self { isa, gathered: Matrix::zeros(GATHERED, width) }
     }
 
-    /// Multiplies the rows of `items` in `table` (n × width) by the columns of `queries` (width × `lanes`). The product of
-    /// `items[i]` and column `b` is written to `scores[i * lanes + b]`; it does not depend on the other items.
+    /// Multiplies the rows of `items` in `table` (n × width) by the columns of `queries` (width × `lanes`). The product
+    /// of `items[i]` and column `b` is written to `scores[i * lanes + b]`; it does not depend on the other items.
     pub(crate) fn compute(
         &mut self,
         table: &Matrix,

@@ -4,7 +4,8 @@ use super::scheme::{PositionWeight, Scheme};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// The similarity of the current session `s` and a training session `n`, as sets of items. The items of `s` may have weights.
+/// The similarity of the current session `s` and a training session `n`, as sets of items. The items of `s` may have
+/// weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Similarity {
@@ -14,8 +15,8 @@ pub enum Similarity {
     Vec,
 }
 
-/// The decay of a weight from the last event of the current session to its first, of `L` events. `t` is 1 for the last event,
-/// 2 for the one before it, and so on.
+/// The decay of a weight from the last event of the current session to its first, of `L` events. `t` is 1 for the last
+/// event, 2 for the one before it, and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decay {
@@ -37,8 +38,8 @@ pub enum Decay {
 pub struct SKnnConfig {
     /// `k` (default 500): number of neighbours; at least 1.
     pub k: usize,
-    /// `sample_size` (default 1000): `m`, the number of candidates, which are the most recent sessions with a common item;
-    /// at least 1.
+    /// `sample_size` (default 1000): `m`, the number of candidates, which are the most recent sessions with a common
+    /// item; at least 1.
     pub sample_size: usize,
     /// `similarity` (default `cosine`): the similarity of two sessions.
     pub similarity: Similarity,
@@ -71,28 +72,28 @@ impl SKnnConfig {
 pub struct VsKnnConfig {
     /// `k` (default 500): number of neighbours; at least 1.
     pub k: usize,
-    /// `sample_size` (default 5000): `m`, the number of candidates, which are the most recent sessions with a common item;
-    /// at least 1.
+    /// `sample_size` (default 5000): `m`, the number of candidates, which are the most recent sessions with a common
+    /// item; at least 1.
     pub sample_size: usize,
     /// `similarity` (default `vec`): the similarity of two sessions.
     pub similarity: Similarity,
     /// `weighting` (default `div`): weight of the current session's items in the similarity, by position.
     pub weighting: Decay,
-    /// `weighting_score` (default `div`): weight of a neighbour in the scores, by the position in the current session of the
-    /// last item that the neighbour contains.
+    /// `weighting_score` (default `div`): weight of a neighbour in the scores, by the position in the current session
+    /// of the last item that the neighbour contains.
     pub weighting_score: Decay,
-    /// `idf_weighting` (default 5): scores are multiplied by `1 + idf_weighting · ln(N / N_i)`, with `N` training sessions of
-    /// which `N_i` contain the item; 0 to 1e6, 0 turns it off.
+    /// `idf_weighting` (default 5): scores are multiplied by `1 + idf_weighting · ln(N / N_i)`, with `N` training
+    /// sessions of which `N_i` contain the item; 0 to 1e6, 0 turns it off.
     pub idf_weighting: f64,
 }
 
 impl Default for VsKnnConfig {
     /// Our choice: the best Recall@20 of 22 settings with the dot product on the last tenth of yoochoose1_64's training
-    /// sessions. Ludewig et al. 2020 tuned theirs for each log and do not give those for this one; on its test part ours
-    /// reach their figures (Recall@20 0.6985, MRR@20 0.2876).
+    /// sessions. Ludewig et al. 2020 tuned theirs for each log and do not give those for this one; on its test part
+    /// ours reach their figures (Recall@20 0.6985, MRR@20 0.2876).
     ///
-    /// The setting of Ludewig and Jannach, UMUAI 2018, is `sample_size` 1000, `weighting` and `weighting_score` `linear` and
-    /// `idf_weighting` 0 (Recall@20 0.6606, MRR@20 0.2674).
+    /// The setting of Ludewig and Jannach, UMUAI 2018, is `sample_size` 1000, `weighting` and `weighting_score`
+    /// `linear` and `idf_weighting` 0 (Recall@20 0.6606, MRR@20 0.2674).
     fn default() -> Self {
         Self {
             k: 500,
@@ -132,8 +133,8 @@ impl VsKnnConfig {
 pub struct StanConfig {
     /// `k` (default 500): number of neighbours; at least 1.
     pub k: usize,
-    /// `sample_size` (default 5000): `m`, the number of candidates, which are the most recent sessions with a common item;
-    /// at least 1.
+    /// `sample_size` (default 5000): `m`, the number of candidates, which are the most recent sessions with a common
+    /// item; at least 1.
     pub sample_size: usize,
     /// `lambda1` (default 0.905): λ1, in events: the item at position `p` of `L` in the current session has weight
     /// `exp((p − L) / λ1)` in the similarity; 0 or more, 0 turns the weight off (the paper's λ1 = ∞).
@@ -141,9 +142,9 @@ pub struct StanConfig {
     /// `lambda2` (default 3.62): λ2, in days: a neighbour that began `d` days before the current session has weight
     /// `exp(−d / λ2)`; 0 or more, 0 turns the weight off (the paper's λ2 = ∞).
     pub lambda2: f64,
-    /// `lambda3` (default 0.905): λ3, in events: an item of a neighbour has weight `exp(−distance / λ3)`, by its distance
-    /// there from the last item of the current session that the neighbour contains; 0 or more, 0 turns the weight off (the
-    /// paper's λ3 = ∞).
+    /// `lambda3` (default 0.905): λ3, in events: an item of a neighbour has weight `exp(−distance / λ3)`, by its
+    /// distance there from the last item of the current session that the neighbour contains; 0 or more, 0 turns the
+    /// weight off (the paper's λ3 = ∞).
     pub lambda3: f64,
 }
 
@@ -181,8 +182,8 @@ impl StanConfig {
 pub struct VstanConfig {
     /// `k` (default 500): number of neighbours; at least 1.
     pub k: usize,
-    /// `sample_size` (default 5000): `m`, the number of candidates, which are the most recent sessions with a common item;
-    /// at least 1.
+    /// `sample_size` (default 5000): `m`, the number of candidates, which are the most recent sessions with a common
+    /// item; at least 1.
     pub sample_size: usize,
     /// `similarity` (default `cosine`): the similarity of two sessions.
     pub similarity: Similarity,

@@ -64,8 +64,8 @@ struct SessionKnnScorer<'m> {
     engine: &'m Engine,
     /// The events of each row's session so far.
     histories: Vec<Vec<ItemIndex>>,
-    /// Whether `scores` are those of `histories`. They are computed on demand, since callers that read a whole session need
-    /// only those after its last event.
+    /// Whether `scores` are those of `histories`. They are computed on demand, since callers that read a whole session
+    /// need only those after its last event.
     scored: bool,
     scores: SparseScores,
     search: Search,

@@ -1,7 +1,7 @@
 //! Session-based nearest neighbours: items are scored by the training sessions most similar to the current one.
 //!
-//! All four models store the training sessions. Candidates are the `sample_size` (m) most recent sessions that share an item
-//! with the current session `s`; the neighbours `N` are the `k` most similar candidates. The score of an item is
+//! All four models store the training sessions. Candidates are the `sample_size` (m) most recent sessions that share an
+//! item with the current session `s`; the neighbours `N` are the `k` most similar candidates. The score of an item is
 //!
 //! `score(i) = rarity(i) · Σ_{n ∈ N, i ∈ n} sim(s, n) · w_score(s, n) · w3(i, n)`.
 //!
@@ -13,16 +13,17 @@
 //! | [`Vstan`] | as STAN | `weighting_score` | λ3 | `idf_weighting` |
 //!
 //! Sources: S-KNN: Jannach and Ludewig, *When recurrent neural networks meet the neighborhood for session-based
-//! recommendation*, RecSys 2017. VS-KNN: Ludewig and Jannach, *Evaluation of session-based recommendation algorithms*, UMUAI
-//! 2018. STAN: Garg et al., *Sequence and time aware neighborhood for session-based recommendations*, SIGIR 2019. VSTAN, and
-//! the IDF weight: Ludewig, Mauro, Latifi and Jannach, *Empirical analysis of session-based recommendation algorithms*, UMUAI
-//! 2020.
+//! recommendation*, RecSys 2017. VS-KNN: Ludewig and Jannach, *Evaluation of session-based recommendation algorithms*,
+//! UMUAI 2018. STAN: Garg et al., *Sequence and time aware neighborhood for session-based recommendations*, SIGIR 2019.
+//! VSTAN, and the IDF weight: Ludewig, Mauro, Latifi and Jannach, *Empirical analysis of session-based recommendation
+//! algorithms*, UMUAI 2020.
 //!
-//! The formulas are in `docs/algorithms.md`, section 7. Our choices where the papers leave them open: recency is that of a
-//! session's start; an item that occurs more than once in a session counts once, at its last position; `|s|` and `|n|` are
-//! numbers of distinct items; of equally similar candidates, the more recent are neighbours; items of the current session
-//! are scored too; equal scores, and items that no neighbour contains, are ordered by popularity. In a log with an order but
-//! no times, the events are numbered and a number counts as a second, so that one day of λ2 is 86,400 events.
+//! The formulas are in `docs/algorithms.md`, section 7. Our choices where the papers leave them open: recency is that
+//! of a session's start; an item that occurs more than once in a session counts once, at its last position; `|s|` and
+//! `|n|` are numbers of distinct items; of equally similar candidates, the more recent are neighbours; items of the
+//! current session are scored too; equal scores, and items that no neighbour contains, are ordered by popularity. In a
+//! log with an order but no times, the events are numbered and a number counts as a second, so that one day of λ2 is
+//! 86,400 events.
 
 mod config;
 mod engine;
@@ -101,7 +102,8 @@ macro_rules! session_knn {
 }
 
 session_knn! {
-    /// S-KNN: items of the training sessions most similar to the current one as sets of items (Jannach and Ludewig 2017).
+    /// S-KNN: items of the training sessions most similar to the current one as sets of items (Jannach and Ludewig
+    /// 2017).
     SKnn, SKnnConfig, "s-knn"
 }
 
@@ -111,8 +113,8 @@ session_knn! {
 }
 
 session_knn! {
-    /// STAN: S-KNN with exponential weights of an item's position in the current session, of a neighbour's age and of an
-    /// item's position in the neighbour (Garg et al. 2019).
+    /// STAN: S-KNN with exponential weights of an item's position in the current session, of a neighbour's age and of
+    /// an item's position in the neighbour (Garg et al. 2019).
     Stan, StanConfig, "stan"
 }
 

@@ -12,8 +12,8 @@ pub(super) struct SessionItem {
     pub(super) position: u32,
 }
 
-/// Training sessions as sets of items, most recent first: session 0 began last. Of sessions that began at the same time, the
-/// later in the data comes first.
+/// Training sessions as sets of items, most recent first: session 0 began last. Of sessions that began at the same
+/// time, the later in the data comes first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct PastSessions {
     /// The distinct items of all sessions, by session and then by position.
@@ -167,8 +167,8 @@ pub(super) struct Index {
 impl Index {
     /// Indexes the `most` most recent sessions of each item.
     ///
-    /// They suffice to find the `most` most recent sessions that contain any of several items, each with all of these items:
-    /// a session that is missing from an item's list has `most` more recent ones in that list alone.
+    /// They suffice to find the `most` most recent sessions that contain any of several items, each with all of these
+    /// items: a session that is missing from an item's list has `most` more recent ones in that list alone.
     pub(super) fn new(past: &PastSessions, num_items: usize, most: usize) -> Self {
         let mut counts = vec![0_u32; num_items];
         past.session_items.iter().for_each(|entry| counts[entry.item as usize] += 1);

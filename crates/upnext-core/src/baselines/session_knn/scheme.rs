@@ -48,8 +48,8 @@ impl Scheme {
         }
     }
 
-    /// The similarity of two sessions of `current` and `past` distinct items, with `common` the sum of the weights of the
-    /// common ones.
+    /// The similarity of two sessions of `current` and `past` distinct items, with `common` the sum of the weights of
+    /// the common ones.
     pub(super) fn similarity(&self, common: f64, current: usize, past: usize) -> f64 {
         match self.similarity {
             Similarity::Cosine => common / (current as f64 * past as f64).sqrt(),
@@ -59,9 +59,9 @@ impl Scheme {
 
     /// The weight of a neighbour that began `age_us` microseconds before the most recent candidate.
     ///
-    /// STAN measures the age at the current session. The time from the most recent candidate to the current session is a
-    /// common factor of all scores and is left out, so that weights do not underflow in an old model, and current sessions
-    /// need no time.
+    /// STAN measures the age at the current session. The time from the most recent candidate to the current session is
+    /// a common factor of all scores and is left out, so that weights do not underflow in an old model, and current
+    /// sessions need no time.
     pub(super) fn recency(&self, age_us: u64) -> f64 {
         if self.lambda2 == 0.0 { 1.0 } else { (-(age_us as f64) / DAY_US / self.lambda2).exp() }
     }
