@@ -1,34 +1,34 @@
-//! Session-parallel mini-batches \[1, section 3.1.1\]: which sessions stand side by side, step by step.
+//! Session-parallel mini-batches \[1, section 3.1.1\] (`docs/algorithms.md`, section 2).
 
 use crate::data::{ItemIndex, Sessions};
 use serde::{Deserialize, Serialize};
 
-/// Where the state of a row comes from: reset and shrinking are one question, answered here for training and
-/// evaluation alike.
+/// The source of a row's state. It covers both the reset at the start of a session and the move of rows when a
+/// mini-batch shrinks, in training and in evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carry {
-    /// A session begins: the state is zero, in every layer.
+    /// A session begins: the state is zero in every layer.
     Fresh,
-    /// The session stood in this row in the step before.
+    /// The session continues: the state is that of this row in the step before.
     Row(usize),
 }
 
-/// One step of a session-parallel mini-batch: `B` rows.
+/// One step of session-parallel mini-batches: `B` rows, each reading one event of its session.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// The current item of each row.
     pub inputs: Vec<ItemIndex>,
-    /// The next item of each row.
+    /// The next item of each row; empty in batches of a [`HistoryBatcher`].
     pub targets: Vec<ItemIndex>,
-    /// Where each row's state comes from.
+    /// The source of each row's state.
     pub carry: Vec<Carry>,
-    /// Where each row stands.
-    places: Vec<Place>,
+    /// The current event of each row.
+    events: Vec<EventPosition>,
 }
 
-/// A place in the sessions: the event that a row reads.
+/// An event, by its session and its position there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Place {
+struct EventPosition {
     session: u32,
     position: u32,
 }
@@ -39,33 +39,41 @@ impl Batch {
         self.inputs.len()
     }
 
-    /// Whether no row is left.
+    /// Whether the batch has no rows.
     pub fn is_empty(&self) -> bool {
         self.inputs.is_empty()
     }
 
-    /// The session that row `b` follows, as an index of the sessions.
+    /// The index of row `b`'s session.
+    ///
+    /// # Panics
+    /// If there is no row `b`.
     pub fn session(&self, b: usize) -> usize {
-        self.places[b].session as usize
+        self.events[b].session as usize
     }
 
-    /// The events of row `b`'s session so far, the current one last.
+    /// The items of row `b`'s session so far, the current one last. `sessions` are those of the batcher.
+    ///
+    /// # Panics
+    /// If there is no row `b`.
     pub fn history<'s>(&self, sessions: &'s Sessions, b: usize) -> &'s [ItemIndex] {
-        let place = self.places[b];
-        &sessions.session(place.session as usize)[..=place.position as usize]
+        let event = self.events[b];
+        &sessions.session(event.session as usize)[..=event.position as usize]
     }
 
-    /// Position of row `b`'s current event in its session, from 0.
+    /// The position of row `b`'s current event in its session, from 0.
+    ///
+    /// # Panics
+    /// If there is no row `b`.
     pub fn position(&self, b: usize) -> usize {
-        self.places[b].position as usize
+        self.events[b].position as usize
     }
 }
 
-/// Deals sessions out to the rows of mini-batches.
+/// Forms session-parallel mini-batches of pairs: each row has the current and the next item of a session.
 ///
-/// Each step reads every row's current item and asks for its next. A row whose session has no further pair takes the
-/// next session in order; when none is left, the row is dropped and those behind it move up. Every session of length
-/// L ≥ 2 yields exactly L − 1 pairs; shorter ones are passed over.
+/// A row whose session has no further pair takes the next session in order. If none is left, the row is removed and the
+/// rows after it move up. A session of L ≥ 2 events yields exactly L − 1 pairs; shorter sessions are skipped.
 #[derive(Clone, Debug)]
 pub struct SessionBatcher<'s> {
     sessions: &'s Sessions,
@@ -74,24 +82,25 @@ pub struct SessionBatcher<'s> {
     batch: Batch,
 }
 
-/// Where a [`SessionBatcher`] stands: with the order, all that is needed to go on from there.
+/// The position of a [`SessionBatcher`], from which [`SessionBatcher::resume`] continues with the same sessions and
+/// order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatcherPosition {
-    /// How many sessions of the order have been dealt out or passed over.
+    /// Number of sessions of the order that have been assigned to a row or skipped.
     dealt: usize,
-    /// What each row read last.
-    rows: Vec<Place>,
+    /// The event that each row read last.
+    rows: Vec<EventPosition>,
 }
 
 impl BatcherPosition {
-    /// Number of rows that the last batch had.
+    /// Number of rows of the last mini-batch.
     pub fn num_rows(&self) -> usize {
         self.rows.len()
     }
 }
 
 impl<'s> SessionBatcher<'s> {
-    /// Batches of up to `rows` rows over the sessions that `order` names, in that order.
+    /// Creates a batcher of up to `rows` rows over the sessions whose indices are in `order`, in that order.
     ///
     /// # Panics
     /// If `rows` is 0.
@@ -102,26 +111,26 @@ impl<'s> SessionBatcher<'s> {
         while batcher.position.rows.len() < rows
             && let Some(session) = batcher.deal()
         {
-            // One before the first event: `next` moves every row on by one.
-            batcher.position.rows.push(Place { session, position: u32::MAX });
+            // One before the first event: `next_batch` advances every row.
+            batcher.position.rows.push(EventPosition { session, position: u32::MAX });
         }
         batcher
     }
 
-    /// A batcher that goes on from a position in the same sessions and order.
+    /// Creates a batcher that continues from a position in the same sessions and order.
     ///
-    /// Returns `None` if the position cannot be one of these sessions.
+    /// Returns `None` if the position does not exist in these sessions.
     pub fn resume(sessions: &'s Sessions, order: Vec<u32>, position: BatcherPosition) -> Option<Self> {
         let fits = position.dealt <= order.len()
-            && position.rows.iter().all(|place| {
-                (place.session as usize) < sessions.len()
-                    && (place.position.wrapping_add(1) as usize)
-                        < sessions.session(place.session as usize).len()
+            && position.rows.iter().all(|event| {
+                (event.session as usize) < sessions.len()
+                    && (event.position.wrapping_add(1) as usize)
+                        < sessions.session(event.session as usize).len()
             });
         fits.then(|| Self { sessions, order, position, batch: Batch::default() })
     }
 
-    /// Where the batcher stands.
+    /// The position after the last mini-batch.
     pub fn position(&self) -> &BatcherPosition {
         &self.position
     }
@@ -131,7 +140,7 @@ impl<'s> SessionBatcher<'s> {
         self.sessions
     }
 
-    /// The next session with a pair.
+    /// Takes the next session of at least two events.
     fn deal(&mut self) -> Option<u32> {
         while let Some(&session) = self.order.get(self.position.dealt) {
             self.position.dealt += 1;
@@ -142,7 +151,7 @@ impl<'s> SessionBatcher<'s> {
         None
     }
 
-    /// The next mini-batch; `None` when every pair has been used.
+    /// The next mini-batch, or `None` after the last pair.
     pub fn next_batch(&mut self) -> Option<&Batch> {
         let mut rows = std::mem::take(&mut self.position.rows);
         self.batch.carry.clear();
@@ -150,49 +159,50 @@ impl<'s> SessionBatcher<'s> {
         self.batch.targets.clear();
         let mut kept = 0;
         for row in 0..rows.len() {
-            let Place { session, position } = rows[row];
+            let EventPosition { session, position } = rows[row];
             let next = position.wrapping_add(1);
-            let (place, carry) = if (next as usize) + 1 < self.sessions.session(session as usize).len() {
+            let (event, carry) = if (next as usize) + 1 < self.sessions.session(session as usize).len() {
                 let carry = if next == 0 { Carry::Fresh } else { Carry::Row(row) };
-                (Place { session, position: next }, carry)
+                (EventPosition { session, position: next }, carry)
             } else if let Some(session) = self.deal() {
-                (Place { session, position: 0 }, Carry::Fresh)
+                (EventPosition { session, position: 0 }, Carry::Fresh)
             } else {
                 continue;
             };
-            rows[kept] = place;
+            rows[kept] = event;
             kept += 1;
-            let (session, at) = (self.sessions.session(place.session as usize), place.position as usize);
+            let (session, at) = (self.sessions.session(event.session as usize), event.position as usize);
             self.batch.carry.push(carry);
             self.batch.inputs.push(session[at]);
             self.batch.targets.push(session[at + 1]);
         }
         rows.truncate(kept);
-        self.batch.places.clone_from(&rows);
+        self.batch.events.clone_from(&rows);
         self.position.rows = rows;
         (kept > 0).then_some(&self.batch)
     }
 }
 
-/// Deals whole sessions out to the rows of batches without targets, so that all of them end in the last batch.
+/// Forms batches without targets in which all sessions end in the last batch, to score each session after its last
+/// event.
 ///
-/// The longest session begins and the shorter ones join it, each in time for its last event: whoever follows scores
-/// once, after the last batch, for all rows. Empty sessions are passed over.
+/// The longest session begins, and shorter ones join later. A session scorer then scores once, after the last batch,
+/// for all rows. Empty sessions are skipped.
 #[derive(Clone, Debug)]
 pub struct HistoryBatcher<'s> {
     sessions: &'s Sessions,
-    /// The longest first, so that the rows of a batch are the first of these.
+    /// Sessions, longest first: the rows of a batch are the first of them.
     order: Vec<u32>,
-    /// Number of batches to come.
+    /// Number of remaining batches.
     left: usize,
     batch: Batch,
 }
 
 impl<'s> HistoryBatcher<'s> {
-    /// Batches of up to as many rows as `order` names sessions.
+    /// Creates a batcher of the sessions whose indices are in `order`, with up to one row each.
     ///
     /// # Panics
-    /// If `order` names a session that there is not.
+    /// If an index is not below the number of sessions.
     pub fn new(sessions: &'s Sessions, mut order: Vec<u32>) -> Self {
         let length = |&s: &u32| sessions.session(s as usize).len();
         order.retain(|s| length(s) > 0);
@@ -201,27 +211,27 @@ impl<'s> HistoryBatcher<'s> {
         Self { sessions, order, left, batch: Batch::default() }
     }
 
-    /// The next batch, without targets; `None` when every session has been read.
+    /// The next batch, without targets, or `None` after the last events.
     pub fn next_batch(&mut self) -> Option<&Batch> {
         if self.left == 0 {
             return None;
         }
         self.batch.carry.clear();
         self.batch.inputs.clear();
-        self.batch.places.clear();
+        self.batch.events.clear();
         for (row, &session) in self.order.iter().enumerate() {
             let events = self.sessions.session(session as usize);
             let Some(position) = events.len().checked_sub(self.left) else { break };
             self.batch.carry.push(if position == 0 { Carry::Fresh } else { Carry::Row(row) });
             self.batch.inputs.push(events[position]);
-            self.batch.places.push(Place { session, position: position as u32 });
+            self.batch.events.push(EventPosition { session, position: position as u32 });
         }
         self.left -= 1;
         Some(&self.batch)
     }
 }
 
-/// Session indices by start time, oldest first; sessions that start together keep their order.
+/// The indices of sessions by start time, oldest first. Sessions that start at the same time keep their order.
 pub fn by_start_time(sessions: &Sessions) -> Vec<u32> {
     let mut order: Vec<u32> = (0..sessions.len() as u32).collect();
     order.sort_by_key(|&s| sessions.start(s as usize));
@@ -289,7 +299,7 @@ mod tests {
             carries.push(batch.carry.clone());
         }
         assert_eq!(sizes, [2, 2, 2, 1]);
-        // Row 0 takes session 2 anew; when it ends, session 1 moves up from row 1.
+        // Row 0 takes session 2; when that ends, session 1 moves up from row 1.
         assert_eq!(carries[1], [Carry::Fresh, Carry::Row(1)]);
         assert_eq!(carries[3], [Carry::Row(1)]);
     }

@@ -1,4 +1,4 @@
-//! What every model must obey, checked for each on the same sessions: a new model joins with one line.
+//! The contract of [`Recommender`] as one test suite, which every model passes on the same sessions.
 
 use crate::baselines::{
     AssociationRules, AssociationRulesConfig, BprMf, BprMfConfig, ItemKnn, ItemKnnConfig, Markov, NoFields,
@@ -48,24 +48,24 @@ fn session_average_obeys_the_contract() {
 #[test]
 fn models_of_item_to_item_weights_obey_the_contract_and_return_from_their_arrays() {
     let data = example();
-    let judge = |model: &dyn Recommender| obeys_the_contract(model, &data.items, &data.sessions);
-    macro_rules! judge {
+    let check = |model: &dyn Recommender| obeys_the_contract(model, &data.items, &data.sessions);
+    macro_rules! check {
         ($model:ident, $config:expr) => {
             let config = $config;
             let model = $model::fit(&config, &data).unwrap();
-            judge(&model);
+            check(&model);
             let again = $model::from_arrays(&config, &data.items, model.arrays()).unwrap();
             assert_eq!(again.arrays(), model.arrays());
-            assert_eq!(followed_alone(&again, &data.sessions), followed_alone(&model, &data.sessions));
+            assert_eq!(scored_alone(&again, &data.sessions), scored_alone(&model, &data.sessions));
         };
     }
-    judge!(ItemKnn, ItemKnnConfig::default());
-    judge!(ItemKnn, ItemKnnConfig { neighbours: 3, regularization: 0.0 });
-    judge!(Markov, NoFields::default());
-    judge!(AssociationRules, AssociationRulesConfig::default());
-    judge!(AssociationRules, AssociationRulesConfig { pruning: 2 });
-    judge!(SequentialRules, SequentialRulesConfig::default());
-    judge!(SequentialRules, SequentialRulesConfig { steps: 2, pruning: 2 });
+    check!(ItemKnn, ItemKnnConfig::default());
+    check!(ItemKnn, ItemKnnConfig { neighbours: 3, regularization: 0.0 });
+    check!(Markov, NoFields::default());
+    check!(AssociationRules, AssociationRulesConfig::default());
+    check!(AssociationRules, AssociationRulesConfig { pruning: 2 });
+    check!(SequentialRules, SequentialRulesConfig::default());
+    check!(SequentialRules, SequentialRulesConfig { steps: 2, pruning: 2 });
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn networks_of_every_unit_and_input_obey_the_contract() {
             let loaded = Network::from_tensors_to_read(config, Activation::Tanh, items.len(), tensors);
             let loaded = loaded.unwrap();
             obeys_the_contract(&loaded, &items, &sessions);
-            assert_eq!(followed_alone(&loaded, &sessions), followed_alone(&network, &sessions));
+            assert_eq!(scored_alone(&loaded, &sessions), scored_alone(&network, &sessions));
         }
     }
 }
@@ -123,7 +123,7 @@ fn a_model_that_forgets_to_reset_is_caught() {
     obeys_the_contract(&Forgetful(items.len()), &items, &sessions);
 }
 
-/// Sessions of 0 to 12 events on 70 items, some popular and some in no session; supports are theirs.
+/// Sessions of 0 to 12 events on 70 items, some popular and some in no session, with their supports.
 pub(crate) fn example() -> Dataset {
     let rng = CounterRng::new(7, 0);
     let mut draws = 0;
@@ -155,13 +155,13 @@ pub(crate) fn vocabulary(supports: &[u64]) -> ItemVocabulary {
     items
 }
 
-/// Scores of all items by (session, number of events read).
+/// Scores of all items, by (session, number of events read).
 type Scores = BTreeMap<(usize, usize), Vec<f32>>;
 
-/// Panics where a model is not what the rest of the program takes it for.
+/// Panics if a model violates the contract.
 pub(crate) fn obeys_the_contract(model: &dyn Recommender, items: &ItemVocabulary, sessions: &Sessions) {
     assert_eq!(model.num_items(), items.len());
-    let alone = followed_alone(model, sessions);
+    let alone = scored_alone(model, sessions);
     assert!(alone.values().flatten().all(|score| score.is_finite()), "a score is not finite");
     scores_are_the_same_in_any_batch(model, sessions, &alone);
     scores_are_the_same_when_sessions_join_late(model, sessions, &alone);
@@ -169,8 +169,8 @@ pub(crate) fn obeys_the_contract(model: &dyn Recommender, items: &ItemVocabulary
     lists_are_those_of_the_scores(model, items, sessions, &alone);
 }
 
-/// Every session by a scorer of its own.
-fn followed_alone(model: &dyn Recommender, sessions: &Sessions) -> Scores {
+/// The scores of every session, each read by its own scorer.
+fn scored_alone(model: &dyn Recommender, sessions: &Sessions) -> Scores {
     let all: Vec<ItemIndex> = (0..model.num_items() as ItemIndex).collect();
     let mut alone = Scores::new();
     for s in 0..sessions.len() {
@@ -211,7 +211,8 @@ fn same_as_alone(scorer: &mut dyn SessionScorer, batch: &Batch, lists: &[Vec<Ite
     }
 }
 
-/// In any list, row and batch size; beside any sessions; after any session in the same row; while the batch shrinks.
+/// Checks scores in any list, row and batch size, beside any sessions, after any session in the row, and while the
+/// batch shrinks.
 fn scores_are_the_same_in_any_batch(model: &dyn Recommender, sessions: &Sessions, alone: &Scores) {
     let n = model.num_items() as ItemIndex;
     let lists = [
@@ -233,7 +234,7 @@ fn scores_are_the_same_in_any_batch(model: &dyn Recommender, sessions: &Sessions
     }
 }
 
-/// Batches that grow: fresh rows behind those that go on.
+/// Checks scores in batches that grow, in which sessions begin in new rows.
 fn scores_are_the_same_when_sessions_join_late(model: &dyn Recommender, sessions: &Sessions, alone: &Scores) {
     let order: Vec<u32> = (0..sessions.len() as u32).collect();
     let mut scorer = model.scorer(order.len());
@@ -245,7 +246,7 @@ fn scores_are_the_same_when_sessions_join_late(model: &dyn Recommender, sessions
     }
 }
 
-/// For any number of threads, rows and candidates at a time.
+/// Checks ranks for any number of threads, and for any number of rows and candidates per block.
 fn ranks_are_those_of_the_scores(
     model: &dyn Recommender,
     items: &ItemVocabulary,
@@ -255,7 +256,7 @@ fn ranks_are_those_of_the_scores(
     for candidates in [None, Some(20)] {
         let options =
             EvaluationConfig { cutoffs: vec![1, 10], candidates, lists: true, ..Default::default() };
-        let judged = |threads, shape| {
+        let evaluated = |threads, shape| {
             let got = evaluate_in_blocks(
                 model,
                 items,
@@ -268,9 +269,9 @@ fn ranks_are_those_of_the_scores(
             .unwrap();
             Evaluation { seconds: 0.0, ..got }
         };
-        let got = judged(1, (96, 256));
+        let got = evaluated(1, (96, 256));
         for (threads, shape) in [(2, (96, 256)), (3, (1, 7)), (1, (4, 16)), (3, (16, 70)), (99, (2, 1))] {
-            assert_eq!(judged(threads, shape), got, "{threads} threads, {shape:?}");
+            assert_eq!(evaluated(threads, shape), got, "{threads} threads, {shape:?}");
         }
         let mut popular = items.by_support();
         popular.truncate(candidates.unwrap_or(usize::MAX));
@@ -299,7 +300,7 @@ fn ranks_are_those_of_the_scores(
     }
 }
 
-/// Whatever the other sessions are, and with every filter.
+/// Checks lists beside any sessions and with every filter.
 fn lists_are_those_of_the_scores(
     model: &dyn Recommender,
     items: &ItemVocabulary,
@@ -347,19 +348,19 @@ fn lists_are_those_of_the_scores(
         }
     }
 
-    // Each with wishes of its own, beside others and among fewer candidates.
+    // Each session with its own length of list and filter, among fewer candidates.
     let allowed: Vec<ItemIndex> = (0..n).filter(|item| item % 7 != 0).collect();
     let candidates = Candidates::new(items, &[2, 2], Some(&allowed));
-    let wishes: Vec<(&[ItemIndex], usize, &Filter)> = histories
+    let requests: Vec<(&[ItemIndex], usize, &Filter)> = histories
         .iter()
         .enumerate()
         .map(|(s, &history)| (history, [20, 1, usize::MAX][s % 3], &filters[s % filters.len()]))
         .collect();
     let queries: Vec<Query> =
-        wishes.iter().map(|&(history, k, filter)| Query { history, k, filter }).collect();
+        requests.iter().map(|&(history, k, filter)| Query { history, k, filter }).collect();
     let index = Index::new(model);
     let lists = recommend_each(model, items, index.as_ref(), &candidates, &queries).unwrap();
-    for (list, &(history, k, filter)) in lists.iter().zip(&wishes) {
+    for (list, &(history, k, filter)) in lists.iter().zip(&requests) {
         let inside = |item: &ItemIndex| filter.only.as_ref().is_none_or(|only| only.contains(item));
         let filter = Filter {
             exclude: [filter.exclude.as_slice(), &[2]].concat(),
@@ -370,7 +371,7 @@ fn lists_are_those_of_the_scores(
     }
 }
 
-/// A model whose scores are a function of the session's last item: its figures can be known beforehand.
+/// A model whose scores are a function of the session's last item, so that its metrics can be computed by hand.
 pub(crate) struct ByLastItem<F> {
     items: usize,
     score: F,
@@ -399,30 +400,30 @@ impl<F: Fn(ItemIndex, ItemIndex) -> f32 + Send + Sync> Recommender for ByLastIte
     }
 
     fn scorer(&self, _rows: usize) -> Box<dyn SessionScorer + '_> {
-        Box::new(LastItems { score: &self.score, last: Vec::new() })
+        Box::new(ByLastItemScorer { score: &self.score, last: Vec::new() })
     }
 }
 
-struct LastItems<'m, F> {
+struct ByLastItemScorer<'m, F> {
     score: &'m F,
     last: Vec<ItemIndex>,
 }
 
-impl<F: Fn(ItemIndex, ItemIndex) -> f32> SessionScorer for LastItems<'_, F> {
+impl<F: Fn(ItemIndex, ItemIndex) -> f32> SessionScorer for ByLastItemScorer<'_, F> {
     fn observe(&mut self, batch: &Batch, _sessions: &Sessions) {
         self.last.clone_from(&batch.inputs);
     }
 
     fn score(&mut self, items: &[ItemIndex], scores: &mut [f32]) {
         for (&item, scores) in items.iter().zip(scores.chunks_exact_mut(lanes(self.last.len()))) {
-            // Lanes behind the rows are left open: nobody may read them.
+            // Lanes beyond the rows are unspecified and must not be read.
             scores.fill(f32::NAN);
             self.last.iter().zip(scores).for_each(|(&last, score)| *score = (self.score)(last, item));
         }
     }
 }
 
-/// Counts the events of a row, and goes on counting when another session begins in it.
+/// A broken model: it counts the events of a row and does not reset when another session begins in it.
 #[derive(Debug)]
 struct Forgetful(usize);
 

@@ -1,7 +1,6 @@
-//! From scores to ranks and lists: what does a score say about the order of the items?
+//! Ranking: ranks of targets, top-k lists and recommendations from the scores of a model.
 //!
-//! Evaluation asks for the rank of one item among many, recommendation for the first few of all. Both agree on the
-//! order: a higher score first, then more support, then the lower index.
+//! Lists are ordered by falling score, then by falling support, then by ascending item index.
 
 mod index;
 mod nearest;
@@ -23,18 +22,19 @@ use crate::data::ItemIndex;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
-/// Candidates that are scored at a time: some 100 KB of scores for a full batch, which stay in the second cache.
+/// Number of candidates that are scored at a time: about 100 KB of scores for a full batch, which fit the second-level
+/// cache.
 pub(crate) const BLOCK: usize = 256;
 
-/// Sessions that are followed side by side: whole cache lines of scores, enough for a good matrix product.
+/// Number of sessions that are scored at a time: whole cache lines, enough for an efficient matrix product.
 pub(crate) const ROWS: usize = 96;
 
-/// What the rank of a target is where other candidates have its score (`docs/algorithms.md`, section 5).
+/// The rule for the rank of a target if other candidates have the same score (`docs/algorithms.md`, section 5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum TieRule {
-    /// The number of candidates, the target among them, with at least its score: a constant model scores 0.
+    /// The number of candidates with at least the target's score, itself included. A constant model has recall 0.
     #[default]
     Conservative,
     /// 1 + the number of candidates with a larger score.
@@ -47,8 +47,8 @@ impl TieRule {
     /// All rules.
     pub const ALL: [Self; 3] = [Self::Conservative, Self::Standard, Self::Median];
 
-    /// The rank, from 1, of a target with `larger` candidates above it and `equal` candidates, itself counted in, with
-    /// its score.
+    /// The rank, from 1, of a target if `larger` candidates have a larger score, and `equal` candidates, itself
+    /// included, have the same.
     pub fn rank(self, larger: u32, equal: u32) -> f64 {
         let (last, first) = (f64::from(larger) + f64::from(equal), 1.0 + f64::from(larger));
         match self {
@@ -59,17 +59,17 @@ impl TieRule {
     }
 }
 
-/// The best `k` of the items that are pushed, in any order.
+/// The best `k` of the items that are pushed, which may come in any order.
 #[derive(Clone, Debug)]
 pub(crate) struct TopK {
     k: usize,
-    /// Up to `k`, and those that came since the last pruning.
+    /// The best `k` at the last pruning, and the entries pushed since.
     entries: Vec<Entry>,
-    /// The score of the `k`-th best at the last pruning; nothing below it gets in.
+    /// The score of the `k`-th best at the last pruning; items below it are not in the list.
     floor: f32,
 }
 
-/// An item in a list.
+/// An item of a top-k list.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) score: f32,
@@ -78,7 +78,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// `Less` where `self` stands before `other`. Scores are finite, and 0 is as good as −0.
+    /// The order of lists: `Less` if `self` comes before `other`. Scores are finite; 0 and −0 are equal.
     fn order(&self, other: &Self) -> Ordering {
         let by_score = other.score.partial_cmp(&self.score).unwrap_or(Ordering::Equal);
         by_score.then(other.support.cmp(&self.support)).then(self.item.cmp(&other.item))
@@ -86,21 +86,21 @@ impl Entry {
 }
 
 impl TopK {
-    /// No item yet.
+    /// An empty list.
     pub(crate) fn new(k: usize) -> Self {
         Self { k, entries: Vec::new(), floor: f32::NEG_INFINITY }
     }
 
-    /// Whether an item with this score can get in: quick, and false for nearly all.
+    /// Whether an item with this score may be among the best: a fast test that is false for nearly all items.
     #[inline]
     pub(crate) fn admits(&self, score: f32) -> bool {
         score >= self.floor
     }
 
-    /// Takes one more item.
+    /// Adds an item.
     pub(crate) fn push(&mut self, entry: Entry) {
         self.entries.push(entry);
-        // Pruning costs as much as it has entries, so it waits until there are twice as many, and then some.
+        // Pruning is linear in the number of entries; at twice `k`, its cost per item is constant.
         if self.entries.len() >= self.k.saturating_mul(2).saturating_add(32) {
             self.prune();
         }
@@ -124,17 +124,17 @@ impl TopK {
         &self.entries
     }
 
-    /// Forgets all items.
+    /// Removes all items.
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
         self.floor = f32::NEG_INFINITY;
     }
 }
 
-/// Of scores item by item (`scores[i * lanes + b]`), how many in the first `rows` lanes are not finite.
+/// The number of scores in the first `rows` lanes that are not finite, in the layout `scores[i * lanes + b]`.
 pub(crate) fn count_non_finite(scores: &[f32], lanes: usize, rows: usize) -> u64 {
-    // Nearly always there is none: the largest magnitude is found without a branch, as bits, where what is not finite is
-    // larger than all that is.
+    // Usually all are finite. As bits, the magnitude of an infinity or a NaN is larger than that of any finite number,
+    // so that the largest is found without a branch.
     let largest = scores.iter().fold(0, |largest, x| largest.max(x.abs().to_bits()));
     if largest < f32::INFINITY.to_bits() {
         return 0;

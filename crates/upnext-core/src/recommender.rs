@@ -1,4 +1,4 @@
-//! What every model is to the rest of the program: something that follows sessions and scores items.
+//! The interface of all models: a [`Recommender`] starts a [`SessionScorer`], which reads sessions and scores items.
 
 mod table;
 
@@ -7,66 +7,67 @@ use crate::data::{ItemIndex, Sessions};
 pub(crate) use table::TableProducts;
 use upnext_kernels::{Activation, Isa, Matrix, padded};
 
-/// A model that scores items as the next one of a session.
+/// A fitted model that scores items as the next one of a session.
 pub trait Recommender: Send + Sync + std::fmt::Debug {
-    /// What messages call the model.
+    /// The model's name in messages.
     fn name(&self) -> &str {
         "the model"
     }
 
-    /// Number of items that the model knows: indices 0..n.
+    /// Number of items n. Items have indices 0..n.
     fn num_items(&self) -> usize;
 
-    /// The vector of an item by which the model scores it, without a bias; `None`: the model has no such vectors.
+    /// The vector by which the model scores an item, without its bias; `None` for a model without item vectors.
     ///
-    /// Items whose vectors have a small angle come next after the same sessions.
+    /// Items with similar vectors (a large cosine) are recommended after the same sessions.
     ///
     /// # Panics
-    /// May panic if there is no such item.
+    /// May panic if `item` is not below [`num_items`](Self::num_items).
     fn vector(&self, _item: ItemIndex) -> Option<&[f32]> {
         None
     }
 
-    /// Follows up to `rows` sessions side by side.
+    /// Creates a session scorer for up to `rows` sessions at once.
     fn scorer(&self, rows: usize) -> Box<dyn SessionScorer + '_>;
 }
 
-/// A model following sessions, event by event.
+/// The state of a model for several sessions, one per row: it reads their events and scores items as the next one.
 pub trait SessionScorer {
-    /// Reads one more event of each row's session.
+    /// Reads the current event of each row.
     ///
-    /// Rows stand where `batch.carry` says: a fresh row begins a session, the others go on from a row of the step
-    /// before. `sessions` are those that the batch was dealt from.
+    /// `batch.carry` is the source of each row's state: a fresh row begins a session, the others continue a row of the
+    /// batch before. `sessions` are those of the batcher. A batch must not have more rows than the scorer was created
+    /// for.
     fn observe(&mut self, batch: &Batch, sessions: &Sessions);
 
-    /// Scores of some items as the next one of each row, item by item: that of `items[i]` for row `b` into
-    /// `scores[i * lanes + b]`, with [`lanes`] for the rows observed last; what stands in lanes behind the rows is left
-    /// open.
+    /// Scores items as the next one of each row. The score of `items[i]` for row `b` is written to `scores[i * lanes +
+    /// b]`, with `lanes` = [`lanes`]`(rows of the last batch)`; values in lanes beyond the rows are unspecified.
     ///
-    /// The score of an item is the same number in whatever list it is asked for.
+    /// `scores`: at least `items.len() * lanes` numbers. The score of an item does not depend on the other items.
     fn score(&mut self, items: &[ItemIndex], scores: &mut [f32]);
 
-    /// What the scores are products of, where they are: the best items can then be found without scoring all of them.
+    /// The factors of the scores, for a model whose scores are products: the best items can then be found without
+    /// scoring all of them.
     fn factors(&self) -> Option<Factors<'_>> {
         None
     }
 }
 
-/// Scores as products: that of item `i` for row `b` is `activation(Σ_j items[i][j] · states[j][b])`, with the bits of
-/// [`product`](upnext_kernels::product).
+/// The factors of scores that are products: the score of item `i` for row `b` is
+/// `activation(Σ_j items[i][j] · states[j][b])`, with the rounding of [`product`](upnext_kernels::product).
 #[derive(Clone, Copy, Debug)]
 pub struct Factors<'a> {
-    /// n × width, one row an item; the same for every scorer of a model.
+    /// n × width, one row per item; the same matrix for every scorer of a model.
     pub items: &'a Matrix,
-    /// width × at least the rows observed last, one column a row.
+    /// width × lanes, one column per row of the last batch.
     pub states: &'a Matrix,
-    /// What makes scores of products.
+    /// The activation applied to the products.
     pub activation: Activation,
-    /// The instruction set that the scorer scores with.
+    /// The instruction set of the scorer.
     pub isa: Isa,
 }
 
-/// Floats from one item's scores to the next's: `rows` rounded up to whole cache lines.
+/// Number of floats from the scores of one item to those of the next: `rows` rounded up to whole cache lines.
 pub fn lanes(rows: usize) -> usize {
     padded(rows.max(1))
 }

@@ -1,36 +1,37 @@
-//! The session-parallel mini-batches of `docs/algorithms.md`, section 2, listed one step after the other.
+//! Session-parallel mini-batches (`docs/algorithms.md`, section 2): all steps of an epoch as a list.
 
-/// A live row of a step: one training pair.
+/// A row of a step: one training pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Which session, in the order in which they were given.
+    /// The index of the session.
     pub session: usize,
-    /// The place of the input in its session, from 0.
+    /// The position of the input in its session, from 0.
     pub position: usize,
     /// The current item.
     pub input: u32,
     /// The item to predict.
     pub target: u32,
-    /// The row of the step before that holds this session's state; none: the state is zero, in every layer.
+    /// The row of the step before whose state this row carries; `None` if the state is zero, in every layer.
     pub carried_from: Option<usize>,
 }
 
 /// All steps of an epoch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Epoch {
-    /// The live rows of each step, in the order of their slots.
+    /// The rows of each step, in the order of their slots.
     pub steps: Vec<Vec<Row>>,
-    /// The pairs of the steps that were not run because one row alone has no negative.
+    /// Number of pairs whose steps are not run, because a single row has no negative.
     pub left_out: usize,
 }
 
-/// The steps of an epoch over `sessions` in the order given, in `batch_size` slots.
+/// The steps of an epoch over `sessions`, in this order, with `batch_size` slots.
 ///
-/// Without additional samples (`samples` is 0) a step with one row is not run. Sessions shorter than two have no pair
-/// and are passed over. When no session is left, ended slots disappear and the others keep their order.
+/// Without additional samples (`samples` is 0), a step of one row is not run. Sessions of fewer than two events have no
+/// pair and are skipped. When no session is left, the slots of ended sessions are removed and the others keep their
+/// order.
 pub fn epoch(sessions: &[Vec<u32>], batch_size: usize, samples: usize) -> Epoch {
     let mut waiting = (0..sessions.len()).filter(|&s| sessions[s].len() >= 2);
-    // A slot's session and the place of its current item; None once no session is left for it.
+    // The session of each slot and the position of its current item; `None` once no session is left.
     let mut slots: Vec<Option<(usize, usize)>> =
         (0..batch_size).map(|_| waiting.next().map(|session| (session, 0))).collect();
     let mut epoch = Epoch::default();

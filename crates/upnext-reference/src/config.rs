@@ -1,36 +1,37 @@
-//! What the reference reads of a configuration, every field resolved; real numbers are f64.
+//! The configurations of the reference: no field is optional, and real numbers are f64.
 
 use crate::loss::published_activation;
 use crate::optimizer::published_epsilon;
 pub use upnext_kernels::{Activation, Loss, Optimizer, Unit};
 
-/// What the network reads at each step.
+/// The input of the first layer at each event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// The current item, 1-of-N.
+    /// The current item as a one-hot vector.
     OneHot,
-    /// All items of the session so far, weighted by [`Network::discount`] per step and scaled to unit L2 norm.
+    /// A weighted sum of the one-hot vectors of the session so far, scaled to unit L2 norm. Weights decay by
+    /// [`Network::discount`] per event.
     Discounted,
-    /// The current item's row of a table of its own.
+    /// The current item's row of a separate embedding table.
     Embedding,
     /// The current item's row of the output table.
     Shared,
 }
 
-/// The shape of a network and its activations.
+/// The architecture of a network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     /// The recurrent unit.
     pub unit: Unit,
     /// Units of each recurrent layer, from the input up; not empty.
     pub layers: Vec<usize>,
-    /// What the network reads.
+    /// The input of the first layer.
     pub input: Input,
     /// γ of the `Discounted` input.
     pub discount: f64,
-    /// Width of the `Embedding` input's table.
+    /// Width of the table of the `Embedding` input.
     pub embedding_size: usize,
-    /// Whether every deeper layer also reads the input.
+    /// Whether every deeper layer also reads the network's input.
     pub input_to_deeper_layers: bool,
     /// Units of each feed-forward layer between the recurrent layers and the output.
     pub feed_forward: Vec<usize>,
@@ -40,7 +41,7 @@ pub struct Network {
     pub output_activation: Activation,
 }
 
-/// One GRU layer of 100 units with a shared table and linear scores, for tests that name only what matters to them.
+/// One GRU layer of 100 units with a shared table and linear scores, so that tests set only the fields that they need.
 impl Default for Network {
     fn default() -> Self {
         Self {
@@ -58,38 +59,38 @@ impl Default for Network {
 }
 
 impl Network {
-    /// The same network with the published output activation of a loss.
+    /// This network with the published output activation of a loss.
     pub fn for_loss(self, loss: Loss) -> Self {
         Self { output_activation: published_activation(loss), ..self }
     }
 }
 
-/// The loss of a step and the update that follows it.
+/// The loss and the update of a training step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Training {
-    /// Rows of a full mini-batch, by which every loss is divided.
+    /// Rows of a full mini-batch, by which the sum of the rows' losses is divided.
     pub batch_size: usize,
-    /// α of the additional samples' distribution; read by logQ.
+    /// α of the distribution of additional samples, for logQ.
     pub sample_alpha: f64,
-    /// Whether an item equal to the row's own target is no negative of that row.
+    /// Whether scored items equal to a row's own target are excluded from that row's negatives.
     pub mask_own_target: bool,
     /// The loss.
     pub loss: Loss,
-    /// Strength of the logQ correction of cross-entropy; other losses have none.
+    /// Strength of the logQ correction of cross-entropy. Other losses ignore it.
     pub logq: f64,
-    /// λ of BPR-max.
+    /// λ: weight of the score penalty of BPR-max. Other losses ignore it.
     pub bpr_max_penalty: f64,
-    /// p_embed: share of the embedding's elements dropped; not read with `OneHot` and `Discounted` input.
+    /// Probability of dropping an element of the input vector; `OneHot` and `Discounted` input ignore it.
     pub dropout_embedding: f64,
-    /// p_hidden: share of each layer's units dropped.
+    /// Probability of dropping a unit of a layer's output.
     pub dropout_hidden: f64,
     /// The optimiser.
     pub optimizer: Optimizer,
-    /// η.
+    /// Learning rate η.
     pub learning_rate: f64,
-    /// μ.
+    /// Momentum μ.
     pub momentum: f64,
-    /// ε, inside the root of Adagrad and RMSProp and beside that of Adam.
+    /// ε, added inside the square root of Adagrad and RMSProp and outside that of Adam.
     pub epsilon: f64,
     /// ρ of RMSProp.
     pub rmsprop_decay: f64,
@@ -97,13 +98,14 @@ pub struct Training {
     pub adam_beta1: f64,
     /// β₂ of Adam.
     pub adam_beta2: f64,
-    /// The L2 weight: this times the parameter is added to its gradient.
+    /// Strength of L2 regularisation: `l2 · θ` is added to the gradient.
     pub l2: f64,
-    /// Largest norm of a step's gradient; 0: no limit.
+    /// Largest global norm of a step's gradient; 0 turns clipping off.
     pub clip_norm: f64,
 }
 
-/// Cross-entropy with full logQ correction, Adagrad and some embedding dropout, for tests that name only what matters to them.
+/// Cross-entropy with full logQ correction, Adagrad and some embedding dropout, so that tests set only the fields that
+/// they need.
 impl Default for Training {
     fn default() -> Self {
         Self {

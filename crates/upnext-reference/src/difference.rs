@@ -1,17 +1,17 @@
-//! The gradient of a step by finite differences, and the rows that it touches.
+//! The gradient of a step by finite differences, and the table rows that a step uses.
 
 use super::Parameters;
 use super::network::{Step, current, forward};
 use crate::config::{Input, Network, Training};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The rows of each table that a step touches: the gradient of every other row is exactly 0 and the optimiser leaves
-/// it alone. A parameter that is not named here is dense, touched as a whole.
+/// The rows of each table that a step uses. The gradient of all other rows is exactly 0, and they are not updated.
+/// Parameters that are not in the map are dense, and are updated as a whole.
 ///
-/// With `shared` input the input items' rows of `output.weight` are touched, and with them their `output.bias`.
+/// With `shared` input, the input items' rows of `output.weight` count as used, and with them their `output.bias`.
 ///
 /// # Panics
-/// Where a session of the step is empty.
+/// If a session of the step is empty.
 pub fn touched_rows(network: &Network, step: &Step) -> BTreeMap<String, BTreeSet<usize>> {
     let mut outputs: BTreeSet<usize> =
         step.targets.iter().chain(step.samples).map(|&item| item as usize).collect();
@@ -42,13 +42,13 @@ pub fn touched_rows(network: &Network, step: &Step) -> BTreeMap<String, BTreeSet
     touched
 }
 
-/// The gradient of a step's loss by central differences, with h' and c' as constants (truncation at one step).
+/// The gradient of a step's loss by central differences, with h' and c' as constants (truncation after one step).
 ///
-/// Two differences of widths w and w/2 are extrapolated to 0 (Richardson). Where they disagree, a kink of a piecewise
-/// activation lies between the points, and w shrinks until it does not. Relative errors are about 1e-10.
+/// Two differences of widths w and w/2 are extrapolated to 0 (Richardson). If they disagree, a kink of a piecewise
+/// activation lies between the points, and w is reduced until it does not. Relative errors are about 1e-10.
 ///
 /// # Panics
-/// Where a parameter is missing or a shape does not fit.
+/// If a parameter is missing or has the wrong shape.
 pub fn gradient(network: &Network, training: &Training, parameters: &Parameters, step: &Step) -> Parameters {
     let touched = touched_rows(network, step);
     let mut gradient = parameters.zeros_like();
@@ -71,7 +71,7 @@ pub fn gradient(network: &Network, training: &Training, parameters: &Parameters,
     gradient
 }
 
-/// The derivative of a function at `x` (see [`gradient`]).
+/// The derivative of a function at `x`, by the method of [`gradient`].
 pub fn derivative(mut f: impl FnMut(f64) -> f64, x: f64) -> f64 {
     let mut difference = |w: f64| (f(x + w) - f(x - w)) / (2.0 * w);
     let mut w = 2e-4;
@@ -86,7 +86,7 @@ pub fn derivative(mut f: impl FnMut(f64) -> f64, x: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    //! Touched rows listed by hand; the derivative where it is known.
+    //! Used rows listed by hand, and derivatives of functions with known ones.
 
     use super::*;
     use crate::example::Example;

@@ -1,6 +1,6 @@
-//! Ranks and metrics of `docs/algorithms.md`, section 5, by full counting.
+//! Ranks and metrics (`docs/algorithms.md`, section 5), by counting over all scores.
 
-/// How candidates with the target's score count.
+/// The rule for candidates with the target's score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ties {
     /// All of them rank above the target.
@@ -22,17 +22,17 @@ pub fn rank(scores: &[f64], target: usize, ties: Ties) -> f64 {
     }
 }
 
-/// Recall@k: the share of ranks up to k; 0 without a rank.
+/// Recall@k: the share of ranks up to k; 0 without ranks.
 pub fn recall(ranks: &[f64], k: usize) -> f64 {
     mean(ranks, k, |_| 1.0)
 }
 
-/// MRR@k: the mean of 1/rank, 0 above k; 0 without a rank.
+/// MRR@k: the mean of 1/rank, and of 0 for ranks above k; 0 without ranks.
 pub fn mrr(ranks: &[f64], k: usize) -> f64 {
     mean(ranks, k, |rank| 1.0 / rank)
 }
 
-/// NDCG@k: the mean of 1/log2(1 + rank), 0 above k; 0 without a rank.
+/// NDCG@k: the mean of 1/log2(1 + rank), and of 0 for ranks above k; 0 without ranks.
 pub fn ndcg(ranks: &[f64], k: usize) -> f64 {
     mean(ranks, k, |rank| 1.0 / (1.0 + rank).log2())
 }

@@ -1,10 +1,10 @@
-//! Random steps to compare fast code with the reference on.
+//! Random steps, on which the fast code is compared with the reference.
 
 use super::network::Step;
 use super::{input_width, uniform};
 use crate::config::{Input, Network, Training, Unit};
 
-/// A [`Step`] that owns what it lends; the fields are those of `Step`.
+/// The owned form of a [`Step`], with the same fields.
 #[derive(Clone, Debug)]
 pub struct Example {
     /// `B` sessions so far, the current item last.
@@ -17,19 +17,19 @@ pub struct Example {
     pub hidden: Vec<Vec<f64>>,
     /// c' of each LSTM layer, `B×H`.
     pub cell: Vec<Vec<f64>>,
-    /// The embedding's mask, `B×d`.
+    /// Dropout mask of the input vectors, `B×d`.
     pub embedding_mask: Option<Vec<f64>>,
-    /// The layers' masks, `B×width`.
+    /// Dropout masks of the layers, `B×width`.
     pub hidden_masks: Vec<Vec<f64>>,
     /// Support of the `n` items, 1 to 50.
     pub support: Vec<u64>,
 }
 
 impl Example {
-    /// A step over `n` items with `rows` rows and `samples` samples, and the dropout that the training asks for.
+    /// A random step over `n` items, with `rows` rows, `samples` samples, and the dropout of `training`.
     ///
-    /// It holds what goes wrong easily: row 0 is fresh (zero state), the last two rows have one target, the first
-    /// sample is row 0's target, the second row 0's input, and sessions are one to four events long.
+    /// It contains the special cases: row 0 begins a session (zero state), the last two rows have the same target, the
+    /// first sample is row 0's target, the second is row 0's input, and sessions have one to four events.
     pub fn random(
         network: &Network,
         training: &Training,
@@ -78,7 +78,7 @@ impl Example {
         Self { sessions, targets, samples, hidden, cell, embedding_mask, hidden_masks, support }
     }
 
-    /// The step.
+    /// Borrows the step.
     pub fn step(&self) -> Step<'_> {
         Step {
             sessions: &self.sessions,

@@ -1,7 +1,6 @@
-//! The formulas of `docs/gradients.md`, one for one, against finite differences of the reference.
+//! The formulas of `docs/gradients.md` as code, which tests compare with finite differences of the reference.
 //!
-//! `loss_gradient`, `activation_slope` and `backward` are what the document says and nothing else; a formula that is
-//! changed there is changed here.
+//! The functions follow the sections of that page line by line; the two must be changed together.
 
 #[cfg(test)]
 mod tests;
@@ -11,7 +10,7 @@ use super::network::{Step, hidden_activation, input_vector};
 use super::{Parameters, Tensor, gates};
 use crate::config::{Activation, Input, Loss, Network, Training, Unit};
 
-/// Section 1: the derivatives of a row's loss by its positive's and its negatives' scores.
+/// Section 1: the derivatives of a row's loss by the scores of its positive and of its negatives.
 fn loss_gradient(training: &Training, ri: f64, r: &[f64]) -> (f64, Vec<f64>) {
     if r.is_empty() {
         return (0.0, Vec::new());
@@ -170,7 +169,7 @@ fn cell_backward(
                 da[j] = dh[j] * (candidate[j] - h1[j]) * z[j] * (1.0 - z[j]);
                 da[2 * units + j] = dh[j] * z[j] * hidden_slope(network.hidden_activation, candidate[j]);
             }
-            // With da of z and r still out of the way: the candidate's block alone.
+            // The candidate's block only; the blocks of z and r are 0.
             let mut candidate_only = vec![0.0; 2 * units];
             candidate_only.extend(&da[2 * units..]);
             let v = product_transposed(&candidate_only, u);
@@ -208,7 +207,7 @@ fn backward(network: &Network, training: &Training, parameters: &Parameters, ste
     let mask =
         |k: usize, b: usize, width: usize| mask_row(step.hidden_masks.get(k).map(Vec::as_slice), b, width);
     for b in 0..rows {
-        // Forward, keeping what backward reads: inputs[k] and cells[l] of every layer.
+        // The forward pass, with the activations that the backward pass reads: inputs[k] and cells[l] of every layer.
         let x = input_vector(network, parameters, step, b);
         let (mut inputs, mut cells, mut carried) = (vec![x.clone()], Vec::new(), Vec::new());
         for (l, &units) in network.layers.iter().enumerate() {

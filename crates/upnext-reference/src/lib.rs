@@ -1,13 +1,13 @@
-//! The plain reference: the network, its losses, optimisers and evaluation in f64 and obvious loops.
+//! The plain reference: the network, its losses, optimisers, mini-batches and metrics in f64 and simple loops.
 //!
-//! It is slow and used by tests only: the fast code is compared with it. It follows `docs/algorithms.md`, sections 1
-//! to 5 (Hidasi et al., ICLR 2016, and Hidasi and Karatzoglou, CIKM 2018), in the order of the text, and shares only
-//! the enums of losses, optimisers, activations and units with the fast code. Its gradients are finite differences, so
-//! that no derivation can be wrong in both; `docs/gradients.md` holds the derivations.
+//! It is slow and only for tests, which compare the fast code with it. It follows `docs/algorithms.md`, sections 1 to 5
+//! (Hidasi et al., ICLR 2016, is \[1\], and Hidasi and Karatzoglou, CIKM 2018, is \[2\]), in the order of the text.
+//! With the fast code it shares only the enums of losses, optimisers, activations and units. Its gradients are finite
+//! differences, so that an error in a derivation cannot be in both; the derivations are in `docs/gradients.md`.
 //!
-//! Shape letters: `B` live rows, `S` additional samples, `R = B + S` scored columns, `n` items, `H` units of a
-//! recurrent layer, `G` gates of its unit, `d` width of the input vector. Matrices are row-major, vectors are rows:
-//! pre-activations are `x · W + h' · U + b`.
+//! Shape letters: `B` rows of the mini-batch, `S` additional samples, `R = B + S` scored columns, `n` items, `H` units
+//! of a recurrent layer, `G` gates of its unit, `d` width of the input vector. Matrices are row-major, and vectors are
+//! rows: pre-activations are `x · W + h' · U + b`.
 
 #![forbid(unsafe_code)]
 
@@ -32,9 +32,9 @@ use std::collections::BTreeMap;
 /// A row-major array with its shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
-    /// Length along each axis: one for a bias, two for a matrix or table.
+    /// Length along each axis: one axis for a bias, two for a matrix or table.
     pub shape: Vec<usize>,
-    /// The values, as many as the product of the shape.
+    /// The values; their number is the product of the shape.
     pub values: Vec<f64>,
 }
 
@@ -55,7 +55,7 @@ impl Tensor {
     }
 }
 
-/// Every parameter of a network (or a gradient of each), by name.
+/// All parameters of a network, or the gradients of all, by name.
 ///
 /// | name | shape |
 /// |---|---|
@@ -67,8 +67,9 @@ impl Tensor {
 /// | `layer{l}.recurrent`, `layer{l}.bias` | `[H, G·H]`, `[G·H]` |
 /// | `forward{k}.weight`, `forward{k}.bias` | `[in, width]`, `[width]` |
 ///
-/// The gates are blocks of `H` columns: GRU z, r, candidate; LSTM i, f, o, candidate; plain recurrent unit: one.
-/// `out` is the width of the last feed-forward layer, or else of the last recurrent layer.
+/// Each gate is a block of `H` columns: z, r, candidate of a GRU; i, f, o, candidate of an LSTM; a single one of a
+/// plain recurrent unit. `out` is the width of the last feed-forward layer or, without any, of the last recurrent
+/// layer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Parameters(pub BTreeMap<String, Tensor>);
 
@@ -76,7 +77,7 @@ impl Parameters {
     /// The name and shape of every parameter of a network over `n` items.
     ///
     /// # Panics
-    /// Where the network has no recurrent layer.
+    /// If the network has no recurrent layer.
     pub fn shapes(network: &Network, n: usize) -> BTreeMap<String, Vec<usize>> {
         let (d, out) = (input_width(network, n), output_width(network));
         let mut shapes = BTreeMap::new();
@@ -105,8 +106,8 @@ impl Parameters {
         shapes
     }
 
-    /// Half the width of the uniform range of every parameter's initial values: `sqrt(6 / (rows + columns))` of one
-    /// gate's block, 0 for a bias.
+    /// The largest magnitude of every parameter's initial values: `sqrt(6 / (rows + columns))` of one gate's block, and
+    /// 0 for a bias.
     pub fn initial_ranges(network: &Network, n: usize) -> BTreeMap<String, f64> {
         let range = |(name, shape): (String, Vec<usize>)| {
             let blocks = if name.starts_with("layer") { gates(network.unit) } else { 1 };
@@ -119,8 +120,8 @@ impl Parameters {
         Self::shapes(network, n).into_iter().map(range).collect()
     }
 
-    /// Random parameters for a test: weights uniform in their initial range, biases uniform in ±0.1 so that a
-    /// forgotten bias is seen.
+    /// Random parameters for tests: weights are uniform in their initial range. Biases are uniform in ±0.1, so that a
+    /// missing bias is detected.
     pub fn random(network: &Network, n: usize, seed: u64) -> Self {
         let ranges = Self::initial_ranges(network, n);
         let mut state = seed;
@@ -141,29 +142,29 @@ impl Parameters {
     /// A parameter by name.
     ///
     /// # Panics
-    /// Where there is none of that name.
+    /// If there is no parameter of that name.
     pub fn tensor(&self, name: &str) -> &Tensor {
         self.0.get(name).unwrap_or_else(|| panic!("no parameter `{name}`"))
     }
 
-    /// A parameter by name, to change it.
+    /// A parameter by name, mutable.
     ///
     /// # Panics
-    /// Where there is none of that name.
+    /// If there is no parameter of that name.
     pub fn tensor_mut(&mut self, name: &str) -> &mut Tensor {
         self.0.get_mut(name).unwrap_or_else(|| panic!("no parameter `{name}`"))
     }
 
-    /// The number of items.
+    /// Number of items.
     ///
     /// # Panics
-    /// Where there is no `output.bias`.
+    /// If there is no `output.bias`.
     pub fn items(&self) -> usize {
         self.tensor("output.bias").shape[0]
     }
 }
 
-/// The gates of a unit.
+/// Number of gates of a unit.
 pub fn gates(unit: Unit) -> usize {
     match unit {
         Unit::Gru => 3,
@@ -172,19 +173,19 @@ pub fn gates(unit: Unit) -> usize {
     }
 }
 
-/// The width of the vector that the output reads.
+/// The width of the output layer's input.
 ///
 /// # Panics
-/// Where the network has no recurrent layer.
+/// If the network has no recurrent layer.
 pub fn output_width(network: &Network) -> usize {
     let last = network.feed_forward.last().or(network.layers.last());
     *last.expect("a network has a recurrent layer: Network::layers is not empty")
 }
 
-/// The width of the vector that the first layer reads: `n` for `one-hot` and `discounted` input.
+/// The width of the first layer's input: `n` for `one-hot` and `discounted`.
 ///
 /// # Panics
-/// Where the network has no recurrent layer.
+/// If the network has no recurrent layer.
 pub fn input_width(network: &Network, n: usize) -> usize {
     match network.input {
         Input::OneHot | Input::Discounted => n,
@@ -204,7 +205,7 @@ fn uniform(state: &mut u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    //! Shapes and initial ranges, worked out by hand.
+    //! Shapes and initial ranges, computed by hand.
 
     use super::*;
 

@@ -1,9 +1,9 @@
-//! The losses of `docs/algorithms.md`, section 3, a row at a time.
+//! The losses (`docs/algorithms.md`, section 3), computed row by row.
 
 use crate::config::{Activation, Loss, Training};
 
-/// The published output activation of a loss (\[1\]: `tanh` for TOP1 and BPR, and so for MRR; \[2\]: `elu-0.5` for
-/// TOP1-max and BPR-max).
+/// The published output activation of a loss: `tanh` for TOP1 and BPR \[1\], `elu-0.5` for TOP1-max and BPR-max \[2\],
+/// and `linear` for cross-entropy. MRR has `tanh`, our choice.
 pub fn published_activation(loss: Loss) -> Activation {
     match loss {
         Loss::Top1 | Loss::Bpr | Loss::Mrr => Activation::Tanh,
@@ -12,7 +12,7 @@ pub fn published_activation(loss: Loss) -> Activation {
     }
 }
 
-/// The output activation of one score.
+/// Applies an output activation to one score.
 pub fn activate(activation: Activation, x: f64) -> f64 {
     let elu = |alpha: f32| if x > 0.0 { x } else { f64::from(alpha) * x.exp_m1() };
     match activation {
@@ -31,18 +31,18 @@ pub fn activate(activation: Activation, x: f64) -> f64 {
     }
 }
 
-/// Whether column `c` of the scores is a negative of row `b`: every other column, less (with `mask_own_target`)
-/// those that hold the row's own target.
+/// Whether column `c` of the scores is a negative of row `b`: all columns but `b` are, except, with `mask_own_target`,
+/// those of the row's own target.
 pub fn is_negative(training: &Training, b: usize, c: usize, targets: &[u32], samples: &[u32]) -> bool {
     let item = if c < targets.len() { targets[c] } else { samples[c - targets.len()] };
     c != b && !(training.mask_own_target && item == targets[b])
 }
 
-/// `q · log Q` of column `c`: `Q` is the support of a target and support^α of a sample; 0 for other losses than
-/// cross-entropy.
+/// The logQ correction `q · log Q` of column `c`. `Q` is the support of a target and support^α of a sample. The
+/// correction is 0 for losses other than cross-entropy.
 ///
 /// # Panics
-/// Where a scored item has support 0 and logQ is on: no such item is a target or a sample.
+/// If logQ is on and the item of the column has support 0; such items are neither targets nor samples.
 pub fn log_q(training: &Training, c: usize, targets: &[u32], samples: &[u32], support: &[u64]) -> f64 {
     if training.loss != Loss::CrossEntropy || training.logq == 0.0 {
         return 0.0;
@@ -57,8 +57,8 @@ pub fn log_q(training: &Training, c: usize, targets: &[u32], samples: &[u32], su
     training.logq * power * (support as f64).ln()
 }
 
-/// The loss of one row, not yet divided by the mini-batch size, from its positive's and negatives' scores (after the
-/// output activation and logQ). A row without a negative adds 0.
+/// The loss of one row, not divided by the mini-batch size, from the scores of its positive and its negatives after
+/// output activation and logQ. It is 0 for a row without negatives.
 pub fn row_loss(training: &Training, positive: f64, negatives: &[f64]) -> f64 {
     if negatives.is_empty() {
         return 0.0;
@@ -86,14 +86,14 @@ pub fn row_loss(training: &Training, positive: f64, negatives: &[f64]) -> f64 {
     }
 }
 
-/// The loss of a mini-batch: the sum of the rows' losses over the configured mini-batch size, also where fewer rows
-/// are live.
+/// The loss of a mini-batch: the sum of the rows' losses divided by the configured mini-batch size, also if there are
+/// fewer rows.
 ///
-/// `scores` are `B×R`, after the output activation: row b is a session, its columns are the `B` targets in the order
-/// of the rows and then the `S` samples, each counted as often as it stands there; `support` is `[n]`.
+/// `scores` are `B×R`, after the output activation and before logQ. The columns are the `B` targets in the order of the
+/// rows and then the `S` samples; an item counts once per column. `support` is `[n]`.
 ///
 /// # Panics
-/// Where the scores are not `B×R`.
+/// If the scores are not `B×R`.
 pub fn batch_loss(
     training: &Training,
     scores: &[f64],
@@ -113,7 +113,7 @@ pub fn batch_loss(
     total / training.batch_size as f64
 }
 
-/// One negative's term of TOP1.
+/// The term of one negative in TOP1.
 fn top1(positive: f64, negative: f64) -> f64 {
     sigmoid(negative - positive) + sigmoid(negative * negative)
 }
@@ -128,7 +128,7 @@ pub fn log_sigmoid(x: f64) -> f64 {
     x.min(0.0) - (-x.abs()).exp().ln_1p()
 }
 
-/// `log Σ exp`, the largest subtracted first.
+/// `log Σ exp(x)`, computed with the largest `x` subtracted.
 pub fn log_sum_exp(xs: &[f64]) -> f64 {
     let largest = xs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     largest + xs.iter().map(|x| (x - largest).exp()).sum::<f64>().ln()
@@ -136,7 +136,7 @@ pub fn log_sum_exp(xs: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    //! The losses against `testdata/golden.py`, and against identities that hold whatever the implementation.
+    //! The losses compared with `testdata/golden.py`, and identities that they must satisfy.
 
     use super::*;
     use crate::config::Network;
@@ -239,7 +239,7 @@ mod tests {
         for loss in [Loss::Bpr, Loss::CrossEntropy, Loss::BprMax, Loss::Mrr] {
             close(row_loss(&of(loss), 0.4, &negatives), row_loss(&of(loss), 2.15, &shifted));
         }
-        // TOP1 ties the negatives' scores to 0, and so it does move.
+        // TOP1 depends on the negatives' scores themselves, so it changes.
         for loss in [Loss::Top1, Loss::Top1Max] {
             assert!(
                 (row_loss(&of(loss), 0.4, &negatives) - row_loss(&of(loss), 2.15, &shifted)).abs() > 0.01

@@ -1,49 +1,50 @@
-//! The forward pass of `docs/algorithms.md`, section 1, a row at a time.
+//! The forward pass (`docs/algorithms.md`, section 1), computed row by row.
 
 use super::loss::{activate, batch_loss, sigmoid};
 use super::{Parameters, Tensor, gates, input_width};
 use crate::config::{Activation, Input, Network, Training, Unit};
 
-/// One step of a mini-batch: what every row reads, is asked for, and carries.
+/// The inputs of one step: for each row its session, its target and its carried state, and the samples and dropout
+/// masks.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
-    /// `B` sessions so far, the current item last; only `discounted` input reads more than the last.
+    /// The `B` sessions so far, the current item last; only `discounted` input reads more than the last item.
     pub sessions: &'a [Vec<u32>],
     /// The next item of each of the `B` rows.
     pub targets: &'a [u32],
     /// The `S` additional samples of the mini-batch.
     pub samples: &'a [u32],
-    /// The carried state h' of each recurrent layer, `B×H`: zero in a fresh row, a constant for the gradient.
+    /// The carried state h' of each recurrent layer, `B×H`: zero for a new session, and a constant for the gradient.
     pub hidden: &'a [Vec<f64>],
-    /// The carried c' of each LSTM layer, `B×H`; not read by other units.
+    /// The carried cell state c' of each LSTM layer, `B×H`; other units do not read it.
     pub cell: &'a [Vec<f64>],
-    /// What the embedding is multiplied by, `B×d` of 0 or 1/(1−p); absent: no dropout.
+    /// The dropout mask of the input vectors, `B×d` of 0 or 1/(1−p); `None` without dropout.
     pub embedding_mask: Option<&'a [f64]>,
-    /// What the output of each recurrent and then each feed-forward layer is multiplied by, `B×width` of 0 or
-    /// 1/(1−p); empty: no dropout.
+    /// The dropout masks of the outputs of the recurrent and then the feed-forward layers, `B×width` each of 0 or
+    /// 1/(1−p); empty without dropout.
     pub hidden_masks: &'a [Vec<f64>],
-    /// Training events of each of the `n` items, for logQ.
+    /// The support of each of the `n` items, for logQ.
     pub support: &'a [u64],
 }
 
-/// What a forward pass yields.
+/// The results of a forward pass.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// `B×R`, after the output activation and without logQ: row b is a session, its columns are the `B` targets in
-    /// the order of the rows and then the `S` samples.
+    /// The scores, `B×R`, after the output activation and without logQ. The columns are the `B` targets in the order of
+    /// the rows and then the `S` samples.
     pub scores: Vec<f64>,
-    /// The loss, averaged over the configured mini-batch size.
+    /// The sum of the rows' losses divided by the configured mini-batch size.
     pub loss: f64,
-    /// The state to carry of each recurrent layer, `B×H`, after dropout.
+    /// The new state of each recurrent layer, `B×H`, after dropout.
     pub hidden: Vec<Vec<f64>>,
-    /// The cell state to carry of each LSTM layer, `B×H`; empty for other units.
+    /// The new cell state of each LSTM layer, `B×H`; empty for other units.
     pub cell: Vec<Vec<f64>>,
 }
 
-/// Scores, loss and new state of a step.
+/// The forward pass of a step: its scores, loss and new states.
 ///
 /// # Panics
-/// Where a parameter is missing or a shape does not fit.
+/// If a parameter is missing or a shape does not fit.
 pub fn forward(network: &Network, training: &Training, parameters: &Parameters, step: &Step) -> Outcome {
     let rows = step.targets.len();
     let mut outcome = Outcome { scores: Vec::new(), loss: 0.0, hidden: Vec::new(), cell: Vec::new() };
@@ -93,8 +94,7 @@ pub fn forward(network: &Network, training: &Training, parameters: &Parameters, 
     outcome
 }
 
-/// The vector that the first layer reads in row b: `[n]` for `one-hot` and `discounted`, `[d]` for a table's row,
-/// with dropout.
+/// The first layer's input in row b: `[n]` for `one-hot` and `discounted`, else a table's row `[d]` after dropout.
 pub(super) fn input_vector(network: &Network, parameters: &Parameters, step: &Step, b: usize) -> Vec<f64> {
     let session = &step.sessions[b];
     let table = match network.input {
@@ -112,8 +112,11 @@ pub(super) fn input_vector(network: &Network, parameters: &Parameters, step: &St
     x
 }
 
-/// The `one-hot` or `discounted` input `[n]`: an event t steps ago adds γ^t to its item, and the sum is scaled to
-/// unit L2 norm (\[1\] does not name the norm).
+/// The `one-hot` or `discounted` input, `[n]`. For `discounted`, an event t steps ago adds γ^t to its item, and the sum
+/// is scaled to unit L2 norm (\[1\] does not name the norm).
+///
+/// # Panics
+/// If the session is empty or has an item of `n` or above.
 pub fn sparse_input(network: &Network, session: &[u32], n: usize) -> Vec<f64> {
     let mut x = vec![0.0; n];
     if network.input == Input::OneHot {
@@ -167,7 +170,10 @@ fn rnn(act: Activation, a: &[f64], recurrent: &Tensor, carried: &[f64]) -> Vec<f
     (0..carried.len()).map(|j| hidden_activation(act, a[j] + dot_column(carried, recurrent, j))).collect()
 }
 
-/// The activation of a GRU's candidate or of a plain recurrent unit.
+/// Applies the activation of a GRU's candidate or of a plain recurrent unit.
+///
+/// # Panics
+/// If it is not tanh, relu or linear.
 pub fn hidden_activation(activation: Activation, x: f64) -> f64 {
     match activation {
         Activation::Tanh => x.tanh(),
@@ -204,7 +210,7 @@ fn add_product(a: &mut [f64], x: &[f64], matrix: &Tensor) {
 
 #[cfg(test)]
 mod tests {
-    //! The forward pass against `testdata/golden.py` and hand-worked cases.
+    //! The forward pass compared with `testdata/golden.py` and with cases computed by hand.
 
     use super::*;
     use crate::config::Loss;

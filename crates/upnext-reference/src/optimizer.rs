@@ -1,23 +1,24 @@
-//! The updates of `docs/algorithms.md`, section 4: L2, clipping, the optimiser's rule, momentum.
+//! Updates of parameters (`docs/algorithms.md`, section 4): L2, clipping, the optimiser's rule, momentum.
 
 use super::Parameters;
 use crate::config::{Optimizer, Training};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The state that an optimiser keeps for every parameter; all zero at first.
+/// The state of an optimiser for every parameter, initially 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OptimizerState {
-    /// Adagrad's sum, RMSProp's mean and Adam's mean of squared gradients.
+    /// The sum (Adagrad) or moving average (RMSProp, Adam) of squared gradients.
     pub squares: Parameters,
-    /// Adam's mean of gradients.
+    /// Adam's moving average of gradients.
     pub means: Parameters,
     /// The velocity v of momentum.
     pub velocity: Parameters,
-    /// Adam's number of updates of each row of a parameter; all rows of a dense one count alike.
+    /// Adam's number of updates of each row of a parameter; the rows of a dense parameter have equal numbers.
     pub updates: BTreeMap<String, Vec<u64>>,
 }
 
-/// The published ε of an optimiser: 1e-6 inside a root, 1e-8 beside Adam's (Kingma and Ba 2015).
+/// The default ε of an optimiser: 1e-8 for Adam, outside its square root (Kingma and Ba 2015), and 1e-6 for the others,
+/// inside theirs.
 pub fn published_epsilon(optimizer: Optimizer) -> f64 {
     if optimizer == Optimizer::Adam { 1e-8 } else { 1e-6 }
 }
@@ -35,15 +36,16 @@ impl OptimizerState {
     }
 }
 
-/// One update of the parameters by the gradients of one step.
+/// Updates the parameters by the gradients of one step.
 ///
-/// `touched` are the rows of each table that take part ([`super::touched_rows`]); a parameter that it does
-/// not name is dense and takes part as a whole. All else stays as it is, momentum and accumulators too. In this order:
-/// L2 is added to the gradient (biases too), the gradient is scaled down to `clip_norm`, the optimiser yields Δ, then
-/// `v ← μ v + Δ` and `θ ← θ + v`.
+/// In this order: L2 is added to the gradients (biases included), the gradients are scaled down to the global norm
+/// `clip_norm`, the optimiser computes Δ, then `v ← μ v + Δ` and `θ ← θ + v`.
+///
+/// `touched` has the rows of each table that are updated ([`super::touched_rows`]); all other rows keep their values
+/// and their state. Parameters that are not in the map are dense and updated as a whole.
 ///
 /// # Panics
-/// Where a gradient or a state does not fit the parameters.
+/// If a gradient or a state does not fit the parameters.
 pub fn apply(
     training: &Training,
     parameters: &mut Parameters,
@@ -94,7 +96,7 @@ fn is_touched(touched: &BTreeMap<String, BTreeSet<usize>>, name: &str, row: usiz
     touched.get(name).is_none_or(|rows| rows.contains(&row))
 }
 
-/// Δ of one element by the optimiser's rule.
+/// The change Δ of one element by the optimiser's rule.
 fn change(training: &Training, g: f64, square: &mut f64, mean: &mut f64, updates: u64) -> f64 {
     let (rate, epsilon) = (training.learning_rate, training.epsilon);
     match training.optimizer {
@@ -121,7 +123,7 @@ fn change(training: &Training, g: f64, square: &mut f64, mean: &mut f64, updates
 
 #[cfg(test)]
 mod tests {
-    //! Updates worked out by hand, on a table of two rows and a dense bias.
+    //! Updates computed by hand, on a table of two rows and a dense bias.
 
     use super::*;
     use crate::config::Network;
@@ -193,7 +195,7 @@ mod tests {
         let training = Training { epsilon: 0.0, ..with(Optimizer::Adam) };
         let mut bench = Bench::new(training);
         close(bench.update([1e-3, 0.0, 7.0]), [0.5, 5.0, 1.5]);
-        // Row 1 comes late: its own count is 1, so its update is unbiased as if it were the first of all.
+        // Row 1 is used later. Its own count is 1, so its update is corrected as a first one.
         bench.touched = [("t".to_string(), BTreeSet::from([1]))].into();
         let [row0, row1, _] = bench.update([0.0, 20.0, 7.0]);
         assert_eq!(row0, 0.5);
@@ -258,7 +260,7 @@ mod tests {
     fn clipping_scales_the_gradient_with_its_l2_part_to_the_norm() {
         let training = Training { l2: 1.0, clip_norm: 2.5, ..with(Optimizer::Sgd) };
         let mut bench = Bench::new(training.clone());
-        // The gradients with L2: 3 and 4, norm 5, halved. The untouched row's gradient is no part of the norm.
+        // The gradients with L2 are 3 and 4, their norm is 5, and they are halved. The unused row is not in the norm.
         close(bench.update([2.0, 100.0, 2.0]), [1.0 - 0.75, 5.0, 2.0 - 1.0]);
         let mut bench = Bench::new(Training { clip_norm: 5.5, ..training });
         close(bench.update([2.0, 0.0, 2.0]), [1.0 - 1.5, 5.0, 2.0 - 2.0]);

@@ -1,4 +1,4 @@
-//! What the machine could do at best, measured in the same run: arithmetic, memory, handing work over.
+//! The limits of the machine, measured in the same run: arithmetic, memory bandwidth, and starting a parallel phase.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,25 +6,25 @@ use std::time::Instant;
 use upnext_core::gru4rec::config::{Input, NetworkConfig, TrainingConfig};
 use upnext_kernels::{Isa, Matrix, ThreadPool, add_scaled, product};
 
-/// Rates of all threads together.
+/// The limits of all threads together.
 pub(crate) struct Limits {
-    /// Of large matrix products, floating-point operations a second.
+    /// Floating-point operations per second of large matrix products.
     pub(crate) flops_per_second: f64,
-    /// Of `y += a x` over arrays that no cache holds, bytes read and written a second.
+    /// Bytes read and written per second by `y += a x` over arrays larger than any cache.
     pub(crate) bytes_per_second: f64,
-    /// Seconds to hand the threads a phase in which they only meet, and wait for its end.
+    /// Seconds of a parallel phase in which the threads only wait for each other.
     pub(crate) seconds_a_phase: f64,
 }
 
 impl Limits {
-    /// Measures them: each is the best of several tries.
+    /// Measures the limits; each is the best of several tries.
     pub(crate) fn measure(threads: usize) -> Self {
         let (pool, isa) = (ThreadPool::new(threads), Isa::detect());
         let (m, n, k) = (240, 1024, 512);
-        let mut places: Vec<_> =
+        let mut operands: Vec<_> =
             (0..threads).map(|_| (ones(m, k), ones(k, n), Matrix::zeros(m, n))).collect();
         let gemm = quickest(15, || {
-            pool.for_each(places.iter_mut(), |(a, b, c)| {
+            pool.for_each(operands.iter_mut(), |(a, b, c)| {
                 let stride = c.stride();
                 product(isa, (m, n, k), a.view(m), b.view(k), black_box(c.data_mut()), stride, false);
             });
@@ -71,16 +71,17 @@ fn quickest(tries: usize, mut run: impl FnMut()) -> f64 {
     times.fold(f64::INFINITY, f64::min)
 }
 
-/// Bytes of parameters and of the optimiser's memory that a step of a GRU of one layer reads and writes, once each
+/// Bytes of parameters and optimiser state that a step of a one-layer GRU reads and writes, once each
 /// (`docs/performance.md` derives it part by part).
 pub(crate) fn bytes_per_step(network: &NetworkConfig, training: &TrainingConfig) -> f64 {
     assert!(network.layers.len() == 1 && network.feed_forward.is_empty(), "one recurrent layer");
     let (b, s, h) = (training.batch_size as f64, training.samples as f64, network.layers[0] as f64);
     let one_hot = network.input == Input::OneHot;
-    // Rows of the output table with their bias; rows of the input: 3 H of its own table, or H of the shared one.
+    // Rows of the output table with their bias; rows of the input, of width 3 H in its own table or H in the shared
+    // one.
     let rows = (b + s) * (h + 1.0) + if one_hot { 3.0 * b * h } else { b * h };
     let dense = if one_hot { 3.0 } else { 6.0 } * h * h;
-    // Value and accumulator, and with momentum the velocity: read and written.
+    // The value, the accumulator and, with momentum, the velocity are each read and written.
     let times = if training.momentum > 0.0 { 6.0 } else { 4.0 };
     4.0 * times * (rows + dense)
 }

@@ -1,7 +1,8 @@
-//! Training speed in the standard settings, on a simulated log: mini-batches a second, and the share of what the machine
-//! could do at best, measured in the same run.
+//! The speed of training in published settings, on a simulated log: mini-batches per second, and their share of the
+//! limits of the machine, measured in the same run.
 //!
-//! `cargo bench -p upnext-core --bench training -- [NAME…] [--threads N] [--items N]`; settings are those of `experiments/`.
+//! `cargo bench -p upnext-core --bench training -- [NAME…] [--threads N] [--items N]`; settings are those of
+//! `experiments/`.
 
 mod limits;
 
@@ -60,7 +61,7 @@ fn main() {
 }
 
 fn simulated(items: u32) -> Dataset {
-    // Enough sessions that nearly every item occurs.
+    // Enough sessions for nearly every item to occur.
     let sessions = u64::from(items.max(200_000)) * 2;
     let options = SimulateOptions { sessions, items, ..SimulateOptions::default() };
     let mut log = EventLog::new();
@@ -78,7 +79,7 @@ fn run(name: &str, file: &str, data: &Arc<Dataset>, threads: usize) {
     let network = Network::new(config, activation, data.items.len(), 1);
     let mut trainer =
         Trainer::new(network, &experiment.training, Arc::clone(data), threads).expect("a setting that fits");
-    // Warm up, then five runs of at least a second each.
+    // A warm-up, then five runs of at least a second each.
     let mut rates = Vec::new();
     for run in 0..6 {
         let (begun, mut steps) = (Instant::now(), 0u64);
@@ -98,7 +99,7 @@ fn run(name: &str, file: &str, data: &Arc<Dataset>, threads: usize) {
         }
     }
     rates.sort_by(f64::total_cmp);
-    // Beside the setting, since what the machine can do changes with what else it has to do.
+    // Measured beside each setting, since the limits change with the other load on the machine.
     let limits = Limits::measure(trainer.backend().threads());
     let bytes = bytes_per_step(trainer.network().config(), &experiment.training);
     let (step, products) = (1.0 / rates[2], trainer.operations_per_step() / limits.flops_per_second);

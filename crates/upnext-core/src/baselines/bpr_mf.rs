@@ -1,4 +1,4 @@
-//! BPR-MF: matrix factorisation of sessions and items, learnt from pairs.
+//! BPR-MF: matrix factorisation of sessions and items, trained with the BPR loss.
 
 use super::factors::{self, MeanScorer, Settings};
 use crate::Result;
@@ -8,24 +8,25 @@ use crate::recommender::{Recommender, SessionScorer};
 use serde::{Deserialize, Serialize};
 use upnext_kernels::Matrix;
 
-/// How [`BprMf`] is fitted.
+/// The configuration of [`BprMf`].
 ///
-/// \[1\] gives none of these numbers. Ours had the best MRR@20 of 15 settings tried on `yoochoose1_64`, fitted without its
-/// last 15,000 training sessions and judged on these.
+/// \[1\] gives no values. The defaults had the best MRR@20 of 15 settings on the last 15,000 training sessions of
+/// `yoochoose1_64`, fitted to the sessions before them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BprMfConfig {
-    /// Numbers of a session's and an item's vector, 1 to 65,536; default 100, as many as the units of \[1\]'s networks.
+    /// Dimension of the vectors of sessions and items, 1 to 65,536. Default 100, the number of units of \[1\]'s
+    /// networks.
     pub factors: usize,
-    /// η > 0: the step of gradient descent; default 0.1.
+    /// Learning rate, η > 0. Default 0.1.
     pub learning_rate: f32,
-    /// λ ≥ 0: this times a parameter is added to its gradient; below 1 / η; default 0.003.
+    /// Strength of L2 regularisation, 0 ≤ λ < 1 / η: `λ θ` is added to the gradient. Default 0.003.
     pub regularization: f32,
-    /// Passes over the training events, ≥ 1; default 20.
+    /// Epochs of as many draws as the training sessions have events, ≥ 1. Default 20.
     pub epochs: usize,
-    /// Whether an item's score has a bias, which follows its popularity; default false. The mean of items' vectors is not
-    /// the vector that training has fitted to a session beside the biases: they outweigh it, the more the shorter the
-    /// training, down to POP's figures.
+    /// Whether items have a bias in their score. Default false: a new session's vector is a mean of item vectors and
+    /// not fitted, so that the biases, which follow popularity, outweigh it. The shorter the training, the closer the
+    /// figures come to POP's.
     pub item_biases: bool,
 }
 
@@ -39,7 +40,7 @@ impl BprMfConfig {
     /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) with the field, why its value makes no sense, and what to use instead.
+    /// [`Error::Config`](crate::Error::Config) with the field, the reason, and what to use instead.
     pub fn validate(&self) -> Result<()> {
         self.settings().validate()
     }
@@ -58,11 +59,11 @@ impl BprMfConfig {
 const FACTORS: &str = "items.factors";
 const BIAS: &str = "items.bias";
 
-/// BPR-MF (Rendle et al., *BPR: Bayesian personalized ranking from implicit feedback*, UAI 2009) with sessions in place of
-/// users, the baseline of \[1, section 4.1\].
+/// BPR-MF (Rendle et al., *BPR: Bayesian personalized ranking from implicit feedback*, UAI 2009) with sessions in place
+/// of users, the baseline of \[1, section 4.1\].
 ///
-/// In training a session has a vector of its own: `x_i = p_s · q_i + b_i`. A new session has none, so that when
-/// predicting `p_s` is the mean of the vectors of its items so far, each counted as often as it occurs \[1\].
+/// In training, each session has its own vector `p_s`, and `x_i = p_s · q_i + b_i`. In prediction, `p_s` is the mean of
+/// the vectors of the session's events so far \[1\].
 #[derive(Clone)]
 pub struct BprMf {
     config: BprMfConfig,
@@ -77,11 +78,11 @@ impl std::fmt::Debug for BprMf {
 }
 
 impl BprMf {
-    /// Fits the model to the sessions of `data`; the same seed gives the same bits.
+    /// Fits the model to the sessions of `data`. Results are the same to the bit for the same seed.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a configuration that makes no sense, or whose learning rate makes the
-    /// factors overflow; [`Error::Memory`](crate::Error::Memory) where factors of sessions and items do not fit.
+    /// [`Error::Config`](crate::Error::Config) for an invalid configuration, or if the factors overflow;
+    /// [`Error::Memory`](crate::Error::Memory) if the factors of sessions and items do not fit into memory.
     pub fn fit(config: &BprMfConfig, data: &Dataset, seed: u64) -> Result<Self> {
         config.validate()?;
         let (settings, sessions, n) = (config.settings(), &data.sessions, data.items.len());
@@ -106,18 +107,18 @@ impl BprMf {
         Ok(Self { config: config.clone(), items: tables.0 })
     }
 
-    /// What the model consists of: `items.factors` (n × k), and with biases `items.bias` (n).
+    /// The model as arrays: `items.factors` (n × k), and with biases `items.bias` (n).
     pub fn arrays(&self) -> Arrays {
         let mut arrays = Arrays::default();
         factors::save(&self.items, FACTORS, self.config.bias_name(), &mut arrays);
         arrays
     }
 
-    /// The model that [`arrays`](Self::arrays) came from.
+    /// Creates the model from the result of [`arrays`](Self::arrays).
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a configuration that makes no sense, and
-    /// [`Error::Weights`](crate::Error::Weights) for arrays that are no model of it.
+    /// [`Error::Config`](crate::Error::Config) for an invalid configuration;
+    /// [`Error::Weights`](crate::Error::Weights) for arrays that do not fit it.
     pub fn from_arrays(config: &BprMfConfig, items: &ItemVocabulary, mut arrays: Arrays) -> Result<Self> {
         config.validate()?;
         let shape = (items.len(), config.factors);
@@ -127,7 +128,7 @@ impl BprMf {
     }
 }
 
-/// One step down the gradient of `−log σ(x_i − x_j) + λ/2 (|p_s|² + |q_i|² + |q_j|² + b_i² + b_j²)`.
+/// A step of gradient descent on `−log σ(x_i − x_j) + λ/2 (|p_s|² + |q_i|² + |q_j|² + b_i² + b_j²)`.
 fn step(
     settings: &Settings,
     items: &mut Matrix,

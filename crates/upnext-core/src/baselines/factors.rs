@@ -1,10 +1,11 @@
-//! Factor models of sessions: what BPR-MF and the session-average model have in common.
+//! The common part of the factor models BPR-MF and session-average.
 //!
-//! Shapes: `n` items, `k` factors. A table holds a vector an item, n × (k + 1), whose last column is the item's bias where
-//! items are scored; a session's vector has a constant there, which meets the bias in the product.
+//! Shapes: `n` items, `k` factors. A table holds one vector per item, n × (k + 1). Its last column is the bias of a
+//! scored item; a session's vector has a constant there, which multiplies the bias in the product.
 //!
-//! Both learn by BPR (Rendle et al. 2009): for a session `s`, one of its items `i` and an item `j` outside it,
-//! `ℓ = −log σ(x_i − x_j)` with `x_i = s · q_i + b_i`, by stochastic gradient descent, a pair at a time on one thread.
+//! Both models minimise the BPR loss (Rendle et al., UAI 2009): for a session vector `s`, an item `i` of the session
+//! and an item `j` outside it, `ℓ = −log σ(x_i − x_j)` with `x_i = s · q_i + b_i`. Stochastic gradient descent takes
+//! one pair at a time, on one thread.
 
 use crate::arrays::{Arrays, Tensor};
 use crate::batch::{Batch, Carry};
@@ -13,17 +14,17 @@ use crate::recommender::{SessionScorer, TableProducts, lanes};
 use crate::{Error, Result, memory};
 use upnext_kernels::{CounterRng, Isa, Matrix, padded};
 
-/// Most factors: as wide as the widest layer of a network.
+/// Largest number of factors: the largest width of a network's layer.
 const MAX_FACTORS: usize = 1 << 16;
 
 /// Streams of random numbers.
 const INITIAL: u64 = 0;
 const EPOCHS: u64 = 1;
 
-/// Draws after which a session is taken to have no item outside it.
-const MOST_DRAWS: usize = 64;
+/// Number of draws without a negative after which a pair is skipped.
+const MAX_DRAWS: usize = 64;
 
-/// How factors are learnt: what the configurations of both models say.
+/// The parameters of training, common to the configurations of both models.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
     pub(super) factors: usize,
@@ -34,7 +35,10 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Refuses what makes no sense.
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the field, the reason, and what to use instead.
     pub(super) fn validate(&self) -> Result<()> {
         let refuse = |field: &str, reason: String| Err(Error::config(format!("model.{field}"), reason));
         if !(1..=MAX_FACTORS).contains(&self.factors) {
@@ -59,12 +63,12 @@ impl Settings {
         Ok(())
     }
 
-    /// What a session's vector holds in the column of the biases: without biases they see no gradient, and stay 0.
+    /// The constant of session vectors in the column of the biases. With 0, biases have no gradient and stay 0.
     pub(super) fn constant(&self) -> f32 {
         if self.item_biases { 1.0 } else { 0.0 }
     }
 
-    /// A table of `rows` vectors, uniform in ±1 / (2 √k), with biases of 0.
+    /// A table of `rows` initial vectors: factors uniform in ±1 / (2 √k), biases 0.
     pub(super) fn initial(&self, rows: usize, seed: u64, table: u64) -> Matrix {
         let rng = CounterRng::new(seed, INITIAL).substream(table);
         let (k, mut vectors) = (self.factors, Matrix::zeros(rows, self.factors + 1));
@@ -77,20 +81,24 @@ impl Settings {
         vectors
     }
 
-    /// Refuses what does not fit into memory: tables of that many rows in all, and the pairs.
+    /// Checks that training fits into memory, with tables of `rows` rows in all and the list of pairs.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if it does not.
     pub(super) fn require_memory(&self, rows: usize, sessions: &Sessions) -> Result<()> {
         let pairs = sessions.num_events().saturating_mul(size_of::<Pair>());
         let tables = Matrix::bytes(rows, self.factors + 1);
         memory::require("learning factors", tables.saturating_add(pairs) as u64)
     }
 
-    /// Calls `step` for `epochs` times as many pairs as there are: each an event drawn from all events at positions ≥
-    /// `first`, with replacement as Rendle et al. do, and an item drawn from those outside its session.
+    /// Runs `epochs` epochs of as many draws as there are events at positions ≥ `first` of the sessions. Each draw
+    /// calls `step` with such an event, drawn with replacement as by Rendle et al., and an item outside its session.
     ///
-    /// The draws are a function of seed, epoch and counter. A session without an item outside it is passed over.
+    /// Draws are a pure function of seed, epoch and counter. Draws from sessions that contain nearly all items are
+    /// skipped.
     ///
     /// # Errors
-    /// [`Error::Config`] where an epoch ends with `finite` saying no.
+    /// [`Error::Config`] if `finite` is false at the end of an epoch.
     pub(super) fn learn<T>(
         &self,
         sessions: &Sessions,
@@ -120,7 +128,7 @@ impl Settings {
             for _ in 0..pairs.len() {
                 let pair = pairs[below(pairs.len())];
                 let session = sessions.session(pair.session as usize);
-                let outside = (0..MOST_DRAWS)
+                let outside = (0..MAX_DRAWS)
                     .map(|_| below(items) as ItemIndex)
                     .find(|negative| !session.contains(negative));
                 if let Some(negative) = outside {
@@ -139,7 +147,7 @@ impl Settings {
         Ok(())
     }
 
-    /// `θ ← θ + share · η (slope · direction − λ θ)`: a step down the gradient of `share · (ℓ + λ/2 |θ|²)`.
+    /// `θ ← θ + share · η (slope · direction − λ θ)`: a step of gradient descent on `share · (ℓ + λ/2 |θ|²)`.
     #[inline]
     pub(super) fn update(&self, parameters: &mut [f32], share: f32, slope: f32, direction: &[f32]) {
         let keep = 1.0 - share * self.learning_rate * self.regularization;
@@ -149,8 +157,8 @@ impl Settings {
         }
     }
 
-    /// Moves the vectors of the pair's items, and returns `σ(x_j − x_i)`, the loss's slope; `difference` becomes
-    /// `q_i − q_j` as it was before, which is what the session's side needs.
+    /// Updates the vectors of a pair of items and returns `σ(x_j − x_i)`, the negative derivative of the loss by
+    /// `x_i − x_j`. `difference` is set to `q_i − q_j` before the update, for the gradient of the session vector.
     pub(super) fn update_items(
         &self,
         items: &mut Matrix,
@@ -169,7 +177,7 @@ impl Settings {
     }
 }
 
-/// An event that a model learns to expect.
+/// A positive of training: an event, by its session and its position there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pair {
     pub(super) session: u32,
@@ -177,14 +185,14 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    /// The events before this one, and its item.
+    /// The items of the session before the event, and the item of the event.
     pub(super) fn of(self, sessions: &Sessions) -> (&[ItemIndex], ItemIndex) {
         let (session, at) = (sessions.session(self.session as usize), self.position as usize);
         (&session[..at], session[at])
     }
 }
 
-/// `Σ x ⊙ y`, in an order that is the same on every machine; the lengths are whole cache lines.
+/// The dot product, summed in the same order on every machine. Lengths are multiples of 16.
 fn dot(x: &[f32], y: &[f32]) -> f32 {
     let mut sums = [0.0; 16];
     for (x, y) in x.as_chunks::<16>().0.iter().zip(y.as_chunks::<16>().0) {
@@ -195,12 +203,12 @@ fn dot(x: &[f32], y: &[f32]) -> f32 {
     sums.iter().sum()
 }
 
-/// Whether a table holds finite numbers alone.
+/// Whether all numbers of a table are finite.
 pub(super) fn is_finite(table: &Matrix) -> bool {
     table.data().iter().all(|x| x.is_finite())
 }
 
-/// Adds a table to the arrays of a model: the factors by their name, and the biases by theirs where it has them.
+/// Adds a table to the arrays of a model: the factors (n × k) as `name`, and the biases (n) as `bias` if it has any.
 pub(super) fn save(table: &Matrix, name: &str, bias: Option<&str>, arrays: &mut Arrays) {
     let (n, k) = (table.rows(), table.width() - 1);
     let values = (0..n).flat_map(|r| &table.values(r)[..k]).copied().collect();
@@ -211,10 +219,10 @@ pub(super) fn save(table: &Matrix, name: &str, bias: Option<&str>, arrays: &mut 
     }
 }
 
-/// The table that [`save`] has saved.
+/// Removes a table of `n` vectors of `k` factors from the arrays of a model, as [`save`] adds it.
 ///
 /// # Errors
-/// [`Error::Weights`] for an array that is missing, of another shape, or not finite.
+/// [`Error::Weights`] for an array that is missing, has the wrong shape, or is not finite.
 pub(super) fn load(
     (n, k): (usize, usize),
     name: &str,
@@ -240,36 +248,38 @@ pub(super) fn load(
     Ok(table)
 }
 
-/// The factors of an item, without the bias behind them: n × (k + 1).
+/// The `k` factors of an item, without the bias. `items`: n × (k + 1).
 pub(super) fn vector(items: &Matrix, item: ItemIndex) -> Option<&[f32]> {
     items.values(item as usize).split_last().map(|(_bias, factors)| factors)
 }
 
-/// Scores items by the product of their vectors with the mean of the session's items' vectors.
+/// A session scorer that multiplies the vectors of items by the mean vector of the session's items.
 pub(super) struct MeanScorer<'m> {
     /// Vectors of the scored items, with biases: n × (k + 1).
     scored: &'m Matrix,
     /// Vectors of the session's items: n × (k + 1).
-    read: &'m Matrix,
-    /// Per row the sum of its events' vectors, in the order of the events: rows × (k + 1); and the same one step before.
+    session_items: &'m Matrix,
+    /// Rows × (k + 1): the sum of the vectors of each row's events, in their order; `before` is that of the step
+    /// before.
     sums: Matrix,
     before: Matrix,
-    /// Per row the number of its events; and the same one step before.
+    /// The number of events of each row; `counts_before` is that of the step before.
     counts: Vec<u32>,
     counts_before: Vec<u32>,
-    /// Rows × (k + 1), a constant 1 behind the mean; and transposed, (k + 1) × rows in whole cache lines.
+    /// Rows × (k + 1): the mean of each row, then a constant 1.
     means: Matrix,
+    /// (k + 1) × rows, rounded up to whole cache lines: `means` transposed.
     lanes: Matrix,
     products: TableProducts,
 }
 
 impl<'m> MeanScorer<'m> {
-    /// Follows up to `rows` sessions.
-    pub(super) fn new(scored: &'m Matrix, read: &'m Matrix, rows: usize) -> Self {
+    /// A session scorer for up to `rows` sessions.
+    pub(super) fn new(scored: &'m Matrix, session_items: &'m Matrix, rows: usize) -> Self {
         let width = scored.width();
         Self {
             scored,
-            read,
+            session_items,
             sums: Matrix::zeros(rows, width),
             before: Matrix::zeros(rows, width),
             counts: Vec::with_capacity(rows),
@@ -288,7 +298,7 @@ impl SessionScorer for MeanScorer<'_> {
         self.counts.clear();
         let k = self.scored.width() - 1;
         for (b, (&item, &carry)) in batch.inputs.iter().zip(&batch.carry).enumerate() {
-            let (sum, vector) = (self.sums.row_mut(b), self.read.row(item as usize));
+            let (sum, vector) = (self.sums.row_mut(b), self.session_items.row(item as usize));
             let count = match carry {
                 Carry::Fresh => {
                     sum.copy_from_slice(vector);
@@ -319,7 +329,7 @@ impl SessionScorer for MeanScorer<'_> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    //! What the tests of both models share; and that draws are what they should be.
+    //! Helpers of the tests of both models, and tests of the draws.
 
     use super::*;
 
@@ -340,8 +350,8 @@ pub(super) mod tests {
     /// A table in f64, row by row.
     pub(crate) type Rows = Vec<Vec<f64>>;
 
-    /// Asserts that the step from `before` to `after` is the negative gradient of `loss`, by central differences in f64:
-    /// with a learning rate of 1 a step is just that.
+    /// Asserts that the step from `before` to `after`, with a learning rate of 1, is the negative gradient of `loss` by
+    /// central differences in f64.
     pub(crate) fn is_a_step_down(before: &[Matrix], after: &[Matrix], loss: &dyn Fn(&[Rows]) -> f64) {
         let values = |table: &Matrix| -> Rows {
             (0..table.rows()).map(|r| table.values(r).iter().map(|&x| f64::from(x)).collect()).collect()

@@ -1,4 +1,4 @@
-//! Sparse weights from item to item: what every model consists of that looks at the last item of a session only.
+//! Sparse item-to-item weights, the common part of all models that score by the last item of a session.
 
 use super::sparse::{Popularity, SparseScores};
 use crate::arrays::{Arrays, Tensor};
@@ -7,9 +7,9 @@ use crate::data::{ItemIndex, ItemVocabulary, Sessions};
 use crate::recommender::SessionScorer;
 use crate::{Error, Result};
 
-/// A row of weights per item, as compressed rows: the scores of the next item when the row's item was the last.
+/// A sparse n × n matrix in compressed row format: row `i` has the scores of the next item after last item `i`.
 ///
-/// Items without a weight in the row follow by popularity.
+/// Items without a weight in the row are ranked after the others, by popularity.
 #[derive(Clone)]
 pub(super) struct ItemItem {
     popularity: Popularity,
@@ -27,20 +27,21 @@ impl std::fmt::Debug for ItemItem {
     }
 }
 
-/// A model that consists of such rows alone: how it is saved, made again, and followed.
+/// Implements saving, loading and scoring for a model that consists of an [`ItemItem`].
 macro_rules! item_item_model {
     ($model:ident($config:ident) = $name:literal, space: $space:expr) => {
         impl $model {
-            /// What the model consists of.
+            /// The model as arrays: `offsets` (n + 1), and per weight its item in `neighbours` and its value in
+            /// `weights`.
             pub fn arrays(&self) -> crate::arrays::Arrays {
                 self.rows.arrays()
             }
 
-            /// The model that [`arrays`](Self::arrays) came from.
+            /// Creates the model from the result of [`arrays`](Self::arrays).
             ///
             /// # Errors
-            /// [`Error::Weights`](crate::Error::Weights) if the arrays cannot be those of such a model of `items`;
-            /// [`Error::Config`](crate::Error::Config) for a configuration that makes no sense.
+            /// [`Error::Weights`](crate::Error::Weights) if the arrays are not those of a model over `items`;
+            /// [`Error::Config`](crate::Error::Config) for an invalid configuration.
             pub fn from_arrays(
                 config: &$config,
                 items: &crate::data::ItemVocabulary,
@@ -70,14 +71,14 @@ macro_rules! item_item_model {
 }
 pub(super) use item_item_model;
 
-/// The sums of one row while it is counted: dense, with a list of what to clear.
+/// The sums of one row while it is counted: a dense accumulator with the list of its non-zero entries.
 pub(super) struct Sums {
     of: Vec<f64>,
     touched: Vec<ItemIndex>,
 }
 
 impl Sums {
-    /// Adds `weight`, which is above 0, to the sum of `item`.
+    /// Adds `weight`, which must be above 0, to the sum of `item`.
     pub(super) fn add(&mut self, item: ItemIndex, weight: f64) {
         let sum = &mut self.of[item as usize];
         if *sum == 0.0 {
@@ -92,30 +93,30 @@ impl Sums {
     }
 }
 
-/// What was counted for a pair of items.
+/// The sum of a pair of items.
 pub(super) struct Counted {
-    /// The item whose row it is.
+    /// The item of the row.
     pub(super) item: ItemIndex,
-    /// The item that the weight is for.
+    /// The item of the column.
     pub(super) neighbour: ItemIndex,
-    /// The sum that was counted for `neighbour`.
+    /// The sum of `neighbour` in the row.
     pub(super) sum: f64,
-    /// The sum over the whole row of `item`.
+    /// The sum of the whole row.
     pub(super) total: f64,
 }
 
 impl Counted {
-    /// The share of the row's sum.
+    /// The share of `neighbour` in the sum of the row.
     pub(super) fn share(&self) -> f64 {
         self.sum / self.total
     }
 }
 
 impl ItemItem {
-    /// Counts row by row: `count` is called with every event of the row's item, as its session and its position there,
-    /// and adds to the sums; `weight` makes a weight above 0 of a sum.
+    /// Computes the weights row by row. `count` is called with the session and the position of every event of the row's
+    /// item, and adds to the sums; `weight` turns a sum into a weight, which must be above 0.
     ///
-    /// Of each row the `keep` largest weights are kept, of equal ones those of larger support, then of lower index.
+    /// Each row keeps its `keep` largest weights; of equal ones, those of larger support, then of lower index.
     pub(super) fn count(
         items: &ItemVocabulary,
         sessions: &Sessions,
@@ -124,14 +125,14 @@ impl ItemItem {
         weight: impl Fn(Counted) -> f64,
     ) -> Self {
         let n = items.len();
-        let places = Places::new(n, sessions);
+        let occurrences = Occurrences::new(n, sessions);
         let mut sums = Sums { of: vec![0.0; n], touched: Vec::new() };
         let mut row: Vec<(ItemIndex, f32)> = Vec::new();
         let mut offsets = vec![0];
         let mut neighbours = Vec::new();
         let mut weights = Vec::new();
         for item in 0..n as ItemIndex {
-            for &(session, position) in places.of(item) {
+            for &(session, position) in occurrences.of(item) {
                 count(sessions.session(session as usize), position as usize, &mut sums);
             }
             let total = sums.total();
@@ -168,11 +169,11 @@ impl ItemItem {
         self.neighbours[row.clone()].iter().copied().zip(self.weights[row].iter().copied())
     }
 
-    /// Follows the last item of each of up to `rows` sessions.
+    /// A session scorer for up to `rows` sessions.
     pub(super) fn scorer(&self, rows: usize) -> Box<dyn SessionScorer + '_> {
         let mut scores = SparseScores::default();
         scores.reset(rows);
-        Box::new(LastItem { model: self, scores })
+        Box::new(LastItemScorer { model: self, scores })
     }
 
     /// The rows as arrays: `offsets` (n + 1 numbers), `neighbours` and `weights`.
@@ -185,10 +186,10 @@ impl ItemItem {
         arrays
     }
 
-    /// The rows that [`arrays`](Self::arrays) gave.
+    /// Creates the weights from the result of [`arrays`](Self::arrays).
     ///
     /// # Errors
-    /// [`Error::Weights`] if they cannot be rows of weights between `items`.
+    /// [`Error::Weights`] if the arrays are not weights between `items`.
     pub(super) fn from_arrays(items: &ItemVocabulary, mut arrays: Arrays) -> Result<Self> {
         let n = items.len();
         let wide = arrays.take_counts(NEIGHBOURS)?;
@@ -228,7 +229,7 @@ const OFFSETS: &str = "offsets";
 const NEIGHBOURS: &str = "neighbours";
 const WEIGHTS: &str = "weights";
 
-/// Refuses to keep nothing; `field` says how many weights an item keeps.
+/// Checks that `keep`, the number of weights to keep per item from configuration field `field`, is above 0.
 pub(super) fn check_kept(field: &str, keep: usize) -> Result<()> {
     if keep > 0 {
         return Ok(());
@@ -236,45 +237,46 @@ pub(super) fn check_kept(field: &str, keep: usize) -> Result<()> {
     Err(Error::config(field, "is 0: use 1 or more; with the number of items or more, all are kept"))
 }
 
-/// Where each item occurs, in the order of the sessions.
-struct Places {
-    /// Session and position, item by item.
-    places: Vec<(u32, u32)>,
-    /// The places of item `i` are `places[ends[i - 1]..ends[i]]`.
+/// The events of each item (an inverted index), in the order of the sessions.
+struct Occurrences {
+    /// Session and position of each event, item by item.
+    occurrences: Vec<(u32, u32)>,
+    /// The events of item `i` are `occurrences[ends[i - 1]..ends[i]]`.
     ends: Vec<usize>,
 }
 
-impl Places {
+impl Occurrences {
     fn new(n: usize, sessions: &Sessions) -> Self {
-        // A counting sort: `ends` moves from each item's first place to behind its last.
+        // A counting sort: `ends[i]` moves from the start of item i's events to their end.
         let mut ends = vec![0; n + 1];
         sessions.iter().flatten().for_each(|&item| ends[item as usize + 1] += 1);
         for i in 0..n {
             ends[i + 1] += ends[i];
         }
-        let mut places = vec![(0, 0); sessions.num_events()];
+        let mut occurrences = vec![(0, 0); sessions.num_events()];
         for (session, items) in sessions.iter().enumerate() {
             for (position, &item) in items.iter().enumerate() {
                 // Logs are limited to 2³² events.
-                places[ends[item as usize]] = (session as u32, position as u32);
+                occurrences[ends[item as usize]] = (session as u32, position as u32);
                 ends[item as usize] += 1;
             }
         }
-        Self { places, ends }
+        Self { occurrences, ends }
     }
 
     fn of(&self, item: ItemIndex) -> &[(u32, u32)] {
         let i = item as usize;
-        &self.places[if i == 0 { 0 } else { self.ends[i - 1] }..self.ends[i]]
+        &self.occurrences[if i == 0 { 0 } else { self.ends[i - 1] }..self.ends[i]]
     }
 }
 
-struct LastItem<'m> {
+/// The session scorer of item-to-item weights.
+struct LastItemScorer<'m> {
     model: &'m ItemItem,
     scores: SparseScores,
 }
 
-impl SessionScorer for LastItem<'_> {
+impl SessionScorer for LastItemScorer<'_> {
     fn observe(&mut self, batch: &Batch, _sessions: &Sessions) {
         self.scores.reset(batch.len());
         for (b, &item) in batch.inputs.iter().enumerate() {
@@ -287,7 +289,7 @@ impl SessionScorer for LastItem<'_> {
     }
 }
 
-/// Sessions of items 0..n, whose supports they are.
+/// A dataset of these sessions over items 0..n, with their supports.
 #[cfg(test)]
 pub(super) fn dataset(n: usize, sessions: &[&[ItemIndex]]) -> crate::data::Dataset {
     let mut data = crate::data::Dataset::default();

@@ -1,19 +1,19 @@
-//! Item-KNN: items that occur in the same sessions as the last item, by cosine.
+//! Item-KNN: items by the cosine similarity of their sessions with those of the last item.
 
 use super::item_item::{ItemItem, check_kept, item_item_model};
 use crate::data::{Dataset, Sessions};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// How [`ItemKnn`] weighs neighbours and how many it keeps.
+/// The configuration of [`ItemKnn`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ItemKnnConfig {
-    /// λ, by which rare items are damped: a finite number, 0 or above. Default 20, which is ours: \[1, section 4.1\]
-    /// regularises without a figure.
+    /// λ, which lowers the similarities of rare items: a finite number, 0 or above. Default 20, our choice:
+    /// \[1, section 4.1\] regularises without giving a value.
     pub regularization: f32,
-    /// Number of neighbours that are kept of each item, the most similar: 1 or more. Default 100, which is ours:
-    /// enough for lists of 20; with the number of items, all are kept.
+    /// Number of most similar neighbours to keep per item: 1 or more; the number of items keeps all. Default 100, our
+    /// choice: enough for lists of 20.
     pub neighbours: usize,
 }
 
@@ -24,10 +24,10 @@ impl Default for ItemKnnConfig {
 }
 
 impl ItemKnnConfig {
-    /// Refuses what makes no sense.
+    /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::Config`] that names the field.
+    /// [`Error::Config`] with the field, the reason, and what to use instead.
     pub fn validate(&self) -> Result<()> {
         let lambda = self.regularization;
         if !(lambda.is_finite() && lambda >= 0.0) {
@@ -38,22 +38,22 @@ impl ItemKnnConfig {
     }
 }
 
-/// The cosine between items as vectors of the sessions that they occur in, from the last item of the session
-/// \[1, section 4.1\].
+/// Item-KNN \[1, section 4.1\]: items by their cosine similarity with the last item of the session, an item being the
+/// vector of the training sessions that contain it.
 ///
 /// `score(j) = co(i, j) / sqrt((n_i + λ)(n_j + λ))` with `i` the last item, `co` the number of training sessions with
-/// both and `n` that with one. An item is no neighbour of itself. Equal scores, and items outside the neighbours, are
-/// ordered by popularity.
+/// both items and `n` the number with one. An item is not a neighbour of itself. Equal scores, and items that are not
+/// neighbours, are ordered by popularity.
 #[derive(Clone, Debug)]
 pub struct ItemKnn {
     rows: ItemItem,
 }
 
 impl ItemKnn {
-    /// Counts the sessions of `data`.
+    /// Fits the model to the sessions of `data`; time grows with the squares of the sessions' lengths.
     ///
     /// # Errors
-    /// [`Error::Config`] as [`ItemKnnConfig::validate`].
+    /// Those of [`ItemKnnConfig::validate`].
     pub fn fit(config: &ItemKnnConfig, data: &Dataset) -> Result<Self> {
         config.validate()?;
         let lambda = f64::from(config.regularization);
@@ -73,7 +73,7 @@ impl ItemKnn {
     }
 }
 
-/// The sessions with every item once.
+/// The sessions as sets: the distinct items of each, ascending.
 fn as_sets(sessions: &Sessions) -> Sessions {
     let mut sets = Sessions::new();
     let mut set = Vec::new();

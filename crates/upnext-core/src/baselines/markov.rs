@@ -1,15 +1,15 @@
-//! A first-order Markov chain: what came directly after the last item.
+//! First-order Markov chain: items by how often they directly followed the last item.
 
 use super::NoFields;
 use super::item_item::{ItemItem, item_item_model};
 use crate::Result;
 use crate::data::Dataset;
 
-/// First-order Markov chain: what the recommender of Markov decision processes reduces to when its action is the next
-/// click \[1, section 2.1\].
+/// First-order Markov chain: the recommender based on Markov decision processes of \[1, section 2.1\], which reduces to
+/// it if the next click is the only action.
 ///
-/// An item's score is its share of all training events that came directly after the last item, repetitions of an
-/// item included. Equal scores, and items that never followed, are ordered by popularity.
+/// An item's score is its share of the training events that directly followed the last item, repetitions of that item
+/// included. Equal scores, and items that never followed, are ordered by popularity.
 #[derive(Clone, Debug)]
 pub struct Markov {
     rows: ItemItem,

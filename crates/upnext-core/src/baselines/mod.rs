@@ -1,7 +1,10 @@
-//! The models that every other must beat: counts, without a weight to learn \[1, section 4.1\].
+//! Baselines: popularity, item-to-item weights, session neighbours and factor models (\[1, section 4.1\] and later
+//! work).
+//!
+//! The formulas and their sources are in `docs/algorithms.md`, section 7.
 
-/// Implements [`Kind`](crate::kind::Kind) for a model that is fitted in one go and has `arrays` and `from_arrays` of its
-/// own, with the call that fits it.
+/// Implements [`Kind`](crate::kind::Kind) for a model without checkpoints that has methods `arrays` and `from_arrays`.
+/// The closure fits it.
 macro_rules! fitted_kind {
     ($model:ident($config:ty), space: $space:expr, |$c:ident, $fit:ident| $call:expr) => {
         impl crate::kind::Kind for $model {
@@ -32,7 +35,7 @@ macro_rules! fitted_kind {
     };
 }
 
-/// Implements [`Kind`](crate::kind::Kind) for a model that follows from the items' support alone.
+/// Implements [`Kind`](crate::kind::Kind) for a model that is determined by the items' support.
 macro_rules! support_kind {
     ($model:ident) => {
         impl crate::kind::Kind for $model {
@@ -91,14 +94,14 @@ pub use s_pop::SPop;
 pub use session_average::{SessionAverage, SessionAverageConfig};
 pub use session_knn::{SKnn, SKnnConfig, Stan, StanConfig, VsKnn, VsKnnConfig, Vstan, VstanConfig};
 
-/// The configuration of a model that has none.
+/// The configuration of a model without parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoFields {}
 
 impl NoFields {
-    /// Nothing to check.
-    #[allow(clippy::missing_errors_doc)] // there is none
+    /// Always `Ok`; other configurations check their fields here.
+    #[allow(clippy::missing_errors_doc)] // it cannot fail
     pub fn validate(&self) -> Result<()> {
         Ok(())
     }

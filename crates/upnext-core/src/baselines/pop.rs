@@ -1,13 +1,13 @@
-//! POP: the same items for everybody, the most popular of training first.
+//! POP: items by popularity, the same list for every session.
 
 use crate::batch::Batch;
 use crate::data::{ItemIndex, ItemVocabulary, Sessions};
 use crate::recommender::{Recommender, SessionScorer, lanes};
 
-/// Popularity in training \[1, section 4.1\].
+/// POP \[1, section 4.1\]: an item's score is its support.
 ///
-/// An item's score is its support; from 2²⁴ on, where f32 cannot tell all integers apart, a larger support still has a
-/// larger score, and an equal one the same.
+/// Above 2²⁴, where f32 does not represent every integer, scores are adjusted so that a larger support still has a
+/// larger score and equal supports have equal scores.
 #[derive(Clone)]
 pub struct Pop {
     scores: Vec<f32>,
@@ -20,7 +20,7 @@ impl std::fmt::Debug for Pop {
 }
 
 impl Pop {
-    /// The model that follows from the support of the items.
+    /// Creates the model from the support of the items.
     pub fn new(items: &ItemVocabulary) -> Self {
         let supports = items.supports();
         let (levels, count) = support_levels(supports);
@@ -40,13 +40,14 @@ impl Pop {
     }
 }
 
-/// Each item's support as its place among the different supports, from 0 for the smallest; and how many there are.
+/// The rank of each item's support among the distinct supports, 0 for the smallest, and the number of distinct
+/// supports.
 pub(super) fn support_levels(supports: &[u64]) -> (Vec<u32>, usize) {
-    let mut different = supports.to_vec();
-    different.sort_unstable();
-    different.dedup();
-    let level = |&support: &u64| different.partition_point(|&other| other < support) as u32;
-    (supports.iter().map(level).collect(), different.len())
+    let mut distinct = supports.to_vec();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let level = |&support: &u64| distinct.partition_point(|&other| other < support) as u32;
+    (supports.iter().map(level).collect(), distinct.len())
 }
 
 support_kind!(Pop);

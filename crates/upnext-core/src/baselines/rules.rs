@@ -1,16 +1,16 @@
-//! Association rules and sequential rules: what occurs in the same sessions as the last item, or after it.
+//! Association rules and sequential rules: items that occur in the same sessions as the last item, or after it.
 
 use super::item_item::{ItemItem, check_kept, item_item_model};
 use crate::data::Dataset;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// How many rules [`AssociationRules`] keeps.
+/// The configuration of [`AssociationRules`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AssociationRulesConfig {
-    /// Number of rules that are kept of each item, those of the largest weight: 1 or more. Default 20, as Ludewig and
-    /// Jannach (2018) have it; with the number of items, all are kept.
+    /// Number of rules of largest weight to keep per item: 1 or more; the number of items keeps all. Default 20, as in
+    /// Ludewig and Jannach (2018).
     pub pruning: usize,
 }
 
@@ -21,10 +21,10 @@ impl Default for AssociationRulesConfig {
 }
 
 impl AssociationRulesConfig {
-    /// Refuses what makes no sense.
+    /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::Config`] that names the field.
+    /// [`Error::Config`] with the field, the reason, and what to use instead.
     pub fn validate(&self) -> Result<()> {
         check_kept("model.pruning", self.pruning)
     }
@@ -33,19 +33,19 @@ impl AssociationRulesConfig {
 /// Association rules of size two (AR; Ludewig and Jannach, *Evaluation of session-based recommendation algorithms*,
 /// 2018).
 ///
-/// An item's score is its number of pairs with the last item, as a share of all pairs that the last item has: every
-/// position of the one with every position of the other in the same training session, in either order. An event is no
-/// pair with itself, but two events of one item are. Equal scores, and items without a rule, are ordered by popularity.
+/// An item's score is its share of the last item's pairs: each event of the last item forms a pair with each other
+/// event of its training session, before or after it, events of the same item included. Equal scores, and items without
+/// a rule, are ordered by popularity.
 #[derive(Clone, Debug)]
 pub struct AssociationRules {
     rows: ItemItem,
 }
 
 impl AssociationRules {
-    /// Counts the pairs of `data`: time grows with the squares of the sessions' lengths.
+    /// Fits the model to the sessions of `data`; time grows with the squares of the sessions' lengths.
     ///
     /// # Errors
-    /// [`Error::Config`] as [`AssociationRulesConfig::validate`].
+    /// Those of [`AssociationRulesConfig::validate`].
     pub fn fit(config: &AssociationRulesConfig, data: &Dataset) -> Result<Self> {
         config.validate()?;
         let rows = ItemItem::count(
@@ -63,15 +63,15 @@ impl AssociationRules {
 
 item_item_model!(AssociationRules(AssociationRulesConfig) = "ar", space: Some(include_str!("../../experiments/spaces/ar.toml")));
 
-/// How far [`SequentialRules`] look and how many are kept.
+/// The configuration of [`SequentialRules`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SequentialRulesConfig {
-    /// Largest distance between two events of a rule, 1 for neighbours: 1 or more. Default 10, as Ludewig and Jannach
-    /// (2018) have it.
+    /// Largest distance between the two events of a rule, 1 or more; 1 means consecutive events. Default 10, as in
+    /// Ludewig and Jannach (2018).
     pub steps: usize,
-    /// Number of rules that are kept of each item, those of the largest weight: 1 or more. Default 20, as Ludewig and
-    /// Jannach (2018) have it; with the number of items, all are kept.
+    /// Number of rules of largest weight to keep per item: 1 or more; the number of items keeps all. Default 20, as in
+    /// Ludewig and Jannach (2018).
     pub pruning: usize,
 }
 
@@ -82,10 +82,10 @@ impl Default for SequentialRulesConfig {
 }
 
 impl SequentialRulesConfig {
-    /// Refuses what makes no sense.
+    /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::Config`] that names the field.
+    /// [`Error::Config`] with the field, the reason, and what to use instead.
     pub fn validate(&self) -> Result<()> {
         if self.steps == 0 {
             return Err(Error::config("model.steps", "is 0: use 1 for direct successors only, or more"));
@@ -96,19 +96,20 @@ impl SequentialRulesConfig {
 
 /// Sequential rules (SR; Ludewig and Jannach, *Evaluation of session-based recommendation algorithms*, 2018).
 ///
-/// Every event that comes `d` steps after the last item in a training session, `d` ≤ `steps`, adds 1/d to the score of
-/// its item. The sum is given as a share of the last item's sums, where the publication divides by another number of
-/// the last item: the order is the same. Equal scores, and items without a rule, are ordered by popularity.
+/// Each training event that comes `d` ≤ `steps` events after one of the last item adds 1/d to the weight of its item.
+/// The score is the weight divided by the sum of the last item's weights. The publication divides by another number
+/// that depends on the last item only, which gives the same order. Equal scores, and items without a rule, are ordered
+/// by popularity.
 #[derive(Clone, Debug)]
 pub struct SequentialRules {
     rows: ItemItem,
 }
 
 impl SequentialRules {
-    /// Counts what follows what in `data`.
+    /// Fits the model to the sessions of `data`.
     ///
     /// # Errors
-    /// [`Error::Config`] as [`SequentialRulesConfig::validate`].
+    /// Those of [`SequentialRulesConfig::validate`].
     pub fn fit(config: &SequentialRulesConfig, data: &Dataset) -> Result<Self> {
         config.validate()?;
         let rows = ItemItem::count(

@@ -1,4 +1,4 @@
-//! S-POP: what the session itself has shown most often, then what is popular.
+//! S-POP: items by the number of their events in the session so far, then by popularity.
 
 use super::pop::support_levels;
 use crate::batch::{Batch, Carry};
@@ -6,13 +6,13 @@ use crate::data::{ItemIndex, ItemVocabulary, Sessions};
 use crate::recommender::{Recommender, SessionScorer, lanes};
 use std::collections::HashMap;
 
-/// Popularity in the session so far, the current item included; ties, and the items outside the session, by support
-/// \[1, section 4.1\].
+/// S-POP \[1, section 4.1\]: items by the number of their events in the session so far, the current one included, and
+/// by support where that is equal.
 ///
-/// A score is the item's count in the session plus a fraction that grows with its support.
+/// An item's score is the number of its events plus a fraction below 1 that grows with its support.
 #[derive(Clone)]
 pub struct SPop {
-    /// Place of each item's support among the different supports.
+    /// Rank of each item's support among the distinct supports, from 0.
     levels: Vec<u32>,
     /// Fractions are multiples of 1 / `scale`, a power of two above every level.
     scale: u64,
@@ -24,21 +24,22 @@ impl std::fmt::Debug for SPop {
     }
 }
 
-/// Integers up to here are exact in f32.
+/// Largest number up to which all integers are exact in f32.
 const EXACT: u64 = 1 << 24;
 
 impl SPop {
-    /// The model that follows from the support of the items.
+    /// Creates the model from the support of the items.
     pub fn new(items: &ItemVocabulary) -> Self {
         let (levels, count) = support_levels(items.supports());
         Self { levels, scale: (count as u64).next_power_of_two() }
     }
 
-    /// The score of an item that occurs `count` times in the session: a strictly growing function of count, then level.
+    /// The score of an item with `count` events in the session; it increases strictly with the count, then with the
+    /// level.
     ///
-    /// `count + level / scale` is exact in f32 while it has 24 bits. Behind that (an item 4,000 times in one session,
-    /// with 4,096 different supports) the score counts on in the f32 numbers themselves, one for each step of 1 / scale:
-    /// the order stays exact for at least 8·10⁸ steps, and is cut off at the largest f32.
+    /// `count + level / scale` is exact in f32 up to 24 bits. Beyond that (an item 4,000 times in one session, with
+    /// 4,096 distinct supports), each further step of 1 / scale is the next larger f32. The order stays exact for at
+    /// least 8·10⁸ steps; the largest score is the largest f32.
     fn score(&self, count: u32, level: u32) -> f32 {
         let step = u64::from(count) * self.scale + u64::from(level);
         if step <= EXACT {
@@ -68,9 +69,9 @@ impl Recommender for SPop {
 
 struct SPopScorer<'m> {
     model: &'m SPop,
-    /// Per row, how often each item has occurred in its session.
+    /// Number of events of each item in the session of each row.
     counts: Vec<HashMap<ItemIndex, u32>>,
-    /// Per item, in how many rows it has occurred: 0 for nearly all, which spares looking into every row.
+    /// Number of rows in which each item has occurred. It is 0 for nearly all items, whose rows need no lookup.
     sessions_with: Vec<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! Session average: the next item by the mean of the session's items, in factors.
+//! Session average: a factor model that scores items by the mean vector of the session's items.
 
 use super::factors::{self, MeanScorer, Settings};
 use crate::Result;
@@ -8,22 +8,22 @@ use crate::recommender::{Recommender, SessionScorer};
 use serde::{Deserialize, Serialize};
 use upnext_kernels::Matrix;
 
-/// How [`SessionAverage`] is fitted.
+/// The configuration of [`SessionAverage`].
 ///
-/// The numbers are ours: they had the best MRR@20 of 15 settings tried on `yoochoose1_64`, fitted without its last 15,000
-/// training sessions and judged on these.
+/// The defaults are ours: they had the best MRR@20 of 15 settings on the last 15,000 training sessions of
+/// `yoochoose1_64`, fitted to the sessions before them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SessionAverageConfig {
-    /// Numbers of an item's vector, 1 to 65,536; default 100, as many as the units of \[1\]'s networks.
+    /// Dimension of the vectors of items, 1 to 65,536. Default 100, the number of units of \[1\]'s networks.
     pub factors: usize,
-    /// η > 0: the step of gradient descent; default 0.1.
+    /// Learning rate, η > 0. Default 0.1.
     pub learning_rate: f32,
-    /// λ ≥ 0: this times a parameter is added to its gradient; below 1 / η; default 0.0003.
+    /// Strength of L2 regularisation, 0 ≤ λ < 1 / η: `λ θ` is added to the gradient. Default 0.0003.
     pub regularization: f32,
-    /// Passes over the training pairs, ≥ 1; default 40.
+    /// Epochs of as many draws as there are training pairs, ≥ 1. Default 40.
     pub epochs: usize,
-    /// Whether an item's score has a bias, which follows its popularity; default false: it gained nothing.
+    /// Whether items have a bias in their score. Default false: biases brought no gain.
     pub item_biases: bool,
 }
 
@@ -37,7 +37,7 @@ impl SessionAverageConfig {
     /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) with the field, why its value makes no sense, and what to use instead.
+    /// [`Error::Config`](crate::Error::Config) with the field, the reason, and what to use instead.
     pub fn validate(&self) -> Result<()> {
         self.settings().validate()
     }
@@ -57,18 +57,18 @@ const FACTORS: &str = "items.factors";
 const BIAS: &str = "items.bias";
 const IN_SESSION: &str = "session_items.factors";
 
-/// The session as a feature of a factor model: two sets of factors, of items and of items in a session.
+/// A factor model with two vectors per item: `q` of the item as the next one, `a` of the item as part of the session.
 ///
-/// `x_i = ā · q_i + b_i` with `ā` the mean of the second set's vectors of the session's items so far, each counted as
-/// often as it occurs. It is the interaction of item and session of the General Factorization Framework (Hidasi and Tikk
-/// 2016), which \[1, section 2.1\] mentions; that framework fits such models by alternating least squares on all items,
-/// ours by BPR's pairwise loss on the next item of each prefix of the training sessions.
+/// `x_i = ā · q_i + b_i`, with `ā` the mean of `a` over the session's events so far. This is the interaction of item
+/// and session of the General Factorization Framework (Hidasi and Tikk 2016), which \[1, section 2.1\] mentions. That
+/// framework fits such models by alternating least squares on all items; this one is fitted by the BPR loss on the next
+/// item of each prefix of the training sessions.
 #[derive(Clone)]
 pub struct SessionAverage {
     config: SessionAverageConfig,
-    /// `q`, n × (k + 1), the biases last.
+    /// `q`, n × (k + 1); the last column is the bias.
     items: Matrix,
-    /// `a`, n × (k + 1), the last column without a meaning.
+    /// `a`, n × (k + 1); the last column is unused.
     in_session: Matrix,
 }
 
@@ -79,11 +79,11 @@ impl std::fmt::Debug for SessionAverage {
 }
 
 impl SessionAverage {
-    /// Fits the model to the sessions of `data`; the same seed gives the same bits.
+    /// Fits the model to the sessions of `data`. Results are the same to the bit for the same seed.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a configuration that makes no sense, or whose learning rate makes the
-    /// factors overflow; [`Error::Memory`](crate::Error::Memory) where the factors do not fit.
+    /// [`Error::Config`](crate::Error::Config) for an invalid configuration, or if the factors overflow;
+    /// [`Error::Memory`](crate::Error::Memory) if the factors do not fit into memory.
     pub fn fit(config: &SessionAverageConfig, data: &Dataset, seed: u64) -> Result<Self> {
         config.validate()?;
         let (settings, sessions, n) = (config.settings(), &data.sessions, data.items.len());
@@ -105,7 +105,7 @@ impl SessionAverage {
         Ok(Self { config: config.clone(), items, in_session })
     }
 
-    /// What the model consists of: `items.factors` and `session_items.factors` (n × k), and with biases `items.bias` (n).
+    /// The model as arrays: `items.factors` and `session_items.factors` (n × k), and with biases `items.bias` (n).
     pub fn arrays(&self) -> Arrays {
         let mut arrays = Arrays::default();
         factors::save(&self.items, FACTORS, self.config.bias_name(), &mut arrays);
@@ -113,11 +113,11 @@ impl SessionAverage {
         arrays
     }
 
-    /// The model that [`arrays`](Self::arrays) came from.
+    /// Creates the model from the result of [`arrays`](Self::arrays).
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a configuration that makes no sense, and
-    /// [`Error::Weights`](crate::Error::Weights) for arrays that are no model of it.
+    /// [`Error::Config`](crate::Error::Config) for an invalid configuration;
+    /// [`Error::Weights`](crate::Error::Weights) for arrays that do not fit it.
     pub fn from_arrays(
         config: &SessionAverageConfig,
         items: &ItemVocabulary,
@@ -132,13 +132,14 @@ impl SessionAverage {
     }
 }
 
-/// A step of training, with its buffers.
+/// The buffers of a training step.
 struct Step {
     settings: Settings,
-    /// The mean of the session's vectors, with the constant that meets the biases.
+    /// The mean `ā`, followed by the constant that multiplies the biases.
     mean: Vec<f32>,
+    /// `q_i − q_j`.
     difference: Vec<f32>,
-    /// The session's items in ascending order.
+    /// The session's items, ascending.
     sorted: Vec<ItemIndex>,
 }
 
@@ -148,8 +149,8 @@ impl Step {
         Self { settings, mean: vec![0.0; stride], difference: vec![0.0; stride], sorted: Vec::new() }
     }
 
-    /// One step down the gradient of `−log σ(x_i − x_j) + λ/2 (|q_i|² + |q_j|² + b_i² + b_j² + 1/t Σ |a|²)`, the sum over
-    /// the `t` events of the session so far.
+    /// A step of gradient descent on `−log σ(x_i − x_j) + λ/2 (|q_i|² + |q_j|² + b_i² + b_j² + 1/t Σ |a|²)`, the sum
+    /// over the `t` events of the session so far.
     fn run(
         &mut self,
         [items, in_session]: &mut [Matrix; 2],
@@ -177,7 +178,7 @@ impl Step {
     }
 }
 
-// Its parameters to search are those of BPR-MF.
+// The search space is that of BPR-MF.
 fitted_kind!(
     SessionAverage(SessionAverageConfig),
     space: Some(include_str!("../../experiments/spaces/bpr-mf.toml")),

@@ -1,15 +1,15 @@
-//! Scores of models that say something about few items only: all others follow by popularity.
+//! Sparse scores: models that score few items per session rank all other items by popularity, after the scored ones.
 
 use super::pop::support_levels;
 use crate::data::{ItemIndex, ItemVocabulary};
 use crate::recommender::lanes;
 
-/// What the items are worth that a model says nothing about: a number in [−1, 0) that grows with the support.
+/// The scores of items that a model leaves unscored: numbers in [−1, 0) that increase with the support.
 #[derive(Clone)]
 pub(crate) struct Popularity {
-    /// Place of each item's support among the different supports.
+    /// Rank of each item's support among the distinct supports, from 0.
     levels: Vec<u32>,
-    /// Number of different supports.
+    /// Number of distinct supports.
     count: usize,
 }
 
@@ -20,7 +20,7 @@ impl std::fmt::Debug for Popularity {
 }
 
 impl Popularity {
-    /// The popularity that follows from the support of the items.
+    /// Creates the scores from the support of the items.
     pub(crate) fn new(items: &ItemVocabulary) -> Self {
         let (levels, count) = support_levels(items.supports());
         Self { levels, count }
@@ -31,30 +31,30 @@ impl Popularity {
         self.levels.len()
     }
 
-    /// The score of an item that the model says nothing about.
+    /// The score of an item that the model leaves unscored.
     fn base(&self, item: ItemIndex) -> f32 {
-        // Exact below 2²⁴ different supports, of which there would have to be as many items.
+        // Exact below 2²⁴ distinct supports, which would need as many items.
         (self.levels[item as usize] as f32 - self.count as f32) / self.count as f32
     }
 }
 
-/// The scores of a batch's rows: a short list each, in the order of the items.
+/// The scored items of each row of a mini-batch, ascending by item.
 #[derive(Debug, Default)]
 pub(crate) struct SparseScores {
     rows: Vec<Vec<(ItemIndex, f32)>>,
 }
 
 impl SparseScores {
-    /// Sets the number of rows, all without a score.
+    /// Sets the number of rows and removes all scores.
     pub(crate) fn reset(&mut self, rows: usize) {
         self.rows.resize_with(rows, Vec::new);
         self.rows.iter_mut().for_each(Vec::clear);
     }
 
-    /// Sets a row's scores: items, each once, with finite scores; those of 0 or less count as nothing said.
+    /// Sets the scores of a row. Each item occurs at most once; scores are finite, and those of 0 or less are ignored.
     ///
-    /// Ties are broken by popularity inside the score (`docs/algorithms.md`, section 7): of items with equal scores one of larger
-    /// support gets the next larger float, and so do the scores above it that it meets.
+    /// Ties are broken by popularity within the score (`docs/algorithms.md`, section 7): of items with equal scores,
+    /// the one of larger support gets the next larger float; if that reaches the next score, it is raised likewise.
     pub(crate) fn set(
         &mut self,
         row: usize,
@@ -79,7 +79,7 @@ impl SparseScores {
         list.sort_unstable_by_key(|&(item, _)| item);
     }
 
-    /// What [`SessionScorer::score`](crate::recommender::SessionScorer::score) writes.
+    /// Writes scores in the layout of [`SessionScorer::score`](crate::recommender::SessionScorer::score).
     pub(crate) fn score(&self, popularity: &Popularity, items: &[ItemIndex], scores: &mut [f32]) {
         let lanes = lanes(self.rows.len());
         for (&item, scores) in items.iter().zip(scores.chunks_exact_mut(lanes)) {
@@ -88,7 +88,7 @@ impl SparseScores {
         let ascending = items.is_sorted();
         for (b, list) in self.rows.iter().enumerate() {
             if ascending {
-                // Walk the shorter way: the list's items that can be among those asked for.
+                // Iterates over the listed items in the range of `items`, which are few.
                 let (Some(&first), Some(&last)) = (items.first(), items.last()) else { return };
                 let from = list.partition_point(|&(item, _)| item < first);
                 let listed = list[from..].iter().take_while(|&&(item, _)| item <= last);

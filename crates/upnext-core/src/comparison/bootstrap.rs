@@ -1,19 +1,18 @@
-//! Intervals by resampling sessions: how much would a figure change with other visitors?
+//! Confidence intervals by the bootstrap over sessions.
 //!
-//! Cases of one session are not independent, so whole sessions are drawn (Efron and Tibshirani, An introduction to the
-//! bootstrap, 1993, chapters 13 and 16). Every table is summed over the same draws, so that the difference of two
-//! models is that on the same visitors in every resample.
+//! Cases of one session are not independent, so whole sessions are drawn (Efron and Tibshirani, *An introduction to the
+//! bootstrap*, 1993, chapters 13 and 16). All sums use the same draws, so that differences of models are paired.
 
 use serde::{Deserialize, Serialize};
 use upnext_kernels::CounterRng;
 
-/// Resamples that are summed side by side: a vector of counts per session, read once for all of them.
-const SIDE_BY_SIDE: usize = 8;
+/// Number of resamples that are summed at a time: the counts of a session in them are one vector.
+const LANES: usize = 8;
 
-/// The stream of the draws, apart from whatever else uses the seed.
+/// The random stream of the draws, distinct from others of the same seed.
 const STREAM: u64 = 0x626f_6f74;
 
-/// A range that covers the true figure in 95 of 100 logs like this one.
+/// A 95 % confidence interval: it covers the true value in about 95 of 100 logs like this one.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Interval {
@@ -24,8 +23,8 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// The percentiles of these values; those that are not finite (a resample without a single case) are left out.
-    /// `None` where that leaves fewer than half.
+    /// The percentile interval of these values, without those that are not finite (from resamples without cases).
+    /// `None` if fewer than half are finite.
     pub(super) fn of(values: impl ExactSizeIterator<Item = f64>) -> Option<Self> {
         let all = values.len();
         let mut values: Vec<f64> = values.filter(|x| x.is_finite()).collect();
@@ -36,21 +35,21 @@ impl Interval {
         Some(Self { low: quantile(&values, 0.025), high: quantile(&values, 0.975) })
     }
 
-    /// Whether a value lies within.
+    /// Whether the interval contains a value, its ends included.
     pub fn contains(&self, value: f64) -> bool {
         self.low <= value && value <= self.high
     }
 }
 
-/// The quantile of ascending values, linear between two of them.
+/// The quantile of ascending values, with linear interpolation.
 fn quantile(values: &[f64], q: f64) -> f64 {
-    let place = q * (values.len() - 1) as f64;
-    let (below, part) = (place.floor() as usize, place.fract());
+    let position = q * (values.len() - 1) as f64;
+    let (below, part) = (position.floor() as usize, position.fract());
     let above = (below + 1).min(values.len() - 1);
     values[below] + part * (values[above] - values[below])
 }
 
-/// Sums by session: a row a session, a column a quantity such as the gains of one metric, or the number of cases.
+/// Sums by session: a row per session, and a column per quantity, such as the gain of a metric or the number of cases.
 #[derive(Clone, Debug)]
 pub(super) struct Sums {
     pub(super) columns: usize,
@@ -73,7 +72,7 @@ impl Sums {
     }
 }
 
-/// The draws: how often each session is in each resample is a function of the seed alone.
+/// The resamples, which are a pure function of the seed and the number of sessions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Resamples {
     pub(super) sessions: usize,
@@ -82,7 +81,7 @@ pub(super) struct Resamples {
     pub(super) threads: usize,
 }
 
-/// A table's column sums in every resample.
+/// The column sums of [`Sums`] in each resample.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Totals {
     columns: usize,
@@ -91,12 +90,12 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    /// A column's sum in each resample.
+    /// The sums of a column in the resamples.
     pub(super) fn column(&self, column: usize) -> impl ExactSizeIterator<Item = f64> + '_ {
         self.values.iter().skip(column).step_by(self.columns).copied()
     }
 
-    /// One column by a column of another table, in each resample.
+    /// The sums of a column, divided by those of a column of `by`, in the resamples.
     pub(super) fn ratios<'t>(
         &'t self,
         column: usize,
@@ -108,15 +107,15 @@ impl Totals {
 }
 
 impl Resamples {
-    /// Sums a table over the sessions of each resample. The same bits for any number of threads.
+    /// Sums a table over the sessions of each resample. The result is the same to the bit for any number of threads.
     ///
     /// # Panics
-    /// If the table has not a row a session.
+    /// If the table does not have one row per session.
     pub(super) fn totals(&self, table: &Sums) -> Totals {
         let columns = table.columns;
         assert_eq!(table.values.len(), self.sessions * columns, "a row of sums for every session");
         let mut values = vec![0.0; self.count * columns];
-        let size = SIDE_BY_SIDE * columns;
+        let size = LANES * columns;
         let blocks: Vec<(usize, &mut [f64])> = values.chunks_mut(size.max(1)).enumerate().collect();
         let share = blocks.len().div_ceil(self.threads.max(1)).max(1);
         let mut blocks = blocks.into_iter();
@@ -127,7 +126,7 @@ impl Resamples {
                     break;
                 }
                 scope.spawn(move || {
-                    let mut counts = vec![[0.0; SIDE_BY_SIDE]; self.sessions];
+                    let mut counts = vec![[0.0; LANES]; self.sessions];
                     for (block, out) in share {
                         self.draw(block, &mut counts);
                         weigh(table, &counts, out);
@@ -138,12 +137,12 @@ impl Resamples {
         Totals { columns, values }
     }
 
-    /// How often each session is in each resample of a block.
-    fn draw(&self, block: usize, counts: &mut [[f64; SIDE_BY_SIDE]]) {
-        counts.fill([0.0; SIDE_BY_SIDE]);
+    /// Counts each session in each resample of a block.
+    fn draw(&self, block: usize, counts: &mut [[f64; LANES]]) {
+        counts.fill([0.0; LANES]);
         let rng = CounterRng::new(self.seed, STREAM);
-        for lane in 0..SIDE_BY_SIDE as u64 {
-            let rng = rng.substream((block * SIDE_BY_SIDE) as u64 + lane);
+        for lane in 0..LANES as u64 {
+            let rng = rng.substream((block * LANES) as u64 + lane);
             for i in 0..self.sessions as u64 {
                 counts[rng.below(i, self.sessions as u64) as usize][lane as usize] += 1.0;
             }
@@ -151,13 +150,13 @@ impl Resamples {
     }
 }
 
-/// Adds up the rows of a table as often as each resample has them; `out` may have fewer resamples than a block.
-fn weigh(table: &Sums, counts: &[[f64; SIDE_BY_SIDE]], out: &mut [f64]) {
+/// Sums the rows of a table, weighted by their counts in each resample. `out` may have fewer resamples than a block.
+fn weigh(table: &Sums, counts: &[[f64; LANES]], out: &mut [f64]) {
     let columns = table.columns;
-    let mut sums = vec![[0.0; SIDE_BY_SIDE]; columns];
+    let mut sums = vec![[0.0; LANES]; columns];
     for (row, counts) in table.values.chunks_exact(columns).zip(counts) {
         for (sums, &value) in sums.iter_mut().zip(row) {
-            // Most sessions have no hit in most columns.
+            // Most sums are 0.
             if value != 0.0 {
                 for (sum, count) in sums.iter_mut().zip(counts) {
                     *sum += count * value;
@@ -223,7 +222,7 @@ mod tests {
 
     #[test]
     fn intervals_of_sessions_cover_the_truth_and_those_of_cases_do_not() {
-        // A visitor is easy (0.9) or hard (0.1) to predict, with 8 cases each: the truth is 0.5.
+        // Sessions are easy (0.9) or hard (0.1) to predict, with 8 cases each: the true value is 0.5.
         let (mut covered, mut covered_by_cases) = (0, 0);
         let logs = 300;
         for log in 0..logs {
@@ -250,7 +249,7 @@ mod tests {
 
     #[test]
     fn paired_differences_are_narrower_than_unpaired_ones() {
-        // Two models that hit the same sessions, but for one in twenty.
+        // Two models with the same hits in 19 of 20 sessions.
         let rng = CounterRng::new(3, 0);
         let a: Vec<_> = (0..500).map(|s| (f64::from(u8::from(rng.unit_f64(s) < 0.5)), 1.0)).collect();
         let b: Vec<_> = (0..)

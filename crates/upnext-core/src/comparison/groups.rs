@@ -1,37 +1,36 @@
-//! Groups of cases, for figures that say where a model is good.
+//! Groups of cases, for metrics by session length, events seen and target support.
 
 use crate::data::{ItemVocabulary, Sessions};
 use crate::evaluation::RankedCase;
 use serde::{Deserialize, Serialize};
 
-/// What cases are grouped by.
+/// The quantity by which cases are grouped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum GroupBy {
-    /// The number of events that the model has seen of the session.
+    /// The number of events of the session that the model has read.
     EventsSeen,
-    /// The number of events that the whole session has.
+    /// The number of events of the whole session.
     SessionLength,
-    /// The support of the target: its events in training. The groups are fifths of the cases, as nearly as equal
-    /// supports, which stay together, allow.
+    /// The support of the target. The groups are about fifths of the cases; cases of equal support are in one group.
     TargetSupport,
 }
 
-/// Cases that are alike.
+/// A group of cases: a range of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Group {
     /// The smallest value in the group.
     pub from: u64,
-    /// The largest value that belongs to the group; absent: no limit.
+    /// The largest value in the group; `None` if it has no upper limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<u64>,
     /// Number of cases.
     pub cases: usize,
 }
 
-/// First values of the groups of events seen and of session lengths; in logs of clicks they hold some cases each.
+/// The first values of the groups of events seen and of session lengths, chosen so that each has cases in click logs.
 const FIRST_VALUES: [u64; 8] = [1, 2, 3, 4, 5, 7, 11, 21];
 
 /// Number of groups by support.
@@ -41,7 +40,7 @@ impl GroupBy {
     /// All groupings.
     pub const ALL: [Self; 3] = [Self::EventsSeen, Self::SessionLength, Self::TargetSupport];
 
-    /// What stands below the axis.
+    /// The label of the axis in plots.
     pub fn title(self) -> &'static str {
         match self {
             Self::EventsSeen => "events of the session seen so far",
@@ -50,7 +49,7 @@ impl GroupBy {
         }
     }
 
-    /// The groups that have a case, ascending, and the group of each case.
+    /// The non-empty groups, ascending, and the group of each case.
     pub(super) fn groups(
         self,
         cases: &[RankedCase],
@@ -76,9 +75,9 @@ impl GroupBy {
         of_case.iter().for_each(|&group| counts[group] += 1);
 
         let mut groups = Vec::new();
-        let mut place = vec![0; firsts.len()];
+        let mut index_of_group = vec![0; firsts.len()];
         for (i, &cases) in counts.iter().enumerate().filter(|&(_, &cases)| cases > 0) {
-            place[i] = groups.len();
+            index_of_group[i] = groups.len();
             let open = self != Self::TargetSupport;
             let largest = values.iter().zip(&of_case).filter(|&(_, &g)| g == i).map(|(&v, _)| v).max();
             let to = match firsts.get(i + 1) {
@@ -88,12 +87,12 @@ impl GroupBy {
             };
             groups.push(Group { from: firsts[i], to, cases });
         }
-        of_case.iter_mut().for_each(|group| *group = place[*group]);
+        of_case.iter_mut().for_each(|group| *group = index_of_group[*group]);
         (groups, of_case)
     }
 }
 
-/// The first values of parts of about equal size; equal values stay together.
+/// The first values of parts of about equal size, with equal values in one part.
 fn first_of_parts(values: &[u64], parts: usize) -> Vec<u64> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();

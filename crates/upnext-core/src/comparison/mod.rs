@@ -1,4 +1,4 @@
-//! Comparison: which model is better on the same cases, and is the difference more than chance?
+//! Comparison of models on the same cases, with bootstrap confidence intervals of their metrics and differences.
 
 mod bootstrap;
 mod groups;
@@ -15,10 +15,11 @@ use bootstrap::{Resamples, Sums, Totals};
 use serde::{Deserialize, Serialize};
 use upnext_kernels::CounterRng;
 
-/// How intervals are made.
+/// The options of the bootstrap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootstrapOptions {
-    /// Number of resamples; 2,000 give the ends of a 95 % interval to about a twentieth of its width.
+    /// Number of resamples. Default 2,000: the ends of a 95 % interval are then accurate to about a twentieth of its
+    /// width.
     pub resamples: usize,
     /// Seed of the draws.
     pub seed: u64,
@@ -30,18 +31,18 @@ impl Default for BootstrapOptions {
     }
 }
 
-/// A figure with its 95 % interval.
+/// A metric or a difference of metrics, with its 95 % confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Estimate {
-    /// The figure on all sessions.
+    /// The value on all sessions.
     pub value: f64,
-    /// Its interval; absent where too few sessions have a case.
+    /// Its confidence interval; `None` if fewer than half of the resamples have a case.
     #[serde(flatten)]
     pub interval: Option<Interval>,
 }
 
-/// A figure at a cut-off.
+/// An estimate of a metric at a cut-off.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EstimateAt {
@@ -49,12 +50,12 @@ pub struct EstimateAt {
     pub metric: Metric,
     /// The cut-off.
     pub k: usize,
-    /// The figure.
+    /// The estimate.
     #[serde(flatten)]
     pub estimate: Estimate,
 }
 
-/// The difference of two models on the same sessions, the first less the second.
+/// The differences of two models on the same sessions, the first minus the second.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Difference {
@@ -62,58 +63,57 @@ pub struct Difference {
     pub first: usize,
     /// Index of the second model, above that of the first.
     pub second: usize,
-    /// The differences, metric by metric and cut-off by cut-off.
+    /// The differences, by metric and then by cut-off.
     pub figures: Vec<EstimateAt>,
 }
 
-/// The figures of all models by group, at the largest cut-off.
+/// The metrics of all models by groups of cases, at the largest cut-off.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Breakdown {
-    /// What the cases are grouped by.
+    /// The quantity by which cases are grouped.
     pub by: GroupBy,
     /// The groups, ascending.
     pub groups: Vec<Group>,
-    /// Per metric of [`Metric::ALL`], per model, per group.
+    /// The estimates, by metric of [`Metric::ALL`], then by model, then by group.
     pub figures: Vec<Vec<Vec<Estimate>>>,
 }
 
-/// What a comparison found.
+/// The result of a comparison.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Comparison {
-    /// How the intervals were made.
+    /// The options of the bootstrap.
     pub bootstrap: BootstrapOptions,
-    /// Per model its figures, metric by metric and cut-off by cut-off.
+    /// The estimates of each model, by metric and then by cut-off.
     pub models: Vec<Vec<EstimateAt>>,
-    /// Every pair of models.
+    /// The differences of every pair of models.
     pub differences: Vec<Difference>,
-    /// The figures by groups of cases.
+    /// The metrics by groups of cases, one entry per quantity of [`GroupBy::ALL`].
     pub breakdowns: Vec<Breakdown>,
 }
 
 impl Comparison {
-    /// The difference of two models at a cut-off, `a` less `b`; `None` for a model and itself, and for a cut-off that
-    /// was not compared.
+    /// The difference `a` − `b` of two models at a cut-off; `None` if `a` equals `b`, or the cut-off was not compared.
     pub fn difference(&self, a: usize, b: usize, metric: Metric, k: usize) -> Option<Estimate> {
         let pair = self.differences.iter().find(|d| (d.first, d.second) == (a.min(b), a.max(b)))?;
         let found = pair.figures.iter().find(|at| at.metric == metric && at.k == k)?.estimate;
         if a < b {
             return Some(found);
         }
-        // From 0, so that no difference does not become −0.
+        // Subtracted from 0, so that a difference of 0 does not become −0.
         let interval = found.interval.map(|i| Interval { low: 0.0 - i.high, high: 0.0 - i.low });
         Some(Estimate { value: 0.0 - found.value, interval })
     }
 }
 
-/// Compares models by their evaluations on the same sessions, at these cut-offs, ascending.
+/// Compares models by their evaluations on the same sessions. `cutoffs` must be ascending.
 ///
-/// Each interval is the 95 % percentile interval over resamples of whole sessions; all models, groups and differences
-/// are taken from the same resamples. The result does not depend on the number of threads.
+/// Intervals are 95 % percentile intervals over bootstrap resamples of whole sessions, the same resamples for all
+/// models, groups and differences. The result does not depend on the number of threads.
 ///
 /// # Panics
-/// If the evaluations are not of the same cases of these sessions under the same tie rule, or there is no cut-off.
+/// If the evaluations differ in their cases or tie rules, their cases are not of these sessions, or `cutoffs` is empty.
 pub fn compare(
     evaluations: &[&Evaluation],
     sessions: &Sessions,
@@ -129,10 +129,10 @@ pub fn compare(
         (a.session, a.position) == (b.session, b.position)
     };
     for other in evaluations {
-        let alike = other.ties == first.ties
+        let same_cases = other.ties == first.ties
             && other.ranked.len() == first.ranked.len()
             && other.ranked.iter().zip(&first.ranked).all(same);
-        assert!(alike, "the evaluations are not of the same cases");
+        assert!(same_cases, "the evaluations are not of the same cases");
     }
     let columns = Columns::new(first, sessions, items, cutoffs);
     let resamples =
@@ -197,23 +197,27 @@ pub fn compare(
     Comparison { bootstrap: options, models, differences, breakdowns }
 }
 
-/// Which sums are taken of every session.
+/// The layout of the sums of gains and of cases: a row per session, a column per metric, cut-off and group.
 struct Columns {
+    /// Number of sessions with a case.
     sessions: usize,
-    /// Per session its row; sessions without a case have none.
+    /// The row of each session; `usize::MAX` for sessions without a case.
     row: Vec<usize>,
-    /// The measures of all cases: the first columns of a model's sums.
+    /// The metrics and cut-offs over all cases: the first columns of a model's sums.
     measures: Vec<(Metric, usize)>,
     groupings: Vec<Grouping>,
-    /// Of all groupings; group 0 is all cases.
+    /// Number of groups of all groupings; group 0 has all cases.
     groups: usize,
     largest_cutoff: usize,
 }
 
+/// The groups of cases by one quantity.
 struct Grouping {
     by: GroupBy,
     groups: Vec<Group>,
+    /// Number of the first of the groups, among those of all groupings.
     first_group: usize,
+    /// The group of each case, from 0.
     of_case: Vec<usize>,
 }
 
@@ -247,12 +251,12 @@ impl Columns {
         }
     }
 
-    /// The column of a metric, by its place in [`Metric::ALL`], and a group above 0.
+    /// The column of a metric, by its index in [`Metric::ALL`], and a group above 0.
     fn column(&self, metric: usize, group: usize) -> usize {
         self.measures.len() + metric * (self.groups - 1) + group - 1
     }
 
-    /// The number of cases of every session: in all, and in each group.
+    /// The number of cases of each session, in all and in each group.
     fn cases(&self, evaluation: &Evaluation) -> Sums {
         let mut sums = Sums::new(self.sessions, self.groups);
         for (i, case) in evaluation.ranked.iter().enumerate() {
@@ -265,7 +269,7 @@ impl Columns {
         sums
     }
 
-    /// The gains of a model in every session.
+    /// The sums of a model's gains in each session.
     fn gains(&self, evaluation: &Evaluation) -> Sums {
         let columns = self.measures.len() + Metric::ALL.len() * (self.groups - 1);
         let mut sums = Sums::new(self.sessions, columns);
@@ -288,7 +292,10 @@ impl Columns {
     }
 }
 
-/// Up to `count` sessions drawn to be shown, ascending: of at least 3 and at most 12 events, where there are such.
+/// Draws up to `count` sessions as examples for a report and returns their indices, ascending.
+///
+/// Sessions of 3 to 12 events are drawn, or if there are none, those of two or more. The draw is a pure function of
+/// `seed`.
 pub fn examples(sessions: &Sessions, count: usize, seed: u64) -> Vec<usize> {
     let readable = |&s: &usize| (3..=12).contains(&sessions.session(s).len());
     let mut from: Vec<usize> = (0..sessions.len()).filter(readable).collect();

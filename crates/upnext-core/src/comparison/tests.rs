@@ -1,11 +1,11 @@
-//! Comparisons whose figures are worked out by hand, or by the evaluation itself.
+//! Comparisons with metrics computed by hand or by the evaluation.
 
 use super::*;
 use crate::contract::{ByLastItem, vocabulary};
 use crate::evaluation::{EvaluationConfig, evaluate};
 use std::ops::ControlFlow;
 
-/// 60 sessions over 30 items, in which every item is followed by the next one.
+/// 60 sessions over 30 items, in which item i is followed by item i + 1.
 fn chain() -> (ItemVocabulary, Sessions) {
     let mut sessions = Sessions::new();
     for s in 0..60_u32 {
@@ -22,7 +22,7 @@ fn judged(score: impl Fn(u32, u32) -> f32 + Send + Sync + 'static) -> Evaluation
         .unwrap()
 }
 
-/// Ranks the next item first after even items, and seventh or so after odd ones.
+/// A score that ranks the next item first after even items, and about seventh after odd ones.
 fn half_right() -> Evaluation {
     judged(|last, item| {
         if last % 2 == 0 && item == last + 1 {

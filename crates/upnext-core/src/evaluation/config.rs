@@ -1,21 +1,23 @@
-//! How a model is judged: the `[evaluation]` table of an experiment.
+//! The configuration of an evaluation.
 
 use crate::ranking::TieRule;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// How a model is judged: the `[evaluation]` table.
+/// The configuration of an evaluation: the `[evaluation]` table of an experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluationConfig {
-    /// The cut-offs k of the metrics, ascending, each ≥ 1. The paper reports 20.
+    /// The cut-offs k of the metrics, ascending, each ≥ 1. \[1\] reports 20.
     pub cutoffs: Vec<usize>,
-    /// How ties are ranked.
+    /// The tie rule.
     pub ties: TieRule,
-    /// Rank the target against this many most popular items of training (the paper's VIDEO rule: 30,000); absent: all.
+    /// Number of candidates: the target is ranked among that many most popular training items (30,000 for VIDEO in
+    /// \[1\]). If absent, all items.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidates: Option<usize>,
-    /// Make the top-k list of every case, for coverage and popularity: about a fifth more time with 100 units.
+    /// Whether to form the top-k list of every case, for coverage and popularity. It takes about a fifth more time with
+    /// a network of 100 units.
     pub lists: bool,
 }
 
@@ -26,7 +28,7 @@ impl Default for EvaluationConfig {
 }
 
 impl EvaluationConfig {
-    /// Checks that the metrics are defined.
+    /// Checks every field.
     ///
     /// # Errors
     /// [`Error::Config`] for cut-offs that are missing, 0 or not ascending, and for fewer candidates than a cut-off.

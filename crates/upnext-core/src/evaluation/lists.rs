@@ -1,37 +1,37 @@
-//! What the top-k lists of all cases hold, counted in integers: the order of the cases changes nothing.
+//! Coverage and popularity of top-k lists, counted in integers so that the order of the cases does not matter.
 
 use crate::ranking::Entry;
 
-/// Coverage and popularity of lists, for every cut-off up to their length.
+/// Counts of the entries of many lists, from which coverage and popularity follow for every cut-off up to their length.
 #[derive(Clone, Debug)]
 pub(super) struct ListTally {
-    /// Per item, its best place in any list, from 0; `u32::MAX` where it is in none.
-    best_place: Vec<u32>,
-    /// Per place, the sum of the supports of the items there.
+    /// The best position of each item in any list, from 0; `u32::MAX` if it is in none.
+    best_position: Vec<u32>,
+    /// The sum of the supports of the items at each position.
     support: Vec<u64>,
-    /// Per place, in how many lists there is an item.
+    /// The number of lists that have an item at each position.
     entries: Vec<u64>,
 }
 
 impl ListTally {
-    /// No list yet, of up to `length` of `items` items.
+    /// An empty tally of lists of up to `length` of `items` items.
     pub(super) fn new(items: usize, length: usize) -> Self {
-        Self { best_place: vec![u32::MAX; items], support: vec![0; length], entries: vec![0; length] }
+        Self { best_position: vec![u32::MAX; items], support: vec![0; length], entries: vec![0; length] }
     }
 
-    /// Adds one list.
+    /// Adds a list.
     pub(super) fn add(&mut self, list: &[Entry]) {
-        for (place, entry) in list.iter().enumerate() {
-            let best = &mut self.best_place[entry.item as usize];
-            *best = (*best).min(place as u32);
-            self.support[place] += entry.support;
-            self.entries[place] += 1;
+        for (position, entry) in list.iter().enumerate() {
+            let best = &mut self.best_position[entry.item as usize];
+            *best = (*best).min(position as u32);
+            self.support[position] += entry.support;
+            self.entries[position] += 1;
         }
     }
 
-    /// Adds the lists that another tally has counted.
+    /// Adds the lists of another tally.
     pub(super) fn merge(&mut self, other: &Self) {
-        for (best, &theirs) in self.best_place.iter_mut().zip(&other.best_place) {
+        for (best, &theirs) in self.best_position.iter_mut().zip(&other.best_position) {
             *best = (*best).min(theirs);
         }
         for (mine, theirs) in [(&mut self.support, &other.support), (&mut self.entries, &other.entries)] {
@@ -41,8 +41,8 @@ impl ListTally {
 
     /// The share of the items that occur in any list of length `k`.
     pub(super) fn coverage(&self, k: usize) -> f64 {
-        let shown = self.best_place.iter().filter(|&&place| (place as usize) < k).count();
-        shown as f64 / self.best_place.len().max(1) as f64
+        let shown = self.best_position.iter().filter(|&&position| (position as usize) < k).count();
+        shown as f64 / self.best_position.len().max(1) as f64
     }
 
     /// The mean, over the entries of all lists of length `k`, of support / `largest_support`.

@@ -1,18 +1,19 @@
-//! Metrics as functions of ranks: one right item a case, its rank counted from 1.
+//! Metrics as functions of the ranks of targets (`docs/algorithms.md`, section 5).
 //!
-//! Each is the mean over all cases of a gain that is 0 behind the cut-off, and 0 where there is no case.
+//! A case has one target, with a rank from 1. A metric is the mean over all cases of a gain that is 0 beyond the
+//! cut-off. It is 0 without cases.
 
 use serde::{Deserialize, Serialize};
 
-/// The metrics.
+/// A ranking metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Metric {
-    /// [`recall`].
+    /// Recall@k; see [`recall`].
     Recall,
-    /// [`mrr`].
+    /// MRR@k; see [`mrr`].
     Mrr,
-    /// [`ndcg`].
+    /// NDCG@k; see [`ndcg`].
     Ndcg,
 }
 
@@ -29,7 +30,7 @@ impl Metric {
         }
     }
 
-    /// What a case with this rank, from 1, contributes at the cut-off `k`: the metric is the mean of it.
+    /// The gain of a case with this rank, from 1, at cut-off `k`. The metric is its mean over all cases.
     #[inline]
     pub fn gain(self, rank: f64, k: usize) -> f64 {
         if rank > k as f64 {
@@ -48,12 +49,13 @@ pub fn recall(ranks: &[f64], k: usize) -> f64 {
     mean(ranks, k, Metric::Recall)
 }
 
-/// MRR@k: the mean of 1 / rank \[1, section 4\].
+/// MRR@k: the mean of 1 / rank, and of 0 for ranks above k \[1, section 4\].
 pub fn mrr(ranks: &[f64], k: usize) -> f64 {
     mean(ranks, k, Metric::Mrr)
 }
 
-/// NDCG@k: the mean of 1 / log2(1 + rank); with one right item the ideal gain is 1 (Järvelin and Kekäläinen 2002).
+/// NDCG@k: the mean of 1 / log2(1 + rank), and of 0 for ranks above k. With one relevant item, the ideal gain is 1
+/// (Järvelin and Kekäläinen 2002).
 pub fn ndcg(ranks: &[f64], k: usize) -> f64 {
     mean(ranks, k, Metric::Ndcg)
 }

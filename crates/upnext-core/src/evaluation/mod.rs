@@ -1,8 +1,8 @@
-//! Evaluation: how well does a model rank what came next? `docs/evaluation.md` is the protocol.
+//! Evaluation of models by the ranks of the next items of test sessions. The protocol is in `docs/evaluation.md`.
 //!
-//! The one loop of the program that judges: test sessions are fed event by event, and after each event but the last the
-//! next item is ranked among the candidates. Candidates are scored in blocks, so that no matrix of sessions by items is
-//! ever there.
+//! One loop evaluates every model. A test session is read event by event; after each event but the last, the next item
+//! is ranked among the candidates. Candidates are scored in blocks and counted, so that no matrix of sessions × items
+//! is stored.
 
 mod config;
 mod lists;
@@ -23,30 +23,29 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 use upnext_kernels::{Isa, count_above};
 
-/// What an evaluation found.
+/// The result of an evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Evaluation {
     /// Number of cases: positions of sessions whose next item was ranked.
     pub cases: usize,
-    /// Number of sessions with a case.
+    /// Number of sessions of at least two events.
     pub sessions: usize,
-    /// Number of candidates of each case; a target that is not among them is ranked beside them.
+    /// Number of candidates of each case, to which a target that is not among them is added.
     pub candidates: usize,
     /// The tie rule of the metrics.
     pub ties: TieRule,
-    /// The metrics, per cut-off.
+    /// The metrics, one entry per cut-off, ascending.
     pub metrics: Vec<MetricsAt>,
-    /// Time that the evaluation took, in seconds.
+    /// Duration of the evaluation in seconds.
     pub seconds: f64,
-    /// Every case, by session and position: what confidence intervals are made of.
+    /// All cases, by session and position; confidence intervals are computed from them. Not serialised.
     #[serde(skip)]
     pub ranked: Vec<RankedCase>,
 }
 
 impl Evaluation {
-    /// The metrics at the largest cut-off, at which models are chosen. There is always one: [`evaluate`] refuses to judge
-    /// without a cut-off.
+    /// The metrics at the largest cut-off, by which models are selected. There is at least one, as [`evaluate`] checks.
     pub(crate) fn at_largest(&self) -> MetricsAt {
         self.metrics[self.metrics.len() - 1]
     }
@@ -58,36 +57,35 @@ impl Evaluation {
 pub struct MetricsAt {
     /// The cut-off.
     pub k: usize,
-    /// [`metrics::recall`].
+    /// Recall@k, of [`metrics::recall`].
     pub recall: f64,
-    /// [`metrics::mrr`].
+    /// MRR@k, of [`metrics::mrr`].
     pub mrr: f64,
-    /// [`metrics::ndcg`].
+    /// NDCG@k, of [`metrics::ndcg`].
     pub ndcg: f64,
-    /// The share of all items of the vocabulary that occur in the top-k list of any case (Ludewig and Jannach, Evaluation
-    /// of session-based recommendation algorithms, UMUAI 2018); only with [`EvaluationConfig::lists`].
+    /// Coverage@k: the share of the vocabulary's items that occur in the top-k list of any case (Ludewig and Jannach,
+    /// *Evaluation of session-based recommendation algorithms*, UMUAI 2018); only with [`EvaluationConfig::lists`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coverage: Option<f64>,
-    /// The mean popularity of the entries of all top-k lists (Ludewig and Jannach 2018), an item's popularity being its
-    /// support divided by the largest support; only with [`EvaluationConfig::lists`].
+    /// Popularity@k: the mean popularity of the entries of all top-k lists (Ludewig and Jannach 2018), an item's
+    /// popularity being its support divided by the largest support; only with [`EvaluationConfig::lists`].
     ///
-    /// Lists are ordered by score, then support, then index. Where candidates are the M most popular items, lists are
-    /// made of these.
+    /// Lists are ordered by score, then support, then index, and contain candidates only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub popularity: Option<f64>,
 }
 
-/// Where the target of one case stood.
+/// The counts from which the rank of a case's target follows under any tie rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RankedCase {
-    /// The session, as an index of those evaluated.
+    /// The index of the session.
     pub session: u32,
-    /// The position of the event read last, from 0; the target is the next one.
+    /// The position in the session of the last event read, from 0; the target is the event after it.
     pub position: u32,
     /// Number of candidates with a larger score than the target.
     pub larger: u32,
-    /// Number of candidates with the target's score, the target counted in.
+    /// Number of candidates with the target's score, the target included.
     pub equal: u32,
 }
 
@@ -99,24 +97,24 @@ impl RankedCase {
 }
 
 impl Evaluation {
-    /// The rank of every case under any tie rule, by session and position.
+    /// The ranks of all cases under a tie rule, by session and position.
     pub fn ranks(&self, ties: TieRule) -> Vec<f64> {
         self.ranked.iter().map(|case| case.rank(ties)).collect()
     }
 }
 
-/// Judges a model by sessions that it was not trained on, on `threads` threads.
+/// Evaluates a model on test sessions, on `threads` threads. The result does not depend on their number.
 ///
-/// `progress` is told, from any of the threads, how many more cases have been ranked, and answers whether to go on; there
-/// are as many as events less one in every session. Sessions of fewer than two events are passed over. The result does not depend on the
-/// number of threads.
+/// A session of n events has n − 1 cases; sessions of fewer than two events are skipped. `progress` is called from any
+/// of the threads with the number of cases ranked since its last call, and can stop the evaluation.
 ///
 /// # Errors
-/// [`Error::Config`] for options that make no sense, [`Error::NoCases`] if no session has two events,
-/// [`Error::NonFiniteScores`] for a model that gives such, [`Error::Stopped`] where `progress` asked to stop.
+/// [`Error::Config`] for invalid options; [`Error::NoCases`] if no session has two events; [`Error::NonFiniteScores`]
+/// if a score is not finite; [`Error::Stopped`] if `progress` breaks.
 ///
 /// # Panics
-/// If `threads` is 0, the model's number of items is not that of the vocabulary, or a session has an item behind it.
+/// If `threads` is 0, the model and the vocabulary differ in their numbers of items, or an item of a session is not in
+/// the vocabulary.
 pub fn evaluate(
     model: &dyn Recommender,
     items: &ItemVocabulary,
@@ -128,7 +126,7 @@ pub fn evaluate(
     evaluate_in_blocks(model, items, sessions, options, threads, progress, (ROWS, BLOCK))
 }
 
-/// [`evaluate`] with other numbers of (sessions side by side, candidates in a block), which change nothing but the time.
+/// As [`evaluate`], with `rows` sessions at a time and `block` candidates per block, which change the time only.
 pub(crate) fn evaluate_in_blocks(
     model: &dyn Recommender,
     items: &ItemVocabulary,
@@ -147,7 +145,7 @@ pub(crate) fn evaluate_in_blocks(
     if order.is_empty() {
         return Err(Error::NoCases { sessions: sessions.len() });
     }
-    // The longest first: all rows are busy until shortly before the end, and threads get equal shares.
+    // Longest sessions first, so that all rows are in use until shortly before the end, and threads get equal shares.
     order.sort_by_key(|&s| std::cmp::Reverse(length(s)));
     let task = Task::new(model, items, sessions, options, progress, (rows, block));
     let threads = threads.min(order.len());
@@ -188,22 +186,22 @@ pub(crate) fn evaluate_in_blocks(
     })
 }
 
-/// What every thread does alike.
+/// The inputs of an evaluation, common to all threads.
 struct Task<'a> {
     model: &'a dyn Recommender,
     items: &'a ItemVocabulary,
     sessions: &'a Sessions,
     progress: &'a (dyn Fn(usize) -> ControlFlow<()> + Sync),
-    /// Ascending: blocks of neighbours in a table are read fastest.
+    /// The candidates, ascending, since blocks of adjacent items are scored fastest.
     candidates: Vec<ItemIndex>,
     is_candidate: Vec<bool>,
-    /// Length of the lists to make; 0 for none.
+    /// Length of the top-k lists; 0 for none.
     list_length: usize,
     rows: usize,
     block: usize,
 }
 
-/// What a thread found.
+/// The result of a thread.
 struct Tally {
     cases: Vec<RankedCase>,
     lists: Option<ListTally>,
@@ -245,7 +243,7 @@ impl<'a> Task<'a> {
         Self { model, items, sessions, progress, candidates, is_candidate, list_length, rows, block }
     }
 
-    /// Ranks all cases of the sessions that `order` names.
+    /// Ranks all cases of the sessions whose indices are in `order`.
     fn rank_all(&self, order: Vec<u32>) -> Result<Tally> {
         let isa = Isa::detect();
         let rows = self.rows.min(order.len());
@@ -259,7 +257,7 @@ impl<'a> Task<'a> {
             let (rows, lanes) = (batch.len(), lanes(batch.len()));
             scorer.observe(batch, self.sessions);
 
-            // Of the scores of all targets for all rows, each row needs its own.
+            // All targets are scored for all rows; each row needs the score of its own target.
             scorer.score(&batch.targets, &mut scores[..rows * lanes]);
             target.clear();
             target.extend((0..rows).map(|b| scores[b * lanes + b]));
@@ -315,7 +313,7 @@ impl<'a> Task<'a> {
         Ok(tally)
     }
 
-    /// Offers a block of scored candidates to every row's list.
+    /// Adds a block of scored candidates to the top-k list of each row.
     fn collect(&self, block: &[ItemIndex], scores: &[f32], lanes: usize, best: &mut [TopK]) {
         for (&item, scores) in block.iter().zip(scores.chunks_exact(lanes)) {
             for (best, &score) in best.iter_mut().zip(scores) {

@@ -1,4 +1,4 @@
-//! Models whose figures are known beforehand.
+//! Evaluation of models whose metrics can be computed by hand.
 
 use super::*;
 use crate::baselines::Pop;
@@ -24,7 +24,7 @@ fn judged(
     evaluate(model, items, sessions, options, 2, &|_| ControlFlow::Continue(()))
 }
 
-/// 30 items, and sessions in which every item is followed by the next one.
+/// 30 items, and sessions in which item i is followed by item i + 1.
 fn chain() -> (ItemVocabulary, Sessions) {
     (vocabulary(&[1; 30]), sessions(&[&[0, 1, 2, 3], &[7], &[10, 11], &[27, 28, 29], &[]]))
 }
@@ -94,7 +94,7 @@ fn a_target_beside_the_popular_candidates_is_ranked_among_them_and_itself() {
     let counts: Vec<(u32, u32)> = got.ranked.iter().map(|c| (c.larger, c.equal)).collect();
     assert_eq!(counts, [(1, 1), (0, 1), (0, 2), (2, 1)]);
     assert_eq!(got.candidates, 2);
-    // Lists are made of the candidates: 0, then 2.
+    // Lists contain candidates only: 0, then 2.
     assert_eq!(got.metrics[1].coverage, Some(2.0 / 5.0));
     assert_eq!(got.metrics[0].popularity, Some(4.0 / 9.0));
 }
@@ -118,7 +118,7 @@ fn a_score_that_is_no_number_ends_the_evaluation() {
         assert!(matches!(error, Error::NonFiniteScores { count: 1, scores: 60, .. }), "{error}");
         assert!(error.to_string().starts_with("by-last-item: 1 of 60 scores are not finite"), "{error}");
     }
-    // A target that is no candidate.
+    // A target that is not a candidate.
     let items = vocabulary(&[1, 9]);
     let model = ByLastItem::new(2, |_, item| if item == 0 { f32::NAN } else { 0.0 });
     let limited = EvaluationConfig { candidates: Some(1), ..options(&[1]) };

@@ -1,9 +1,9 @@
-//! In which field two configurations differ.
+//! The first field in which two configurations differ.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// The first field that differs, dotted, with its two values; fields whose dotted name is in `may_change` do not count.
+/// The dotted name of the first field that differs, with its two values. Fields in `may_change` are ignored.
 pub(crate) fn first_difference<T: Serialize>(
     was: &T,
     is: &T,
@@ -22,7 +22,7 @@ fn of_values(key: &str, was: &Value, is: &Value, may_change: &[&str]) -> Option<
         let (was, is) = (was.as_object().unwrap_or(&empty), is.as_object().unwrap_or(&empty));
         let mut keys: Vec<&String> =
             was.keys().chain(is.keys().filter(|key| !was.contains_key(*key))).collect();
-        // Where the kinds differ, all other fields do, and tell nothing.
+        // Compares `kind` first: models of different kinds have different fields.
         keys.sort_by_key(|key| *key != "kind");
         return keys.into_iter().find_map(|name| {
             let dotted = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };

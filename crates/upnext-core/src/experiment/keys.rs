@@ -1,4 +1,4 @@
-//! The keys of an experiment, taken from the structs themselves, and the nearest one to a misspelt key.
+//! The keys of experiments, as the structs define them, and suggestions for misspelt ones.
 
 use super::{DataConfig, EvaluationConfig, Experiment, ModelKind, Published};
 use crate::gru4rec::config::TrainingConfig;
@@ -6,7 +6,7 @@ use serde::de::value::Error as ProbeError;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use std::collections::BTreeSet;
 
-/// Every key of an experiment, dotted, as in `training.learning_rate`.
+/// All keys of experiments in dotted form, such as `training.learning_rate`.
 pub fn known_keys() -> Vec<String> {
     let mut keys = Vec::new();
     for &section in fields_of::<Experiment>() {
@@ -16,7 +16,7 @@ pub fn known_keys() -> Vec<String> {
             }
             "model" => {
                 let of_kinds = ModelKind::ALL.into_iter().flat_map(ModelKind::fields).copied();
-                // Kinds share names of fields.
+                // Several kinds may have a field of the same name.
                 let of_kinds: BTreeSet<&str> = of_kinds.collect();
                 std::iter::once("kind").chain(of_kinds).collect()
             }
@@ -32,22 +32,24 @@ pub fn known_keys() -> Vec<String> {
 }
 
 impl ModelKind {
-    /// Whether the `[model]` table of this kind has a field of this name.
+    /// Whether the `[model]` table of this kind has a field `field`.
     pub fn has_field(self, field: &str) -> bool {
         self.fields().contains(&field)
     }
 }
 
-/// The candidate most like `word`: one that differs in its table alone, or else in at most a third of its letters.
+/// The candidate nearest to `word`, for "did you mean" messages; `None` if none is near.
+///
+/// A key with the same field in another table is nearest; otherwise at most a third of the letters may differ.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Hyphens, underscores and capitals are what people remember least.
+    // Hyphens, underscores and capitals do not count.
     let letters = |key: &str| key.replace(['-', '_'], "").to_lowercase();
     let last = |key: &str| letters(key.rsplit('.').next().unwrap_or_default());
     let (_, best) = candidates
         .into_iter()
         .map(|candidate| {
             let whole = strsim::damerau_levenshtein(&letters(word), &letters(candidate));
-            // The right name in the wrong table is a nearer miss than any spelling.
+            // The right field in the wrong table is nearer than any misspelling.
             let field = strsim::damerau_levenshtein(&last(word), &last(candidate));
             (if field == 0 { 0 } else { whole.min(field + 1) }, candidate)
         })
@@ -56,15 +58,15 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     Some(best)
 }
 
-/// The names of a struct's fields, as its `Deserialize` asks for them: a list kept by hand would go stale.
+/// The names of a struct's fields, as its `Deserialize` implementation lists them.
 pub(super) fn fields_of<T: DeserializeOwned>() -> &'static [&'static str] {
     let mut fields: &'static [&'static str] = &[];
-    // The probe always answers with an error: what counts is what it was asked for.
+    // The probe always returns an error; only the requested names matter.
     let _ = T::deserialize(FieldProbe(&mut fields));
     fields
 }
 
-/// A deserializer that has no value, and notes which fields a struct asks it for.
+/// A deserializer without a value, which records the names of the fields that a struct requests.
 struct FieldProbe<'a>(&'a mut &'static [&'static str]);
 
 impl<'de> Deserializer<'de> for FieldProbe<'_> {

@@ -1,7 +1,7 @@
-//! An experiment: one typed configuration of data, model, training and evaluation.
+//! Experiments: one typed configuration of data, model, training and evaluation.
 //!
-//! The same field names stand in TOML files, in `--set`, in a tuner's search space and in a saved model. Every field has
-//! a default, so an empty file is an experiment; an unknown key is an error that suggests the nearest known one.
+//! Field names are the same in TOML files, in `--set`, in the tuner's search spaces and in saved models. Every field
+//! has a default, so an empty file is an experiment. An unknown key is an error that suggests the nearest known one.
 //!
 //! ```
 //! use upnext_core::experiment::Experiment;
@@ -33,28 +33,28 @@ pub use published::{published_names, published_text};
 #[cfg(feature = "toml")]
 pub(crate) use read::File;
 
-/// The whole configuration of one experiment.
+/// The configuration of an experiment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Experiment {
-    /// What the setting was published for.
+    /// The data set and publication of a published setting.
     pub data: DataConfig,
-    /// Which model, and its structure.
+    /// The kind and the configuration of the model.
     pub model: ModelConfig,
-    /// How a network is trained; models that only count ignore it.
+    /// The training of a network. Of these fields, factor models use the seed, and other models none.
     pub training: TrainingConfig,
-    /// How the model is judged.
+    /// The evaluation.
     pub evaluation: EvaluationConfig,
 }
 
-/// Where a setting comes from: nothing here changes what is computed.
+/// The origin of a published setting: the `[data]` table. It does not affect results.
 ///
-/// It lets a report put a measured figure beside the published one. How a log is read and split is asked of whoever
-/// prepares it, and is written in the statistics of the prepared folder.
+/// Reports show the published figures beside measured ones. The options by which a log was read and split are not here,
+/// but in the statistics of the prepared folder.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
-    /// The data set, as its publication names it.
+    /// The name of the data set in the publication.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The publication of the setting: authors, title, table.
@@ -65,7 +65,7 @@ pub struct DataConfig {
     pub published: Option<Published>,
 }
 
-/// Published figures of a setting, as shares from 0 to 1.
+/// Published metrics of a setting, from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Published {
@@ -76,21 +76,21 @@ pub struct Published {
 }
 
 impl Experiment {
-    /// Checks the model with its training, and the evaluation.
+    /// Checks every field, alone and in combination.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) with the first field that makes no sense, alone or with another.
+    /// [`Error::Config`](crate::Error::Config) with the first invalid field, the reason, and what to use instead.
     pub fn validate(&self) -> Result<()> {
         self.model.validate(&self.training)?;
         self.evaluation.validate()
     }
 
-    /// The tables that a fit reads besides the model.
+    /// The configurations of training and evaluation, which a fit reads besides that of the model.
     pub(crate) fn tables(&self) -> (&TrainingConfig, &EvaluationConfig) {
         (&self.training, &self.evaluation)
     }
 
-    /// Checks that `experiment` has the model of this one, from which it is to start.
+    /// Checks that `experiment`, which starts from a model of this experiment, has the same model configuration.
     ///
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) with the first field of `[model]` that differs.
@@ -106,7 +106,7 @@ impl Experiment {
         }
     }
 
-    /// The same experiment with every absent field that applies written out; its results are the same.
+    /// This experiment with every absent field that applies filled in. Its results are the same.
     pub fn resolved(&self) -> Self {
         let mut resolved = self.clone();
         if let ModelConfig::Gru4rec(network) = &self.model {

@@ -1,4 +1,4 @@
-//! The kinds of models and their configurations, as experiments name them.
+//! The kinds of models, their names, and their configurations.
 
 use super::keys;
 use super::keys::fields_of;
@@ -11,7 +11,7 @@ use std::fmt;
 
 macro_rules! define_kinds {
     ($($(#[$doc:meta])* $variant:ident($model:ty, $config:ty) = $name:literal,)*) => {
-        /// The kinds of models.
+        /// A kind of model.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[non_exhaustive]
         pub enum ModelKind {
@@ -39,7 +39,8 @@ macro_rules! define_kinds {
             }
         }
 
-        /// A model's kind and structure: the `[model]` table, its kind under the key `kind` (absent: `gru4rec`).
+        /// The kind and the configuration of a model: the `[model]` table, with the kind as `kind` (if absent,
+        /// `gru4rec`).
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind")]
         #[non_exhaustive]
@@ -48,7 +49,7 @@ macro_rules! define_kinds {
         }
 
         impl ModelConfig {
-            /// The default model of a kind.
+            /// The default configuration of a kind.
             pub fn of_kind(kind: ModelKind) -> Self {
                 match kind {
                     $(ModelKind::$variant => Self::$variant(<$config>::default()),)*
@@ -62,10 +63,10 @@ macro_rules! define_kinds {
                 }
             }
 
-            /// Checks the model, a network with its training.
+            /// Checks every field, those of a network together with its training.
             ///
             /// # Errors
-            /// [`Error::Config`] with the first field that makes no sense.
+            /// [`Error::Config`] with the first invalid field.
             pub(super) fn validate(&self, training: &TrainingConfig) -> Result<()> {
                 match self {
                     $(Self::$variant(config) => <$model as Kind>::validate(config, training),)*
@@ -73,7 +74,7 @@ macro_rules! define_kinds {
             }
 
             #[cfg(feature = "toml")]
-            /// The model of a kind from the fields that `parse` reads as any type.
+            /// Parses the configuration of a kind.
             pub(super) fn read(kind: ModelKind, parse: impl Parse) -> Result<Self> {
                 Ok(match kind {
                     $(ModelKind::$variant => Self::$variant(parse.parse()?),)*
@@ -86,9 +87,9 @@ macro_rules! define_kinds {
 for_each_kind!(define_kinds);
 
 #[cfg(feature = "toml")]
-/// Something that can be read as a configuration of any type.
+/// A source from which a configuration of any type can be parsed.
 pub(super) trait Parse {
-    /// Reads it.
+    /// Parses it as a `T`.
     fn parse<T: for<'de> Deserialize<'de>>(self) -> Result<T>;
 }
 
@@ -102,7 +103,7 @@ impl std::str::FromStr for ModelKind {
     type Err = Error;
 
     /// # Errors
-    /// [`Error::Config`] that lists the kinds and suggests the nearest.
+    /// [`Error::Config`] for an unknown name, with the nearest and all names.
     fn from_str(name: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
             let names = Self::ALL.map(Self::name);
@@ -123,7 +124,7 @@ impl Default for ModelConfig {
 }
 
 impl ModelConfig {
-    /// The network, where the model is one.
+    /// The network's configuration, if the model is one.
     pub fn network(&self) -> Option<&NetworkConfig> {
         match self {
             Self::Gru4rec(network) => Some(network),

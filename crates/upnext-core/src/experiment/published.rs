@@ -1,4 +1,4 @@
-//! The settings of the publications, compiled in: `experiments/NAME.toml`.
+//! The published settings, compiled in from `experiments/NAME.toml`.
 
 #[cfg(feature = "toml")]
 use {super::Experiment, crate::Result};
@@ -39,17 +39,17 @@ pub fn published_names() -> impl ExactSizeIterator<Item = &'static str> {
     SETTINGS.iter().map(|(name, _)| *name)
 }
 
-/// The experiment file of a published setting as text; `None` if there is none of this name.
+/// The experiment file of a published setting as text; `None` for an unknown name.
 pub fn published_text(name: &str) -> Option<&'static str> {
     SETTINGS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
 #[cfg(feature = "toml")]
 impl Experiment {
-    /// A published setting by its name, such as `rsc15-xe-100`; `None` if there is none of this name.
+    /// A published setting by its name, such as `rsc15-xe-100`; `None` for an unknown name.
     ///
     /// # Errors
-    /// Those of [`from_toml`](Self::from_toml), which the files of a release do not cause.
+    /// Those of [`from_toml`](Self::from_toml), which do not occur with the files of a release.
     pub fn published(name: &str) -> Result<Option<Self>> {
         published_text(name).map(|text| Self::from_toml(text, name)).transpose()
     }

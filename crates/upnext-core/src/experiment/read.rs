@@ -1,4 +1,4 @@
-//! An experiment from and to TOML, and `key=value` on top of it.
+//! Reading and writing experiments as TOML, and `key=value` assignments to their fields.
 
 use super::keys::{known_keys, nearest};
 use super::model::Parse;
@@ -11,10 +11,11 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 use toml::{Spanned, Value};
 
 impl Experiment {
-    /// Reads an experiment file. Whether it makes sense is asked of [`validate`](Self::validate), after any `set`.
+    /// Reads an experiment file. It does not check values: call [`validate`](Self::validate), after any
+    /// [`set`](Self::set).
     ///
     /// # Errors
-    /// [`Error::Io`] where the file cannot be read; else as [`from_toml`](Self::from_toml).
+    /// [`Error::Io`] if the file cannot be read, and those of [`from_toml`](Self::from_toml).
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path).map_err(|source| Error::Io {
@@ -25,11 +26,11 @@ impl Experiment {
         Self::from_toml(&text, &path.display().to_string())
     }
 
-    /// Parses an experiment; `origin` is what errors call the text, such as its file.
+    /// Parses an experiment. `origin` is the name of the text in errors, such as its path.
     ///
     /// # Errors
-    /// [`Error::ExperimentFile`] with line and column for bad TOML, a value of the wrong type, or a field that the model's
-    /// kind does not have; [`Error::UnknownKey`] for a key that no experiment has.
+    /// [`Error::ExperimentFile`] with line and column for bad TOML, a value of the wrong type, or a field that the
+    /// model's kind does not have; [`Error::UnknownKey`] for a key that no experiment has.
     pub fn from_toml(text: &str, origin: &str) -> Result<Self> {
         let file = File { text, origin };
         let mut tables = DeTable::parse(text).map_err(|e| file.toml_error("", &e))?.into_inner();
@@ -46,23 +47,23 @@ impl Experiment {
         })
     }
 
-    /// The whole experiment as TOML, absent fields [`resolved`](Self::resolved): what `--show-config` prints.
+    /// The [`resolved`](Self::resolved) experiment as TOML, as `--show-config` prints it.
     ///
     /// # Errors
-    /// [`Error::Config`] for a number that TOML cannot hold (a seed of 2⁶³ or more).
+    /// [`Error::Config`] for a number out of TOML's range (a seed of 2⁶³ or more).
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(&self.resolved())
             .map_err(|e| Error::config("experiment", format!("not writable as TOML: {e}")))
     }
 
-    /// Changes one field by `key=value`, the value read by the field's type: `training.learning_rate=0.05`,
+    /// Sets one field by `key=value`; the value is parsed by the field's type: `training.learning_rate=0.05`,
     /// `training.loss=bpr-max`, `model.layers=100,100` or `model.layers=[100, 100]`.
     ///
-    /// A new `model.kind` brings that kind's defaults.
+    /// Another `model.kind` sets all fields of the model to that kind's defaults.
     ///
     /// # Errors
-    /// [`Error::UnknownKey`] with the nearest key; [`Error::Config`] for a value of the wrong type, and for a field that
-    /// the model's kind does not have. The experiment is then unchanged.
+    /// [`Error::UnknownKey`] with the nearest key; [`Error::Config`] for a value of the wrong type, and for a field
+    /// that the model's kind does not have. The experiment is then unchanged.
     pub fn set(&mut self, assignment: &str) -> Result<()> {
         let Some((key, text)) = assignment.split_once('=') else {
             return Err(Error::config(
@@ -98,7 +99,7 @@ impl Experiment {
         Err(first_error.unwrap_or_else(|| Error::config(key, "has no value")))
     }
 
-    /// Changes the field of a known key.
+    /// Sets the field of a known key.
     ///
     /// # Errors
     /// [`Error::Config`] for a value of the wrong type. The experiment is then unchanged.
@@ -110,21 +111,21 @@ impl Experiment {
     }
 }
 
-/// What the text of a value may mean, the most likely first.
+/// The possible values of a text, the most likely first.
 fn readings(text: &str) -> Vec<Value> {
     let toml = |text: &str| {
         Value::deserialize(ValueDeserializer::parse(text).ok()?).ok().filter(|value| !value.is_table())
     };
     let mut readings = Vec::new();
     readings.extend(toml(text));
-    // `.5` and `1.` are numbers to everybody but TOML.
+    // Accepts `.5` and `1.`, which are not numbers in TOML.
     readings.extend(text.parse().ok().filter(|_| readings.is_empty()).map(Value::Float));
     readings.push(Value::String(text.to_owned()));
     readings.extend(toml(&format!("[{text}]")));
     readings
 }
 
-/// Puts a value at a dotted key, the tables on the way made where missing.
+/// Inserts a value at a dotted key, with the tables that are missing.
 fn insert(table: &mut toml::Table, key: &str, value: Value) {
     let Some((first, rest)) = key.split_once('.') else {
         table.insert(key.to_owned(), value);
@@ -139,14 +140,17 @@ fn take<'i>(table: &mut DeTable<'i>, key: &str) -> Option<Spanned<DeValue<'i>>> 
     table.remove(key)
 }
 
-/// A text with the name that errors give it.
+/// A TOML text, with its name in errors.
 pub(crate) struct File<'a> {
     pub(crate) text: &'a str,
     pub(crate) origin: &'a str,
 }
 
 impl File<'_> {
-    /// Refuses the first key that no experiment has. `prefix` is the dotted path of `table`, with a dot at its end.
+    /// Checks that all keys of a table are known. `prefix` is the dotted path of `table`, with a trailing dot.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKey`] with the first unknown key.
     pub(crate) fn check_keys(&self, table: &DeTable<'_>, prefix: &str, known: &[String]) -> Result<()> {
         let mut keys: Vec<_> = table.iter().collect();
         keys.sort_by_key(|(key, _)| key.span().start);
@@ -157,7 +161,7 @@ impl File<'_> {
                 continue;
             }
             if !known.iter().any(|known| known.starts_with(&inside)) {
-                let (line, _) = self.place(&key.span());
+                let (line, _) = self.line_and_column(&key.span());
                 return Err(unknown(&format!("{}:{line}", self.origin), &path, known));
             }
             match value.get_ref() {
@@ -181,7 +185,7 @@ impl File<'_> {
 
     fn model(&self, table: Spanned<DeValue<'_>>) -> Result<ModelConfig> {
         let span = table.span();
-        // `check_keys` has refused anything but a table.
+        // `check_keys` has checked that it is a table.
         let DeValue::Table(mut fields) = table.into_inner() else { return Ok(ModelConfig::default()) };
         let kind = match take(&mut fields, "kind") {
             Some(kind) => self.parse(kind, "model.kind")?,
@@ -207,21 +211,21 @@ impl File<'_> {
         })
     }
 
-    /// A message of the TOML reader about a field, with its place.
+    /// The error of a TOML parser about a field, with line and column.
     pub(crate) fn toml_error(&self, field: &str, e: &toml::de::Error) -> Error {
         let message = plain(e.message());
         let reason = if field.is_empty() { message } else { format!("{field}: {message}") };
         self.error(&e.span().unwrap_or(0..0), reason)
     }
 
-    /// An error with its place.
+    /// An error with the line and column of a span.
     pub(crate) fn error(&self, span: &Range<usize>, reason: String) -> Error {
-        let (line, column) = self.place(span);
+        let (line, column) = self.line_and_column(span);
         Error::ExperimentFile { origin: self.origin.to_owned(), line, column, reason }
     }
 
     /// Line and column of the start of a span, both from 1.
-    fn place(&self, span: &Range<usize>) -> (usize, usize) {
+    fn line_and_column(&self, span: &Range<usize>) -> (usize, usize) {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
@@ -240,7 +244,7 @@ impl Parse for ModelFields<'_, '_> {
     }
 }
 
-/// The key of `table` whose value lies at a span.
+/// The key of `table` whose value contains a span.
 fn field_at(table: &DeValue<'_>, span: &Range<usize>) -> Option<String> {
     let DeValue::Table(fields) = table else { return None };
     let (key, _) =
@@ -273,7 +277,7 @@ fn not_of_kind(kind: ModelKind, field: &str) -> String {
     format!("a model of kind \"{kind}\" has no such field: {suggestion}, or use another model.kind")
 }
 
-/// A message of the deserializer in the words of a user, and with a suggestion where a word is misspelt.
+/// A message of the deserializer without Rust's type names, and with a suggestion for a misspelt value.
 fn plain(message: &str) -> String {
     const WORDS: [(&str, &str); 7] = [
         ("expected f32", "expected a number"),

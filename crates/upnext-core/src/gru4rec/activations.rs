@@ -1,14 +1,14 @@
-//! A network at work on a batch: input, recurrent layers, feed-forward layers; forward, and in training backward.
+//! The forward and backward passes of a network, from its input to the input of its output layer.
 
 use super::config::{NetworkConfig, TrainingConfig};
 use super::input::StepInput;
-use super::layers::{Below, Cpu, DenseBuffers, LayerBuffers};
+use super::layers::{Cpu, DenseBuffers, LayerBuffers, LayerInput};
 use super::network::{Network, Stream};
 use crate::batch::Batch;
 use crate::data::Sessions;
 use upnext_kernels::{CounterRng, Matrix};
 
-/// The layers' buffers for up to `B` rows, and the states that the rows carry.
+/// The activations and gradients of all layers for up to `B` rows, and the states that the rows carry.
 #[derive(Debug)]
 pub(crate) struct Activations {
     pub(crate) input: StepInput,
@@ -16,7 +16,7 @@ pub(crate) struct Activations {
     pub(crate) feed_forward: Vec<DenseBuffers>,
 }
 
-/// Dropout in a step of training: shares, and the step's random streams.
+/// Dropout of a training step: its probabilities and random streams.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dropout {
     pub(crate) embedding: f32,
@@ -50,7 +50,7 @@ impl Activations {
         }
     }
 
-    /// Reads a batch and moves every row's state on by one event.
+    /// Reads the current event of each row and advances the row's state.
     pub(crate) fn forward(
         &mut self,
         cpu: Cpu,
@@ -65,7 +65,8 @@ impl Activations {
         self.input.read(cpu, &network.values, batch, sessions, embedding);
         for l in 0..self.layers.len() {
             let (lower, upper) = self.layers.split_at_mut(l);
-            let below = lower.last().map_or(Below::Input(&self.input), |lower| Below::Layer(&lower.state));
+            let below =
+                lower.last().map_or(LayerInput::Input(&self.input), |lower| LayerInput::Layer(&lower.state));
             let parameters = &network.values.layers[l];
             upper[0].forward(cpu, parameters, below, Some(&self.input), &batch.carry, hidden(l));
         }
@@ -77,7 +78,7 @@ impl Activations {
         }
     }
 
-    /// What the output layer reads, B × out.
+    /// B × out: the input of the output layer.
     pub(crate) fn top(&self) -> &Matrix {
         match self.feed_forward.last() {
             Some(layer) => &layer.state,
@@ -85,7 +86,7 @@ impl Activations {
         }
     }
 
-    /// What the output layer reads, and where its gradient goes.
+    /// B × out each: the input of the output layer, and the buffer of its gradient.
     pub(crate) fn top_and_gradient(&mut self) -> (&Matrix, &mut Matrix) {
         match self.feed_forward.last_mut() {
             Some(layer) => (&layer.state, &mut layer.d_state),
@@ -97,7 +98,8 @@ impl Activations {
         }
     }
 
-    /// From the gradient of the top down to those of all pre-activations, and of the vectors read.
+    /// The backward pass: from the gradient of [`top`](Self::top) to those of all pre-activations and of the input
+    /// vectors.
     pub(crate) fn backward(&mut self, cpu: Cpu, network: &Network, rows: usize) {
         for k in (0..self.feed_forward.len()).rev() {
             let (lower, upper) = self.feed_forward.split_at_mut(k);

@@ -1,4 +1,4 @@
-//! The seam between the epochs of a training and the arithmetic of its steps.
+//! The interface between the loop over mini-batches and the computation of a training step.
 
 use super::network::Network;
 use crate::Result;
@@ -6,64 +6,66 @@ use crate::arrays::TrainingState;
 use crate::batch::Batch;
 use crate::data::Sessions;
 
-/// Computes the training steps of a network: what [`Trainer`](super::Trainer) needs from whoever does the arithmetic.
+/// An implementation of the training steps of a network, such as [`CpuBackend`](super::CpuBackend).
 ///
-/// The epoch loop deals the mini-batches, counts the steps and sums up the losses. A backend owns the parameters, the
-/// state of the optimiser and the hidden states that rows carry from step to step. What a step trains on besides its
-/// mini-batch follows from the seed and the step's number ([`ScoredItems`](super::ScoredItems), dropout), so that two
-/// backends get exactly the same samples and masks and differ by rounding alone.
+/// The [`Trainer`](super::Trainer) forms the mini-batches, counts the steps and sums the losses. A backend owns the
+/// parameters, the optimiser state and the hidden states that rows carry from step to step. Samples and dropout masks
+/// are pure functions of the seed and the step's number ([`ScoredItems`](super::ScoredItems)), so that they are the
+/// same on every backend, and results differ by rounding only.
 pub trait Backend: Send + std::fmt::Debug {
-    /// The name of the arithmetic, such as the instruction set "avx512": the same name, seed and data give the same bits.
+    /// The name of the arithmetic, such as the instruction set "avx512". Results are the same to the bit for the same
+    /// name, seed and data.
     fn name(&self) -> &str;
 
-    /// Number of threads that compute.
+    /// Number of threads in use.
     fn threads(&self) -> usize {
         1
     }
 
-    /// Learns from a mini-batch, or queues it. `step` is its number, from 0 over all epochs; `sessions` are those that the
-    /// mini-batch was dealt from.
+    /// Runs the training step of a mini-batch, or queues it. `step` is its number, from 0 over all epochs; `sessions`
+    /// are those that the mini-batch's rows refer to.
     fn step(&mut self, step: u64, batch: &Batch, sessions: &Sessions);
 
-    /// Hands over the losses of steps that are done, in order, each once: the mean over the configured batch size. With
-    /// `wait` those of all steps so far.
+    /// Calls `each` with the losses of finished steps, in order and once each: the sum over the rows divided by the
+    /// configured batch size. With `wait`, all steps so far are finished first.
     fn losses(&mut self, wait: bool, each: &mut dyn FnMut(f64));
 
-    /// Whether all parameters are finite numbers.
+    /// Whether all parameters are finite, after all steps so far.
     fn is_finite(&mut self) -> bool;
 
-    /// The network as it is after all steps so far.
+    /// The network after all steps so far.
     fn network(&mut self) -> &Network;
 
-    /// The network at the end of training.
+    /// The network after all steps so far, which consumes the backend.
     fn into_network(self: Box<Self>) -> Network;
 
-    /// Adds the state of the optimiser to `state`, and with `carried` the hidden states that rows carry, under the names
-    /// of `docs/artifact.md`.
+    /// Adds the optimiser state to `state`, and with `carried` the hidden states of the rows, by the names of
+    /// `docs/artifact.md`.
     fn save(&mut self, carried: bool, state: &mut TrainingState);
 
-    /// Takes over what [`save`](Self::save) wrote.
+    /// Restores a state that [`save`](Self::save) wrote. The arrays in use are removed from `state`.
     ///
     /// # Errors
-    /// [`Error::Weights`](crate::Error::Weights) names an array that is missing or of another shape.
+    /// [`Error::Weights`](crate::Error::Weights) with the name of an array that is missing or has the wrong shape.
     fn restore(&mut self, how: Restore, state: &mut TrainingState) -> Result<()>;
 
-    /// The CPU, whose buffers tests look into.
+    /// The CPU backend, for tests that inspect its buffers.
     #[cfg(test)]
     fn as_cpu(&self) -> Option<&super::CpuBackend> {
         None
     }
 }
 
-/// How a backend takes over a saved state.
+/// The purpose for which a backend restores a saved state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Restore {
-    /// To go on with the same training; within an epoch with the carried hidden states.
+    /// To continue the same training; within an epoch, the carried hidden states are restored too.
     Resume {
         /// Whether the training was stopped within an epoch.
         within_epoch: bool,
     },
-    /// To begin another training with the optimiser's state of an earlier one, of perhaps fewer items or other momentum.
+    /// To begin a new training with the optimiser state of an earlier one, possibly over fewer items or without
+    /// momentum.
     WarmStart,
 }

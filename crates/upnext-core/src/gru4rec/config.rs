@@ -1,21 +1,22 @@
-//! The configuration of a network and of its training: every field once, with its default and the source of it.
+//! The configuration of a network and of its training: each field with its range, default and source.
 
 use serde::{Deserialize, Serialize};
 
 pub use upnext_kernels::{Activation, Loss, Optimizer, Unit};
 
-/// What the network reads at each step \[1, section 3\].
+/// The input of the first layer at each event \[1, section 3\].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Input {
-    /// The current item, 1-of-N: the paper's best.
+    /// The current item as a one-hot vector; the best input in \[1\].
     OneHot,
-    /// All items of the session so far, discounted by [`NetworkConfig::discount`] a step, scaled to unit L2 norm.
+    /// A weighted sum of the one-hot vectors of the session so far, scaled to unit L2 norm. Weights decay by
+    /// [`NetworkConfig::discount`] per event.
     Discounted,
-    /// The current item's row of a table of its own, [`NetworkConfig::embedding_size`] wide.
+    /// The current item's row of a separate embedding table of width [`NetworkConfig::embedding_size`].
     Embedding,
-    /// The current item's row of the output table (\[2\], "constrained embedding").
+    /// The current item's row of the output table (the constrained embedding of \[2\]).
     Shared,
 }
 
@@ -24,13 +25,13 @@ pub enum Input {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum SessionOrder {
-    /// By start time, oldest first, so that the last updates see the newest data.
+    /// By start time, oldest first, so that the last updates of an epoch use the newest sessions.
     Time,
-    /// Shuffled anew in each epoch, by the seed.
+    /// In a random order that the seed and the epoch determine.
     Shuffled,
 }
 
-/// The network \[1, section 3\]: the `[model]` table of an experiment.
+/// The architecture of a network \[1, section 3\]: the `[model]` table of an experiment.
 ///
 /// The default is the setting published for RSC15 by Hidasi and Czapp (RecSys 2023): 100 units, shared embedding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,22 +39,22 @@ pub enum SessionOrder {
 pub struct NetworkConfig {
     /// The recurrent unit.
     pub unit: Unit,
-    /// Units of each recurrent layer, from the input up. One layer is the paper's best.
+    /// Units of each recurrent layer, from the input up, each ≥ 1. One layer is best in \[1\].
     pub layers: Vec<usize>,
-    /// What the network reads.
+    /// The input of the first layer.
     pub input: Input,
-    /// γ of the `discounted` input, 0 < γ ≤ 1: an event `t` steps ago weighs `γ^t`. The paper gives no value.
+    /// γ of the `discounted` input, 0 < γ ≤ 1: an event `t` steps ago has weight `γ^t`. \[1\] gives no value.
     pub discount: f32,
-    /// Width of the `embedding` input's table.
+    /// Width of the table of the `embedding` input, ≥ 1.
     pub embedding_size: usize,
-    /// Whether every deeper layer also reads the input through weights of its own.
+    /// Whether every deeper layer also reads the network's input, through separate weights.
     pub input_to_deeper_layers: bool,
     /// Units of each feed-forward layer (tanh) between the recurrent layers and the output.
     pub feed_forward: Vec<usize>,
     /// Activation of the GRU's candidate and of the plain recurrent unit: `tanh`, `relu` or `linear`.
     pub hidden_activation: Activation,
-    /// Output activation; where absent, the published choice for the loss: `tanh` for TOP1 and BPR \[1\],
-    /// `linear` for cross-entropy, `elu-0.5` for TOP1-max and BPR-max \[2\].
+    /// Activation of the scores. If absent, it depends on the loss: `tanh` for TOP1 and BPR \[1\] and for MRR, `linear`
+    /// for cross-entropy, `elu-0.5` for TOP1-max and BPR-max \[2\].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_activation: Option<Activation>,
 }
@@ -74,7 +75,7 @@ impl Default for NetworkConfig {
     }
 }
 
-/// How a network is trained: the `[training]` table of an experiment.
+/// The training of a network: the `[training]` table of an experiment.
 ///
 /// The default is the setting published for RSC15 by Hidasi and Czapp (RecSys 2023).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,34 +83,37 @@ impl Default for NetworkConfig {
 pub struct TrainingConfig {
     /// Passes over the training sessions, ≥ 1.
     pub epochs: usize,
-    /// Sessions in a mini-batch, ≥ 1 (≥ 2 without additional samples).
+    /// Rows of a mini-batch, one session each, ≥ 1 (≥ 2 without additional samples).
     pub batch_size: usize,
-    /// Additional negative samples of a mini-batch, shared by its rows; 0: only the other rows' targets.
+    /// Additional negative samples of a mini-batch, shared by its rows. With 0, a row's negatives are the other rows'
+    /// targets.
     pub samples: usize,
-    /// α: samples are drawn with probability ∝ support^α; 0 is uniform, 1 is by popularity.
+    /// α ≥ 0: samples are drawn with probability ∝ support^α; 0 is uniform, 1 is by popularity.
     pub sample_alpha: f64,
-    /// Whether an item equal to the row's own target is taken out of that row's negatives. \[1\] does not.
+    /// Whether scored items equal to a row's own target are excluded from that row's negatives. \[1\] keeps them.
     pub mask_own_target: bool,
     /// The loss.
     pub loss: Loss,
-    /// Strength of the logQ correction of cross-entropy, 0 (off) to 1; absent: 1 with cross-entropy, 0 with other losses.
+    /// Strength of the logQ correction of cross-entropy, 0 (off) to 1. If absent, 1 with cross-entropy and 0 with other
+    /// losses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logq: Option<f32>,
-    /// λ ≥ 0: the weight of BPR-max's score penalty; other losses have none.
+    /// λ ≥ 0: weight of the score penalty of BPR-max. Other losses ignore it.
     pub bpr_max_penalty: f32,
-    /// p_embed: share of the input vector's elements dropped in training, 0 ≤ p < 1; `embedding` and `shared` input
-    /// only; absent: 0.1 with those, 0 with the others.
+    /// Probability of dropping an element of the input vector in training, 0 ≤ p < 1, for `embedding` and `shared`
+    /// input only. If absent, 0.1 for these inputs and 0 for the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropout_embedding: Option<f32>,
-    /// p_hidden: share of each layer's units dropped in training, 0 ≤ p < 1.
+    /// Probability of dropping a unit of a layer's output in training, 0 ≤ p < 1.
     pub dropout_hidden: f32,
     /// The optimiser.
     pub optimizer: Optimizer,
-    /// η > 0.
+    /// Learning rate, η > 0.
     pub learning_rate: f32,
-    /// μ: `v ← μ v + Δ`, `θ ← θ + v`, 0 ≤ μ < 1.
+    /// Momentum μ, 0 ≤ μ < 1: `v ← μ v + Δ`, `θ ← θ + v`.
     pub momentum: f32,
-    /// ε inside the root of Adagrad and RMSProp (1e-6), or beside Adam's (1e-8); absent: those values.
+    /// ε > 0, added inside the square root of Adagrad and RMSProp and outside that of Adam. If absent, 1e-6, and 1e-8
+    /// for Adam.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epsilon: Option<f32>,
     /// ρ of RMSProp, 0 ≤ ρ < 1.
@@ -118,15 +122,16 @@ pub struct TrainingConfig {
     pub adam_beta1: f32,
     /// β₂ of Adam, 0 ≤ β₂ < 1.
     pub adam_beta2: f32,
-    /// L2: this times the parameter is added to the gradient of every parameter that the step touches.
+    /// Strength of L2 regularisation, ≥ 0: `l2 · θ` is added to the gradient of each parameter that a step updates.
     pub l2: f32,
-    /// The gradient of a step is scaled down to this global norm where it is larger; 0: never.
+    /// Largest global L2 norm of a step's gradient, ≥ 0: larger gradients are scaled down to it. 0 turns clipping off.
     pub clip_norm: f32,
-    /// The order of the sessions.
+    /// The order of the sessions in an epoch.
     pub session_order: SessionOrder,
-    /// Epochs without a better validation MRR after which training stops; 0: never. Needs validation.
+    /// Early stopping: training stops after this many epochs without a better validation MRR. 0 turns it off; other
+    /// values need validation sessions.
     pub patience: usize,
-    /// Seed of initial weights, samples, dropout and shuffling, below 2⁶³ (TOML's largest integer).
+    /// Seed of initial weights, samples, dropout and shuffling, below 2⁶³ (the range of TOML's integers).
     pub seed: u64,
 }
 

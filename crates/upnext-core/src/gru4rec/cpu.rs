@@ -1,4 +1,4 @@
-//! The CPU as a [`Backend`]: the kernels on a pool of threads.
+//! The [`Backend`] for CPUs: the kernels of `upnext-kernels` on a thread pool.
 
 use super::activations::Dropout;
 use super::backend::{Backend, Restore};
@@ -14,13 +14,13 @@ use crate::batch::Batch;
 use crate::data::{ItemVocabulary, Sessions};
 use upnext_kernels::{Isa, OptimizerState, ThreadPool};
 
-/// Operations of a step below which one thread does it alone: cores that share no cache take longer to hand each other
-/// its data than to compute with it (`docs/performance.md`).
+/// Floating-point operations of a step below which a single thread computes it: between cores without a shared cache,
+/// moving the data takes longer than computing with it (`docs/performance.md`).
 ///
-/// In tests no step is too light for what is promised of several threads.
+/// In tests, every step uses all threads.
 const LIGHT_STEP: f64 = if cfg!(test) { 0.0 } else { 12e6 };
 
-/// Training steps on this machine's cores. The same bits for any number of threads.
+/// Computes training steps on the machine's cores. Results are the same to the bit for any number of threads.
 #[derive(Debug)]
 pub struct CpuBackend {
     pub(super) network: Network,
@@ -30,18 +30,20 @@ pub struct CpuBackend {
     pub(super) scored: ScoredItems,
     pool: ThreadPool,
     isa: Isa,
-    /// Of the last step, until it is handed over.
+    /// The loss of the last step, until it is taken.
     loss: Option<f64>,
 }
 
 impl CpuBackend {
-    /// Steps of a training of `network` over `items`, on `threads` threads.
+    /// A backend that trains `network` over the vocabulary `items`, with at most `threads` threads. Small steps use
+    /// one.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a configuration that makes no sense.
+    /// [`Error::Config`](crate::Error::Config) for an invalid configuration, or if no item has support to draw samples
+    /// by.
     ///
     /// # Panics
-    /// If `threads` is 0, or the network has not as many items as the vocabulary.
+    /// If `threads` is 0, or the network and the vocabulary differ in their numbers of items.
     pub fn new(
         network: Network,
         training: &TrainingConfig,
@@ -85,7 +87,7 @@ impl Backend for CpuBackend {
             offsets: scores.offsets,
             masked: scores.masked,
             dropout: Some(dropout),
-            meanwhile: draw_next.as_mut().map(|draw| draw as &mut (dyn FnMut() + Send)),
+            background: draw_next.as_mut().map(|draw| draw as &mut (dyn FnMut() + Send)),
         };
         let cpu = Cpu { pool: &self.pool, isa: self.isa };
         let loss = self.step.run(cpu, &mut self.network, &mut self.state, batch, sessions, items);

@@ -1,4 +1,4 @@
-//! The network as a kind of model: epochs with validation, early stopping and checkpoints.
+//! GRU4Rec as a model kind: the loop over epochs, with validation, early stopping and checkpoints.
 
 use super::config::NetworkConfig;
 use super::network::Network;
@@ -60,7 +60,7 @@ impl Snapshot for Trainer {
     }
 }
 
-/// A trainer that stands where `fit.start` says.
+/// Creates the trainer for `fit.start`: with a new network, from a model, or resumed.
 fn begin(config: &NetworkConfig, fit: &mut Fit<'_>) -> Result<Trainer> {
     let (training, threads, data) = (fit.training, fit.threads, Arc::clone(&fit.data));
     let (count, activation) = (data.items.len(), config.output_activation_for(training.loss));
@@ -94,14 +94,15 @@ fn begin(config: &NetworkConfig, fit: &mut Fit<'_>) -> Result<Trainer> {
                 let reason = format!("is {asked}, but epoch {begun} has begun already: use {begun} or more");
                 return Err(Error::config("training.epochs", reason));
             }
-            // A model of its best epoch goes on after that one: the later ones come again, with the same bits.
+            // A model saved at its best epoch resumes after that epoch; the later ones are repeated with the same
+            // results.
             fit.summary.epochs.truncate(trainer.epochs_done());
             Ok(trainer)
         }
     }
 }
 
-/// Runs the epochs that are left, and gives the best network by validation, or else the last.
+/// Runs the remaining epochs and returns the best network by validation or, without validation, the last.
 fn run(mut trainer: Trainer, config: &NetworkConfig, fit: &mut Fit<'_>) -> Result<Network> {
     fit.summary.finished = false;
     fit.summary.instruction_set = trainer.backend().name().to_owned();
@@ -146,7 +147,7 @@ fn run(mut trainer: Trainer, config: &NetworkConfig, fit: &mut Fit<'_>) -> Resul
     Network::from_tensors(config.clone(), activation, fit.data.items.len(), &mut arrays.tensors)
 }
 
-/// Judges and keeps an epoch.
+/// Validates the network after an epoch, records the epoch, and keeps the best network and a checkpoint.
 fn end_epoch(trainer: &mut Trainer, progress: &EpochProgress, fit: &mut Fit<'_>) -> Result<ControlFlow<()>> {
     let validation = fit.validation.map(|sessions| validate(trainer, sessions, fit)).transpose()?;
     fit.summary.pairs_left_out = progress.pairs_left_out;

@@ -1,18 +1,18 @@
-//! How much memory a training needs, asked before the hours of work.
+//! The memory that a training needs, estimated before it starts.
 
 use super::config::{Input, NetworkConfig, TrainingConfig};
 use super::output::PARTS;
 use super::parameters::Parameters;
 use upnext_kernels::{Matrix, OptimizerState, padded};
 
-/// Bytes that a training of this network over `items` items needs beside the data: its parameters and the optimiser's
-/// state, a copy of them when they are saved, and the buffers of a step.
+/// Memory in bytes of a training of this network over `items` items, without the data: the parameters and the optimiser
+/// state, a copy of both while they are saved, and the buffers of a step.
 pub(super) fn bytes(network: &NetworkConfig, training: &TrainingConfig, items: usize) -> u64 {
     let saved = bytes_of_parameters(network, training, items);
     saved.saturating_mul(2).saturating_add(bytes_of_step(network, training, items))
 }
 
-/// Bytes of the parameters and of the optimiser's state.
+/// Memory in bytes of the parameters and the optimiser state.
 fn bytes_of_parameters(network: &NetworkConfig, training: &TrainingConfig, items: usize) -> u64 {
     let copies = 1 + OptimizerState::matrices(&training.update_rule());
     let layouts = Parameters::layouts(network, items);
@@ -20,13 +20,14 @@ fn bytes_of_parameters(network: &NetworkConfig, training: &TrainingConfig, items
     bytes.fold(0, u64::saturating_add).saturating_mul(copies as u64)
 }
 
-/// Bytes of the buffers of a step with a full mini-batch, and of what is kept per item to find rows and samples.
+/// Memory in bytes of the buffers of a step with a full mini-batch, and of the tables per item: row groups, samples,
+/// logQ.
 fn bytes_of_step(network: &NetworkConfig, training: &TrainingConfig, items: usize) -> u64 {
     let (rows, scored) = (training.batch_size, training.batch_size + training.samples);
     let out = network.output_width() + 1;
     let matrix = |rows: usize, width: usize| Matrix::bytes(rows, width) as u64;
     let shared = network.input == Input::Shared;
-    // The output: scores, the scored rows of the table, and their gradients.
+    // The output layer: scores, the scored rows of the table, and their gradients.
     let mut total = (scored as u64).saturating_mul(padded(rows) as u64).saturating_mul(4);
     total += matrix(scored, out) + matrix(scored + if shared { rows } else { 0 }, out);
     total += (PARTS as u64 + 3) * matrix(rows, out);
@@ -68,7 +69,8 @@ mod tests {
     fn parameters_are_counted_with_their_optimiser_state_and_a_copy() {
         let network = NetworkConfig { layers: vec![64], ..NetworkConfig::default() };
         let training = TrainingConfig { momentum: 0.5, ..TrainingConfig::default() };
-        // A table of a million items of 64 units and a bias, with Adagrad's and the momentum's: three matrices, twice.
+        // A table of a million items of 64 units and a bias, with the states of Adagrad and of momentum: three
+        // matrices, twice.
         let table = Matrix::bytes(1_000_000, 65) as u64;
         let bytes = bytes(&network, &training, 1_000_000);
         assert!(bytes > 6 * table && bytes < 6 * table + table / 4, "{bytes} and {table}");

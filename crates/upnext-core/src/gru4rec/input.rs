@@ -1,4 +1,4 @@
-//! What the network reads in a step: items themselves, or rows of a table of vectors.
+//! The input of a step: weighted items (`one-hot`, `discounted`) or rows of an embedding table (`embedding`, `shared`).
 
 use super::config::{Input, NetworkConfig};
 use super::layers::Cpu;
@@ -8,39 +8,41 @@ use crate::data::Sessions;
 use std::collections::HashMap;
 use upnext_kernels::{CounterRng, Matrix, View, add_scaled, dropout_mask, multiply, product};
 
-/// An event this much lighter than the current one is below f32's resolution beside it, and left out.
-const LIGHTEST: f64 = 1e-8;
+/// Smallest weight of an event in the `discounted` input. The current event has weight 1, beside which f32 does not
+/// resolve smaller ones.
+const MIN_WEIGHT: f64 = 1e-8;
 
 /// The input of a step for `B` rows.
 #[derive(Debug)]
 pub(crate) struct StepInput {
     kind: Input,
     discount: f64,
-    /// `one-hot`, `discounted`: the items of each row and their weights.
+    /// The items of each row and their weights, with `one-hot` and `discounted` input.
     pub(crate) entries: Entries,
-    /// `embedding`, `shared`: B × d, after dropout.
+    /// B × d: the input vectors after dropout, with `embedding` and `shared` input.
     pub(crate) dense: Matrix,
-    /// B × d: the gradient of the table's rows.
+    /// B × d: the gradient of `dense`; after `backward`, that of the table's rows.
     pub(crate) d_dense: Matrix,
+    /// B × d: the dropout mask; valid if `dropped`.
     mask: Matrix,
     dropped: bool,
 }
 
-/// Items with weights, row by row.
+/// A sparse matrix in coordinate form: weighted items, row by row.
 #[derive(Debug, Default)]
 pub(crate) struct Entries {
-    /// Where the entries of each row end.
+    /// The end of each row's entries.
     ends: Vec<u32>,
     pub(crate) items: Vec<u32>,
     pub(crate) weights: Vec<f32>,
     /// The row of each entry.
     pub(crate) rows: Vec<u32>,
-    /// Where the items of the row being added stand, once there are many.
-    places: HashMap<u32, usize>,
+    /// The entry of each item of the row that is being added, once the row has many items.
+    entry_of_item: HashMap<u32, usize>,
 }
 
-/// Different items of a row above which they are looked up instead of searched.
-const MANY: usize = 32;
+/// Largest number of distinct items of a row that are searched linearly; longer rows use a hash table.
+const LINEAR_SEARCH_MAX: usize = 32;
 
 impl Entries {
     fn clear(&mut self) {
@@ -56,16 +58,17 @@ impl Entries {
         self.items[range.clone()].iter().copied().zip(self.weights[range].iter().copied())
     }
 
-    /// Adds the last row's entries for a session so far: γ^(age) an event, equal items summed, scaled to unit L2 norm.
+    /// Appends the entries of a session so far: each event has weight γ^age, events of one item are summed, and the row
+    /// is scaled to unit L2 norm.
     ///
-    /// Linear in the number of events that weigh at least [`LIGHTEST`]: 83 of them with γ = 0.8, all of the session so far
-    /// with γ = 1, where an epoch reads a session of L events at a cost of L² / 2.
+    /// The cost is linear in the number of events of weight [`MIN_WEIGHT`] or more: 83 with γ = 0.8. With γ = 1 it is
+    /// the whole session so far, so that a session of L events costs L² / 2 an epoch.
     fn push_discounted(&mut self, history: &[u32], discount: f64) {
         let start = self.items.len();
-        self.places.clear();
+        self.entry_of_item.clear();
         let mut weight = 1.0;
         for &item in history.iter().rev() {
-            match self.place(start, item) {
+            match self.entry_of(start, item) {
                 Some(i) => self.weights[i] += weight as f32,
                 None => {
                     self.items.push(item);
@@ -73,7 +76,7 @@ impl Entries {
                 }
             }
             weight *= discount;
-            if weight < LIGHTEST {
+            if weight < MIN_WEIGHT {
                 break;
             }
         }
@@ -82,17 +85,17 @@ impl Entries {
         weights.iter_mut().for_each(|w| *w /= norm);
     }
 
-    /// The index of an item's entry among those from `start` on. In a short row a search is faster than a hash.
-    fn place(&mut self, start: usize, item: u32) -> Option<usize> {
-        let different = self.items.len() - start;
-        if different <= MANY {
+    /// The entry of an item among `start..`. In short rows, a linear search is faster than a hash table.
+    fn entry_of(&mut self, start: usize, item: u32) -> Option<usize> {
+        let distinct = self.items.len() - start;
+        if distinct <= LINEAR_SEARCH_MAX {
             return self.items[start..].iter().position(|&i| i == item).map(|i| start + i);
         }
-        // The items of the row that have come since the last look-up join, each once.
-        for (i, &item) in self.items.iter().enumerate().skip(start + self.places.len()) {
-            self.places.insert(item, i);
+        // Adds the entries that were appended since the last lookup.
+        for (i, &item) in self.items.iter().enumerate().skip(start + self.entry_of_item.len()) {
+            self.entry_of_item.insert(item, i);
         }
-        self.places.get(&item).copied()
+        self.entry_of_item.get(&item).copied()
     }
 }
 
@@ -112,12 +115,12 @@ impl StepInput {
         }
     }
 
-    /// Whether the input is items rather than vectors.
+    /// Whether the input is weighted items, as opposed to vectors.
     pub(crate) fn is_sparse(&self) -> bool {
         matches!(self.kind, Input::OneHot | Input::Discounted)
     }
 
-    /// Reads the current events of a batch; with `dropout` a share of the vectors' elements is dropped.
+    /// Reads the current event of each row. Dropout applies to the elements of input vectors.
     pub(crate) fn read(
         &mut self,
         cpu: Cpu,
@@ -145,7 +148,7 @@ impl StepInput {
         let width = self.dense.width();
         self.dropped = dropout.is_some();
         for b in 0..rows {
-            // Behind the width the output table has its bias, which is no part of the vector.
+            // The output table's last column is its bias, which is not part of the item's vector.
             self.dense.row_mut(b)[..width].copy_from_slice(&table.row(batch.inputs[b] as usize)[..width]);
             if let Some((rng, drop)) = dropout {
                 dropout_mask(cpu.isa, rng.substream(b as u64), drop, &mut self.mask.row_mut(b)[..width]);
@@ -154,7 +157,7 @@ impl StepInput {
         }
     }
 
-    /// Adds the product of rows `first..first + count` with weights from the input to a block of pre-activations.
+    /// Adds the product of input rows `first..first + count` and `weights` to a block of pre-activations.
     pub(crate) fn add_product(
         &self,
         cpu: Cpu,
@@ -177,7 +180,7 @@ impl StepInput {
         }
     }
 
-    /// Undoes dropout in the gradient of the vectors.
+    /// The backward pass: applies the dropout mask to the gradient of the input vectors.
     pub(crate) fn backward(&mut self, cpu: Cpu, rows: usize) {
         if self.dropped {
             for b in 0..rows {
@@ -186,7 +189,7 @@ impl StepInput {
         }
     }
 
-    /// The dropout mask of the last step.
+    /// The dropout mask of the last step, if it had dropout.
     #[cfg(test)]
     pub(crate) fn mask(&self) -> Option<&Matrix> {
         self.dropped.then_some(&self.mask)
@@ -219,7 +222,7 @@ mod tests {
                         None => plain.push((item, weight as f32)),
                     }
                     weight *= discount;
-                    if weight < LIGHTEST {
+                    if weight < MIN_WEIGHT {
                         break;
                     }
                 }
@@ -230,7 +233,7 @@ mod tests {
                     assert_eq!((item, weight.to_bits()), (expected, (sum / norm).to_bits()));
                 }
                 // Each item of the last row is hashed at most once.
-                assert!(entries.places.len() <= entries.items.len() - start);
+                assert!(entries.entry_of_item.len() <= entries.items.len() - start);
             }
         }
     }

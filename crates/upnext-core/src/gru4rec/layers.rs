@@ -1,7 +1,8 @@
-//! Recurrent and feed-forward layers: forward and backward over blocks of a mini-batch's rows.
+//! Forward and backward passes of recurrent and feed-forward layers, over blocks of rows of a mini-batch.
 //!
-//! Shapes: `B` rows, `H` units of a layer (rounded up to whole cache lines in memory), `G` gates. The rows of a batch do
-//! not meet inside a layer, so that threads take blocks of rows through it without waiting for each other.
+//! Shapes: `B` rows, `H` units of a layer (rounded up to whole cache lines in memory), `G` gates. Rows of a mini-batch
+//! are independent of each other inside a layer, so that each thread computes a block of rows without waiting for the
+//! others.
 
 use super::config::{NetworkConfig, Unit};
 use super::input::StepInput;
@@ -14,7 +15,7 @@ use upnext_kernels::{
     product, product_by_rows,
 };
 
-/// Where the arithmetic runs.
+/// The threads and the instruction set that compute.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cpu<'a> {
     pub(crate) pool: &'a ThreadPool,
@@ -22,31 +23,32 @@ pub(crate) struct Cpu<'a> {
 }
 
 impl Cpu<'_> {
-    /// Rows of a block when `rows` rows are dealt out evenly to the threads. Rows are independent of each other, so
-    /// that the number of threads does not change a bit of the result.
+    /// Rows per thread when `rows` rows are divided evenly. Rows are independent, so the result does not depend on the
+    /// number of threads.
     fn block(&self, rows: usize) -> usize {
         rows.div_ceil(self.pool.threads()).max(1)
     }
 
-    /// As [`block`](Self::block), where a row is `floats` floats to be touched: few of them are left to one thread, as
-    /// waking another would take longer.
+    /// As [`block`](Self::block), for light work on `floats` floats per row: if there are few in all, one thread does
+    /// it alone, because waking another would take longer.
     pub(crate) fn light_block(&self, rows: usize, floats: usize) -> usize {
-        // In tests even small ones are divided.
+        // In tests, small matrices are divided too.
         const LIGHT: usize = if cfg!(test) { 64 } else { 32 * 1024 };
         if rows * floats <= LIGHT { rows.max(1) } else { self.block(rows) }
     }
 }
 
-/// What a layer reads.
+/// The input of a layer.
 #[derive(Clone, Copy)]
-pub(crate) enum Below<'a> {
+pub(crate) enum LayerInput<'a> {
     /// The network's input.
     Input(&'a StepInput),
-    /// The output of the layer below: B × its units.
+    /// B × units of the layer below: its output.
     Layer(&'a Matrix),
 }
 
-impl Below<'_> {
+impl LayerInput<'_> {
+    /// Adds the product of rows `first..first + count` and `weights` to `block`.
     fn add_product(
         &self,
         cpu: Cpu,
@@ -57,8 +59,8 @@ impl Below<'_> {
         stride: usize,
     ) {
         match self {
-            Below::Input(input) => input.add_product(cpu, weights, first, count, block, stride),
-            Below::Layer(state) => {
+            LayerInput::Input(input) => input.add_product(cpu, weights, first, count, block, stride),
+            LayerInput::Layer(state) => {
                 let rows = View::rows(state.data(), state.stride()).from_row(first);
                 let shape = (count, weights.width(), state.width());
                 product(cpu.isa, shape, rows, weights.view(weights.rows()), block, stride, true);
@@ -67,15 +69,17 @@ impl Below<'_> {
     }
 }
 
-/// What a recurrent layer keeps of a step.
+/// The activations and gradients of a recurrent layer in a step.
 #[derive(Debug)]
 pub(crate) struct LayerBuffers {
     unit: Unit,
     activation: Activation,
     units: usize,
-    /// B × H: the state that each row carries on, and where the step before left it.
+    /// B × H: `h'`, the hidden state that each row carries from its event before; zero for a new session.
     pub(crate) previous: Matrix,
+    /// B × H: `c'`, the same for the cell state of an LSTM.
     pub(crate) previous_cell: Matrix,
+    /// B × H: `state` and `cell` of the step before, in its order of rows.
     old_state: Matrix,
     old_cell: Matrix,
     /// B × G·H: pre-activations, then activated gates.
@@ -84,23 +88,26 @@ pub(crate) struct LayerBuffers {
     reset_state: Matrix,
     /// B × H: the layer's output, after dropout.
     pub(crate) state: Matrix,
+    /// B × H: the cell state of an LSTM.
     pub(crate) cell: Matrix,
+    /// B × H: the dropout mask, 0 or 1 / (1 − p); valid if `dropped`.
     mask: Matrix,
     dropped: bool,
     /// B × H: the gradient of `state`; its padding stays 0.
     pub(crate) d_state: Matrix,
     /// B × G·H: the gradient of the pre-activations.
     pub(crate) d_gates: Matrix,
+    /// B × H: the gradient of `reset_state`.
     d_reset_state: Matrix,
 }
 
 impl LayerBuffers {
-    /// Buffers of layer `l` for up to `rows` rows, with zero state.
+    /// Buffers of layer `l` for up to `rows` rows; all states are zero.
     pub(crate) fn new(config: &NetworkConfig, l: usize, rows: usize) -> Self {
         let units = config.layers[l];
         let gate_width = config.unit.gates() * if config.unit.gates() == 1 { units } else { padded(units) };
         let matrix = |width| Matrix::zeros(rows, width);
-        // What a unit does not have is as narrow as can be.
+        // Matrices that the unit does not use have width 0.
         let of = |unit| matrix(if config.unit == unit { units } else { 0 });
         Self {
             unit: config.unit,
@@ -122,12 +129,12 @@ impl LayerBuffers {
         }
     }
 
-    /// One step forward; with `dropout` a share of the units is dropped, for the layer above and the next step alike.
+    /// The forward pass of a step. Dropout applies to the state that the layer above and the next step read.
     pub(crate) fn forward(
         &mut self,
         cpu: Cpu,
         parameters: &LayerParameters<Matrix>,
-        below: Below,
+        below: LayerInput,
         skip: Option<&StepInput>,
         carry: &[Carry],
         dropout: Option<(CounterRng, f32)>,
@@ -248,10 +255,10 @@ impl LayerBuffers {
         );
     }
 
-    /// One step backward: from `d_state` to `d_gates`, and on to the gradients of what the layer read.
+    /// The backward pass of a step: computes `d_gates` from `d_state`, then the gradients of the layer's inputs.
     ///
-    /// `d_below`: B × in, of the layer below or of vectors read; `d_skip`: of vectors read besides. Each is overwritten,
-    /// or added to where its flag says so.
+    /// `d_below`: B × in, the gradient of the layer below or of the input vectors; `d_skip`: the gradient of the input
+    /// vectors of a deeper layer. Each flag says whether to add to the matrix or to overwrite it.
     pub(crate) fn backward(
         &mut self,
         cpu: Cpu,
@@ -336,20 +343,20 @@ impl LayerBuffers {
         }
     }
 
-    /// What the columns of the recurrent weights read: the GRU's candidate `r ⊙ h'`, all others `h'`.
+    /// The matrices that the columns of the recurrent weights read: `r ⊙ h'` for the GRU's candidate, else `h'`.
     pub(crate) fn recurrent_reads(&self) -> Reads<'_> {
         let candidate = (self.unit == Unit::Gru).then(|| (&self.reset_state, 2 * padded(self.units)));
         [Some((&self.previous, 0)), candidate]
     }
 
-    /// The dropout mask of the last step.
+    /// The dropout mask of the last step, if it had dropout.
     #[cfg(test)]
     pub(crate) fn mask(&self) -> Option<&Matrix> {
         self.dropped.then_some(&self.mask)
     }
 }
 
-/// The gradient of what weights read: `d_below (+)= d_gates · weightsᵀ`.
+/// The gradient of a layer's input: `d_below = d_gates · weightsᵀ`, added to `d_below` with `accumulate`.
 fn input_backward(
     cpu: Cpu,
     rows: usize,
@@ -369,16 +376,17 @@ fn input_backward(
     });
 }
 
-/// What a feed-forward layer keeps of a step: `tanh(x W + b)`, then dropout.
+/// The activations and gradients of a feed-forward layer in a step: `tanh(x W + b)`, then dropout.
 #[derive(Debug)]
 pub(crate) struct DenseBuffers {
-    /// B × width: before dropout.
+    /// B × width: the activations before dropout.
     activated: Matrix,
     /// B × width: the layer's output.
     pub(crate) state: Matrix,
+    /// B × width: the dropout mask; valid if `dropped`.
     mask: Matrix,
     dropped: bool,
-    /// B × width: the gradient of `state`, then of the pre-activation.
+    /// B × width: the gradient of `state`; after `backward`, that of the pre-activations.
     pub(crate) d_state: Matrix,
 }
 
@@ -389,7 +397,7 @@ impl DenseBuffers {
         Self { activated: matrix(), state: matrix(), mask: matrix(), dropped: false, d_state: matrix() }
     }
 
-    /// One step forward.
+    /// The forward pass of a step.
     pub(crate) fn forward(
         &mut self,
         cpu: Cpu,
@@ -410,7 +418,7 @@ impl DenseBuffers {
             let first = i * block;
             let count = block.min(rows - first);
             activated.chunks_mut(stride).for_each(|row| row.copy_from_slice(parameters.bias.row(0)));
-            Below::Layer(below).add_product(cpu, &parameters.weight, first, count, activated, stride);
+            LayerInput::Layer(below).add_product(cpu, &parameters.weight, first, count, activated, stride);
             activate(isa, Activation::Tanh, activated);
             state.copy_from_slice(activated);
             if let Some((rng, drop)) = dropout {
@@ -423,7 +431,8 @@ impl DenseBuffers {
         });
     }
 
-    /// One step backward: `d_state` becomes the gradient of the pre-activation, and `d_below` that of what was read.
+    /// The backward pass of a step: turns `d_state` into the gradient of the pre-activations and overwrites `d_below`
+    /// with the gradient of the layer's input.
     pub(crate) fn backward(
         &mut self,
         cpu: Cpu,
@@ -440,7 +449,7 @@ impl DenseBuffers {
         input_backward(cpu, rows, &self.d_state, &parameters.weight, d_below, false);
     }
 
-    /// The dropout mask of the last step.
+    /// The dropout mask of the last step, if it had dropout.
     #[cfg(test)]
     pub(crate) fn mask(&self) -> Option<&Matrix> {
         self.dropped.then_some(&self.mask)

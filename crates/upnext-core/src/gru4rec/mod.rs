@@ -1,4 +1,7 @@
-//! GRU4Rec: the recurrent networks of Hidasi et al., ICLR 2016 (\[1\]) and CIKM 2018 (\[2\]).
+//! GRU4Rec: the recurrent networks of Hidasi et al., ICLR 2016 (\[1\]) and CIKM 2018 (\[2\]), and their training.
+//!
+//! The formulas are in `docs/algorithms.md`, the gradients in `docs/gradients.md`. Both numbers in brackets are used in
+//! the documentation of the whole module.
 
 mod activations;
 mod backend;

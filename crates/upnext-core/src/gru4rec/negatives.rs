@@ -1,4 +1,4 @@
-//! Additional negative samples \[2\]: drawn by support, shared by the rows of a mini-batch.
+//! The items that a step scores: targets and additional negative samples \[2\], with logQ offsets and masks.
 
 use super::config::TrainingConfig;
 use super::network::Stream;
@@ -6,10 +6,10 @@ use crate::data::{ItemIndex, ItemVocabulary};
 use crate::{Error, Result};
 use upnext_kernels::{AliasTable, CounterRng, RowGroups};
 
-/// Draws items with probability ∝ support^α.
+/// Draws items with probability ∝ support^α, in constant time each.
 ///
-/// The samples of a step are a function of seed and step, so that a resumed training draws what the other would have,
-/// and a step's samples can be drawn while the step before is updating; blocks of many steps would gain nothing.
+/// The samples are a pure function of the seed and the step. A resumed training therefore draws the same samples as an
+/// uninterrupted one, and the samples of the next step can be drawn during the update of this one.
 #[derive(Clone, Debug)]
 pub(crate) struct NegativeSampler {
     table: AliasTable,
@@ -18,9 +18,9 @@ pub(crate) struct NegativeSampler {
 }
 
 impl NegativeSampler {
-    /// A sampler of `samples` items a step; `None` if no item has support.
+    /// A sampler of `samples` items per step; `None` if no item has support.
     pub(crate) fn new(items: &ItemVocabulary, alpha: f64, samples: usize, seed: u64) -> Option<Self> {
-        // An item without events is no candidate, for α = 0 too.
+        // Items without events are never drawn, with α = 0 either.
         let weight = |&support: &u64| if support == 0 { 0.0 } else { (support as f64).powf(alpha) };
         let weights: Vec<f64> = items.supports().iter().map(weight).collect();
         Some(Self { table: AliasTable::new(&weights)?, rng: Stream::Samples.of(seed), samples })
@@ -33,33 +33,33 @@ impl NegativeSampler {
     }
 }
 
-/// The items that a step scores: the targets of its mini-batch, then the additional samples; what logQ subtracts from
-/// their scores, and which of them are masked.
+/// The items that a step scores, the targets of its mini-batch and then the additional samples, with their logQ offsets
+/// and masks (`docs/algorithms.md`, section 3).
 ///
-/// All of it is a pure function of the configuration, the seed, the step's number and its targets, so that every
+/// They are a pure function of the configuration, the seed, the step's number and its targets, so that every
 /// [`Backend`](super::Backend) trains on the same items.
 #[derive(Debug)]
 pub struct ScoredItems {
     sampler: Option<NegativeSampler>,
-    /// `q · log(support)` of each item, where logQ is on.
+    /// `q · log(support)` of each item, if logQ is on.
     log_support: Option<Vec<f32>>,
     sample_alpha: f32,
     same_items: Option<RowGroups>,
-    drawn: Drawn,
+    drawn: StepSamples,
     items: Vec<ItemIndex>,
     offsets: Vec<f32>,
     masked: Vec<(u32, u32)>,
 }
 
-/// The additional samples of a step, drawn while the step before was updating or, where there was none, at once.
+/// The additional samples of a step, and the step that they were drawn for.
 #[derive(Debug, Default)]
-struct Drawn {
+struct StepSamples {
     step: Option<u64>,
     items: Vec<ItemIndex>,
     offsets: Vec<f32>,
 }
 
-impl Drawn {
+impl StepSamples {
     fn draw(&mut self, step: u64, sampler: &NegativeSampler, log_support: Option<(&[f32], f32)>) {
         if self.step == Some(step) {
             return;
@@ -75,10 +75,11 @@ impl Drawn {
 }
 
 impl ScoredItems {
-    /// The items of the steps of a training on these items.
+    /// Creates the scored items of a training over a vocabulary; [`prepare`](Self::prepare) fills them for a step.
     ///
     /// # Errors
-    /// [`Error::Config`] if no item has support, so that nothing can be sampled.
+    /// [`Error::Config`] if samples are configured and no item has support, or `sample_alpha` is too large for a finite
+    /// distribution.
     pub fn new(items: &ItemVocabulary, training: &TrainingConfig) -> Result<Self> {
         let sampler = if training.samples > 0 {
             let sampler = NegativeSampler::new(items, training.sample_alpha, training.samples, training.seed);
@@ -100,14 +101,14 @@ impl ScoredItems {
             log_support,
             sample_alpha: training.sample_alpha as f32,
             same_items: training.mask_own_target.then(|| RowGroups::new(items.len())),
-            drawn: Drawn::default(),
+            drawn: StepSamples::default(),
             items: Vec::with_capacity(most),
             offsets: Vec::with_capacity(most),
             masked: Vec::new(),
         })
     }
 
-    /// Sets the items of step `step`, counted from 0 over all epochs, whose mini-batch has these targets.
+    /// Sets the items of a step. `step` is its number, from 0 over all epochs; `targets` are those of its mini-batch.
     pub fn prepare(&mut self, step: u64, targets: &[ItemIndex]) {
         let log_support = self.log_support.as_deref();
         if let Some(sampler) = &self.sampler {
@@ -137,18 +138,19 @@ impl ScoredItems {
         &self.items
     }
 
-    /// What logQ subtracts from the score of each item, where it is on.
+    /// The logQ correction, to be subtracted from the score of each item; `None` if it is off.
     pub fn offsets(&self) -> Option<&[f32]> {
         self.log_support.as_ref().map(|_| &self.offsets[..])
     }
 
-    /// (Index of a scored item, row of the mini-batch), in ascending order: the items that are no negatives of a row
-    /// because they equal its target, besides the target itself.
+    /// (Index of a scored item, row of the mini-batch), ascending: with `mask_own_target`, the items that are not
+    /// negatives of the row because they equal its target. The target itself is not listed.
     pub fn masked(&self) -> &[(u32, u32)] {
         &self.masked
     }
 
-    /// What a step is given, and the drawing of the samples of step `next`, which can run while the step does.
+    /// The items of the current step, and a closure that draws the samples of step `next`, which may run during the
+    /// step.
     pub(super) fn for_step(&mut self, next: u64) -> (StepScores<'_>, Option<impl FnMut() + Send>) {
         let Self { sampler, log_support, sample_alpha, drawn, items, offsets, masked, .. } = self;
         let log_support = log_support.as_deref().zip(Some(*sample_alpha));
@@ -157,7 +159,7 @@ impl ScoredItems {
     }
 }
 
-/// The scored items of a step, their logQ and their masks, as [`ScoredItems`] has them.
+/// The scored items of a step, borrowed from [`ScoredItems`].
 pub(super) struct StepScores<'a> {
     pub(super) items: &'a [ItemIndex],
     pub(super) offsets: Option<&'a [f32]>,

@@ -1,13 +1,15 @@
-//! A network: its configuration and its parameters' values.
+//! A network: its configuration and the values of its parameters.
 
 use super::config::{Activation, NetworkConfig};
-use super::parameters::{BIAS_OF_OUTPUT, Layout, Parameters};
+use super::parameters::{Layout, OUTPUT_BIAS, Parameters};
 use crate::arrays::Tensor;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use upnext_kernels::{CounterRng, Matrix};
 
-/// A trained, or still untrained, network over `n` items.
+/// A network over `n` items, with the values of all its parameters.
+///
+/// A trained network is a [`Recommender`](crate::recommender::Recommender).
 #[derive(Clone, Debug)]
 pub struct Network {
     config: NetworkConfig,
@@ -17,7 +19,7 @@ pub struct Network {
     pub(crate) values: Parameters<Matrix>,
 }
 
-/// Random streams of a seed: one a purpose, so that none depends on how many numbers another takes.
+/// The random streams of a seed. Each purpose has its own, so that none depends on how many numbers another draws.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stream {
     Weights,
@@ -34,7 +36,10 @@ impl Stream {
 }
 
 impl Network {
-    /// A network over `items` items with initial weights drawn by `seed`; `activation` is that of its scores.
+    /// Creates a network over `items` items. `activation` is applied to the scores.
+    ///
+    /// Weights are uniform in ±sqrt(6 / (rows + columns)), a pure function of `seed`; biases are 0
+    /// (`docs/algorithms.md`, section 1).
     pub fn new(config: NetworkConfig, activation: Activation, items: usize, seed: u64) -> Self {
         let mut network = Self::zeros(config, activation, items, Layout::zeros);
         network.initialise_rows(0, seed);
@@ -52,7 +57,7 @@ impl Network {
         Self { config, activation, items, layouts, values }
     }
 
-    /// Draws the weights of tables from row `first` on, and with `first` 0 those of everything else.
+    /// Draws the initial weights of table rows `first..`, and if `first` is 0 those of all other parameters.
     fn initialise_rows(&mut self, first: usize, seed: u64) {
         let rng = Stream::Weights.of(seed);
         for (i, (layout, value)) in self.layouts.iter().zip(self.values.iter_mut()).enumerate() {
@@ -62,7 +67,7 @@ impl Network {
         }
     }
 
-    /// Adds rows for `count` new items behind those known, with initial weights.
+    /// Appends `count` items: each table gets as many rows, with initial weights drawn by `seed`.
     pub fn add_items(&mut self, count: usize, seed: u64) {
         let known = self.items;
         self.items += count;
@@ -77,7 +82,7 @@ impl Network {
         }
     }
 
-    /// The structure.
+    /// The network's configuration.
     pub fn config(&self) -> &NetworkConfig {
         &self.config
     }
@@ -92,13 +97,13 @@ impl Network {
         self.items
     }
 
-    /// Number of trainable numbers.
+    /// Number of scalar parameters, biases included.
     pub fn num_parameters(&self) -> usize {
         let bias = self.items;
         bias + self.layouts.iter().map(|l| l.rows * l.blocks * l.columns).sum::<usize>()
     }
 
-    /// All parameters by name.
+    /// Copies all parameters, by the names of `docs/artifact.md`.
     pub fn tensors(&self) -> BTreeMap<String, Tensor> {
         let mut tensors = BTreeMap::new();
         for (layout, value) in self.layouts.iter().zip(self.values.iter()) {
@@ -107,10 +112,11 @@ impl Network {
         tensors
     }
 
-    /// A network with these parameters.
+    /// Creates a network from its parameters, which are removed from `tensors`.
     ///
     /// # Errors
-    /// [`Error::Weights`] names a tensor that is missing or of another shape, or that does not belong.
+    /// [`Error::Weights`] with the name of a tensor that is missing, has the wrong shape, or is not part of the
+    /// network.
     pub fn from_tensors(
         config: NetworkConfig,
         activation: Activation,
@@ -120,7 +126,7 @@ impl Network {
         Self::zeros(config, activation, items, Layout::zeros).filled(tensors)
     }
 
-    /// As [`from_tensors`](Self::from_tensors), in the least memory: for a network that is asked and not trained.
+    /// As [`from_tensors`](Self::from_tensors), in less memory: item vectors have no padding. For inference only.
     ///
     /// # Errors
     /// As [`from_tensors`](Self::from_tensors).
@@ -133,7 +139,7 @@ impl Network {
         Self::zeros(config, activation, items, Layout::zeros_to_read).filled(tensors)
     }
 
-    /// The same network in the form that is trained.
+    /// The same network with padded rows, as training needs them.
     pub(crate) fn into_trainable(mut self) -> Self {
         for value in self.values.iter_mut() {
             *value = std::mem::replace(value, Matrix::zeros(0, 0)).padded();
@@ -157,19 +163,19 @@ impl Network {
     }
 }
 
-/// Adds a parameter, or a matrix of its shape, to `tensors` under its name with a prefix.
+/// Adds a parameter, or a matrix of its shape, to `tensors` under `prefix` and the parameter's name.
 pub(crate) fn export(layout: &Layout, matrix: &Matrix, prefix: &str, tensors: &mut BTreeMap<String, Tensor>) {
     let tensor = Tensor { shape: shape_in_files(layout, layout.rows), values: layout.export(matrix) };
     tensors.insert(format!("{prefix}{}", layout.name), tensor);
     if layout.bias_column {
         let values = (0..layout.rows).map(|r| matrix.row(r)[layout.width() - 1]).collect();
-        tensors.insert(format!("{prefix}{BIAS_OF_OUTPUT}"), Tensor { shape: vec![layout.rows], values });
+        tensors.insert(format!("{prefix}{OUTPUT_BIAS}"), Tensor { shape: vec![layout.rows], values });
     }
 }
 
-/// Takes a parameter, or a matrix of its shape, out of `tensors`.
+/// Removes a parameter, or a matrix of its shape, from `tensors` and copies it to `matrix`.
 ///
-/// With `may_grow` a table in `tensors` may have fewer rows: the others are left as they are.
+/// With `may_grow`, a table may have fewer rows in `tensors` than in `matrix`; the remaining rows are left unchanged.
 pub(crate) fn import(
     layout: &Layout,
     matrix: &mut Matrix,
@@ -193,7 +199,7 @@ pub(crate) fn import(
     let (rows, values) = take(&layout.name, &|rows| shape_in_files(layout, rows))?;
     Layout { rows, ..layout.clone() }.import(values.into_iter(), matrix);
     if layout.bias_column {
-        let (_, values) = take(BIAS_OF_OUTPUT, &|rows| vec![rows])?;
+        let (_, values) = take(OUTPUT_BIAS, &|rows| vec![rows])?;
         for (r, x) in values.into_iter().enumerate() {
             matrix.row_mut(r)[layout.width() - 1] = x;
         }

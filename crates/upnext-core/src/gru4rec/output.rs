@@ -1,11 +1,12 @@
-//! The output layer in training: scores of the targets and samples of a mini-batch, loss, and both gradients.
+//! The output layer in training: scores of a mini-batch's targets and samples, the loss, and the gradients of both
+//! operands.
 //!
-//! Shapes: `B` rows, `L` lanes (B rounded up to whole cache lines), `R` scored items: the B targets, then S samples;
-//! `out` units read, with a constant 1 behind them that meets the bias, the last column of the output table.
+//! Shapes: `B` rows; `L` lanes (B rounded up to whole cache lines); `R` scored items, the B targets and then S samples;
+//! `out` input units, followed by a constant 1 that multiplies the bias, the last column of the output table.
 //!
-//! Every item belongs to one of a fixed number of parts, and every part to a thread: the rows of the table that a core has
-//! updated are those that it scores in the next step. A part is worked off in tiles that fit the first cache; its rows of
-//! the table are gathered once, and serve the scores and the gradient of the hidden state.
+//! Every item belongs to one of a fixed number of parts, and every part to a thread, so that a core scores the table
+//! rows that it updated in the step before. A part is processed in tiles that fit the first-level cache. Its table rows
+//! are gathered once, for the scores and for the gradient of the layer's input.
 
 use super::layers::Cpu;
 use crate::data::ItemIndex;
@@ -13,8 +14,8 @@ use upnext_kernels::{
     LossFunction, LossRows, Matrix, RowGroups, SUMS, View, activate, add_scaled, dot, padded, product,
 };
 
-/// Parts that items belong to: as many partial sums, whatever the number of threads, so that results are the same bits
-/// for all of them. More threads than parts would idle here.
+/// Number of parts that items are divided into. Each part has its own partial sums, so that results do not depend on
+/// the number of threads; threads beyond this number are idle here.
 pub(crate) const PARTS: usize = 8;
 
 /// The part that an item belongs to.
@@ -22,7 +23,7 @@ pub(crate) fn part_of(item: ItemIndex) -> usize {
     item as usize % PARTS
 }
 
-/// Scored items of a tile: with 32 lanes 8 KiB of scores, and 28 KiB of rows of 100 units.
+/// Scored items of a tile: 8 KiB of scores with 32 lanes, and 28 KiB of table rows with 100 units.
 const TILE: usize = 64;
 
 /// The buffers of the output layer.
@@ -38,7 +39,7 @@ pub(crate) struct Output {
     sums: Vec<f32>,
 }
 
-/// What the output layer reads, with a constant 1 behind the units that meets the bias in the output table.
+/// The input of the output layer, with a constant 1 after the units that multiplies the bias in the output table.
 #[derive(Debug)]
 pub(crate) struct Top {
     /// B × (out + 1).
@@ -61,12 +62,12 @@ impl Top {
             row[..out].copy_from_slice(&state.row(b)[..out]);
             row[out] = 1.0;
         }
-        // Lanes behind the rows are 0: with the 0 in place of the constant their scores are 0 too.
+        // Lanes beyond the rows are 0, the constant included, so that their scores are 0.
         self.rows.transpose_rows(rows, &mut self.lanes);
     }
 }
 
-/// One number a lane, L each.
+/// One number per lane: L each.
 #[derive(Debug)]
 struct Lanes {
     positive: Vec<f32>,
@@ -80,7 +81,7 @@ struct Lanes {
 #[derive(Debug)]
 pub(crate) struct Part {
     items: Vec<ItemIndex>,
-    /// Which of the R scored items each is: ascending, so that targets come first.
+    /// The index of each among the R scored items, ascending: targets come first.
     order: Vec<u32>,
     /// Items × (out + 1).
     gathered: Matrix,
@@ -90,12 +91,12 @@ pub(crate) struct Part {
     tile_max: Vec<f32>,
     /// SUMS × L.
     sums: Vec<f32>,
-    /// B × (out + 1): the part's share of the gradient of what the layer read.
+    /// B × (out + 1): the part's term of the gradient of the layer's input.
     d_top: Matrix,
-    /// (Items + inputs) × (out + 1): the gradients of the rows of the table; behind those of the scored items those of
-    /// the inputs, where they share the table.
+    /// (Items + inputs) × (out + 1): gradients of table rows, first of the scored items and then, with `shared` input,
+    /// of the input items.
     pub(crate) d_rows: Matrix,
-    /// The rows used, and which of `d_rows` are their gradients.
+    /// The table rows that the step uses, each with the rows of `d_rows` that are its gradients.
     pub(crate) uses: RowGroups,
 }
 
@@ -114,7 +115,7 @@ impl Part {
         }
     }
 
-    /// Room for the items, of which a part may get any number: it grows to what it has needed.
+    /// Grows the buffers to the number of items, which varies from step to step.
     fn make_room(&mut self, lanes: usize) {
         let items = self.items.len();
         for matrix in [&mut self.gathered, &mut self.d_rows] {
@@ -126,9 +127,8 @@ impl Part {
         self.tile_max.resize(self.tile_max.len().max(items.div_ceil(TILE) * lanes), 0.0);
     }
 
-    /// Finds the rows of the table that the step uses, each once, after the gradients of their scores are known: those of
-    /// the scored items, and where the input shares the table those of `inputs` that belong to part `p`, with their
-    /// gradients.
+    /// Groups the gradients of the step by table row: those of the scored items and, with `shared` input, those of the
+    /// `inputs` that belong to part `p`. Runs after the gradients of the scores are known.
     pub(crate) fn group(&mut self, p: usize, inputs: Option<(&[ItemIndex], &Matrix)>) {
         let Some((inputs, d_inputs)) = inputs else {
             return self.uses.group((0..).zip(self.items.iter().copied()));
@@ -138,7 +138,7 @@ impl Part {
             if self.d_rows.rows() <= place {
                 self.d_rows.add_rows(TILE);
             }
-            // The bias of an input item, behind the units, has no gradient from the input.
+            // The last column is the bias, which has no gradient from the input.
             let row = self.d_rows.row_mut(place);
             row.fill(0.0);
             row[..d_inputs.width()].copy_from_slice(d_inputs.values(b));
@@ -148,18 +148,18 @@ impl Part {
     }
 }
 
-/// What a step scores.
+/// The scored items of a step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scored<'a> {
-    /// Number of rows of the batch: the first so many items are their targets.
+    /// Number of rows B. The first B items are the targets.
     pub(crate) rows: usize,
     /// The R items.
     pub(crate) items: &'a [u32],
-    /// What is subtracted from each item's scores (logQ); none: nothing.
+    /// The logQ correction, subtracted from the scores of each item; `None` if it is off.
     pub(crate) offsets: Option<&'a [f32]>,
-    /// (scored item, row), ordered: what is no negative of the row besides its own target.
+    /// (Index of a scored item, row), ascending: items that are not negatives of the row, besides its own target.
     pub(crate) masked: &'a [(u32, u32)],
-    /// The weight of a row's loss: 1 / configured batch size.
+    /// Weight of a row's loss: 1 / configured batch size.
     pub(crate) weight: f32,
 }
 
@@ -185,8 +185,8 @@ impl Output {
         }
     }
 
-    /// Scores, loss and gradients of a step: returns the mini-batch's loss, leaves the gradients of the table's rows in the
-    /// parts and that of `state` in `d_state`.
+    /// The forward and backward pass of a step. Returns the mini-batch's loss, and leaves the gradients of the table
+    /// rows in the parts and the gradient of `state` in `d_state`.
     ///
     /// `table`: n × (out + 1); `state`, `d_state`: B × out.
     pub(crate) fn step(
@@ -206,7 +206,7 @@ impl Output {
         loss
     }
 
-    /// Deals the scored items out to their parts.
+    /// Divides the scored items among the parts.
     fn divide(&mut self, scored: Scored) {
         for part in &mut self.parts {
             part.items.clear();
@@ -219,7 +219,7 @@ impl Output {
         }
     }
 
-    /// Copies what the layer reads, and scores each row's own target.
+    /// Copies the layer's input and scores each row's own target.
     fn read(&mut self, cpu: Cpu, table: &Matrix, state: &Matrix, scored: Scored) {
         let (rows, isa) = (scored.rows, cpu.isa);
         self.top.read(state, rows);
@@ -231,7 +231,7 @@ impl Output {
         for b in 0..rows {
             let score = dot(isa, self.top.rows.row(b), self.targets.row(b));
             lanes.positive[b] = score - scored.offsets.map_or(0.0, |offsets| offsets[b]);
-            // The number of negatives first.
+            // The number of negatives; inverted below.
             lanes.inverse_negatives[b] = negatives;
         }
         for &(_, b) in scored.masked {
@@ -255,7 +255,7 @@ impl Output {
         }
     }
 
-    /// The scores of all items, part by part, and their sums.
+    /// Computes the scores of all items and the sums of the loss, part by part.
     fn score(&mut self, cpu: Cpu, table: &Matrix, scored: Scored) {
         let (loss, out, isa) = (self.loss, self.out, cpu.isa);
         let lanes = self.lanes.positive.len();
@@ -291,7 +291,7 @@ impl Output {
         });
     }
 
-    /// Adds up the parts' sums, in their order; returns the loss.
+    /// Adds up the sums of the parts, in order, and returns the loss.
     fn combine(&mut self, cpu: Cpu) -> f64 {
         LossFunction::reset(&mut self.sums);
         for part in &self.parts {
@@ -303,7 +303,7 @@ impl Output {
         loss.iter().map(|&x| f64::from(x)).sum()
     }
 
-    /// The gradients of the scores, and through them those of the rows and of what the layer read.
+    /// Computes the gradients of the scores, then those of the table rows and of the layer's input.
     fn differentiate(&mut self, cpu: Cpu, scored: Scored) {
         let (loss, out, isa) = (self.loss, self.out, cpu.isa);
         let lanes = self.lanes.positive.len();
@@ -334,10 +334,10 @@ impl Output {
         });
     }
 
-    /// The gradient of what the layer read: the sum of the parts, in their order.
+    /// The gradient of the layer's input: the sum over the parts, in order.
     fn sum_parts(&mut self, cpu: Cpu, rows: usize, d_state: &mut Matrix) {
         let (out, parts) = (self.out, &self.parts);
-        // The constant 1 behind the units has no gradient, and the padding must stay 0.
+        // The gradient of the constant 1 is dropped, and the padding must stay 0.
         let (width, stride) = (padded(out), d_state.stride());
         let block = cpu.light_block(rows, PARTS * width);
         let blocks = d_state.blocks_mut(block).take(rows.div_ceil(block)).enumerate();

@@ -1,75 +1,75 @@
-//! The parameters of a network by their place in it, each once; and their names and shapes in files.
+//! The parameters of a network, with their memory layouts and their names and shapes in files.
 
 use super::config::{Input, NetworkConfig};
 use upnext_kernels::{CounterRng, Matrix, padded};
 
-/// One thing per parameter of a network: its values, its optimiser's state, its gradient, its layout.
+/// One `T` per parameter of a network: its values, its gradient, its optimiser state or its layout.
 ///
-/// With `n` items, `G` gates and `H` units of a layer; every gate has a block of `H` columns rounded up to whole cache
-/// lines, so that the gates of a row start on cache lines.
+/// Shapes: `n` items, `G` gates, `H` units of a layer. Each gate has a block of `H` columns, rounded up to whole cache
+/// lines, so that every gate of a row starts on a cache line.
 #[derive(Clone, Debug)]
 pub(crate) struct Parameters<T> {
-    /// n × (out + 1): `Wy`, and `by` as the last column.
+    /// n × (out + 1): the output table; its last column is the output bias.
     pub(crate) output: T,
     /// n × d, with `embedding` input.
     pub(crate) embedding: Option<T>,
     /// The recurrent layers from the input up.
     pub(crate) layers: Vec<LayerParameters<T>>,
-    /// The feed-forward layers behind them.
+    /// The feed-forward layers, from the recurrent layers up.
     pub(crate) feed_forward: Vec<DenseParameters<T>>,
 }
 
 /// The parameters of a recurrent layer.
 #[derive(Clone, Debug)]
 pub(crate) struct LayerParameters<T> {
-    /// From the layer below or the input: in × G·H, or n × G·H where the input is an item.
+    /// in × G·H: weights of the layer below or of the network's input; n × G·H for `one-hot` and `discounted` input.
     pub(crate) input: T,
-    /// From the network's input to a deeper layer, of the same shapes.
+    /// As `input`: a deeper layer's weights of the network's input, with `input_to_deeper_layers`.
     pub(crate) skip: Option<T>,
-    /// From the carried state: H × G·H.
+    /// H × G·H: weights of the carried state.
     pub(crate) recurrent: T,
-    /// 1 × G·H.
+    /// 1 × G·H: the bias.
     pub(crate) bias: T,
 }
 
 /// The parameters of a feed-forward layer.
 #[derive(Clone, Debug)]
 pub(crate) struct DenseParameters<T> {
-    /// in × width.
+    /// in × width: the weights.
     pub(crate) weight: T,
-    /// 1 × width.
+    /// 1 × width: the bias.
     pub(crate) bias: T,
 }
 
-/// How a parameter lies in its matrix, and what it is called.
+/// The name of a parameter, and its layout in a matrix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// The name in files (`docs/artifact.md`); the output's bias is [`BIAS_OF_OUTPUT`].
+    /// Name in files (`docs/artifact.md`). The bias column is saved as [`OUTPUT_BIAS`].
     pub(crate) name: String,
     /// Number of rows.
     pub(crate) rows: usize,
-    /// Column blocks of a row: one a gate.
+    /// Column blocks of a row: one per gate.
     pub(crate) blocks: usize,
-    /// Columns of a block.
+    /// Columns of a block, without padding.
     pub(crate) columns: usize,
-    /// Whether the last column is the output's bias.
+    /// Whether the last column is the output bias.
     pub(crate) bias_column: bool,
-    /// Whether a step touches only some of the rows: one row an item.
+    /// Whether the parameter has one row per item, of which a step reads and updates only some.
     pub(crate) table: bool,
-    /// Whether a row is the vector of an item, rather than its part of a cell's gates.
+    /// Whether each row is the vector of an item, as opposed to an item's input to the gates.
     pub(crate) vectors: bool,
 }
 
-/// The output's bias in files.
-pub(crate) const BIAS_OF_OUTPUT: &str = "output.bias";
+/// Name of the output bias in files.
+pub(crate) const OUTPUT_BIAS: &str = "output.bias";
 
 impl Layout {
-    /// Columns from one block to the next.
+    /// Columns from the start of one block to the start of the next.
     pub(crate) fn block_step(&self) -> usize {
         if self.blocks == 1 { self.columns } else { padded(self.columns) }
     }
 
-    /// Width of the matrix.
+    /// Width of the matrix: all blocks with their padding, and the bias column.
     pub(crate) fn width(&self) -> usize {
         self.blocks * self.block_step() + usize::from(self.bias_column)
     }
@@ -79,12 +79,12 @@ impl Layout {
         Matrix::zeros(self.rows, self.width())
     }
 
-    /// A matrix of zeros for values that are only read: vectors of items without padding.
+    /// A matrix of zeros for inference: item vectors have no padding.
     pub(crate) fn zeros_to_read(&self) -> Matrix {
         if self.vectors { Matrix::compact(self.rows, self.width()) } else { self.zeros() }
     }
 
-    /// The values without padding and without the output's bias: rows × (blocks · columns).
+    /// The values without padding and bias column, row by row: rows × (blocks · columns).
     pub(crate) fn export(&self, matrix: &Matrix) -> Vec<f32> {
         let mut values = Vec::with_capacity(self.rows * self.blocks * self.columns);
         for r in 0..self.rows {
@@ -95,10 +95,10 @@ impl Layout {
         values
     }
 
-    /// Sets a matrix of this layout from what [`export`](Self::export) returns.
+    /// Sets a matrix of this layout from values in the order of [`export`](Self::export).
     ///
     /// # Panics
-    /// If the number of values is not that of the layout.
+    /// If the number of values is not rows · blocks · columns.
     pub(crate) fn import(&self, values: impl ExactSizeIterator<Item = f32>, matrix: &mut Matrix) {
         assert_eq!(values.len(), self.rows * self.blocks * self.columns, "values of {}", self.name);
         let mut values = values;
@@ -110,8 +110,8 @@ impl Layout {
         }
     }
 
-    /// Draws the rows from `first_row` on: uniform in ±sqrt(6 / (rows + columns)), each block on its own; the output's
-    /// bias, and parameters that are biases, stay 0.
+    /// Draws the initial values of rows `first_row..`: uniform in ±sqrt(6 / (rows + columns)) of a block. Biases stay
+    /// 0.
     pub(crate) fn initialise(&self, rng: CounterRng, first_row: usize, matrix: &mut Matrix) {
         if self.is_bias() {
             return;
@@ -187,7 +187,7 @@ impl Parameters<Layout> {
 }
 
 impl<T> Parameters<T> {
-    /// One thing made of each parameter's, in the same places.
+    /// Applies `f` to the `T` of each parameter.
     pub(crate) fn map<U>(&self, mut f: impl FnMut(&T) -> U) -> Parameters<U> {
         Parameters {
             output: f(&self.output),
@@ -210,7 +210,7 @@ impl<T> Parameters<T> {
         }
     }
 
-    /// The parameters' things, in the order of [`map`](Self::map).
+    /// Iterates over the parameters in the order of [`map`](Self::map).
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         std::iter::once(&self.output)
             .chain(&self.embedding)
@@ -220,7 +220,7 @@ impl<T> Parameters<T> {
             .chain(self.feed_forward.iter().flat_map(|layer| [&layer.weight, &layer.bias]))
     }
 
-    /// The parameters' things to be changed, in the order of [`map`](Self::map).
+    /// Iterates over the parameters, mutably, in the order of [`map`](Self::map).
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         std::iter::once(&mut self.output)
             .chain(&mut self.embedding)
@@ -277,7 +277,7 @@ mod tests {
                 assert_eq!(shape.iter().product::<usize>(), layout.rows * layout.blocks * layout.columns);
                 places.push(layout.name.clone());
             }
-            assert_eq!(expected.into_keys().collect::<Vec<_>>(), [BIAS_OF_OUTPUT]);
+            assert_eq!(expected.into_keys().collect::<Vec<_>>(), [OUTPUT_BIAS]);
             let mut mapped = layouts.map(|layout| layout.name.clone());
             assert_eq!(mapped.iter().cloned().collect::<Vec<_>>(), places);
             assert_eq!(mapped.iter_mut().map(|name| name.clone()).collect::<Vec<_>>(), places);

@@ -1,9 +1,9 @@
-//! A configuration as the plain reference (`upnext-reference`) takes it: for tests.
+//! Conversion of configurations to those of the plain reference (`upnext-reference`), for tests.
 
 use super::config::{Activation, Input, Loss, NetworkConfig, Optimizer, TrainingConfig};
 use upnext_reference::{config as reference, loss::published_activation, optimizer::published_epsilon};
 
-/// The network and the training of an experiment, with every absent field resolved as training resolves it.
+/// Converts the configurations of a network and its training, with absent fields filled in.
 pub(crate) fn plain(
     network: &NetworkConfig,
     training: &TrainingConfig,

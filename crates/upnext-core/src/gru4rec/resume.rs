@@ -1,4 +1,4 @@
-//! The state of a training on the CPU in files: the optimiser's, and the hidden states that rows carry.
+//! Saving and restoring the state of a training on the CPU: the optimiser state and the carried hidden states.
 
 use super::cpu::CpuBackend;
 use super::network::{export, import};
@@ -8,7 +8,7 @@ use crate::{Error, Result};
 use std::collections::BTreeMap;
 use upnext_kernels::{Matrix, OptimizerState};
 
-/// A matrix of an optimiser's state: the prefix of its name, and the field that holds it.
+/// A matrix of the optimiser state: the prefix of its name in files, and its field.
 struct StatePart {
     prefix: &'static str,
     of: fn(&OptimizerState) -> &Option<Matrix>,
@@ -63,8 +63,8 @@ impl CpuBackend {
         Ok(())
     }
 
-    /// Takes over the optimiser's state of an earlier training, of perhaps fewer items; a momentum that is new has no
-    /// velocity yet.
+    /// Restores the optimiser state of an earlier training, possibly over fewer items or without momentum. What was not
+    /// saved keeps its initial state.
     pub(super) fn warm_start(&mut self, saved: &mut TrainingState) -> Result<()> {
         let none_saved = |part: &StatePart| !saved.tensors.keys().any(|name| name.starts_with(part.prefix));
         let missing: Vec<_> = STATE_PARTS.iter().filter(|part| none_saved(part)).collect();
@@ -202,7 +202,7 @@ mod tests {
                     if let EpochEnd::Finished(progress) = end.unwrap() {
                         finished.push(progress);
                     }
-                    // Through everything that a file would hold.
+                    // Through all that a file would hold.
                     let state = trainer.state();
                     let mut tensors = trainer.network().tensors();
                     let text = serde_json::to_string(&state.position).unwrap();

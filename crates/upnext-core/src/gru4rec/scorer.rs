@@ -1,4 +1,4 @@
-//! A trained network as a [`Recommender`]: it reads sessions, without dropout, and scores items.
+//! A network as a [`Recommender`]: forward passes without dropout, and scores of any items.
 
 use super::activations::Activations;
 use super::layers::Cpu;
@@ -36,7 +36,7 @@ impl Recommender for Network {
     }
 }
 
-/// Reads sessions on the caller's thread: for many sessions at once, use several scorers.
+/// The session scorer of a network. It computes on the caller's thread; several scorers can run in parallel.
 struct NetworkScorer<'n> {
     network: &'n Network,
     pool: ThreadPool,
@@ -44,7 +44,7 @@ struct NetworkScorer<'n> {
     activations: Activations,
     top: Top,
     products: TableProducts,
-    /// Rows of the batch observed last.
+    /// Rows of the last mini-batch.
     rows: usize,
 }
 

@@ -20,29 +20,29 @@ pub(crate) struct TrainingStep {
     clip_norm: f64,
     /// 1 / configured batch size.
     weight: f32,
-    /// The uses of the rows of the input's tables, part by part, where it has tables of its own.
+    /// The rows of the input tables that a step uses, part by part; `None` with `shared` input, which has none.
     input_uses: Option<[RowGroups; PARTS]>,
-    /// Of the dense parameters, where they are to be clipped; those of tables are rows of `Part::d_rows`, `d_dense` and
-    /// `d_gates`.
+    /// Gradients of the dense parameters, if they are clipped. Those of tables are rows of `Part::d_rows`, `d_dense`
+    /// and `d_gates`.
     gradients: Parameters<Matrix>,
-    /// B × 1: what a bias reads.
+    /// B × 1, all 1: the input of a bias.
     ones: Matrix,
 }
 
-/// What a step is asked to learn from, besides the batch.
+/// The inputs of a training step, besides its mini-batch.
 pub(crate) struct StepItems<'a> {
     /// The targets of the batch, then the samples.
     pub(crate) scored: &'a [ItemIndex],
-    /// logQ of each, if any.
+    /// The logQ correction of each, if it is on.
     pub(crate) offsets: Option<&'a [f32]>,
-    /// (scored item, row), ordered: what is no negative of the row besides its own target.
+    /// (Index of a scored item, row), ascending: items that are not negatives of the row, besides its own target.
     pub(crate) masked: &'a [(u32, u32)],
     pub(crate) dropout: Option<Dropout>,
-    pub(crate) meanwhile: Meanwhile<'a>,
+    pub(crate) background: Background<'a>,
 }
 
-/// Work for a thread that has time, handed over with a step: of the next one what does not depend on this one.
-pub(crate) type Meanwhile<'a> = Option<&'a mut (dyn FnMut() + Send)>;
+/// Work for the next step that does not depend on this one; an idle thread does it during the update.
+pub(crate) type Background<'a> = Option<&'a mut (dyn FnMut() + Send)>;
 
 impl TrainingStep {
     /// Buffers for training `network` as configured.
@@ -72,13 +72,13 @@ impl TrainingStep {
         }
     }
 
-    /// The optimiser's state before the first step.
+    /// The optimiser state before the first step.
     pub(crate) fn initial_state(network: &Network, training: &TrainingConfig) -> Parameters<OptimizerState> {
         let rule = training.update_rule();
         network.layouts.map(|layout| OptimizerState::new(&rule, layout.rows, layout.width()))
     }
 
-    /// Learns from one mini-batch; returns its loss, averaged over the configured batch size.
+    /// Runs a training step on a mini-batch. Returns the sum of its rows' losses divided by the configured batch size.
     pub(crate) fn run(
         &mut self,
         cpu: Cpu,
@@ -104,7 +104,7 @@ impl TrainingStep {
             Gradients { rows, activations: &self.activations, inputs: &batch.inputs, ones: &self.ones };
         let owned = Owned::all(&mut self.output.parts, self.input_uses.as_mut());
         let update = Update { cpu, rule: &self.rule, clip_norm: self.clip_norm };
-        update.run(&mut network.values, state, &mut self.gradients, gradients, owned, items.meanwhile);
+        update.run(&mut network.values, state, &mut self.gradients, gradients, owned, items.background);
         loss
     }
 }
@@ -113,7 +113,7 @@ impl TrainingStep {
 pub(crate) fn operations(config: &NetworkConfig, training: &TrainingConfig) -> f64 {
     let rows = training.batch_size as f64;
     let gates = config.unit.gates() as f64;
-    // A product, and those of its two gradients.
+    // A product, and the products of its two gradients.
     let thrice = |below: usize, width: f64| 6.0 * rows * below as f64 * width;
     let mut total = thrice(config.output_width() + 1, rows + training.samples as f64);
     for (l, &units) in config.layers.iter().enumerate() {
@@ -123,7 +123,7 @@ pub(crate) fn operations(config: &NetworkConfig, training: &TrainingConfig) -> f
         if l > 0 && config.input_to_deeper_layers {
             total += thrice(vector, width);
         }
-        // The carried state is a constant: of it only the GRU's reset gate has a gradient, through the candidate.
+        // The carried state is a constant, so its gradient is not computed. The GRU needs that of `r ⊙ h'`.
         let candidate = if config.unit == Unit::Gru { 2.0 * rows * (units * units) as f64 } else { 0.0 };
         total += 4.0 * rows * units as f64 * width + candidate;
     }

@@ -1,4 +1,4 @@
-//! A training step against the plain reference: scores, loss, state, and the gradient of every parameter.
+//! Training steps compared with the plain reference: scores, loss, states, and the gradient of every parameter.
 
 use super::activations::Dropout;
 use super::config::*;
@@ -28,7 +28,7 @@ pub(super) fn values(matrix: &Matrix, rows: usize, width: usize) -> Vec<f64> {
     (0..rows).flat_map(|b| matrix.row(b)[..width].iter().map(|&x| f64::from(x)).collect::<Vec<_>>()).collect()
 }
 
-/// What is compared: one step after two others, so that states, histories and optimiser state are those of a real run.
+/// A comparison of one step after two others, so that states, histories and optimiser state are those of a real run.
 struct Case {
     network: NetworkConfig,
     training: TrainingConfig,
@@ -48,13 +48,13 @@ impl Case {
         let mut sessions = Sessions::new();
         for s in 0..self.rows as u32 {
             let length = if s == 1 { 3 } else { 6 };
-            // Rows 2 and 3 ask for the same item at step 2, and items repeat within sessions.
+            // Rows 2 and 3 have the same target at step 2, and items repeat within sessions.
             let items: Vec<u32> = (0..length)
                 .map(|t| if t == 3 && (s == 2 || s == 3) { 11 } else { (s * 5 + t * t) % 17 })
                 .collect();
             sessions.push(&items, 0);
         }
-        // Session 1 ends after two pairs: row 1 begins this one, fresh, at the compared step.
+        // Session 1 ends after two pairs, so row 1 begins this one at the compared step.
         sessions.push(&[4, 9, 2, 7], 0);
         sessions
     }
@@ -67,7 +67,7 @@ impl Case {
         let cpu = Cpu { pool: &pool, isa: self.isa };
         let activation = self.network.output_activation_for(self.training.loss);
         let mut network = Network::new(self.network.clone(), activation, ITEMS, 5);
-        // Biases that are not 0, and scores of some size.
+        // Makes biases non-zero and scores larger.
         for (i, value) in network.values.iter_mut().enumerate() {
             let width = value.width();
             let rng = CounterRng::new(77, i as u64);
@@ -77,7 +77,7 @@ impl Case {
                 }
             }
         }
-        // Padding between the gates must stay 0.
+        // Resets the padding between the gates, which must be 0.
         let tensors = network.tensors();
         network =
             Network::from_tensors(self.network.clone(), activation, ITEMS, &mut tensors.clone()).unwrap();
@@ -194,7 +194,7 @@ impl Case {
             offsets: (q > 0.0).then_some(&offsets),
             masked: &masked,
             dropout: Some(dropout),
-            meanwhile: None,
+            background: None,
         };
         (step.run(cpu, network, state, batch, sessions, items), dropout)
     }
@@ -314,7 +314,7 @@ fn every_instruction_set_and_batch_size_agrees_with_the_reference() {
     }
 }
 
-/// All tensors after a few steps, for comparing runs.
+/// All parameters after a few steps.
 fn trained(training: &TrainingConfig, network: &NetworkConfig, threads: usize) -> BTreeMap<String, Tensor> {
     let case = Case { threads, ..Case::new(network.clone(), training.clone()) };
     let pool = ThreadPool::new(threads);
@@ -377,7 +377,7 @@ fn optimisers_follow_the_reference_through_several_steps() {
     }
 }
 
-/// Trains both on the same steps; their parameters must stay together.
+/// Trains the network and the reference on the same steps; their parameters must stay equal within rounding.
 fn follow_reference(network: &NetworkConfig, training: &TrainingConfig) {
     let case = Case::new(network.clone(), training.clone());
     let pool = ThreadPool::new(2);
@@ -415,7 +415,7 @@ fn follow_reference(network: &NetworkConfig, training: &TrainingConfig) {
         reference::apply(&plain_training, &mut expected, &gradients, &touched, &mut expected_state);
         for (name, tensor) in net.tensors() {
             for (i, (&is, &should)) in tensor.values.iter().zip(&expected.tensor(&name).values).enumerate() {
-                // Where a gradient is next to 0, the first steps of Adagrad, RMSProp and Adam take its sign alone.
+                // For a gradient near 0, the first steps of Adagrad, RMSProp and Adam depend on its sign only.
                 let close = (f64::from(is) - should).abs() < 2e-4;
                 assert!(close, "{training:?} step {t}: {name}[{i}] is {is}, not {should}");
             }

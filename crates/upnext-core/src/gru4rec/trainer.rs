@@ -1,4 +1,4 @@
-//! Training: epochs of session-parallel mini-batches. The caller owns the loop over epochs, and what is shown and saved.
+//! Training by epochs of session-parallel mini-batches. The caller runs the loop over epochs, reports and saves.
 
 use super::backend::{Backend, Restore};
 use super::config::{NetworkConfig, Optimizer, SessionOrder, TrainingConfig};
@@ -19,8 +19,8 @@ use upnext_kernels::Isa;
 
 /// Trains a network on a dataset.
 ///
-/// The same network, configuration, data and backend give the same bits for any number of threads, and so does a training
-/// that is stopped, saved and resumed at any mini-batch.
+/// For the same network, configuration, data and backend, results are the same to the bit for any number of threads,
+/// and for a training that is stopped, saved and resumed at any mini-batch.
 #[derive(Debug)]
 pub struct Trainer {
     data: Arc<Dataset>,
@@ -30,49 +30,50 @@ pub struct Trainer {
     position: Position,
 }
 
-/// How far training has come.
+/// The position of a training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Position {
-    /// Epochs finished.
+    /// Number of finished epochs.
     epochs: usize,
-    /// Mini-batches learnt from in all epochs: what samples and dropout are a function of.
+    /// Number of steps in all epochs, from which samples and dropout are drawn.
     steps: u64,
-    /// Within the epoch that has begun, if one has.
+    /// Position within the current epoch, if one has begun.
     epoch: Option<EpochPosition>,
-    /// The name of the backend, whose arithmetic the bits depend on.
+    /// The name of the backend: another would not continue with the same bits.
     instruction_set: String,
-    /// The optimiser that the saved state belongs to.
+    /// The optimiser of the saved state.
     optimizer: Optimizer,
 }
 
-/// How far an epoch has come.
+/// The position within an epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct EpochPosition {
     batcher: BatcherPosition,
     progress: EpochProgress,
-    /// Sum of the losses of all pairs, as bits, since a decimal number may not give them back.
+    /// Sum of the losses of all pairs, as the bits of an f64, which decimal text may not preserve.
     loss_sum_bits: u64,
 }
 
-/// How a call of [`Trainer::run_epoch`] ended.
+/// The result of [`Trainer::run_epoch`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum EpochEnd {
-    /// The epoch is done.
+    /// The epoch is finished.
     Finished(EpochProgress),
-    /// The observer asked to stop; the next call goes on from here.
+    /// The observer stopped the epoch; the next call continues it.
     Stopped(EpochProgress),
 }
 
 impl Trainer {
-    /// A trainer before the first epoch, with a network over the items of `data`, on the best instruction set of this
-    /// machine.
+    /// Creates a trainer on the CPU, before the first epoch, of a network over the items of `data`. It uses the best
+    /// instruction set of the machine.
     ///
     /// # Errors
-    /// [`Error::Config`] for a configuration that makes no sense, or a batch larger than the number of sessions.
+    /// [`Error::Config`] for an invalid configuration, or if `data` has fewer sessions of two or more events than a
+    /// mini-batch has rows.
     ///
     /// # Panics
-    /// If `threads` is 0, or the network has not as many items as the data.
+    /// If `threads` is 0, or the network and the data differ in their numbers of items.
     pub fn new(
         network: Network,
         training: &TrainingConfig,
@@ -84,10 +85,10 @@ impl Trainer {
         Self::on(Box::new(backend), training, data)
     }
 
-    /// A trainer before the first epoch whose steps `backend` computes, as configured by `training`.
+    /// Creates a trainer on a backend, before the first epoch. `training` must be the configuration of the backend.
     ///
     /// # Errors
-    /// [`Error::Config`] for a batch larger than the number of sessions.
+    /// [`Error::Config`] if `data` has fewer sessions of two or more events than a mini-batch has rows.
     pub fn on(
         mut backend: Box<dyn Backend>,
         training: &TrainingConfig,
@@ -113,11 +114,14 @@ impl Trainer {
         Ok(Self { data, network, training: training.clone(), backend, position })
     }
 
-    /// Takes up a training that was saved, with the configuration and data that it had.
+    /// Resumes a saved training, with the configuration and data that it had.
     ///
     /// # Errors
-    /// Those of [`new`](Self::new); [`Error::Weights`] for a state that does not fit; [`Error::Config`] if it was saved on
-    /// an instruction set that this machine lacks.
+    /// Those of [`new`](Self::new); [`Error::Weights`] for a state that does not fit the network or the mini-batch;
+    /// [`Error::Config`] if it was saved with an instruction set that this machine lacks.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
     pub fn resume(
         network: Network,
         training: &TrainingConfig,
@@ -147,13 +151,13 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// Takes over the optimiser's state from an earlier training of this network, on whose results this one builds. Rows
-    /// of items that are new start without one.
+    /// Restores the optimiser state of an earlier training of this network (warm start). Rows of new items keep their
+    /// initial state.
     ///
-    /// Returns whether there was a state to take over: none is, if the optimiser is another now.
+    /// Returns whether the state was restored; it is not if that training used another optimiser.
     ///
     /// # Errors
-    /// [`Error::Weights`] for a state of another shape.
+    /// [`Error::Weights`] for a state that does not fit the network.
     pub fn take_over_optimizer(&mut self, mut saved: TrainingState) -> Result<bool> {
         if read_position(&mut saved)?.optimizer != self.position.optimizer {
             return Ok(false);
@@ -162,7 +166,8 @@ impl Trainer {
         Ok(true)
     }
 
-    /// All that [`resume`](Self::resume) needs besides the network, the configuration and the data.
+    /// The state of the training, for [`resume`](Self::resume): its position, the optimiser state and, within an epoch,
+    /// the carried hidden states.
     pub fn state(&mut self) -> TrainingState {
         let position =
             serde_json::to_value(&self.position).expect("a struct of numbers and strings has a JSON form");
@@ -171,17 +176,17 @@ impl Trainer {
         state
     }
 
-    /// The network as it is now.
+    /// The network after all steps so far.
     pub fn network(&mut self) -> &Network {
         self.backend.network()
     }
 
-    /// The network, at the end of training.
+    /// The network after all steps so far, which consumes the trainer.
     pub fn into_network(self) -> Network {
         self.backend.into_network()
     }
 
-    /// Number of epochs finished.
+    /// Number of finished epochs.
     pub fn epochs_done(&self) -> usize {
         self.position.epochs
     }
@@ -191,8 +196,8 @@ impl Trainer {
         self.position.epoch.is_some()
     }
 
-    /// Bytes that a training of this network over `items` items needs beside the data: its parameters and the
-    /// optimiser's state, a copy of them when they are saved, and the buffers of a step.
+    /// Memory in bytes of a training of this network over `items` items, without the data: the parameters and the
+    /// optimiser state, a copy of both while they are saved, and the buffers of a step.
     pub fn bytes(network: &NetworkConfig, training: &TrainingConfig, items: usize) -> u64 {
         footprint::bytes(network, training, items)
     }
@@ -202,16 +207,16 @@ impl Trainer {
         operations(&self.network, &self.training)
     }
 
-    /// Who computes the steps.
+    /// The backend that computes the steps.
     pub fn backend(&self) -> &dyn Backend {
         &*self.backend
     }
 
-    /// Runs an epoch to its end, or goes on with one that was stopped; the observer is called after every mini-batch.
+    /// Runs an epoch, or continues one that was stopped. `observe` is called after every mini-batch and can stop it.
     ///
     /// # Errors
-    /// [`Error::Diverged`] if a loss, or at the end of the epoch a parameter, is not a finite number; the trainer is of
-    /// no use after that.
+    /// [`Error::Diverged`] if a loss or, at the end of the call, a parameter is not finite; the trainer must not be
+    /// used afterwards. [`Error::Config`] if a resumed position does not fit the sessions.
     pub fn run_epoch(
         &mut self,
         observe: &mut dyn FnMut(&EpochProgress) -> ControlFlow<()>,
@@ -286,11 +291,11 @@ impl Trainer {
     }
 }
 
-/// Sums up the losses of an epoch as the backend hands them over.
+/// The sum of the losses of an epoch.
 struct Losses {
-    /// Of all pairs.
+    /// Sum over all pairs.
     sum: f64,
-    /// Mini-batches whose losses are in the sum.
+    /// Number of mini-batches in the sum.
     mini_batches: u64,
     batch_size: f64,
 }
@@ -304,7 +309,7 @@ impl Losses {
         }
     }
 
-    /// Takes what the backend has, with `wait` all of it.
+    /// Adds the losses of the backend's finished steps; with `wait`, those of all steps.
     ///
     /// # Errors
     /// [`Error::Diverged`] for the first loss that is not finite.

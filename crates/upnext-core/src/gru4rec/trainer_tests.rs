@@ -1,4 +1,4 @@
-//! A trainer's steps against the plain reference: what it samples, subtracts, masks, drops and averages; and their cost.
+//! The steps of an epoch compared with the plain reference (samples, logQ, masks, dropout, means), and their cost.
 
 use super::config::*;
 use super::network::Network;
@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use upnext_kernels::CounterRng;
 use upnext_reference::{self as reference, example::Example};
 
-/// Sessions of two to seven events on `items` items of which low ones are the most popular; supports are theirs, and 1
-/// for items in no session.
+/// Sessions of two to seven events on `items` items. Items of lower index are more popular; each has one event more in
+/// its support than the sessions have.
 fn dataset(items: u32, sessions: u64) -> Dataset {
     let rng = CounterRng::new(11, 0);
     let mut data = Dataset::default();
@@ -38,10 +38,10 @@ fn trainer(network: &NetworkConfig, training: &TrainingConfig, data: &Dataset) -
     Trainer::new(network, training, data.clone(), 1).unwrap()
 }
 
-/// Everything that a step draws, for comparing steps.
+/// The dropout masks of a step, one per layer.
 type Masks = Vec<Vec<f64>>;
 
-/// The states that rows carry on from those of the step before, `units` a row.
+/// The states that rows carry from the step before, `units` numbers per row.
 fn carried(before: &[f64], units: usize, carry: &[Carry]) -> Vec<f64> {
     let of = |carry: &Carry| match *carry {
         Carry::Fresh => vec![0.0; units],
@@ -50,8 +50,8 @@ fn carried(before: &[f64], units: usize, carry: &[Carry]) -> Vec<f64> {
     carry.iter().flat_map(of).collect()
 }
 
-/// Runs an epoch of `training` step by step beside the reference, which carries its own states on; returns the samples
-/// and masks of the steps.
+/// Runs an epoch of `training` step by step beside the reference, which carries its own states. Returns the samples and
+/// masks of the steps.
 fn follow_an_epoch(
     network: &NetworkConfig,
     training: &TrainingConfig,
@@ -172,7 +172,7 @@ fn every_step_row_and_layer_draws_its_own_dropout_mask() {
     assert_eq!(rows.len(), drawn, "two masks of 40 fair draws are the same");
 }
 
-/// The quickest step of an epoch with everything on that could look at more than the rows in use.
+/// The fastest step of an epoch, with all options that might read more than the rows in use.
 fn quickest_step(input: Input, items: u32) -> Duration {
     let data = dataset(items, 60);
     let network =
@@ -203,8 +203,8 @@ fn quickest_step(input: Input, items: u32) -> Duration {
 #[test]
 fn a_step_costs_the_same_whatever_the_number_of_items() {
     for input in [Input::OneHot, Input::Discounted, Input::Embedding, Input::Shared] {
-        // To clear 8 bytes for each of 400,000 items takes longer than the limit leaves, however often it is tried; on a
-        // busy machine an attempt may be slow for other reasons.
+        // To clear 8 bytes for each of 400,000 items takes longer than the limit leaves, however often it is tried; on
+        // a busy machine an attempt may be slow for other reasons.
         let constant = (0..10).any(|_| {
             let (few, many) = (quickest_step(input, 300), quickest_step(input, 400_000));
             many < 4 * few + Duration::from_micros(5)

@@ -1,11 +1,11 @@
-//! From the gradients of a step to new parameters: every parameter with what its gradient is made of, differentiated and
-//! updated block by block in one phase of all threads.
+//! The update of all parameters by a step: in one parallel phase, the gradient of each parameter is computed and
+//! applied block by block.
 
 use super::activations::Activations;
 use super::layers::Cpu;
 use super::output::{PARTS, Part, part_of};
 use super::parameters::Parameters;
-use super::step::Meanwhile;
+use super::step::Background;
 use crate::data::ItemIndex;
 use std::cell::RefCell;
 use upnext_kernels::{
@@ -13,32 +13,32 @@ use upnext_kernels::{
     View, dense_norm_squared, product, table_norm_squared, update_dense, update_table,
 };
 
-/// Floats of a block of a dense parameter, the task of one thread: with its gradient and the optimiser's state it fits
-/// the second cache, and a layer of 100 units is a single task. In tests a small layer is to have several.
+/// Floats of a block of a dense parameter, the task of one thread. With its gradient and optimiser state a block fits
+/// the second-level cache, and a layer of 100 units is a single task. In tests, small layers have several blocks.
 const DENSE_FLOATS: usize = if cfg!(test) { 256 } else { 48 * 1024 };
 
-/// What a step knows about the gradients of all parameters besides those of the output table.
+/// The quantities from which the gradients of all parameters but the output table are computed.
 #[derive(Clone, Copy)]
 pub(crate) struct Gradients<'a> {
     /// Number of rows of the batch.
     pub(crate) rows: usize,
-    /// The activations, gone through backward.
+    /// The activations after the backward pass.
     pub(crate) activations: &'a Activations,
-    /// The rows' current items.
+    /// The current item of each row.
     pub(crate) inputs: &'a [ItemIndex],
-    /// B × 1, all 1: what a bias reads.
+    /// B × 1, all 1: the input of a bias.
     pub(crate) ones: &'a Matrix,
 }
 
-/// What one thread updates of all tables: the rows of the items of a part.
+/// The table rows that one thread updates: in every table, those of the items of one part.
 pub(crate) struct Owned<'a> {
     output: &'a mut Part,
-    /// The uses of the rows of the input's tables, where it has tables of its own.
+    /// The rows of the input tables that the step uses; `None` with `shared` input.
     input: Option<&'a mut RowGroups>,
 }
 
 impl<'a> Owned<'a> {
-    /// The parts in their order.
+    /// All parts, in order.
     pub(crate) fn all(
         output: &'a mut [Part; PARTS],
         input: Option<&'a mut [RowGroups; PARTS]>,
@@ -47,7 +47,7 @@ impl<'a> Owned<'a> {
         output.each_mut().map(|output| Self { output, input: input.next() })
     }
 
-    /// Finds the rows that the step uses.
+    /// Groups the gradients of the step by table row.
     fn group(&mut self, p: usize, gradients: Gradients) {
         let Gradients { activations, inputs, .. } = gradients;
         let Some(uses) = &mut self.input else {
@@ -58,28 +58,29 @@ impl<'a> Owned<'a> {
         uses.group((0..).zip(items.iter().copied()).filter(|&(_, item)| part_of(item) == p));
     }
 
-    /// The rows used of a table, and their gradients.
-    fn rows<'s>(&'s self, table: &TableOf<'s>) -> (&'s RowGroups, GradientRows<'s>) {
+    /// The rows of a table that the step uses, and their gradients.
+    fn rows<'s>(&'s self, table: &TableKind<'s>) -> (&'s RowGroups, GradientRows<'s>) {
         match (table, &self.input) {
-            (TableOf::Input(gradients), Some(uses)) => (uses, *gradients),
+            (TableKind::Input(gradients), Some(uses)) => (uses, *gradients),
             _ => (&self.output.uses, GradientRows { gradients: &self.output.d_rows, source: None }),
         }
     }
 }
 
-/// Whose rows a table's are.
+/// The table that a row belongs to.
 #[derive(Clone, Copy)]
-enum TableOf<'a> {
-    /// The scored items', and where the input shares the table the inputs'.
+enum TableKind<'a> {
+    /// The output table: rows of scored items and, with `shared` input, of input items.
     Output,
-    /// The input's, with their gradients.
+    /// A table of the input, with the gradients of its rows.
     Input(GradientRows<'a>),
 }
 
-/// The matrices that the columns of a dense parameter read, B × in each, and the column from which on they do.
+/// The inputs of a dense parameter: up to two matrices, B × in each, with the first column of the parameter that reads
+/// each.
 pub(crate) type Reads<'a> = [Option<(&'a Matrix, usize)>; 2];
 
-/// The gradient of a dense parameter: `readᵀ · d`.
+/// The factors of the gradient of a dense parameter, `readᵀ · d`.
 #[derive(Clone, Copy)]
 struct Source<'a> {
     rows: usize,
@@ -88,7 +89,7 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Writes rows `first..first + count` of the gradient.
+    /// Computes rows `first..first + count` of the gradient.
     fn differentiate(&self, cpu: Cpu, first: usize, count: usize, block: &mut [f32], stride: usize) {
         let d = View::rows(self.d.data(), self.d.stride());
         for (i, &(read, from)) in self.reads.iter().flatten().enumerate() {
@@ -100,7 +101,7 @@ impl Source<'_> {
     }
 }
 
-/// A dense parameter to be updated; `buffer` is for its gradient, empty where none is needed.
+/// A dense parameter to be updated. `buffer` receives its gradient if it is clipped, else it is empty.
 struct Dense<'a> {
     value: &'a mut Matrix,
     state: &'a mut OptimizerState,
@@ -108,11 +109,11 @@ struct Dense<'a> {
     source: Source<'a>,
 }
 
-/// A table of which the rows in use are to be updated.
+/// A table to be updated in the rows that the step uses.
 struct Table<'a> {
     value: &'a mut Matrix,
     state: &'a mut OptimizerState,
-    of: TableOf<'a>,
+    kind: TableKind<'a>,
 }
 
 /// A parameter to be updated.
@@ -121,26 +122,27 @@ enum Parameter<'a> {
     Table(Table<'a>),
 }
 
-/// The task of any thread.
+/// A task that any thread may take.
 enum Task<'a, 'm> {
-    Meanwhile(&'m mut (dyn FnMut() + Send)),
-    /// A block, what its gradient is made of, and where that is if it is known.
+    Background(&'m mut (dyn FnMut() + Send)),
+    /// A block of a dense parameter, the factors of its gradient, and the gradient itself if it has been computed.
     Dense(DenseBlock<'a>, Source<'a>, Option<&'a Matrix>),
 }
 
-/// How parameters are updated.
+/// The update of all parameters by one step.
 #[derive(Clone, Copy)]
 pub(crate) struct Update<'a> {
     pub(crate) cpu: Cpu<'a>,
     pub(crate) rule: &'a UpdateRule,
-    /// The largest norm of all gradients together; 0: any.
+    /// Largest global norm of the gradients; 0 turns clipping off.
     pub(crate) clip_norm: f64,
 }
 
 impl Update<'_> {
-    /// Updates all parameters by their gradients.
+    /// Updates all parameters by their gradients, in the order of `docs/algorithms.md`, section 4.
     ///
-    /// `buffers`: for the gradients of dense parameters, where their norm must be known before the update; else empty.
+    /// `buffers` receive the gradients of dense parameters if they are clipped, which needs the norm of all gradients
+    /// before the update; else they are empty.
     pub(crate) fn run(
         self,
         values: &mut Parameters<Matrix>,
@@ -148,7 +150,7 @@ impl Update<'_> {
         buffers: &mut Parameters<Matrix>,
         gradients: Gradients,
         mut owned: [Owned; PARTS],
-        meanwhile: Meanwhile,
+        background: Background,
     ) {
         let Self { cpu, rule, clip_norm } = self;
         let clip = clip_norm > 0.0;
@@ -157,9 +159,9 @@ impl Update<'_> {
             cpu.pool.for_each_owned(&mut owned, |p, owned| owned.group(p, gradients));
             let squares = parameters(values, state, buffers, gradients).map(|parameter| match parameter {
                 Parameter::Dense(dense) => self.norm_squared_of_dense(dense),
-                Parameter::Table(Table { value, of, .. }) => {
+                Parameter::Table(Table { value, kind, .. }) => {
                     let parts = owned.iter().map(|owned| {
-                        let (uses, gradients) = owned.rows(&of);
+                        let (uses, gradients) = owned.rows(&kind);
                         table_norm_squared(cpu.isa, rule.l2, value, uses, gradients)
                     });
                     parts.sum()
@@ -174,8 +176,8 @@ impl Update<'_> {
         for parameter in parameters(values, state, buffers, gradients) {
             match parameter {
                 Parameter::Dense(parameter) => dense.push(parameter),
-                Parameter::Table(Table { value, state, of }) => {
-                    tables.push((TableParts::new(value, state, PARTS), of));
+                Parameter::Table(Table { value, state, kind }) => {
+                    tables.push((TableParts::new(value, state, PARTS), kind));
                 }
             }
         }
@@ -185,9 +187,9 @@ impl Update<'_> {
             DenseBlocks::new(value, state, rows).map(move |block| Task::Dense(block, source, known))
         });
         cpu.pool.for_each_then_owned(
-            meanwhile.into_iter().map(Task::Meanwhile).chain(blocks),
+            background.into_iter().map(Task::Background).chain(blocks),
             |task| match task {
-                Task::Meanwhile(work) => work(),
+                Task::Background(work) => work(),
                 Task::Dense(block, source, known) => self.update_block(scale, block, source, known),
             },
             &mut owned,
@@ -195,15 +197,15 @@ impl Update<'_> {
                 if !clip {
                     owned.group(p, gradients);
                 }
-                for (parts, of) in &tables {
-                    let (uses, gradients) = owned.rows(of);
+                for (parts, kind) in &tables {
+                    let (uses, gradients) = owned.rows(kind);
                     update_table(cpu.isa, rule, scale, parts.take(p), uses, gradients);
                 }
             },
         );
     }
 
-    /// The sum of the squares of a dense parameter's gradient, which is left in its buffer.
+    /// Computes a dense parameter's gradient into its buffer and returns the sum of its squares, L2 included.
     fn norm_squared_of_dense(&self, parameter: Dense) -> f64 {
         let Dense { value, buffer, source, .. } = parameter;
         let (stride, rows) = (buffer.stride(), buffer.rows());
@@ -215,7 +217,7 @@ impl Update<'_> {
         dense_norm_squared(self.cpu.isa, self.rule.l2, value, buffer)
     }
 
-    /// Differentiates a block of a dense parameter, unless its gradient is known, and updates it.
+    /// Updates a block of a dense parameter, after computing its gradient if that has not been done.
     fn update_block(&self, scale: f32, block: DenseBlock, source: Source, known: Option<&Matrix>) {
         let Self { cpu, rule, .. } = *self;
         let (stride, needed) = (block.stride(), block.count() * block.stride());
@@ -228,7 +230,7 @@ impl Update<'_> {
                 *floats = Matrix::zeros(1, needed);
             }
             let floats = &mut floats.data_mut()[..needed];
-            // What the product leaves alone behind the columns is another block's.
+            // The product leaves the padding after the columns alone, where a former block may have left values.
             let width = source.d.width().next_multiple_of(LINE);
             floats.chunks_exact_mut(stride).for_each(|row| row[width..].fill(0.0));
             source.differentiate(cpu, block.first(), block.count(), floats, stride);
@@ -242,11 +244,11 @@ fn block_rows(stride: usize) -> usize {
 }
 
 thread_local! {
-    /// A block's gradient, between the product that makes it and the update that reads it.
+    /// The gradient of a block, between the product and the update.
     static BLOCK: RefCell<Matrix> = RefCell::new(Matrix::zeros(0, 0));
 }
 
-/// All parameters, each with its gradient's source.
+/// All parameters, each with the source of its gradient.
 fn parameters<'a>(
     values: &'a mut Parameters<Matrix>,
     state: &'a mut Parameters<OptimizerState>,
@@ -265,7 +267,7 @@ fn parameters<'a>(
         let d = &layer.d_gates;
         let of_items = |value, state| {
             let gradients = GradientRows { gradients: d, source: Some((&entries.rows, &entries.weights)) };
-            Parameter::Table(Table { value, state, of: TableOf::Input(gradients) })
+            Parameter::Table(Table { value, state, kind: TableKind::Input(gradients) })
         };
         let input = if l == 0 && sparse {
             of_items(&mut value.input, &mut state.input)
@@ -301,11 +303,11 @@ fn parameters<'a>(
     let embedding = match (&mut values.embedding, &mut state.embedding) {
         (Some(value), Some(state)) => {
             let gradients = GradientRows { gradients: &activations.input.d_dense, source: None };
-            Some(Parameter::Table(Table { value, state, of: TableOf::Input(gradients) }))
+            Some(Parameter::Table(Table { value, state, kind: TableKind::Input(gradients) }))
         }
         _ => None,
     };
     let (value, state) = (&mut values.output, &mut state.output);
-    let output = Parameter::Table(Table { value, state, of: TableOf::Output });
+    let output = Parameter::Table(Table { value, state, kind: TableKind::Output });
     layers.chain(forward).chain(embedding).chain([output])
 }

@@ -1,27 +1,29 @@
-//! Which configurations make sense, and what an absent field means: the one place that both are asked.
+//! Validation of network and training configurations, and the values of absent fields.
 //!
-//! A field is refused where its value means nothing, alone or with the others. A field that is merely unused (γ without
-//! the `discounted` input) is accepted as long as its value is one that could be used.
+//! A field is refused if its value is out of range or contradicts another field. An unused field (γ without the
+//! `discounted` input) is accepted if its value is in range.
 
 use super::config::{Activation, Input, Loss, NetworkConfig, Optimizer, TrainingConfig, Unit};
 use crate::{Error, Result};
 use upnext_kernels::UpdateRule;
 
-/// Most units of a layer, and widest embedding: its recurrent weights alone take 6 · 65,536² floats, about 100 GB.
+/// Largest width of a layer or an embedding, in units. Training a GRU layer of this width takes at least 6 · 65,536²
+/// floats for its recurrent weights and their optimiser state, about 100 GB.
 pub const MAX_WIDTH: usize = 1 << 16;
 
-/// Most scores of a mini-batch, `B · (B + S)`: 4 GiB of floats.
+/// Largest number of scores of a mini-batch, `B · (B + S)`: 4 GiB of floats.
 pub const MAX_SCORES: usize = 1 << 30;
 
 impl NetworkConfig {
-    /// Width of the vector that the output layer reads: of the last feed-forward layer, or else of the last recurrent one.
+    /// Width of the output layer's input: that of the last feed-forward layer or, without any, of the last recurrent
+    /// layer.
     ///
     /// It is 0 for a network without layers, which [`validate`](Self::validate) refuses.
     pub fn output_width(&self) -> usize {
         self.feed_forward.last().or(self.layers.last()).copied().unwrap_or(0)
     }
 
-    /// Width of the input: the number of items for `one-hot` and `discounted`, else that of the embedding's rows.
+    /// Width of the input: `items` for `one-hot` and `discounted`, else the width of the embedding.
     pub fn input_width(&self, items: usize) -> usize {
         match self.input {
             Input::OneHot | Input::Discounted => items,
@@ -30,13 +32,13 @@ impl NetworkConfig {
         }
     }
 
-    /// Whether the input is a row of a table of vectors, to which p_embed applies.
+    /// Whether the input is an embedding (`embedding` or `shared`), to which embedding dropout applies.
     pub fn has_embedding(&self) -> bool {
         matches!(self.input, Input::Embedding | Input::Shared)
     }
 
-    /// The output activation, or where absent the published choice: `tanh` for TOP1, BPR and MRR \[1\], `linear` for
-    /// cross-entropy, `elu-0.5` for TOP1-max and BPR-max \[2\].
+    /// The output activation in use. If the field is absent, it depends on the loss: `tanh` for TOP1 and BPR \[1\] and
+    /// for MRR, `linear` for cross-entropy, `elu-0.5` for TOP1-max and BPR-max \[2\].
     pub fn output_activation_for(&self, loss: Loss) -> Activation {
         self.output_activation.unwrap_or(match loss {
             Loss::Top1 | Loss::Bpr | Loss::Mrr => Activation::Tanh,
@@ -45,15 +47,15 @@ impl NetworkConfig {
         })
     }
 
-    /// The same network with every absent field that applies to `training` written out.
+    /// This configuration with every absent field that applies to `training` filled in.
     pub fn resolved(&self, training: &TrainingConfig) -> Self {
         Self { output_activation: Some(self.output_activation_for(training.loss)), ..self.clone() }
     }
 
-    /// Checks this network, `training`, and the two together.
+    /// Checks this configuration, that of the training, and the two together.
     ///
     /// # Errors
-    /// [`Error::Config`] with the field as an experiment file names it, why it makes no sense, and what to use instead.
+    /// [`Error::Config`] with the field's name in experiment files, the reason, and what to use instead.
     pub fn validate(&self, training: &TrainingConfig) -> Result<()> {
         self.validate_layers()?;
         training.validate()?;
@@ -127,18 +129,19 @@ impl NetworkConfig {
 }
 
 impl TrainingConfig {
-    /// Strength of the logQ correction in use: where absent, 1 for cross-entropy, as published (Hidasi and Czapp, RecSys
-    /// 2023), and 0 for the losses that have no such correction.
+    /// The strength of the logQ correction in use. If the field is absent, 1 for cross-entropy (Hidasi and Czapp,
+    /// RecSys 2023) and 0 for other losses.
     pub fn logq_for_loss(&self) -> f32 {
         self.logq.unwrap_or(if self.loss == Loss::CrossEntropy { 1.0 } else { 0.0 })
     }
 
-    /// p_embed in use: where absent, 0.1 (the published setting for RSC15) for the inputs that have an embedding, else 0.
+    /// The embedding dropout in use. If the field is absent, 0.1 for `embedding` and `shared` input (Hidasi and Czapp,
+    /// RecSys 2023, for RSC15), else 0.
     pub fn dropout_embedding_for(&self, network: &NetworkConfig) -> f32 {
         self.dropout_embedding.unwrap_or(if network.has_embedding() { 0.1 } else { 0.0 })
     }
 
-    /// ε in use: where absent, 1e-8 for Adam, 1e-6 for the others.
+    /// The ε in use. If the field is absent, 1e-8 for Adam and 1e-6 for other optimisers.
     pub fn epsilon_for_optimizer(&self) -> f32 {
         self.epsilon.unwrap_or(if self.optimizer == Optimizer::Adam { 1e-8 } else { 1e-6 })
     }
@@ -157,7 +160,7 @@ impl TrainingConfig {
         }
     }
 
-    /// The same training with every absent field that applies to `network`, the loss and the optimiser written out.
+    /// This configuration with every absent field that applies to `network`, the loss and the optimiser filled in.
     pub fn resolved(&self, network: &NetworkConfig) -> Self {
         let logq = if self.loss == Loss::CrossEntropy { Some(self.logq_for_loss()) } else { self.logq };
         let dropout_embedding = if network.has_embedding() {
@@ -170,10 +173,10 @@ impl TrainingConfig {
         Self { logq, dropout_embedding, epsilon, ..self.clone() }
     }
 
-    /// Checks this training by itself; [`NetworkConfig::validate`] checks it together with a network.
+    /// Checks this configuration alone; [`NetworkConfig::validate`] checks it together with a network.
     ///
     /// # Errors
-    /// [`Error::Config`] with the field as an experiment file names it, why it makes no sense, and what to use instead.
+    /// [`Error::Config`] with the field's name in experiment files, the reason, and what to use instead.
     pub fn validate(&self) -> Result<()> {
         if self.epochs == 0 {
             return refuse("training.epochs", "nothing would be learnt in 0 epochs: use 1 or more");

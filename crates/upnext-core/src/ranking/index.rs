@@ -1,15 +1,15 @@
-//! The best items of a model found by its index, without scoring all items.
+//! An index that finds the best items of a model without scoring all items.
 //!
-//! The lists are those of scoring every item, to the bit: see [`upnext_kernels::Scan`].
+//! Lists are the same to the bit as those of scoring every item; [`upnext_kernels::Scan`] has the method.
 
 use super::Recommendation;
 use crate::data::{ItemIndex, ItemVocabulary};
 use crate::recommender::{Factors, Recommender, SessionScorer};
 use upnext_kernels::{LINE, Scan, ScanTable, TopLists};
 
-/// A model prepared for many searches: a copy of its item factors in bytes, about a quarter of their size.
+/// An index of a model's items: a copy of their vectors in bytes, about a quarter of the size of the originals.
 ///
-/// Made once for a model that does not change, and handed to [`recommend_each`](super::recommend_each) with it.
+/// It is built once per model and passed to [`recommend_each`](super::recommend_each) with the model.
 pub struct Index {
     bytes: ScanTable,
 }
@@ -20,44 +20,45 @@ impl std::fmt::Debug for Index {
     }
 }
 
-/// What a session is to get.
+/// The length of a session's list, and the items to leave out of it.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
+pub(super) struct ListRequest {
     pub(super) k: usize,
-    /// The items that it does not get, ascending.
+    /// The items to leave out, ascending.
     pub(super) hidden: Vec<ItemIndex>,
 }
 
-impl Wanted {
-    pub(super) fn may_get(&self, item: ItemIndex) -> bool {
+impl ListRequest {
+    pub(super) fn allows(&self, item: ItemIndex) -> bool {
         self.hidden.binary_search(&item).is_err()
     }
 }
 
 impl Index {
-    /// The index of a model whose scores are products ([`Factors`]) of finite numbers; `None` for all others.
+    /// Builds the index of a model whose scores are products ([`Factors`]); `None` for other models, and if a factor is
+    /// not finite.
     pub fn new(model: &dyn Recommender) -> Option<Self> {
         let scorer = model.scorer(1);
         let bytes = ScanTable::new(scorer.factors()?.items);
-        // Broken weights are left to the scoring of every item, which counts them.
+        // Scoring every item reports the scores that are not finite.
         bytes.is_finite().then_some(Self { bytes })
     }
 
-    /// The best candidates for each row of the scorer, where the index finds them sooner than scoring would.
+    /// The best candidates for each row of the scorer; `None` if scoring every candidate is expected to be faster.
     ///
-    /// `None` too where a score is not finite: scoring every candidate says how many are.
+    /// It is also `None` if a score is not finite; scoring every candidate then reports the number of such scores.
     pub(super) fn find(
         &self,
         scorer: &dyn SessionScorer,
         items: &ItemVocabulary,
         candidates: &[ItemIndex],
-        wanted: &[Wanted],
+        requests: &[ListRequest],
     ) -> Option<Vec<Vec<Recommendation>>> {
-        let k = wanted.iter().map(|wanted| wanted.k).max()?;
-        if !pays(items.len(), candidates.len(), wanted.len(), k) {
+        let k = requests.iter().map(|request| request.k).max()?;
+        if !is_faster(items.len(), candidates.len(), requests.len(), k) {
             return None;
         }
-        self.search(scorer.factors()?, items, candidates, wanted, k)
+        self.search(scorer.factors()?, items, candidates, requests, k)
     }
 
     fn search(
@@ -65,7 +66,7 @@ impl Index {
         factors: Factors,
         items: &ItemVocabulary,
         candidates: &[ItemIndex],
-        wanted: &[Wanted],
+        requests: &[ListRequest],
         k: usize,
     ) -> Option<Vec<Vec<Recommendation>>> {
         let scan = Scan {
@@ -77,24 +78,25 @@ impl Index {
         };
         let all = candidates.len() == items.len();
         let keep = |row: usize, item: ItemIndex| {
-            wanted[row].may_get(item) && (all || candidates.binary_search(&item).is_ok())
+            requests[row].allows(item) && (all || candidates.binary_search(&item).is_ok())
         };
         let mut lists = TopLists::new(self.bytes.width());
-        scan.top_k(factors.states, wanted.len(), k, 0..self.bytes.rows() as u32, &keep, &mut lists);
-        let list = |(row, wanted): (usize, &Wanted)| {
-            let best = lists.list(row).ok()?.iter().take(wanted.k);
+        scan.top_k(factors.states, requests.len(), k, 0..self.bytes.rows() as u32, &keep, &mut lists);
+        let list = |(row, request): (usize, &ListRequest)| {
+            let best = lists.list(row).ok()?.iter().take(request.k);
             Some(best.map(|best| Recommendation { item: best.row, score: best.score }).collect())
         };
-        wanted.iter().enumerate().map(list).collect()
+        requests.iter().enumerate().map(list).collect()
     }
 }
 
-/// Whether a search is expected to take less time than scoring the candidates, for so many rows and lists of `k`.
+/// Whether a search for `rows` lists of length `k` is expected to be faster than scoring the candidates.
 ///
-/// Times in nanoseconds of one core as measured at 33 and 101 columns (`docs/performance.md`); only their ratio matters.
-fn pays(items: usize, candidates: usize, rows: usize, k: usize) -> bool {
+/// The model of both times, in nanoseconds on one core, was fitted to measurements with 33 and 101 columns
+/// (`docs/performance.md`); only their ratio matters.
+fn is_faster(items: usize, candidates: usize, rows: usize, k: usize) -> bool {
     let [items, candidates, k] = [items, candidates, k].map(|n| n as f64);
-    // In any order k (1 + ln(n / k)) items enter a list on the way; the bounds cost a half more.
+    // In random order, k (1 + ln(n / k)) items enter a list at some time; inexact bounds add half as many.
     let scored = 1.5 * k * (1.0 + (candidates / k).ln());
     let search = items + rows as f64 * (0.4 * items + 130.0 * scored);
     let scoring = candidates * (25.0 + 13.0 * rows.div_ceil(LINE) as f64);
@@ -113,13 +115,13 @@ mod tests {
 
     const ITEMS: usize = 3000;
 
-    /// Items with few different supports, so that ties are decided by both support and index.
+    /// Items with few distinct supports, so that both support and index decide ties.
     fn items() -> ItemVocabulary {
         let rng = CounterRng::new(3, 0);
         vocabulary(&(0..ITEMS as u64).map(|i| rng.below(i, 3)).collect::<Vec<_>>())
     }
 
-    /// A network whose output weights are `scale` times those drawn; large ones saturate.
+    /// A network with its initial output weights multiplied by `scale`; with large ones, the activation saturates.
     fn network(unit: Unit, activation: Activation, scale: f32) -> Network {
         let config = NetworkConfig { unit, layers: vec![18], ..NetworkConfig::default() };
         let mut network = Network::new(config, activation, ITEMS, 5);
@@ -199,8 +201,9 @@ mod tests {
             }
             let own = Candidates::new(&items, &[], Some(&candidates));
             for k in [1, 900, candidates.len()] {
-                let wanted = [Wanted { k, hidden: Vec::new() }];
-                let found = index.search(scorer.factors().unwrap(), &items, &candidates, &wanted, k).unwrap();
+                let requests = [ListRequest { k, hidden: Vec::new() }];
+                let found =
+                    index.search(scorer.factors().unwrap(), &items, &candidates, &requests, k).unwrap();
                 let plain =
                     recommend_each(&network, &items, None, &own, &[Query { history, k, filter: &filter }]);
                 assert_eq!(found[0], plain.unwrap()[0].entries);
@@ -222,7 +225,7 @@ mod tests {
             (70, 70, 1, 20, false),
             (70, 0, 1, 0, false),
         ] {
-            assert_eq!(pays(items, candidates, rows, k), expected, "{items} {candidates} {rows} {k}");
+            assert_eq!(is_faster(items, candidates, rows, k), expected, "{items} {candidates} {rows} {k}");
         }
     }
 

@@ -1,21 +1,21 @@
-//! Why an item? The item of the session that is most like it.
+//! Explanations of recommendations: the item of the session whose vector is most similar to that of a recommended item.
 
 use crate::data::ItemIndex;
 use crate::recommender::Recommender;
 use std::collections::HashSet;
 
-/// Items with the directions of their vectors, to find for others which of them is most like it.
+/// A set of items, of which it finds the most similar to another item by the cosine of their vectors.
 pub struct Nearest<'m> {
     model: &'m dyn Recommender,
-    /// Each item once, by its latest place, with its vector and the vector's length.
+    /// Each distinct item, in the order of its last occurrence, with its vector and the vector's length.
     among: Vec<(ItemIndex, &'m [f32], f64)>,
 }
 
 impl<'m> Nearest<'m> {
-    /// Prepares a choice among some items. Those of a model without vectors ([`Recommender::vector`]) are none.
+    /// Prepares the items `among`. Items without a vector ([`Recommender::vector`]) are left out.
     ///
     /// # Panics
-    /// May panic if there is no such item.
+    /// May panic if an item is not one of the model's.
     pub fn new(model: &'m dyn Recommender, among: &[ItemIndex]) -> Self {
         let mut seen = HashSet::new();
         let latest = among.iter().rev().filter(|&&item| seen.insert(item));
@@ -28,16 +28,16 @@ impl<'m> Nearest<'m> {
         Self { model, among }
     }
 
-    /// Multiplications that an answer of [`to`](Self::to) takes, about: the width of a vector for each item to choose from.
+    /// The approximate number of multiplications of a call of [`to`](Self::to): the sum of the vectors' widths.
     pub fn cost(&self) -> usize {
         self.among.iter().map(|(_, vector, _)| vector.len()).sum()
     }
 
-    /// That whose vector has the smallest angle to an item's, with the cosine of it; among equals the last. `None` where
-    /// there is nothing to choose from.
+    /// The item whose vector has the largest cosine with that of `item`, and the cosine; of equal ones, the last.
+    /// `None` if the set is empty or `item` has no vector.
     ///
     /// # Panics
-    /// May panic if there is no such item.
+    /// May panic if `item` is not one of the model's.
     pub fn to(&self, item: ItemIndex) -> Option<(ItemIndex, f32)> {
         let vector = self.model.vector(item)?;
         let length = length(vector);
@@ -48,7 +48,7 @@ impl<'m> Nearest<'m> {
     }
 }
 
-/// The cosine of the angle between two vectors, each with its [`length`]; 0 for a vector of zeros, which has no direction.
+/// The cosine of the angle between two vectors, each given with its [`length`]; 0 if a vector is zero.
 pub(crate) fn cosine((a, a_length): (&[f32], f64), (b, b_length): (&[f32], f64)) -> f32 {
     let lengths = a_length * b_length;
     if lengths > 0.0 { (product(a, b) / lengths) as f32 } else { 0.0 }
@@ -59,9 +59,9 @@ pub(crate) fn length(vector: &[f32]) -> f64 {
     product(vector, vector).sqrt()
 }
 
-/// The product of two vectors, in f64, where no square of an f32 overflows.
+/// The dot product of two vectors in f64, in which squares of f32 do not overflow.
 fn product(a: &[f32], b: &[f32]) -> f64 {
-    // Eight sums side by side: one after the other, each addition would wait for the one before.
+    // Eight independent sums: in a single one, each addition would wait for the one before.
     let mut sums = [0.0; 8];
     for (a, b) in a.chunks(8).zip(b.chunks(8)) {
         for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {

@@ -1,6 +1,6 @@
-//! Recommendations: the best items for the sessions so far.
+//! Recommendations: the best items after each of many sessions.
 
-use super::index::Wanted;
+use super::index::ListRequest;
 use super::{BLOCK, Entry, Index, ROWS, TopK, count_non_finite};
 use crate::batch::HistoryBatcher;
 use crate::data::{ItemIndex, ItemVocabulary, Sessions};
@@ -9,33 +9,33 @@ use crate::{Error, Result};
 use std::ops::ControlFlow;
 use std::sync::OnceLock;
 
-/// Which items may be recommended; the default is all of them.
+/// A filter of the items that may be recommended; the default allows all.
 ///
-/// Lists may be long, in any order, with repeats.
+/// Lists of items may be long, in any order, and contain repeats.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Leave out what occurs in the session itself.
+    /// Whether to exclude the items of the session itself.
     pub exclude_seen: bool,
-    /// Leave out these items.
+    /// Items to exclude.
     pub exclude: Vec<ItemIndex>,
-    /// Recommend nothing but these items; `None`: any.
+    /// The only items to recommend; `None` allows all.
     pub only: Option<Vec<ItemIndex>>,
 }
 
-/// The items that may be recommended at all, prepared once for many calls.
+/// The items that may be recommended to any session, prepared once for many calls.
 #[derive(Clone, Debug)]
 pub struct Candidates {
-    /// Ascending.
+    /// The candidates, ascending.
     items: Vec<ItemIndex>,
-    /// The same by falling support, sorted when it is asked for first.
+    /// The candidates by falling support, sorted on first use.
     by_support: OnceLock<Vec<ItemIndex>>,
 }
 
 impl Candidates {
-    /// The items of `only` (`None`: all) that are not in `exclude`; lists in any order, with repeats.
+    /// The items of `only` (`None`: all items) that are not in `exclude`. Both may be in any order and contain repeats.
     ///
     /// # Panics
-    /// If a list names an item behind the vocabulary.
+    /// If an item is not in the vocabulary.
     pub fn new(items: &ItemVocabulary, exclude: &[ItemIndex], only: Option<&[ItemIndex]>) -> Self {
         let mut allowed = vec![only.is_none(); items.len()];
         for &item in only.unwrap_or_default() {
@@ -47,7 +47,7 @@ impl Candidates {
         Self::of((0..items.len() as ItemIndex).filter(|&item| allowed[item as usize]).collect())
     }
 
-    /// Those of them that are in `only`.
+    /// The candidates that are in `only`.
     fn narrowed(&self, only: &[ItemIndex]) -> Self {
         let mut items = distinct(only);
         items.retain(|item| self.items.binary_search(item).is_ok());
@@ -58,18 +58,17 @@ impl Candidates {
         Self { items, by_support: OnceLock::new() }
     }
 
-    /// Number of items.
+    /// Number of candidates.
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// Whether nothing may be recommended.
+    /// Whether there are no candidates.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
-    /// Does now what the first session without an event would have to wait for: puts the items into the order of their
-    /// support.
+    /// Sorts the candidates by support in advance, which otherwise happens for the first session without events.
     pub fn prepare(&self, items: &ItemVocabulary) {
         self.by_support(items);
     }
@@ -82,7 +81,7 @@ impl Candidates {
         })
     }
 
-    /// The `k` with the largest support that are not `hidden`, which is ascending.
+    /// The `k` candidates of largest support that are not in `hidden`, which must be ascending.
     fn popular(&self, items: &ItemVocabulary, k: usize, hidden: &[ItemIndex]) -> RecommendationList {
         let shown = self.by_support(items).iter().filter(|item| hidden.binary_search(item).is_err()).take(k);
         let entries = shown.map(|&item| Recommendation { item, score: items.support(item) as f32 }).collect();
@@ -90,19 +89,19 @@ impl Candidates {
     }
 }
 
-/// What one session asks for.
+/// A request for a recommendation list.
 #[derive(Clone, Copy, Debug)]
 pub struct Query<'a> {
     /// The session so far, oldest event first.
     pub history: &'a [ItemIndex],
     /// Length of the list.
     pub k: usize,
-    /// Which of the candidates this session may get.
+    /// The filter of this session.
     pub filter: &'a Filter,
 }
 
 impl Query<'_> {
-    /// The items that this session does not get, ascending.
+    /// The items to leave out, ascending.
     fn hidden(&self) -> Vec<ItemIndex> {
         let seen = if self.filter.exclude_seen { self.history } else { &[] };
         distinct(&[&self.filter.exclude, seen].concat())
@@ -115,30 +114,31 @@ impl Query<'_> {
 pub struct Recommendation {
     /// The item.
     pub item: ItemIndex,
-    /// The model's score, comparable within its list alone; in a list that fell back the item's support.
+    /// The model's score, comparable within its list only. If the list fell back, the item's support.
     pub score: f32,
 }
 
-/// What is recommended to one session.
+/// The recommendations for one session.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct RecommendationList {
-    /// By falling score, then support, then index.
+    /// The items, by falling score, then falling support, then ascending index.
     pub entries: Vec<Recommendation>,
-    /// Whether these are the popular items, because the session has no event.
+    /// Whether these are the most popular items, because the session has no events.
     pub fell_back: bool,
 }
 
 /// The `k` best items after each of many sessions, in the order of the sessions.
 ///
-/// The filter applies before the cut to `k`: a list is shorter only where fewer items are left. A session without an
-/// event gets the items with the largest support. No list depends on the other sessions.
+/// The filter applies before the cut to `k`: a list is shorter only if fewer items are left. A session without events
+/// gets the items of largest support. Lists do not depend on the other sessions.
 ///
 /// # Errors
-/// [`Error::NonFiniteScores`] for a model that gives such.
+/// [`Error::NonFiniteScores`] if a score is not finite.
 ///
 /// # Panics
-/// If the model's number of items is not that of the vocabulary, or a session or the filter names an item behind it.
+/// If the model and the vocabulary differ in their numbers of items, or an item of a session or of the filter is not in
+/// the vocabulary.
 pub fn recommend(
     model: &dyn Recommender,
     items: &ItemVocabulary,
@@ -164,16 +164,16 @@ fn recommend_observed(
     recommend_each_observed(model, items, None, &candidates, &queries, observe)
 }
 
-/// The best candidates after each of many sessions, each with a length and a filter of its own.
+/// As [`recommend`], for sessions with their own list lengths and filters, among prepared candidates.
 ///
-/// As [`recommend`] otherwise. Queries with [`Filter::only`] are scored one by one, on their items alone. With an
-/// index, which must be of this model, the lists are the same and come sooner.
+/// Queries with [`Filter::only`] are scored one by one, on these items only. `index` must be that of the model; it
+/// changes the time and not the lists.
 ///
 /// # Errors
 /// As [`recommend`].
 ///
 /// # Panics
-/// As [`recommend`], and if a candidate is behind the vocabulary, or the index is of a model of another shape.
+/// As [`recommend`], and if a candidate is not in the vocabulary, or the index is that of a model of another shape.
 pub fn recommend_each(
     model: &dyn Recommender,
     items: &ItemVocabulary,
@@ -185,13 +185,13 @@ pub fn recommend_each(
     recommend_each_observed(model, items, index, candidates, queries, go_on)
 }
 
-/// [`recommend_each`] that can be stopped.
+/// As [`recommend_each`], with an observer that can stop it.
 ///
-/// `observe` is called after each event that sessions read side by side, after each block of scored items, and before
-/// each query with [`Filter::only`].
+/// `observe` is called after each batch of events, after each block of scored items, and before each query with
+/// [`Filter::only`].
 ///
 /// # Errors
-/// As [`recommend`]; [`Error::Stopped`] where `observe` has said so.
+/// As [`recommend`]; [`Error::Stopped`] if `observe` breaks.
 ///
 /// # Panics
 /// As [`recommend_each`].
@@ -210,7 +210,7 @@ pub fn recommend_each_observed(
     Ok(call.lists)
 }
 
-/// Queries and the lists that answer them.
+/// The queries of a call, and their lists.
 struct Call<'c> {
     model: &'c dyn Recommender,
     items: &'c ItemVocabulary,
@@ -227,7 +227,7 @@ impl Call<'_> {
             match &query.filter.only {
                 None => together.push(i as u32),
                 Some(only) => {
-                    self.look()?;
+                    self.check_stopped()?;
                     self.answer(None, &candidates.narrowed(only), vec![i as u32])?;
                 }
             }
@@ -235,15 +235,15 @@ impl Call<'_> {
         self.answer(index, candidates, together)
     }
 
-    /// Ends the call where its observer wants that.
-    fn look(&mut self) -> Result<()> {
+    /// Calls the observer, and returns [`Error::Stopped`] if it breaks.
+    fn check_stopped(&mut self) -> Result<()> {
         if (self.observe)().is_break() { Err(Error::Stopped) } else { Ok(()) }
     }
 
-    /// Fills the lists of the queries in `order`, which are all about the same candidates.
+    /// Fills the lists of the queries whose indices are in `order`, with the same candidates for all.
     fn answer(&mut self, index: Option<&Index>, candidates: &Candidates, mut order: Vec<u32>) -> Result<()> {
         let (items, queries) = (self.items, self.queries);
-        // Sessions of like lengths together: they read their events side by side.
+        // Sessions of similar lengths are read together, in one batch.
         let history = |&i: &u32| queries[i as usize].history;
         order.sort_by_key(|i| std::cmp::Reverse(history(i).len()));
         let empty = order.split_off(order.partition_point(|i| !history(i).is_empty()));
@@ -260,17 +260,17 @@ impl Call<'_> {
             let mut batcher = HistoryBatcher::new(&sessions, (first..first + chunk.len() as u32).collect());
             while let Some(batch) = batcher.next_batch() {
                 scorer.observe(batch, &sessions);
-                self.look()?;
+                self.check_stopped()?;
             }
-            let wanted: Vec<Wanted> = chunk
+            let requests: Vec<ListRequest> = chunk
                 .iter()
                 .map(|&i| &queries[i as usize])
-                .map(|query| Wanted { k: query.k.min(candidates.len()), hidden: query.hidden() })
+                .map(|query| ListRequest { k: query.k.min(candidates.len()), hidden: query.hidden() })
                 .collect();
-            let found = index.and_then(|index| index.find(&*scorer, items, candidates, &wanted));
+            let found = index.and_then(|index| index.find(&*scorer, items, candidates, &requests));
             let best = match found {
                 Some(best) => best,
-                None => self.score_all(&mut *scorer, candidates, &wanted)?,
+                None => self.score_all(&mut *scorer, candidates, &requests)?,
             };
             for (&i, best) in chunk.iter().zip(best) {
                 self.lists[i as usize].entries = best;
@@ -279,17 +279,17 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// The best candidates of each row by scoring all of them.
+    /// The best candidates of each row, by scoring all candidates.
     fn score_all(
         &mut self,
         scorer: &mut dyn SessionScorer,
         candidates: &[ItemIndex],
-        wanted: &[Wanted],
+        requests: &[ListRequest],
     ) -> Result<Vec<Vec<Recommendation>>> {
-        let (rows, lanes) = (wanted.len(), lanes(wanted.len()));
+        let (rows, lanes) = (requests.len(), lanes(requests.len()));
         let mut scores = vec![0.0; lanes * BLOCK.min(candidates.len())];
-        let mut best: Vec<TopK> = wanted.iter().map(|wanted| TopK::new(wanted.k)).collect();
-        // What a score must reach to get into the list of its lane; nothing does in the lanes behind the rows.
+        let mut best: Vec<TopK> = requests.iter().map(|request| TopK::new(request.k)).collect();
+        // The score that an item needs to enter the list of each lane; infinite in the lanes beyond the rows.
         let mut floors = vec![f32::INFINITY; lanes];
         floors[..rows].fill(f32::NEG_INFINITY);
         let mut not_finite = 0;
@@ -298,18 +298,18 @@ impl Call<'_> {
             scorer.score(block, scores);
             not_finite += count_non_finite(scores, lanes, rows);
             for (&item, scores) in block.iter().zip(scores.chunks_exact(lanes)) {
-                // Nearly no item gets into a list, and whether one may is found without a branch.
+                // Few items enter a list; this test of all lanes has no branch.
                 if !scores.iter().zip(&floors).fold(false, |any, (score, floor)| any | (score >= floor)) {
                     continue;
                 }
                 for (b, &score) in scores[..rows].iter().enumerate() {
-                    if best[b].admits(score) && wanted[b].may_get(item) {
+                    if best[b].admits(score) && requests[b].allows(item) {
                         best[b].push(Entry { score, support: self.items.support(item), item });
                         floors[b] = best[b].floor;
                     }
                 }
             }
-            self.look()?;
+            self.check_stopped()?;
         }
         if not_finite > 0 {
             let scores = (rows * candidates.len()) as u64;
@@ -321,7 +321,8 @@ impl Call<'_> {
     }
 }
 
-/// [`recommend`] on `threads` threads: the same lists, sooner. `observe` is asked from time to time, by every thread.
+/// As [`recommend`], on `threads` threads, each of which calls `observe` from time to time. The lists do not depend on the
+/// number of threads.
 ///
 /// # Errors
 /// As [`recommend`]; [`Error::Stopped`] once `observe` answers [`ControlFlow::Break`].
@@ -351,7 +352,7 @@ pub fn recommend_on(
     })
 }
 
-/// The different items of a list, ascending.
+/// The distinct items of a list, ascending.
 fn distinct(list: &[ItemIndex]) -> Vec<ItemIndex> {
     let mut items = list.to_vec();
     items.sort_unstable();
@@ -376,7 +377,7 @@ mod tests {
         let (any, two) = (Filter::default(), Filter { only: Some(vec![7, 8]), ..Filter::default() });
         let long = Query { history: &[1, 2, 3, 4, 5], k: 3, filter: &any };
         let own = Query { history: &[1, 2], k: 2, filter: &two };
-        // Five events and three blocks; before a query of its own items, its two events and its one block.
+        // Five events and three blocks; for a query with its own items, one call before it, two events and one block.
         for (queries, expected) in
             [(vec![long], 8), (vec![long, long], 8), (vec![own], 4), (vec![own, long], 12)]
         {

@@ -1,4 +1,4 @@
-//! Recommendations as a file: one row per recommended item.
+//! Writing recommendation lists to files, one row per recommended item.
 
 use super::RecommendationList;
 use crate::data::ItemVocabulary;
@@ -14,11 +14,11 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The columns: the session's id, the rank from 1, the item's id, its score, and whether the list is that of the
-/// popular items because the session has no known item.
+/// The columns: the session's id, the rank from 1, the item's id, its score, and whether the list has the most popular
+/// items because the session has no known item.
 const COLUMNS: [&str; 5] = ["session_id", "rank", "item_id", "score", "fell_back"];
 
-/// The form of written recommendations.
+/// The file format of recommendation lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ListFormat {
@@ -26,14 +26,14 @@ pub enum ListFormat {
     Csv,
     /// Tab-separated text with a header.
     Tsv,
-    /// One JSON object a row.
+    /// One JSON object per row.
     JsonLines,
-    /// Parquet with zstd.
+    /// Parquet with zstd compression.
     Parquet,
 }
 
 impl ListFormat {
-    /// The endings of file names, without dot, and their formats.
+    /// File name extensions, without the dot, and their formats.
     pub const EXTENSIONS: [(&'static str, Self); 5] = [
         ("csv", Self::Csv),
         ("tsv", Self::Tsv),
@@ -42,7 +42,7 @@ impl ListFormat {
         ("ndjson", Self::JsonLines),
     ];
 
-    /// The format that a file's name asks for; `None` for another ending.
+    /// The format by a file's name, in any case; `None` for an unknown extension.
     pub fn of(path: &Path) -> Option<Self> {
         let extension = path.extension().and_then(OsStr::to_str)?;
         Self::EXTENSIONS
@@ -52,7 +52,7 @@ impl ListFormat {
     }
 }
 
-/// Writes the lists of sessions, one after the other.
+/// Writes recommendation lists in the format of a [`ListFormat`].
 pub struct ListWriter<'v, W: Write + Send> {
     items: &'v ItemVocabulary,
     form: Form<W>,
@@ -70,7 +70,7 @@ enum Form<W: Write + Send> {
     Parquet(Box<Table<W>>),
 }
 
-/// A row of JSON lines; the names are those of [`COLUMNS`].
+/// A row; its fields have the names of [`COLUMNS`].
 #[derive(Serialize)]
 struct Row<'a> {
     session_id: &'a str,
@@ -81,10 +81,10 @@ struct Row<'a> {
 }
 
 impl<'v, W: Write + Send> ListWriter<'v, W> {
-    /// A file without a list; `items` are the model's.
+    /// Creates a writer to `out`. `items` is the vocabulary of the model.
     ///
     /// # Errors
-    /// Those of the writer.
+    /// Those of `out`.
     pub fn new(out: W, format: ListFormat, items: &'v ItemVocabulary) -> io::Result<Self> {
         let text = |delimiter, out| {
             let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(out);
@@ -100,13 +100,13 @@ impl<'v, W: Write + Send> ListWriter<'v, W> {
         Ok(Self { items, form })
     }
 
-    /// Appends the list of a session. An empty list has no row.
+    /// Appends the list of a session. An empty list has no rows.
     ///
     /// # Errors
-    /// Those of the writer.
+    /// Those of the output.
     ///
     /// # Panics
-    /// If an item of the list is none of the vocabulary.
+    /// If an item of the list is not in the vocabulary.
     pub fn write(&mut self, session_id: &str, list: &RecommendationList) -> io::Result<()> {
         for (rank, entry) in (1..).zip(&list.entries) {
             let item_id = self.items.id(entry.item);
@@ -128,10 +128,10 @@ impl<'v, W: Write + Send> ListWriter<'v, W> {
         Ok(())
     }
 
-    /// Hands all rows to the writer; without this the file is not whole.
+    /// Writes all buffered rows and ends the file; without this call the file is incomplete.
     ///
     /// # Errors
-    /// Those of the writer.
+    /// Those of the output.
     pub fn finish(self) -> io::Result<()> {
         match self.form {
             Form::Text(mut writer) => writer.flush(),
@@ -144,7 +144,7 @@ impl<'v, W: Write + Send> ListWriter<'v, W> {
     }
 }
 
-/// Rows on their way into a Parquet file.
+/// The buffered rows of a Parquet file.
 struct Table<W: Write + Send> {
     writer: ArrowWriter<W>,
     schema: Arc<Schema>,
@@ -181,7 +181,7 @@ impl<W: Write + Send> Table<W> {
 
     fn push(&mut self, row: &Row<'_>) -> io::Result<()> {
         self.sessions.append_value(row.session_id);
-        // A list has at most as many entries as there are item indices.
+        // A list has at most as many entries as there are items, which fits u32.
         self.ranks.append_value(u32::try_from(row.rank).unwrap_or(u32::MAX));
         self.items.append_value(row.item_id);
         self.scores.append_value(row.score);

@@ -1,12 +1,12 @@
-//! Scores of items whose vectors are rows of a table: gathered where the items do not lie side by side.
+//! Products of item vectors and session vectors. Vectors of items that are not adjacent are gathered first.
 
 use crate::data::ItemIndex;
 use upnext_kernels::{Isa, Matrix, View, product};
 
-/// Items whose rows are gathered at a time.
+/// Number of items that are gathered at a time.
 const GATHERED: usize = 64;
 
-/// Computes products of the rows of a table with one vector a session.
+/// Computes products of the rows of a table with one vector per session.
 #[derive(Debug)]
 pub(crate) struct TableProducts {
     isa: Isa,
@@ -15,15 +15,13 @@ pub(crate) struct TableProducts {
 }
 
 impl TableProducts {
-    /// Buffers for a table of rows of this width.
+    /// Buffers for a table of this width.
     pub(crate) fn new(isa: Isa, width: usize) -> Self {
         Self { isa, gathered: Matrix::zeros(GATHERED, width) }
     }
 
-    /// Writes the products of `items`' rows of `table` (n × width) with the columns of `queries` (width × `lanes`):
-    /// that of `items[i]` with column `b` into `scores[i * lanes + b]`.
-    ///
-    /// The product of an item is the same number in whatever list it stands.
+    /// Multiplies the rows of `items` in `table` (n × width) by the columns of `queries` (width × `lanes`). The product
+    /// of `items[i]` and column `b` is written to `scores[i * lanes + b]`; it does not depend on the other items.
     pub(crate) fn compute(
         &mut self,
         table: &Matrix,

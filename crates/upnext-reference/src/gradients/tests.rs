@@ -1,4 +1,4 @@
-//! Every formula of `docs/gradients.md` against finite differences, for every unit, input, activation and loss.
+//! Every formula of `docs/gradients.md` compared with finite differences, for every unit, input, activation and loss.
 
 use super::super::difference::{derivative, gradient};
 use super::super::example::Example;

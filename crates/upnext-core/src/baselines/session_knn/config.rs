@@ -1,48 +1,49 @@
-//! The parameters of the four models: every field once, with its default and the source of it.
+//! The configurations of the four models: each field with its range, default and source.
 
 use super::scheme::{PositionWeight, Scheme};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// How alike two sessions are, as sets of items; the current session's items may have weights.
+/// The similarity of the current session `s` and a training session `n`, as sets of items. The items of `s` may have
+/// weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Similarity {
-    /// The weights of the common items, divided by `sqrt(|s| · |n|)`, the geometric mean of the numbers of items.
+    /// Cosine: the sum of the weights of the common items, divided by `sqrt(|s| · |n|)`.
     Cosine,
-    /// The weights of the common items alone: the product of the two vectors.
+    /// Dot product: the sum of the weights of the common items.
     Vec,
 }
 
-/// How a weight falls from the current session's last event to its first: with `L` events, and `t` = 1 for the last one,
-/// 2 for the one before it, and so on.
+/// The decay of a weight from the last event of the current session to its first, of `L` events. `t` is 1 for the last
+/// event, 2 for the one before it, and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Decay {
-    /// 1: it does not fall.
+    /// 1: no decay.
     Same,
     /// `1 / t`.
     Div,
-    /// `(L − t + 1) / L`: the position from the front as a share of the length (Ludewig and Jannach 2018).
+    /// `(L − t + 1) / L`: the position from the start, divided by the length (Ludewig and Jannach 2018).
     Linear,
     /// The square of `linear`.
     Quadratic,
-    /// `1 / log2(t + 1)`: our choice of base and offset, which gives the last event 1.
+    /// `1 / log2(t + 1)`. Base and offset are our choice; the last event has weight 1.
     Log,
 }
 
-/// Parameters of [`SKnn`](super::SKnn).
+/// The configuration of [`SKnn`](super::SKnn).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SKnnConfig {
-    /// `k` (default 500): number of neighbours that recommend; at least 1.
+    /// `k` (default 500): number of neighbours; at least 1.
     pub k: usize,
-    /// `sample_size` (default 1000): `m`, the number of most recent sessions with a common item among which the
-    /// neighbours are looked for; at least 1.
+    /// `sample_size` (default 1000): `m`, the number of candidates, which are the most recent sessions with a common
+    /// item; at least 1.
     pub sample_size: usize,
-    /// `similarity` (default `cosine`): how alike two sessions are.
+    /// `similarity` (default `cosine`): the similarity of two sessions.
     pub similarity: Similarity,
 }
 
@@ -54,10 +55,10 @@ impl Default for SKnnConfig {
 }
 
 impl SKnnConfig {
-    /// Checks the fields.
+    /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::Config`] with the field, why it makes no sense, and what to use instead.
+    /// [`Error::Config`] with the field, the reason, and what to use instead.
     pub fn validate(&self) -> Result<()> {
         sizes(self.k, self.sample_size)
     }
@@ -67,34 +68,34 @@ impl SKnnConfig {
     }
 }
 
-/// Parameters of [`VsKnn`](super::VsKnn).
+/// The configuration of [`VsKnn`](super::VsKnn).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VsKnnConfig {
-    /// `k` (default 500): number of neighbours that recommend; at least 1.
+    /// `k` (default 500): number of neighbours; at least 1.
     pub k: usize,
-    /// `sample_size` (default 5000): `m`, the number of most recent sessions with a common item among which the
-    /// neighbours are looked for; at least 1.
+    /// `sample_size` (default 5000): `m`, the number of candidates, which are the most recent sessions with a common
+    /// item; at least 1.
     pub sample_size: usize,
-    /// `similarity` (default `vec`): how alike two sessions are.
+    /// `similarity` (default `vec`): the similarity of two sessions.
     pub similarity: Similarity,
-    /// `weighting` (default `div`): how the current session's items weigh in the similarity, by position.
+    /// `weighting` (default `div`): weight of the current session's items in the similarity, by position.
     pub weighting: Decay,
-    /// `weighting_score` (default `div`): how a neighbour weighs in the scores, by the position of the current
-    /// session's last item that the neighbour has.
+    /// `weighting_score` (default `div`): weight of a neighbour in the scores, by the position in the current session
+    /// of the last item that the neighbour contains.
     pub weighting_score: Decay,
-    /// `idf_weighting` (default 5): scores are multiplied by `1 + idf_weighting · ln(N / N_i)`, with `N` sessions, `N_i` of
-    /// them with the item, which lifts rare items; 0 or more, 0 leaves it out.
+    /// `idf_weighting` (default 5): scores are multiplied by `1 + idf_weighting · ln(N / N_i)`, with `N` training
+    /// sessions of which `N_i` contain the item; 0 to 1e6, 0 turns it off.
     pub idf_weighting: f64,
 }
 
 impl Default for VsKnnConfig {
-    /// Our choice, as the figures of Ludewig et al. 2020 are those of tuned parameters, which they give for other logs: the
-    /// best Recall@20 of 22 points with the product, when the last tenth of yoochoose1_64's training sessions was held out.
-    /// On the test part they have those figures (0.6985 / 0.2876).
+    /// Our choice: the best Recall@20 of 22 settings with the dot product on the last tenth of yoochoose1_64's training
+    /// sessions. Ludewig et al. 2020 tuned theirs for each log and do not give those for this one; on its test part
+    /// ours reach their figures (Recall@20 0.6985, MRR@20 0.2876).
     ///
-    /// The form of Ludewig and Jannach, UMUAI 2018, is `sample_size` 1000, `weighting` and `weighting_score` `linear` and
-    /// `idf_weighting` 0 (0.6606 / 0.2674).
+    /// The setting of Ludewig and Jannach, UMUAI 2018, is `sample_size` 1000, `weighting` and `weighting_score`
+    /// `linear` and `idf_weighting` 0 (Recall@20 0.6606, MRR@20 0.2674).
     fn default() -> Self {
         Self {
             k: 500,
@@ -108,10 +109,10 @@ impl Default for VsKnnConfig {
 }
 
 impl VsKnnConfig {
-    /// Checks the fields.
+    /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::Config`] with the field, why it makes no sense, and what to use instead.
+    /// [`Error::Config`] with the field, the reason, and what to use instead.
     pub fn validate(&self) -> Result<()> {
         sizes(self.k, self.sample_size)?;
         idf(self.idf_weighting)
@@ -128,40 +129,40 @@ impl VsKnnConfig {
     }
 }
 
-/// Parameters of [`Stan`](super::Stan).
+/// The configuration of [`Stan`](super::Stan).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StanConfig {
-    /// `k` (default 500): number of neighbours that recommend; at least 1.
+    /// `k` (default 500): number of neighbours; at least 1.
     pub k: usize,
-    /// `sample_size` (default 5000): `m`, the number of most recent sessions with a common item among which the
-    /// neighbours are looked for; at least 1.
+    /// `sample_size` (default 5000): `m`, the number of candidates, which are the most recent sessions with a common
+    /// item; at least 1.
     pub sample_size: usize,
-    /// `lambda1` (default 0.905): λ1, in events: items of the current session weigh `exp((p − L) / λ1)` in the similarity,
-    /// at position `p` of `L`; 0 or more, 0 leaves the weight out (the paper's λ1 = ∞).
+    /// `lambda1` (default 0.905): λ1, in events: the item at position `p` of `L` in the current session has weight
+    /// `exp((p − L) / λ1)` in the similarity; 0 or more, 0 turns the weight off (the paper's λ1 = ∞).
     pub lambda1: f64,
-    /// `lambda2` (default 3.62): λ2, in days: a neighbour that began `d` days before the current session weighs
-    /// `exp(−d / λ2)`; 0 or more, 0 leaves the weight out (the paper's λ2 = ∞).
+    /// `lambda2` (default 3.62): λ2, in days: a neighbour that began `d` days before the current session has weight
+    /// `exp(−d / λ2)`; 0 or more, 0 turns the weight off (the paper's λ2 = ∞).
     pub lambda2: f64,
-    /// `lambda3` (default 0.905): λ3, in events: a neighbour's items weigh `exp(−distance / λ3)`, by their distance from
-    /// the last item of the current session that the neighbour has; 0 or more, 0 leaves the weight out (the paper's
-    /// λ3 = ∞).
+    /// `lambda3` (default 0.905): λ3, in events: an item of a neighbour has weight `exp(−distance / λ3)`, by its
+    /// distance there from the last item of the current session that the neighbour contains; 0 or more, 0 turns the
+    /// weight off (the paper's λ3 = ∞).
     pub lambda3: f64,
 }
 
 impl Default for StanConfig {
-    /// Our choice, as the paper tunes every log: the best Recall@20 of nine points when the last tenth of yoochoose1_64's training
-    /// sessions was held out. Its λ2 is in that log's counter, 86,400 events a day.
+    /// Our choice, since the paper tunes for each log: the best Recall@20 of nine settings on the last tenth of
+    /// yoochoose1_64's training sessions. That log has no times, so a day of λ2 is 86,400 events.
     fn default() -> Self {
         Self { k: 500, sample_size: 5000, lambda1: 0.905, lambda2: 3.62, lambda3: 0.905 }
     }
 }
 
 impl StanConfig {
-    /// Checks the fields.
+    /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::Config`] with the field, why it makes no sense, and what to use instead.
+    /// [`Error::Config`] with the field, the reason, and what to use instead.
     pub fn validate(&self) -> Result<()> {
         sizes(self.k, self.sample_size)?;
         lambdas(self.lambda1, self.lambda2, self.lambda3)
@@ -177,16 +178,16 @@ impl StanConfig {
     }
 }
 
-/// Parameters of [`Vstan`](super::Vstan).
+/// The configuration of [`Vstan`](super::Vstan).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VstanConfig {
-    /// `k` (default 500): number of neighbours that recommend; at least 1.
+    /// `k` (default 500): number of neighbours; at least 1.
     pub k: usize,
-    /// `sample_size` (default 5000): `m`, the number of most recent sessions with a common item among which the
-    /// neighbours are looked for; at least 1.
+    /// `sample_size` (default 5000): `m`, the number of candidates, which are the most recent sessions with a common
+    /// item; at least 1.
     pub sample_size: usize,
-    /// `similarity` (default `cosine`): how alike two sessions are.
+    /// `similarity` (default `cosine`): the similarity of two sessions.
     pub similarity: Similarity,
     /// `lambda1` (default 1.81): as [`StanConfig::lambda1`].
     pub lambda1: f64,
@@ -201,7 +202,7 @@ pub struct VstanConfig {
 }
 
 impl Default for VstanConfig {
-    /// Our choice, found as [`StanConfig`]'s: the best Recall@20 of four points.
+    /// Our choice, found as that of [`StanConfig`]: the best Recall@20 of four settings.
     fn default() -> Self {
         Self {
             k: 500,
@@ -217,10 +218,10 @@ impl Default for VstanConfig {
 }
 
 impl VstanConfig {
-    /// Checks the fields.
+    /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::Config`] with the field, why it makes no sense, and what to use instead.
+    /// [`Error::Config`] with the field, the reason, and what to use instead.
     pub fn validate(&self) -> Result<()> {
         sizes(self.k, self.sample_size)?;
         lambdas(self.lambda1, self.lambda2, self.lambda3)?;

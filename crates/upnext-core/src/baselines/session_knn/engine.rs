@@ -1,4 +1,4 @@
-//! Follows sessions: candidates from the index, the most similar of them as neighbours, scores from their items.
+//! The search for neighbours and the scores of their items.
 
 use super::past::{Index, PastSessions};
 use super::scheme::Scheme;
@@ -9,14 +9,14 @@ use crate::batch::{Batch, Carry};
 use crate::data::{Dataset, ItemIndex, ItemVocabulary, Sessions};
 use crate::recommender::SessionScorer;
 
-/// What the four models are made of: past sessions, their index, and how they are used.
+/// A fitted model of any of the four kinds: the training sessions, their index, and the weights.
 #[derive(Clone)]
 pub(super) struct Engine {
     scheme: Scheme,
     past: PastSessions,
     index: Index,
     popularity: Popularity,
-    /// What an item's scores are multiplied by.
+    /// The IDF weight of each item.
     rarity: Vec<f64>,
 }
 
@@ -49,7 +49,7 @@ impl Engine {
     }
 
     pub(super) fn scorer(&self, rows: usize) -> Box<dyn SessionScorer + '_> {
-        Box::new(Following {
+        Box::new(SessionKnnScorer {
             engine: self,
             histories: Vec::with_capacity(rows),
             scored: true,
@@ -59,17 +59,19 @@ impl Engine {
     }
 }
 
-struct Following<'m> {
+/// The session scorer of an [`Engine`].
+struct SessionKnnScorer<'m> {
     engine: &'m Engine,
     /// The events of each row's session so far.
     histories: Vec<Vec<ItemIndex>>,
-    /// Whether `scores` are those of `histories`: whoever reads a whole session asks for its last scores only.
+    /// Whether `scores` are those of `histories`. They are computed on demand, since callers that read a whole session
+    /// need only those after its last event.
     scored: bool,
     scores: SparseScores,
     search: Search,
 }
 
-impl SessionScorer for Following<'_> {
+impl SessionScorer for SessionKnnScorer<'_> {
     fn observe(&mut self, batch: &Batch, _sessions: &Sessions) {
         let mut before = std::mem::take(&mut self.histories);
         for (&item, &carry) in batch.inputs.iter().zip(&batch.carry) {
@@ -96,31 +98,32 @@ impl SessionScorer for Following<'_> {
     }
 }
 
-/// What a past session has in common with the current one.
+/// The items that a training session has in common with the current session.
 #[derive(Clone, Copy, Default)]
 struct Common {
     /// Sum of the weights of the common items.
     weight: f64,
-    /// The most recent common item, as its place from the end of the current session, from 1; 0 if there is none.
+    /// The position of the last common item in the current session, counted from 1 at the end; 0 if there is none.
     back: u32,
+    /// The last common item.
     item: ItemIndex,
 }
 
-/// Working memory of the search for one session's scores; between two of them all sums are 0.
+/// The buffers of a search. Between searches, all sums and marks are cleared.
 struct Search {
-    /// Per past session.
+    /// One entry per training session.
     common: Vec<Common>,
-    /// The past sessions with a common item.
+    /// The training sessions with a common item.
     candidates: Vec<u32>,
-    /// Similarity and past session.
+    /// Similarity and training session.
     neighbours: Vec<(f64, u32)>,
-    /// Per item.
+    /// The score of each item.
     sums: Vec<f64>,
-    /// Per item, whether it is in `reached`, or, before that, in `current`.
+    /// Whether each item is in `current` (in the search for candidates) or in `reached` (after that).
     marked: Vec<bool>,
-    /// The items with a sum.
+    /// The items with a score.
     reached: Vec<ItemIndex>,
-    /// The different items of the current session, each with the place of its last event from the end, from 1.
+    /// The distinct items of the current session, each with the position of its last event, counted from 1 at the end.
     current: Vec<(ItemIndex, usize)>,
 }
 
@@ -137,7 +140,7 @@ impl Search {
         }
     }
 
-    /// Sums up what the neighbours of a session say: `sums` of the items `reached`.
+    /// Computes the scores of the neighbours' items for a session, into `sums` and `reached`.
     fn score(&mut self, engine: &Engine, history: &[ItemIndex]) {
         self.find_candidates(engine, history);
         self.find_neighbours(engine);
@@ -147,13 +150,13 @@ impl Search {
             let weight = similarity * scheme.weighting_score.at(common.back as usize, history.len());
             let session = engine.past.session(s);
             let meeting =
-                session.iter().find(|visit| visit.item == common.item).map_or(0, |visit| visit.position);
-            for visit in session {
-                let item = visit.item as usize;
+                session.iter().find(|entry| entry.item == common.item).map_or(0, |entry| entry.position);
+            for entry in session {
+                let item = entry.item as usize;
                 if !std::mem::replace(&mut self.marked[item], true) {
-                    self.reached.push(visit.item);
+                    self.reached.push(entry.item);
                 }
-                self.sums[item] += weight * scheme.nearness(visit.position.abs_diff(meeting));
+                self.sums[item] += weight * scheme.nearness(entry.position.abs_diff(meeting));
             }
         }
         for &item in &self.reached {
@@ -164,7 +167,7 @@ impl Search {
         }
     }
 
-    /// Finds the past sessions with a common item, and what they have in common.
+    /// Finds the training sessions with a common item, and their common items.
     fn find_candidates(&mut self, engine: &Engine, history: &[ItemIndex]) {
         self.current.clear();
         for (before_last, &item) in history.iter().rev().enumerate() {
@@ -179,7 +182,7 @@ impl Search {
             for &s in engine.index.sessions(item) {
                 let common = &mut self.common[s as usize];
                 if common.back == 0 {
-                    // Items come with the most recent first.
+                    // The first common item is the last one of the session: `current` begins there.
                     *common = Common { weight: 0.0, back: back as u32, item };
                     self.candidates.push(s);
                 }
@@ -188,7 +191,7 @@ impl Search {
         }
     }
 
-    /// Finds the most similar of the newest candidates; of equally similar ones the newer ones.
+    /// Finds the neighbours: the most similar of the most recent candidates; of equally similar ones, the more recent.
     fn find_neighbours(&mut self, engine: &Engine) {
         let (scheme, past) = (&engine.scheme, &engine.past);
         let sampled = first(&mut self.candidates, scheme.sample_size, u32::cmp);
@@ -196,17 +199,18 @@ impl Search {
         let current = self.current.len();
         self.neighbours.clear();
         self.neighbours.extend(sampled.iter().map(|&s| {
-            let alike = scheme.similarity(self.common[s as usize].weight, current, past.session(s).len());
-            (alike * scheme.recency(past.age_us(s) - newest), s)
+            let similarity =
+                scheme.similarity(self.common[s as usize].weight, current, past.session(s).len());
+            (similarity * scheme.recency(past.age_us(s) - newest), s)
         }));
         let by_similarity = |a: &(f64, u32), b: &(f64, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
-        let kept = first(&mut self.neighbours, scheme.k, by_similarity).len();
-        self.neighbours.truncate(kept);
-        // Sums of floats depend on their order: this one is a property of the data.
+        let count = first(&mut self.neighbours, scheme.k, by_similarity).len();
+        self.neighbours.truncate(count);
+        // A fixed order, on which the rounding of the sums depends.
         self.neighbours.sort_unstable_by_key(|&(_, s)| s);
     }
 
-    /// The scores, once.
+    /// Removes and returns the scores.
     fn take_scores(&mut self) -> impl Iterator<Item = (ItemIndex, f32)> {
         let (sums, marked) = (&mut self.sums, &mut self.marked);
         self.reached.drain(..).map(|item| {
@@ -216,7 +220,7 @@ impl Search {
     }
 }
 
-/// The first `count` of a list in this order, in any order among themselves, moved to its front.
+/// Moves the `count` smallest elements to the front of a list, in any order, and returns them.
 fn first<T>(list: &mut [T], count: usize, order: impl FnMut(&T, &T) -> std::cmp::Ordering) -> &[T] {
     if count < list.len() {
         list.select_nth_unstable_by(count, order);

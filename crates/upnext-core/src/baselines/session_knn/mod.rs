@@ -1,28 +1,29 @@
-//! Session neighbours: what did visitors of sessions like this one look at?
+//! Session-based nearest neighbours: items are scored by the training sessions most similar to the current one.
 //!
-//! All four models keep the sessions of training. Of those that share an item with the current session `s`, the
-//! `sample_size` (m) newest are candidates, the `k` most similar of these are the neighbours `N`, and an item's score is
+//! All four models store the training sessions. Candidates are the `sample_size` (m) most recent sessions that share an
+//! item with the current session `s`; the neighbours `N` are the `k` most similar candidates. The score of an item is
 //!
 //! `score(i) = rarity(i) · Σ_{n ∈ N, i ∈ n} sim(s, n) · w_score(s, n) · w3(i, n)`.
 //!
-//! | | sim(s, n) | `w_score` | `w3` | rarity |
+//! | model | sim(s, n) | `w_score` | `w3` | rarity |
 //! |---|---|---|---|---|
 //! | [`SKnn`] | cosine of the sets of items | 1 | 1 | 1 |
 //! | [`VsKnn`] | product, items of `s` weighted by position (`weighting`) | `weighting_score` | 1 | `idf_weighting` |
-//! | [`Stan`] | cosine, items of `s` weighted by λ1, times a weight of `n`'s age by λ2 | 1 | λ3 | 1 |
+//! | [`Stan`] | cosine, items of `s` weighted by λ1, times the weight of `n`'s age by λ2 | 1 | λ3 | 1 |
 //! | [`Vstan`] | as STAN | `weighting_score` | λ3 | `idf_weighting` |
 //!
 //! Sources: S-KNN: Jannach and Ludewig, *When recurrent neural networks meet the neighborhood for session-based
-//! recommendation*, RecSys 2017. VS-KNN: Ludewig and Jannach, *Evaluation of session-based recommendation algorithms*, UMUAI
-//! 2018. STAN: Garg et al., *Sequence and time aware neighborhood for session-based recommendations*, SIGIR 2019. VSTAN, and
-//! the IDF weight: Ludewig, Mauro, Latifi and Jannach, *Empirical analysis of session-based recommendation algorithms*, UMUAI
-//! 2020.
+//! recommendation*, RecSys 2017. VS-KNN: Ludewig and Jannach, *Evaluation of session-based recommendation algorithms*,
+//! UMUAI 2018. STAN: Garg et al., *Sequence and time aware neighborhood for session-based recommendations*, SIGIR 2019.
+//! VSTAN, and the IDF weight: Ludewig, Mauro, Latifi and Jannach, *Empirical analysis of session-based recommendation
+//! algorithms*, UMUAI 2020.
 //!
-//! Where the papers leave it open: a session is as recent as its start; an item that occurs more than once in a session
-//! counts once, at its last position; `|s|` and `|n|` count different items; of equally similar candidates the newer one is
-//! the neighbour; items of the current session stay candidates; ties of scores, and the items that no neighbour has,
-//! go by popularity. A log that has an order and no times counts its events as seconds, so that one day of λ2 is
-//! 86,400 steps of the counter.
+//! The formulas are in `docs/algorithms.md`, section 7. Our choices where the papers leave them open: recency is that
+//! of a session's start; an item that occurs more than once in a session counts once, at its last position; `|s|` and
+//! `|n|` are numbers of distinct items; of equally similar candidates, the more recent are neighbours; items of the
+//! current session are scored too; equal scores, and items that no neighbour contains, are ordered by popularity. In a
+//! log with an order but no times, the events are numbered and a number counts as a second, so that one day of λ2 is
+//! 86,400 events.
 
 mod config;
 mod engine;
@@ -53,25 +54,25 @@ macro_rules! session_knn {
         }
 
         impl $model {
-            /// Keeps the sessions of `data` and builds their index.
+            /// Fits the model: stores the sessions of `data` and indexes them by item.
             ///
             /// # Errors
-            /// [`Error::Config`](crate::Error::Config) for parameters that make no sense.
+            /// [`Error::Config`](crate::Error::Config) for an invalid configuration.
             pub fn fit(config: &$config, data: &Dataset) -> Result<Self> {
                 config.validate()?;
                 Ok(Self(Engine::fit(config.scheme(), data)))
             }
 
-            /// What the model consists of: the sessions; the index follows from them.
+            /// The model as arrays: the stored sessions, from which the index is rebuilt.
             pub fn arrays(&self) -> Arrays {
                 self.0.arrays()
             }
 
-            /// The model of these arrays, with the very scores of the one that they came from.
+            /// Creates the model from the result of [`arrays`](Self::arrays); its scores are the same to the bit.
             ///
             /// # Errors
-            /// [`Error::Config`](crate::Error::Config) for parameters that make no sense,
-            /// [`Error::Weights`](crate::Error::Weights) for arrays that are not those of sessions of these items.
+            /// [`Error::Config`](crate::Error::Config) for an invalid configuration;
+            /// [`Error::Weights`](crate::Error::Weights) for arrays that are not sessions of these items.
             pub fn from_arrays(config: &$config, items: &ItemVocabulary, arrays: Arrays) -> Result<Self> {
                 config.validate()?;
                 Ok(Self(Engine::from_arrays(config.scheme(), items, arrays)?))
@@ -101,21 +102,23 @@ macro_rules! session_knn {
 }
 
 session_knn! {
-    /// S-KNN: the items of the sessions with the most items in common (Jannach and Ludewig 2017).
+    /// S-KNN: items of the training sessions most similar to the current one as sets of items (Jannach and Ludewig
+    /// 2017).
     SKnn, SKnnConfig, "s-knn"
 }
 
 session_knn! {
-    /// VS-KNN: S-KNN that gives the current session's last items more weight (Ludewig and Jannach 2018).
+    /// VS-KNN: S-KNN with more weight on the last items of the current session (Ludewig and Jannach 2018).
     VsKnn, VsKnnConfig, "vs-knn"
 }
 
 session_knn! {
-    /// STAN: S-KNN aware of positions and of time, by three exponential weights (Garg et al. 2019).
+    /// STAN: S-KNN with exponential weights of an item's position in the current session, of a neighbour's age and of
+    /// an item's position in the neighbour (Garg et al. 2019).
     Stan, StanConfig, "stan"
 }
 
 session_knn! {
-    /// VSTAN: STAN with VS-KNN's weights of neighbours and items (Ludewig et al. 2020).
+    /// VSTAN: STAN with the weights of neighbours and the IDF weights of items of VS-KNN (Ludewig et al. 2020).
     Vstan, VstanConfig, "vstan"
 }

@@ -1,47 +1,47 @@
-//! The sessions of training, newest first, and which of them an item occurs in.
+//! The stored training sessions, most recent first, and an index of them by item.
 
 use crate::arrays::Arrays;
 use crate::data::{ItemIndex, Sessions};
 use crate::{Error, Result};
 
-/// An item of a session.
+/// A distinct item of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Visit {
+pub(super) struct SessionItem {
     pub(super) item: ItemIndex,
-    /// Of the item's last event in the session, from 0.
+    /// The position of the item's last event in the session, from 0.
     pub(super) position: u32,
 }
 
-/// Sessions as sets of items, newest first: number 0 is the one that began last; of those that began together, the one
-/// that stands last.
+/// Training sessions as sets of items, most recent first: session 0 began last. Of sessions that began at the same
+/// time, the later in the data comes first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct PastSessions {
-    /// By session, then position; an item once a session.
-    visits: Vec<Visit>,
-    /// `ends[s]` is where session `s` ends in `visits`.
+    /// The distinct items of all sessions, by session and then by position.
+    session_items: Vec<SessionItem>,
+    /// The end of session `s` in `session_items` is `ends[s]`.
     ends: Vec<usize>,
-    /// How much earlier than session 0 each began, in microseconds: ascending.
+    /// The time from the start of each session to that of session 0, in microseconds, ascending.
     ages_us: Vec<u64>,
 }
 
 impl PastSessions {
-    /// The sessions that have an event.
+    /// Stores the sessions of at least one event.
     pub(super) fn new(sessions: &Sessions, num_items: usize) -> Self {
         let mut order: Vec<usize> =
             (0..sessions.len()).filter(|&s| !sessions.session(s).is_empty()).collect();
         order.sort_unstable_by_key(|&s| std::cmp::Reverse((sessions.start(s), s)));
         let mut past = Self::default();
-        // Per item the last session that it was seen in, counted from 1: no set has to be cleared.
+        // The last session in which each item was seen, counted from 1, so that nothing needs to be cleared.
         let mut seen = vec![0; num_items];
         for (number, &s) in order.iter().enumerate() {
-            let begin = past.visits.len();
+            let begin = past.session_items.len();
             for (position, &item) in sessions.session(s).iter().enumerate().rev() {
                 if std::mem::replace(&mut seen[item as usize], number + 1) != number + 1 {
-                    past.visits.push(Visit { item, position: position as u32 });
+                    past.session_items.push(SessionItem { item, position: position as u32 });
                 }
             }
-            past.visits[begin..].reverse();
-            past.ends.push(past.visits.len());
+            past.session_items[begin..].reverse();
+            past.ends.push(past.session_items.len());
             past.ages_us.push(sessions.start(order[0]).abs_diff(sessions.start(s)));
         }
         past
@@ -52,32 +52,32 @@ impl PastSessions {
         self.ends.len()
     }
 
-    /// The items of a session, by position.
-    pub(super) fn session(&self, s: u32) -> &[Visit] {
+    /// The distinct items of a session, by position.
+    pub(super) fn session(&self, s: u32) -> &[SessionItem] {
         let s = s as usize;
-        &self.visits[if s == 0 { 0 } else { self.ends[s - 1] }..self.ends[s]]
+        &self.session_items[if s == 0 { 0 } else { self.ends[s - 1] }..self.ends[s]]
     }
 
-    /// How much earlier than session 0 session `s` began, in microseconds.
+    /// The time from the start of session `s` to that of session 0, in microseconds.
     pub(super) fn age_us(&self, s: u32) -> u64 {
         self.ages_us[s as usize]
     }
 
-    /// What [`from_arrays`](Self::from_arrays) reads.
+    /// The sessions as arrays, for [`from_arrays`](Self::from_arrays).
     pub(super) fn arrays(&self) -> Arrays {
         let mut arrays = Arrays::default();
         let mut add = |name: &str, values: Vec<u64>| arrays.counts.insert(name.into(), values);
-        add(ITEMS, self.visits.iter().map(|visit| visit.item.into()).collect());
-        add(POSITIONS, self.visits.iter().map(|visit| visit.position.into()).collect());
+        add(ITEMS, self.session_items.iter().map(|entry| entry.item.into()).collect());
+        add(POSITIONS, self.session_items.iter().map(|entry| entry.position.into()).collect());
         add(ENDS, self.ends.iter().map(|&end| end as u64).collect());
         add(AGES, self.ages_us.clone());
         arrays
     }
 
-    /// The sessions that these arrays hold.
+    /// Creates the sessions from the result of [`arrays`](Self::arrays).
     ///
     /// # Errors
-    /// [`Error::Weights`] for arrays that are not those of sessions of `num_items` items.
+    /// [`Error::Weights`] for arrays that are not sessions of `num_items` items.
     pub(super) fn from_arrays(num_items: usize, mut arrays: Arrays) -> Result<Self> {
         let items = arrays.take_counts(ITEMS)?;
         let positions = arrays.take_counts(POSITIONS)?;
@@ -117,7 +117,7 @@ impl PastSessions {
             let reason = format!("is not one age a session for {} sessions, from 0 upwards", ends.len());
             return Err(Error::weights(AGES, reason));
         }
-        let mut visits = Vec::with_capacity(items.len());
+        let mut session_items = Vec::with_capacity(items.len());
         for (&item, &position) in items.iter().zip(&positions) {
             let Ok(position) = u32::try_from(position) else {
                 return Err(Error::weights(
@@ -125,21 +125,21 @@ impl PastSessions {
                     format!("has {position}, which no session is long enough for"),
                 ));
             };
-            // Below the number of items, which is that of a vocabulary of u32 indices.
-            visits.push(Visit { item: item as ItemIndex, position });
+            // Items are below the number of items, which fits u32.
+            session_items.push(SessionItem { item: item as ItemIndex, position });
         }
-        let past = Self { visits, ends, ages_us };
+        let past = Self { session_items, ends, ages_us };
         let mut seen = vec![u32::MAX; num_items];
         for s in 0..past.len() as u32 {
             let session = past.session(s);
             if !session.is_sorted_by(|a, b| a.position < b.position) {
                 return Err(Error::weights(POSITIONS, format!("does not ascend in session {s}")));
             }
-            for visit in session {
-                if std::mem::replace(&mut seen[visit.item as usize], s) == s {
+            for entry in session {
+                if std::mem::replace(&mut seen[entry.item as usize], s) == s {
                     return Err(Error::weights(
                         ITEMS,
-                        format!("has item {} twice in session {s}", visit.item),
+                        format!("has item {} twice in session {s}", entry.item),
                     ));
                 }
             }
@@ -153,25 +153,25 @@ const POSITIONS: &str = "session_positions";
 const ENDS: &str = "session_ends";
 const AGES: &str = "session_ages_us";
 
-/// For each item the newest sessions that have it.
+/// An inverted index: the most recent training sessions that contain each item.
 #[derive(Clone, Debug)]
 pub(super) struct Index {
-    /// By item, then newest first.
+    /// Sessions by item, then most recent first.
     sessions: Vec<u32>,
-    /// `ends[i]` is where item `i` ends in `sessions`.
+    /// The end of item `i` in `sessions` is `ends[i]`.
     ends: Vec<usize>,
-    /// Number of sessions with each item, those left out here as well.
+    /// Number of sessions with each item, those that are not in the index included.
     counts: Vec<u32>,
 }
 
 impl Index {
-    /// The newest `most` sessions of every item.
+    /// Indexes the `most` most recent sessions of each item.
     ///
-    /// They are enough to find the newest `most` sessions that have any item of a list, each with all its items of the
-    /// list: what an item's list leaves out has `most` newer sessions in that list alone.
+    /// They suffice to find the `most` most recent sessions that contain any of several items, each with all of these
+    /// items: a session that is missing from an item's list has `most` more recent ones in that list alone.
     pub(super) fn new(past: &PastSessions, num_items: usize, most: usize) -> Self {
         let mut counts = vec![0_u32; num_items];
-        past.visits.iter().for_each(|visit| counts[visit.item as usize] += 1);
+        past.session_items.iter().for_each(|entry| counts[entry.item as usize] += 1);
         let mut at = 0;
         let mut filled = Vec::with_capacity(num_items);
         let mut ends = Vec::with_capacity(num_items);
@@ -182,8 +182,8 @@ impl Index {
         }
         let mut sessions = vec![0; at];
         for s in 0..past.len() as u32 {
-            for visit in past.session(s) {
-                let item = visit.item as usize;
+            for entry in past.session(s) {
+                let item = entry.item as usize;
                 if filled[item] < ends[item] {
                     sessions[filled[item]] = s;
                     filled[item] += 1;
@@ -193,7 +193,7 @@ impl Index {
         Self { sessions, ends, counts }
     }
 
-    /// The newest sessions with an item, the newest first.
+    /// The indexed sessions with an item, most recent first.
     pub(super) fn sessions(&self, item: ItemIndex) -> &[u32] {
         let item = item as usize;
         &self.sessions[if item == 0 { 0 } else { self.ends[item - 1] }..self.ends[item]]

@@ -1,8 +1,8 @@
-//! What the four models differ in: how sessions are compared, and how neighbours' items are scored.
+//! The weights in which the four models differ: similarities of sessions, and scores of neighbours' items.
 
 use super::config::{Decay, Similarity};
 
-/// One of the four models as numbers: the engine knows no names.
+/// The parameters of a model, in one form for all four.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Scheme {
     /// Number of neighbours.
@@ -12,13 +12,13 @@ pub(super) struct Scheme {
     pub(super) similarity: Similarity,
     /// Weight of the current session's items in the similarity.
     pub(super) weighting: PositionWeight,
-    /// λ2 of STAN in days; 0 for none.
+    /// λ2 of STAN, in days; 0 if off.
     pub(super) lambda2: f64,
-    /// λ3 of STAN in events; 0 for none.
+    /// λ3 of STAN, in events; 0 if off.
     pub(super) lambda3: f64,
     /// Weight of a neighbour by the position of the last common item.
     pub(super) weighting_score: Decay,
-    /// 0 for none.
+    /// Strength of the IDF weight; 0 if off.
     pub(super) idf_weighting: f64,
 }
 
@@ -26,11 +26,11 @@ pub(super) struct Scheme {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum PositionWeight {
     Decay(Decay),
-    /// `exp((p − L) / λ1)` of STAN.
+    /// STAN's `exp((p − L) / λ1)`, at position `p` of `L`.
     Exponential(f64),
 }
 
-/// Microseconds of a day.
+/// Microseconds per day.
 const DAY_US: f64 = 86_400e6;
 
 impl Scheme {
@@ -48,7 +48,8 @@ impl Scheme {
         }
     }
 
-    /// The similarity of sessions of `current` and `past` items whose common ones have the weight `common`.
+    /// The similarity of two sessions of `current` and `past` distinct items, with `common` the sum of the weights of
+    /// the common ones.
     pub(super) fn similarity(&self, common: f64, current: usize, past: usize) -> f64 {
         match self.similarity {
             Similarity::Cosine => common / (current as f64 * past as f64).sqrt(),
@@ -56,11 +57,11 @@ impl Scheme {
         }
     }
 
-    /// The weight of a neighbour that is older than another one by `age_us`.
+    /// The weight of a neighbour that began `age_us` microseconds before the most recent candidate.
     ///
-    /// STAN's weight takes the neighbour's age at the current session. The time from the newest candidate to the current
-    /// session is the same factor in all scores, and so it is left out: no weight underflows to 0 because a model is
-    /// old, and sessions without a time of their own can be followed.
+    /// STAN measures the age at the current session. The time from the most recent candidate to the current session is
+    /// a common factor of all scores and is left out, so that weights do not underflow in an old model, and current
+    /// sessions need no time.
     pub(super) fn recency(&self, age_us: u64) -> f64 {
         if self.lambda2 == 0.0 { 1.0 } else { (-(age_us as f64) / DAY_US / self.lambda2).exp() }
     }
@@ -70,7 +71,7 @@ impl Scheme {
         if self.lambda3 == 0.0 { 1.0 } else { (-f64::from(distance) / self.lambda3).exp() }
     }
 
-    /// What the scores of an item in `with` of `sessions` sessions are multiplied by.
+    /// The IDF weight of an item that `with` of `sessions` training sessions contain.
     pub(super) fn rarity(&self, with: u32, sessions: usize) -> f64 {
         if self.idf_weighting == 0.0 {
             return 1.0;
@@ -80,12 +81,12 @@ impl Scheme {
 }
 
 impl PositionWeight {
-    /// The weight with this λ1; 0 for none.
+    /// The exponential weight with this λ1, or no weight if it is 0.
     pub(super) fn exponential(lambda1: f64) -> Self {
         if lambda1 == 0.0 { Self::Decay(Decay::Same) } else { Self::Exponential(lambda1) }
     }
 
-    /// The weight of the `back`-th event from the end, counted from 1, of `length`.
+    /// The weight of the `back`-th of `length` events, counted from 1 at the end.
     pub(super) fn at(self, back: usize, length: usize) -> f64 {
         match self {
             Self::Decay(decay) => decay.at(back, length),
@@ -95,7 +96,7 @@ impl PositionWeight {
 }
 
 impl Decay {
-    /// The weight of the `back`-th event from the end, counted from 1, of `length`.
+    /// The weight of the `back`-th of `length` events, counted from 1 at the end.
     pub(super) fn at(self, back: usize, length: usize) -> f64 {
         let linear = (length - back + 1) as f64 / length as f64;
         match self {

@@ -1,4 +1,4 @@
-//! Scores of hand-made sessions, written out by hand; and the search against a plain one that looks at every session.
+//! Scores of small sessions computed by hand, and the search compared with one that looks at every session.
 
 use super::past::PastSessions;
 use super::scheme::Scheme;
@@ -12,7 +12,7 @@ use std::f64::consts::LN_2;
 use upnext_kernels::CounterRng;
 
 const DAY: i64 = 86_400_000_000;
-/// e^(−1/λ) is one half.
+/// The λ of which e^(−1/λ) is one half.
 const HALF: f64 = 1.0 / LN_2;
 
 /// Items 0 to 5; sessions a day apart.
@@ -46,7 +46,7 @@ fn scores(model: &dyn Recommender, history: &[ItemIndex]) -> Vec<f32> {
     scores.into_iter().step_by(lanes(1)).collect()
 }
 
-/// Items without a score in `expected` stand below 0.
+/// Asserts that scores are as expected. An expected 0 stands for an item without a neighbour, which scores below 0.
 fn are(found: &[f32], expected: &[f64]) {
     assert_eq!(found.len(), expected.len());
     for (item, (&found, &expected)) in found.iter().zip(expected).enumerate() {
@@ -67,9 +67,9 @@ fn s_knn_sums_the_cosines_of_the_sessions_with_the_item() {
     let expected =
         [two_of_three, 2.0 * two_of_three, 2.0 * two_of_three + one_of_two, two_of_three, one_of_two, 0.0];
     are(&scores(&model, &[1, 2]), &expected);
-    // Sets know neither order nor repeats.
+    // Sessions are sets: order and repeats do not matter.
     are(&scores(&model, &[2, 1, 1, 2, 1]), &expected);
-    // Nobody has seen item 5.
+    // No training session contains item 5.
     are(&scores(&model, &[5]), &[0.0; 6]);
 }
 
@@ -116,10 +116,10 @@ fn vs_knn_weighs_by_the_place_of_common_items() {
         ..Default::default()
     };
     let model = VsKnn::fit(&config, &data).unwrap();
-    // Of 1, 2, 5 the items weigh 1/3, 2/3 and 1, and so do neighbours whose last common item they are.
+    // Items 1, 2, 5 have weights 1/3, 2/3 and 1, and so do neighbours whose last common item they are.
     let [a, b, c, d] = [1.0 * 2.0 / 3.0, 1.0 * 2.0 / 3.0, 2.0 / 3.0 * 2.0 / 3.0, 1.0];
     are(&scores(&model, &[1, 2, 5]), &[a, a + b, a + b + c, b + d, c, d]);
-    // An item counts at its last place: 2, 1 and 5 weigh 3/4, 1/2 and 1.
+    // An item counts at its last position: 2, 1 and 5 have weights 3/4, 1/2 and 1.
     let [a, b, c, d] = [1.25 * 0.75, 1.25 * 0.75, 0.75 * 0.75, 1.0];
     are(&scores(&model, &[2, 1, 2, 5]), &[a, a + b, a + b + c, b + d, c, d]);
 }
@@ -137,12 +137,12 @@ fn decays_fall_from_the_last_event_as_their_names_say() {
 #[test]
 fn stan_weighs_by_position_age_and_nearness() {
     let config = StanConfig { lambda1: HALF, lambda2: HALF, lambda3: HALF, ..Default::default() };
-    // Item 1 weighs 1/2; sessions half as much for each day before the last; items for each event from item 2.
+    // Item 1 has weight 1/2. Weights halve with each day before the last session, and with each event from item 2.
     let common = 1.5 / 6.0_f64.sqrt();
     let [a, b, c] = [common / 4.0, common / 2.0, 0.5];
     let expected = [a / 4.0, a / 2.0 + b / 2.0, a + b + c, b / 2.0, c / 2.0, 0.0];
     are(&scores(&Stan::fit(&config, &three()).unwrap(), &[1, 2]), &expected);
-    // An item that comes again counts at its last position: 2 stands behind 3.
+    // A repeated item counts at its last position: 2 comes after 3.
     let again = data(&[&[2, 1, 3, 2]]);
     let common = 1.5 / 6.0_f64.sqrt();
     let expected = [0.0, common / 4.0, common, common / 2.0, 0.0, 0.0];
@@ -176,7 +176,7 @@ fn vstan_weighs_neighbours_and_rare_items_too() {
         idf_weighting: 2.0,
         ..Default::default()
     };
-    // The last session shares only item 2, the one before the last: half its similarity of 1/2.
+    // The last session shares item 2 only, the second last of the current session: half its similarity of 1/2.
     let (both, one) = (2.0 / 6.0_f64.sqrt(), 0.25);
     let rarity = |with: f64| 1.0 + 2.0 * (3.0 / with).ln();
     let expected = [
@@ -195,7 +195,7 @@ fn vstan_weighs_neighbours_and_rare_items_too() {
     are(&scores(&Vstan::fit(&config, &three()).unwrap(), &[2, 1]), &expected);
 }
 
-/// Schemes that use every weight, with and without samples that cut.
+/// Schemes that use every weight, with samples smaller and larger than the number of candidates.
 fn schemes() -> Vec<Scheme> {
     let mut schemes = Vec::new();
     for (k, sample_size) in [(3, 7), (10, 10), (500, 1000), (1, 40)] {
@@ -279,7 +279,7 @@ fn the_search_finds_what_comparing_all_sessions_finds() {
     for _ in 0..150 {
         let session: Vec<ItemIndex> = (0..1 + below(7)).map(|_| below(40) * below(40) / 40).collect();
         session.iter().for_each(|&item| supports[item as usize] += 1);
-        // Out of order, some together, some before 1970.
+        // Starts out of order, some equal, some before 1970.
         sessions.push(&session, (i64::from(below(50)) - 25) * DAY / 10);
     }
     let data = Dataset::new(vocabulary(&supports), sessions);

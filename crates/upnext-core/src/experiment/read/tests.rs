@@ -1,4 +1,4 @@
-//! Experiments are read, refused with place and reason, changed field by field, and written back whole.
+//! Experiments are read, refused with line and reason, changed field by field, and written.
 
 use super::*;
 use crate::experiment::TieRule;
@@ -71,7 +71,7 @@ fn a_field_of_the_network_is_refused_for_a_model_without_one() {
     let mut experiment = Experiment::from_toml("[model]\nkind = \"s-pop\"\n", "mine.toml").unwrap();
     assert_eq!(experiment.model, ModelConfig::of_kind(ModelKind::SPop));
     assert!(experiment.set("model.layers=10").unwrap_err().to_string().contains("s-pop"));
-    // A field that another kind has there, and this one elsewhere.
+    // A field that another kind has in [model], and this one in another table.
     let got = Experiment::default().set("model.learning_rate=0.1").unwrap_err().to_string();
     assert!(got.contains("did you mean `training.learning_rate`?"), "{got}");
 }
@@ -185,7 +185,7 @@ proptest::proptest! {
             proptest::prop_assert!(e.to_string().starts_with("mine.toml:"), "{e}");
         }
         for key in ["training.epochs", "training.loss", "model.layers", "data.published.mrr_at_20", &with] {
-            // Either outcome is right: what counts is that there is one.
+            // Either result is right; it must not panic.
             let _ = Experiment::default().set(&format!("{key}={value}"));
         }
     }

@@ -1,8 +1,8 @@
-//! What makes no sense is refused by its field, and what is absent means what was published.
+//! Invalid configurations are refused with the field's name, and absent fields have the published values.
 
 use super::*;
 
-/// The field that is refused after `change`; the empty text where nothing is.
+/// The field that is refused after `change`, or an empty string if none is.
 fn refused(change: impl FnOnce(&mut NetworkConfig, &mut TrainingConfig)) -> String {
     let (mut network, mut training) = (NetworkConfig::default(), TrainingConfig::default());
     change(&mut network, &mut training);
