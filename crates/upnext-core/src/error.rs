@@ -316,7 +316,7 @@ pub enum Error {
 
     /// A log of which no session or pair is left.
     #[error("{left_without}: {why}")]
-    NothingLeft {
+    EmptyAfterFiltering {
         /// What is missing, such as "no session is left".
         left_without: &'static str,
         /// The counts that explain it, and what to do.

@@ -112,14 +112,14 @@ pub fn fit(data: impl Into<Arc<Dataset>>, experiment: &Experiment, options: FitO
     let threads =
         threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let mut go_on = |_: FitEvent| ControlFlow::Continue(());
-    let mut keeper = InMemory::new(keep_training_state);
+    let mut checkpoints = InMemory::new(keep_training_state);
     let item_table = data.item_table.clone().or_else(|| init.as_ref()?.item_table().cloned());
     let start = init.map_or(Ok(Start::New), |init| start_from(&init, experiment, &data))?;
     let observe = observer.unwrap_or(&mut go_on);
     let mut run = Fit {
         start,
         keeps_state: keep_training_state,
-        ..Fit::new(&data, experiment.tables(), validation, threads, observe, &mut keeper)
+        ..Fit::new(&data, experiment.tables(), validation, threads, observe, &mut checkpoints)
     };
     let model = models::fit(&experiment.model, &mut run)?;
     let Fit { summary, ended, state, .. } = run;

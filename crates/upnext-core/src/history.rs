@@ -38,7 +38,7 @@ pub enum Ended {
     /// The observer asked to stop.
     Interrupted,
     /// There was nothing to resume: the saved model is complete.
-    Already,
+    AlreadyComplete,
 }
 
 /// The progress within an epoch.

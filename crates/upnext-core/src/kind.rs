@@ -21,7 +21,7 @@ pub(crate) trait Kind: Recommender + Sized + 'static {
     const SPACE: Option<&'static str> = None;
 
     /// Whether a fitted model can be trained further on other sessions.
-    const LEARNS_ON: bool = false;
+    const CAN_TRAIN_FURTHER: bool = false;
 
     /// Checks a configuration, together with the `[training]` table where the kind reads that.
     ///
@@ -95,7 +95,7 @@ pub(crate) struct Fit<'a> {
     /// Called for every event; can stop the fit.
     pub(crate) observe: &'a mut Observer<'a>,
     /// Stores checkpoints and the best model so far.
-    pub(crate) keeper: &'a mut dyn Keeper,
+    pub(crate) checkpoints: &'a mut dyn CheckpointStore,
     /// Output: the record of the training.
     pub(crate) summary: TrainingSummary,
     /// Output: how the training ended.
@@ -115,7 +115,7 @@ impl<'a> Fit<'a> {
         validation: Option<&'a Sessions>,
         threads: usize,
         observe: &'a mut Observer<'a>,
-        keeper: &'a mut dyn Keeper,
+        checkpoints: &'a mut dyn CheckpointStore,
     ) -> Self {
         Self {
             data: Arc::clone(data),
@@ -126,7 +126,7 @@ impl<'a> Fit<'a> {
             start: Start::New,
             keeps_state: false,
             observe,
-            keeper,
+            checkpoints,
             summary: TrainingSummary::of(data),
             ended: Ended::Complete,
             state: None,
@@ -157,27 +157,27 @@ pub(crate) trait Snapshot {
 }
 
 /// Stores the checkpoints and the best model of a training, in memory or in folders.
-pub(crate) trait Keeper {
+pub(crate) trait CheckpointStore {
     /// Whether a checkpoint within the epoch is due; called after every mini-batch.
     fn is_checkpoint_due(&mut self) -> bool {
         false
     }
 
     /// Stores a checkpoint; returns its folder, if it has one.
-    fn keep_checkpoint(
+    fn store_checkpoint(
         &mut self,
         model: &mut dyn Snapshot,
         summary: &TrainingSummary,
     ) -> Result<Option<&std::path::Path>>;
 
     /// Stores the model as the best so far by validation.
-    fn keep_best(&mut self, model: &mut dyn Snapshot, summary: &TrainingSummary) -> Result<()>;
+    fn store_best(&mut self, model: &mut dyn Snapshot, summary: &TrainingSummary) -> Result<()>;
 
     /// Returns the best model so far, with its training state if that was stored.
     fn best(&mut self) -> Result<(Arrays, Option<TrainingState>)>;
 }
 
-/// A [`Keeper`] that stores the best model in memory, and no checkpoints.
+/// A [`CheckpointStore`] that stores the best model in memory, and no checkpoints.
 #[derive(Debug, Default)]
 pub(crate) struct InMemory {
     /// Whether the training state of the best model is stored, too.
@@ -186,14 +186,14 @@ pub(crate) struct InMemory {
 }
 
 impl InMemory {
-    /// A keeper without a best model yet.
+    /// A store without a best model yet.
     pub(crate) fn new(keeps_state: bool) -> Self {
         Self { keeps_state, best: None }
     }
 }
 
-impl Keeper for InMemory {
-    fn keep_checkpoint(
+impl CheckpointStore for InMemory {
+    fn store_checkpoint(
         &mut self,
         _: &mut dyn Snapshot,
         _: &TrainingSummary,
@@ -201,7 +201,7 @@ impl Keeper for InMemory {
         Ok(None)
     }
 
-    fn keep_best(&mut self, model: &mut dyn Snapshot, _: &TrainingSummary) -> Result<()> {
+    fn store_best(&mut self, model: &mut dyn Snapshot, _: &TrainingSummary) -> Result<()> {
         self.best = Some((model.arrays(), self.keeps_state.then(|| model.state())));
         Ok(())
     }

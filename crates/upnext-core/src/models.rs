@@ -49,9 +49,9 @@ macro_rules! dispatch {
 
             /// Whether a fitted model of this kind can be trained further on other sessions (`--init`); other kinds are
             /// fitted to a log as a whole.
-            pub fn learns_on(self) -> bool {
+            pub fn can_train_further(self) -> bool {
                 match self {
-                    $(Self::$variant => <$model as Kind>::LEARNS_ON,)*
+                    $(Self::$variant => <$model as Kind>::CAN_TRAIN_FURTHER,)*
                 }
             }
         }

@@ -79,7 +79,7 @@ pub fn train(mut plan: Plan, observe: &mut dyn FnMut(FitEvent) -> ControlFlow<()
     let init = plan.init.take();
     if let Some(init) = &init {
         init.manifest.experiment.check_same_model(plan.experiment)?;
-        compare::learns_on(&plan)?;
+        compare::can_train_further(&plan)?;
     }
     // Checkpoints do without: whoever resumes has the same data.
     let item_table = plan.data.item_table.clone().or_else(|| init.as_ref()?.item_table.clone());
@@ -102,24 +102,31 @@ pub fn train(mut plan: Plan, observe: &mut dyn FnMut(FitEvent) -> ControlFlow<()
             }
             Resumed::Complete(summary) => {
                 folders::clear(&checkpoint, &best, &summary)?;
-                let ended = Ended::Already;
+                let ended = Ended::AlreadyComplete;
                 return Ok(Outcome { ended, summary, checkpoint, optimizer_state_kept: None });
             }
         }
     }
-    let mut keeper = Folders::new(&plan, checkpoint.clone(), best.clone());
+    let mut checkpoints = Folders::new(&plan, checkpoint.clone(), best.clone());
     let mut fit = Fit {
         start,
         summary,
         keeps_state: plan.keep_training_state,
-        ..Fit::new(&plan.data, plan.experiment.tables(), plan.validation, plan.threads, observe, &mut keeper)
+        ..Fit::new(
+            &plan.data,
+            plan.experiment.tables(),
+            plan.validation,
+            plan.threads,
+            observe,
+            &mut checkpoints,
+        )
     };
     let model = models::fit(&plan.experiment.model, &mut fit)?;
     let Fit { summary, ended, state, optimizer_state_kept, .. } = fit;
     if ended != Ended::Interrupted {
         let arrays = model.arrays();
         drop(model);
-        let artifact = keeper.artifact(&summary, arrays, state);
+        let artifact = checkpoints.artifact(&summary, arrays, state);
         Artifact { item_table, ..artifact }.save(plan.out)?;
         folders::clear(&checkpoint, &best, &summary)?;
     }

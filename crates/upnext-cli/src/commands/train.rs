@@ -280,7 +280,7 @@ fn report<'a>(
             Ended::Complete => "complete",
             Ended::Early => "early",
             Ended::Interrupted => "interrupted",
-            Ended::Already => "already",
+            Ended::AlreadyComplete => "already",
             _ => "ended",
         },
         experiment: experiment.resolved(),
@@ -344,7 +344,9 @@ fn describe(done: &Done, outcome: &Outcome) -> String {
         ));
     }
     match (outcome.ended, done.best_epoch) {
-        (Ended::Already, _) => text.push_str("the model is complete; for more epochs raise --epochs\n"),
+        (Ended::AlreadyComplete, _) => {
+            text.push_str("the model is complete; for more epochs raise --epochs\n")
+        }
         (Ended::Early, Some(best)) => text.push_str(&format!("stopped early; epoch {best} was the best\n")),
         (_, Some(best)) => text.push_str(&format!("epoch {best} was the best\n")),
         _ => {}

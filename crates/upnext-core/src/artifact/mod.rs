@@ -127,7 +127,7 @@ impl Artifact {
     /// whose shape and number of values differ; [`Error::Config`] for a number in the manifest that is not finite, and
     /// for members with the same name or with other items. The model at `dir` is unchanged then.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
-        write::save(self, dir.as_ref(), &mut write::Steps::default())
+        write::save(self, dir.as_ref(), &mut write::StepHook::default())
     }
 
     /// Removes the model in the folder `dir`, if there is one. A crash leaves the model, or no model and some files
@@ -136,7 +136,7 @@ impl Artifact {
     /// # Errors
     /// [`Error::WillNotReplace`] for anything but a model at `dir`, [`Error::Io`] if a file cannot be removed.
     pub fn remove(dir: impl AsRef<Path>) -> Result<()> {
-        write::remove(dir.as_ref(), &mut write::Steps::default())
+        write::remove(dir.as_ref(), &mut write::StepHook::default())
     }
 
     /// Reads a model with its training state, if it has one.

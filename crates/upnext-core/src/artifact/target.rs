@@ -1,7 +1,7 @@
 //! Checks that a save replaces nothing but a model, and removes files that earlier saves left.
 
 use super::manifest::{self, Manifest, is_member_name};
-use super::write::{Step, Steps};
+use super::write::{Step, StepHook};
 use super::{ATTRIBUTES, ITEMS, MANIFEST_FILE, TRAINING, WEIGHTS, files, format_1};
 use crate::replace::{LOCK_FILE, Lock, UNFINISHED, check_writable, is_of_the_system, names_in};
 use crate::{Error, Result};
@@ -147,7 +147,7 @@ pub(super) fn parent(dir: &Path) -> &Path {
 
 /// Removes files that do not belong to the model at `dir`: those with names that a save gives, and `old` ones, unless
 /// the manifest lists them; then empty folders of members. Goes on after an error, and returns the first one.
-pub(super) fn clean(dir: &Path, old: &[String], steps: &mut Steps<'_>) -> io::Result<()> {
+pub(super) fn clean(dir: &Path, old: &[String], steps: &mut StepHook<'_>) -> io::Result<()> {
     let kept = match manifest::read_text(dir) {
         Ok(text) => match Manifest::parse(&text, dir) {
             Ok(manifest) => manifest.paths().into_iter().map(str::to_owned).collect(),

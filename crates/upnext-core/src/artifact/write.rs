@@ -36,12 +36,12 @@ pub(super) enum Step {
 
 /// A hook for tests at each step of a save.
 #[derive(Default)]
-pub(super) struct Steps<'a> {
+pub(super) struct StepHook<'a> {
     /// Called at each step; an error that it returns makes the step fail.
     pub(super) at: Option<&'a mut dyn FnMut(Step) -> io::Result<()>>,
 }
 
-impl Steps<'_> {
+impl StepHook<'_> {
     pub(super) fn reach(&mut self, step: Step) -> io::Result<()> {
         self.at.as_mut().map_or(Ok(()), |at| at(step))
     }
@@ -101,7 +101,7 @@ impl<'a> Plan<'a> {
 /// Writes a model's files below its folder.
 struct Writer<'w, 's> {
     dir: &'w Path,
-    steps: &'w mut Steps<'s>,
+    steps: &'w mut StepHook<'s>,
 }
 
 impl Writer<'_, '_> {
@@ -185,7 +185,7 @@ fn file_name(role: &str, hash: &str, extension: &str) -> String {
 }
 
 /// Saves a model; see [`Artifact::save`].
-pub(super) fn save(artifact: &Artifact, dir: &Path, steps: &mut Steps<'_>) -> Result<()> {
+pub(super) fn save(artifact: &Artifact, dir: &Path, steps: &mut StepHook<'_>) -> Result<()> {
     let plan = Plan::new(artifact, None)?;
     target::check_replaceable(dir)?;
     let mut lock = target::lock(dir)?;
@@ -201,7 +201,7 @@ pub(super) fn save(artifact: &Artifact, dir: &Path, steps: &mut Steps<'_>) -> Re
     result
 }
 
-fn write_all(plan: Plan, dir: &Path, steps: &mut Steps<'_>) -> Result<()> {
+fn write_all(plan: Plan, dir: &Path, steps: &mut StepHook<'_>) -> Result<()> {
     let failed = |error| Error::io(dir, "write")(error);
     steps.reach(Step::Locked).map_err(failed)?;
     let manifest = Writer { dir, steps }.model(plan, "")?;
@@ -217,7 +217,7 @@ fn write_all(plan: Plan, dir: &Path, steps: &mut Steps<'_>) -> Result<()> {
 }
 
 /// Removes a model; see [`Artifact::remove`].
-pub(super) fn remove(dir: &Path, steps: &mut Steps<'_>) -> Result<()> {
+pub(super) fn remove(dir: &Path, steps: &mut StepHook<'_>) -> Result<()> {
     if target::check_replaceable(dir)? {
         let mut lock = target::lock(dir)?;
         let listed = manifest::read_text(dir).map(|text| target::listed(&text)).unwrap_or_default();

@@ -40,7 +40,7 @@ macro_rules! support_kind {
     ($model:ident) => {
         impl crate::kind::Kind for $model {
             type Config = super::NoFields;
-            const LEARNS_ON: bool = true;
+            const CAN_TRAIN_FURTHER: bool = true;
 
             fn validate(
                 config: &super::NoFields,

@@ -124,7 +124,7 @@ impl Dataset {
     /// order.
     ///
     /// # Errors
-    /// [`Error::NothingLeft`] if no session has two events.
+    /// [`Error::EmptyAfterFiltering`] if no session has two events.
     pub fn from_log(mut log: EventLog) -> Result<(Self, DroppedSessions)> {
         Self::from_part(&log.grouped())
     }
@@ -142,7 +142,7 @@ impl Dataset {
     /// Builds training data from a part of a log, as [`from_log`](Self::from_log).
     ///
     /// # Errors
-    /// [`Error::NothingLeft`] if no session has two events.
+    /// [`Error::EmptyAfterFiltering`] if no session has two events.
     pub fn from_part(part: &Part<'_>) -> Result<(Self, DroppedSessions)> {
         Self::extending(part, ItemVocabulary::new())
     }
@@ -151,11 +151,11 @@ impl Dataset {
     /// items follow them, and the support of both trainings is added up.
     ///
     /// # Errors
-    /// [`Error::NothingLeft`] if no session has two events.
+    /// [`Error::EmptyAfterFiltering`] if no session has two events.
     pub fn extending(part: &Part<'_>, mut items: ItemVocabulary) -> Result<(Self, DroppedSessions)> {
         let (ordered, dropped) = part.ordered_sessions();
         if ordered.is_empty() {
-            return Err(Error::NothingLeft {
+            return Err(Error::EmptyAfterFiltering {
                 left_without: "no session to train on",
                 why: format!(
                     "all {} sessions have a single event, and so no next item to learn: is the session column the right one?",
@@ -194,7 +194,7 @@ impl TestSessions {
     /// Builds test data from a log: drops events on items outside `items`, then sessions of fewer than two events.
     ///
     /// # Errors
-    /// [`Error::NoKnownItem`] if no event is on a known item, [`Error::NothingLeft`] if no session keeps two events.
+    /// [`Error::NoKnownItem`] if no event is on a known item, [`Error::EmptyAfterFiltering`] if no session keeps two events.
     pub fn from_log(mut log: EventLog, items: &ItemVocabulary) -> Result<Self> {
         Self::from_part(&log.grouped(), items)
     }
@@ -226,7 +226,7 @@ impl TestSessions {
             return Err(Error::NoKnownItem { events });
         }
         if kept.is_empty() {
-            return Err(Error::NothingLeft {
+            return Err(Error::EmptyAfterFiltering {
                 left_without: "no test session",
                 why: format!(
                     "none of {} sessions has two events on items that the model knows ({} of {events} events are on others)",
@@ -328,7 +328,7 @@ mod tests {
         let foreign = TestSessions::from_log(log(&[("t", "x", 1), ("t", "y", 2)]), &train.items);
         assert!(matches!(foreign, Err(Error::NoKnownItem { events: 2 })));
         let short = TestSessions::from_log(log(&[("t", "a", 1), ("t", "y", 2)]), &train.items);
-        assert!(matches!(short, Err(Error::NothingLeft { .. })));
+        assert!(matches!(short, Err(Error::EmptyAfterFiltering { .. })));
     }
 
     #[test]

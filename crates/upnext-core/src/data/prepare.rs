@@ -149,7 +149,7 @@ pub struct PrepareProgress {
 /// `progress` is called at the beginning of every phase, and can stop the preparation.
 ///
 /// # Errors
-/// [`Error::Config`] for invalid rules, [`Error::NothingLeft`] if no training session is left,
+/// [`Error::Config`] for invalid rules, [`Error::EmptyAfterFiltering`] if no training session is left,
 /// [`Error::Stopped`].
 pub fn prepare(
     mut log: EventLog,
@@ -185,7 +185,7 @@ pub fn prepare(
     filter(&mut events, options, item_ids.len(), &mut dropped);
     let is_counter = warnings::is_counter(&events);
     let Some(last) = events.iter().map(|e| e.time).max() else {
-        return Err(Error::NothingLeft {
+        return Err(Error::EmptyAfterFiltering {
             left_without: "no session is left",
             why: explain(&counts, &dropped),
         });
@@ -216,7 +216,7 @@ pub fn prepare(
                 ""
             }
         );
-        return Err(Error::NothingLeft { left_without: "no training session is left", why });
+        return Err(Error::EmptyAfterFiltering { left_without: "no training session is left", why });
     }
     drop_unknown(&mut test, &known_items(events.iter(), item_ids.len()), options, &mut dropped);
     if test.is_empty() {
@@ -319,7 +319,7 @@ fn cut_to_last(
         let why = format!(
             "the training part has {pairs} pairs, and 1/{scale} of them is none: use a smaller `scale`"
         );
-        return Err(Error::NothingLeft { left_without: "no training pair is left", why });
+        return Err(Error::EmptyAfterFiltering { left_without: "no training pair is left", why });
     }
     let (events, sessions) = cut::keep_last_pairs(events, session_ids, wanted);
     if events > 0 {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 impl Kind for Network {
     type Config = NetworkConfig;
     const SPACE: Option<&'static str> = Some(include_str!("../../experiments/spaces/gru4rec.toml"));
-    const LEARNS_ON: bool = true;
+    const CAN_TRAIN_FURTHER: bool = true;
 
     fn validate(config: &NetworkConfig, training: &TrainingConfig) -> Result<()> {
         config.validate(training)
@@ -116,7 +116,7 @@ fn run(mut trainer: Trainer, config: &NetworkConfig, fit: &mut Fit<'_>) -> Resul
         }
         let end = trainer.run_epoch(&mut |progress| {
             stop |= (fit.observe)(FitEvent::MiniBatch(progress)).is_break();
-            if stop || fit.keeper.is_checkpoint_due() {
+            if stop || fit.checkpoints.is_checkpoint_due() {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
@@ -125,7 +125,7 @@ fn run(mut trainer: Trainer, config: &NetworkConfig, fit: &mut Fit<'_>) -> Resul
         match end {
             EpochEnd::Finished(progress) => stop |= end_epoch(&mut trainer, &progress, fit)?.is_break(),
             EpochEnd::Stopped(_) => {
-                if let Some(place) = fit.keeper.keep_checkpoint(&mut trainer, &fit.summary)? {
+                if let Some(place) = fit.checkpoints.store_checkpoint(&mut trainer, &fit.summary)? {
                     stop |= (fit.observe)(FitEvent::Checkpoint(place)).is_break();
                 }
                 if stop {
@@ -141,7 +141,7 @@ fn run(mut trainer: Trainer, config: &NetworkConfig, fit: &mut Fit<'_>) -> Resul
         return Ok(trainer.into_network());
     }
     drop(trainer);
-    let (mut arrays, state) = fit.keeper.best()?;
+    let (mut arrays, state) = fit.checkpoints.best()?;
     fit.state = state.filter(|_| fit.keeps_state);
     let activation = config.output_activation_for(fit.training.loss);
     Network::from_tensors(config.clone(), activation, fit.data.items.len(), &mut arrays.tensors)
@@ -162,9 +162,9 @@ fn end_epoch(trainer: &mut Trainer, progress: &EpochProgress, fit: &mut Fit<'_>)
     let summary: &mut TrainingSummary = &mut fit.summary;
     if validation.is_some() && summary.best_by_validation() == Some(progress.epoch) {
         summary.best_epoch = Some(progress.epoch);
-        fit.keeper.keep_best(trainer, summary)?;
+        fit.checkpoints.store_best(trainer, summary)?;
     }
-    fit.keeper.keep_checkpoint(trainer, summary)?;
+    fit.checkpoints.store_checkpoint(trainer, summary)?;
     Ok(summary.epochs.last().map_or(ControlFlow::Continue(()), |epoch| (fit.observe)(FitEvent::Epoch(epoch))))
 }
 

@@ -37,9 +37,9 @@ pub(super) fn same_training(saved: &Manifest, plan: &Plan) -> Result<()> {
 }
 
 /// Checks that models of the plan's kind can be trained further.
-pub(super) fn learns_on(plan: &Plan) -> Result<()> {
+pub(super) fn can_train_further(plan: &Plan) -> Result<()> {
     let kind = plan.experiment.model.kind();
-    if kind.learns_on() {
+    if kind.can_train_further() {
         return Ok(());
     }
     let reason = format!(

@@ -6,7 +6,7 @@ use crate::artifact::{Artifact, Manifest};
 use crate::data::Dataset;
 use crate::experiment::Experiment;
 use crate::history::TrainingSummary;
-use crate::kind::{Keeper, Snapshot};
+use crate::kind::{CheckpointStore, Snapshot};
 use crate::{Error, Result};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -82,12 +82,12 @@ impl Folders {
     }
 }
 
-impl Keeper for Folders {
+impl CheckpointStore for Folders {
     fn is_checkpoint_due(&mut self) -> bool {
         self.last.elapsed() >= self.checkpoint_every
     }
 
-    fn keep_checkpoint(
+    fn store_checkpoint(
         &mut self,
         model: &mut dyn Snapshot,
         summary: &TrainingSummary,
@@ -98,7 +98,7 @@ impl Keeper for Folders {
         Ok(Some(&self.checkpoint))
     }
 
-    fn keep_best(&mut self, model: &mut dyn Snapshot, summary: &TrainingSummary) -> Result<()> {
+    fn store_best(&mut self, model: &mut dyn Snapshot, summary: &TrainingSummary) -> Result<()> {
         let (arrays, state) = (model.arrays(), self.keep_training_state.then(|| model.state()));
         self.artifact(summary, arrays, state).save(&self.best)
     }

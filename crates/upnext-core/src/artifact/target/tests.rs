@@ -1,7 +1,7 @@
 //! A save that fails, is killed or runs beside another one leaves a complete model, and nothing else.
 
 use super::super::tests::{add_members, marked};
-use super::super::write::{Step, Steps, remove, save};
+use super::super::write::{Step, StepHook, remove, save};
 use super::super::{Artifact, Manifest};
 use crate::Error;
 use crate::replace::Lock;
@@ -42,7 +42,7 @@ fn model(mark: u32, rows: usize) -> Artifact {
 }
 
 fn save_by(dir: &Path, mark: u32, at: &mut dyn FnMut(Step) -> io::Result<()>) -> crate::Result<()> {
-    save(&model(mark, 5), dir, &mut Steps { at: Some(at) })
+    save(&model(mark, 5), dir, &mut StepHook { at: Some(at) })
 }
 
 /// The steps of a save of model 2, in place of model 1 where `over_a_model`.
@@ -90,7 +90,7 @@ fn saves_when_asked() {
             reached += 1;
             Ok(())
         };
-        save(&model(round, rows), &dir, &mut Steps { at: Some(&mut at) }).unwrap();
+        save(&model(round, rows), &dir, &mut StepHook { at: Some(&mut at) }).unwrap();
     }
 }
 
@@ -184,7 +184,7 @@ fn removal_that_stops_leaves_no_half_of_a_model() {
         let mut reached = 0..;
         let result = remove(
             &dir,
-            &mut Steps {
+            &mut StepHook {
                 at: Some(&mut |_| match reached.next() {
                     Some(step) if step >= failing => Err(io::Error::other("injected")),
                     _ => Ok(()),

@@ -147,7 +147,7 @@ proptest! {
                     prop_assert_eq!(fit.sessions + valid.sessions + sessions, s.train.sessions);
                 }
             }
-            (Err(Error::NothingLeft { .. }), None) => {}
+            (Err(Error::EmptyAfterFiltering { .. }), None) => {}
             (got, expected) => prop_assert!(false, "{got:?} where the rules give {expected:?}"),
         }
     }
