@@ -1,7 +1,7 @@
-//! How fast each kernel is, on the shapes that the standard settings give it: `cargo bench -p upnext-kernels`.
+//! Benchmarks of the kernels on the shapes of the published settings: `cargo bench -p upnext-kernels --bench kernels`.
 //!
-//! Throughput is in items: floating-point operations for products, floats for all others. One thread; `UPNEXT_BENCH_ISA`
-//! (portable, avx2, avx512, neon) picks another instruction set than the best.
+//! They run on one thread. Throughput is in items: floating-point operations for products, queries for scans, floats for
+//! all others. `UPNEXT_BENCH_ISA` (portable, avx2, avx512, neon) selects an instruction set other than the best one.
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
@@ -12,7 +12,7 @@ fn main() {
     divan::main();
 }
 
-/// The best of this machine, or the one that the environment names.
+/// The instruction set that `UPNEXT_BENCH_ISA` names, or the best of this machine.
 fn isa() -> Isa {
     std::env::var("UPNEXT_BENCH_ISA").map_or_else(
         |_| Isa::detect(),
@@ -36,7 +36,7 @@ fn floats(count: usize, seed: u64) -> Vec<f32> {
     (0..count as u64).map(|i| 4.0 * rng.unit_f32(i) - 2.0).collect()
 }
 
-/// Products, m × n × k; named after the settings whose threads ask for them.
+/// Matrix products m × n × k, named after the settings whose steps compute them.
 mod products {
     use super::*;
 
@@ -83,7 +83,7 @@ mod products {
         });
     }
 
-    /// `C = Aᵀ · B`, a block of rows of a gradient: 16 rows, units · 2 columns, over a mini-batch.
+    /// `C = Aᵀ · B`: a block of 16 rows of the gradient of recurrent weights with 2 · units columns, over a mini-batch.
     #[divan::bench(args = [("100", 50), ("512", 240), ("1000", 50)])]
     fn gradient(bencher: Bencher, (units, rows): (&str, usize)) {
         let units: usize = units.parse().expect("a number");
@@ -97,7 +97,7 @@ mod products {
     }
 }
 
-/// Activations and cells, on one row of 512 units.
+/// Activations, cells and element-wise operations on one row of 512 units.
 mod rows {
     use super::*;
 
@@ -176,7 +176,7 @@ mod rows {
         bencher.counter(ItemsCount::new(H)).bench_local(|| dot(isa(), black_box(&x), &y));
     }
 
-    /// 64 rows of H units to columns.
+    /// Transposition of 64 rows of H units.
     #[divan::bench]
     fn transposition(bencher: Bencher) {
         let (rows, mut lanes) = (matrix(64, H, 1), Matrix::zeros(H, 64));
@@ -196,7 +196,7 @@ mod rows {
     }
 }
 
-/// Losses over a tile of 64 items and 32 rows.
+/// Losses of a tile of 64 items and 32 rows of a mini-batch.
 mod losses {
     use super::*;
 
@@ -229,7 +229,7 @@ mod losses {
     }
 }
 
-/// Tables: updates of 2,080 rows out of 40,000 as after a step with 2,048 samples, and what goes before.
+/// Sampling, grouping, gathering and updates of 2,080 of 40,000 rows of a table, as in a step with 2,048 samples.
 mod tables {
     use super::*;
 
@@ -269,7 +269,7 @@ mod tables {
         });
     }
 
-    /// A block of 16 rows of the weights of 1,000 units.
+    /// The update of a block of 16 rows of the recurrent weights of 1,000 units.
     #[divan::bench(args = OPTIMIZERS.map(|(name, _)| name))]
     fn dense_update(bencher: Bencher, name: &str) {
         let rule = rule(name);
@@ -282,7 +282,7 @@ mod tables {
         });
     }
 
-    /// Rows copied out of a table, as many as a step scores.
+    /// Copies as many rows of a table as a step scores.
     #[divan::bench(args = [100, 512])]
     fn gathering(bencher: Bencher, width: usize) {
         let (table, mut rows, mut step) = (matrix(ITEMS, width, 1), Matrix::zeros(USED, width), 0);
@@ -312,7 +312,7 @@ mod tables {
         });
     }
 
-    /// Ranks: scores of a block of candidates counted against 64 targets.
+    /// Counts the scores of a block of 256 candidates above 64 targets, for their ranks.
     #[divan::bench]
     fn counting(bencher: Bencher) {
         let (scores, targets) = (floats(256 * 64, 1), floats(64, 2));
@@ -323,11 +323,11 @@ mod tables {
     }
 }
 
-/// The best 20 rows of a table for each of a batch of queries; throughput is in queries.
+/// Searches for the best 20 rows of a table for each query of a batch; throughput is in queries.
 mod scans {
     use super::*;
 
-    /// Rows × width (the bias counted in), queries.
+    /// Rows of the table, width including the bias, queries.
     const SHAPES: [(usize, usize, usize); 9] = [
         (1_000_000, 33, 1),
         (1_000_000, 33, 8),
@@ -340,7 +340,7 @@ mod scans {
         (37_483, 513, 32),
     ];
 
-    /// The last row of the queries is 1, for the bias.
+    /// Random queries, one a column. The last row is 1, for the bias.
     fn queries(width: usize, count: usize) -> Matrix {
         let mut queries = matrix(width, padded(count), 2);
         queries.row_mut(width - 1)[..count].fill(1.0);
@@ -362,8 +362,8 @@ mod scans {
         }
     }
 
-    /// What the bytes must beat: all scores by the product, a block at a time, and only a comparison with what the 20th best
-    /// will turn out to be: no list, and no threshold that has to rise first.
+    /// The baseline of the search by bytes: computes all scores by matrix products, a block at a time, and only compares them
+    /// with a threshold, without keeping a list.
     #[divan::bench(args = SHAPES)]
     fn by_floats(bencher: Bencher, (n, width, count): (usize, usize, usize)) {
         const BLOCK: usize = 256;
@@ -383,7 +383,7 @@ mod scans {
         });
     }
 
-    /// The bytes of a table, made when a model is loaded.
+    /// Builds the bytes of a table, as when a model is loaded.
     #[divan::bench(args = [(1_000_000, 33), (37_483, 101)])]
     fn making_bytes(bencher: Bencher, (n, width): (usize, usize)) {
         let table = matrix(n, width, 1);

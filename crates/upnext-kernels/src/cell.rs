@@ -1,26 +1,27 @@
-//! Recurrent cells, row by row: forward and backward side by side (`docs/algorithms.md`, section 1).
+//! Forward and backward steps of recurrent cells for one row of a mini-batch (`docs/algorithms.md`, section 1), and
+//! element-wise operations on rows.
 //!
-//! Shapes: `H` units rounded up to whole cache lines. A row of gates holds one block of `H` floats a gate: GRU `z, r, ĥ`;
-//! LSTM `i, f, o, g`; plain unit one block. The pre-activations come in (`x W + h' U + b`), the activated gates stay.
-//! The gradient goes one step back: `h'` and `c'` are constants.
+//! Shapes: `H` is the number of units, rounded up to whole cache lines. A row of gates holds `H` floats for each gate: GRU
+//! `z, r, ĥ`; LSTM `i, f, o, g`; a plain unit has one block. The forward step replaces the pre-activations
+//! (`x W + h' U + b`) by the activated gates. Gradients are truncated after one step: `h'` and `c'` count as constants.
 
 use crate::activation::{Activation, sigmoid, tanh};
 use crate::simd::{Isa, Kernel, Simd};
 
-/// The recurrent unit of a layer \[1, section 3\].
+/// The type of recurrent unit in a layer \[1, section 3\].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 pub enum Unit {
-    /// Gated recurrent unit, the reset gate inside the recurrent product (Cho et al. 2014).
+    /// Gated recurrent unit; the reset gate is applied to the state before the recurrent product (Cho et al. 2014).
     Gru,
     /// Long short-term memory.
     Lstm,
-    /// Plain recurrent unit: `h = act(W x + U h')`.
+    /// Simple (Elman) recurrent unit: `h = act(W x + U h')`.
     Rnn,
 }
 
 impl Unit {
-    /// Number of gates, the candidate counted in: blocks of columns of a layer's weights.
+    /// Number of gates including the candidate, which is the number of column blocks of a layer's weights.
     pub fn gates(self) -> usize {
         match self {
             Self::Gru => 3,
@@ -30,9 +31,12 @@ impl Unit {
     }
 }
 
-/// First half of a GRU step: activates `z` and `r` and writes `r ⊙ h'`, which the candidate's product reads.
+/// First half of a GRU step: activates `z` and `r` and writes `r ⊙ h'`, the operand of the candidate's recurrent product.
 ///
-/// `gates`: 3 H; `previous`, `reset_state`: H.
+/// `gates`: 3 H; `previous` (`h'`), `reset_state` (`r ⊙ h'`): H.
+///
+/// # Panics
+/// If the lengths do not match, or H is not a multiple of [`LINE`](crate::LINE).
 pub fn gru_reset(isa: Isa, gates: &mut [f32], previous: &[f32], reset_state: &mut [f32]) {
     struct Reset<'a>(&'a mut [f32], &'a [f32], &'a mut [f32]);
     impl Kernel for Reset<'_> {
@@ -56,7 +60,10 @@ pub fn gru_reset(isa: Isa, gates: &mut [f32], previous: &[f32], reset_state: &mu
 
 /// Second half of a GRU step: activates `ĥ` and writes `h = (1 − z) ⊙ h' + z ⊙ ĥ`.
 ///
-/// `gates`: 3 H, with `z` activated and the candidate's pre-activation; `previous`, `state`: H.
+/// `gates`: 3 H, with the activated `z` and the candidate's pre-activation; `previous`, `state`: H.
+///
+/// # Panics
+/// If the lengths do not match, or H is not a multiple of [`LINE`](crate::LINE).
 pub fn gru_update(isa: Isa, activation: Activation, gates: &mut [f32], previous: &[f32], state: &mut [f32]) {
     struct Update<'a>(Activation, &'a mut [f32], &'a [f32], &'a mut [f32]);
     impl Kernel for Update<'_> {
@@ -78,9 +85,12 @@ pub fn gru_update(isa: Isa, activation: Activation, gates: &mut [f32], previous:
     isa.run(Update(activation, gates, previous, state));
 }
 
-/// First half of a GRU step backward: the gradients of the pre-activations of `z` and `ĥ` from that of `h`.
+/// First half of the backward pass of a GRU step: from the gradient of `h` to those of the pre-activations of `z` and `ĥ`.
 ///
-/// `gates`, `d_gates`: 3 H (the block of `r` is left alone); `previous`, `d_state`: H.
+/// `gates`, `d_gates`: 3 H (the block of `r` is not written); `previous`, `d_state`: H.
+///
+/// # Panics
+/// If the lengths do not match, or H is not a multiple of [`LINE`](crate::LINE).
 pub fn gru_update_backward(
     isa: Isa,
     activation: Activation,
@@ -112,9 +122,12 @@ pub fn gru_update_backward(
     isa.run(Backward(activation, gates, previous, d_state, d_gates));
 }
 
-/// Second half of a GRU step backward: the gradient of the pre-activation of `r` from that of `r ⊙ h'`.
+/// Second half of the backward pass of a GRU step: from the gradient of `r ⊙ h'` to that of the pre-activation of `r`.
 ///
-/// `gates`, `d_gates`: 3 H; `previous`, `d_reset_state`: H.
+/// `gates`, `d_gates`: 3 H (only the block of `r` is written); `previous`, `d_reset_state`: H.
+///
+/// # Panics
+/// If the lengths do not match, or H is not a multiple of [`LINE`](crate::LINE).
 pub fn gru_reset_backward(
     isa: Isa,
     gates: &[f32],
@@ -142,9 +155,12 @@ pub fn gru_reset_backward(
     isa.run(Backward(gates, previous, d_reset_state, d_gates));
 }
 
-/// An LSTM step: `c = f ⊙ c' + i ⊙ g`, `h = o ⊙ tanh(c)` (Hochreiter and Schmidhuber 1997, with forget gate).
+/// An LSTM step: `c = f ⊙ c' + i ⊙ g`, `h = o ⊙ tanh(c)` (Hochreiter and Schmidhuber 1997, with a forget gate).
 ///
-/// `gates`: 4 H, activated in place; `previous_cell`, `cell`, `state`: H.
+/// `gates`: 4 H, activated in place; `previous_cell` (`c'`), `cell`, `state`: H.
+///
+/// # Panics
+/// If the lengths do not match, or H is not a multiple of [`LINE`](crate::LINE).
 pub fn lstm(isa: Isa, gates: &mut [f32], previous_cell: &[f32], cell: &mut [f32], state: &mut [f32]) {
     struct Lstm<'a>(&'a mut [f32], &'a [f32], &'a mut [f32], &'a mut [f32]);
     impl Kernel for Lstm<'_> {
@@ -171,9 +187,12 @@ pub fn lstm(isa: Isa, gates: &mut [f32], previous_cell: &[f32], cell: &mut [f32]
     isa.run(Lstm(gates, previous_cell, cell, state));
 }
 
-/// An LSTM step backward: the gradients of all pre-activations from that of `h`.
+/// Backward pass of an LSTM step: from the gradient of `h` to those of all pre-activations.
 ///
 /// `gates`, `d_gates`: 4 H; `previous_cell`, `cell`, `d_state`: H.
+///
+/// # Panics
+/// If the lengths do not match, or H is not a multiple of [`LINE`](crate::LINE).
 pub fn lstm_backward(
     isa: Isa,
     gates: &[f32],
@@ -223,10 +242,10 @@ fn check(gates: usize, blocks: &[f32], rows: &[&[f32]]) {
     );
 }
 
-/// `y ← y + a x`, element by element.
+/// Adds a multiple of one vector to another: `y ← y + a x`.
 ///
 /// # Panics
-/// If the lengths differ or are no multiple of [`LINE`](crate::LINE).
+/// If the lengths differ or are not a multiple of [`LINE`](crate::LINE).
 pub fn add_scaled(isa: Isa, a: f32, x: &[f32], y: &mut [f32]) {
     struct AddScaled<'a>(f32, &'a [f32], &'a mut [f32]);
     impl Kernel for AddScaled<'_> {
@@ -243,10 +262,10 @@ pub fn add_scaled(isa: Isa, a: f32, x: &[f32], y: &mut [f32]) {
     isa.run(AddScaled(a, x, y));
 }
 
-/// `y ← y ⊙ x`, element by element.
+/// Multiplies a vector by another, element by element: `y ← y ⊙ x`.
 ///
 /// # Panics
-/// If the lengths differ or are no multiple of [`LINE`](crate::LINE).
+/// If the lengths differ or are not a multiple of [`LINE`](crate::LINE).
 pub fn multiply(isa: Isa, x: &[f32], y: &mut [f32]) {
     struct Multiply<'a>(&'a [f32], &'a mut [f32]);
     impl Kernel for Multiply<'_> {
@@ -262,10 +281,10 @@ pub fn multiply(isa: Isa, x: &[f32], y: &mut [f32]) {
     isa.run(Multiply(x, y));
 }
 
-/// `Σ x ⊙ y`.
+/// The dot product of two vectors: `Σ_j x_j y_j`.
 ///
 /// # Panics
-/// If the lengths differ or are no multiple of [`LINE`](crate::LINE).
+/// If the lengths differ or are not a multiple of [`LINE`](crate::LINE).
 pub fn dot(isa: Isa, x: &[f32], y: &[f32]) -> f32 {
     struct Dot<'a>(&'a [f32], &'a [f32]);
     impl Kernel for Dot<'_> {
@@ -283,14 +302,14 @@ pub fn dot(isa: Isa, x: &[f32], y: &[f32]) -> f32 {
     isa.run(Dot(x, y))
 }
 
-/// Of a block of scores, item by item (`scores[r * L + b]`), counts per lane how many are larger than the lane's
-/// target and how many equal to it, adding to `larger` and `equal`.
+/// Counts, for each lane, the scores in a block that are larger than the lane's target and those that are equal to it.
 ///
-/// Counts are exact below 2²⁴. Returns whether the scores of the first `rows` lanes are all finite; the counts mean
-/// nothing where they are not.
+/// `scores`: items × L, `scores[r * L + b]`; `target`, `larger`, `equal`: L, a multiple of [`LINE`](crate::LINE). The counts
+/// are added to `larger` and `equal`, and are exact below 2²⁴. Returns whether all scores of the first `rows` lanes are
+/// finite; if not, the counts are meaningless.
 ///
 /// # Panics
-/// If the lengths do not fit.
+/// If the lengths do not match.
 pub fn count_above(
     isa: Isa,
     scores: &[f32],
@@ -314,7 +333,7 @@ pub fn count_above(
                 for x in scores.chunks_exact(lanes) {
                     let x = s.load(&x[v..]);
                     above = s.add(above, s.select(s.lt(t, x), one, zero));
-                    // 0 times what is not finite is NaN.
+                    // 0 times an infinity or a NaN is NaN.
                     nothing = s.fma(x, zero, nothing);
                     not_below = s.add(not_below, s.select(s.lt(x, t), zero, one));
                 }

@@ -1,14 +1,14 @@
-//! Large arrays on large pages: rows of a table lie anywhere in it, and with pages of 4 KiB finding the page of a row in
-//! a table of hundreds of megabytes takes as long as reading the row.
+//! Allocation of large arrays on huge pages: a step reads rows all over a table, and in a table of hundreds of megabytes
+//! with pages of 4 KiB the address translation of a row takes as long as reading it.
 
-/// Bytes from which an array is worth it: a few large pages.
+/// The size in bytes from which an array gets huge pages: a few of them.
 #[cfg(any(target_os = "linux", test))]
 const LARGE: usize = 8 << 20;
 
-/// `count` times `value`, on large pages where the array is large and the system has them.
+/// An array of `count` copies of `value`, on huge pages if it is large and the system has them.
 pub(crate) fn filled<T: Copy>(count: usize, value: T) -> Vec<T> {
     let mut array = Vec::with_capacity(count);
-    // Before the first write, which decides about the page.
+    // Before the first write, which allocates the page.
     advise(array.as_mut_ptr(), count * size_of::<T>());
     array.resize(count, value);
     array
@@ -23,7 +23,7 @@ fn advise<T>(start: *mut T, bytes: usize) {
     let skip = start.cast::<u8>().align_offset(PAGE);
     let length = (bytes - skip) / PAGE * PAGE;
     // SAFETY: the range lies in an array that is allocated and not yet used, and this advice changes no byte of it.
-    // That the system may not know it is no loss.
+    // An error means that the system has no huge pages, and is ignored.
     let _ = unsafe {
         rustix::mm::madvise(start.wrapping_byte_add(skip).cast(), length, rustix::mm::Advice::LinuxHugepage)
     };
@@ -37,6 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no `madvise`")]
     fn arrays_are_filled_whatever_their_size() {
         for count in [0, 1, LARGE / 8 - 1, LARGE / 8 + 12_345] {
             let array = filled(count, 7u64);

@@ -1,13 +1,13 @@
-//! The losses over a block of scores, and their gradients (`docs/algorithms.md`, section 3; derivations in `docs/gradients.md`).
+//! Losses of a block of scores and their gradients (`docs/algorithms.md`, section 3; derivations in `docs/gradients.md`).
 //!
 //! Shapes: `B` rows of the mini-batch, `L` lanes (B rounded up to whole cache lines), `R` scored items (the B targets,
-//! then the samples). Scores stand item by item: `scores[r * L + b]`, so that a vector holds the same item's scores for
-//! adjacent rows of the mini-batch, and every sum over items runs lane by lane without a horizontal step.
+//! then the samples). Scores are stored item by item, `scores[r * L + b]`: a vector holds the scores of one item for
+//! adjacent rows of the mini-batch, and sums over items need no horizontal additions.
 //!
-//! The R items are worked off in tiles that fit the first cache: [`LossFunction::collect`] turns a tile's scores into sums,
-//! [`LossFunction::combine`] adds up the sums of all tiles, [`LossFunction::gradient`] turns each tile's scores into their gradients.
-//! An excluded score (the row's own target, or one masked out) is −∞ in the block and has gradient 0; the positive's
-//! score is handed over apart.
+//! The R items are processed in tiles that fit the L1 cache: [`LossFunction::collect`] adds a tile's scores to the sums,
+//! [`LossFunction::combine`] computes the loss from the sums of all tiles, and [`LossFunction::gradient`] replaces each tile's
+//! scores by their gradients. An excluded score (the row's own target, or a masked one) is −∞ in the block and has gradient
+//! 0; the target's score is passed separately.
 
 use crate::activation::{Activation, exp, log, sigmoid, softplus_sigmoid};
 use crate::simd::{Isa, Kernel, Simd};
@@ -32,12 +32,12 @@ pub enum Loss {
     Mrr,
 }
 
-/// A loss with its parameter, and the output activation that its scores have gone through.
+/// A loss with its parameter and the output activation that was applied to the scores.
 ///
-/// With [`Loss::CrossEntropy`] the activation must be [`Activation::Linear`]: the softmax is its activation.
+/// [`Loss::CrossEntropy`] contains the softmax, and requires [`Activation::Linear`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossFunction {
-    /// Which loss.
+    /// The loss.
     pub loss: Loss,
     /// λ of BPR-max; the other losses ignore it.
     pub bpr_max_penalty: f32,
@@ -45,21 +45,21 @@ pub struct LossFunction {
     pub activation: Activation,
 }
 
-/// What each row of the mini-batch brings along: L floats each.
+/// Inputs of a loss for each row of the mini-batch: slices of L floats.
 #[derive(Clone, Copy, Debug)]
 pub struct LossRows<'a> {
     /// The score of the row's target.
     pub positive: &'a [f32],
-    /// 1 / number of negatives; anything where there is none.
+    /// 1 / the number of negatives; ignored for rows without negatives.
     pub inverse_negatives: &'a [f32],
-    /// The weight of the row's loss: 1 / configured batch size; 0 for lanes that are no row, and rows without negatives.
+    /// The weight of the row's loss: 1 / the configured batch size; 0 for padding lanes and for rows without negatives.
     pub weight: &'a [f32],
 }
 
-/// Floats a lane in the sums of a tile, and of all tiles.
+/// The number of floats that the sums hold for each lane.
 pub const SUMS: usize = 6;
 
-/// Where no score has been seen: far below any, yet finite, so that a difference to it is no NaN.
+/// The initial maximum: below any score, and finite so that differences to it are not NaN.
 const LOWEST: f32 = -1e30;
 
 // The rows of the sums while they are collected …
@@ -75,7 +75,7 @@ const GAIN_SHARE: usize = 3;
 const MEAN: usize = 5;
 
 impl LossFunction {
-    /// Prepares the sums of a tile or of a run of tiles: SUMS × L floats.
+    /// Initialises sums, SUMS × L floats, before the first tile.
     pub fn reset(sums: &mut [f32]) {
         let lanes = sums.len() / SUMS;
         sums.fill(0.0);
@@ -83,11 +83,13 @@ impl LossFunction {
         sums[MAX_GAIN * lanes..][..lanes].fill(LOWEST);
     }
 
-    /// Adds a tile of scores to `sums`. What it leaves in `scores` and `tile_max` (L floats) is for
-    /// [`gradient`](Self::gradient).
+    /// Adds a tile of scores to `sums`.
+    ///
+    /// `scores`: items of the tile × L; `sums`: SUMS × L; `tile_max`: L. [`gradient`](Self::gradient) needs `scores` and
+    /// `tile_max` as this call leaves them.
     ///
     /// # Panics
-    /// If the shapes do not fit.
+    /// If the shapes do not match, or cross-entropy has an activation other than linear.
     pub fn collect(
         &self,
         isa: Isa,
@@ -100,17 +102,22 @@ impl LossFunction {
         isa.run(Collect { loss: *self, scores, positive: rows.positive, sums, tile_max });
     }
 
-    /// Adds the sums of another run of tiles, `other`, to `sums`.
+    /// Adds the sums of other tiles, `other`, to `sums` (both SUMS × L).
+    ///
+    /// # Panics
+    /// If the lengths differ.
     pub fn merge(&self, isa: Isa, sums: &mut [f32], other: &[f32]) {
         assert_eq!(sums.len(), other.len(), "sums of another number of lanes");
         isa.run(Merge { sums, other });
     }
 
-    /// Turns the sums over all tiles into what [`gradient`](Self::gradient) needs, and writes each lane's weighted loss
-    /// and the gradient of its positive's score (before the activation).
+    /// Computes the loss from the sums over all tiles.
+    ///
+    /// Writes the weighted loss of each lane to `loss` and the gradient of its target's score before the activation to
+    /// `d_positive` (L each), and prepares `sums` for [`gradient`](Self::gradient).
     ///
     /// # Panics
-    /// If the shapes do not fit.
+    /// If the shapes do not match, or cross-entropy has an activation other than linear.
     pub fn combine(
         &self,
         isa: Isa,
@@ -124,10 +131,11 @@ impl LossFunction {
         isa.run(Combine { loss: *self, rows: *rows, sums, value: loss, d_positive });
     }
 
-    /// Turns a tile that [`collect`](Self::collect) has seen into the gradients of its scores before the activation.
+    /// Replaces the scores of a tile, as [`collect`](Self::collect) left them, by the gradients of the scores before the
+    /// activation.
     ///
     /// # Panics
-    /// If the shapes do not fit.
+    /// If the shapes do not match, or cross-entropy has an activation other than linear.
     pub fn gradient(&self, isa: Isa, scores: &mut [f32], rows: &LossRows, sums: &[f32], tile_max: &[f32]) {
         self.check(scores, rows, sums, tile_max);
         isa.run(Gradient { loss: *self, scores, rows: *rows, sums, tile_max });
@@ -152,7 +160,7 @@ impl LossFunction {
     }
 }
 
-/// TOP1 of one negative: `(value, ∂value/∂(s − p) part, ∂/∂s)`; all 0 where the score is excluded.
+/// TOP1 of one negative score s with target score p: `(value, −∂value/∂p, ∂value/∂s)`; all 0 if the score is excluded.
 #[inline(always)]
 fn top1<S: Simd>(s: S, x: S::F, positive: S::F) -> (S::F, S::F, S::F) {
     let one = s.splat(1.0);
@@ -170,7 +178,7 @@ fn top1<S: Simd>(s: S, x: S::F, positive: S::F) -> (S::F, S::F, S::F) {
     )
 }
 
-/// A negative's part in the smooth rank, σ(s − p), and its slope; both 0 where the score is excluded.
+/// The term of a negative in the smooth rank, σ(s − p), and its derivative; both 0 if the score is excluded.
 #[inline(always)]
 fn rank_above<S: Simd>(s: S, x: S::F, positive: S::F) -> (S::F, S::F) {
     let live = s.lt(s.splat(LOWEST), x);
@@ -217,7 +225,7 @@ impl Kernel for Collect<'_> {
                         total = s.add(total, value);
                         slope = s.add(slope, da);
                         let d = s.mul(dx, activation.derivative(s, y));
-                        // An excluded score is −∞, and its derivative perhaps NaN.
+                        // An excluded score is −∞, and its derivative may be NaN.
                         s.store(&mut x[v..], s.select(s.lt(s.splat(LOWEST), y), d, s.zero()));
                     }
                     s.store(&mut sums[sum_at(TOTAL)..], total);
@@ -236,7 +244,7 @@ impl Kernel for Collect<'_> {
                             for x in scores.chunks_exact_mut(lanes) {
                                 let e = exp(s, s.sub(s.load(&x[v..]), max));
                                 total = s.add(total, e);
-                                // The gradient is this times one number a lane.
+                                // The gradient is this times a factor of the lane.
                                 s.store(&mut x[v..], e);
                             }
                         }
@@ -251,7 +259,7 @@ impl Kernel for Collect<'_> {
                             }
                         }
                         _ => {
-                            // s + log σ(p − s) grows with s, so that its maximum belongs to the largest score.
+                            // s + log σ(p − s) increases with s: the largest score gives its maximum.
                             max_gain = s.sub(max, softplus_sigmoid(s, s.sub(max, p)).0);
                             for x in scores.chunks_exact(lanes) {
                                 let y = s.load(&x[v..]);
@@ -274,7 +282,7 @@ impl Kernel for Collect<'_> {
     }
 }
 
-/// Adds sums relative to other maxima to the sums at lane `v`.
+/// Adds sums that are relative to other maxima to the sums at lane `v`.
 #[inline(always)]
 fn merge<S: Simd>(s: S, sums: &mut [f32], lanes: usize, v: usize, new: [S::F; SUMS]) {
     let old: [S::F; SUMS] = std::array::from_fn(|row| s.load(&sums[row * lanes + v..]));
@@ -282,8 +290,8 @@ fn merge<S: Simd>(s: S, sums: &mut [f32], lanes: usize, v: usize, new: [S::F; SU
     let max_gain = s.max(old[MAX_GAIN], new[MAX_GAIN]);
     let (a, b) = (exp(s, s.sub(old[MAX], max)), exp(s, s.sub(new[MAX], max)));
     let (c, d) = (exp(s, s.sub(old[MAX_GAIN], max_gain)), exp(s, s.sub(new[MAX_GAIN], max_gain)));
-    // The slope of TOP1-max is relative to MAX, that of BPR-max to MAX_GAIN, those of the plain losses to nothing: where
-    // a maximum is not in use both its factors are 1, and of a loss at most one is in use for the slope.
+    // SLOPE is relative to MAX in TOP1-max, to MAX_GAIN in BPR-max, and to no maximum in the other losses. Both factors of
+    // an unused maximum are 1, and no loss uses both maxima for the slope.
     let both = [
         max,
         s.fma(old[TOTAL], a, s.mul(new[TOTAL], b)),
@@ -347,7 +355,7 @@ impl Kernel for Combine<'_> {
                 s.load(&rows.weight[v..]),
             );
             let old: [S::F; SUMS] = std::array::from_fn(|row| s.load(&sums[at(row)..]));
-            // A lane with a score has a sum ≥ 1; one without has weight 0, and must not divide by 0.
+            // The sum of a lane with a score is at least 1. A lane without scores has weight 0; the floor avoids 0 / 0.
             let floor = s.splat(1e-30);
             let (max, total, gain) = (old[MAX], s.max(old[TOTAL], floor), s.max(old[GAIN], floor));
             let share = s.div(weight, total);
@@ -363,7 +371,7 @@ impl Kernel for Combine<'_> {
                     let share = s.mul(weight, inverse_rank);
                     let slope = s.mul(share, inverse_rank);
                     s.store(&mut sums[at(SHARE)..], slope);
-                    // 1 − 1/R without the difference, which would cancel for a target far ahead.
+                    // 1 − 1/R = (R − 1) / R, which avoids cancellation for R close to 1.
                     (s.mul(above, share), s.mul(old[SLOPE], slope))
                 }
                 Loss::CrossEntropy => {
@@ -394,7 +402,7 @@ impl Kernel for Combine<'_> {
                     (s.mul(loss, weight), s.mul(old[SLOPE], gain_share))
                 }
             };
-            // A lane without weight may hold infinities.
+            // Lanes of weight 0 may hold infinities.
             let counts = s.lt(s.zero(), weight);
             s.store(&mut value[v..], s.select(counts, loss, s.zero()));
             let d = s.mul(s.sub(s.zero(), dp), activation.derivative(s, p));

@@ -1,17 +1,17 @@
-//! Matrices in rows that start on cache lines, and views of them.
+//! Row-major matrices of floats whose rows are aligned to cache lines, and views of them.
 
 use crate::LINE;
 use crate::huge;
 use crate::simd::prefetch;
 
-/// `width` rounded up to whole cache lines (16 floats).
+/// Rounds a number of floats up to whole cache lines of 16 floats.
 pub const fn padded(width: usize) -> usize {
     width.div_ceil(LINE) * LINE
 }
 
-/// The distance between rows of a matrix of this width: whole cache lines, an odd number of them.
+/// The distance in floats between the rows of a padded matrix of this width: an odd number of cache lines.
 ///
-/// With an even number (a power of two at worst) a column of blocks would fall into few sets of the first cache.
+/// With an even number, and above all with a power of two, the blocks of a column would map to few sets of the L1 cache.
 pub const fn row_stride(width: usize) -> usize {
     let lines = width.div_ceil(LINE);
     (lines + (lines + 1) % 2) * LINE
@@ -21,10 +21,10 @@ pub const fn row_stride(width: usize) -> usize {
 #[repr(C, align(64))]
 struct Line([f32; LINE]);
 
-/// A matrix of `rows` × `width` floats whose rows start on cache lines, [`row_stride`] floats apart, unless it is
-/// [`compact`](Self::compact).
+/// A row-major matrix of `rows` × `width` floats.
 ///
-/// The padding behind each row is 0 when the matrix is made; every kernel keeps it so, and may read it.
+/// Its rows start on cache lines and are [`row_stride`] floats apart, unless it is [`compact`](Self::compact). The padding
+/// after each row is 0; kernels may read it and keep it 0.
 #[derive(Clone)]
 pub struct Matrix {
     lines: Vec<Line>,
@@ -43,21 +43,23 @@ impl Matrix {
     /// A matrix of zeros.
     ///
     /// # Panics
-    /// If it is larger than any memory.
+    /// If its size in floats overflows `usize`.
     pub fn zeros(rows: usize, width: usize) -> Self {
         Self::with_stride(rows, width, row_stride(width))
     }
 
-    /// A matrix of zeros whose rows follow each other without padding: a table of narrow rows that is read and no longer
-    /// trained takes down to a third of the memory so. What wants padding, as optimisers and products by rows do, refuses it.
+    /// A matrix of zeros without padding between rows, for tables that are only read.
+    ///
+    /// A table of 17 columns takes about a third of the memory. Optimisers and [`product_by_rows`](crate::product_by_rows)
+    /// require padded matrices and panic on compact ones.
     ///
     /// # Panics
-    /// If it is larger than any memory.
+    /// If its size in floats overflows `usize`.
     pub fn compact(rows: usize, width: usize) -> Self {
         Self::with_stride(rows, width, width)
     }
 
-    /// The same numbers in rows that start on cache lines.
+    /// Converts a compact matrix to a padded one; a padded matrix is returned as it is.
     pub fn padded(self) -> Self {
         if self.stride == row_stride(self.width) {
             return self;
@@ -74,7 +76,7 @@ impl Matrix {
         Self { lines, rows, width, stride }
     }
 
-    /// Raw pointers to rows rely on it that the product does not wrap around.
+    /// The number of cache lines; checked for overflow, since unsafe code computes pointers to rows from it.
     fn lines(rows: usize, stride: usize) -> usize {
         rows.checked_mul(stride).expect("a matrix larger than any memory").div_ceil(LINE)
     }
@@ -84,50 +86,60 @@ impl Matrix {
         self.rows
     }
 
-    /// Number of columns, padding not counted.
+    /// Number of columns, without padding.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Floats from one row to the next.
+    /// Distance from one row to the next, in floats.
     pub fn stride(&self) -> usize {
         self.stride
     }
 
-    /// Bytes of a matrix of this shape: what to ask of memory before making it.
+    /// Bytes that a padded matrix of this shape takes.
     pub fn bytes(rows: usize, width: usize) -> usize {
         rows.saturating_mul(row_stride(width)).saturating_mul(size_of::<f32>())
     }
 
-    /// All rows with their padding, up to the end of a cache line.
+    /// All rows with their padding, `rows × stride` floats rounded up to whole cache lines.
     pub fn data(&self) -> &[f32] {
         // SAFETY: a `Line` is `LINE` floats in a row without gaps, so the lines are that many floats.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.lines.len() * LINE) }
     }
 
-    /// All rows with their padding, up to the end of a cache line.
+    /// All rows with their padding, mutably.
     pub fn data_mut(&mut self) -> &mut [f32] {
         // SAFETY: as in `data`; the borrow of `self` is exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.lines.len() * LINE) }
     }
 
     /// Row `r` with its padding.
+    ///
+    /// # Panics
+    /// If there is no row `r`.
     pub fn row(&self, r: usize) -> &[f32] {
         &self.data()[r * self.stride..][..self.stride]
     }
 
-    /// Row `r` with its padding.
+    /// Row `r` with its padding, mutably.
+    ///
+    /// # Panics
+    /// If there is no row `r`.
     pub fn row_mut(&mut self, r: usize) -> &mut [f32] {
         let stride = self.stride;
         &mut self.data_mut()[r * stride..][..stride]
     }
 
     /// Row `r` without its padding.
+    ///
+    /// # Panics
+    /// If there is no row `r`.
     pub fn values(&self, r: usize) -> &[f32] {
         &self.row(r)[..self.width]
     }
 
-    /// The rows in blocks of `block` (the last may be smaller), each with its padding: tasks for threads.
+    /// Splits the matrix into blocks of `block` rows with their padding, to be processed by several threads. The last block
+    /// may be smaller.
     pub fn blocks_mut(&mut self, block: usize) -> std::slice::ChunksMut<'_, f32> {
         let (size, used) = ((block * self.stride).max(1), self.rows * self.stride);
         self.data_mut()[..used].chunks_mut(size)
@@ -141,19 +153,19 @@ impl Matrix {
     /// Appends `count` rows of zeros.
     ///
     /// # Panics
-    /// If the matrix becomes larger than any memory.
+    /// If its size in floats overflows `usize`.
     pub fn add_rows(&mut self, count: usize) {
         let rows = self.rows.checked_add(count).expect("a matrix larger than any memory");
         self.lines.resize(Self::lines(rows, self.stride), Line([0.0; LINE]));
         self.rows = rows;
     }
 
-    /// Copies rows of `table` into the first rows of this matrix, one for each of `indices`.
+    /// Copies the rows `indices` of `table` into the first rows of this matrix.
     ///
     /// # Panics
-    /// If an index is no row of the table, there are more of them than rows here, or the widths differ.
+    /// If an index is out of range, there are more indices than rows in this matrix, or the widths differ.
     pub fn gather(&mut self, table: &Matrix, indices: &[u32]) {
-        /// Rows that are asked for ahead, since they lie anywhere in a table that no cache holds.
+        /// How many rows ahead to prefetch: the table is larger than the caches and is read in random order.
         const AHEAD: usize = 8;
         assert_eq!(self.width, table.width, "rows of {table:?} into {self:?}");
         let used = table.width;
@@ -166,10 +178,10 @@ impl Matrix {
         }
     }
 
-    /// Writes the first `rows` rows as the columns of `lanes`: `lanes[j][b] = self[b][j]`, 0 from column `rows` on.
+    /// Transposes the first `rows` rows into `lanes`: `lanes[j][b] = self[b][j]`, and 0 from column `rows` on.
     ///
     /// # Panics
-    /// If `lanes` has not a row for each column, or not a column for each row, or one of the two is compact.
+    /// If `lanes` does not have `width` rows and at least `rows` columns, or one of the two matrices is compact.
     pub fn transpose_rows(&self, rows: usize, lanes: &mut Matrix) {
         assert!(
             rows <= self.rows
@@ -199,7 +211,10 @@ impl Matrix {
         }
     }
 
-    /// The first `rows` rows as an operand.
+    /// The first `rows` rows as an operand of a matrix product.
+    ///
+    /// # Panics
+    /// If there are fewer rows.
     pub fn view(&self, rows: usize) -> View<'_> {
         View::rows(&self.data()[..rows * self.stride], self.stride)
     }
@@ -214,7 +229,7 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// Rows `stride` floats apart, from the start of `data`.
+    /// A row-major operand whose rows are `stride` floats apart and start at the beginning of `data`.
     pub fn rows(data: &'a [f32], stride: usize) -> Self {
         Self { data, row_step: stride, column_step: 1 }
     }
@@ -225,11 +240,17 @@ impl<'a> View<'a> {
     }
 
     /// The operand without its first `columns` columns.
+    ///
+    /// # Panics
+    /// If that is beyond the end of its data.
     pub fn from_column(self, columns: usize) -> Self {
         Self { data: &self.data[columns * self.column_step..], ..self }
     }
 
     /// The operand without its first `rows` rows.
+    ///
+    /// # Panics
+    /// If that is beyond the end of its data.
     pub fn from_row(self, rows: usize) -> Self {
         Self { data: &self.data[rows * self.row_step..], ..self }
     }

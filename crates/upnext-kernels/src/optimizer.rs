@@ -1,4 +1,5 @@
-//! How a gradient changes a parameter: Adagrad, RMSProp, SGD, Adam; momentum, L2; dense or row by row (`docs/algorithms.md`, section 4).
+//! Optimisers: Adagrad, RMSProp, SGD and Adam with momentum and L2, for dense parameters and for the used rows of tables
+//! (`docs/algorithms.md`, section 4).
 
 mod dense;
 mod norm;
@@ -12,32 +13,32 @@ pub use dense::{DenseBlock, DenseBlocks, update_dense};
 pub use norm::{dense_norm_squared, table_norm_squared};
 pub use table::{TablePart, TableParts, update_table};
 
-/// The algorithm that turns the gradient `g` of a parameter into its change Δ, with learning rate η.
+/// The algorithm that computes the change Δ of a parameter from its gradient `g`, with learning rate η.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 pub enum Optimizer {
-    /// `a += g²`, `Δ = −η g / sqrt(a + ε)`, `a` from 0 (Duchi et al. 2011): the paper's best.
+    /// `a ← a + g²`, `Δ = −η g / sqrt(a + ε)`, with `a = 0` at the start (Duchi et al. 2011); \[1\] found it the best.
     Adagrad,
     /// `a ← ρ a + (1 − ρ) g²`, `Δ = −η g / sqrt(a + ε)`.
     Rmsprop,
     /// `Δ = −η g`.
     Sgd,
-    /// Kingma and Ba 2015, with bias correction by the number of updates of the parameter's row.
+    /// Adam (Kingma and Ba 2015). Its bias correction counts the updates of each row.
     Adam,
 }
 
-/// An optimiser with its hyper-parameters: how a step changes a parameter.
+/// An optimiser with its hyper-parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UpdateRule {
-    /// The algorithm.
+    /// The optimiser.
     pub optimizer: Optimizer,
-    /// η.
+    /// The learning rate η.
     pub learning_rate: f32,
-    /// μ: `v ← μ v + Δ`, `θ ← θ + v`; 0: `θ ← θ + Δ`.
+    /// The momentum μ: `v ← μ v + Δ`, `θ ← θ + v`. With 0 there is no velocity: `θ ← θ + Δ`.
     pub momentum: f32,
-    /// λ: `g ← g + λ θ` before all else.
+    /// The L2 penalty λ: `g ← g + λ θ`, before scaling and the optimiser.
     pub l2: f32,
-    /// ε: inside the root of Adagrad and RMSProp, added to the root of Adam.
+    /// ε: under the square root in Adagrad and RMSProp, added to the square root in Adam.
     pub epsilon: f32,
     /// ρ of RMSProp.
     pub rmsprop_decay: f32,
@@ -48,7 +49,7 @@ pub struct UpdateRule {
 }
 
 impl UpdateRule {
-    /// An algorithm at a learning rate, without momentum and L2, and with the usual constants: ε 1e-6 (Adam: 1e-8), ρ 0.9,
+    /// An optimiser with this learning rate, without momentum and L2, and with the usual constants: ε 1e-6 (Adam: 1e-8), ρ 0.9,
     /// β₁ 0.9, β₂ 0.999.
     pub fn new(optimizer: Optimizer, learning_rate: f32) -> Self {
         Self {
@@ -64,40 +65,40 @@ impl UpdateRule {
     }
 }
 
-/// What an optimiser remembers of a parameter, row by row; all zeros at first.
+/// The state of an optimiser for one parameter. Its matrices have the parameter's shape and are 0 at the start.
 #[derive(Clone, Debug)]
 pub struct OptimizerState {
-    /// Adagrad's and RMSProp's `a`, Adam's second moment.
+    /// The accumulator `a` of Adagrad and RMSProp, or the second moment of Adam.
     pub square: Option<Matrix>,
-    /// Adam's first moment.
+    /// The first moment of Adam.
     pub mean: Option<Matrix>,
-    /// The momentum's `v`.
+    /// The velocity `v`, with momentum.
     pub velocity: Option<Matrix>,
-    /// Adam's number of updates of each row.
+    /// With Adam, the number of updates of each row; otherwise empty.
     pub steps: Vec<u32>,
 }
 
 impl OptimizerState {
-    /// The state before the first update of a parameter of this shape.
+    /// The state of a parameter of this shape before the first update.
     pub fn new(rule: &UpdateRule, rows: usize, width: usize) -> Self {
         let [square, mean, velocity] =
             Self::wanted(rule).map(|wanted| wanted.then(|| Matrix::zeros(rows, width)));
-        // Adam alone has a mean.
+        // Only Adam has a mean.
         let steps = if mean.is_some() { vec![0; rows] } else { Vec::new() };
         Self { square, mean, velocity, steps }
     }
 
-    /// Number of matrices of a parameter's shape that an optimiser remembers: what to ask of memory.
+    /// The number of matrices in the state, each as large as the parameter.
     pub fn matrices(rule: &UpdateRule) -> usize {
         Self::wanted(rule).into_iter().filter(|&wanted| wanted).count()
     }
 
-    /// Whether there is a square, a mean, a velocity.
+    /// Whether the state has a square, a mean and a velocity.
     fn wanted(rule: &UpdateRule) -> [bool; 3] {
         [rule.optimizer != Optimizer::Sgd, rule.optimizer == Optimizer::Adam, rule.momentum != 0.0]
     }
 
-    /// Appends `count` rows that have never been updated.
+    /// Appends the initial state of `count` rows.
     pub fn add_rows(&mut self, count: usize) {
         for matrix in [&mut self.square, &mut self.mean, &mut self.velocity].into_iter().flatten() {
             matrix.add_rows(count);
@@ -108,7 +109,7 @@ impl OptimizerState {
     }
 }
 
-/// Raw access to a parameter and its state, so that threads can each update rows of their own.
+/// Pointers to a parameter and its state, so that threads can update different rows at the same time.
 #[derive(Clone, Copy)]
 struct Rows {
     value: *mut f32,
@@ -119,7 +120,7 @@ struct Rows {
     stride: usize,
 }
 
-// SAFETY: the pointers are used by `update_row` alone, whose callers give every row to one thread only.
+// SAFETY: only `update_row` dereferences the pointers, and its callers give every row to one thread.
 unsafe impl Send for Rows {}
 // SAFETY: as above.
 unsafe impl Sync for Rows {}
@@ -146,7 +147,7 @@ impl Rows {
         Self { value: value.data_mut().as_mut_ptr(), square, mean, velocity, steps, stride }
     }
 
-    /// Asks for `width` floats of row `r` of all that an update touches.
+    /// Prefetches `width` floats of row `r` of the parameter and its state.
     #[inline(always)]
     fn prefetch(&self, r: usize, width: usize) {
         for p in [self.value, self.square, self.mean, self.velocity] {
@@ -157,7 +158,7 @@ impl Rows {
         }
     }
 
-    /// Panics unless all that the optimiser remembers is there.
+    /// Panics if a part of the state that the optimiser needs is missing.
     fn check(&self, rule: &UpdateRule) {
         let adam = rule.optimizer == Optimizer::Adam;
         assert!(
@@ -169,19 +170,20 @@ impl Rows {
     }
 }
 
-/// The gradients of one row: sums of rows of a matrix, each times a factor.
+/// The gradients of the used rows of a table.
 ///
-/// Gradient `u` is row `source[u]` of `gradients` times `factor[u]`; without a source it is row `u` itself.
+/// The gradient of use `u` is row `source[u]` of `gradients` times `factor[u]`, or row `u` if there is no source. The gradient of
+/// a table row is the sum over its uses ([`RowGroups`](crate::RowGroups)).
 #[derive(Clone, Copy, Debug)]
 pub struct GradientRows<'a> {
-    /// The gradients, padded rows.
+    /// Rows of gradients, padded.
     pub gradients: &'a Matrix,
-    /// Which row of `gradients` each use stands for, and its factor.
+    /// For each use its row of `gradients` and its factor.
     pub source: Option<(&'a [u32], &'a [f32])>,
 }
 
 impl GradientRows<'_> {
-    /// The sum over `uses` of 1 vector at column `j`.
+    /// The vector at column `j`, summed over `uses`.
     #[inline(always)]
     fn sum<S: Simd>(&self, s: S, uses: &[u32], j: usize) -> S::F {
         let (data, stride) = (self.gradients.data(), self.gradients.stride());
@@ -205,11 +207,11 @@ impl std::fmt::Debug for Rows {
     }
 }
 
-/// Applies the optimiser to row `r`, `width` floats of it, a vector at a time: L2 first, then `scale`, then the rule.
+/// Updates the first `width` floats of row `r`: adds L2 to the gradient, multiplies by `scale`, and applies the optimiser.
 ///
 /// # Safety
-/// Row `r` must lie in the parameter that `rows` was made of, `width` be at most its stride and a multiple of a cache
-/// line, `rows` have passed [`Rows::check`], and nobody else use the row meanwhile.
+/// `r` must be a row of the parameter that `rows` points to; `width` must be at most its stride and a multiple of [`LINE`];
+/// `rows` must have passed [`Rows::check`]; no other thread may use the row during the call.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)] // a row of a parameter, and how to change it
 unsafe fn update_row<S: Simd>(
@@ -227,7 +229,7 @@ unsafe fn update_row<S: Simd>(
     let rate = s.splat(-learning_rate);
     let (mut correct_mean, mut correct_square) = (1.0, 1.0);
     if rule.optimizer == Optimizer::Adam {
-        // SAFETY: with Adam there is a step count a row, which `Rows::check` has seen.
+        // SAFETY: with Adam every row has a step count, as `Rows::check` has verified.
         let steps = unsafe { &mut *rows.steps.add(r) };
         *steps = steps.saturating_add(1);
         let t = f64::from(*steps);

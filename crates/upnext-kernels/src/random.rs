@@ -1,12 +1,12 @@
-//! Random numbers as a function of a counter: any position of any stream at once, so that a run resumes, and threads
-//! draw, without a state to hand around.
+//! Counter-based random numbers: each number is a function of seed, stream and position, so that threads draw independently
+//! and a training resumes without the state of a generator.
 
 use crate::simd::{Isa, Kernel, Simd};
 
-/// A stream of random numbers addressed by a counter.
+/// A stream of random numbers with random access.
 ///
-/// Number `i` is the finaliser of SplitMix64 (Steele, Lea and Flood, *Fast splittable pseudorandom number
-/// generators*, OOPSLA 2014) over a key for seed and stream plus `i` steps of its Weyl sequence.
+/// Number `i` is the finaliser of SplitMix64 (Steele, Lea and Flood, *Fast splittable pseudorandom number generators*,
+/// OOPSLA 2014) applied to `key + i · WEYL`, where the key is a hash of seed and stream.
 #[derive(Clone, Copy, Debug)]
 pub struct CounterRng {
     key: u64,
@@ -22,35 +22,35 @@ fn mix(mut z: u64) -> u64 {
 }
 
 impl CounterRng {
-    /// The stream number `stream` of a seed.
+    /// Stream number `stream` of a seed.
     pub fn new(seed: u64, stream: u64) -> Self {
         Self { key: mix(mix(seed.wrapping_add(WEYL)) ^ stream.wrapping_mul(0xd134_2543_de82_ef95)) }
     }
 
-    /// A stream of this stream.
+    /// Derives stream number `stream` from this stream.
     pub fn substream(self, stream: u64) -> Self {
         Self::new(self.key, stream)
     }
 
-    /// 64 random bits: number `i` of the stream.
+    /// Number `i` of the stream: 64 random bits.
     #[inline(always)]
     pub fn bits(self, i: u64) -> u64 {
         mix(self.key.wrapping_add(i.wrapping_mul(WEYL)))
     }
 
-    /// Uniform in [0, 1), in steps of 2⁻²⁴.
+    /// A number that is uniform in [0, 1), a multiple of 2⁻²⁴, from number `i` of the stream.
     #[inline(always)]
     pub fn unit_f32(self, i: u64) -> f32 {
         (self.bits(i) >> 40) as f32 * (1.0 / (1u64 << 24) as f32)
     }
 
-    /// Uniform in [0, 1), in steps of 2⁻⁵³.
+    /// A number that is uniform in [0, 1), a multiple of 2⁻⁵³, from number `i` of the stream.
     #[inline(always)]
     pub fn unit_f64(self, i: u64) -> f64 {
         (self.bits(i) >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
     }
 
-    /// Uniform in 0..n (by the high half of a product: the bias is below n / 2⁶⁴).
+    /// An integer that is uniform in 0..n, from number `i` of the stream: the high half of a product, with a bias below n / 2⁶⁴.
     ///
     /// # Panics
     /// If `n` is 0.
@@ -60,7 +60,7 @@ impl CounterRng {
         ((u128::from(self.bits(i)) * u128::from(n)) >> 64) as u64
     }
 
-    /// Shuffles `items` (Fisher and Yates) with the numbers 0.. of the stream.
+    /// Shuffles `items` by the algorithm of Fisher and Yates, with the numbers of the stream from 1 to `items.len() − 1`.
     pub fn shuffle<T>(self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i as u64, i as u64 + 1) as usize);
@@ -68,23 +68,23 @@ impl CounterRng {
     }
 }
 
-/// Writes an inverted dropout mask: each element is 0 with probability `drop`, else `1 / (1 − drop)`.
+/// Draws an inverted dropout mask: each element is 0 with probability `drop`, otherwise `1 / (1 − drop)`.
 ///
-/// Element `j` depends on the stream and `j` alone, and is the same on every instruction set.
+/// Element `j` depends only on the stream and `j`, and is the same for every instruction set.
 ///
 /// # Panics
 /// If `drop` is not in [0, 1).
 pub fn dropout_mask(isa: Isa, rng: CounterRng, drop: f32, mask: &mut [f32]) {
-    /// The stream, the threshold of 2³² below which an element is dropped, what is kept, the mask.
+    /// The stream, the threshold (times 2⁻³² the probability of dropping an element), the value of kept elements, the mask.
     struct Mask<'a>(CounterRng, u32, f32, &'a mut [f32]);
     impl Kernel for Mask<'_> {
         type Output = ();
-        // Whole numbers, which the compiler turns into the vectors of the set.
+        // Integer arithmetic, which the compiler vectorises for the instruction set.
         #[inline(always)]
         fn run<S: Simd>(self, _: S) {
             let Self(rng, threshold, keep, mask) = self;
             let choose = |bits: u32| if bits < threshold { 0.0 } else { keep };
-            // Two elements a draw, 32 bits each.
+            // Each draw gives two elements, 32 bits each.
             let (pairs, last) = mask.as_chunks_mut::<2>();
             for (i, pair) in pairs.iter_mut().enumerate() {
                 let bits = rng.bits(i as u64);
@@ -100,16 +100,17 @@ pub fn dropout_mask(isa: Isa, rng: CounterRng, drop: f32, mask: &mut [f32]) {
     isa.run(Mask(rng, threshold, 1.0 / (1.0 - drop), mask));
 }
 
-/// Draws indices with given probabilities in constant time (the alias method: Walker 1977, Vose 1991).
+/// Draws indices with given probabilities in constant time by the alias method (Walker 1977, Vose 1991).
 #[derive(Clone, Debug)]
 pub struct AliasTable {
-    /// Per column: the probability (of 2³²) that the column's own index stands, and the index otherwise.
+    /// For each column the probability of its own index, times 2³², and the index that is drawn otherwise.
     columns: Vec<(u32, u32)>,
 }
 
 impl AliasTable {
-    /// A table for probabilities proportional to `weights`; `None` if no weight is above 0, one is negative or not
-    /// finite, or there are more than 2³².
+    /// A table for probabilities proportional to `weights`.
+    ///
+    /// `None` if no weight is positive, one is negative or not finite, or there are 2³² or more.
     pub fn new(weights: &[f64]) -> Option<Self> {
         let total: f64 = weights.iter().sum();
         if !(total > 0.0 && total.is_finite())
@@ -137,10 +138,10 @@ impl AliasTable {
         Some(Self { columns })
     }
 
-    /// The index drawn by 64 random bits.
+    /// The index that 64 random bits select.
     #[inline]
     pub fn pick(&self, bits: u64) -> u32 {
-        // High half: the column; low half: its own index or the other.
+        // The high half selects the column, the low half one of its two indices.
         let column = ((bits >> 32) * self.columns.len() as u64) >> 32;
         let (threshold, other) = self.columns[column as usize];
         if (bits as u32) < threshold { column as u32 } else { other }
@@ -152,6 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "safe code, and too many draws for an interpreter")]
     fn streams_differ_and_repeat() {
         let (a, b) = (CounterRng::new(1, 0), CounterRng::new(1, 1));
         assert_eq!(a.bits(5), CounterRng::new(1, 0).bits(5));
@@ -166,6 +168,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "safe code, and too many draws for an interpreter")]
     fn dropout_drops_the_share_it_is_asked_to_and_scales_the_rest() {
         for p in [0.0, 0.1, 0.5, 0.9] {
             let mut mask = vec![f32::NAN; 100_001];
@@ -177,6 +180,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "safe code, and too many draws for an interpreter")]
     fn alias_draws_follow_the_weights() {
         let weights = [5.0, 0.0, 1.0, 3.0, 0.5, 0.5];
         let table = AliasTable::new(&weights).unwrap();

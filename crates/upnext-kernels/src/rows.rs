@@ -1,38 +1,37 @@
-//! Which rows of a table a step uses, each once, in constant time per use.
+//! Grouping of the uses of a table's rows in a step, in constant time per use.
 
 /// The uses of a table's rows in one step, grouped by row.
 ///
-/// A row that is used several times in a step has its gradients summed and is updated once; the groups say which
-/// gradients those are. Grouping `m` uses costs O(m), whatever the size of the table.
+/// A row that a step uses several times is updated once, by the sum of the gradients of its uses; a group lists the uses of
+/// one row. Grouping `m` uses costs O(m), whatever the size of the table.
 ///
-/// A table may be divided among several of these: part `p` of `n` knows the rows `p`, `p + n`, `p + 2n` …, so that threads
-/// group and update rows of their own.
+/// A table may be divided into parts for several threads: part `p` of `n` has the rows `p`, `p + n`, `p + 2n`, …
 #[derive(Clone, Debug)]
 pub struct RowGroups {
     part: usize,
     parts: usize,
     table_rows: usize,
-    /// Per row of the part: the step that used it last, and its group then.
+    /// For each row of the part the last step that used it, and its group in that step.
     last_use: Vec<(u32, u32)>,
     step: u32,
     rows: Vec<u32>,
     /// `ends[g]` is where the uses of group `g` end in `uses`.
     ends: Vec<u32>,
     uses: Vec<u32>,
-    /// The number and the group of each use, in the order in which they came.
+    /// The number and the group of each use, in the order of the call.
     came: Vec<(u32, u32)>,
 }
 
 impl RowGroups {
-    /// Groups for a table of this many rows.
+    /// Groups for a table with this number of rows.
     pub fn new(table_rows: usize) -> Self {
         Self::of_part(table_rows, 0, 1)
     }
 
-    /// Groups for part `part` of `parts` of a table's rows: those whose number leaves `part` when divided by `parts`.
+    /// Groups for part `part` of `parts` of a table: the rows `r` with `r % parts == part`.
     ///
     /// # Panics
-    /// If there is no such part.
+    /// If `part` is not below `parts`.
     pub fn of_part(table_rows: usize, part: usize, parts: usize) -> Self {
         assert!(part < parts, "part {part} of {parts}");
         let rows = table_rows.saturating_sub(part).div_ceil(parts);
@@ -49,10 +48,10 @@ impl RowGroups {
         }
     }
 
-    /// Groups a step's uses: their numbers, and the row of each.
+    /// Groups the uses of a step, given as (number of the use, row), and forgets those of the step before.
     ///
     /// # Panics
-    /// If a row is not in the table, or in another part of it.
+    /// If a row is not in the table, or belongs to another part of it.
     pub fn group(&mut self, uses: impl Iterator<Item = (u32, u32)>) {
         self.step = self.step.wrapping_add(1);
         if self.step == 0 {
@@ -73,7 +72,7 @@ impl RowGroups {
             self.ends[last.1 as usize] += 1;
             self.came.push((number, last.1));
         }
-        // Counts to starts; placing the uses moves each start to its end.
+        // Counts become starts; writing the uses then moves each start to its end.
         let mut start = 0;
         for end in &mut self.ends {
             start += std::mem::replace(end, start);
@@ -86,19 +85,19 @@ impl RowGroups {
         }
     }
 
-    /// The rows used, each once, in the order of their first use.
+    /// The used rows, each once, in the order of their first use.
     pub fn rows(&self) -> &[u32] {
         &self.rows
     }
 
-    /// The uses of group `g`'s row, in order.
+    /// The numbers of the uses in group `g`, in the order of the call.
     #[inline]
     pub fn uses(&self, g: usize) -> &[u32] {
         let start = if g == 0 { 0 } else { self.ends[g - 1] };
         &self.uses[start as usize..self.ends[g] as usize]
     }
 
-    /// The group of the use that came as number `i`, counted from 0.
+    /// The group of the `i`-th use of the call, counted from 0.
     pub fn group_of(&self, i: usize) -> usize {
         self.came[i].1 as usize
     }
@@ -108,7 +107,7 @@ impl RowGroups {
         self.table_rows
     }
 
-    /// Which part of how many.
+    /// The part of the table and the number of parts.
     pub fn part(&self) -> (usize, usize) {
         (self.part, self.parts)
     }
@@ -138,6 +137,16 @@ mod tests {
         groups.step = u32::MAX;
         groups.group(numbered([3, 3]));
         assert_eq!((groups.rows(), groups.uses(0)), (&[3][..], &[0, 1][..]));
+    }
+
+    #[test]
+    fn grouping_writes_the_marks_of_the_rows_in_use_alone() {
+        let mut groups = RowGroups::new(1_000);
+        groups.group(numbered(0..1_000));
+        let before = groups.last_use.clone();
+        groups.group(numbered([7, 3, 7]));
+        let written: Vec<_> = (0..1_000).filter(|&row| groups.last_use[row] != before[row]).collect();
+        assert_eq!(written, [3, 7]);
     }
 
     #[test]

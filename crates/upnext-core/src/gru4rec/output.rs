@@ -185,6 +185,16 @@ impl Output {
         }
     }
 
+    /// Rows of the table that the last step updated, and the tiles of scores, copies and gradients that the part with the
+    /// most has needed so far.
+    #[cfg(test)]
+    pub(crate) fn rows_and_tiles(&self) -> (usize, usize) {
+        let lanes = self.lanes.positive.len();
+        let rows = |part: &Part| part.gathered.rows().max(part.d_rows.rows()).max(part.scores.len() / lanes);
+        let tiles = self.parts.iter().map(|part| rows(part).div_ceil(TILE)).max().unwrap_or(0);
+        (self.parts.iter().map(|part| part.uses.rows().len()).sum(), tiles)
+    }
+
     /// The forward and backward pass of a step. Returns the mini-batch's loss, and leaves the gradients of the table
     /// rows in the parts and the gradient of `state` in `d_state`.
     ///

@@ -78,6 +78,16 @@ impl TrainingStep {
         network.layouts.map(|layout| OptimizerState::new(&rule, layout.rows, layout.width()))
     }
 
+    /// Rows of the output's and of the input's tables that the last step updated, and the largest part's tiles of scored
+    /// items.
+    #[cfg(test)]
+    pub(crate) fn rows_and_tiles(&self) -> (usize, usize, usize) {
+        let (output, tiles) = self.output.rows_and_tiles();
+        let entries = self.activations.input.entries.items.len();
+        let input = self.input_uses.iter().flatten().map(|uses| uses.rows().len()).sum::<usize>();
+        (output, input.max(entries), tiles)
+    }
+
     /// Runs a training step on a mini-batch. Returns the sum of its rows' losses divided by the configured batch size.
     pub(crate) fn run(
         &mut self,

@@ -1,15 +1,18 @@
-//! The steps of an epoch compared with the plain reference (samples, logQ, masks, dropout, means), and their cost.
+//! The steps of an epoch compared with the plain reference (samples, logQ, masks, dropout, means), and the rows that they
+//! touch.
 
 use super::config::*;
 use super::network::Network;
 use super::reference_config::plain;
 use super::step_tests::{to_f64, values};
 use super::trainer::{EpochEnd, Trainer};
-use crate::batch::{Carry, SessionBatcher, by_start_time};
-use crate::data::Dataset;
+use super::{Backend, CpuBackend, Restore, TrainingState};
+use crate::Result;
+use crate::batch::{Batch, Carry, SessionBatcher, by_start_time};
+use crate::data::{Dataset, Sessions};
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
-use upnext_kernels::CounterRng;
+use std::sync::{Arc, Mutex};
+use upnext_kernels::{CounterRng, Isa};
 use upnext_reference::{self as reference, example::Example};
 
 /// Sessions of two to seven events on `items` items. Items of lower index are more popular; each has one event more in
@@ -172,8 +175,80 @@ fn every_step_row_and_layer_draws_its_own_dropout_mask() {
     assert_eq!(rows.len(), drawn, "two masks of 40 fair draws are the same");
 }
 
-/// The fastest step of an epoch, with all options that might read more than the rows in use.
-fn quickest_step(input: Input, items: u32) -> Duration {
+/// The CPU, with counts of what its steps touch.
+#[derive(Debug)]
+struct CountingBackend {
+    cpu: CpuBackend,
+    counts: Arc<Mutex<Counts>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Counts {
+    steps: usize,
+    /// The most rows of the item tables that a step changed, in the table with the most.
+    changed: usize,
+    /// The most items that a step scored.
+    scored: usize,
+    /// The most rows that a step looked up in the output's and in the input's tables.
+    used: (usize, usize),
+    /// The most tiles of 64 items that a part has held scores, copies or gradients of.
+    tiles: usize,
+    /// Calls that read all parameters.
+    passes: usize,
+}
+
+impl Backend for CountingBackend {
+    fn name(&self) -> &str {
+        self.cpu.name()
+    }
+
+    fn step(&mut self, step: u64, batch: &Batch, sessions: &Sessions) {
+        let (items, before) = (self.cpu.network.num_items(), self.cpu.network.tensors());
+        self.cpu.step(step, batch, sessions);
+        let after = self.cpu.network.tensors();
+        let changed = before.iter().filter(|(_, before)| before.shape[0] == items).map(|(name, before)| {
+            let width = before.values.len() / items;
+            let rows = before.values.chunks(width).zip(after[name].values.chunks(width));
+            rows.filter(|(before, after)| before != after).count()
+        });
+        let mut counts = self.counts.lock().unwrap();
+        counts.steps += 1;
+        counts.changed = counts.changed.max(changed.max().expect("a table of items"));
+        counts.scored = counts.scored.max(self.cpu.scored.items().len());
+        let (output, input, tiles) = self.cpu.step.rows_and_tiles();
+        counts.used = (counts.used.0.max(output), counts.used.1.max(input));
+        counts.tiles = counts.tiles.max(tiles);
+    }
+
+    fn losses(&mut self, wait: bool, each: &mut dyn FnMut(f64)) {
+        self.cpu.losses(wait, each);
+    }
+
+    fn is_finite(&mut self) -> bool {
+        self.counts.lock().unwrap().passes += 1;
+        self.cpu.is_finite()
+    }
+
+    fn network(&mut self) -> &Network {
+        self.cpu.network()
+    }
+
+    fn into_network(self: Box<Self>) -> Network {
+        Box::new(self.cpu).into_network()
+    }
+
+    fn save(&mut self, carried: bool, state: &mut TrainingState) {
+        self.counts.lock().unwrap().passes += 1;
+        self.cpu.save(carried, state);
+    }
+
+    fn restore(&mut self, how: Restore, state: &mut TrainingState) -> Result<()> {
+        self.cpu.restore(how, state)
+    }
+}
+
+/// The counts of an epoch with every option on that could make a step visit more than the rows in use.
+fn counts_of_an_epoch(input: Input, items: u32) -> Counts {
     let data = dataset(items, 60);
     let network =
         NetworkConfig { unit: Unit::Rnn, input, layers: vec![8], embedding_size: 8, ..Default::default() };
@@ -186,29 +261,31 @@ fn quickest_step(input: Input, items: u32) -> Duration {
         clip_norm: 0.5,
         ..TrainingConfig::default()
     };
-    let mut trainer = trainer(&network, &training, &data);
-    let (mut quickest, mut last) = (Duration::MAX, None);
-    trainer
-        .run_epoch(&mut |_| {
-            let now = Instant::now();
-            if let Some(last) = last.replace(now) {
-                quickest = quickest.min(now - last);
-            }
-            ControlFlow::Continue(())
-        })
-        .unwrap();
-    quickest
+    let activation = network.output_activation_for(training.loss);
+    let network = Network::new(network, activation, data.items.len(), training.seed);
+    let cpu = CpuBackend::new(network, &training, &data.items, 1, Isa::detect()).unwrap();
+    let counts = Arc::new(Mutex::new(Counts::default()));
+    let backend = CountingBackend { cpu, counts: Arc::clone(&counts) };
+    let mut trainer = Trainer::on(Box::new(backend), &training, data).unwrap();
+    let end = trainer.run_epoch(&mut |_| ControlFlow::Continue(())).unwrap();
+    assert!(matches!(end, EpochEnd::Finished(_)));
+    counts.lock().unwrap().clone()
 }
 
 #[test]
-fn a_step_costs_the_same_whatever_the_number_of_items() {
+fn a_step_touches_the_same_number_of_rows_whatever_the_number_of_items() {
+    // Two targets and two samples; two inputs with histories of up to six items.
+    let (scored, inputs) = (4, 2 * 6);
     for input in [Input::OneHot, Input::Discounted, Input::Embedding, Input::Shared] {
-        // To clear 8 bytes for each of 400,000 items takes longer than the limit leaves, however often it is tried; on
-        // a busy machine an attempt may be slow for other reasons.
-        let constant = (0..10).any(|_| {
-            let (few, many) = (quickest_step(input, 300), quickest_step(input, 400_000));
-            many < 4 * few + Duration::from_micros(5)
-        });
-        assert!(constant, "{input:?}: a step of 400,000 items takes longer than one of 300");
+        for items in [300, 3_000] {
+            let counts = counts_of_an_epoch(input, items);
+            let context = format!("{input:?}, {items} items: {counts:?}");
+            assert!(counts.steps > 100, "{context}");
+            assert_eq!(counts.scored, scored, "{context}");
+            assert!((2..=scored + inputs).contains(&counts.changed), "{context}");
+            assert!((2..=scored + 2).contains(&counts.used.0), "{context}");
+            assert!(counts.used.1 <= inputs, "{context}");
+            assert_eq!((counts.tiles, counts.passes), (1, 1), "{context}");
+        }
     }
 }

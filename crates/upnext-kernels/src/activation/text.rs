@@ -1,4 +1,4 @@
-//! Activations as text, as configuration files spell them.
+//! Parsing and printing of activations, in the notation of configuration files.
 
 use super::Activation;
 use std::fmt;

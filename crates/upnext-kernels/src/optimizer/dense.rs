@@ -1,15 +1,15 @@
-//! Updates of every row of a parameter, block by block.
+//! Updates of dense parameters in blocks of rows.
 
 use super::{OptimizerState, Rows, UpdateRule, update_row};
 use crate::matrix::Matrix;
 use crate::simd::{Isa, Kernel, Simd};
 
-/// Updates a block of adjacent rows of a dense parameter by their gradients, L2 counted in, times `scale`.
+/// Updates a block of rows of a dense parameter.
 ///
-/// The block comes from [`DenseBlocks`]; `gradient` holds its rows, as far apart as the parameter's.
+/// `gradient`: the block's `count` × `stride` floats, without L2. The gradient plus L2 is multiplied by `scale`, which clips it.
 ///
 /// # Panics
-/// If the gradient is of another size, or the state that of another optimiser.
+/// If the gradient has another size, or the state is that of another optimiser.
 pub fn update_dense(isa: Isa, rule: &UpdateRule, scale: f32, block: DenseBlock, gradient: &[f32]) {
     assert_eq!(
         gradient.len(),
@@ -46,11 +46,11 @@ impl Kernel for UpdateDense<'_> {
     }
 }
 
-/// A block of adjacent rows of a dense parameter with their state: the task of one thread.
+/// A block of adjacent rows of a dense parameter with their state, to be updated by one thread.
 #[derive(Debug)]
 pub struct DenseBlock<'a> {
     rows: Rows,
-    // Private: that they lie in the parameter is what makes an update safe.
+    // Private, since updates are only safe while these rows lie in the parameter.
     first: usize,
     count: usize,
     lifetime: std::marker::PhantomData<&'a mut f32>,
@@ -67,13 +67,13 @@ impl DenseBlock<'_> {
         self.count
     }
 
-    /// Floats from one row to the next.
+    /// Distance from one row to the next, in floats.
     pub fn stride(&self) -> usize {
         self.rows.stride
     }
 }
 
-/// The rows of a dense parameter in disjoint blocks.
+/// An iterator over disjoint blocks of the rows of a dense parameter.
 #[derive(Debug)]
 pub struct DenseBlocks<'a> {
     rows: Rows,
@@ -84,10 +84,10 @@ pub struct DenseBlocks<'a> {
 }
 
 impl<'a> DenseBlocks<'a> {
-    /// Blocks of `block` rows of a parameter and its state.
+    /// Divides a parameter and its state into blocks of `block` rows; the last may be smaller.
     ///
     /// # Panics
-    /// If the state is of another shape, or `block` is 0.
+    /// If the state has another shape, the parameter is compact, or `block` is 0.
     pub fn new(value: &'a mut Matrix, state: &'a mut OptimizerState, block: usize) -> Self {
         assert!(block > 0, "blocks of no row");
         let total = value.rows();

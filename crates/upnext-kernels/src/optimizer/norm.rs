@@ -1,13 +1,14 @@
-//! The size of gradients, for clipping by the norm of all.
+//! Norms of gradients, for clipping by the global norm.
 
 use super::GradientRows;
 use crate::matrix::Matrix;
 use crate::rows::RowGroups;
 use crate::simd::{Isa, Kernel, Simd};
 
-/// The sum of squares of a table's gradients, L2 counted in, each row's summed first: for clipping by global norm.
+/// The squared norm of a table's gradient, including L2 of the used rows.
 ///
-/// Summed in f64 in the order of the groups, so that the number of threads does not matter.
+/// The gradients of each row are summed before they are squared. Rows are added in f64 in the order of the groups, so that the
+/// result does not depend on the number of threads.
 pub fn table_norm_squared(
     isa: Isa,
     l2: f32,
@@ -28,10 +29,10 @@ pub fn table_norm_squared(
     })
 }
 
-/// The sum of squares of a dense gradient, L2 counted in.
+/// The squared norm of a dense parameter's gradient, including L2.
 ///
 /// # Panics
-/// If value and gradient differ in shape.
+/// If `value` and `gradient` differ in shape.
 pub fn dense_norm_squared(isa: Isa, l2: f32, value: &Matrix, gradient: &Matrix) -> f64 {
     assert!(
         value.rows() == gradient.rows() && value.stride() == gradient.stride(),

@@ -1,4 +1,4 @@
-//! Updates of the rows of a table that a step has used, divided among threads.
+//! Updates of the rows of a table that a step has used, in parts for several threads.
 
 use super::{GradientRows, OptimizerState, Rows, UpdateRule, update_row};
 use crate::matrix::Matrix;
@@ -6,13 +6,15 @@ use crate::rows::RowGroups;
 use crate::simd::{Isa, Kernel, Simd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Groups that are fetched ahead: what a row's arithmetic takes hides about a quarter of what its memory does.
+/// How many groups ahead to prefetch: the arithmetic of one row hides about a quarter of a row's memory latency.
 const AHEAD: usize = 4;
 
-/// Updates the used rows of a part of a table, each once, by the sum of its gradients, L2 counted in, times `scale`.
+/// Updates the used rows of a part of a table.
+///
+/// Each row is updated once, by the sum of its gradients plus L2, multiplied by `scale`.
 ///
 /// # Panics
-/// If the groups are those of another part or table, the state is that of another optimiser, or a gradient is missing.
+/// If the groups belong to another part or table, the state is that of another optimiser, or a gradient is missing.
 pub fn update_table(
     isa: Isa,
     rule: &UpdateRule,
@@ -53,9 +55,9 @@ impl Kernel for UpdateTable<'_> {
                 rows.prefetch(ahead as usize, width);
             }
             let uses = groups.uses(g);
-            // SAFETY: groups hold each row once, and only rows of their part, which is this thread's alone since
-            // `TableParts` gives every part away once; `RowGroups` has checked that the row lies in a table of the size
-            // asserted in `update_table`, which has also checked the state.
+            // SAFETY: groups contain each row once and only rows of their part, which no other thread has, since
+            // `TableParts` hands out every part once. `RowGroups` has checked that the row lies in a table of the size
+            // that `update_table` has asserted; `update_table` has also checked the state.
             unsafe {
                 update_row(s, rule, scale, rows, row as usize, width, |j| gradients.sum(s, uses, j));
             }
@@ -63,7 +65,7 @@ impl Kernel for UpdateTable<'_> {
     }
 }
 
-/// A table and its state, whose rows are divided among the threads: part `p` of `n` has the rows `p`, `p + n`, `p + 2n` ….
+/// A table and its state, divided into parts for several threads: part `p` of `n` has the rows `p`, `p + n`, `p + 2n`, …
 #[derive(Debug)]
 pub struct TableParts<'a> {
     rows: Rows,
@@ -74,13 +76,13 @@ pub struct TableParts<'a> {
     lifetime: std::marker::PhantomData<&'a mut f32>,
 }
 
-/// The rows of a table that one thread updates.
+/// A part of a table, to be updated by one thread.
 #[derive(Debug)]
 pub struct TablePart<'a> {
     rows: Rows,
     table_rows: usize,
     width: usize,
-    // Private: that no two have the same is what makes an update safe.
+    // Private, since updates are only safe while no two parts are the same.
     part: (usize, usize),
     lifetime: std::marker::PhantomData<&'a mut f32>,
 }
@@ -89,7 +91,7 @@ impl<'a> TableParts<'a> {
     /// Divides a table and its state into `parts` parts.
     ///
     /// # Panics
-    /// If the state is of another shape, or there are no parts or more than 64.
+    /// If the state has another shape, the table is compact, or `parts` is 0 or above 64.
     pub fn new(value: &'a mut Matrix, state: &'a mut OptimizerState, parts: usize) -> Self {
         assert!((1..=64).contains(&parts), "{parts} parts of a table");
         let (table_rows, width) = (value.rows(), value.width().next_multiple_of(crate::LINE));
@@ -97,10 +99,10 @@ impl<'a> TableParts<'a> {
         Self { rows, table_rows, width, parts, taken, lifetime: std::marker::PhantomData }
     }
 
-    /// Gives part `part` away.
+    /// Hands out part `part`.
     ///
     /// # Panics
-    /// If it has been given away before, or there is no such part.
+    /// If it has been handed out before, or `part` is out of range.
     pub fn take(&self, part: usize) -> TablePart<'a> {
         assert!(part < self.parts, "part {part} of {}", self.parts);
         let before = self.taken.fetch_or(1 << part, Ordering::Relaxed);

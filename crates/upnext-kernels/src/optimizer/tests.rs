@@ -1,4 +1,4 @@
-//! The rules against their formulas in f64; tables against dense parameters.
+//! Tests of the optimisers against their formulas in f64, and of tables against dense parameters.
 
 use super::*;
 use crate::rows::RowGroups;
@@ -7,7 +7,7 @@ use crate::thread_pool::ThreadPool;
 
 const OPTIMIZERS: [Optimizer; 4] = [Optimizer::Adagrad, Optimizer::Rmsprop, Optimizer::Sgd, Optimizer::Adam];
 
-/// The rules on one number, in f64: (θ, a, m, v, t).
+/// One update of one number in f64; `x` is (θ, a, m, v, t).
 fn plain(o: &UpdateRule, g: f64, x: &mut (f64, f64, f64, f64, f64)) {
     let g = g + f64::from(o.l2) * x.0;
     let (rate, decay) = (f64::from(o.learning_rate), f64::from(o.rmsprop_decay));
@@ -56,7 +56,7 @@ fn every_rule_agrees_with_its_formula_and_untouched_rows_stay() {
                     .map(|r| value.values(r).iter().map(|&x| (f64::from(x), 0.0, 0.0, 0.0, 0.0)).collect())
                     .collect();
                 for step in 0..5 {
-                    // Row 3 in every step; row 5 no more, and row 1 for the first time, in the third.
+                    // Row 3 is used in every step, row 5 in the first two, row 1 from the third on.
                     let other = if step < 2 { 5 } else { 1 };
                     let uses = [3, other, 3, other];
                     for (p, groups) in groups.iter_mut().enumerate() {

@@ -101,13 +101,13 @@ fn save_that_is_killed_at_any_step_leaves_the_old_or_the_new_model() {
         assert!(steps.contains(&step), "{step:?}");
     }
     let replaced = steps.iter().position(|&step| step == Step::Replaced).unwrap();
-    for killed_at in 0..steps.len() {
+    for (killed_at, step) in steps.iter().enumerate() {
         let place = tempfile::tempdir().unwrap();
         let dir = place.path().join("model");
         model(1, 5).save(&dir).unwrap();
         assert!(!spawn(&dir, killed_at).wait().unwrap().success());
         let expected = if killed_at >= replaced { 2 } else { 1 };
-        let step = format!("{:?}, step {killed_at}", steps[killed_at]);
+        let step = format!("{step:?}, step {killed_at}");
         assert_eq!(mark(&dir), expected, "{step}");
         assert!(Artifact::exists(&dir));
         Manifest::load(&dir).unwrap();
@@ -147,7 +147,7 @@ fn save_that_fails_at_any_step_leaves_the_old_or_the_new_model_and_no_left_over(
     for over_a_model in [true, false] {
         let steps = steps_of_a_save(over_a_model);
         let replaced = steps.iter().position(|&step| step == Step::Replaced).unwrap();
-        for failing in 0..steps.len() {
+        for (failing, step) in steps.iter().enumerate() {
             let place = tempfile::tempdir().unwrap();
             let dir = place.path().join("model");
             if over_a_model {
@@ -159,7 +159,7 @@ fn save_that_fails_at_any_step_leaves_the_old_or_the_new_model_and_no_left_over(
                 Some(step) if step == failing => Err(io::Error::other("injected")),
                 _ => Ok(()),
             });
-            let step = format!("{:?}, step {failing}", steps[failing]);
+            let step = format!("{step:?}, step {failing}");
             if failing < replaced {
                 assert!(result.is_err(), "{step}");
                 assert_eq!(before.is_some(), dir.exists(), "{step}");
