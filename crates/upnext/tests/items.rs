@@ -4,6 +4,7 @@
 mod program;
 
 use program::{Folder, done, json, refused, stderr, train, upnext};
+use std::path::Path;
 
 const ITEMS: &str = "sku,title,price,tags,vector\n\
                      7,Blue cup,3.5,a|b,\"[1, 2, 3]\"\n\
@@ -59,8 +60,19 @@ fn a_model_keeps_the_table_that_it_was_trained_with_also_when_it_is_trained_on()
     let log = folder.file("clicks.csv", "session,item,time\na,7,1\na,8,2\nb,8,3\nb,9,4\n");
     let table = folder.file("items.csv", ITEMS);
     let model = folder.path("model");
-    let mut first = train(&log, &model);
-    first.args(["--model", "markov", "--item-type", "tags=categories", "--item-table"]).arg(&table);
+    let markov = |out: &Path, table: &Path| {
+        let mut command = upnext();
+        command.arg("train").arg(&log).arg("--out").arg(out).args([
+            "--quiet",
+            "--model",
+            "markov",
+            "--item-table",
+        ]);
+        command.arg(table);
+        command
+    };
+    let mut first = markov(&model, &table);
+    first.args(["--item-type", "tags=categories"]);
     assert!(!stderr(&done(&mut first)).contains("warning"));
     let shape = json(upnext().arg("inspect").arg(&model));
     assert_eq!(shape["item_table"]["described_items"], 3);
@@ -71,16 +83,14 @@ fn a_model_keeps_the_table_that_it_was_trained_with_also_when_it_is_trained_on()
 
     // Ids of another kind are noticed.
     let other = folder.file("other.csv", "item_id,title\nx7,Cup\nx8,Pot\n");
-    let mut second = train(&log, &folder.path("second"));
-    second.args(["--model", "markov", "--item-table"]).arg(&other);
-    let said = stderr(&done(&mut second));
+    let said = stderr(&done(&mut markov(&folder.path("second"), &other)));
     assert!(said.contains("lacks 3 of the log's 3 items") && said.contains("`item_id`"), "{said}");
 
     // A network that is trained further has the table of the model that it began with.
-    let small = ["--set", "model.layers=[4]", "--epochs", "1", "--batch-size", "2"];
     let (network, further) = (folder.path("network"), folder.path("further"));
-    done(train(&log, &network).args(small).arg("--item-table").arg(&table));
-    done(train(&log, &further).args(["--epochs", "1", "--init"]).arg(&network));
+    let batch = ["--epochs", "1", "--set", "training.batch_size=2"];
+    done(train(&log, &network).args(batch).arg("--item-table").arg(&table));
+    done(train(&log, &further).args(batch).arg("--init").arg(&network));
     let (before, after) =
         (json(upnext().arg("inspect").arg(&network)), json(upnext().arg("inspect").arg(&further)));
     assert_eq!(before["item_table"], after["item_table"]);

@@ -161,7 +161,7 @@ fn observers_stop_evaluation_and_recommendation() {
     let stopped = model.evaluate_observed(&sessions, &options, 2, &|_| ControlFlow::Break(()));
     assert!(matches!(stopped, Err(Error::Stopped)), "{stopped:?}");
     let (asked, filter) = (&mut 0, Filter::default());
-    let some: Vec<[&str; 1]> = vec![["no such item"]; 3];
+    let some: Vec<[&str; 1]> = model.items().ids().take(3).map(|id| [id]).collect();
     let go_on = &mut || {
         *asked += 1;
         ControlFlow::Continue(())
