@@ -1,4 +1,5 @@
-//! Matrix products beside those of the crates `matrixmultiply` and `gemm`: `cargo bench -p upnext-kernels --bench products`.
+//! Our matrix products beside those of the crates `matrixmultiply` and `gemm`: `cargo bench -p upnext-kernels --bench
+//! products`.
 //!
 //! Every crate multiplies the same matrices in the same layout, on one thread, with its best instruction set for this
 //! machine. The shapes are those that training steps ask for (`docs/performance.md`). Throughput is in floating-point
@@ -162,6 +163,8 @@ fn random(rows: usize, width: usize, seed: u64) -> Matrix {
     matrix
 }
 
+type Multiply = fn(&mut Operands);
+
 fn main() {
     let isa = Isa::detect();
     println!("instruction set: {}", isa.name());
@@ -169,7 +172,7 @@ fn main() {
         let mut operands = Operands::new(shape);
         operands.ours(isa);
         let ours = operands.c.clone();
-        let others: [(&str, fn(&mut Operands)); 2] =
+        let others: [(_, Multiply); 2] =
             [("matrixmultiply", Operands::by_matrixmultiply), ("gemm", Operands::by_gemm)];
         for (name, multiply) in others {
             operands.c.clear();
