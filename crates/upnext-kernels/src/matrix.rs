@@ -259,6 +259,7 @@ impl<'a> View<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Isa, product, product_by_rows};
 
     #[test]
     fn rows_become_columns_on_odd_sizes() {
@@ -273,6 +274,40 @@ mod tests {
             for j in 0..width {
                 for (b, &x) in lanes.row(j).iter().enumerate() {
                     assert_eq!(x, if b < used { m.row(b)[j] } else { 0.0 }, "{rows} {width} {used}: {j} {b}");
+                }
+            }
+        }
+    }
+
+    /// Small enough for Miri, which the tests of the products themselves are not.
+    #[test]
+    fn products_of_views_agree_with_the_plain_sum() {
+        let numbers = |rows: usize, width: usize, from: usize| {
+            let mut matrix = Matrix::zeros(rows, width);
+            for r in 0..rows {
+                (0..width).for_each(|j| matrix.row_mut(r)[j] = ((r * 7 + j * 3 + from) % 11) as f32 - 5.0);
+            }
+            matrix
+        };
+        for (m, n, k) in [(1, 1, 1), (3, 7, 5), (7, 33, 3), (2, 3, 260), (1, 2, 515)] {
+            let (a, b) = (numbers(m, k, 1), numbers(k, n, 2));
+            let (mut a_columns, mut b_columns) = (Matrix::zeros(k, m), Matrix::zeros(n, k));
+            for p in 0..k {
+                (0..m).for_each(|i| a_columns.row_mut(p)[i] = a.row(i)[p]);
+                (0..n).for_each(|j| b_columns.row_mut(j)[p] = b.row(p)[j]);
+            }
+            for isa in Isa::available() {
+                let mut c = Matrix::zeros(m, n);
+                let (shape, stride) = ((m, n, k), c.stride());
+                product(isa, shape, a.view(m), b.view(k), c.data_mut(), stride, false);
+                product(isa, shape, a_columns.view(k).transposed(), b.view(k), c.data_mut(), stride, true);
+                product_by_rows(isa, shape, a.view(m), b_columns.view(n), c.data_mut(), stride, true);
+                for i in 0..m {
+                    for j in 0..n {
+                        // Small whole numbers: their sums are exact.
+                        let sum: f32 = (0..k).map(|p| a.row(i)[p] * b.row(p)[j]).sum();
+                        assert_eq!(c.row(i)[j], 3.0 * sum, "{isa} {m} × {n} × {k}: {i} {j}");
+                    }
                 }
             }
         }
