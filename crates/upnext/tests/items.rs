@@ -73,7 +73,7 @@ fn a_model_keeps_the_table_that_it_was_trained_with_also_when_it_is_trained_on()
     };
     let mut first = markov(&model, &table);
     first.args(["--item-type", "tags=categories"]);
-    assert!(!stderr(&done(&mut first)).contains("warning"));
+    assert!(!stderr(&done(&mut first)).contains("lacks"));
     let shape = json(upnext().arg("inspect").arg(&model));
     assert_eq!(shape["item_table"]["described_items"], 3);
     assert_eq!(shape["item_table"]["described_events"], 4);
