@@ -93,6 +93,6 @@ fn a_model_keeps_the_table_that_it_was_trained_with_also_when_it_is_trained_on()
     done(train(&log, &further).args(batch).arg("--init").arg(&network));
     let (before, after) =
         (json(upnext().arg("inspect").arg(&network)), json(upnext().arg("inspect").arg(&further)));
-    assert_eq!(before["item_table"], after["item_table"]);
-    assert!(!before["item_table"].is_null());
+    assert_eq!(before["item_table"]["columns"], after["item_table"]["columns"]);
+    assert_eq!(after["item_table"]["described_items"], 3);
 }

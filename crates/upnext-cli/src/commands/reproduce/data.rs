@@ -56,7 +56,7 @@ impl Data {
                 "{clicks}: lies in the folder that is to be written, {place}: choose another folder"
             );
         }
-        if place.exists() {
+        if PreparedFolder::is_at(&place) {
             folder.begin()?;
         } else {
             let log = EventLog::read(clicks, read, &mut bar(quiet));
