@@ -32,7 +32,7 @@ impl ItemTable {
     /// # Errors
     /// [`Error::ItemTable`] with the line or row and the column: a file that is empty or lacks a column of ids, an id
     /// that is empty, too long or has a NUL byte, an item in two rows with different values (unless
-    /// [`RepeatedItem::KeepLast`]), a row with another number of fields, a value that is not of the requested type,
+    /// [`RepeatedItem::KeepLast`](super::RepeatedItem::KeepLast)), a row with another number of fields, a value that is not of the requested type,
     /// vectors of different widths. [`Error::Unsupported`] for an unsupported kind of file or column, [`Error::Io`],
     /// [`Error::Truncated`], [`Error::Damaged`].
     pub fn read(path: impl AsRef<Path>, options: &ItemTableOptions) -> Result<Self> {
