@@ -3,7 +3,7 @@
 use super::bad_rows::BadRows;
 use super::events::EventLog;
 use super::layout::{self, Columns};
-use super::names::shortened_to;
+use super::names::damaged_parquet;
 use super::options::ReadOptions;
 use super::parts::InputFile;
 use super::read::Progress;
@@ -28,12 +28,7 @@ use std::path::Path;
 /// Opens a Parquet file, and returns it with its size in bytes.
 fn open(path: &Path, file: File) -> Result<(ParquetFile<File>, u64)> {
     let size = file.metadata().map_err(Error::io(path, "read"))?.len();
-    Ok((ParquetFile::open(file, size).map_err(|reason| damaged(path, &reason))?, size))
-}
-
-fn damaged(path: &Path, reason: &str) -> Error {
-    // The decoder's messages may quote names from the damaged file.
-    Error::Damaged { path: path.to_owned(), format: "Parquet", reason: shortened_to(reason, 200) }
+    Ok((ParquetFile::open(file, size).map_err(|reason| damaged_parquet(path, &reason))?, size))
 }
 
 fn names_of(schema: &arrow_schema::Schema) -> Vec<String> {
@@ -74,14 +69,15 @@ pub(super) fn read(
     // The decoder gives the chosen columns in the order of the file.
     let place = columns.in_file().map(|at| at.map(|at| chosen.iter().filter(|&&other| other < at).count()));
     let place: Vec<Option<usize>> = place.collect();
-    let mut batches = file.batches(chosen).map_err(|reason| damaged(path, &reason))?;
+    let mut batches = file.batches(chosen).map_err(|reason| damaged_parquet(path, &reason))?;
     let mut reader = ColumnReader::new(path, options, columns, log);
-    while let Some(batch) = batches.next().map_err(|reason| damaged(path, &reason))? {
+    while let Some(batch) = batches.next().map_err(|reason| damaged_parquet(path, &reason))? {
         let mut arrays = [None; 3];
         for (array, place) in arrays.iter_mut().zip(&place) {
             if let Some(place) = *place {
                 let column = batch.columns().get(place);
-                *array = Some(column.ok_or_else(|| damaged(path, "a column is missing in a row group"))?);
+                *array =
+                    Some(column.ok_or_else(|| damaged_parquet(path, "a column is missing in a row group"))?);
             }
         }
         reader.append(arrays, batch.num_rows())?;
@@ -105,7 +101,8 @@ pub(super) fn read_batches(
     let mut log = Some(log);
     let mut reader: Option<(Vec<String>, ColumnReader<'_>)> = None;
     for (position, batch) in (1..).zip(batches) {
-        let refused = |reason: &str| Error::RecordBatch { position, reason: shortened_to(reason, 400) };
+        let refused =
+            |reason: &str| Error::RecordBatch { position, reason: super::names::shortened_to(reason, 400) };
         let batch = batch.map_err(|error| refused(&error.to_string()))?;
         let names = names_of(batch.schema_ref());
         let (first, reader) = match (&mut reader, log.take()) {

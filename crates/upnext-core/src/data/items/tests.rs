@@ -8,14 +8,23 @@ use proptest::prelude::*;
 use std::io::Write as _;
 use std::result::Result;
 
-fn read_as(text: impl AsRef<[u8]>, change: impl FnOnce(&mut ItemTableOptions)) -> Result<ItemTable, String> {
+/// Reads a file of this name and these bytes; errors name it without its folder.
+pub(super) fn read_file(
+    name: &str,
+    bytes: impl AsRef<[u8]>,
+    change: impl FnOnce(&mut ItemTableOptions),
+) -> Result<ItemTable, String> {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("items.csv");
-    std::fs::write(&path, text).unwrap();
+    let path = dir.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
     let mut options = ItemTableOptions::default();
     change(&mut options);
     let short = |error: Error| error.to_string().replace(&format!("{}/", dir.path().display()), "");
     ItemTable::read(&path, &options).map_err(short)
+}
+
+fn read_as(text: impl AsRef<[u8]>, change: impl FnOnce(&mut ItemTableOptions)) -> Result<ItemTable, String> {
+    read_file("items.csv", text, change)
 }
 
 fn read(text: impl AsRef<[u8]>) -> Result<ItemTable, String> {

@@ -1,7 +1,7 @@
 //! Item tables from Parquet: every type of column, what is refused, and a table's own file.
 
+use super::super::tests::read_file;
 use super::super::{ColumnType, ItemTable, ItemTableOptions, RepeatedItem};
-use crate::Error;
 use ::parquet::arrow::ArrowWriter;
 use arrow_array::builder::{
     BooleanBuilder, FixedSizeListBuilder, Float32Builder, Float64Builder, Int32Builder, LargeListBuilder,
@@ -51,13 +51,7 @@ pub(in super::super) fn parquet_of(rows: &[Row], id: impl Fn(usize) -> String) -
 }
 
 fn read_as(bytes: &[u8], change: impl FnOnce(&mut ItemTableOptions)) -> Result<ItemTable, String> {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("items.parquet");
-    std::fs::write(&path, bytes).unwrap();
-    let mut options = ItemTableOptions::default();
-    change(&mut options);
-    let short = |error: Error| error.to_string().replace(&format!("{}/", dir.path().display()), "");
-    ItemTable::read(&path, &options).map_err(short)
+    read_file("items.parquet", bytes, change)
 }
 
 fn ids(count: i64) -> (&'static str, ArrayRef) {
