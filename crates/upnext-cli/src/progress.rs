@@ -76,7 +76,7 @@ impl EpochBar {
     /// Displays an event of the training.
     pub(crate) fn show(&mut self, event: &FitEvent) {
         match event {
-            FitEvent::Begin { epochs_done, backend } => {
+            FitEvent::Begin { epochs_done, backend, .. } => {
                 if let Some(notice) = slow_arithmetic(backend) {
                     self.line(notice);
                 }

@@ -9,7 +9,7 @@ use upnext_core::evaluation::{Evaluation, EvaluationConfig, evaluate};
 use upnext_core::history::Ended;
 use upnext_core::model::Model;
 use upnext_core::recommender::Recommender;
-use upnext_core::training::{Plan, train};
+use upnext_core::training::{TrainingPlan, train};
 
 /// A trained model and its training time.
 pub(crate) struct Trained {
@@ -20,7 +20,7 @@ pub(crate) struct Trained {
 
 /// Trains a model, saves it and loads it again; `None` if `stop` was set before training was finished.
 pub(crate) fn train_until_stopped(
-    plan: Plan,
+    plan: TrainingPlan,
     quiet: bool,
     stop: &AtomicBool,
 ) -> anyhow::Result<Option<Trained>> {

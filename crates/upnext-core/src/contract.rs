@@ -10,7 +10,9 @@ use crate::data::{Dataset, ItemIndex, ItemVocabulary, Sessions};
 use crate::evaluation::{Evaluation, EvaluationConfig, evaluate_in_blocks};
 use crate::gru4rec::Network;
 use crate::gru4rec::config::{Activation, Input, NetworkConfig, Unit};
-use crate::ranking::{Candidates, Filter, Index, Query, TieRule, recommend, recommend_each, recommend_on};
+use crate::ranking::{
+    Candidates, Filter, Index, Query, TieRule, recommend, recommend_each, recommend_parallel,
+};
 use crate::recommender::{Recommender, SessionScorer, lanes};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -177,7 +179,7 @@ fn scored_alone(model: &dyn Recommender, sessions: &Sessions) -> Scores {
         let mut scorer = model.scorer(1);
         let mut batcher = HistoryBatcher::new(sessions, vec![s as u32]);
         while let Some(batch) = batcher.next_batch() {
-            scorer.observe(batch, sessions);
+            scorer.read(batch, sessions);
             alone.insert((s, batch.position(0) + 1), row_scores(&mut *scorer, &all, 1).remove(0));
         }
     }
@@ -228,7 +230,7 @@ fn scores_are_the_same_in_any_batch(model: &dyn Recommender, sessions: &Sessions
         let mut scorer = model.scorer(rows);
         let mut batcher = SessionBatcher::new(sessions, order.clone(), rows);
         while let Some(batch) = batcher.next_batch() {
-            scorer.observe(batch, sessions);
+            scorer.read(batch, sessions);
             same_as_alone(&mut *scorer, batch, &lists, alone);
         }
     }
@@ -241,7 +243,7 @@ fn scores_are_the_same_when_sessions_join_late(model: &dyn Recommender, sessions
     let mut batcher = HistoryBatcher::new(sessions, order);
     let lists = [(0..model.num_items() as ItemIndex).collect()];
     while let Some(batch) = batcher.next_batch() {
-        scorer.observe(batch, sessions);
+        scorer.read(batch, sessions);
         same_as_alone(&mut *scorer, batch, &lists, alone);
     }
 }
@@ -324,7 +326,10 @@ fn lists_are_those_of_the_scores(
             assert_eq!(lists.len(), histories.len());
             for threads in [1, 3, 1000] {
                 let go_on = &|| ControlFlow::Continue(());
-                assert_eq!(recommend_on(threads, model, items, &histories, k, filter, go_on).unwrap(), lists);
+                assert_eq!(
+                    recommend_parallel(threads, model, items, &histories, k, filter, go_on).unwrap(),
+                    lists
+                );
             }
             for (s, (list, history)) in lists.iter().zip(&histories).enumerate() {
                 let mut expected: Vec<ItemIndex> = (0..n)
@@ -410,7 +415,7 @@ struct ByLastItemScorer<'m, F> {
 }
 
 impl<F: Fn(ItemIndex, ItemIndex) -> f32> SessionScorer for ByLastItemScorer<'_, F> {
-    fn observe(&mut self, batch: &Batch, _sessions: &Sessions) {
+    fn read(&mut self, batch: &Batch, _sessions: &Sessions) {
         self.last.clone_from(&batch.inputs);
     }
 
@@ -443,7 +448,7 @@ struct ForgetfulScorer {
 }
 
 impl SessionScorer for ForgetfulScorer {
-    fn observe(&mut self, batch: &Batch, _sessions: &Sessions) {
+    fn read(&mut self, batch: &Batch, _sessions: &Sessions) {
         self.rows = batch.len();
         self.read[..self.rows].iter_mut().for_each(|read| *read += 1);
     }

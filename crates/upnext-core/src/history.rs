@@ -15,6 +15,8 @@ pub enum FitEvent<'a> {
         epochs_done: usize,
         /// The name of the backend, such as its instruction set.
         backend: &'a str,
+        /// Bytes of memory that the training needs besides its data, an estimate that is not exceeded.
+        memory_bytes: u64,
     },
     /// A mini-batch has been trained on.
     MiniBatch(&'a EpochProgress),

@@ -156,8 +156,20 @@ pub(crate) trait Snapshot {
     fn state(&mut self) -> TrainingState;
 }
 
+/// Which parts of a model have a copy in memory at a time while a training stores them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Copies {
+    /// Its parameters.
+    pub(crate) parameters: bool,
+    /// Its training state.
+    pub(crate) states: bool,
+}
+
 /// Stores the checkpoints and the best model of a training, in memory or in folders.
 pub(crate) trait CheckpointStore {
+    /// The copies that the store makes, in a training with validation or without.
+    fn copies(&self, has_validation: bool) -> Copies;
+
     /// Whether a checkpoint within the epoch is due; called after every mini-batch.
     fn is_checkpoint_due(&mut self) -> bool {
         false
@@ -193,6 +205,10 @@ impl InMemory {
 }
 
 impl CheckpointStore for InMemory {
+    fn copies(&self, has_validation: bool) -> Copies {
+        Copies { parameters: has_validation, states: self.keeps_state }
+    }
+
     fn store_checkpoint(
         &mut self,
         _: &mut dyn Snapshot,
@@ -202,6 +218,8 @@ impl CheckpointStore for InMemory {
     }
 
     fn store_best(&mut self, model: &mut dyn Snapshot, _: &TrainingSummary) -> Result<()> {
+        // The former best goes first, so that there is one copy at a time.
+        self.best = None;
         self.best = Some((model.arrays(), self.keeps_state.then(|| model.state())));
         Ok(())
     }

@@ -15,6 +15,27 @@ pub(crate) fn require(what: &'static str, needed_bytes: u64) -> Result<()> {
     Err(Error::Memory { what, needed_bytes, available_bytes })
 }
 
+/// A sum of bytes. It saturates, since absurd configurations have absurd sizes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bytes(u64);
+
+impl Bytes {
+    /// Adds the bytes of `count` things of this size.
+    pub(crate) fn add(&mut self, count: usize, size: usize) {
+        self.0 = self.0.saturating_add((count as u64).saturating_mul(size as u64));
+    }
+
+    /// Adds another sum, `count` times.
+    pub(crate) fn add_times(&mut self, count: usize, other: Self) {
+        self.0 = self.0.saturating_add(other.0.saturating_mul(count as u64));
+    }
+
+    /// The sum.
+    pub(crate) fn sum(self) -> u64 {
+        self.0
+    }
+}
+
 /// Bytes of memory that this process can still allocate; `u64::MAX` if the system does not report it.
 pub(crate) fn available() -> u64 {
     let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());

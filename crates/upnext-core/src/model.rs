@@ -355,7 +355,7 @@ impl Model {
         let mut scorer = self.recommender().scorer(1);
         let mut batcher = HistoryBatcher::new(&sessions, vec![0]);
         while let Some(batch) = batcher.next_batch() {
-            scorer.observe(batch, &sessions);
+            scorer.read(batch, &sessions);
         }
         let states = scorer.factors()?.states;
         // The units are followed by the constant that multiplies the bias.

@@ -13,7 +13,7 @@ pub use nearest::Nearest;
 pub(crate) use nearest::{cosine, length};
 pub use recommend::{
     Candidates, Filter, Query, Recommendation, RecommendationList, recommend, recommend_each,
-    recommend_each_observed, recommend_on,
+    recommend_each_observed, recommend_parallel,
 };
 #[cfg(feature = "logs")]
 pub use write::{ListFormat, ListWriter};

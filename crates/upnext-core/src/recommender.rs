@@ -38,7 +38,7 @@ pub trait SessionScorer {
     /// `batch.carry` is the source of each row's state: a fresh row begins a session, the others continue a row of the
     /// batch before. `sessions` are those of the batcher. A batch must not have more rows than the scorer was created
     /// for.
-    fn observe(&mut self, batch: &Batch, sessions: &Sessions);
+    fn read(&mut self, batch: &Batch, sessions: &Sessions);
 
     /// Scores items as the next one of each row. The score of `items[i]` for row `b` is written to `scores[i * lanes +
     /// b]`, with `lanes` = [`lanes`]`(rows of the last batch)`; values in lanes beyond the rows are unspecified.

@@ -24,7 +24,7 @@ pub use folders::checkpoint_of;
 
 /// The inputs of a training.
 #[derive(Debug)]
-pub struct Plan<'a> {
+pub struct TrainingPlan<'a> {
     /// The training data.
     pub data: Arc<Dataset>,
     /// Sessions on which every epoch is validated; they must not be part of `data`.
@@ -48,7 +48,7 @@ pub struct Plan<'a> {
 /// The result of a training.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Outcome {
+pub struct TrainingOutcome {
     /// How the training ended.
     pub ended: Ended,
     /// The record of the training.
@@ -69,7 +69,10 @@ pub struct Outcome {
 ///
 /// # Panics
 /// If `plan.threads` is 0.
-pub fn train(mut plan: Plan, observe: &mut dyn FnMut(FitEvent) -> ControlFlow<()>) -> Result<Outcome> {
+pub fn train(
+    mut plan: TrainingPlan,
+    observe: &mut dyn FnMut(FitEvent) -> ControlFlow<()>,
+) -> Result<TrainingOutcome> {
     plan.experiment.validate()?;
     if plan.experiment.training.patience > 0 && plan.validation.is_none() {
         return Err(Error::config("training.patience", "early stopping needs sessions to validate on"));
@@ -103,7 +106,7 @@ pub fn train(mut plan: Plan, observe: &mut dyn FnMut(FitEvent) -> ControlFlow<()
             Resumed::Complete(summary) => {
                 folders::clear(&checkpoint, &best, &summary)?;
                 let ended = Ended::AlreadyComplete;
-                return Ok(Outcome { ended, summary, checkpoint, optimizer_state_kept: None });
+                return Ok(TrainingOutcome { ended, summary, checkpoint, optimizer_state_kept: None });
             }
         }
     }
@@ -130,7 +133,7 @@ pub fn train(mut plan: Plan, observe: &mut dyn FnMut(FitEvent) -> ControlFlow<()
         Artifact { item_table, ..artifact }.save(plan.out)?;
         folders::clear(&checkpoint, &best, &summary)?;
     }
-    Ok(Outcome { ended, summary, checkpoint, optimizer_state_kept })
+    Ok(TrainingOutcome { ended, summary, checkpoint, optimizer_state_kept })
 }
 
 /// The state from which a training starts or continues.
@@ -144,7 +147,7 @@ enum Resumed {
 }
 
 /// Finds the state from which the plan starts or continues.
-fn resumed(plan: &Plan, checkpoint: &Path, best: &Path) -> Result<Resumed> {
+fn resumed(plan: &TrainingPlan, checkpoint: &Path, best: &Path) -> Result<Resumed> {
     check_unfinished(checkpoint)?;
     if plan.validation.is_some() {
         check_unfinished(best)?;

@@ -87,6 +87,20 @@ pub(crate) fn softplus_sigmoid<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
     (softplus, s.div(s.select(negative, e, one), d))
 }
 
+/// `λ x` for x > 0, else `λ α (exp(x) − 1)`. A function of its own: one that calls itself for ELU is never inlined, and
+/// its vector instructions become calls.
+#[inline(always)]
+fn selu<S: Simd>(s: S, x: S::F, lambda: f32, alpha: f32) -> S::F {
+    let low = s.mul(s.sub(exp(s, x), s.splat(1.0)), s.splat(alpha));
+    s.mul(s.splat(lambda), s.select(s.lt(s.zero(), x), x, low))
+}
+
+/// The derivative of [`selu`] from its output y. For x < 0: `λ α exp(x) = y + λ α`.
+#[inline(always)]
+fn selu_derivative<S: Simd>(s: S, y: S::F, lambda: f32, alpha: f32) -> S::F {
+    s.select(s.lt(s.zero(), y), s.splat(lambda), s.add(y, s.splat(lambda * alpha)))
+}
+
 /// An activation function, applied element by element to a layer or to the scores.
 ///
 /// Its derivative is computed from its *output*. As text (in files, with the feature `serde`): `linear`, `tanh`, `relu`, `elu-0.5`, `leaky-0.1`, `selu-1.05-1.67`
@@ -126,11 +140,8 @@ impl Activation {
             Self::Linear => x,
             Self::Tanh => tanh(s, x),
             Self::Relu => s.max(s.zero(), x),
-            Self::Elu { alpha } => Self::Selu { lambda: 1.0, alpha }.apply(s, x),
-            Self::Selu { lambda, alpha } => {
-                let low = s.mul(s.sub(exp(s, x), s.splat(1.0)), s.splat(alpha));
-                s.mul(s.splat(lambda), s.select(s.lt(s.zero(), x), x, low))
-            }
+            Self::Elu { alpha } => selu(s, x, 1.0, alpha),
+            Self::Selu { lambda, alpha } => selu(s, x, lambda, alpha),
             Self::Leaky { alpha } => s.select(s.lt(s.zero(), x), x, s.mul(x, s.splat(alpha))),
         }
     }
@@ -143,11 +154,8 @@ impl Activation {
             Self::Linear => one,
             Self::Tanh => s.sub(one, s.mul(y, y)),
             Self::Relu => s.select(s.lt(s.zero(), y), one, s.zero()),
-            Self::Elu { alpha } => Self::Selu { lambda: 1.0, alpha }.derivative(s, y),
-            // For x < 0: λ α exp(x) = y + λ α.
-            Self::Selu { lambda, alpha } => {
-                s.select(s.lt(s.zero(), y), s.splat(lambda), s.add(y, s.splat(lambda * alpha)))
-            }
+            Self::Elu { alpha } => selu_derivative(s, y, 1.0, alpha),
+            Self::Selu { lambda, alpha } => selu_derivative(s, y, lambda, alpha),
             Self::Leaky { alpha } => s.select(s.lt(s.zero(), y), one, s.splat(alpha)),
         }
     }

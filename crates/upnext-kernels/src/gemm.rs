@@ -302,7 +302,10 @@ unsafe fn dot_tile<S: Simd, const R: usize>(s: S, t: Tile) {
         let mut sum = [[s.zero(); 4]; R];
         let mut p = 0;
         while p < t.k {
-            let b: [S::F; 4] = std::array::from_fn(|v| s.load_ptr(t.b.add(v * t.b_row + p)));
+            let mut b = [s.zero(); 4];
+            for v in 0..4 {
+                b[v] = s.load_ptr(t.b.add(v * t.b_row + p));
+            }
             for r in 0..R {
                 let a = s.load_ptr(t.a.add(r * t.a_row + p));
                 for v in 0..4 {

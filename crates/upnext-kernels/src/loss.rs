@@ -282,10 +282,20 @@ impl Kernel for Collect<'_> {
     }
 }
 
+/// The sums of the lanes from `v` on. The closure of an `array::from_fn` would not always be inlined.
+#[inline(always)]
+fn load_sums<S: Simd>(s: S, sums: &[f32], lanes: usize, v: usize) -> [S::F; SUMS] {
+    let mut loaded = [s.zero(); SUMS];
+    for (row, sum) in loaded.iter_mut().enumerate() {
+        *sum = s.load(&sums[row * lanes + v..]);
+    }
+    loaded
+}
+
 /// Adds sums that are relative to other maxima to the sums at lane `v`.
 #[inline(always)]
 fn merge<S: Simd>(s: S, sums: &mut [f32], lanes: usize, v: usize, new: [S::F; SUMS]) {
-    let old: [S::F; SUMS] = std::array::from_fn(|row| s.load(&sums[row * lanes + v..]));
+    let old = load_sums(s, sums, lanes, v);
     let max = s.max(old[MAX], new[MAX]);
     let max_gain = s.max(old[MAX_GAIN], new[MAX_GAIN]);
     let (a, b) = (exp(s, s.sub(old[MAX], max)), exp(s, s.sub(new[MAX], max)));
@@ -320,7 +330,7 @@ impl Kernel for Merge<'_> {
     fn run<S: Simd>(self, s: S) {
         let lanes = self.sums.len() / SUMS;
         for v in (0..lanes).step_by(S::LANES) {
-            let other = std::array::from_fn(|row| s.load(&self.other[row * lanes + v..]));
+            let other = load_sums(s, self.other, lanes, v);
             merge(s, self.sums, lanes, v, other);
         }
     }
@@ -354,7 +364,7 @@ impl Kernel for Combine<'_> {
                 s.load(&rows.inverse_negatives[v..]),
                 s.load(&rows.weight[v..]),
             );
-            let old: [S::F; SUMS] = std::array::from_fn(|row| s.load(&sums[at(row)..]));
+            let old = load_sums(s, sums, lanes, v);
             // The sum of a lane with a score is at least 1. A lane without scores has weight 0; the floor avoids 0 / 0.
             let floor = s.splat(1e-30);
             let (max, total, gain) = (old[MAX], s.max(old[TOTAL], floor), s.max(old[GAIN], floor));
@@ -433,7 +443,7 @@ impl Kernel for Gradient<'_> {
         } = self;
         let lanes = tile_max.len();
         for v in (0..lanes).step_by(S::LANES) {
-            let sum: [S::F; SUMS] = std::array::from_fn(|row| s.load(&sums[row * lanes + v..]));
+            let sum = load_sums(s, sums, lanes, v);
             let (max, share, max_gain, gain_share, mean) =
                 (sum[MAX], sum[SHARE], sum[MAX_GAIN], sum[GAIN_SHARE], sum[MEAN]);
             let p = s.load(&rows.positive[v..]);

@@ -156,7 +156,9 @@ impl Matrix {
     /// If its size in floats overflows `usize`.
     pub fn add_rows(&mut self, count: usize) {
         let rows = self.rows.checked_add(count).expect("a matrix larger than any memory");
-        self.lines.resize(Self::lines(rows, self.stride), Line([0.0; LINE]));
+        let lines = Self::lines(rows, self.stride);
+        self.lines.reserve_exact(lines - self.lines.len());
+        self.lines.resize(lines, Line([0.0; LINE]));
         self.rows = rows;
     }
 

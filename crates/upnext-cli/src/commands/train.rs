@@ -18,7 +18,7 @@ use upnext_core::data::folder::{PartName, PreparedFolder};
 use upnext_core::data::{Dataset, ItemTable, ItemVocabulary, TestSessions, TimeSpan};
 use upnext_core::experiment::{DataConfig, Experiment};
 use upnext_core::history::Ended;
-use upnext_core::training::{Outcome, Plan, checkpoint_of, train};
+use upnext_core::training::{TrainingOutcome, TrainingPlan, checkpoint_of, train};
 
 /// Learn a model from a training log and save it.
 ///
@@ -142,7 +142,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let mut init = args.init.as_ref().map(Artifact::load).transpose()?;
     let known = init.as_mut().map(|init| std::mem::take(&mut init.items));
     let data = read(args, path, known, table)?;
-    let plan = Plan {
+    let plan = TrainingPlan {
         data: Arc::clone(&data.train),
         validation: data.valid.as_ref().map(|valid| &valid.sessions),
         experiment: &experiment,
@@ -240,7 +240,7 @@ fn uncovered(table: &ItemTable, items: &ItemVocabulary) -> Option<String> {
 }
 
 /// Trains with a progress bar. The first Ctrl-C requests a stop, the second ends the process.
-fn learn(plan: Plan, quiet: bool) -> anyhow::Result<Outcome> {
+fn learn(plan: TrainingPlan, quiet: bool) -> anyhow::Result<TrainingOutcome> {
     let stop = interrupt::listen("stopping after this mini-batch, to save the training")?;
     let epochs = plan.experiment.training.epochs;
     let checkpoint = checkpoint_of(plan.out);
@@ -262,7 +262,7 @@ fn learn(plan: Plan, quiet: bool) -> anyhow::Result<Outcome> {
 }
 
 fn report<'a>(
-    outcome: &'a Outcome,
+    outcome: &'a TrainingOutcome,
     out: &'a Path,
     experiment: &Experiment,
     data: &Data,
@@ -297,7 +297,7 @@ fn report<'a>(
     }
 }
 
-fn describe(done: &Done, outcome: &Outcome) -> String {
+fn describe(done: &Done, outcome: &TrainingOutcome) -> String {
     let kind = done.experiment.model.kind();
     let mut text = format!(
         "{kind} of {} events in {} sessions on {} items",

@@ -2,6 +2,7 @@
 
 use super::manifest::{Checksum, FileEntry};
 use crate::checksum::Hashed;
+use crate::data::shortened_to;
 use crate::{Error, Result};
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
@@ -41,20 +42,7 @@ impl From<io::Error> for Problem {
 
 /// A text from a file, quoted and shortened for a message.
 pub(super) fn quoted(text: &str) -> String {
-    format!("`{}`", one_line(text, 60))
-}
-
-/// A text on one line of at most `limit` characters, with control characters escaped.
-pub(super) fn one_line(text: &str, limit: usize) -> String {
-    let mut line: String = text
-        .chars()
-        .take(limit)
-        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
-        .collect();
-    if text.chars().nth(limit).is_some() {
-        line.push('…');
-    }
-    line
+    format!("`{}`", shortened_to(text, 60))
 }
 
 /// Computes the CRC-32 of the bytes that are read.

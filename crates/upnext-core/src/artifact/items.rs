@@ -1,7 +1,7 @@
 //! Reads and writes the vocabulary as Parquet: `item_id` (text) and `support` (int64). An item's index is its row.
 
-use super::files::{Problem, one_line};
-use crate::data::ItemVocabulary;
+use super::files::Problem;
+use crate::data::{ItemVocabulary, shortened_to};
 use crate::parquet::{BATCH_ROWS, ParquetFile, io_error, model_properties};
 use arrow_array::builder::{Int64Builder, StringBuilder};
 use arrow_array::cast::AsArray;
@@ -44,7 +44,7 @@ pub(super) fn write(items: &ItemVocabulary, out: &mut (dyn Write + Send)) -> io:
 pub(super) fn read(file: Bytes) -> Result<ItemVocabulary, Problem> {
     let size = file.len() as u64;
     let damaged = |reason: String| {
-        Problem::Damaged(format!("its Parquet data is damaged ({})", one_line(&reason, 200)))
+        Problem::Damaged(format!("its Parquet data is damaged ({})", shortened_to(&reason, 200)))
     };
     let file = ParquetFile::open(file, size).map_err(damaged)?;
     let schema = Arc::clone(file.schema());

@@ -1,9 +1,9 @@
 //! `manifest.json`: what a model is, how it was trained, and which files belong to it.
 
-use super::files::{one_line, quoted};
+use super::files::quoted;
 use super::{MANIFEST_FILE, TRAINING, format_1};
 use crate::checksum::{self, Fingerprint};
-use crate::data::ItemVocabulary;
+use crate::data::{ItemVocabulary, shortened_to};
 use crate::experiment::Experiment;
 use crate::history::TrainingSummary;
 use crate::{Error, Result};
@@ -193,7 +193,7 @@ impl Manifest {
         let written_by = header.upnext_version.as_deref();
         match header.format_version {
             Some(found) if found > u64::from(Self::FORMAT_VERSION) => {
-                let written_by = one_line(written_by.unwrap_or("of a newer version"), 40);
+                let written_by = shortened_to(written_by.unwrap_or("of a newer version"), 40);
                 let known = Self::FORMAT_VERSION;
                 return Err(Error::NewerFormat { path: path.to_owned(), written_by, found, known });
             }
@@ -307,7 +307,7 @@ fn json_error(path: &Path, error: &serde_json::Error, written_by: Option<&str>) 
     let remedy = match written_by {
         Some(version) if version != env!("CARGO_PKG_VERSION") => format!(
             "the model was written by upnext {}, this is upnext {}: use that version or a newer one, or copy the whole model folder again",
-            one_line(version, 40),
+            shortened_to(version, 40),
             env!("CARGO_PKG_VERSION")
         ),
         _ => "the manifest is damaged: copy the whole model folder again, or train the model anew".to_owned(),
@@ -316,7 +316,7 @@ fn json_error(path: &Path, error: &serde_json::Error, written_by: Option<&str>) 
         path: path.to_owned(),
         line,
         column,
-        reason: format!("{}: {remedy}", one_line(text, 300)),
+        reason: format!("{}: {remedy}", shortened_to(text, 300)),
     }
 }
 

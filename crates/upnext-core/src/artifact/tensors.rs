@@ -2,6 +2,7 @@
 
 use super::files::{Problem, quoted};
 use crate::arrays::{Arrays, Tensor};
+use crate::data::shortened_to;
 use crate::{Error, Result};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
@@ -113,7 +114,7 @@ pub(super) fn read(input: &mut dyn Read, size: u64) -> std::result::Result<Array
     let metadata: Metadata = serde_json::from_slice(&header).map_err(|error| {
         Problem::Damaged(format!(
             "its safetensors header is damaged ({})",
-            super::files::one_line(&error.to_string(), 200)
+            shortened_to(&error.to_string(), 200)
         ))
     })?;
     if metadata.data_len() as u64 != data_size {
@@ -132,7 +133,7 @@ pub(super) fn read(input: &mut dyn Read, size: u64) -> std::result::Result<Array
             Dtype::U64 => {
                 if info.shape.len() != 1 {
                     let reason = format!("counts {} have the shape {:?}", quoted(&name), info.shape);
-                    return Err(Problem::Damaged(super::files::one_line(&reason, 200)));
+                    return Err(Problem::Damaged(shortened_to(&reason, 200)));
                 }
                 _ = arrays.counts.insert(name, read_array(input, length, u64::from_le_bytes)?);
             }

@@ -72,7 +72,7 @@ struct PopScorer<'m> {
 }
 
 impl SessionScorer for PopScorer<'_> {
-    fn observe(&mut self, batch: &Batch, _sessions: &Sessions) {
+    fn read(&mut self, batch: &Batch, _sessions: &Sessions) {
         self.rows = batch.len();
     }
 

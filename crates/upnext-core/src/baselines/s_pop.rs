@@ -76,7 +76,7 @@ struct SPopScorer<'m> {
 }
 
 impl SessionScorer for SPopScorer<'_> {
-    fn observe(&mut self, batch: &Batch, _sessions: &Sessions) {
+    fn read(&mut self, batch: &Batch, _sessions: &Sessions) {
         let mut before = std::mem::take(&mut self.counts);
         for (&item, &carry) in batch.inputs.iter().zip(&batch.carry) {
             let mut counts = match carry {

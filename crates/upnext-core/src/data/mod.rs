@@ -48,6 +48,7 @@ pub use events::{Event, EventLog};
 pub use folder::{PartName, PreparedFolder};
 pub use ids::{Ids, MAX_ID_BYTES};
 pub use items::{ItemTable, ItemTableOptions};
+pub(crate) use names::shortened_to;
 pub use options::{Header, ReadOptions};
 pub use part::{DroppedSessions, Part, PartCounts, TestSessions};
 pub use prepare::{PrepareOptions, PreparePhase, PrepareProgress, Prepared, prepare};

@@ -119,8 +119,8 @@ pub(crate) fn shortened(text: &str) -> String {
     shortened_to(text, 40)
 }
 
-/// A text for a message: at most `max` characters, with control characters escaped.
-pub(super) fn shortened_to(text: &str, max: usize) -> String {
+/// A text for a message, on one line: at most `max` characters, with control characters escaped.
+pub(crate) fn shortened_to(text: &str, max: usize) -> String {
     let mut short = String::new();
     for c in text.chars().take(max) {
         if c.is_control() { short.extend(c.escape_debug()) } else { short.push(c) }

@@ -14,6 +14,7 @@ pub use config::EvaluationConfig;
 
 use crate::batch::SessionBatcher;
 use crate::data::{ItemIndex, ItemVocabulary, Sessions};
+use crate::memory::Bytes;
 use crate::ranking::{BLOCK, Entry, ROWS, TieRule, TopK, count_non_finite};
 use crate::recommender::{Recommender, lanes};
 use crate::{Error, Result};
@@ -186,6 +187,28 @@ pub(crate) fn evaluate_in_blocks(
     })
 }
 
+/// Memory in bytes of an evaluation of a model over `items` items whose session scorers have these buffers.
+pub(crate) fn bytes(
+    items: usize,
+    sessions: &Sessions,
+    options: &EvaluationConfig,
+    threads: usize,
+    scorer: Bytes,
+) -> Bytes {
+    let cases: usize = sessions.iter().map(|session| session.len().saturating_sub(1)).sum();
+    let mut total = Bytes::default();
+    total.add_times(threads, scorer);
+    total.add(threads, lanes(ROWS) * BLOCK * size_of::<f32>());
+    // The cases of every thread, and of all together, in lists that may have grown to twice their length; their ranks.
+    total.add(cases, 4 * size_of::<RankedCase>() + size_of::<f64>());
+    // The candidates while they are sorted, and whether an item is one.
+    total.add(items, 2 * size_of::<ItemIndex>() + 1);
+    if options.lists {
+        total.add(threads + 1, items.saturating_mul(size_of::<u32>()));
+    }
+    total
+}
+
 /// The inputs of an evaluation, common to all threads.
 struct Task<'a> {
     model: &'a dyn Recommender,
@@ -255,7 +278,7 @@ impl<'a> Task<'a> {
         let mut best = vec![TopK::new(self.list_length.min(self.candidates.len())); rows];
         while let Some(batch) = batcher.next_batch() {
             let (rows, lanes) = (batch.len(), lanes(batch.len()));
-            scorer.observe(batch, self.sessions);
+            scorer.read(batch, self.sessions);
 
             // All targets are scored for all rows; each row needs the score of its own target.
             scorer.score(&batch.targets, &mut scores[..rows * lanes]);

@@ -5,7 +5,7 @@ use crate::data::ItemVocabulary;
 use crate::evaluation::EvaluationConfig;
 use crate::experiment::{ModelConfig, ModelKind};
 use crate::ranking::Filter;
-use crate::training::{Plan, train};
+use crate::training::{TrainingPlan, train};
 use std::time::Duration;
 
 /// Sessions that repeat after `period` items, on 12 items.
@@ -43,8 +43,8 @@ fn plan<'a>(
     experiment: &'a Experiment,
     validation: Option<&'a Sessions>,
     out: &'a std::path::Path,
-) -> Plan<'a> {
-    Plan {
+) -> TrainingPlan<'a> {
+    TrainingPlan {
         data: Arc::clone(data),
         validation,
         experiment,

@@ -1,6 +1,7 @@
 //! GRU4Rec as a model kind: the loop over epochs, with validation, early stopping and checkpoints.
 
 use super::config::NetworkConfig;
+use super::footprint::{self, Extent};
 use super::network::Network;
 use super::trainer::{EpochEnd, Trainer};
 use crate::arrays::{Arrays, TrainingState};
@@ -26,10 +27,16 @@ impl Kind for Network {
         if fit.training.patience > 0 && fit.validation.is_none() {
             return Err(Error::config("training.patience", "early stopping needs sessions to validate on"));
         }
-        let needed = Trainer::bytes(config, fit.training, fit.data.items.len());
-        memory::require("the network's training", needed)?;
+        let extent = Extent {
+            data: &fit.data,
+            validation: fit.validation.map(|sessions| (sessions, fit.evaluation)),
+            threads: fit.threads,
+            copies: fit.checkpoints.copies(fit.validation.is_some()),
+        };
+        let memory_bytes = footprint::bytes(config, fit.training, extent);
+        memory::require("the network's training", memory_bytes)?;
         let trainer = begin(config, fit)?;
-        run(trainer, config, fit)
+        run(trainer, config, memory_bytes, fit)
     }
 
     fn to_arrays(&self) -> Arrays {
@@ -103,10 +110,16 @@ fn begin(config: &NetworkConfig, fit: &mut Fit<'_>) -> Result<Trainer> {
 }
 
 /// Runs the remaining epochs and returns the best network by validation or, without validation, the last.
-fn run(mut trainer: Trainer, config: &NetworkConfig, fit: &mut Fit<'_>) -> Result<Network> {
+fn run(
+    mut trainer: Trainer,
+    config: &NetworkConfig,
+    memory_bytes: u64,
+    fit: &mut Fit<'_>,
+) -> Result<Network> {
     fit.summary.finished = false;
     fit.summary.instruction_set = trainer.backend().name().to_owned();
-    let begin = FitEvent::Begin { epochs_done: trainer.epochs_done(), backend: trainer.backend().name() };
+    let (epochs_done, backend) = (trainer.epochs_done(), trainer.backend().name());
+    let begin = FitEvent::Begin { epochs_done, backend, memory_bytes };
     let mut stop = (fit.observe)(begin).is_break();
     fit.ended = Ended::Complete;
     while trainer.epochs_done() < fit.training.epochs {

@@ -1,78 +1,99 @@
-//! The memory that a training needs, estimated before it starts.
+//! The memory that a training needs, estimated before it starts. `tests/memory.rs` compares it with what is allocated.
 
 use super::config::{Input, NetworkConfig, TrainingConfig};
-use super::output::PARTS;
+use super::input::max_entries;
+use super::output::{PARTS, TILE};
 use super::parameters::Parameters;
-use upnext_kernels::{Matrix, OptimizerState, padded};
+use crate::data::{Dataset, Sessions};
+use crate::evaluation::{self, EvaluationConfig};
+use crate::kind::Copies;
+use crate::memory::Bytes;
+use upnext_kernels::{Matrix, OptimizerState, SUMS, padded};
 
-/// Memory in bytes of a training of this network over `items` items, without the data: the parameters and the optimiser
-/// state, a copy of both while they are saved, and the buffers of a step.
-pub(super) fn bytes(network: &NetworkConfig, training: &TrainingConfig, items: usize) -> u64 {
-    let saved = bytes_of_parameters(network, training, items);
-    saved.saturating_mul(2).saturating_add(bytes_of_step(network, training, items))
+/// What the memory of a training depends on, besides its configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent<'a> {
+    pub(crate) data: &'a Dataset,
+    pub(crate) validation: Option<(&'a Sessions, &'a EvaluationConfig)>,
+    pub(crate) threads: usize,
+    pub(crate) copies: Copies,
 }
 
-/// Memory in bytes of the parameters and the optimiser state.
-fn bytes_of_parameters(network: &NetworkConfig, training: &TrainingConfig, items: usize) -> u64 {
-    let copies = 1 + OptimizerState::matrices(&training.update_rule());
-    let layouts = Parameters::layouts(network, items);
-    let bytes = layouts.iter().map(|layout| Matrix::bytes(layout.rows, layout.width()) as u64);
-    bytes.fold(0, u64::saturating_add).saturating_mul(copies as u64)
+/// Memory in bytes of a training of this network, without its data: the parameters and the optimiser state, copies of
+/// them while they are saved, and the buffers of a step and of a validation.
+pub(crate) fn bytes(network: &NetworkConfig, training: &TrainingConfig, extent: Extent) -> u64 {
+    let items = extent.data.items.len();
+    let states = OptimizerState::matrices(&training.update_rule());
+    let Copies { parameters, states: copied_states } = extent.copies;
+    let copies = 1 + states + usize::from(parameters) + if copied_states { states } else { 0 };
+    let mut total = Bytes::default();
+    for layout in Parameters::layouts(network, items).iter() {
+        total.add(copies, Matrix::bytes(layout.rows, layout.width()));
+    }
+    add_step(&mut total, network, training, extent.data);
+    if let Some((sessions, options)) = extent.validation {
+        let mut scorer = Bytes::default();
+        add_scorer(&mut scorer, network, items);
+        total.add_times(1, evaluation::bytes(items, sessions, options, extent.threads, scorer));
+    }
+    total.sum()
 }
 
-/// Memory in bytes of the buffers of a step with a full mini-batch, and of the tables per item: row groups, samples,
-/// logQ.
-fn bytes_of_step(network: &NetworkConfig, training: &TrainingConfig, items: usize) -> u64 {
-    let (rows, scored) = (training.batch_size, training.batch_size + training.samples);
-    let out = network.output_width() + 1;
-    let matrix = |rows: usize, width: usize| Matrix::bytes(rows, width) as u64;
+/// The buffers of a step with a full mini-batch, and the tables per item: row groups, samples, logQ.
+fn add_step(total: &mut Bytes, network: &NetworkConfig, training: &TrainingConfig, data: &Dataset) {
+    let (rows, samples) = (training.batch_size, training.samples);
+    let (lanes, out) = (padded(rows), network.output_width() + 1);
     let shared = network.input == Input::Shared;
-    // The output layer: scores, the scored rows of the table, and their gradients.
-    let mut total = (scored as u64).saturating_mul(padded(rows) as u64).saturating_mul(4);
-    total += matrix(scored, out) + matrix(scored + if shared { rows } else { 0 }, out);
-    total += (PARTS as u64 + 3) * matrix(rows, out);
-    // The layers: states, gates, masks and gradients.
-    for &units in &network.layers {
-        total += 9 * matrix(rows, units) + 2 * matrix(rows, network.unit.gates() * padded(units));
-    }
-    for &width in &network.feed_forward {
-        total += 4 * matrix(rows, width);
-    }
-    if network.has_embedding() {
-        total += 3 * matrix(rows, network.input_width(items));
+    let floats = |count: usize| count.saturating_mul(size_of::<f32>());
+    add_activations(total, network, data.items.len(), rows);
+    // The output layer: its input, transposed too, the targets' rows, and a gradient and sums for every part.
+    total.add(2 + PARTS, Matrix::bytes(rows, out));
+    total.add(1, Matrix::bytes(out, lanes));
+    total.add(PARTS + 1, floats(SUMS.saturating_mul(lanes)));
+    // Of every part: its scored rows of the table, their scores, and their gradients. Popular items make parts unequal.
+    let in_part = |items: usize| (items / PARTS).saturating_add(items / (2 * PARTS)).saturating_add(2 * TILE);
+    let scored = in_part(rows.saturating_add(samples));
+    let updated = in_part(rows.saturating_add(samples).saturating_add(if shared { rows } else { 0 }));
+    total.add(PARTS, Matrix::bytes(scored, out));
+    total.add(PARTS, Matrix::bytes(updated, out));
+    total.add(PARTS, floats(scored.saturating_mul(lanes)));
+    // Lists of numbers: uses of rows and, one in eight at most, pairs of a row and a negative that is its target.
+    let entries = rows.saturating_mul(max_entries(network, &data.sessions));
+    total.add(rows.saturating_add(samples).saturating_add(entries), 24 * size_of::<u32>());
+    if training.mask_own_target {
+        total.add(rows.saturating_add(samples), rows);
     }
     if training.clip_norm > 0.0 {
-        let dense = Parameters::layouts(network, items);
-        total += dense.iter().filter(|l| !l.table).map(|l| matrix(l.rows, l.width())).sum::<u64>();
+        for layout in Parameters::layouts(network, data.items.len()).iter().filter(|layout| !layout.table) {
+            total.add(1, Matrix::bytes(layout.rows, layout.width()));
+        }
     }
-    // Per item: the groups of rows in use (8 bytes each), the alias table and the logarithm of the support.
-    let groups = 1 + u64::from(!shared) + u64::from(training.mask_own_target);
-    let samples = if training.samples > 0 { 8 } else { 0 };
+    // Per item: the row groups, the alias table while it is built, and the logarithm of the support.
+    let groups = 1 + usize::from(!shared) + usize::from(training.mask_own_target);
+    let sampler = if samples > 0 { 28 } else { 0 };
     let log_support = if training.logq_for_loss() > 0.0 { 4 } else { 0 };
-    total.saturating_add((8 * groups + samples + log_support) * items as u64)
+    total.add(data.items.len(), 8 * groups + sampler + log_support);
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The buffers of a session scorer for as many rows as an evaluation has at a time.
+fn add_scorer(total: &mut Bytes, network: &NetworkConfig, items: usize) {
+    let (rows, out) = (crate::ranking::ROWS, network.output_width() + 1);
+    add_activations(total, network, items, rows);
+    total.add(1, Matrix::bytes(rows, out));
+    total.add(1, Matrix::bytes(out, padded(rows)));
+    total.add(1, Matrix::bytes(TILE, out));
+}
 
-    #[test]
-    fn the_scores_of_a_step_count() {
-        let network = NetworkConfig::default();
-        let training = TrainingConfig { batch_size: 30_000, samples: 5_000, ..TrainingConfig::default() };
-        let scores = 30_000 * 35_000 * 4;
-        let bytes = bytes(&network, &training, 100);
-        assert!(bytes > scores && bytes < scores + scores / 5, "{bytes}");
+/// The activations and gradients of all layers below the output.
+fn add_activations(total: &mut Bytes, network: &NetworkConfig, items: usize, rows: usize) {
+    for &units in &network.layers {
+        total.add(9, Matrix::bytes(rows, units));
+        total.add(2, Matrix::bytes(rows, network.unit.gates().saturating_mul(padded(units))));
     }
-
-    #[test]
-    fn parameters_are_counted_with_their_optimiser_state_and_a_copy() {
-        let network = NetworkConfig { layers: vec![64], ..NetworkConfig::default() };
-        let training = TrainingConfig { momentum: 0.5, ..TrainingConfig::default() };
-        // A table of a million items of 64 units and a bias, with the states of Adagrad and of momentum: three
-        // matrices, twice.
-        let table = Matrix::bytes(1_000_000, 65) as u64;
-        let bytes = bytes(&network, &training, 1_000_000);
-        assert!(bytes > 6 * table && bytes < 6 * table + table / 4, "{bytes} and {table}");
+    for &width in &network.feed_forward {
+        total.add(4, Matrix::bytes(rows, width));
+    }
+    if network.has_embedding() {
+        total.add(3, Matrix::bytes(rows, network.input_width(items)));
     }
 }

@@ -99,6 +99,20 @@ impl Entries {
     }
 }
 
+/// The most entries that a row of the input has in any of these sessions.
+pub(crate) fn max_entries(config: &NetworkConfig, sessions: &Sessions) -> usize {
+    match config.input {
+        Input::OneHot => 1,
+        Input::Discounted => {
+            let longest = sessions.iter().map(<[u32]>::len).max().unwrap_or(0);
+            let ages = MIN_WEIGHT.ln() / f64::from(config.discount).ln();
+            // With γ = 1 the quotient is infinite: every event has an entry.
+            if ages.is_finite() { longest.min(ages.ceil() as usize + 1) } else { longest }
+        }
+        Input::Embedding | Input::Shared => 0,
+    }
+}
+
 impl StepInput {
     /// Buffers for up to `rows` rows.
     pub(crate) fn new(config: &NetworkConfig, rows: usize) -> Self {

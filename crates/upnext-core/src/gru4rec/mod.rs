@@ -8,7 +8,7 @@ mod backend;
 pub mod config;
 mod cpu;
 mod epochs;
-mod footprint;
+pub(crate) mod footprint;
 mod input;
 mod layers;
 mod negatives;

@@ -24,7 +24,7 @@ pub(crate) fn part_of(item: ItemIndex) -> usize {
 }
 
 /// Scored items of a tile: 8 KiB of scores with 32 lanes, and 28 KiB of table rows with 100 units.
-const TILE: usize = 64;
+pub(super) const TILE: usize = 64;
 
 /// The buffers of the output layer.
 #[derive(Debug)]
@@ -115,7 +115,8 @@ impl Part {
         }
     }
 
-    /// Grows the buffers to the number of items, which varies from step to step.
+    /// Grows the buffers to the number of items, which varies from step to step: tile by tile, as they are the largest of a
+    /// training beside its parameters.
     fn make_room(&mut self, lanes: usize) {
         let items = self.items.len();
         for matrix in [&mut self.gathered, &mut self.d_rows] {
@@ -123,7 +124,11 @@ impl Part {
                 matrix.add_rows(items.next_multiple_of(TILE) - matrix.rows());
             }
         }
-        self.scores.resize(self.scores.len().max(items * lanes), 0.0);
+        let scores = items.next_multiple_of(TILE) * lanes;
+        if self.scores.len() < scores {
+            self.scores.reserve_exact(scores - self.scores.len());
+            self.scores.resize(scores, 0.0);
+        }
         self.tile_max.resize(self.tile_max.len().max(items.div_ceil(TILE) * lanes), 0.0);
     }
 

@@ -49,7 +49,7 @@ struct NetworkScorer<'n> {
 }
 
 impl SessionScorer for NetworkScorer<'_> {
-    fn observe(&mut self, batch: &Batch, sessions: &Sessions) {
+    fn read(&mut self, batch: &Batch, sessions: &Sessions) {
         let cpu = Cpu { pool: &self.pool, isa: self.isa };
         self.activations.forward(cpu, self.network, batch, sessions, None);
         self.rows = batch.len();

@@ -3,7 +3,6 @@
 use super::backend::{Backend, Restore};
 use super::config::{NetworkConfig, Optimizer, SessionOrder, TrainingConfig};
 use super::cpu::CpuBackend;
-use super::footprint;
 use super::network::{Network, Stream};
 use super::step::operations;
 use crate::arrays::TrainingState;
@@ -82,14 +81,14 @@ impl Trainer {
     ) -> Result<Self> {
         let data = data.into();
         let backend = CpuBackend::new(network, training, &data.items, threads, Isa::detect())?;
-        Self::on(Box::new(backend), training, data)
+        Self::with_backend(Box::new(backend), training, data)
     }
 
     /// Creates a trainer on a backend, before the first epoch. `training` must be the configuration of the backend.
     ///
     /// # Errors
     /// [`Error::Config`] if `data` has fewer sessions of two or more events than a mini-batch has rows.
-    pub fn on(
+    pub fn with_backend(
         mut backend: Box<dyn Backend>,
         training: &TrainingConfig,
         data: impl Into<Arc<Dataset>>,
@@ -144,7 +143,7 @@ impl Trainer {
             return Err(Error::weights("training position", reason));
         }
         let backend = CpuBackend::new(network, training, &data.items, threads, isa)?;
-        let mut trainer = Self::on(Box::new(backend), training, data)?;
+        let mut trainer = Self::with_backend(Box::new(backend), training, data)?;
         let within_epoch = position.epoch.is_some();
         trainer.backend.restore(Restore::Resume { within_epoch }, &mut saved)?;
         trainer.position = position;
@@ -194,12 +193,6 @@ impl Trainer {
     /// Whether an epoch has begun and is not finished.
     pub fn is_within_epoch(&self) -> bool {
         self.position.epoch.is_some()
-    }
-
-    /// Memory in bytes of a training of this network over `items` items, without the data: the parameters and the
-    /// optimiser state, a copy of both while they are saved, and the buffers of a step.
-    pub fn bytes(network: &NetworkConfig, training: &TrainingConfig, items: usize) -> u64 {
-        footprint::bytes(network, training, items)
     }
 
     /// Floating-point operations of the matrix products of a step with a full mini-batch.

@@ -266,7 +266,7 @@ fn counts_of_an_epoch(input: Input, items: u32) -> Counts {
     let cpu = CpuBackend::new(network, &training, &data.items, 1, Isa::detect()).unwrap();
     let counts = Arc::new(Mutex::new(Counts::default()));
     let backend = CountingBackend { cpu, counts: Arc::clone(&counts) };
-    let mut trainer = Trainer::on(Box::new(backend), &training, data).unwrap();
+    let mut trainer = Trainer::with_backend(Box::new(backend), &training, data).unwrap();
     let end = trainer.run_epoch(&mut |_| ControlFlow::Continue(())).unwrap();
     assert!(matches!(end, EpochEnd::Finished(_)));
     counts.lock().unwrap().clone()

@@ -259,7 +259,7 @@ impl Call<'_> {
             let mut scorer = self.model.scorer(chunk.len());
             let mut batcher = HistoryBatcher::new(&sessions, (first..first + chunk.len() as u32).collect());
             while let Some(batch) = batcher.next_batch() {
-                scorer.observe(batch, &sessions);
+                scorer.read(batch, &sessions);
                 self.check_stopped()?;
             }
             let requests: Vec<ListRequest> = chunk
@@ -329,7 +329,7 @@ impl Call<'_> {
 ///
 /// # Panics
 /// As [`recommend`], and if `threads` is 0.
-pub fn recommend_on(
+pub fn recommend_parallel(
     threads: usize,
     model: &dyn Recommender,
     items: &ItemVocabulary,

@@ -1,6 +1,6 @@
 //! Checks that a plan matches the saved training that it continues.
 
-use super::Plan;
+use super::TrainingPlan;
 use crate::artifact::{Artifact, Manifest};
 use crate::data::Dataset;
 use crate::experiment::{Experiment, first_difference};
@@ -10,7 +10,7 @@ use crate::{Error, Result};
 const MAY_CHANGE: [&str; 4] = ["data", "evaluation", "training.epochs", "training.patience"];
 
 /// Checks that the plan matches the saved training.
-pub(super) fn same_training(saved: &Manifest, plan: &Plan) -> Result<()> {
+pub(super) fn same_training(saved: &Manifest, plan: &TrainingPlan) -> Result<()> {
     if let Some((key, was, is)) = difference(&saved.experiment, &plan.experiment.resolved()) {
         let reason = format!(
             "was {was} when this training was begun, and is {is} now: go on with the same, or begin another training in another folder"
@@ -37,7 +37,7 @@ pub(super) fn same_training(saved: &Manifest, plan: &Plan) -> Result<()> {
 }
 
 /// Checks that models of the plan's kind can be trained further.
-pub(super) fn can_train_further(plan: &Plan) -> Result<()> {
+pub(super) fn can_train_further(plan: &TrainingPlan) -> Result<()> {
     let kind = plan.experiment.model.kind();
     if kind.can_train_further() {
         return Ok(());
@@ -58,7 +58,7 @@ pub(super) fn same_support(saved: &Artifact, data: &Dataset) -> Result<()> {
 }
 
 /// Checks that further epochs are validated like the earlier ones.
-fn same_validation(saved: &Manifest, plan: &Plan) -> Result<()> {
+fn same_validation(saved: &Manifest, plan: &TrainingPlan) -> Result<()> {
     let Some(epoch) = saved.training.epochs.last() else { return Ok(()) };
     match (epoch.validation.is_some(), plan.validation.is_some()) {
         (true, false) => Err(Error::config(

@@ -1,12 +1,12 @@
 //! The folders of the checkpoint and of the best model so far, beside the output folder.
 
-use super::Plan;
+use super::TrainingPlan;
 use crate::arrays::{Arrays, TrainingState};
 use crate::artifact::{Artifact, Manifest};
 use crate::data::Dataset;
 use crate::experiment::Experiment;
 use crate::history::TrainingSummary;
-use crate::kind::{CheckpointStore, Snapshot};
+use crate::kind::{CheckpointStore, Copies, Snapshot};
 use crate::{Error, Result};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ pub(super) struct Folders {
 }
 
 impl Folders {
-    pub(super) fn new(plan: &Plan, checkpoint: PathBuf, best: PathBuf) -> Self {
+    pub(super) fn new(plan: &TrainingPlan, checkpoint: PathBuf, best: PathBuf) -> Self {
         Self {
             experiment: plan.experiment.clone(),
             data: Arc::clone(&plan.data),
@@ -83,6 +83,10 @@ impl Folders {
 }
 
 impl CheckpointStore for Folders {
+    fn copies(&self, _: bool) -> Copies {
+        Copies { parameters: true, states: true }
+    }
+
     fn is_checkpoint_due(&mut self) -> bool {
         self.last.elapsed() >= self.checkpoint_every
     }

@@ -121,7 +121,7 @@ pub struct Trial {
     pub epochs: Option<usize>,
     /// Its result.
     #[serde(flatten)]
-    pub verdict: Verdict,
+    pub verdict: TrialResult,
     /// Seconds of training and evaluation on one thread, in the process that finished it.
     pub seconds: f64,
 }
@@ -129,7 +129,7 @@ pub struct Trial {
 /// The result of a trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "verdict")]
-pub enum Verdict {
+pub enum TrialResult {
     /// It was evaluated on the validation part.
     Judged {
         /// Recall at the largest cut-off.
@@ -151,15 +151,15 @@ impl Trial {
     /// The value of the objective; `None` for a failed trial.
     pub fn figure(&self, objective: Objective) -> Option<f64> {
         match (&self.verdict, objective) {
-            (Verdict::Judged { recall, .. }, Objective::Recall) => Some(*recall),
-            (Verdict::Judged { mrr, .. }, Objective::Mrr) => Some(*mrr),
-            (Verdict::Failed { .. }, _) => None,
+            (TrialResult::Judged { recall, .. }, Objective::Recall) => Some(*recall),
+            (TrialResult::Judged { mrr, .. }, Objective::Mrr) => Some(*mrr),
+            (TrialResult::Failed { .. }, _) => None,
         }
     }
 
     /// Whether the network stayed numerically stable.
     pub fn is_stable(&self) -> bool {
-        matches!(self.verdict, Verdict::Judged { stable: true, .. })
+        matches!(self.verdict, TrialResult::Judged { stable: true, .. })
     }
 }
 

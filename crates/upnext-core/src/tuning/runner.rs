@@ -1,12 +1,14 @@
 //! Runs one trial: trains and evaluates a model on one thread.
 
-use super::{TuningPlan, Verdict};
+use super::{TrialResult, TuningPlan};
 use crate::artifact::Artifact;
 use crate::evaluation::{MetricsAt, evaluate};
 use crate::experiment::{Experiment, ModelConfig};
+use crate::gru4rec::footprint::{self, Extent};
 use crate::history::{Ended, FitEvent};
+use crate::kind::Copies;
 use crate::model::Model;
-use crate::training::{Plan, checkpoint_of, train};
+use crate::training::{TrainingPlan, checkpoint_of, train};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -49,7 +51,7 @@ pub(super) struct Job {
 }
 
 /// The result of a job and its seconds; `None` if it was stopped.
-pub(super) type Done = Option<(Verdict, f64)>;
+pub(super) type Done = Option<(TrialResult, f64)>;
 
 impl<'p, 'd> Runner<'p, 'd> {
     pub(super) fn new(plan: &'p TuningPlan<'d>, pop_recall: f64) -> Self {
@@ -79,7 +81,7 @@ impl<'p, 'd> Runner<'p, 'd> {
     /// continues from its checkpoint.
     ///
     /// # Errors
-    /// Errors of reading and writing. A model that cannot be trained or evaluated is no error, but [`Verdict::Failed`].
+    /// Errors of reading and writing. A model that cannot be trained or evaluated is no error, but [`TrialResult::Failed`].
     pub(super) fn run(&self, job: &Job) -> Result<Done> {
         let begun = Instant::now();
         self.lock().insert(job.trial, RunningTrial { trial: job.trial, ..RunningTrial::default() });
@@ -89,7 +91,7 @@ impl<'p, 'd> Runner<'p, 'd> {
             Ok(None) => return Ok(None),
             Ok(Some(verdict)) => verdict,
             Err(error @ (Error::Diverged { .. } | Error::NonFiniteScores { .. } | Error::Config { .. })) => {
-                Verdict::Failed { reason: error.to_string() }
+                TrialResult::Failed { reason: error.to_string() }
             }
             Err(error) => return Err(error),
         };
@@ -99,9 +101,9 @@ impl<'p, 'd> Runner<'p, 'd> {
         Ok(Some((verdict, begun.elapsed().as_secs_f64())))
     }
 
-    fn train_and_evaluate(&self, job: &Job) -> Result<Option<Verdict>> {
+    fn train_and_evaluate(&self, job: &Job) -> Result<Option<TrialResult>> {
         let TuningPlan { fit, valid, .. } = self.plan;
-        let plan = Plan {
+        let plan = TrainingPlan {
             data: Arc::clone(fit),
             validation: None,
             experiment: &job.experiment,
@@ -139,7 +141,7 @@ impl<'p, 'd> Runner<'p, 'd> {
                 &|_| ControlFlow::Continue(()),
             )?;
         let MetricsAt { recall, mrr, .. } = evaluation.at_largest();
-        Ok(Some(Verdict::Judged { recall, mrr, stable: recall > self.pop_recall }))
+        Ok(Some(TrialResult::Judged { recall, mrr, stable: recall > self.pop_recall }))
     }
 }
 
@@ -150,9 +152,13 @@ pub(super) fn remove(folder: &Path) -> Result<()> {
 }
 
 /// Bytes of memory that a trial of this experiment needs; 0 for kinds whose need is not known beforehand.
-pub(super) fn bytes(experiment: &Experiment, items: usize) -> u64 {
-    match &experiment.model {
-        ModelConfig::Gru4rec(network) => crate::gru4rec::Trainer::bytes(network, &experiment.training, items),
-        _ => 0,
-    }
+pub(super) fn bytes(experiment: &Experiment, plan: &TuningPlan) -> u64 {
+    let ModelConfig::Gru4rec(network) = &experiment.model else { return 0 };
+    let extent = Extent {
+        data: plan.fit,
+        validation: Some((plan.valid, &experiment.evaluation)),
+        threads: 1,
+        copies: Copies { parameters: true, states: true },
+    };
+    footprint::bytes(network, &experiment.training, extent)
 }

@@ -184,7 +184,7 @@ impl Schedule<'_, '_> {
             experiment.training.epochs = epochs;
         }
         let epochs = experiment.model.network().map(|_| experiment.training.epochs);
-        let bytes = super::runner::bytes(&experiment, self.plan.fit.items.len());
+        let bytes = super::runner::bytes(&experiment, self.plan);
         let (trial, folder) = ((batch.number)(i), self.plan.folder_of(&values));
         let job = Job { trial, experiment, folder, keep: batch.keep };
         Ok((i, job, Point { trial, values, epochs }, bytes))

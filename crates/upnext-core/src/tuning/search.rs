@@ -182,18 +182,17 @@ impl TuningPlan<'_> {
 
     /// The most bytes of memory that a trial needs: each parameter has the value that makes the network largest.
     fn largest_bytes(&self) -> Result<u64> {
-        let items = self.fit.items.len();
         let mut largest = self.experiment.clone();
         for parameter in self.space.parameters() {
             for value in parameter.domain.representatives() {
                 let mut changed = largest.clone();
                 changed.set_value(&parameter.key, value)?;
-                if runner::bytes(&changed, items) > runner::bytes(&largest, items) {
+                if runner::bytes(&changed, self) > runner::bytes(&largest, self) {
                     largest = changed;
                 }
             }
         }
-        Ok(runner::bytes(&largest, items))
+        Ok(runner::bytes(&largest, self))
     }
 
     fn pop_recall(&self) -> Result<f64> {

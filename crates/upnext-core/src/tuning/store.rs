@@ -260,7 +260,7 @@ pub(super) fn key(values: &Values, epochs: Option<usize>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict;
+    use super::super::TrialResult;
     use super::*;
 
     fn header_of(valid: &Sessions) -> Header {
@@ -279,7 +279,7 @@ mod tests {
 
     fn trial(number: usize, rate: f64) -> Trial {
         let values = [("training.learning_rate".to_owned(), toml::Value::Float(rate))].into();
-        let verdict = Verdict::Judged { recall: 0.5, mrr: 0.25, stable: true };
+        let verdict = TrialResult::Judged { recall: 0.5, mrr: 0.25, stable: true };
         Trial { trial: number, phase: Phase::Sample, values, epochs: Some(3), verdict, seconds: 1.0 }
     }
 

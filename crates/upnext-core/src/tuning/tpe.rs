@@ -113,7 +113,7 @@ impl Density {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Parameter, Phase, Verdict};
+    use super::super::{Parameter, Phase, TrialResult};
     use super::*;
     use toml::Value;
 
@@ -127,8 +127,8 @@ mod tests {
         let values =
             parameters.iter().zip(positions).map(|(p, &at)| (p.key.clone(), p.domain.value(at))).collect();
         let verdict = match figure {
-            Some(recall) => Verdict::Judged { recall, mrr: 0.0, stable: true },
-            None => Verdict::Failed { reason: "diverged".into() },
+            Some(recall) => TrialResult::Judged { recall, mrr: 0.0, stable: true },
+            None => TrialResult::Failed { reason: "diverged".into() },
         };
         Trial { trial: number, phase: Phase::Sample, values, epochs: None, verdict, seconds: 0.0 }
     }

@@ -9,7 +9,7 @@ use upnext_core::data::{Dataset, EventLog};
 use upnext_core::experiment::{Experiment, ModelConfig, ModelKind};
 use upnext_core::model::Model;
 use upnext_core::simulate::{SimulateOptions, simulate};
-use upnext_core::training::{Plan, train};
+use upnext_core::training::{TrainingPlan, train};
 
 /// An item id that cannot be given with `--session`.
 pub(crate) const WITH_COMMA: &str = "cup, blue";
@@ -76,7 +76,7 @@ impl Shop {
             }
         }
         let out = self.path(kind.name());
-        let plan = Plan {
+        let plan = TrainingPlan {
             data: Arc::new(self.data.clone()),
             validation: Some(&self.data.sessions),
             experiment: &experiment,

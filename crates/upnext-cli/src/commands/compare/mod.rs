@@ -25,8 +25,8 @@ use upnext_core::data::{Dataset, LogShape, TestSessions};
 use upnext_core::evaluation::{Evaluation, EvaluationConfig};
 use upnext_core::experiment::Experiment;
 use upnext_core::model::Model;
-use upnext_core::ranking::{Filter, recommend_on};
-use upnext_core::training::Plan;
+use upnext_core::ranking::{Filter, recommend_parallel};
+use upnext_core::training::TrainingPlan;
 
 /// Number of example sessions in the report.
 const EXAMPLES: usize = 6;
@@ -266,7 +266,7 @@ fn evaluate_all(
         let evaluated = evaluate(args, contender, options, &data, folder, threads, &stop).and_then(|model| {
             let EvaluatedModel { loaded, evaluation, training_seconds } = model;
             let items = &data.train.items;
-            let lists = recommend_on(
+            let lists = recommend_parallel(
                 threads,
                 loaded.recommender(),
                 items,
@@ -364,7 +364,7 @@ fn evaluate(
     } else {
         let out = folder.of(contender);
         let kept = args.keep.is_some();
-        let plan = Plan {
+        let plan = TrainingPlan {
             data: Arc::clone(&data.train),
             validation: None,
             experiment: &contender.experiment,

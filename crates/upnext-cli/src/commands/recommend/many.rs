@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use upnext_core::data::{Event, EventLog, ItemIndex, PartName, PreparedFolder};
 use upnext_core::model::Model;
-use upnext_core::ranking::{Filter, ListFormat, ListWriter, RecommendationList, recommend_on};
+use upnext_core::ranking::{Filter, ListFormat, ListWriter, RecommendationList, recommend_parallel};
 use upnext_core::replace::replace_file;
 
 /// Maximum number of sessions per thread in a block; the limit for short lists.
@@ -197,7 +197,7 @@ impl Work<'_> {
             let histories: Vec<&[ItemIndex]> = histories.iter().map(Vec::as_slice).collect();
             let model = self.model.recommender();
             let (items, go_on) = (self.model.items(), &interrupt::check);
-            let lists = recommend_on(threads, model, items, &histories, k, self.filter, go_on)?;
+            let lists = recommend_parallel(threads, model, items, &histories, k, self.filter, go_on)?;
             for ((events, history), list) in block.into_iter().zip(histories).zip(&lists) {
                 counts.sessions += 1;
                 counts.fell_back += u64::from(list.fell_back);

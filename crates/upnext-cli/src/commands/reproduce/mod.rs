@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use upnext_core::artifact::FileEntry;
-use upnext_core::training::Plan;
+use upnext_core::training::TrainingPlan;
 
 /// Time between two checkpoints within an epoch; there is also one after each epoch.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
@@ -182,7 +182,7 @@ fn train_and_rank(
         eprintln!("{}: training", row.name);
     }
     let out = folder.model(row.name);
-    let plan = Plan {
+    let plan = TrainingPlan {
         data: Arc::clone(&data.train),
         validation: None,
         experiment: &row.experiment,

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::{Duration, Instant};
 use upnext_core::experiment::Experiment;
 use upnext_core::tuning::{
-    Event, Objective, Phase, RunningTrial, SearchSpace, Trial, TuningOptions, Verdict, ranked,
+    Event, Objective, Phase, RunningTrial, SearchSpace, Trial, TrialResult, TuningOptions, ranked,
 };
 
 /// Number of points in the table.
@@ -109,11 +109,11 @@ impl<'s> Live<'s> {
     fn figures(&self, trial: &Trial) -> String {
         let k = self.cutoff;
         match &trial.verdict {
-            Verdict::Judged { recall, mrr, stable } => {
+            TrialResult::Judged { recall, mrr, stable } => {
                 let unstable = if *stable { "" } else { " (unstable)" };
                 format!("recall@{k} {recall:.4} mrr@{k} {mrr:.4}{unstable}")
             }
-            Verdict::Failed { reason } => format!("failed: {reason}"),
+            TrialResult::Failed { reason } => format!("failed: {reason}"),
         }
     }
 
@@ -223,7 +223,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn trial(trial: usize, recall: f64) -> Trial {
-        let verdict = Verdict::Judged { recall, mrr: 0.1, stable: true };
+        let verdict = TrialResult::Judged { recall, mrr: 0.1, stable: true };
         Trial { trial, phase: Phase::Sample, values: BTreeMap::new(), epochs: None, verdict, seconds: 1.0 }
     }
 

@@ -26,7 +26,7 @@ use upnext_core::data::{PreparedFolder, TimeSpan};
 use upnext_core::experiment::{DataConfig, Experiment};
 use upnext_core::model::Model;
 use upnext_core::replace::replace_file;
-use upnext_core::training::{Plan, checkpoint_of};
+use upnext_core::training::{TrainingPlan, checkpoint_of};
 use upnext_core::tuning::{
     Objective, Sampler, SearchSpace, TrialStore, TuningOptions, TuningPlan, tune_locked,
 };
@@ -290,7 +290,7 @@ impl FinalStage<'_> {
                 Artifact::remove(folder)?;
             }
         }
-        let plan = Plan {
+        let plan = TrainingPlan {
             data: Arc::clone(&parts.train),
             validation: None,
             experiment,

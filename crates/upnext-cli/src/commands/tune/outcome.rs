@@ -9,7 +9,7 @@ use upnext_core::data::part::DroppedSessions;
 use upnext_core::evaluation::Evaluation;
 use upnext_core::experiment::Experiment;
 use upnext_core::tuning::{
-    Found, Importance, Objective, SearchSpace, Trial, TuningOptions, Values, Verdict, importance, ranked,
+    Found, Importance, Objective, SearchSpace, Trial, TrialResult, TuningOptions, Values, importance, ranked,
 };
 
 /// The outcome of a search.
@@ -116,7 +116,7 @@ impl Outcome {
 
     /// Number of sampled points that could not be trained or evaluated.
     pub(super) fn failed(&self) -> usize {
-        self.sampled.iter().filter(|trial| matches!(trial.verdict, Verdict::Failed { .. })).count()
+        self.sampled.iter().filter(|trial| matches!(trial.verdict, TrialResult::Failed { .. })).count()
     }
 
     /// Describes how many sampled points stayed stable.

@@ -7,7 +7,7 @@ use crate::output::{shell_word, thousands};
 use crate::page::svg::{Axis, Plot, Point, Series, parallel};
 use crate::page::{Page, escape, figure, percent, side_by_side, table};
 use std::fmt::Write;
-use upnext_core::tuning::{Domain, Objective, Phase, Trial, Verdict};
+use upnext_core::tuning::{Domain, Objective, Phase, Trial, TrialResult};
 
 /// The HTML of the report.
 pub(super) fn page(outcome: &Outcome) -> String {
@@ -310,7 +310,7 @@ fn points(outcome: &Outcome) -> String {
         .iter()
         .chain(&outcome.refined)
         .filter_map(|trial| {
-            let Verdict::Failed { reason } = &trial.verdict else { return None };
+            let TrialResult::Failed { reason } = &trial.verdict else { return None };
             let mut row = vec![trial.trial.to_string()];
             row.extend(outcome.space.parameters().iter().map(|p| escape(&value(trial, &p.key))));
             row.push(escape(reason));

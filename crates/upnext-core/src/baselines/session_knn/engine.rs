@@ -72,7 +72,7 @@ struct SessionKnnScorer<'m> {
 }
 
 impl SessionScorer for SessionKnnScorer<'_> {
-    fn observe(&mut self, batch: &Batch, _sessions: &Sessions) {
+    fn read(&mut self, batch: &Batch, _sessions: &Sessions) {
         let mut before = std::mem::take(&mut self.histories);
         for (&item, &carry) in batch.inputs.iter().zip(&batch.carry) {
             let mut history = match carry {

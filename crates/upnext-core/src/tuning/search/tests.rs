@@ -4,7 +4,7 @@ use super::*;
 use crate::data::{EventLog, PrepareOptions, TestSessions, TimeSpan, prepare};
 use crate::experiment::{ModelConfig, ModelKind};
 use crate::simulate::{SimulateOptions, simulate};
-use crate::tuning::{Objective, Verdict};
+use crate::tuning::{Objective, TrialResult};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -184,7 +184,7 @@ fn networks_that_do_not_stay_finite_are_counted_and_do_not_end_the_search() {
     let folder = tempfile::tempdir().unwrap();
     let options = options(8);
     let found = run(&shop.plan(&space, &options, folder.path()));
-    let failed = found.sampled.iter().filter(|trial| matches!(trial.verdict, Verdict::Failed { .. }));
+    let failed = found.sampled.iter().filter(|trial| matches!(trial.verdict, TrialResult::Failed { .. }));
     let (failed, stable) = (failed.count(), found.sampled.iter().filter(|trial| trial.is_stable()).count());
     assert!(failed > 0 && stable > 0, "{failed} {stable}");
     assert!(top(&found).is_stable() && found.pop_recall > 0.0);
@@ -203,7 +203,7 @@ fn a_search_without_a_network_that_stays_finite_says_so_of_each() {
     let options = options(4);
     let found = run(&TuningPlan { experiment: &experiment, ..shop.plan(&space, &options, folder.path()) });
     assert!(found.best.is_none() && found.refined.is_empty());
-    assert!(found.sampled.iter().all(|trial| matches!(trial.verdict, Verdict::Failed { .. })));
+    assert!(found.sampled.iter().all(|trial| matches!(trial.verdict, TrialResult::Failed { .. })));
     assert!(!folder.path().join("trials").exists(), "checkpoints of what diverged are gone");
 }
 
