@@ -4,35 +4,62 @@ use crate::interrupt;
 use crate::progress::{Progress, Unit};
 use std::ops::ControlFlow;
 use std::path::Path;
-use upnext_core::data::{EventLog, Header, ReadOptions, ReadProgress, TimeSpan, TimeUnit};
+use upnext_core::data::report::FileReport;
+use upnext_core::data::{
+    Condition, EventLog, Header, Quote, ReadOptions, ReadProgress, RowOrder, TimeSpan, TimeUnit,
+};
 
 /// The arguments for reading a click log. What is not given is detected from the file.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Reading the log")]
 pub(crate) struct ReadArgs {
-    /// Session column, by name or position from 1 [default: found by name, such as SessionId]
+    /// Session column, by name or position from 1; several together are a key [default: found by name, such as SessionId]
     #[arg(long, value_name = "COLUMN")]
-    session_column: Option<String>,
+    session_column: Vec<String>,
 
     /// Item column [default: found by name, such as ItemId]
     #[arg(long, value_name = "COLUMN")]
     item_column: Option<String>,
 
-    /// Time column [default: found by name, such as Time or timestamp]
+    /// Time column [default: found by name, such as Time or timestamp, or by its values]
     #[arg(long, value_name = "COLUMN")]
     time_column: Option<String>,
 
-    /// User column, for logs without sessions: they are cut at pauses
-    #[arg(long, value_name = "COLUMN", conflicts_with = "session_column")]
+    /// User column: in logs without sessions they are cut at pauses, else it is part of the sessions' key
+    #[arg(long, value_name = "COLUMN")]
     user_column: Option<String>,
 
-    /// Begin a new session after a pause longer than this, such as 30m [default: 30m with --user-column, else none]
+    /// Column that orders the events of a session with the same time [default: found by name, such as position]
+    #[arg(long, value_name = "COLUMN")]
+    order_column: Option<String>,
+
+    /// What orders the events: `rows` for logs without times
+    #[arg(long, value_enum, default_value_t = OrderArg::Time)]
+    order: OrderArg,
+
+    /// Begin a new session after a pause longer than this, such as 30m [default: 30m with --user-column alone, else none]
     #[arg(long, value_name = "SPAN")]
     session_gap: Option<TimeSpan>,
 
-    /// Character between fields, or `tab` [default: found]
+    /// Take the same session id in two files for two sessions
+    #[arg(long)]
+    sessions_per_file: bool,
+
+    /// Read only rows whose column has one of these values, or with != none of them; may be repeated
+    #[arg(long = "where", value_name = "COLUMN=VALUE[,VALUE…]")]
+    conditions: Vec<Condition>,
+
+    /// Characters between fields, or `tab` [default: found]
     #[arg(long, value_parser = parse_delimiter)]
-    delimiter: Option<char>,
+    delimiter: Option<String>,
+
+    /// How fields are quoted
+    #[arg(long, value_enum, default_value_t = QuoteArg::Auto)]
+    quote: QuoteArg,
+
+    /// Encoding of text, such as latin1 [default: UTF-8, or UTF-16 by its mark]
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
 
     /// Whether the first line holds column names
     #[arg(long, value_enum, default_value_t = HeaderArg::Auto)]
@@ -41,6 +68,22 @@ pub(crate) struct ReadArgs {
     /// How times are written
     #[arg(long, value_enum, default_value_t = TimeUnitArg::Auto)]
     time_unit: TimeUnitArg,
+
+    /// Pattern of the times, such as "%d.%m.%Y %H:%M"
+    #[arg(long, value_name = "PATTERN", conflicts_with = "time_unit")]
+    time_format: Option<String>,
+
+    /// Time zone of times that do not name theirs, such as Europe/Berlin [default: UTC]
+    #[arg(long, value_name = "ZONE")]
+    timezone: Option<String>,
+
+    /// Text that stands for a missing id, besides NULL, None, NaN and the like; may be repeated
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    null: Vec<String>,
+
+    /// Take NULL, None, NaN and the like for ids
+    #[arg(long)]
+    keep_null_ids: bool,
 
     /// Leave out rows that are no events, and count them, instead of failing
     #[arg(long)]
@@ -55,27 +98,31 @@ enum HeaderArg {
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum TimeUnitArg {
-    /// ISO 8601, or numbers, whose unit is detected from their size
-    Auto,
-    /// Seconds since 1970, fractions allowed; also counters
-    S,
-    /// Milliseconds
-    Ms,
-    /// Microseconds
-    Us,
-    /// Nanoseconds
-    Ns,
-    /// ISO 8601, UTC unless a zone is named
-    Iso,
+enum OrderArg {
+    /// Their times
+    Time,
+    /// The order of the rows
+    Rows,
 }
 
-fn parse_delimiter(text: &str) -> Result<char, String> {
-    let mut chars = text.chars();
-    match (text, chars.next(), chars.next()) {
-        ("tab" | "\\t", ..) => Ok('\t'),
-        (_, Some(c), None) if c.is_ascii() => Ok(c),
-        _ => Err("give one ASCII character, or `tab`".to_owned()),
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum QuoteArg {
+    /// By double quotation marks; in tab-separated text only if the first rows have quoted fields
+    Auto,
+    /// By double quotation marks, also where a field spans lines that look like rows
+    Double,
+    /// Not at all: quotation marks are characters like any other
+    None,
+}
+
+TIMEUNITARG
+
+fn parse_delimiter(text: &str) -> Result<String, String> {
+    match text {
+        "tab" | "\\t" => Ok("\t".to_owned()),
+        "" => Err("give the characters between fields, or `tab`".to_owned()),
+        text if text.is_ascii() && text.len() <= 4 => Ok(text.to_owned()),
+        _ => Err("give one to four ASCII characters, or `tab`".to_owned()),
     }
 }
 
@@ -83,25 +130,35 @@ impl ReadArgs {
     /// The library's options.
     pub(crate) fn options(&self) -> ReadOptions {
         let mut options = ReadOptions::default();
-        options.session_column = self.session_column.clone();
+        options.session_columns = self.session_column.clone();
         options.item_column = self.item_column.clone();
         options.time_column = self.time_column.clone();
         options.user_column = self.user_column.clone();
+        options.order_column = self.order_column.clone();
+        options.order = match self.order {
+            OrderArg::Time => RowOrder::Time,
+            OrderArg::Rows => RowOrder::Rows,
+        };
         options.session_gap = self.session_gap;
-        options.delimiter = self.delimiter;
+        options.sessions_per_file = self.sessions_per_file;
+        options.conditions = self.conditions.clone();
+        options.delimiter = self.delimiter.clone();
+        options.quote = match self.quote {
+            QuoteArg::Auto => Quote::Auto,
+            QuoteArg::Double => Quote::Double,
+            QuoteArg::None => Quote::None,
+        };
+        options.encoding = self.encoding.clone();
         options.header = match self.header {
             HeaderArg::Auto => Header::Auto,
             HeaderArg::Yes => Header::Yes,
             HeaderArg::No => Header::No,
         };
-        options.time_unit = match self.time_unit {
-            TimeUnitArg::Auto => TimeUnit::Auto,
-            TimeUnitArg::S => TimeUnit::S,
-            TimeUnitArg::Ms => TimeUnit::Ms,
-            TimeUnitArg::Us => TimeUnit::Us,
-            TimeUnitArg::Ns => TimeUnit::Ns,
-            TimeUnitArg::Iso => TimeUnit::Iso,
-        };
+        options.time_unit = self.time_unit.into();
+        options.time_format = self.time_format.clone();
+        options.timezone = self.timezone.clone();
+        options.nulls = self.null.clone();
+        options.keep_null_ids = self.keep_null_ids;
         options.skip_bad_rows = self.skip_bad_rows;
         options
     }
@@ -124,39 +181,52 @@ pub(crate) fn bar(quiet: bool) -> impl FnMut(ReadProgress) -> ControlFlow<()> {
 /// The command-line arguments that result in these options.
 pub(crate) fn as_arguments(options: &ReadOptions) -> Vec<String> {
     let mut arguments = Vec::new();
-    let unit = match options.time_unit {
-        TimeUnit::Auto => None,
-        TimeUnit::S => Some("s"),
-        TimeUnit::Ms => Some("ms"),
-        TimeUnit::Us => Some("us"),
-        TimeUnit::Ns => Some("ns"),
-        TimeUnit::Iso => Some("iso"),
-    };
     let header = match options.header {
         Header::Auto => None,
         Header::Yes => Some("yes"),
         Header::No => Some("no"),
     };
+    let quote = match options.quote {
+        Quote::Auto => None,
+        Quote::Double => Some("double"),
+        Quote::None => Some("none"),
+    };
+    let delimiter = options.delimiter.as_deref().map(|text| if text == "\t" { "tab" } else { text });
+    let mut several = |option: &str, values: Vec<String>| {
+        arguments.extend(values.into_iter().flat_map(|value| [option.to_owned(), value]));
+    };
+    several("--session-column", options.session_columns.clone());
+    several("--where", options.conditions.iter().map(ToString::to_string).collect());
+    several("--null", options.nulls.clone());
     for (option, value) in [
-        ("--session-column", options.session_column.clone()),
         ("--item-column", options.item_column.clone()),
         ("--time-column", options.time_column.clone()),
         ("--user-column", options.user_column.clone()),
+        ("--order-column", options.order_column.clone()),
+        ("--order", (options.order == RowOrder::Rows).then(|| "rows".to_owned())),
         ("--session-gap", options.session_gap.map(|gap| gap.to_string())),
-        ("--delimiter", options.delimiter.map(|c| if c == '\t' { "tab".to_owned() } else { c.to_string() })),
+        ("--delimiter", delimiter.map(str::to_owned)),
+        ("--quote", quote.map(str::to_owned)),
+        ("--encoding", options.encoding.clone()),
         ("--header", header.map(str::to_owned)),
-        ("--time-unit", unit.map(str::to_owned)),
+        ("--time-unit", time_unit_name(options.time_unit)),
+        ("--time-format", options.time_format.clone()),
+        ("--timezone", options.timezone.clone()),
     ] {
-        arguments.extend(value.into_iter().flat_map(|value| [option.to_owned(), value]));
+        several(option, value.into_iter().collect());
     }
-    if options.skip_bad_rows {
-        arguments.push("--skip-bad-rows".to_owned());
+    for (flag, is_set) in [
+        ("--sessions-per-file", options.sessions_per_file),
+        ("--keep-null-ids", options.keep_null_ids),
+        ("--skip-bad-rows", options.skip_bad_rows),
+    ] {
+        arguments.extend(is_set.then(|| flag.to_owned()));
     }
     arguments
 }
 
 /// Describes how each file of a log was read and which rows were left out.
-pub(crate) fn describe(files: &[upnext_core::data::report::FileReport]) -> String {
+pub(crate) fn describe(files: &[FileReport]) -> String {
     use crate::output::thousands;
     use std::fmt::Write;
     let mut text = String::new();
@@ -168,16 +238,25 @@ pub(crate) fn describe(files: &[upnext_core::data::report::FileReport]) -> Strin
         }
         _ = writeln!(
             text,
-            "{}: {} rows of {}{}; session {}, item {}, time {} in {}",
+            "{}: {} rows of {}{}; session {}, item {}, time {} in {}{}",
             file.path.display(),
             thousands(file.rows),
             file.format,
-            file.compression.as_ref().map(|c| format!(" ({c})")).unwrap_or_default(),
+            packed(file),
             file.session,
             file.item,
             file.time,
             file.time_unit,
+            file.order.as_ref().map(|order| format!(", ordered by {order}")).unwrap_or_default(),
         );
+        for guess in &file.guesses {
+            _ = writeln!(text, "  found: {guess}");
+        }
+        for (what, count) in [("a condition excludes them", file.excluded), ("the header once more", file.repeated_headers)] {
+            if count > 0 {
+                _ = writeln!(text, "  {} rows left out: {what}", thousands(count));
+            }
+        }
         for (reason, count) in &file.skipped {
             _ = writeln!(text, "  {} rows left out: {reason}", thousands(*count));
         }
@@ -186,6 +265,12 @@ pub(crate) fn describe(files: &[upnext_core::data::report::FileReport]) -> Strin
         }
     }
     text
+}
+
+/// The compression and the encoding of a file, in parentheses.
+fn packed(file: &FileReport) -> String {
+    let both: Vec<&str> = [&file.compression, &file.encoding].into_iter().flatten().map(String::as_str).collect();
+    if both.is_empty() { String::new() } else { format!(" ({})", both.join(", ")) }
 }
 
 #[cfg(test)]
@@ -203,6 +288,10 @@ mod tests {
             &["--session-column", "1", "--item-column", "3", "--time-column", "2", "--delimiter", "tab"][..],
             &["--user-column", "user", "--session-gap", "30m", "--header", "no", "--time-unit", "iso"],
             &["--header", "yes", "--time-unit", "ms", "--skip-bad-rows"],
+            &["--session-column", "a", "--session-column", "b", "--user-column", "u", "--order-column", "step"],
+            &["--where", "event=view,cart", "--where", "type!=ad", "--null", "-1", "--keep-null-ids", "--quote", "none"],
+            &["--order", "rows", "--sessions-per-file", "--delimiter", "::", "--encoding", "latin1"],
+            &["--time-format", "%d.%m.%Y", "--timezone", "Europe/Berlin"],
             &[],
         ];
         for words in given {
@@ -216,11 +305,10 @@ mod tests {
     }
 
     #[test]
-    fn delimiters_are_one_character_or_tab() {
-        assert_eq!(parse_delimiter("tab"), Ok('\t'));
-        assert_eq!(parse_delimiter(";"), Ok(';'));
-        assert!(
-            parse_delimiter("").is_err() && parse_delimiter("ab").is_err() && parse_delimiter("ä").is_err()
-        );
+    fn delimiters_are_some_characters_or_tab() {
+        assert_eq!(parse_delimiter("tab").as_deref(), Ok("\t"));
+        assert_eq!(parse_delimiter(";").as_deref(), Ok(";"));
+        assert_eq!(parse_delimiter("::").as_deref(), Ok("::"));
+        assert!(["", "abcde", "ä"].iter().all(|text| parse_delimiter(text).is_err()));
     }
 }

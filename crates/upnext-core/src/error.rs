@@ -226,16 +226,36 @@ pub enum Error {
     },
 
     /// A log that lacks one of the required columns.
-    #[error("{}: no {role} column: {looked_for}; the file has {columns}. Name it, or give its position counted from 1, with the option `{role}_column`", path.display())]
+    #[error("{}: {looked_for}; the file has {columns}. A column is named, or given by its position counted from 1", path.display())]
     MissingColumn {
         /// The file.
         path: PathBuf,
-        /// "session", "item", "time" or "user": the option that names the column is `{role}_column`.
+        /// The first role without a column: "session", "item", "time", "user" or "order".
         role: &'static str,
-        /// Why no column was found, such as "there is no column `visit`".
+        /// Why no column was found, role by role, such as "no session column: there is no column `visit`".
         looked_for: String,
         /// The columns of the file.
         columns: String,
+    },
+
+    /// A log that can be read in several ways, or in none.
+    #[error("{}: {question}", path.display())]
+    AmbiguousLog {
+        /// The file.
+        path: PathBuf,
+        /// What is to be decided, and the option that does.
+        question: String,
+    },
+
+    /// A quotation mark that is not closed, so that a field swallows rows.
+    #[error("{}, line {line}: a field that begins here with a quotation mark {}: close it, or set `quote` to none, where quotation marks are characters like any other{}", path.display(), open_until(*.until), .until.map_or("", |_| ", or to double if the lines belong to it"))]
+    OpenQuote {
+        /// The file.
+        path: PathBuf,
+        /// The line on which the field begins.
+        line: u64,
+        /// The line on which it ends; `None` for the end of the file.
+        until: Option<u64>,
     },
 
     /// Rows that are not valid events.
@@ -393,6 +413,13 @@ fn in_bytes(bytes: u64) -> String {
 }
 
 /// The end of a [`Error::BadRow`] message.
+fn open_until(until: Option<u64>) -> String {
+    match until {
+        None => "is not closed before the end of the file".to_owned(),
+        Some(until) => format!("ends on line {until} only, and lines in it look like rows"),
+    }
+}
+
 fn and_more(more: u64) -> String {
     let others = match more {
         0 => String::new(),

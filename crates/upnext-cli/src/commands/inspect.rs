@@ -18,9 +18,10 @@ const MAX_DAYS: usize = 40;
 /// table of items.
 #[derive(clap::Args, Debug)]
 pub(crate) struct InspectArgs {
-    /// A click log or a folder of its part files, a folder that `prepare` made, a model, or with --items a table of
-    /// items
-    path: PathBuf,
+    /// Click logs or folders of their part files, which are read as one log, a folder that `prepare` made, a model, or with
+    /// --items a table of items
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
 
     #[command(flatten)]
     items: items::ItemsArgs,

@@ -7,7 +7,7 @@ use crate::reading::{ReadArgs, describe};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use upnext_core::data::folder::check_replaceable;
-use upnext_core::data::{Format, PartCounts, PrepareOptions, Statistics, TimeMicros, TimeSpan};
+use upnext_core::data::{Format, Holdout, PartCounts, PrepareOptions, Statistics, TimeMicros};
 use upnext_core::data::{format_time, parse_time, prepare, write_parts};
 
 /// Read a click log, filter it, split it by time into training and test parts, and write them.
@@ -30,13 +30,15 @@ pub(crate) struct PrepareArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     until: Option<TimeMicros>,
 
-    /// Length of the test part, back from the log's last event
-    #[arg(long, value_name = "SPAN", default_value_t = PrepareOptions::default().holdout)]
-    holdout: TimeSpan,
+    /// The test part at the end of the log: a span of time, or for logs without times a share (10%) or a number (500
+    /// sessions) of the sessions
+    #[arg(long, value_name = "SPAN|SHARE|SESSIONS", default_value_t = PrepareOptions::default().holdout)]
+    holdout: Holdout,
 
-    /// Length of the validation part, back from the training part's last event, or `none`
-    #[arg(long, value_name = "SPAN|none", default_value = "1d", value_parser = parse_validation)]
-    validation: Validation,
+    /// The validation part at the end of the training part, as --holdout, or `none` [default: 1d; with a share or number in
+    /// --holdout, the same]
+    #[arg(long, value_name = "SPAN|SHARE|SESSIONS|none", value_parser = parse_validation)]
+    validation: Option<Validation>,
 
     /// Drop items with fewer events
     #[arg(long, value_name = "N", default_value_t = PrepareOptions::default().min_item_support)]
@@ -49,6 +51,10 @@ pub(crate) struct PrepareArgs {
     /// Drop sessions with more events (bots) [default: none]
     #[arg(long, value_name = "N")]
     max_session_length: Option<usize>,
+
+    /// Keep one of several events with the same session, item and time
+    #[arg(long)]
+    drop_duplicates: bool,
 
     /// Keep only the first of several events in a row on the same item
     #[arg(long)]
@@ -83,7 +89,7 @@ enum FormatArg {
 
 /// The length of the validation part; `None` for no validation part.
 #[derive(Clone, Copy, Debug)]
-struct Validation(Option<TimeSpan>);
+struct Validation(Option<Holdout>);
 
 fn parse_validation(text: &str) -> Result<Validation, String> {
     if text == "none" { Ok(Validation(None)) } else { text.parse().map(|span| Validation(Some(span))) }
@@ -94,7 +100,12 @@ impl PrepareArgs {
         let mut options = PrepareOptions::default();
         options.until = self.until;
         options.holdout = self.holdout;
-        options.validation = self.validation.0;
+        options.validation = match self.validation {
+            Some(Validation(validation)) => validation,
+            None if self.holdout.is_span() => options.validation,
+            None => Some(self.holdout),
+        };
+        options.drop_duplicates = self.drop_duplicates;
         options.min_item_support = self.min_item_support;
         options.min_session_length = self.min_session_length;
         options.max_session_length = self.max_session_length;

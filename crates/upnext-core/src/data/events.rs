@@ -41,6 +41,10 @@ pub struct EventLog {
     pub(super) session_ids: IdTable,
     pub(super) item_ids: IdTable,
     pub(super) report: ReadReport,
+    /// The order of each event among those of its session and time; empty if all have the order in which they came.
+    orders: Vec<i64>,
+    /// Whether something else than the order in the log ordered events with the same time.
+    pub(super) has_order: bool,
 }
 
 impl EventLog {
@@ -82,10 +86,9 @@ impl EventLog {
         let path = Path::new("events");
         let mut log = Self::new();
         let mut builder = LogBuilder::new(&mut log);
-        let labels = ["session", "item", "time"].map(str::to_owned);
         for (position, (session, item, time)) in (1..).zip(events) {
             builder
-                .push(session.as_ref().as_bytes(), item.as_ref().as_bytes(), time, &labels)
+                .push(session.as_ref().as_bytes(), item.as_ref().as_bytes(), time, ["session", "item"])
                 .map_err(|problem| Error::BadEvent { position, reason: reason(&problem) })?;
             if builder.is_full() {
                 return Err(Error::TooManyEvents { path: path.to_owned() });
@@ -95,6 +98,18 @@ impl EventLog {
             return Err(Error::NoEvents { path: path.to_owned(), found: "there is none" });
         }
         log.finish(path, &ReadOptions::default())
+    }
+
+    #[cfg(feature = "logs")]
+    /// Sets the order of the last event among those of its session and time. 0 if nothing orders them but their order in
+    /// the log.
+    #[inline]
+    pub(super) fn set_order(&mut self, order: i64) {
+        if order == 0 && self.orders.is_empty() {
+            return;
+        }
+        self.orders.resize(self.events.len().saturating_sub(1), 0);
+        self.orders.push(order);
     }
 
     /// Completes a log after its last event: cuts sessions at gaps and adds warnings. `path` names the log in messages.
@@ -145,6 +160,9 @@ impl EventLog {
     ///
     /// Sorts in place, with 4 bytes of memory per event besides the log, and none if the log is grouped already.
     pub fn group(&mut self) {
+        if !self.orders.is_empty() {
+            return self.group_by_order();
+        }
         if !self.events.is_sorted_by_key(|e| e.session) {
             let mut next = vec![0_u32; self.session_ids.len() + 1];
             for event in &self.events {
@@ -172,6 +190,17 @@ impl EventLog {
                 session.sort_by_key(|e| e.time);
             }
         }
+    }
+
+    /// As [`group`](Self::group), for events that have an order beside their time. It holds afterwards for the places of the
+    /// events, so that the numbers are no longer needed.
+    fn group_by_order(&mut self) {
+        let mut orders = std::mem::take(&mut self.orders);
+        orders.resize(self.events.len(), 0);
+        let mut keyed: Vec<(Event, i64)> = std::mem::take(&mut self.events).into_iter().zip(orders).collect();
+        keyed.sort_by_key(|(event, order)| (event.session, event.time, *order));
+        self.has_order = true;
+        self.events = keyed.into_iter().map(|(event, _)| event).collect();
     }
 
     /// Groups the log, and returns all of it as a part.

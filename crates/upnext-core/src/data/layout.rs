@@ -1,48 +1,83 @@
-//! Detects the layout of a log: delimiter, header, and the columns of sessions, items and times.
-//!
-//! With a header, columns are found by name. Without one, the first column of ISO 8601 times is the time (the RecSys
-//! Challenge 2015 has session, time, item, category), and the first two others are session and item; if there is no
-//! column of such times, the order is session, item, time.
+//! The layout of a text file: delimiter, quotation, the rows before the first event, and the names of the columns.
 
-use super::names::{Role, find_known, find_wanted, normalized, shortened};
-use super::options::{Header, ReadOptions};
-use super::parts::Partition;
-use super::time::{TimeUnit, number};
+use super::columns::Sample;
+use super::names::{Role, find_wanted, shortened};
+use super::options::{Header, Quote, ReadOptions};
+use super::time::{number, reads_as_time};
 use crate::error::{Error, Result};
 use std::path::Path;
 
-/// Number of rows at the beginning of a file from which its layout is guessed.
-const SAMPLE_ROWS: usize = 200;
+/// Number of rows at the beginning of a file from which its layout and its columns are found.
+const SAMPLE_ROWS: usize = 2_000;
 
-/// The three columns, by position from 0, and their names for messages.
+/// The most rows before the header.
+const MAX_PREAMBLE: usize = 50;
+
+/// How the fields of a text file are separated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Columns {
-    /// Session, item, time. Columns given by folder names are numbered after those of the file.
-    pub(super) at: [usize; 3],
-    /// Their names in messages, such as `column 3 (Time)`.
-    pub(super) labels: [String; 3],
-    /// The constant value of a column that is given by a folder name.
-    pub(super) constants: [Option<Vec<u8>>; 3],
+pub(super) struct Fields {
+    /// One or more ASCII characters.
+    pub(super) delimiter: String,
+    /// Whether fields can be quoted.
+    pub(super) quoting: bool,
+    /// Whether a backslash escapes a quotation mark.
+    pub(super) backslash: bool,
 }
 
-impl Columns {
-    /// The positions of the three in the file; `None` for a column that is given by a folder name.
-    pub(super) fn in_file(&self) -> impl Iterator<Item = Option<usize>> {
-        self.at.iter().zip(&self.constants).map(|(&at, constant)| constant.is_none().then_some(at))
+/// The byte that stands for a delimiter of several characters while fields are separated: the unit separator of ASCII.
+pub(super) const SEPARATOR: u8 = 0x1f;
+
+impl Fields {
+    /// The byte that separates fields, after [`SEPARATOR`] has replaced a longer delimiter.
+    pub(super) fn byte(&self) -> u8 {
+        match self.delimiter.as_bytes() {
+            [byte] => *byte,
+            _ => SEPARATOR,
+        }
+    }
+
+    /// A reader of rows.
+    pub(super) fn reader(&self) -> csv::ReaderBuilder {
+        let mut reader = csv::ReaderBuilder::new();
+        reader.delimiter(self.byte()).quoting(self.quoting).has_headers(false).flexible(true);
+        if self.backslash {
+            reader.escape(Some(b'\\'));
+        }
+        reader
+    }
+
+    /// The first rows of `sample`, without a last row that may be incomplete.
+    fn rows(&self, sample: &[u8], complete: bool) -> Vec<Vec<String>> {
+        let replaced;
+        let sample = if self.delimiter.len() > 1 {
+            replaced = String::from_utf8_lossy(sample).replace(&self.delimiter, "\u{1f}");
+            replaced.as_bytes()
+        } else {
+            sample
+        };
+        let mut reader = self.reader().from_reader(sample);
+        let mut rows: Vec<Vec<String>> = reader
+            .byte_records()
+            .take(SAMPLE_ROWS)
+            .map_while(|record| record.ok())
+            .map(|record| record.iter().map(|f| String::from_utf8_lossy(f).into_owned()).collect())
+            .collect();
+        if !complete && rows.len() > 1 && rows.len() < SAMPLE_ROWS {
+            rows.pop();
+        }
+        rows
     }
 }
 
 /// The layout of a text file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct TextLayout {
-    pub(super) delimiter: u8,
-    pub(super) header: bool,
-    pub(super) columns: Columns,
-    pub(super) unit: TimeUnit,
-    /// The names of all columns, if there is a header.
-    pub(super) names: Option<Vec<String>>,
-    /// Number of fields of the first row.
-    pub(super) fields: usize,
+    pub(super) fields: Fields,
+    /// Rows before the first event: lines of comments, and the header.
+    pub(super) skipped_rows: usize,
+    /// Rows before the header.
+    pub(super) preamble: usize,
+    pub(super) sample: Sample,
 }
 
 /// What all part files of a folder must have in common.
@@ -86,269 +121,179 @@ impl PartColumns {
     }
 }
 
-/// The role of the session column: `User` if the options name a user column, or if a gap is given and the log has users
-/// but no sessions.
-fn session_role(options: &ReadOptions, names: &[String]) -> Role {
-    let by_gap = options.session_column.is_none()
-        && options.session_gap.is_some()
-        && find_known(Role::Session, names).is_none()
-        && find_known(Role::User, names).is_some();
-    if options.user_column.is_some() || by_gap { Role::User } else { Role::Session }
-}
-
-/// Finds the columns of a log with column names; `partitions` are used only if an option names one.
-///
-/// # Errors
-/// [`Error::MissingColumn`].
-pub(super) fn named_columns(
-    path: &Path,
-    options: &ReadOptions,
-    names: &[String],
-    partitions: &[Partition],
-) -> Result<Columns> {
-    let mut at = [0; 3];
-    for (slot, role) in at.iter_mut().zip([session_role(options, names), Role::Item, Role::Time]) {
-        let wanted = role.option(options);
-        let found = match wanted {
-            Some(wanted) => find_wanted(wanted, Some(names), names.len())
-                .or_else(|| Some(names.len() + find_partition(wanted, partitions)?)),
-            None => find_known(role, names),
-        };
-        *slot = found.ok_or_else(|| missing(path, role, wanted, names, partitions))?;
-    }
-    let label = |i: usize| format!("column {} ({})", i + 1, shortened(&names[i]));
-    columns(at, names.len(), partitions, label)
-}
-
-/// Finds the partition that an option gives by its name.
-fn find_partition(wanted: &str, partitions: &[Partition]) -> Option<usize> {
-    let keys: Vec<String> = partitions.iter().map(|partition| partition.key.clone()).collect();
-    find_wanted(wanted, Some(&keys), 0)
-}
-
-/// The columns at these positions; those from `count` on are given by folder names.
-fn columns(
-    at: [usize; 3],
-    count: usize,
-    partitions: &[Partition],
-    label: impl Fn(usize) -> String,
-) -> Result<Columns> {
-    let partition = |at: usize| partitions.get(at.checked_sub(count)?);
-    let label = |at: usize| match partition(at) {
-        Some(partition) => format!("the folder's column {}", shortened(&partition.key)),
-        None => label(at),
-    };
-    for (field, other) in [("item_column", 1), ("time_column", 2)] {
-        if at[..other].contains(&at[other]) {
-            let reason = format!("{} already has another meaning: name another column", label(at[other]));
-            return Err(Error::config(field, reason));
-        }
-    }
-    Ok(Columns { at, labels: at.map(label), constants: at.map(|at| Some(partition(at)?.value.clone())) })
-}
-
-fn missing(
-    path: &Path,
-    role: Role,
-    wanted: Option<&str>,
-    names: &[String],
-    partitions: &[Partition],
-) -> Error {
-    let has_user = role == Role::Session && find_known(Role::User, names).is_some();
-    let looked_for = match wanted {
-        Some(wanted) => {
-            let close = names
-                .iter()
-                .map(|n| (strsim::jaro_winkler(&normalized(n), &normalized(wanted)), n))
-                .filter(|(similarity, _)| *similarity > 0.8)
-                .max_by(|a, b| a.0.total_cmp(&b.0));
-            match close {
-                Some((_, name)) => format!("there is no column `{wanted}` (is it `{}`?)", shortened(name)),
-                None => format!("there is no column `{wanted}`"),
-            }
-        }
-        None if has_user => {
-            "there are users but no sessions: set `session_gap` (such as 30m) to cut the users' events into sessions"
-                .to_owned()
-        }
-        None => format!("none is called {} or the like", role.known_names()[..3].join(", ")),
-    };
-    let names: Vec<String> = names.iter().take(30).map(|n| shortened(n)).collect();
-    Error::MissingColumn {
-        path: path.to_owned(),
-        role: role.name(),
-        looked_for,
-        columns: format!("the columns {}{}", names.join(", "), and_of_folders(partitions)),
-    }
-}
-
-fn and_of_folders(partitions: &[Partition]) -> String {
-    let keys: Vec<String> = partitions.iter().map(|partition| shortened(&partition.key)).collect();
-    if keys.is_empty() { String::new() } else { format!(", and its folders give {}", keys.join(", ")) }
-}
-
-/// Finds the columns of a log without column names.
-fn unnamed_columns(
-    path: &Path,
-    options: &ReadOptions,
-    rows: &[Vec<String>],
-    partitions: &[Partition],
-) -> Result<Columns> {
-    let count = rows[0].len();
-    let session = if options.user_column.is_some() { Role::User } else { Role::Session };
-    let mut at: [Option<usize>; 3] = [None; 3];
-    let too_few = |role: Role, wanted: Option<&str>| Error::MissingColumn {
-        path: path.to_owned(),
-        role: role.name(),
-        looked_for: match wanted {
-            Some(wanted) => format!("the file has no header and no column `{wanted}`"),
-            None => "the file has no header, and too few columns".to_owned(),
-        },
-        columns: format!(
-            "{}{}",
-            if count == 1 { "1 column".to_owned() } else { format!("{count} columns") },
-            and_of_folders(partitions)
-        ),
-    };
-    for (slot, role) in at.iter_mut().zip([session, Role::Item, Role::Time]) {
-        if let Some(wanted) = role.option(options) {
-            let found = find_wanted(wanted, None, count)
-                .or_else(|| Some(count + find_partition(wanted, partitions)?));
-            *slot = Some(found.ok_or_else(|| too_few(role, Some(wanted)))?);
-        }
-    }
-    if at[2].is_none() {
-        let is_time = |c: usize| {
-            rows.iter().all(|row| row.get(c).is_some_and(|f| TimeUnit::Iso.parse(f.as_bytes()).is_some()))
-        };
-        at[2] = (0..count).filter(|c| !at.contains(&Some(*c))).find(|&c| is_time(c));
-    }
-    for (i, role) in [(0, session), (1, Role::Item), (2, Role::Time)] {
-        if at[i].is_none() {
-            let free = (0..count).find(|c| !at.contains(&Some(*c)));
-            at[i] = Some(free.ok_or_else(|| too_few(role, None))?);
-        }
-    }
-    let at = at.map(|c| c.expect("every column was given, recognised or taken in order above"));
-    columns(at, count, partitions, |c| format!("column {}", c + 1))
-}
-
-/// The first rows of `sample`, as text, without a last row that may be incomplete.
-fn sample_rows(sample: &[u8], delimiter: u8, complete: bool) -> Vec<Vec<String>> {
-    let mut reader =
-        csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(sample);
-    let mut rows: Vec<Vec<String>> = reader
-        .byte_records()
-        .take(SAMPLE_ROWS)
-        .map_while(|record| record.ok())
-        .map(|record| record.iter().map(|f| String::from_utf8_lossy(f).into_owned()).collect())
-        .collect();
-    if !complete && rows.len() > 1 && rows.len() < SAMPLE_ROWS {
-        rows.pop();
-    }
-    rows
-}
-
-/// The delimiter that gives the rows the most uniform number of fields, at least three if possible.
-pub(super) fn guess_delimiter(sample: &[u8], complete: bool) -> u8 {
-    let score = |delimiter: u8| {
-        let rows = sample_rows(sample, delimiter, complete);
-        let first = rows.first().map_or(0, Vec::len);
-        let even = rows.iter().filter(|r| r.len() == first).count() * 1000 / rows.len().max(1);
-        (first.min(3), even, first)
-    };
-    let mut best = (b'\t', score(b'\t'));
-    for delimiter in *b",;|" {
-        let this = score(delimiter);
-        if this > best.1 {
-            best = (delimiter, this);
-        }
-    }
-    best.0
-}
-
-fn guess_header(options: &ReadOptions, rows: &[Vec<String>]) -> bool {
-    let looks_timed = |row: &Vec<String>| {
-        row.iter()
-            .any(|f| number(f.trim().as_bytes()).is_some() || TimeUnit::Iso.parse(f.as_bytes()).is_some())
-    };
-    let first = &rows[0];
-    let roles = [Role::Session, Role::User, Role::Item, Role::Time];
-    let named = roles
-        .into_iter()
-        .filter(|role| {
-            // A position given by an option is a number, which may also be a value in the first row.
-            let named = |wanted: &str| {
-                wanted.parse::<usize>().is_err() && find_wanted(wanted, Some(first), 0).is_some()
-            };
-            role.option(options).is_some_and(named) || find_known(*role, first).is_some()
-        })
-        .count();
-    named >= 2 || (!looks_timed(first) && (named == 1 || rows[1..].iter().any(looks_timed)))
-}
-
-/// The unit of the times in these texts: that of the median number, or ISO 8601 if most are not numbers.
-pub(super) fn guess_unit<'a>(texts: impl Iterator<Item = &'a str>) -> TimeUnit {
-    let (mut numbers, mut iso) = (Vec::new(), 0);
-    for text in texts {
-        match number(text.trim().as_bytes()) {
-            Some(value) => numbers.push(value.abs()),
-            None => iso += usize::from(TimeUnit::Iso.parse(text.as_bytes()).is_some()),
-        }
-    }
-    if numbers.is_empty() && iso == 0 {
-        return TimeUnit::Auto;
-    }
-    if numbers.len() >= iso { median_unit(numbers) } else { TimeUnit::Iso }
-}
-
-/// The unit in which the median of these numbers is a plausible time; `Auto` if there are no numbers.
-pub(super) fn median_unit(mut numbers: Vec<f64>) -> TimeUnit {
-    numbers.sort_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).map_or(TimeUnit::Auto, |&median| TimeUnit::of_magnitude(median))
-}
-
 /// Detects the layout of a text file that begins with `sample`.
 ///
 /// # Errors
-/// [`Error::NoEvents`] if there is only a header, [`Error::MissingColumn`].
+/// [`Error::NoEvents`] if there is only a header.
 pub(super) fn of_text(
     path: &Path,
     options: &ReadOptions,
     sample: &[u8],
     complete: bool,
-    partitions: &[Partition],
 ) -> Result<TextLayout> {
-    let delimiter = match options.delimiter {
-        Some(c) => u8::try_from(c)
-            .map_err(|_| Error::config("delimiter", format!("{c:?} is not one ASCII character")))?,
-        None => guess_delimiter(sample, complete),
-    };
-    let mut rows = sample_rows(sample, delimiter, complete);
+    let (declared, rest) = declared_delimiter(sample);
+    let delimiter = options.delimiter.clone().or(declared);
+    let fields = fields_of(delimiter, options.quote, rest, complete);
+    let mut rows = fields.rows(sample, complete);
     if rows.is_empty() {
         return Err(Error::NoEvents { path: path.to_owned(), found: "the file is empty" });
     }
+    let mut preamble = preamble(&rows, usize::from(rest.len() < sample.len()));
+    let (header_in_comment, mut first) = header_in_comment(&rows, preamble);
+    preamble -= usize::from(header_in_comment);
+    if !header_in_comment {
+        first = rows[preamble.min(rows.len() - 1)].clone();
+    }
+    rows.drain(..preamble.min(rows.len() - 1));
     let header = match options.header {
         Header::Yes => true,
         Header::No => false,
-        Header::Auto => guess_header(options, &rows),
+        Header::Auto => header_in_comment || is_header(options, &first, &rows[1..]),
     };
-    let (fields, names) = (rows[0].len(), header.then(|| rows.remove(0)));
-    let columns = match &names {
-        Some(names) => named_columns(path, options, names, partitions)?,
-        None => unnamed_columns(path, options, &rows, partitions)?,
-    };
+    if header {
+        rows.remove(0);
+    }
     if rows.is_empty() && complete {
         return Err(Error::NoEvents { path: path.to_owned(), found: "there is only a header line" });
     }
-    let unit = match options.time_unit {
-        TimeUnit::Auto => match &columns.constants[2] {
-            Some(time) => guess_unit(std::str::from_utf8(time).into_iter()),
-            None => guess_unit(rows.iter().filter_map(|row| row.get(columns.at[2])).map(String::as_str)),
-        },
-        unit => unit,
+    let rows: Vec<Vec<Option<String>>> =
+        rows.into_iter().map(|row| row.into_iter().map(Some).collect()).collect();
+    let count = first.len().max(usual_count(rows.iter().map(Vec::len)));
+    let names = header.then(|| {
+        let mut names: Vec<String> = first.iter().map(|name| name.trim().to_owned()).collect();
+        // pandas writes its index without a name; rows may end in a delimiter.
+        names.resize(count, String::new());
+        names
+    });
+    let sample = Sample { names, count, rows, typed: Vec::new() };
+    Ok(TextLayout { fields, skipped_rows: preamble + usize::from(header), preamble, sample })
+}
+
+/// The delimiter in a first line `sep=;`, as spreadsheets write it, and the text after that line.
+fn declared_delimiter(sample: &[u8]) -> (Option<String>, &[u8]) {
+    let line = sample.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    match line.trim_ascii_end() {
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', delimiter] if delimiter.is_ascii() => {
+            let rest = sample.get(line.len() + 1..).unwrap_or_default();
+            (Some(char::from(*delimiter).to_string()), rest)
+        }
+        _ => (None, sample),
+    }
+}
+
+/// How the fields of a file are separated that begins with `sample`. Without a delimiter, it is detected.
+pub(super) fn fields_of(delimiter: Option<String>, quote: Quote, sample: &[u8], complete: bool) -> Fields {
+    match delimiter {
+        Some(delimiter) => with_quotes(delimiter, quote, sample),
+        None => guess_fields(quote, sample, complete),
+    }
+}
+
+/// The fields of a file with this delimiter.
+fn with_quotes(delimiter: String, quote: Quote, sample: &[u8]) -> Fields {
+    let is_tab = delimiter == "\t";
+    let quoting = match quote {
+        Quote::Double => true,
+        Quote::None => false,
+        Quote::Auto => !is_tab || has_quoted_fields(sample, &delimiter),
     };
-    Ok(TextLayout { delimiter, header, columns, unit, names, fields })
+    Fields { delimiter, quoting, backslash: quoting && has_escaped_quotes(sample) }
+}
+
+/// Whether a field begins and ends with a quotation mark.
+fn has_quoted_fields(sample: &[u8], delimiter: &str) -> bool {
+    let text = String::from_utf8_lossy(sample);
+    let mut fields = text.lines().take(SAMPLE_ROWS).flat_map(|line| line.split(delimiter));
+    fields.any(|field| field.len() > 1 && field.starts_with('"') && field.ends_with('"'))
+}
+
+/// Whether quotation marks within fields are escaped by a backslash.
+fn has_escaped_quotes(sample: &[u8]) -> bool {
+    sample.windows(3).any(|bytes| {
+        bytes.starts_with(b"\\\"") && !matches!(bytes[2], b',' | b';' | b'\t' | b'|' | b'\n' | b'\r')
+    })
+}
+
+/// The delimiter that gives most rows the same number of fields, at least three if possible.
+fn guess_fields(quote: Quote, sample: &[u8], complete: bool) -> Fields {
+    let mut best: Option<((usize, usize, bool, usize), Fields)> = None;
+    for delimiter in ["\t", ",", ";", "|", "::", " "] {
+        let fields = with_quotes(delimiter.to_owned(), quote, sample);
+        let rows = fields.rows(sample, complete);
+        let usual = usual_count(rows.iter().map(Vec::len));
+        let even = rows.iter().filter(|row| row.len() == usual).count() * 100 / rows.len().max(1);
+        let first_is_usual = rows.first().is_some_and(|row| row.len() == usual);
+        let score = (usual.min(3), even, first_is_usual, if delimiter == " " { 0 } else { usual });
+        // Spaces separate fields only where nothing else does.
+        let is_better = match &best {
+            None => true,
+            Some((other, _)) if delimiter == " " => other.0 < 2 && usual > 1,
+            Some((other, _)) => score > *other,
+        };
+        if is_better {
+            best = Some((score, fields));
+        }
+    }
+    best.map_or_else(|| with_quotes(",".to_owned(), quote, sample), |(_, fields)| fields)
+}
+
+/// The most frequent of several counts, 0 if there is none.
+fn usual_count(counts: impl Iterator<Item = usize>) -> usize {
+    let mut sorted: Vec<usize> = counts.collect();
+    sorted.sort_unstable();
+    sorted.chunk_by(|a, b| a == b).max_by_key(|run| run.len()).map_or(0, |run| run[0])
+}
+
+/// Number of rows before the header or the first event: comments, and lines with fewer fields than the others. At least
+/// the first `known`.
+fn preamble(rows: &[Vec<String>], known: usize) -> usize {
+    let usual = usual_count(rows.iter().map(Vec::len));
+    let is_before = |row: &Vec<String>| {
+        row.first().is_some_and(|field| field.starts_with('#')) || (row.len() < usual && usual > 1)
+    };
+    let before = rows.iter().skip(known).take(MAX_PREAMBLE).take_while(|row| is_before(row)).count();
+    // Rows that are all of one kind are no preamble.
+    if known + before == rows.len() { known } else { known + before }
+}
+
+/// Whether the last line of the preamble is a header behind a `#`, and that header.
+fn header_in_comment(rows: &[Vec<String>], preamble: usize) -> (bool, Vec<String>) {
+    let Some(last) = preamble.checked_sub(1).and_then(|last| rows.get(last)) else { return (false, Vec::new()) };
+    let mut names = last.clone();
+    let usual = usual_count(rows.iter().map(Vec::len));
+    if let Some(first) = names.first_mut() {
+        *first = first.trim_start_matches('#').trim().to_owned();
+    }
+    let is_header = names.len() == usual && usual > 1 && known_names(&ReadOptions::default(), &names) >= 2;
+    (is_header, names)
+}
+
+/// Number of roles for which a row has the name of a column.
+fn known_names(options: &ReadOptions, row: &[String]) -> usize {
+    let wanted = |role: Role| match role {
+        Role::Session => options.session_columns.first(),
+        Role::User => options.user_column.as_ref(),
+        Role::Item => options.item_column.as_ref(),
+        Role::Time => options.time_column.as_ref(),
+        Role::Order => options.order_column.as_ref(),
+    };
+    let roles = [Role::Session, Role::User, Role::Item, Role::Time, Role::Order];
+    let is_named = |role: &Role| {
+        // A position given by an option is a number, which may also be a value in the first row.
+        let named = |wanted: &String| wanted.parse::<usize>().is_err() && find_wanted(wanted, Some(row), 0).is_some();
+        wanted(*role).is_some_and(named) || row.iter().any(|name| role.fit(name).is_some())
+    };
+    roles.iter().filter(|role| is_named(role)).count()
+}
+
+/// Whether the first row holds the names of the columns: two of them are known, or it has no number and no time, and later
+/// rows have.
+fn is_header(options: &ReadOptions, first: &[String], rows: &[Vec<String>]) -> bool {
+    let has_values = |row: &[String]| {
+        row.iter().any(|field| number(field.trim().as_bytes()).is_some() || reads_as_time(field.as_bytes()))
+    };
+    let named = known_names(options, first);
+    named >= 2 || (!has_values(first) && (named == 1 || rows.iter().any(|row| has_values(row))))
 }
 
 #[cfg(test)]

@@ -8,25 +8,41 @@
 mod bad_rows;
 #[cfg(feature = "logs")]
 mod columnar;
+#[cfg(feature = "logs")]
+mod columns;
 pub mod events;
 #[cfg(feature = "logs")]
 pub mod folder;
 #[cfg(all(feature = "logs", any(test, feature = "fuzzing")))]
 pub mod fuzz;
+pub mod holdout;
 pub(crate) mod ids;
 pub mod items;
 #[cfg(feature = "logs")]
+mod json;
+#[cfg(feature = "logs")]
+mod kinds;
+#[cfg(feature = "logs")]
 mod layout;
+#[cfg(feature = "logs")]
+mod lists;
 #[cfg_attr(not(feature = "logs"), expect(dead_code, reason = "logs have more columns than tables of items"))]
 mod names;
+mod normalize;
 pub mod options;
 pub mod part;
 #[cfg(feature = "logs")]
 mod parts;
 pub mod prepare;
 #[cfg(feature = "logs")]
+mod quotes;
+#[cfg(feature = "logs")]
 mod read;
+#[cfg(feature = "logs")]
+mod replace_delimiter;
 pub mod report;
+#[cfg(feature = "logs")]
+mod row_reader;
 mod rows;
 pub mod sessions;
 pub mod shape;
@@ -41,15 +57,19 @@ pub mod time;
 pub mod vocabulary;
 mod warnings;
 #[cfg(feature = "logs")]
+mod watch;
+#[cfg(feature = "logs")]
 pub mod write;
 
 pub use events::{Event, EventLog};
 #[cfg(feature = "logs")]
 pub use folder::{PartName, PreparedFolder};
+pub use holdout::Holdout;
 pub use ids::{Ids, MAX_ID_BYTES};
 pub use items::{ItemTable, ItemTableOptions};
 pub(crate) use names::shortened_to;
-pub use options::{Header, ReadOptions};
+pub use normalize::NULL_MARKERS;
+pub use options::{Condition, Header, Quote, ReadOptions, RowOrder};
 pub use part::{DroppedSessions, Part, PartCounts, TestSessions};
 pub use prepare::{PrepareOptions, PreparePhase, PrepareProgress, Prepared, prepare};
 #[cfg(feature = "logs")]

@@ -1,7 +1,5 @@
 //! The columns of logs and tables by their names, and names in error messages.
 
-use super::options::ReadOptions;
-
 /// The role of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -9,6 +7,8 @@ pub(super) enum Role {
     User,
     Item,
     Time,
+    /// The order of events with the same time.
+    Order,
 }
 
 impl Role {
@@ -18,63 +18,111 @@ impl Role {
             Self::User => "user",
             Self::Item => "item",
             Self::Time => "time",
+            Self::Order => "order",
         }
     }
 
-    /// Names of such a column in known logs, [`normalized`]; the first that a log has is used.
+    /// The option that names such a column.
+    pub(super) fn option(self) -> &'static str {
+        match self {
+            Self::Session => "session_column",
+            Self::User => "user_column",
+            Self::Item => "item_column",
+            Self::Time => "time_column",
+            Self::Order => "order_column",
+        }
+    }
+
+    /// Names of such a column in public logs, exports and tools, [`normalized`]; the first that a log has is used.
+    #[rustfmt::skip] // a name a line would be hundreds of lines
     pub(super) fn known_names(self) -> &'static [&'static str] {
         match self {
             Self::Session => &[
-                "sessionid",
-                "session",
-                "usersession",
-                "sessionkey",
-                "sid",
-                "visitid",
-                "visitorid",
-                "visitor",
+                "sessionid", "session", "usersession", "sessionkey", "sid", "sessid", "visitid", "idvisit",
+                "visitkey", "contextsessionid", "domainsessionid", "sessionuuid", "sitzung", "sitzungsid",
+                "gasessionid", "gasessionnumber", "sessionnumber", "sessionnum", "sessionno", "sessionindex",
+                "sessioncount", "visitnumber", "domainsessionidx", "visitcount", "orderid", "basketid",
+                "cartid", "invoiceno",
             ],
-            Self::User => &["userid", "user", "visitorid", "visitor", "customerid", "clientid", "uid"],
+            Self::User => &[
+                "userid", "user", "visitorid", "visitor", "userpseudoid", "fullvisitorid", "clientid",
+                "customerid", "customer", "uid", "anonymousid", "domainuserid", "idvisitor", "cookieid",
+                "cookie", "deviceid", "memberid", "member", "accountid", "account", "personid", "profileid",
+                "reviewerid", "userhash", "userkey", "useruuid", "kunde", "kundennummer", "kundenid",
+                "benutzer", "nutzer",
+            ],
             Self::Item => &[
-                "itemid",
-                "item",
-                "productid",
-                "product",
-                "articleid",
-                "clickarticleid",
-                "newsid",
-                "videoid",
-                "contentid",
-                "trackid",
-                "movieid",
-                "sku",
-                "iid",
-                "aid",
+                "itemid", "item", "productid", "product", "articleid", "clickarticleid", "newsid", "videoid",
+                "contentid", "trackid", "movieid", "sku", "productsku", "parentasin", "asin", "iid", "aid",
+                "itemkey", "offerid", "listingid", "songid", "bookid", "gameid", "appid", "courseid",
+                "jobid", "postid", "documentid", "docid", "recipeid", "beerid", "businessid", "hotelid",
+                "poiid", "locationid", "adid", "propertiesproductid", "artikel", "artikelid", "artikelnr",
+                "artikelnummer", "produkt", "produktid",
             ],
             Self::Time => &[
-                "time",
-                "timestamp",
-                "ts",
-                "eventtime",
-                "eventtimestamp",
-                "clicktimestamp",
-                "datetime",
-                "unixtime",
-                "createdat",
-                "eventdate",
-                "date",
+                "time", "timestamp", "ts", "eventtime", "eventtimestamp", "clicktimestamp", "clicktime",
+                "datetime", "originaltimestamp", "derivedtstamp", "tstamp", "unixtime", "unixtimestamp",
+                "timems", "timestampms", "timestampmillis", "timestampus", "epoch", "epochms", "epochtime",
+                "servertimestampepochms", "servertimestamp", "servertime", "servertimepretty",
+                "clienttimestamp", "collectortstamp", "occurredat", "clickedat", "viewedat", "createdat",
+                "created", "creationtime", "actiontime", "visittime", "logtime", "startedat", "sentat",
+                "receivedat", "zeitpunkt", "zeitstempel", "zeit", "eventdate", "date", "day", "datum", "tag",
+            ],
+            Self::Order => &[
+                "timeframe", "step", "position", "positioninsession", "sessionposition", "addtocartorder",
+                "sequence", "sequencenumber", "sequenceno", "seq", "seqno", "eventindex", "eventnumber",
+                "eventorder", "hitnumber", "eventsequence", "itemposition", "stepindex", "pos",
             ],
         }
     }
 
-    pub(super) fn option(self, options: &ReadOptions) -> Option<&str> {
+    /// Endings of further names, [`normalized`], such as that of `context_session_id`.
+    fn endings(self) -> &'static [&'static str] {
         match self {
-            Self::Session => options.session_column.as_deref(),
-            Self::User => options.user_column.as_deref(),
-            Self::Item => options.item_column.as_deref(),
-            Self::Time => options.time_column.as_deref(),
+            Self::Session => &["sessionid", "sessionkey", "usersession"],
+            Self::User => &["userid", "visitorid", "customerid", "clientid"],
+            Self::Item => &["itemid", "productid", "articleid", "trackid", "videoid", "productsku"],
+            Self::Time => &["timestamp", "timestampms", "datetime", "eventtime", "tstamp"],
+            Self::Order => &[],
         }
     }
+
+    /// How well a column's name fits the role: 0 for the first of the known names; `None` if it does not.
+    ///
+    /// Names are compared without the type that RecBole appends (`item_id:token`) and without `hash` at their end. Of the
+    /// path of a nested column, such as `event.item_id`, the whole or the last part must be known.
+    pub(super) fn fit(self, name: &str) -> Option<usize> {
+        const LAST_PART: usize = 1_000;
+        const ENDING: usize = 2_000;
+        let name = name.split_once(':').map_or(name, |(name, _)| name);
+        let known = |name: &str| {
+            let name = normalized(name);
+            let name = name.strip_suffix("hash").filter(|rest| !rest.is_empty()).unwrap_or(&name).to_owned();
+            (self.known_names().iter().position(|known| *known == name), name)
+        };
+        let (whole, text) = known(name);
+        let last = || Some(LAST_PART + known(name.rsplit_once('.')?.1).0?);
+        let ending = || Some(ENDING + self.endings().iter().position(|ending| text.ends_with(ending))?);
+        whole.or_else(last).or_else(ending)
+    }
+}
+
+/// Whether a session column of this name counts the sessions of each user, so that it needs a user column.
+pub(super) fn is_per_user(name: &str) -> bool {
+    const COUNTERS: [&str; 10] = [
+        "gasessionid",
+        "gasessionnumber",
+        "sessionnumber",
+        "sessionnum",
+        "sessionno",
+        "sessionindex",
+        "sessioncount",
+        "visitnumber",
+        "domainsessionidx",
+        "visitcount",
+    ];
+    let last = name.rsplit_once('.').map_or(name, |(_, last)| last);
+    COUNTERS.contains(&normalized(last).as_str())
 }
 
 /// A name in lower case, without spaces and punctuation.
@@ -82,10 +130,12 @@ pub(super) fn normalized(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// Finds the column with a known name of `role`.
-pub(super) fn find_known(role: Role, names: &[String]) -> Option<usize> {
-    let names: Vec<String> = names.iter().map(|n| normalized(n)).collect();
-    role.known_names().iter().find_map(|known| names.iter().position(|n| n == known))
+/// The columns whose names fit a role, best first.
+pub(super) fn fitting(role: Role, names: &[String]) -> Vec<usize> {
+    let mut fitting: Vec<(usize, usize)> =
+        names.iter().enumerate().filter_map(|(at, name)| Some((role.fit(name)?, at))).collect();
+    fitting.sort_unstable();
+    fitting.into_iter().map(|(_, at)| at).collect()
 }
 
 /// Finds the column that an option gives: by exact name, by name in any case, or by position from 1.
@@ -100,11 +150,11 @@ pub(super) fn find_wanted(wanted: &str, names: Option<&[String]>, count: usize) 
 }
 
 /// Finds the column of item ids: the first of `wanted` that exists, by name or by position from 1; if `wanted` is
-/// empty, the first with a known name of an item column, then `id`.
+/// empty, the one whose name fits an item column best, or `id`.
 pub(crate) fn item_column(names: &[String], wanted: &[String]) -> Option<usize> {
     if wanted.is_empty() {
         let id = || names.iter().position(|name| normalized(name) == "id");
-        return find_known(Role::Item, names).or_else(id);
+        return fitting(Role::Item, names).first().copied().or_else(id);
     }
     wanted.iter().find_map(|wanted| column(names, wanted))
 }
@@ -134,4 +184,81 @@ pub(crate) fn shortened_to(text: &str, max: usize) -> String {
 /// The error of a damaged Parquet file. The decoder's message may quote names from the file and is shortened.
 pub(crate) fn damaged_parquet(path: &std::path::Path, reason: &str) -> crate::Error {
     crate::Error::Damaged { path: path.to_owned(), format: "Parquet", reason: shortened_to(reason, 200) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn best(role: Role, names: &[&str]) -> Option<usize> {
+        fitting(role, &names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()).first().copied()
+    }
+
+    #[test]
+    fn columns_of_public_logs_exports_and_tools_are_known() {
+        let logs: [(&[&str], [Option<usize>; 5]); 14] = [
+            (&["timestamp", "visitorid", "event", "itemid"], [None, Some(1), Some(3), Some(0), None]),
+            (
+                &["sessionId", "userId", "itemId", "timeframe", "eventdate"],
+                [Some(0), Some(1), Some(2), Some(4), Some(3)],
+            ),
+            (
+                &["session_id_hash", "event_type", "product_sku_hash", "server_timestamp_epoch_ms"],
+                [Some(0), None, Some(2), Some(3), None],
+            ),
+            (&["user_id:token", "item_id:token", "timestamp:float"], [None, Some(0), Some(1), Some(2), None]),
+            (&["USER_ID", "ITEM_ID", "EVENT_TYPE", "TIMESTAMP"], [None, Some(0), Some(1), Some(3), None]),
+            (
+                &["user_pseudo_id", "event_params.ga_session_id", "event_timestamp", "items.item_id"],
+                [Some(1), Some(0), Some(3), Some(2), None],
+            ),
+            (
+                &["order_id", "product_id", "add_to_cart_order", "reordered"],
+                [Some(0), None, Some(1), None, Some(2)],
+            ),
+            (&["session", "events.aid", "events.ts", "events.type"], [Some(0), None, Some(1), Some(2), None]),
+            (
+                &[
+                    "anonymous_id",
+                    "received_at",
+                    "original_timestamp",
+                    "context_session_id",
+                    "properties_product_id",
+                ],
+                [Some(3), Some(0), Some(4), Some(2), None],
+            ),
+            (
+                &["domain_userid", "domain_sessionid", "derived_tstamp", "product_sku"],
+                [Some(1), Some(0), Some(3), Some(2), None],
+            ),
+            (
+                &["idVisitor", "idVisit", "serverTimePretty", "productSku"],
+                [Some(1), Some(0), Some(3), Some(2), None],
+            ),
+            (&["user_id", "parent_asin", "rating", "timestamp"], [None, Some(0), Some(1), Some(3), None]),
+            (&["Session", "Artikel", "Zeitpunkt"], [Some(0), None, Some(1), Some(2), None]),
+            (
+                &[
+                    "user_id",
+                    "session_id",
+                    "session_start",
+                    "session_size",
+                    "click_article_id",
+                    "click_timestamp",
+                ],
+                [Some(1), Some(0), Some(4), Some(5), None],
+            ),
+        ];
+        for (names, expected) in logs {
+            let roles = [Role::Session, Role::User, Role::Item, Role::Time, Role::Order];
+            assert_eq!(roles.map(|role| best(role, names)), expected, "{names:?}");
+        }
+        assert_eq!(best(Role::Item, &["item_category_id", "itemtype"]), None);
+    }
+
+    #[test]
+    fn counters_of_a_users_sessions_are_known() {
+        assert!(is_per_user("event_params.ga_session_number") && is_per_user("visit_number"));
+        assert!(!is_per_user("session_id"));
+    }
 }

@@ -3,6 +3,7 @@
 use super::time::{TimeSpan, TimeUnit};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
 /// Whether a text file begins with a line of column names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,77 @@ pub enum Header {
     No,
 }
 
+/// How fields of a text file are quoted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Quote {
+    /// By double quotation marks; in tab-separated text only if the first rows have fields that begin and end with one.
+    #[default]
+    Auto,
+    /// By double quotation marks, also where a field spans lines that look like rows.
+    Double,
+    /// Quotation marks are characters like any other.
+    None,
+}
+
+/// What gives the order of events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowOrder {
+    /// The time column.
+    #[default]
+    Time,
+    /// The order of the rows: the log has no times, and the number of the row stands for the time.
+    Rows,
+}
+
+/// A condition on a column: rows that do not meet it are left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// The column, by name or position from 1.
+    pub column: String,
+    /// The values, without white space around them.
+    pub values: Vec<String>,
+    /// Whether rows with one of the values are left out, instead of those without.
+    pub excludes: bool,
+}
+
+impl FromStr for Condition {
+    type Err = String;
+
+    /// Parses `column=value[,value…]` or `column!=value[,value…]`.
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let wrong = || {
+            format!("`{text}` is no condition: write it as event=view, as event=view,cart or as type!=filter")
+        };
+        let (column, values) = text.split_once('=').ok_or_else(wrong)?;
+        let (column, excludes) = column.strip_suffix('!').map_or((column, false), |column| (column, true));
+        let (column, values) = (column.trim(), values.split(',').map(|value| value.trim().to_owned()));
+        if column.is_empty() {
+            return Err(wrong());
+        }
+        Ok(Self { column: column.to_owned(), values: values.collect(), excludes })
+    }
+}
+
+impl std::fmt::Display for Condition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}{}", self.column, if self.excludes { "!=" } else { "=" }, self.values.join(","))
+    }
+}
+
+impl Serialize for Condition {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Condition {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// The columns of a log and the format of their values. By default, everything is detected.
 ///
 /// A column is given by its name (an exact match is preferred to one in any case) or by its position, counted from 1.
@@ -24,54 +96,99 @@ pub enum Header {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ReadOptions {
-    /// The session column. Absent: found by name (`SessionId`, `session_id`, `visitorid`, …).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub session_column: Option<String>,
+    /// The session columns; several are a key together. Empty: found by name (`SessionId`, `session_id`, …).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub session_columns: Vec<String>,
     /// The item column. Absent: found by name (`ItemId`, `item_id`, `product_id`, …).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub item_column: Option<String>,
-    /// The time column. Absent: found by name (`Time`, `timestamp`, `ts`, …).
+    /// The time column. Absent: found by name (`Time`, `timestamp`, `ts`, …) or by its values.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_column: Option<String>,
-    /// The user column, for logs without sessions: a user's events are cut into sessions at `session_gap`.
+    /// The user column. Without session columns, a user's events are cut into sessions at `session_gap`; with them, it
+    /// is the first part of the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_column: Option<String>,
-    /// A pause longer than this begins a new session. Absent: sessions are not cut, except with a user column, where
-    /// the gap is 30 minutes, as is usual in web analytics.
+    /// The column that orders the events of a session that have the same time. Absent: found by name (`position`,
+    /// `step`, `timeframe`, …).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_column: Option<String>,
+    /// What gives the order of events.
+    #[serde(skip_serializing_if = "is_default")]
+    pub order: RowOrder,
+    /// A pause longer than this begins a new session. Absent: sessions are not cut, except with a user column and no
+    /// session column, where the gap is 30 minutes, as is usual in web analytics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_gap: Option<TimeSpan>,
-    /// The character between fields. Absent: detected among tab, comma, semicolon and vertical bar.
+    /// Whether the same session id in two files is two sessions, for logs whose ids begin again in every file.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sessions_per_file: bool,
+    /// Conditions on columns: rows that do not meet all of them are left out.
+    #[serde(rename = "where", skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// The text between fields, one or more ASCII characters. Absent: detected among tab, comma, semicolon, vertical
+    /// bar, two colons and space.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub delimiter: Option<char>,
+    pub delimiter: Option<String>,
+    /// How fields are quoted.
+    #[serde(skip_serializing_if = "is_default")]
+    pub quote: Quote,
+    /// The encoding of text files, a label of the WHATWG Encoding Standard such as `latin1`. Absent: UTF-8, or UTF-16 if
+    /// the file begins with its byte order mark.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
     /// Whether the first line holds column names.
     pub header: Header,
     /// The unit or format of times. Parquet columns of type timestamp or date need none.
     pub time_unit: TimeUnit,
+    /// The pattern of times as text, in the notation of `strftime`, such as `%d.%m.%Y %H:%M`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_format: Option<String>,
+    /// The time zone of times that do not name theirs, such as `Europe/Berlin`. Absent: UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
+    /// Other texts that stand for a missing id, besides the empty one and [`NULL_MARKERS`](super::NULL_MARKERS).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nulls: Vec<String>,
+    /// Whether [`NULL_MARKERS`](super::NULL_MARKERS) are ids, as in a shop with an item called "None".
+    #[serde(skip_serializing_if = "is_default")]
+    pub keep_null_ids: bool,
     /// Whether rows that are not valid events are skipped and counted, instead of being an error.
     pub skip_bad_rows: bool,
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 impl ReadOptions {
-    /// The default gap in seconds for a log with a user column: 30 minutes.
+    /// The default gap in seconds for a log with users and no sessions: 30 minutes.
     pub const USER_SESSION_GAP_SECONDS: i64 = 1_800;
 
     /// Checks the options.
     ///
     /// # Errors
-    /// [`Error::Config`] for a delimiter that is not one ASCII character, or for both a session and a user column.
+    /// [`Error::Config`] for a delimiter that cannot separate fields, and for options that contradict each other.
     pub fn check(&self) -> Result<()> {
-        if let Some(delimiter) = self.delimiter
-            && (!delimiter.is_ascii() || matches!(delimiter, '"' | '\n' | '\r' | '\0'))
+        if let Some(delimiter) = &self.delimiter
+            && (delimiter.is_empty()
+                || !delimiter.is_ascii()
+                || delimiter.contains(['"', '\n', '\r', '\0'])
+                || delimiter.len() > 4)
         {
+            let reason = format!("{delimiter:?} cannot separate fields: use one to four ASCII characters");
+            return Err(Error::config("delimiter", reason));
+        }
+        if self.order == RowOrder::Rows && self.time_column.is_some() {
             return Err(Error::config(
-                "delimiter",
-                format!("{delimiter:?} cannot separate fields: use one ASCII character"),
+                "order",
+                "the order of the rows takes the place of a time column: give one of them",
             ));
         }
-        if self.session_column.is_some() && self.user_column.is_some() {
+        if self.order == RowOrder::Rows && self.session_gap.is_some() {
             return Err(Error::config(
-                "user_column",
-                "give either a session column or a user column; to cut given sessions at pauses, set session_gap alone",
+                "session_gap",
+                "sessions cannot be cut at pauses in a log without times",
             ));
         }
         Ok(())
@@ -79,7 +196,33 @@ impl ReadOptions {
 
     /// The gap at which sessions are cut; `None` if they are not cut.
     pub(crate) fn effective_gap(&self) -> Option<TimeSpan> {
+        let only_user =
+            self.user_column.is_some() && self.session_columns.is_empty() && self.order == RowOrder::Time;
         let of_users = || TimeSpan::from_seconds(Self::USER_SESSION_GAP_SECONDS);
-        self.session_gap.or_else(|| self.user_column.as_ref().and_then(|_| of_users()))
+        self.session_gap.or_else(|| only_user.then(of_users).flatten())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_are_written_as_they_are_read() {
+        for (text, column, values, excludes) in [
+            ("event=view", "event", &["view"][..], false),
+            ("type != filter, ad", "type", &["filter", "ad"], true),
+            ("a=", "a", &[""], false),
+            ("a=b=c", "a", &["b=c"], false),
+        ] {
+            let condition: Condition = text.parse().unwrap();
+            assert_eq!(condition.column, column);
+            assert_eq!(
+                (&condition.values[..], condition.excludes),
+                (&values.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>()[..], excludes)
+            );
+            assert_eq!(condition.to_string().parse::<Condition>().unwrap(), condition);
+        }
+        assert!("view".parse::<Condition>().is_err() && "=view".parse::<Condition>().is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! Parts of a log, and their conversion into training and test data.
 
 use super::events::{Event, EventLog};
+use super::holdout::{End, end_of};
 use super::ids::IdTable;
 use super::sessions::{Dataset, Sessions, TimeMicros};
 use super::vocabulary::{ItemIndex, ItemVocabulary};
@@ -12,8 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct Part<'a> {
     /// The events, grouped by session.
     events: &'a [Event],
-    /// Leaves out sessions whose last event is not before this time.
-    ended_before: Option<TimeMicros>,
+    /// Leaves out sessions that do not end before this.
+    ended_before: Option<End>,
     session_ids: &'a IdTable,
     item_ids: &'a IdTable,
 }
@@ -47,9 +48,9 @@ impl<'a> Part<'a> {
         Self { events, ended_before: None, session_ids, item_ids }
     }
 
-    /// Only the sessions that ended before `time`.
-    pub(super) fn ended_before(self, time: TimeMicros) -> Self {
-        Self { ended_before: Some(time), ..self }
+    /// Only the sessions that end before `limit`.
+    pub(super) fn ended_before(self, limit: End) -> Self {
+        Self { ended_before: Some(limit), ..self }
     }
 
     /// The sessions; each has at least one event, and its events are in time order.
@@ -57,7 +58,7 @@ impl<'a> Part<'a> {
         let limit = self.ended_before;
         self.events
             .chunk_by(|a, b| a.session == b.session)
-            .filter(move |s| limit.is_none_or(|limit| s[s.len() - 1].time < limit))
+            .filter(move |s| limit.is_none_or(|limit| end_of(s) < limit))
     }
 
     /// The user's id of an event's session.

@@ -11,12 +11,13 @@
 mod cut;
 
 use super::events::{Event, EventLog};
+use super::holdout::{self, End, Holdout, end_of};
 use super::ids::IdTable;
 use super::part::{Part, PartCounts};
 use super::sessions::TimeMicros;
 use super::statistics::{DropRule, Dropped, Statistics};
-use super::time::{TimeSpan, format_time, optional_time, span_or_none};
-use super::warnings;
+use super::time::{TimeSpan, format_time, optional_time};
+use super::warnings::{self, SessionStatistics};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
@@ -29,12 +30,13 @@ pub struct PrepareOptions {
     /// Only sessions whose last event is before this time are kept. Absent: all. Written as ISO 8601.
     #[serde(with = "optional_time", skip_serializing_if = "Option::is_none")]
     pub until: Option<TimeMicros>,
-    /// Sessions that end within this span of the log's last event are the test part. 1 day, as in the paper for RSC15.
-    pub holdout: TimeSpan,
-    /// The span of the validation part, which is split off the training part by the same rule; `none`: no split. 1 day
-    /// (the paper does not specify a validation part).
-    #[serde(with = "span_or_none")]
-    pub validation: Option<TimeSpan>,
+    /// What is held out at the end of the log is the test part: the sessions that end within a span of the last event, a
+    /// share of the sessions, or a number of them. 1 day, as in the paper for RSC15.
+    pub holdout: Holdout,
+    /// The validation part, which is split off the training part by the same rule; `none`: no split. 1 day (the paper
+    /// does not specify a validation part).
+    #[serde(with = "holdout::or_none")]
+    pub validation: Option<Holdout>,
     /// Items with fewer events are dropped. 5, which gives the paper's 37,483 items.
     pub min_item_support: u64,
     /// Sessions with fewer events are dropped, ≥ 2. 2, as in the paper.
@@ -43,6 +45,10 @@ pub struct PrepareOptions {
     /// none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_session_length: Option<usize>,
+    /// Whether one of several events with the same session, item and time is kept: exact copies, which a file that was
+    /// given twice or a join makes. They are dropped before all other rules.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub drop_duplicates: bool,
     /// Whether only the first of several consecutive events on the same item is kept.
     pub drop_repeats: bool,
     /// Whether rare items and short sessions are dropped repeatedly until nothing changes. In the paper: once.
@@ -62,11 +68,12 @@ impl Default for PrepareOptions {
     fn default() -> Self {
         Self {
             until: None,
-            holdout: TimeSpan::DAY,
-            validation: Some(TimeSpan::DAY),
+            holdout: Holdout::Span(TimeSpan::DAY),
+            validation: Some(Holdout::Span(TimeSpan::DAY)),
             min_item_support: 5,
             min_session_length: 2,
             max_session_length: None,
+            drop_duplicates: false,
             drop_repeats: false,
             iterate_filters: false,
             scale: 1,
@@ -79,8 +86,8 @@ impl Default for PrepareOptions {
 pub struct Prepared {
     train: Vec<Event>,
     test: Vec<Event>,
-    /// The validation events, and the time before which the sessions of `fit` end.
-    valid: Option<(Vec<Event>, TimeMicros)>,
+    /// The validation events, and the end before which the sessions of `fit` end.
+    valid: Option<(Vec<Event>, End)>,
     session_ids: IdTable,
     item_ids: IdTable,
     statistics: Statistics,
@@ -176,46 +183,44 @@ pub fn prepare(
     let whole = log.grouped();
     let counts = whole.counts();
     let mut warnings = log.report.warnings.clone();
-    if options.max_session_length.is_none() {
-        warnings.extend(warnings::about_long_sessions(log.grouped().sessions()));
-    }
+    let is_counter = warnings::is_counter(log.events());
+    check_span(is_counter, "holdout", Some(options.holdout))?;
+    check_span(is_counter, "validation", options.validation)?;
+    let sessions = SessionStatistics::of(log.grouped().sessions());
+    warnings.extend(sessions.warnings(is_counter, log.has_order, options));
     let EventLog { mut events, session_ids, item_ids, report } = log;
     let mut dropped = Vec::new();
     begin(PreparePhase::Filter, events.len())?;
     filter(&mut events, options, item_ids.len(), &mut dropped);
-    let is_counter = warnings::is_counter(&events);
     let Some(last) = events.iter().map(|e| e.time).max() else {
         return Err(Error::EmptyAfterFiltering {
             left_without: "no session is left",
             why: explain(&counts, &dropped),
         });
     };
-    if !is_counter {
-        let ends = events.chunk_by(|a, b| a.session == b.session).map(|s| s[s.len() - 1].time);
-        warnings.extend(warnings::about_tail(ends, options.holdout));
+    let ends = || events.chunk_by(|a, b| a.session == b.session).map(end_of);
+    if let (false, Holdout::Span(span)) = (is_counter, options.holdout) {
+        warnings.extend(warnings::about_tail(ends().map(|(time, _)| time), span));
     }
 
     begin(PreparePhase::Split, events.len())?;
-    let limit = last.saturating_sub(options.holdout.micros());
+    let limit = options.holdout.limit(ends()).unwrap_or((last, 0));
     let mut test = Vec::new();
     retain_sessions(&mut events, |session| {
-        let is_train = session[session.len() - 1].time < limit;
+        let is_train = end_of(session) < limit;
         if !is_train {
             test.extend_from_slice(session);
         }
         is_train
     });
     if events.is_empty() {
-        let why = format!(
-            "every session ends within {} of the log's last event ({}): use a shorter `holdout`{}",
-            options.holdout,
-            format_time(last),
-            if is_counter {
-                "; the times look like a counter, and a split by time needs real times"
-            } else {
-                ""
-            }
-        );
+        let why = match options.holdout {
+            Holdout::Span(span) => format!(
+                "every session ends within {span} of the log's last event ({}): use a shorter `holdout`, or a share of the sessions, such as 10%",
+                format_time(last)
+            ),
+            holdout => format!("there are not more sessions than {holdout}: use a smaller `holdout`"),
+        };
         return Err(Error::EmptyAfterFiltering { left_without: "no training session is left", why });
     }
     drop_unknown(&mut test, &known_items(events.iter(), item_ids.len()), options, &mut dropped);
@@ -274,13 +279,23 @@ pub fn prepare(
 }
 
 /// Applies the rules that do not depend on the split.
-fn filter(events: &mut Vec<Event>, options: &PrepareOptions, num_items: usize, dropped: &mut Vec<Dropped>) {
+fn filter(
+    events: &mut Vec<Event>,
+    options: &PrepareOptions,
+    num_items: usize,
+    dropped: &mut Vec<Dropped>,
+) {
     let mut note = |rule, (events, sessions)| {
         if events > 0 {
             dropped.push(Dropped { rule, events, sessions });
         }
         events > 0
     };
+    if options.drop_duplicates {
+        let before = events.len();
+        drop_duplicates(events);
+        note(DropRule::Duplicate, ((before - events.len()) as u64, 0));
+    }
     if let Some(until) = options.until {
         note(DropRule::Until, retain_sessions(events, |s| s[s.len() - 1].time < until));
     }
@@ -304,6 +319,28 @@ fn filter(events: &mut Vec<Event>, options: &PrepareOptions, num_items: usize, d
             break;
         }
     }
+}
+
+/// Checks that a log without times is not split by a span of time.
+fn check_span(is_counter: bool, option: &'static str, holdout: Option<Holdout>) -> Result<()> {
+    if is_counter && holdout.is_some_and(Holdout::is_span) {
+        let reason = "the times are a counter, which has no days: give a share of the sessions, such as 10%, or a number of them, such as 500 sessions";
+        return Err(Error::config(option, reason));
+    }
+    Ok(())
+}
+
+/// Keeps the first of events with the same session, item and time.
+fn drop_duplicates(events: &mut Vec<Event>) {
+    let mut items = std::collections::HashSet::new();
+    let mut before: Option<(u32, TimeMicros)> = None;
+    events.retain(|event| {
+        if before != Some((event.session, event.time)) {
+            items.clear();
+            before = Some((event.session, event.time));
+        }
+        items.insert(event.item)
+    });
 }
 
 /// Keeps the last 1/`scale` of the training pairs.
@@ -381,14 +418,14 @@ fn drop_unknown(
 /// The validation events and the time before which the other sessions end; `None` if one side would be empty.
 fn split_validation(
     train: &[Event],
-    span: TimeSpan,
+    holdout: Holdout,
     num_items: usize,
     options: &PrepareOptions,
     dropped: &mut Vec<Dropped>,
-) -> Option<(Vec<Event>, TimeMicros)> {
-    let limit = train.iter().map(|e| e.time).max()?.saturating_sub(span.micros());
-    let in_fit = |session: &[Event]| session[session.len() - 1].time < limit;
+) -> Option<(Vec<Event>, End)> {
     let sessions = || train.chunk_by(|a, b| a.session == b.session);
+    let limit = holdout.limit(sessions().map(end_of))?;
+    let in_fit = |session: &[Event]| end_of(session) < limit;
     let known = known_items(sessions().filter(|s| in_fit(s)).flatten(), num_items);
     let mut valid: Vec<Event> = sessions().filter(|s| !in_fit(s)).flatten().copied().collect();
     drop_unknown(&mut valid, &known, options, dropped);

@@ -1,12 +1,14 @@
 //! Reads logs from files, folders of part files, and Arrow record batches.
 
+use super::columns::{self, Columns};
 use super::events::EventLog;
 use super::layout::{self, PartColumns};
 use super::options::ReadOptions;
 use super::parts::{InputFile, files_below};
 use super::report::FileReport;
 use super::source::{self, Source};
-use super::{columnar, text};
+use super::watch::Watch;
+use super::{columnar, json, text};
 use crate::error::{Error, Result};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -70,13 +72,55 @@ impl Input {
     }
 }
 
+/// A log that is being read.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub(super) log: EventLog,
+    pub(super) watch: Watch,
+    /// The columns of the file before.
+    pub(super) earlier: Option<Columns>,
+}
+
+impl Reading {
+    /// The beginning of a log of this number of files.
+    pub(super) fn new(files: usize) -> Self {
+        Self { watch: Watch::new(files), ..Self::default() }
+    }
+
+    /// Appends the events of a file.
+    fn append(&mut self, file: &InputFile, options: &ReadOptions, progress: &mut Progress<'_>) -> Result<FileReport> {
+        match source::open(&file.path, options.encoding.as_deref())? {
+            Source::Text(source) => text::read(source, file, options, self, progress),
+            Source::Json(source) => json::read(source, file, options, self, progress),
+            Source::Parquet(opened) => columnar::read_parquet(file, opened, options, self, progress),
+            Source::Arrow(opened) => columnar::read_ipc(file, opened, options, self, progress),
+        }
+    }
+
+    /// The log, with warnings about it; `path` names it in messages.
+    pub(super) fn finish(mut self, path: &Path, options: &ReadOptions) -> Result<EventLog> {
+        if let Some(columns) = &self.earlier {
+            let user = columns.user.as_ref().map(|column| column.label.as_str());
+            let warnings = self.watch.warnings(&columns.session_label(), &columns.item.label, user);
+            self.log.report.warnings.extend(warnings);
+        }
+        let of_files: Vec<String> = self.log.report.files.iter().flat_map(|file| &file.warnings).cloned().collect();
+        for warning in of_files {
+            if !self.log.report.warnings.contains(&warning) {
+                self.log.report.warnings.push(warning);
+            }
+        }
+        self.log.finish(path, options)
+    }
+}
+
 impl EventLog {
-    /// Reads a log from a file, or from a folder of files: CSV, TSV (plain, gzip, zstd) or Parquet, recognised by their
-    /// first bytes.
+    /// Reads a log from a file, or from a folder of files: CSV, TSV and similar text, JSON (all plain, gzip, zstd, or alone
+    /// in a zip archive), Parquet and Arrow, recognised by their first bytes.
     ///
     /// Folders are searched recursively, and files are read in the order of their paths, compared component by
     /// component and byte by byte. Names that begin with `_` or `.` and checksums (`*.crc`) are skipped; files may be
-    /// without rows. The files must be all text or all Parquet, with the same column names. A folder named `key=value`
+    /// without rows. The files must be of one kind, with the same column names. A folder named `key=value`
     /// gives its files a column, which is used if an option names it.
     ///
     /// `progress` is called some hundred times per second, and can stop the reading.
@@ -110,11 +154,11 @@ impl EventLog {
         let mut progress = Progress { observer: progress, before: 0, total };
         // Checked before reading, which may take long.
         inputs.iter().try_for_each(|input| check_alike(input, options, &mut progress))?;
-        let mut log = Self::new();
+        let mut reading = Reading::new(inputs.iter().map(|input| input.files.len()).sum());
         for input in &inputs {
             let mut rows = 0;
             for file in &input.files {
-                let report = match log.append(file, options, &mut progress) {
+                let report = match reading.append(file, options, &mut progress) {
                     Err(Error::NoEvents { path, .. }) if input.folder.is_some() => {
                         FileReport { path, format: "an empty file".to_owned(), ..FileReport::default() }
                     }
@@ -122,7 +166,7 @@ impl EventLog {
                 };
                 progress.before += file.bytes;
                 rows += report.rows;
-                log.report.files.push(report);
+                reading.log.report.files.push(report);
             }
             if let (Some(folder), 0) = (&input.folder, rows) {
                 let path = folder.clone();
@@ -130,20 +174,7 @@ impl EventLog {
             }
         }
         let path = paths.first().map_or(Path::new(""), |path| path.as_ref());
-        log.finish(path, options)
-    }
-
-    /// Appends the events of a file.
-    fn append(
-        &mut self,
-        file: &InputFile,
-        options: &ReadOptions,
-        progress: &mut Progress<'_>,
-    ) -> Result<FileReport> {
-        match source::open(&file.path)? {
-            Source::Text(source) => text::read(source, &file.partitions, options, self, progress),
-            Source::Parquet(opened) => columnar::read(file, opened, options, self, progress),
-        }
+        reading.finish(path, options)
     }
 
     /// Builds a log from Arrow record batches, in their order.
@@ -164,10 +195,10 @@ impl EventLog {
     ) -> Result<Self> {
         options.check()?;
         let path = Path::new("record batches");
-        let mut log = Self::new();
-        let report = columnar::read_batches(path, batches, options, &mut log)?;
-        log.report.files.push(report);
-        log.finish(path, options)
+        let mut reading = Reading::new(1);
+        let report = columnar::read_batches(path, batches, options, &mut reading)?;
+        reading.log.report.files.push(report);
+        reading.finish(path, options)
     }
 }
 
@@ -197,16 +228,15 @@ fn check_alike(input: &Input, options: &ReadOptions, progress: &mut Progress<'_>
 }
 
 fn columns_of(file: &InputFile, options: &ReadOptions) -> Result<PartColumns> {
-    match source::open(&file.path)? {
+    let (kind, sample) = match source::open(&file.path, options.encoding.as_deref())? {
         Source::Text(source) => {
-            let layout =
-                layout::of_text(&file.path, options, &source.sample, source.complete, &file.partitions)?;
-            Ok(PartColumns { kind: "text", names: layout.names, count: layout.fields })
+            let layout = layout::of_text(&file.path, options, &source.sample, source.complete)?;
+            ("text", layout.sample)
         }
-        Source::Parquet(opened) => {
-            let names = columnar::names(&file.path, opened)?;
-            layout::named_columns(&file.path, options, &names, &file.partitions)?;
-            Ok(PartColumns { kind: "Parquet", count: names.len(), names: Some(names) })
-        }
-    }
+        Source::Json(source) => ("JSON", json::sample(&file.path, &source)?),
+        Source::Parquet(opened) => ("Parquet", columnar::sample_of_parquet(&file.path, opened)?),
+        Source::Arrow(opened) => ("Arrow", columnar::sample_of_ipc(&file.path, opened)?),
+    };
+    columns::find(&file.path, options, &sample, &file.partitions, None)?;
+    Ok(PartColumns { kind, names: sample.names, count: sample.count })
 }

@@ -22,6 +22,25 @@ pub enum RowProblem {
         /// The column.
         column: String,
     },
+    /// The id is a marker of a missing value, such as `NULL`.
+    NullId {
+        /// The column.
+        column: String,
+        /// The marker.
+        found: String,
+    },
+    /// The value that orders events is not a number.
+    BadOrder {
+        /// The column.
+        column: String,
+        /// The text, shortened.
+        found: String,
+    },
+    /// A record of JSON that cannot be read.
+    BadJson {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The id is not UTF-8.
     InvalidUtf8 {
         /// The column.
@@ -56,6 +75,9 @@ impl RowProblem {
         match self {
             Self::TooFewFields { .. } => "too few fields",
             Self::EmptyId { .. } => "empty id",
+            Self::NullId { .. } => "missing id",
+            Self::BadOrder { .. } => "no order",
+            Self::BadJson { .. } => "invalid JSON",
             Self::InvalidUtf8 { .. } => "invalid UTF-8",
             Self::NulByte { .. } => "NUL byte",
             Self::LongId { .. } => "over-long id",
@@ -74,8 +96,16 @@ impl fmt::Display for RowProblem {
                 )
             }
             Self::EmptyId { column } => write!(f, "{column} is empty"),
+            Self::NullId { column, found } => write!(
+                f,
+                "{column} is `{found}`, which stands for a missing value (set `keep_null_ids` if it is an id)"
+            ),
+            Self::BadOrder { column, found } => {
+                write!(f, "{column}: \"{found}\" is no number that orders the events of a session")
+            }
+            Self::BadJson { reason } => f.write_str(reason),
             Self::InvalidUtf8 { column } => {
-                write!(f, "{column} is not UTF-8 text: convert the file to UTF-8")
+                write!(f, "{column} is not UTF-8 text: convert the file to UTF-8, or set `encoding` (such as latin1)")
             }
             Self::NulByte { column } => {
                 write!(
@@ -108,6 +138,9 @@ pub struct FileReport {
     /// "gzip" or "zstd"; absent if the file is not compressed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub compression: Option<String>,
+    /// The encoding of a text file that is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub encoding: Option<String>,
     /// Whether the first line was taken as column names.
     pub header: bool,
     /// The session (or user) column.
@@ -118,13 +151,32 @@ pub struct FileReport {
     pub time: String,
     /// The unit of the times.
     pub time_unit: TimeUnit,
-    /// Rows read, without the header: events and skipped rows.
+    /// The column that orders events with the same time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub order: Option<String>,
+    /// What was guessed: why a column was chosen.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub guesses: Vec<String>,
+    /// Warnings about the file.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub warnings: Vec<String>,
+    /// Rows read, without headers: events, rows left out by a condition, and skipped rows.
     pub rows: u64,
+    /// Rows left out by a condition.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub excluded: u64,
+    /// Rows left out because they are the header once more.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub repeated_headers: u64,
     /// Skipped rows by reason; empty unless `skip_bad_rows` was set.
     pub skipped: BTreeMap<String, u64>,
     /// A description of the first skipped row.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first_skipped: Option<String>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The report of reading a log.

@@ -1,11 +1,11 @@
-//! Appends rows to an [`EventLog`]: checks ids, converts them to numbers, and counts bad rows.
+//! Rows become events: conditions are checked, ids normalised, times read, and bad rows counted.
 
 use super::events::{Event, EventLog};
 use super::ids::MAX_ID_BYTES;
 use super::report::RowProblem;
 use super::sessions::TimeMicros;
 
-/// Appends rows to a log.
+/// Appends events to a log: checks ids and converts them to numbers.
 pub(super) struct LogBuilder<'a> {
     log: &'a mut EventLog,
 }
@@ -15,24 +15,18 @@ impl<'a> LogBuilder<'a> {
         Self { log }
     }
 
-    #[cfg(feature = "logs")]
-    /// Number of events in the log.
-    pub(super) fn events(&self) -> usize {
-        self.log.events.len()
-    }
-
     /// Whether the log has too many events.
     pub(super) fn is_full(&self) -> bool {
         self.log.events.len() >= u32::MAX as usize
     }
 
-    /// Appends an event, or returns what is wrong with its ids; `labels` are the names of the columns in messages.
+    /// Appends an event, or returns what is wrong with its ids; `labels` are the names of their columns in messages.
     pub(super) fn push(
         &mut self,
         session: &[u8],
         item: &[u8],
         time: TimeMicros,
-        labels: &[String; 3],
+        labels: [&str; 2],
     ) -> std::result::Result<(), RowProblem> {
         let log = &mut *self.log;
         // Most rows continue the session of the row before.
@@ -42,8 +36,8 @@ impl<'a> LogBuilder<'a> {
             .or_else(|| log.session_ids.find_bytes(session));
         let item_number = log.item_ids.find_bytes(item);
         // Only ids not seen before need to be checked, and both are checked before one is added.
-        let new_session = session_number.is_none().then(|| checked(session, &labels[0])).transpose()?;
-        let new_item = item_number.is_none().then(|| checked(item, &labels[1])).transpose()?;
+        let new_session = session_number.is_none().then(|| checked(session, labels[0])).transpose()?;
+        let new_item = item_number.is_none().then(|| checked(item, labels[1])).transpose()?;
         let add = |number: Option<u32>, new: Option<&str>, ids: &mut super::ids::IdTable| match (number, new)
         {
             (Some(number), _) => number,

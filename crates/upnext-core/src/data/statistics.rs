@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum DropRule {
+    /// The event is a copy of another with the same session, item and time.
+    Duplicate,
     /// The session does not end before `until`.
     Until,
     /// The session has more than `max_session_length` events.
@@ -34,6 +36,7 @@ impl DropRule {
     /// A short description of the rule.
     pub fn label(self) -> &'static str {
         match self {
+            Self::Duplicate => "copy of another event",
             Self::Until => "not ended before `until`",
             Self::LongSession => "session too long",
             Self::Repeat => "repeat of the item before",

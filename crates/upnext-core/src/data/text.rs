@@ -1,124 +1,114 @@
 //! Reads CSV, TSV and similar text into an [`EventLog`](super::EventLog).
 
-use super::bad_rows::BadRows;
-use super::events::EventLog;
-use super::layout::{self, TextLayout};
-use super::names::shortened;
+use super::columns;
+use super::layout::{self, Fields};
+use super::normalize::IdRules;
 use super::options::ReadOptions;
-use super::parts::Partition;
-use super::read::Progress;
+use super::parts::InputFile;
+use super::quotes::{self, LAST_ROW, OpenQuote, QuoteCheck};
+use super::read::{Progress, Reading};
+use super::replace_delimiter::Replaced;
 use super::report::{FileReport, RowProblem};
-use super::rows::LogBuilder;
+use super::row_reader::{Cell, RowReader};
 use super::source::TextSource;
-use super::time::TimeUnit;
 use crate::error::{Error, Result};
 use csv::ByteRecord;
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Number of rows between two calls of the progress callback.
 const ROWS_PER_PROGRESS: u64 = 8192;
 
-/// Appends the events of a text file to `log`.
+/// Appends the events of a text file to the log.
 ///
 /// # Errors
-/// As [`EventLog::read`].
+/// As [`EventLog::read`](super::EventLog::read).
 pub(super) fn read(
     source: TextSource,
-    partitions: &[Partition],
+    input: &InputFile,
     options: &ReadOptions,
-    log: &mut EventLog,
+    reading: &mut Reading,
     progress: &mut Progress<'_>,
 ) -> Result<FileReport> {
-    let path = source.path().to_owned();
-    let compression = source.compression;
+    let path = input.path.as_path();
+    let (compression, encoding) = (source.compression, source.encoding.clone());
     let bytes_read = Arc::clone(&source.bytes_read);
-    let layout = layout::of_text(&path, options, &source.sample, source.complete, partitions)?;
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(layout.delimiter)
-        .has_headers(false)
-        .flexible(true)
-        .buffer_capacity(256 * 1024)
-        .from_reader(source.into_reader());
-
-    let mut builder = LogBuilder::new(log);
-    let mut bad = BadRows::new(&path, "line", options.skip_bad_rows);
+    let layout = layout::of_text(path, options, &source.sample, source.complete)?;
+    let columns = columns::find(path, options, &layout.sample, &input.partitions, reading.earlier.as_ref())?;
+    reading.earlier = Some(columns.clone());
+    let width = layout.sample.count;
+    let text: Box<dyn Read> = match layout.fields.delimiter.len() {
+        1 => Box::new(source.into_reader().chain(LAST_ROW)),
+        _ => Box::new(Replaced::new(source.into_reader(), &layout.fields.delimiter).chain(LAST_ROW)),
+    };
+    let mut reader = layout.fields.reader().buffer_capacity(256 * 1024).from_reader(text);
+    let mut quotes = QuoteCheck::new(layout.fields.byte(), options.quote);
+    let rules = IdRules::new(options);
+    let mut rows = RowReader::new((path, "line"), columns, options, rules, (&mut reading.log, &mut reading.watch))
+        .with_header(layout.sample.names);
     let mut record = ByteRecord::new();
-    let (mut rows, mut skip_header) = (0_u64, layout.header);
-    loop {
-        match reader.read_byte_record(&mut record) {
-            Ok(true) => {}
-            Ok(false) => break,
-            Err(error) => {
-                let error = match error.into_kind() {
-                    csv::ErrorKind::Io(error) => error,
-                    other => std::io::Error::other(format!("{other:?}")),
-                };
-                return Err(TextSource::error(&path, compression, error));
-            }
+    let (mut skip, mut is_closed) = (layout.skipped_rows, false);
+    while reader.read_byte_record(&mut record).map_err(|error| {
+        let error = match error.into_kind() {
+            csv::ErrorKind::Io(error) => error,
+            other => std::io::Error::other(format!("{other:?}")),
+        };
+        TextSource::error(path, compression, error)
+    })? {
+        if let Some(open) = quotes.check(&record, width) {
+            return Err(open_quote(path, open));
         }
-        if std::mem::take(&mut skip_header) {
+        if skip > 0 {
+            skip -= 1;
             continue;
         }
-        rows += 1;
-        if rows.is_multiple_of(ROWS_PER_PROGRESS) {
-            progress.at(bytes_read.load(Ordering::Relaxed), builder.events())?;
+        is_closed = quotes::is_last(&record);
+        if is_closed {
+            break;
         }
-        if let Err(problem) = push_row(&mut builder, &record, &layout) {
-            bad.add(record.position().map_or(0, csv::Position::line), problem);
-        } else if builder.is_full() {
-            return Err(Error::TooManyEvents { path });
+        let line = record.position().map_or(0, csv::Position::line);
+        if record.len() < width && record.as_slice().contains(&0) {
+            rows.bad(line, RowProblem::NulByte { column: "the row".to_owned() });
+        } else {
+            rows.row(line, record.len(), |at| record.get(at).map(Cell::Text))?;
+        }
+        if rows.rows().is_multiple_of(ROWS_PER_PROGRESS) {
+            progress.at(bytes_read.load(Ordering::Relaxed), rows.events())?;
         }
     }
-    progress.at(bytes_read.load(Ordering::Relaxed), builder.events())?;
-    if rows == 0 {
-        return Err(Error::NoEvents { path, found: "there is only a header line" });
+    if !is_closed {
+        let line = record.position().map_or(0, csv::Position::line);
+        return Err(open_quote(path, OpenQuote { line, until: None }));
+    }
+    progress.at(bytes_read.load(Ordering::Relaxed), rows.events())?;
+    if rows.rows() == 0 {
+        return Err(Error::NoEvents { path: path.to_owned(), found: "there is only a header line" });
     }
     let mut report = FileReport {
-        path,
-        format: match layout.delimiter {
-            b'\t' => "tab-separated text".to_owned(),
-            b',' => "comma-separated text".to_owned(),
-            other => format!("text separated by {:?}", char::from(other)),
-        },
+        path: path.to_owned(),
+        format: format_name(&layout.fields),
         compression: compression.map(str::to_owned),
-        header: layout.header,
-        time_unit: layout.unit,
-        rows,
+        encoding,
+        header: layout.skipped_rows > layout.preamble,
         ..FileReport::default()
     };
-    [report.session, report.item, report.time] = layout.columns.labels;
-    bad.finish(&mut report)?;
-    Ok(report)
-}
-
-fn push_row(
-    builder: &mut LogBuilder<'_>,
-    record: &ByteRecord,
-    layout: &TextLayout,
-) -> std::result::Result<(), RowProblem> {
-    let columns = &layout.columns;
-    let field = |role: usize| match &columns.constants[role] {
-        None => record.get(columns.at[role]),
-        Some(value) => Some(value.as_slice()),
-    };
-    let [session, item, time] = [field(0), field(1), field(2)];
-    let (Some(session), Some(item), Some(time)) = (session, item, time) else {
-        return Err(if record.as_slice().contains(&0) {
-            RowProblem::NulByte { column: "the row".to_owned() }
-        } else {
-            let needed = columns.in_file().flatten().max().map_or(0, |c| c + 1);
-            RowProblem::TooFewFields { found: record.len(), needed }
-        });
-    };
-    match layout.unit.parse(time) {
-        Some(time) => builder.push(session, item, time, &columns.labels),
-        None if time.contains(&0) => Err(RowProblem::NulByte { column: columns.labels[2].clone() }),
-        None => Err(bad_time(&String::from_utf8_lossy(time), columns.labels[2].clone(), layout.unit)),
+    if layout.preamble > 0 {
+        report.guesses.push(format!("the first {} lines stand before the log", layout.preamble));
     }
+    report.warnings.extend(quotes.warning());
+    rows.finish(report)
 }
 
-/// The problem of a text that is not a time in the log's unit.
-pub(super) fn bad_time(text: &str, column: String, unit: TimeUnit) -> RowProblem {
-    RowProblem::BadTime { column, found: shortened(text), unit }
+fn open_quote(path: &std::path::Path, open: OpenQuote) -> Error {
+    Error::OpenQuote { path: path.to_owned(), line: open.line, until: open.until }
+}
+
+fn format_name(fields: &Fields) -> String {
+    match fields.delimiter.as_str() {
+        "\t" => "tab-separated text".to_owned(),
+        "," => "comma-separated text".to_owned(),
+        " " => "text separated by spaces".to_owned(),
+        other => format!("text separated by {other:?}"),
+    }
 }

@@ -2,13 +2,23 @@
 //! bots.
 
 use super::events::Event;
+use super::prepare::PrepareOptions;
 use super::sessions::TimeMicros;
-use super::time::{MICROS_PER_DAY, MICROS_PER_HOUR, TimeSpan, YEAR_1990, format_time};
+use super::time::{MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND, TimeSpan, YEAR_1990, format_time};
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 /// A session with more events than this is not a person's.
 const BOT_EVENTS: usize = 10_000;
+/// A session of at least this many events with more than [`FAST_EVENTS_A_MINUTE`] on average is not a person's either.
+const FAST_EVENTS: usize = 200;
+
+/// Events a minute, over a whole session, that no person makes.
+const FAST_EVENTS_A_MINUTE: usize = 60;
+
+/// A pause in which a visitor has left: no usual gap between sessions is longer.
+const LONG_PAUSE: TimeMicros = 3 * MICROS_PER_HOUR;
+
 /// The minimum number of sessions of a log for a warning about its tail: in smaller logs a quiet day is normal.
 const TAIL_MIN_SESSIONS: u64 = 100;
 
@@ -49,19 +59,116 @@ pub(super) fn about_times(events: &[Event]) -> Vec<String> {
     warnings
 }
 
-/// A warning about sessions that only a program can have made.
-pub(super) fn about_long_sessions<'a>(sessions: impl Iterator<Item = &'a [Event]>) -> Option<String> {
-    let (mut count, mut events, mut longest) = (0_u64, 0_u64, 0);
-    for session in sessions.filter(|s| s.len() > BOT_EVENTS) {
-        count += 1;
-        events += session.len() as u64;
-        longest = longest.max(session.len());
+/// What the sessions of a grouped log look like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct SessionStatistics {
+    /// Number of events.
+    events: u64,
+    /// Sessions of two or more events.
+    sessions: u64,
+    /// Those with a pause of more than [`LONG_PAUSE`], and the longest pause.
+    with_pause: u64,
+    longest_pause: TimeMicros,
+    /// Those in which all times are equal, and others in which more than half of the steps take no time.
+    all_equal: u64,
+    mostly_equal: u64,
+    /// Events that repeat another with the same session, item and time.
+    duplicates: u64,
+    /// Sessions that only a program can have made, their events, and the longest.
+    bots: u64,
+    bot_events: u64,
+    longest: usize,
+}
+
+impl SessionStatistics {
+    pub(super) fn of<'a>(sessions: impl Iterator<Item = &'a [Event]>) -> Self {
+        let mut statistics = Self::default();
+        let mut items: Vec<u32> = Vec::new();
+        for session in sessions {
+            statistics.add(session, &mut items);
+        }
+        statistics
     }
-    (count > 0).then(|| {
-        format!(
-            "sessions with more than {BOT_EVENTS} events: {count} (together {events} events, the longest {longest}): bots? `max_session_length` drops them"
-        )
-    })
+
+    fn add(&mut self, session: &[Event], items: &mut Vec<u32>) {
+        self.events += session.len() as u64;
+        let (Some(first), Some(last)) = (session.first(), session.last()) else { return };
+        if session.len() < 2 {
+            return;
+        }
+        self.sessions += 1;
+        let pauses = session.windows(2).map(|pair| pair[1].time.saturating_sub(pair[0].time));
+        let (mut longest, mut equal) = (0, 0);
+        for pause in pauses {
+            longest = longest.max(pause);
+            equal += usize::from(pause == 0);
+        }
+        self.with_pause += u64::from(longest > LONG_PAUSE);
+        self.longest_pause = self.longest_pause.max(longest);
+        self.all_equal += u64::from(first.time == last.time);
+        self.mostly_equal += u64::from(first.time != last.time && equal * 2 > session.len() - 1);
+        if equal > 0 {
+            for run in session.chunk_by(|a, b| a.time == b.time).filter(|run| run.len() > 1) {
+                items.clear();
+                items.extend(run.iter().map(|event| event.item));
+                items.sort_unstable();
+                items.dedup();
+                self.duplicates += (run.len() - items.len()) as u64;
+            }
+        }
+        let minutes = last.time.saturating_sub(first.time) / (60 * MICROS_PER_SECOND);
+        let is_fast = session.len() >= FAST_EVENTS && minutes < (session.len() / FAST_EVENTS_A_MINUTE) as i64 && last.time != first.time;
+        if session.len() > BOT_EVENTS || is_fast {
+            self.bots += 1;
+            self.bot_events += session.len() as u64;
+            self.longest = self.longest.max(session.len());
+        }
+    }
+
+    /// Warnings about a log whose times are a counter or not, and in which something orders events with the same time or
+    /// not. What `rules` drop is not warned of.
+    pub(super) fn warnings(&self, is_counter: bool, has_order: bool, rules: &PrepareOptions) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let sessions = self.sessions;
+        if !is_counter && self.with_pause >= 5 && self.with_pause * 20 >= sessions {
+            warnings.push(format!(
+                "{} of {sessions} sessions of two or more events have a pause of more than {} hours, the longest {}: are these sessions or users? `session_gap` (such as 30m) cuts them at pauses",
+                self.with_pause,
+                LONG_PAUSE / MICROS_PER_HOUR,
+                rounded(self.longest_pause),
+            ));
+        }
+        let equal = self.all_equal + self.mostly_equal;
+        if !has_order && equal > 0 && equal * 100 >= sessions {
+            warnings.push(format!(
+                "in {} of {sessions} sessions of two or more events all times are equal, and in {} more than half: such events are in the order of the rows; a column that orders them can be named by `order_column`",
+                self.all_equal, self.mostly_equal
+            ));
+        }
+        if !rules.drop_duplicates && self.duplicates > 0 && self.duplicates * 100 >= self.events {
+            warnings.push(format!(
+                "{} of {} events repeat another with the same session, item and time (a file given twice, an export joined twice?): `drop_duplicates` keeps one of each",
+                self.duplicates, self.events
+            ));
+        }
+        if self.bots > 0 && rules.max_session_length.is_none() {
+            warnings.push(format!(
+                "sessions with more than {BOT_EVENTS} events, or more than {FAST_EVENTS_A_MINUTE} a minute: {} (together {} of {} events, the longest {}): bots? `max_session_length` drops long ones",
+                self.bots, self.bot_events, self.events, self.longest
+            ));
+        }
+        warnings
+    }
+}
+
+/// A span in its largest unit, rounded down.
+fn rounded(micros: i64) -> String {
+    for (unit, size) in [("days", MICROS_PER_DAY), ("hours", MICROS_PER_HOUR)] {
+        if micros >= 2 * size {
+            return format!("{} {unit}", micros / size);
+        }
+    }
+    format!("{} minutes", micros / (60 * MICROS_PER_SECOND))
 }
 
 /// A warning if the last `window` of the log has less than a tenth of the usual number of sessions: a few wrong clocks

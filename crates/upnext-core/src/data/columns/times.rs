@@ -1,0 +1,155 @@
+//! The source of a log's times, by the names and the values of its columns.
+
+use super::{Columns, Finder, TimeSource};
+use crate::data::names::{Role, fitting, shortened};
+use crate::data::options::RowOrder;
+use crate::data::time::{Detection, Resolution, TimeReader, UNDERSTOOD, detect};
+use crate::error::{Error, Result};
+
+/// A column that holds times.
+struct Timed {
+    at: usize,
+    reader: TimeReader,
+    resolution: Resolution,
+}
+
+impl Finder<'_> {
+    /// The source of the times: `given` by an option (`None` within: not found), else by name, else by values.
+    ///
+    /// # Errors
+    /// [`Error::AmbiguousLog`] if several columns may be the times, or one can be read in two ways.
+    pub(super) fn time(
+        &mut self,
+        given: Option<Option<usize>>,
+        taken: &[usize],
+        earlier: Option<&Columns>,
+    ) -> Result<Option<TimeSource>> {
+        if self.options.order == RowOrder::Rows {
+            return Ok(Some(TimeSource::Rows));
+        }
+        match given {
+            Some(None) => return Ok(None),
+            Some(Some(at)) => return self.in_column(at, earlier).map(Some),
+            None => {}
+        }
+        let free: Vec<usize> = (0..self.sample.count).filter(|at| !taken.contains(at)).collect();
+        let found: Vec<(usize, Detection)> = free.iter().map(|&at| (at, self.detect(at))).collect();
+        let names = self.sample.names.as_deref().unwrap_or_default();
+        let named: Vec<usize> = fitting(Role::Time, names).into_iter().filter(|at| free.contains(at)).collect();
+        let of = |at: usize| found.iter().find(|(other, _)| *other == at).map(|(_, detection)| detection);
+        let timed = |at: usize| match of(at) {
+            Some(Detection::Absolute { reader, resolution, .. }) => {
+                Some(Timed { at, reader: reader.clone(), resolution: *resolution })
+            }
+            _ => None,
+        };
+        if let Some(best) = named.iter().copied().find_map(timed) {
+            let of_day = found.iter().find(|(_, detection)| matches!(detection, Detection::TimeOfDay));
+            return Ok(Some(self.finer(best, named.iter().copied().filter_map(timed), of_day.map(|(at, _)| *at))));
+        }
+        let by_values: Vec<Timed> = free.iter().copied().filter_map(timed).collect();
+        if !by_values.is_empty() {
+            return self.finest(by_values).map(Some);
+        }
+        // A counter or a question, in a column whose name fits or, without names, in any.
+        let is_named = |at: &usize| names.is_empty() || named.contains(at);
+        let order = if names.is_empty() { &free } else { &named };
+        for &at in order {
+            match of(at) {
+                Some(Detection::Counter { reader }) if !names.is_empty() => {
+                    return Ok(Some(TimeSource::Column(self.column(at), reader.clone())));
+                }
+                Some(Detection::Ambiguous { .. } | Detection::Refused { .. }) if is_named(&at) => {
+                    return self.in_column(at, earlier).map(Some);
+                }
+                _ => {}
+            }
+        }
+        if let Some(&at) = named.first() {
+            return self.in_column(at, earlier).map(Some);
+        }
+        if names.is_empty()
+            && let Some((at, Detection::Counter { reader })) = found.last()
+            && *at == self.sample.count - 1
+            && free.len() + taken.len() == 3
+        {
+            self.guesses.push(format!("{} is a counter", self.sample.label(*at)));
+            return Ok(Some(TimeSource::Column(self.column(*at), reader.clone())));
+        }
+        let reason = "no column holds times; if the rows are in the order of the events, set `order` to rows";
+        self.missing.push((Role::Time, reason.to_owned()));
+        Ok(None)
+    }
+
+    /// The times of a column that was chosen.
+    fn in_column(&self, at: usize, earlier: Option<&Columns>) -> Result<TimeSource> {
+        let column = self.column(at);
+        let detection = match &column.constant {
+            Some(value) => detect(std::str::from_utf8(value).into_iter(), self.options)?,
+            None => self.detect(at),
+        };
+        match (detection, earlier.map(|columns| &columns.time)) {
+            (Detection::Absolute { reader, .. } | Detection::Counter { reader }, _) => {
+                Ok(TimeSource::Column(column, reader))
+            }
+            (Detection::Ambiguous { .. }, Some(TimeSource::Column(other, reader))) if other.label == column.label => {
+                Ok(TimeSource::Column(column, reader.clone()))
+            }
+            (other, _) => Err(self.no_times(&column.label, other)),
+        }
+    }
+
+    /// `best`, unless it holds days only and another column is finer or holds the times of day.
+    fn finer(&mut self, best: Timed, mut others: impl Iterator<Item = Timed>, of_day: Option<usize>) -> TimeSource {
+        if best.resolution == Resolution::Day {
+            if let Some(other) = others.find(|other| other.resolution > Resolution::Day) {
+                let (finer, coarser) = (self.sample.label(other.at), self.sample.label(best.at));
+                self.guesses.push(format!("{finer} is finer than {coarser}"));
+                return TimeSource::Column(self.column(other.at), other.reader);
+            }
+            if let Some(at) = of_day {
+                let (days, times) = (self.sample.label(best.at), self.sample.label(at));
+                self.guesses.push(format!("{days} holds days and {times} times of day"));
+                return TimeSource::DayAndTime(self.column(best.at), best.reader, self.column(at));
+            }
+        }
+        TimeSource::Column(self.column(best.at), best.reader)
+    }
+
+    /// The column with the finest times, if there is one.
+    fn finest(&mut self, columns: Vec<Timed>) -> Result<TimeSource> {
+        let only = columns.len() == 1;
+        let finest = columns.iter().map(|column| column.resolution).max();
+        let mut finest: Vec<Timed> = columns.into_iter().filter(|c| Some(c.resolution) == finest).collect();
+        if finest.len() > 1 {
+            let labels: Vec<String> = finest.iter().map(|column| self.sample.label(column.at)).collect();
+            let question = format!("{} hold times: name one of them by `time_column`", labels.join(" and "));
+            return Err(Error::AmbiguousLog { path: self.path.to_owned(), question });
+        }
+        let Some(column) = finest.pop() else { return Err(self.missing_columns()) };
+        let what = if only { "is the only one with times" } else { "has the finest times" };
+        self.guesses.push(format!("{} {what}", self.sample.label(column.at)));
+        Ok(TimeSource::Column(self.column(column.at), column.reader))
+    }
+
+    fn detect(&self, at: usize) -> Detection {
+        if self.sample.typed.contains(&at) {
+            return Detection::Absolute { reader: TimeReader::default(), resolution: Resolution::Finer };
+        }
+        detect(self.sample.values(at), self.options)
+    }
+
+    /// The error for a column that was expected to hold times.
+    fn no_times(&self, label: &str, detection: Detection) -> Error {
+        let question = match detection {
+            Detection::Ambiguous { question } => format!("{label}: {question}"),
+            Detection::Refused { reason } => format!("{label}: {reason}"),
+            Detection::TimeOfDay => format!("{label} holds times of day, and there is no column of days"),
+            Detection::NotTimes { example } => {
+                format!("{label}: \"{}\" is no time; {UNDERSTOOD}", shortened(&example))
+            }
+            Detection::Absolute { .. } | Detection::Counter { .. } => format!("{label} holds times"),
+        };
+        Error::AmbiguousLog { path: self.path.to_owned(), question }
+    }
+}

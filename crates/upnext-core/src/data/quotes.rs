@@ -1,0 +1,118 @@
+//! Quotation marks that are opened and not closed: a field that swallows the rows after it.
+
+use super::options::Quote;
+use csv::ByteRecord;
+
+/// A row after the last one, which an open quotation mark would swallow.
+pub(super) const LAST_ROW: &[u8] = b"\n\x02\n";
+
+/// A field that begins with a quotation mark that is not closed where it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OpenQuote {
+    /// The line on which the field begins.
+    pub(super) line: u64,
+    /// The line on which it ends; `None` for the end of the file.
+    pub(super) until: Option<u64>,
+}
+
+/// Looks for open quotation marks in the rows of a file that ends with [`LAST_ROW`].
+#[derive(Debug)]
+pub(super) struct QuoteCheck {
+    delimiter: u8,
+    /// Whether fields that look like rows are accepted.
+    accepts: bool,
+    /// Number of rows with a field that spans lines, and the line of the first.
+    pub(super) spanning: u64,
+    pub(super) first: Option<u64>,
+}
+
+/// Whether a row is [`LAST_ROW`].
+#[inline]
+pub(super) fn is_last(record: &ByteRecord) -> bool {
+    record.len() == 1 && &record[0] == b"\x02"
+}
+
+impl QuoteCheck {
+    pub(super) fn new(delimiter: u8, quote: Quote) -> Self {
+        Self { delimiter, accepts: quote == Quote::Double, spanning: 0, first: None }
+    }
+
+    /// Checks a row of a file whose rows have `width` fields. `is_end`: the file ends after it, without [`LAST_ROW`].
+    #[inline]
+    pub(super) fn check(&mut self, record: &ByteRecord, width: usize) -> Option<OpenQuote> {
+        if record.as_slice().contains(&b'\n') { self.check_spanning(record, width) } else { None }
+    }
+
+    #[cold]
+    fn check_spanning(&mut self, record: &ByteRecord, width: usize) -> Option<OpenQuote> {
+        let mut line = record.position().map_or(0, csv::Position::line);
+        self.first.get_or_insert(line);
+        self.spanning += 1;
+        for (i, field) in record.iter().enumerate() {
+            let lines = field.iter().filter(|&&byte| byte == b'\n').count();
+            if field.ends_with(&LAST_ROW[..LAST_ROW.len() - 1]) || field.ends_with(LAST_ROW) {
+                return Some(OpenQuote { line, until: None });
+            }
+            // Lines within the field that have as many fields as a row; the last one goes on after the field.
+            let after = record.len() - i - 1;
+            let mut within = field.split(|&byte| byte == b'\n').skip(1).enumerate();
+            let looks_like_row = within.any(|(k, text)| {
+                let fields = text.iter().filter(|&&byte| byte == self.delimiter).count() + 1;
+                fields + if k + 1 == lines { after } else { 0 } == width
+            });
+            if width > 1 && looks_like_row && !self.accepts {
+                return Some(OpenQuote { line, until: Some(line + lines as u64) });
+            }
+            line += lines as u64;
+        }
+        None
+    }
+
+    /// A warning about fields that span lines.
+    pub(super) fn warning(&self) -> Option<String> {
+        let line = self.first?;
+        Some(format!(
+            "{} rows have a quoted field that spans several lines, the first on line {line}: if a quotation mark is a character like any other there, set `quote` to none",
+            self.spanning
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The open quotation mark of a text with four columns, or the number of rows with a field that spans lines.
+    fn check(text: &str, quote: Quote) -> Result<u64, OpenQuote> {
+        let bytes = [text.as_bytes(), LAST_ROW].concat();
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&bytes[..]);
+        let mut check = QuoteCheck::new(b',', quote);
+        let (mut record, mut ended) = (ByteRecord::new(), false);
+        while reader.read_byte_record(&mut record).unwrap() {
+            ended = is_last(&record);
+            if let Some(open) = check.check(&record, 4) {
+                return Err(open);
+            }
+        }
+        assert!(ended, "{text:?}");
+        Ok(check.spanning)
+    }
+
+    #[test]
+    fn an_open_quotation_mark_is_found_wherever_it_is_closed() {
+        let open = |line, until| Err(OpenQuote { line, until });
+        for (text, expected) in [
+            ("1,2,3,\"a\"\n1,2,3,b\n", Ok(0)),
+            ("1,2,3,\"a\nb\"\n1,2,3,\"two\nlines, two\"\n", Ok(2)),
+            ("1,2,3,\"a\n1,2,3,b\n1,2,3,c\n", open(1, None)),
+            ("1,2,3,a\n1,2,3,\"b", open(2, None)),
+            ("1,2,3,a\n1,2,\"3,b\n1,2,3,c\n1,2,3,\"d\"\n", open(2, Some(4))),
+            ("1,2,3,\"a\n1,2,3,b\"\n", open(1, Some(2))),
+            ("1,2,\"x\ny\",\"a\n1,2,3,b\"\n", open(2, Some(3))),
+        ] {
+            assert_eq!(check(text, Quote::Auto), expected, "{text:?}");
+        }
+        assert_eq!(check("1,2,3,\"a\n1,2,3,b\"\n", Quote::Double), Ok(1));
+        assert_eq!(check("1,2,3,\"a\n1,2,3,b\n", Quote::Double), open(1, None));
+    }
+}

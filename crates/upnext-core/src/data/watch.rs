@@ -1,0 +1,131 @@
+//! What looks wrong in the sessions of a log while it is read: users who share a session id, ids that begin again in every
+//! file, ids that were changed.
+
+use super::events::Event;
+use super::normalize::Changes;
+use super::sessions::TimeMicros;
+use super::time::MICROS_PER_HOUR;
+use foldhash::fast::RandomState;
+use std::hash::BuildHasher;
+
+/// Several users in one session.
+const SEVERAL: u64 = u64::MAX;
+
+/// What is counted while a log is read.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// What was changed in session ids.
+    pub(super) session_ids: Changes,
+    /// What was changed in item ids.
+    pub(super) item_ids: Changes,
+    /// Number of the file, from 1.
+    file: usize,
+    /// Rows of the files before.
+    rows: u64,
+    has_users: bool,
+    hasher: RandomState,
+    /// A hash of the user of each session; 0 for none, [`SEVERAL`].
+    users: Vec<u64>,
+    several_users: u64,
+    /// Of each session the last file that it occurs in, and the time of its last event there; only with several files.
+    last: Vec<(u32, TimeMicros)>,
+    /// Sessions of this file, those that an earlier file has, and those of them after a pause of hours.
+    sessions: u64,
+    continued: u64,
+    after_pause: u64,
+    /// The file in which most sessions continue those of earlier files after hours: its number, both counts.
+    restarted: Option<(usize, u64, u64)>,
+    /// Whether there are several files.
+    several_files: bool,
+}
+
+impl Watch {
+    pub(super) fn new(files: usize) -> Self {
+        Self { several_files: files > 1, ..Self::default() }
+    }
+
+    pub(super) fn begin_file(&mut self, has_users: bool) {
+        self.file += 1;
+        self.has_users = has_users;
+        (self.sessions, self.continued, self.after_pause) = (0, 0, 0);
+    }
+
+    /// The number of the file, from 1.
+    pub(super) fn file(&self) -> usize {
+        self.file
+    }
+
+    /// Rows of the files before this one.
+    pub(super) fn rows_before(&self) -> u64 {
+        self.rows
+    }
+
+    pub(super) fn end_file(&mut self, rows: u64) {
+        self.rows += rows;
+        if self.after_pause * 2 > self.sessions && self.restarted.is_none() {
+            self.restarted = Some((self.file, self.after_pause, self.sessions));
+        }
+    }
+
+    /// Notes an event, and the user of its row.
+    #[inline]
+    pub(super) fn event(&mut self, event: Event, user: Option<&[u8]>) {
+        if self.several_files {
+            self.continue_session(event);
+        }
+        if self.has_users {
+            self.note_user(event.session as usize, user);
+        }
+    }
+
+    fn continue_session(&mut self, event: Event) {
+        let session = event.session as usize;
+        if session >= self.last.len() {
+            self.last.resize(session + 1, (0, 0));
+        }
+        let (file, time) = self.last[session];
+        if file as usize != self.file {
+            self.sessions += 1;
+            let pause = event.time.saturating_sub(time);
+            self.continued += u64::from(file > 0);
+            self.after_pause += u64::from(file > 0 && pause.saturating_abs() > MICROS_PER_HOUR);
+        }
+        self.last[session] = (self.file as u32, event.time);
+    }
+
+    fn note_user(&mut self, session: usize, user: Option<&[u8]>) {
+        let Some(user) = user.map(<[u8]>::trim_ascii).filter(|user| !super::normalize::is_null(user)) else { return };
+        if session >= self.users.len() {
+            self.users.resize(session + 1, 0);
+        }
+        let hash = self.hasher.hash_one(user).clamp(1, SEVERAL - 1);
+        let known = &mut self.users[session];
+        if *known == 0 {
+            *known = hash;
+        } else if *known != hash && *known != SEVERAL {
+            *known = SEVERAL;
+            self.several_users += 1;
+        }
+    }
+
+    /// Warnings about the whole log, whose columns messages call `session`, `item` and `user`.
+    pub(super) fn warnings(&self, session: &str, item: &str, user: Option<&str>) -> Vec<String> {
+        let mut warnings = self.session_ids.warnings(session);
+        warnings.extend(self.item_ids.warnings(item));
+        let sessions = self.users.iter().filter(|&&user| user != 0).count() as u64;
+        if let Some(user) = user
+            && self.several_users > 0
+        {
+            warnings.push(format!(
+                "{} of {sessions} sessions have several users ({user}): if session ids are not unique among users, set `user_column` to it",
+                self.several_users
+            ));
+        }
+        if let Some((file, continued, sessions)) = self.restarted {
+            warnings.push(format!(
+                "{continued} of {sessions} sessions of file {file} continue sessions of earlier files after hours: if session ids begin again in every file, set `sessions_per_file`"
+            ));
+        }
+        warnings
+    }
+}
