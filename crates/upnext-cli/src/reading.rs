@@ -66,8 +66,22 @@ enum TimeUnitArg {
     Us,
     /// Nanoseconds
     Ns,
-    /// ISO 8601, UTC unless a zone is named
+    /// ISO 8601, and 2024/03/20 01:18; UTC unless a zone is named
     Iso,
+    /// .NET ticks: steps of 100 ns since the year 1
+    DotnetTicks,
+    /// Days as Excel counts them, with the time of day as a fraction
+    Excel,
+    /// 20240320, 20240320011854, 20240320T011854Z
+    Compact,
+    /// 20.03.2024 01:18, 20/03/2024
+    DayFirst,
+    /// 3/20/2024 1:18:54 AM
+    MonthFirst,
+    /// English names of months: Wed, 20 Mar 2024 01:18:54 +0100; Mar 20, 2024
+    MonthName,
+    /// [20/Mar/2024:01:18:54 +0000], as in Apache's logs
+    Apache,
 }
 
 fn parse_delimiter(text: &str) -> Result<char, String> {
@@ -101,6 +115,13 @@ impl ReadArgs {
             TimeUnitArg::Us => TimeUnit::Us,
             TimeUnitArg::Ns => TimeUnit::Ns,
             TimeUnitArg::Iso => TimeUnit::Iso,
+            TimeUnitArg::DotnetTicks => TimeUnit::DotnetTicks,
+            TimeUnitArg::Excel => TimeUnit::Excel,
+            TimeUnitArg::Compact => TimeUnit::Compact,
+            TimeUnitArg::DayFirst => TimeUnit::DayFirst,
+            TimeUnitArg::MonthFirst => TimeUnit::MonthFirst,
+            TimeUnitArg::MonthName => TimeUnit::MonthName,
+            TimeUnitArg::Apache => TimeUnit::Apache,
         };
         options.skip_bad_rows = self.skip_bad_rows;
         options
@@ -124,14 +145,7 @@ pub(crate) fn bar(quiet: bool) -> impl FnMut(ReadProgress) -> ControlFlow<()> {
 /// The command-line arguments that result in these options.
 pub(crate) fn as_arguments(options: &ReadOptions) -> Vec<String> {
     let mut arguments = Vec::new();
-    let unit = match options.time_unit {
-        TimeUnit::Auto => None,
-        TimeUnit::S => Some("s"),
-        TimeUnit::Ms => Some("ms"),
-        TimeUnit::Us => Some("us"),
-        TimeUnit::Ns => Some("ns"),
-        TimeUnit::Iso => Some("iso"),
-    };
+    let unit = Some(options.time_unit).filter(|unit| *unit != TimeUnit::Auto).map(TimeUnit::name);
     let header = match options.header {
         Header::Auto => None,
         Header::Yes => Some("yes"),
@@ -203,6 +217,9 @@ mod tests {
             &["--session-column", "1", "--item-column", "3", "--time-column", "2", "--delimiter", "tab"][..],
             &["--user-column", "user", "--session-gap", "30m", "--header", "no", "--time-unit", "iso"],
             &["--header", "yes", "--time-unit", "ms", "--skip-bad-rows"],
+            &["--time-unit", "dotnet-ticks"],
+            &["--time-unit", "day-first"],
+            &["--time-unit", "month-name"],
             &[],
         ];
         for words in given {
