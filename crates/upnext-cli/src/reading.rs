@@ -115,7 +115,35 @@ enum QuoteArg {
     None,
 }
 
-TIMEUNITARG
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum TimeUnitArg {
+    /// ISO 8601, or numbers, whose unit is detected from their size
+    Auto,
+    /// Seconds since 1970, fractions allowed; also counters
+    S,
+    /// Milliseconds
+    Ms,
+    /// Microseconds
+    Us,
+    /// Nanoseconds
+    Ns,
+    /// ISO 8601, and 2024/03/20 01:18; UTC unless a zone is named
+    Iso,
+    /// .NET ticks: steps of 100 ns since the year 1
+    DotnetTicks,
+    /// Days as Excel counts them, with the time of day as a fraction
+    Excel,
+    /// 20240320, 20240320011854, 20240320T011854Z
+    Compact,
+    /// 20.03.2024 01:18, 20/03/2024
+    DayFirst,
+    /// 3/20/2024 1:18:54 AM
+    MonthFirst,
+    /// English names of months: Wed, 20 Mar 2024 01:18:54 +0100; Mar 20, 2024
+    MonthName,
+    /// [20/Mar/2024:01:18:54 +0000], as in Apache's logs
+    Apache,
+}
 
 fn parse_delimiter(text: &str) -> Result<String, String> {
     match text {
@@ -154,7 +182,21 @@ impl ReadArgs {
             HeaderArg::Yes => Header::Yes,
             HeaderArg::No => Header::No,
         };
-        options.time_unit = self.time_unit.into();
+        options.time_unit = match self.time_unit {
+            TimeUnitArg::Auto => TimeUnit::Auto,
+            TimeUnitArg::S => TimeUnit::S,
+            TimeUnitArg::Ms => TimeUnit::Ms,
+            TimeUnitArg::Us => TimeUnit::Us,
+            TimeUnitArg::Ns => TimeUnit::Ns,
+            TimeUnitArg::Iso => TimeUnit::Iso,
+            TimeUnitArg::DotnetTicks => TimeUnit::DotnetTicks,
+            TimeUnitArg::Excel => TimeUnit::Excel,
+            TimeUnitArg::Compact => TimeUnit::Compact,
+            TimeUnitArg::DayFirst => TimeUnit::DayFirst,
+            TimeUnitArg::MonthFirst => TimeUnit::MonthFirst,
+            TimeUnitArg::MonthName => TimeUnit::MonthName,
+            TimeUnitArg::Apache => TimeUnit::Apache,
+        };
         options.time_format = self.time_format.clone();
         options.timezone = self.timezone.clone();
         options.nulls = self.null.clone();
@@ -181,6 +223,7 @@ pub(crate) fn bar(quiet: bool) -> impl FnMut(ReadProgress) -> ControlFlow<()> {
 /// The command-line arguments that result in these options.
 pub(crate) fn as_arguments(options: &ReadOptions) -> Vec<String> {
     let mut arguments = Vec::new();
+    let unit = Some(options.time_unit).filter(|unit| *unit != TimeUnit::Auto).map(TimeUnit::name);
     let header = match options.header {
         Header::Auto => None,
         Header::Yes => Some("yes"),
@@ -209,7 +252,7 @@ pub(crate) fn as_arguments(options: &ReadOptions) -> Vec<String> {
         ("--quote", quote.map(str::to_owned)),
         ("--encoding", options.encoding.clone()),
         ("--header", header.map(str::to_owned)),
-        ("--time-unit", time_unit_name(options.time_unit)),
+        ("--time-unit", unit.map(str::to_owned)),
         ("--time-format", options.time_format.clone()),
         ("--timezone", options.timezone.clone()),
     ] {
@@ -292,6 +335,9 @@ mod tests {
             &["--where", "event=view,cart", "--where", "type!=ad", "--null", "-1", "--keep-null-ids", "--quote", "none"],
             &["--order", "rows", "--sessions-per-file", "--delimiter", "::", "--encoding", "latin1"],
             &["--time-format", "%d.%m.%Y", "--timezone", "Europe/Berlin"],
+            &["--time-unit", "dotnet-ticks"],
+            &["--time-unit", "day-first"],
+            &["--time-unit", "month-name"],
             &[],
         ];
         for words in given {

@@ -35,7 +35,7 @@ fn kill_and_finish(command: &dyn Fn() -> Command, out: &Path, checkpoints: Check
     for attempt in 0..8 {
         let mut training = command(attempt);
         if checkpoints == Checkpoints::AfterEveryMiniBatch {
-            training.args(["--checkpoint-every", "0.000001"]);
+            training.args(["--checkpoint-every", "0.000001s"]);
         }
         let before = version();
         let mut child = training.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();

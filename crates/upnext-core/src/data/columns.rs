@@ -12,7 +12,7 @@ use super::lists;
 use super::names::{Role, find_wanted, fitting, is_per_user, normalized, shortened};
 use super::options::{Condition, ReadOptions};
 use super::parts::Partition;
-use super::time::TimeReader;
+use super::time::reader::TimeReader;
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -151,12 +151,16 @@ pub(super) fn find(
     partitions: &[Partition],
     earlier: Option<&Columns>,
 ) -> Result<Columns> {
-    Finder { path, options, sample, partitions, guesses: Vec::new(), missing: Vec::new() }.find(earlier)
+    let reader =
+        TimeReader::new(options.time_unit, options.time_format.as_deref(), options.timezone.as_deref())?;
+    Finder { path, options, reader, sample, partitions, guesses: Vec::new(), missing: Vec::new() }.find(earlier)
 }
 
 struct Finder<'a> {
     path: &'a Path,
     options: &'a ReadOptions,
+    /// How times are read as far as options determine it.
+    reader: TimeReader,
     sample: &'a Sample,
     partitions: &'a [Partition],
     guesses: Vec<String>,

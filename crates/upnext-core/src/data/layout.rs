@@ -3,7 +3,7 @@
 use super::columns::Sample;
 use super::names::{Role, find_wanted, shortened};
 use super::options::{Header, Quote, ReadOptions};
-use super::time::{number, reads_as_time};
+use super::time::{TimeUnit, number};
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -286,11 +286,17 @@ fn known_names(options: &ReadOptions, row: &[String]) -> usize {
     roles.iter().filter(|role| is_named(role)).count()
 }
 
+/// Whether a text is a time in any unit.
+fn reads_as_time(text: &str) -> bool {
+    let units = [TimeUnit::Auto, TimeUnit::DayFirst, TimeUnit::MonthFirst, TimeUnit::Apache];
+    units.iter().any(|unit| unit.parse(text.as_bytes()).is_some())
+}
+
 /// Whether the first row holds the names of the columns: two of them are known, or it has no number and no time, and later
 /// rows have.
 fn is_header(options: &ReadOptions, first: &[String], rows: &[Vec<String>]) -> bool {
     let has_values = |row: &[String]| {
-        row.iter().any(|field| number(field.trim().as_bytes()).is_some() || reads_as_time(field.as_bytes()))
+        row.iter().any(|field| number(field.trim().as_bytes()).is_some() || reads_as_time(field))
     };
     let named = known_names(options, first);
     named >= 2 || (!has_values(first) && (named == 1 || rows.iter().any(|row| has_values(row))))

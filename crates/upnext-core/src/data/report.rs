@@ -1,6 +1,6 @@
 //! The report of reading a log: which columns were used, which rows were skipped, and what looks wrong.
 
-use super::time::TimeUnit;
+use super::time::{TimeUnit, UNDERSTOOD};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -117,11 +117,15 @@ impl fmt::Display for RowProblem {
                 write!(f, "{column} is {bytes} bytes long (a quote left open?)")
             }
             Self::BadTime { column, found, unit } => match unit {
-                TimeUnit::Auto => write!(f, "{column}: \"{found}\" is no time"),
-                TimeUnit::Iso => {
-                    write!(f, "{column}: \"{found}\" is no ISO 8601 time, as this log's other times are")
-                }
-                _ => write!(f, "{column}: \"{found}\" is no time in {unit}, as this log's other times are"),
+                TimeUnit::Auto => write!(f, "{column}: \"{found}\" is no time ({UNDERSTOOD})"),
+                TimeUnit::Iso => write!(
+                    f,
+                    "{column}: \"{found}\" is no ISO 8601 time, as this log's other times are ({UNDERSTOOD})"
+                ),
+                _ => write!(
+                    f,
+                    "{column}: \"{found}\" is no time in {unit}, as this log's other times are ({UNDERSTOOD})"
+                ),
             },
         }
     }

@@ -8,7 +8,8 @@ use super::normalize::IdRules;
 use super::options::ReadOptions;
 use super::report::{FileReport, RowProblem};
 use super::rows::LogBuilder;
-use super::time::{Instant, TimeReader, time_of_day};
+use super::time::reader::{Instant, TimeReader};
+use super::time::time_of_day;
 use super::watch::Watch;
 use crate::error::{Error, Result};
 use std::path::Path;
@@ -237,13 +238,16 @@ impl<'a> RowReader<'a> {
         match &self.columns.time {
             TimeSource::Column(column, reader) => instant(column, reader, value(column, cell)?),
             TimeSource::DayAndTime(day, reader, time) => {
-                let of_day = value(time, cell)?;
-                let day = instant(day, reader, value(day, cell)?)?;
-                let micros = match of_day {
-                    Cell::Text(text) => time_of_day(text).ok_or_else(|| bad_time(time, reader, text))?,
-                    other => return Err(missing(time, other)),
+                let (date, clock) = (value(day, cell)?, value(time, cell)?);
+                let Cell::Text(clock) = clock else { return Err(missing(time, clock)) };
+                let of_day = time_of_day(clock).ok_or_else(|| bad_time(time, reader, clock))?;
+                let read = match date {
+                    Cell::Text(date) => reader.on_date(date, of_day),
+                    Cell::Time(date) => Some(Instant { micros: date.micros.saturating_add(of_day), nanos: 0 }),
+                    other => return Err(missing(day, other)),
                 };
-                Ok(Instant { micros: day.micros.saturating_add(micros), nanos: 0 })
+                let shown = if let Cell::Text(date) = date { date } else { clock };
+                read.ok_or_else(|| bad_time(day, reader, shown))
             }
             TimeSource::Rows => {
                 let row = self.rows.wrapping_add(self.watch.rows_before());

@@ -2,9 +2,19 @@
 
 use super::{Columns, Finder, TimeSource};
 use crate::data::names::{Role, fitting, shortened};
+use crate::data::TimeMicros;
 use crate::data::options::RowOrder;
-use crate::data::time::{Detection, Resolution, TimeReader, UNDERSTOOD, detect};
+use crate::data::time::UNDERSTOOD;
+use crate::data::time::detect::{Counts, Detection, Resolution, detect};
+use crate::data::time::reader::TimeReader;
 use crate::error::{Error, Result};
+use std::time::SystemTime;
+
+/// The present time.
+fn now() -> TimeMicros {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_micros());
+    i64::try_from(now).unwrap_or(i64::MAX)
+}
 
 /// A column that holds times.
 struct Timed {
@@ -85,7 +95,7 @@ impl Finder<'_> {
     fn in_column(&self, at: usize, earlier: Option<&Columns>) -> Result<TimeSource> {
         let column = self.column(at);
         let detection = match &column.constant {
-            Some(value) => detect(std::str::from_utf8(value).into_iter(), self.options)?,
+            Some(value) => detect(&[value], &self.reader, now()),
             None => self.detect(at),
         };
         match (detection, earlier.map(|columns| &columns.time)) {
@@ -102,7 +112,7 @@ impl Finder<'_> {
     /// `best`, unless it holds days only and another column is finer or holds the times of day.
     fn finer(&mut self, best: Timed, mut others: impl Iterator<Item = Timed>, of_day: Option<usize>) -> TimeSource {
         if best.resolution == Resolution::Day {
-            if let Some(other) = others.find(|other| other.resolution > Resolution::Day) {
+            if let Some(other) = others.find(|other| other.resolution < Resolution::Day) {
                 let (finer, coarser) = (self.sample.label(other.at), self.sample.label(best.at));
                 self.guesses.push(format!("{finer} is finer than {coarser}"));
                 return TimeSource::Column(self.column(other.at), other.reader);
@@ -119,7 +129,7 @@ impl Finder<'_> {
     /// The column with the finest times, if there is one.
     fn finest(&mut self, columns: Vec<Timed>) -> Result<TimeSource> {
         let only = columns.len() == 1;
-        let finest = columns.iter().map(|column| column.resolution).max();
+        let finest = columns.iter().map(|column| column.resolution).min();
         let mut finest: Vec<Timed> = columns.into_iter().filter(|c| Some(c.resolution) == finest).collect();
         if finest.len() > 1 {
             let labels: Vec<String> = finest.iter().map(|column| self.sample.label(column.at)).collect();
@@ -134,9 +144,11 @@ impl Finder<'_> {
 
     fn detect(&self, at: usize) -> Detection {
         if self.sample.typed.contains(&at) {
-            return Detection::Absolute { reader: TimeReader::default(), resolution: Resolution::Finer };
+            let (resolution, counts) = (Resolution::Finer, Counts::default());
+            return Detection::Absolute { reader: self.reader.clone(), resolution, counts };
         }
-        detect(self.sample.values(at), self.options)
+        let values: Vec<&str> = self.sample.values(at).collect();
+        detect(&values, &self.reader, now())
     }
 
     /// The error for a column that was expected to hold times.

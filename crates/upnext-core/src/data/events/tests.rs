@@ -105,11 +105,11 @@ fn first_bad_row_is_named_and_the_others_are_counted() {
     let text =
         |bad: &[u8]| [&b"session,item,time\ns,i,1500000000\n"[..], bad, b"\ns,j,1500000009\n"].concat();
     for (bad, expected) in [
-        (&b"s,i,yesterday"[..], "line 3: column 3 (time): \"yesterday\" is no time in seconds"),
         (
-            b"s,i,yesterday\ns,i,\ns",
-            "line 3: column 3 (time): \"yesterday\" is no time in seconds, as this log's other times are; 2 more bad rows follow",
+            &b"s,i,yesterday"[..],
+            "line 3: column 3 (time): \"yesterday\" is no time in seconds, as this log's other times are (times are read as ISO 8601",
         ),
+        (b"s,i,yesterday\ns,i,\ns", "%d.%m.%y %H:%M); 2 more bad rows follow"),
         (b"s,i", "line 3: 2 fields where at least 3 are needed"),
         (b",i,1500000000", "line 3: column 1 (session) is empty"),
         (b"s,,1500000000", "line 3: column 2 (item) is empty"),
