@@ -3,6 +3,7 @@
 use crate::output::{Table, printable, thousands};
 use serde::Serialize;
 use std::path::Path;
+use upnext_core::data::Quote;
 use upnext_core::data::items::{Column, ColumnType, ItemTable, ItemTableOptions, RepeatedItem};
 
 /// How a table of items is read. The argument that gives the table has the id `items`.
@@ -28,17 +29,19 @@ fn parse_type(text: &str) -> Result<(String, ColumnType), String> {
 }
 
 impl ItemTableArgs {
-    /// Reads a table, with the names of its column of ids and of its delimiter where they are given.
+    /// Reads a table, with the names of its column of ids and of its delimiter where they are given, and quoted fields.
     pub(crate) fn read(
         &self,
         path: &Path,
         item_column: Option<&str>,
         delimiter: Option<char>,
+        quote: Quote,
     ) -> upnext_core::Result<ItemTable> {
         let mut options = ItemTableOptions::default();
         options.item_columns = item_column.map(str::to_owned).into_iter().collect();
         options.types = self.item_type.iter().cloned().collect();
         (options.delimiter, options.list_separator) = (delimiter, self.list_separator);
+        options.quote = quote;
         if self.keep_last_item {
             options.repeated = RepeatedItem::KeepLast;
         }

@@ -4,6 +4,8 @@
 use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use ::parquet::basic::Compression;
+#[cfg(feature = "logs")]
+use ::parquet::basic::LogicalType;
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::ParquetMetaData;
 use ::parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
@@ -41,6 +43,20 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
         u64::try_from(self.0.metadata().file_metadata().num_rows()).unwrap_or(0)
     }
 
+    /// Whether the file is a log that this program wrote, whose ids are exact.
+    #[cfg(feature = "logs")]
+    pub(crate) fn is_own_log(&self) -> bool {
+        let metadata = self.0.metadata().file_metadata().key_value_metadata();
+        metadata.is_some_and(|entries| entries.iter().any(|entry| entry.key == OWN_LOG))
+    }
+
+    /// Whether a leaf column, counted in the order of the schema, is annotated as a UUID.
+    #[cfg(feature = "logs")]
+    pub(crate) fn is_uuid(&self, leaf: usize) -> bool {
+        let schema = self.0.parquet_schema();
+        leaf < schema.num_columns() && schema.column(leaf).logical_type_ref() == Some(&LogicalType::Uuid)
+    }
+
     /// Decodes these columns, given by position from 0. Batches have them in the order of the file, not of `columns`.
     pub(crate) fn batches(self, columns: impl IntoIterator<Item = usize>) -> Result<Batches, String> {
         let projection = ProjectionMask::roots(self.0.parquet_schema(), columns);
@@ -71,7 +87,7 @@ fn check_chunks(metadata: &ParquetMetaData, size: u64) -> Result<(), String> {
 }
 
 /// Runs a step of the decoder and returns errors and panics as text; the decoder panics on some damaged files.
-fn guarded<T, E: Display>(step: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+pub(crate) fn guarded<T, E: Display>(step: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
     // After a panic the decoder is dropped without being used again, so that no broken state is seen.
     match catch_unwind(AssertUnwindSafe(step)) {
         Ok(result) => result.map_err(|error| match error.to_string() {
@@ -101,6 +117,17 @@ pub(crate) fn writer_properties() -> WriterPropertiesBuilder {
     #[cfg(not(feature = "zstd"))]
     let compression = Compression::SNAPPY;
     WriterProperties::builder().set_compression(compression)
+}
+
+/// The key in the metadata of logs that this program wrote.
+#[cfg(feature = "logs")]
+const OWN_LOG: &str = "upnext.log";
+
+/// Settings for the files of logs.
+#[cfg(feature = "logs")]
+pub(crate) fn log_properties() -> WriterPropertiesBuilder {
+    let entry = ::parquet::file::metadata::KeyValue::new(OWN_LOG.to_owned(), "1".to_owned());
+    writer_properties().set_key_value_metadata(Some(vec![entry]))
 }
 
 /// Returns the operating system's error inside a Parquet error, so that a full disk is reported as one.

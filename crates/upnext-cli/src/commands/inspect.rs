@@ -6,7 +6,7 @@ mod model;
 use super::prepare::describe_statistics;
 use crate::output::{OutputArgs, Table, printable, thousands, warn};
 use crate::reading::{ReadArgs, describe};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use upnext_core::artifact::MANIFEST_FILE;
 use upnext_core::data::folder::STATISTICS_FILE;
 use upnext_core::data::{LogShape, PreparedFolder};
@@ -33,21 +33,29 @@ pub(crate) struct InspectArgs {
     output: OutputArgs,
 }
 
+impl InspectArgs {
+    /// The first path, which is the only one except for logs.
+    fn path(&self) -> &Path {
+        &self.paths[0] // clap requires one
+    }
+}
+
 /// Runs the command.
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<()> {
     if args.items.items {
         return items::run(args);
     }
-    if model::is_model(&args.path) {
-        return model::run(&args.path, args.output);
+    let path = args.path();
+    if args.paths.len() == 1 && model::is_model(path) {
+        return model::run(path, args.output);
     }
-    if PreparedFolder::is_at(&args.path) {
-        let folder = PreparedFolder::open(&args.path)?;
+    if args.paths.len() == 1 && PreparedFolder::is_at(path) {
+        let folder = PreparedFolder::open(path)?;
         let statistics = folder.statistics();
         warn(&statistics.warnings);
         return args.output.print(statistics, describe_statistics);
     }
-    let log = args.read.read(&[&args.path], args.output.quiet);
+    let log = args.read.read(&args.paths, args.output.quiet);
     let mut log = log.map_err(|error| about_folder(error, args))?;
     let shape = LogShape::of(&mut log);
     warn(&shape.warnings);
@@ -59,11 +67,11 @@ fn about_folder(error: anyhow::Error, args: &InspectArgs) -> anyhow::Error {
     use upnext_core::Error::{MissingColumn, NoEvents, UnlikeParts, Unsupported};
     match error.downcast_ref() {
         Some(MissingColumn { .. } | NoEvents { .. } | UnlikeParts { .. } | Unsupported { .. })
-            if args.path.is_dir() =>
+            if args.path().is_dir() =>
         {
             let message = format!(
                 "{error}\n{}: neither a model (it has no {MANIFEST_FILE}) nor a folder that `prepare` made (it has no {STATISTICS_FILE}), and so read as a log",
-                args.path.display()
+                args.path().display()
             );
             error.context(message)
         }

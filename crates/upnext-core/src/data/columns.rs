@@ -9,9 +9,11 @@ mod times;
 
 use super::kinds::{self, KindColumn};
 use super::lists;
+use super::normalize;
 use super::names::{Role, find_wanted, fitting, is_per_user, normalized, shortened};
 use super::options::{Condition, ReadOptions};
 use super::parts::Partition;
+use super::time::TimeUnit;
 use super::time::reader::TimeReader;
 use crate::error::{Error, Result};
 use std::path::Path;
@@ -23,18 +25,18 @@ pub(super) struct Sample {
     pub(super) names: Option<Vec<String>>,
     /// Number of columns.
     pub(super) count: usize,
-    /// The fields of each row as text; `None` for a missing value.
-    pub(super) rows: Vec<Vec<Option<String>>>,
-    /// The columns whose type is that of times, so that their values need no format.
-    pub(super) typed: Vec<usize>,
+    /// The first values of each column as text; `None` for a missing value.
+    pub(super) columns: Vec<Vec<Option<String>>>,
+    /// The columns whose type is that of times, so that their values need no format, and the units of the types.
+    pub(super) typed: Vec<(usize, TimeUnit)>,
 }
 
 impl Sample {
     /// The values of a column, without missing ones.
     pub(super) fn values(&self, column: usize) -> impl Iterator<Item = &str> {
-        self.rows.iter().filter_map(move |row| {
-            Some(row.get(column)?.as_deref()?.trim()).filter(|text| !text.is_empty() && !super::NULL_MARKERS.contains(text))
-        })
+        let values = self.columns.get(column).map(Vec::as_slice).unwrap_or_default();
+        let present = values.iter().filter_map(|value| value.as_deref().map(str::trim));
+        present.filter(|text| !normalize::is_null(text.as_bytes()))
     }
 
     /// Number of different values of a column.

@@ -38,12 +38,11 @@ impl Holdout {
             Self::Sessions(sessions) => sessions,
             Self::Span(_) => 0,
         };
-        let first = ends.len().checked_sub(usize::try_from(held_out).unwrap_or(usize::MAX)).unwrap_or_default();
+        let first = ends.len().saturating_sub(usize::try_from(held_out).unwrap_or(usize::MAX));
         if ends.is_empty() {
             return None;
         }
-        let (_, limit, _) = ends.select_nth_unstable(first.min(ends.len() - 1));
-        Some(*limit)
+        Some(*ends.select_nth_unstable(first).1)
     }
 
     /// Whether it is a span of time, which a log without times does not have.

@@ -156,8 +156,6 @@ pub(super) fn of_text(
     if rows.is_empty() && complete {
         return Err(Error::NoEvents { path: path.to_owned(), found: "there is only a header line" });
     }
-    let rows: Vec<Vec<Option<String>>> =
-        rows.into_iter().map(|row| row.into_iter().map(Some).collect()).collect();
     let count = first.len().max(usual_count(rows.iter().map(Vec::len)));
     let names = header.then(|| {
         let mut names: Vec<String> = first.iter().map(|name| name.trim().to_owned()).collect();
@@ -165,7 +163,12 @@ pub(super) fn of_text(
         names.resize(count, String::new());
         names
     });
-    let sample = Sample { names, count, rows, typed: Vec::new() };
+    let mut columns: Vec<Vec<Option<String>>> = vec![Vec::with_capacity(rows.len()); count];
+    for row in rows {
+        let mut fields = row.into_iter();
+        columns.iter_mut().for_each(|column| column.push(fields.next()));
+    }
+    let sample = Sample { names, count, columns, typed: Vec::new() };
     Ok(TextLayout { fields, skipped_rows: preamble + usize::from(header), preamble, sample })
 }
 

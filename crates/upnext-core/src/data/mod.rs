@@ -7,6 +7,8 @@
 #[cfg(feature = "logs")]
 mod bad_rows;
 #[cfg(feature = "logs")]
+mod arrays;
+#[cfg(feature = "logs")]
 mod columnar;
 #[cfg(feature = "logs")]
 mod columns;
@@ -17,9 +19,13 @@ pub mod folder;
 pub mod fuzz;
 pub mod holdout;
 pub(crate) mod ids;
+#[cfg(feature = "logs")]
+mod ipc;
 pub mod items;
 #[cfg(feature = "logs")]
 mod json;
+#[cfg(feature = "logs")]
+mod json_log;
 #[cfg(feature = "logs")]
 mod kinds;
 #[cfg(feature = "logs")]
@@ -54,6 +60,8 @@ mod table;
 #[cfg(feature = "logs")]
 mod text;
 pub mod time;
+#[cfg(feature = "logs")]
+mod values;
 pub mod vocabulary;
 mod warnings;
 #[cfg(feature = "logs")]

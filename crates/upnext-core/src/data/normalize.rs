@@ -33,6 +33,8 @@ pub(super) struct IdRules {
     has_markers: bool,
     /// Other texts that stand for a missing value.
     nulls: Vec<Vec<u8>>,
+    /// Whether ids are taken as they are.
+    is_exact: bool,
 }
 
 /// What was changed in the ids of a column.
@@ -51,16 +53,19 @@ pub(super) struct Changes {
 impl IdRules {
     /// The rules for ids that `upnext` wrote: they are taken as they are.
     pub(super) fn exact() -> Self {
-        Self { has_markers: false, nulls: Vec::new() }
+        Self { has_markers: false, nulls: Vec::new(), is_exact: true }
     }
 
     pub(super) fn new(options: &ReadOptions) -> Self {
         let nulls = options.nulls.iter().map(|text| text.trim().as_bytes().to_vec());
-        Self { has_markers: !options.keep_null_ids, nulls: nulls.collect() }
+        Self { has_markers: !options.keep_null_ids, nulls: nulls.collect(), is_exact: false }
     }
 
     /// The id in a field; `None` if it is missing.
     pub(super) fn id<'a>(&self, field: &'a [u8], changes: &mut Changes) -> Option<&'a [u8]> {
+        if self.is_exact {
+            return Some(field).filter(|id| !id.is_empty());
+        }
         let id = field.trim_ascii();
         changes.trimmed += u64::from(id.len() != field.len());
         let first = id.first()?;

@@ -188,7 +188,7 @@ pub fn prepare(
     check_span(is_counter, "validation", options.validation)?;
     let sessions = SessionStatistics::of(log.grouped().sessions());
     warnings.extend(sessions.warnings(is_counter, log.has_order, options));
-    let EventLog { mut events, session_ids, item_ids, report } = log;
+    let EventLog { mut events, session_ids, item_ids, report, .. } = log;
     let mut dropped = Vec::new();
     begin(PreparePhase::Filter, events.len())?;
     filter(&mut events, options, item_ids.len(), &mut dropped);

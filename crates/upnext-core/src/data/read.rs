@@ -8,7 +8,7 @@ use super::parts::{InputFile, files_below};
 use super::report::FileReport;
 use super::source::{self, Source};
 use super::watch::Watch;
-use super::{columnar, json, text};
+use super::{columnar, json_log, text};
 use crate::error::{Error, Result};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -91,7 +91,7 @@ impl Reading {
     fn append(&mut self, file: &InputFile, options: &ReadOptions, progress: &mut Progress<'_>) -> Result<FileReport> {
         match source::open(&file.path, options.encoding.as_deref())? {
             Source::Text(source) => text::read(source, file, options, self, progress),
-            Source::Json(source) => json::read(source, file, options, self, progress),
+            Source::Json(source) => json_log::read(source, file, options, self, progress),
             Source::Parquet(opened) => columnar::read_parquet(file, opened, options, self, progress),
             Source::Arrow(opened) => columnar::read_ipc(file, opened, options, self, progress),
         }
@@ -233,7 +233,7 @@ fn columns_of(file: &InputFile, options: &ReadOptions) -> Result<PartColumns> {
             let layout = layout::of_text(&file.path, options, &source.sample, source.complete)?;
             ("text", layout.sample)
         }
-        Source::Json(source) => ("JSON", json::sample(&file.path, &source)?),
+        Source::Json(source) => ("JSON", json_log::sample(source)?),
         Source::Parquet(opened) => ("Parquet", columnar::sample_of_parquet(&file.path, opened)?),
         Source::Arrow(opened) => ("Arrow", columnar::sample_of_ipc(&file.path, opened)?),
     };

@@ -36,9 +36,14 @@ pub enum RowProblem {
         /// The text, shortened.
         found: String,
     },
-    /// A record of JSON that cannot be read.
+    /// A JSON object that cannot be parsed.
     BadJson {
         /// What is wrong with it.
+        reason: String,
+    },
+    /// Lists beside each other, of one row, with different numbers of elements.
+    UnequalLists {
+        /// The two columns and their numbers.
         reason: String,
     },
     /// The id is not UTF-8.
@@ -77,7 +82,8 @@ impl RowProblem {
             Self::EmptyId { .. } => "empty id",
             Self::NullId { .. } => "missing id",
             Self::BadOrder { .. } => "no order",
-            Self::BadJson { .. } => "invalid JSON",
+            Self::BadJson { .. } => "damaged JSON",
+            Self::UnequalLists { .. } => "lists of different lengths",
             Self::InvalidUtf8 { .. } => "invalid UTF-8",
             Self::NulByte { .. } => "NUL byte",
             Self::LongId { .. } => "over-long id",
@@ -103,7 +109,8 @@ impl fmt::Display for RowProblem {
             Self::BadOrder { column, found } => {
                 write!(f, "{column}: \"{found}\" is no number that orders the events of a session")
             }
-            Self::BadJson { reason } => f.write_str(reason),
+            Self::BadJson { reason } => write!(f, "damaged JSON: {reason}"),
+            Self::UnequalLists { reason } => write!(f, "lists of different lengths: {reason}"),
             Self::InvalidUtf8 { column } => {
                 write!(f, "{column} is not UTF-8 text: convert the file to UTF-8, or set `encoding` (such as latin1)")
             }
@@ -139,7 +146,7 @@ pub struct FileReport {
     pub path: PathBuf,
     /// "tab-separated text", "Parquet", …
     pub format: String,
-    /// "gzip" or "zstd"; absent if the file is not compressed.
+    /// "gzip", "zstd" or "zip"; absent if the file is not compressed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub compression: Option<String>,
     /// The encoding of a text file that is not UTF-8.

@@ -171,30 +171,23 @@ impl<'a> RowReader<'a> {
             None => i64::from(time.nanos),
             Some(column) => order(column, value(column, cell)?)?,
         };
-        let user = match &self.columns.user {
-            Some(column) => match value(column, cell)? {
-                Cell::Text(text) => Some(text),
-                _ => None,
-            },
-            None => None,
-        };
-        // One column and no file number is the usual case, in which nothing is copied.
-        let key = std::mem::take(&mut self.key);
-        let result = self.events(key, cell, time, order, user);
-        result.map(|()| Outcome::Events)
+        self.append(cell, time, order).map(|()| Outcome::Events)
     }
 
     #[inline]
-    fn events<'r>(
+    fn append<'r>(
         &mut self,
-        mut key: Vec<u8>,
         cell: &impl Fn(usize) -> Option<Cell<'r>>,
         time: Instant,
         order: i64,
-        user: Option<&[u8]>,
     ) -> Row<()> {
-        let Self { columns, rules, log, watch, session_label, file, rows, .. } = self;
+        let Self { columns, rules, log, watch, session_label, file, rows, key, .. } = self;
+        let user = match columns.user.as_ref().map(|column| value(column, cell)).transpose()? {
+            Some(Cell::Text(text)) => Some(text),
+            _ => None,
+        };
         let session: &[u8] = match (&columns.session[..], *file) {
+            // The usual case, in which nothing is copied.
             ([column], None) => id(column, value(column, cell)?, rules, &mut watch.session_ids)?,
             (several, file) => {
                 key.clear();
@@ -202,34 +195,35 @@ impl<'a> RowReader<'a> {
                     key.extend_from_slice(file.to_string().as_bytes());
                 }
                 if several.is_empty() {
-                    join(&mut key, (rows.wrapping_add(watch.rows_before())).to_string().as_bytes());
+                    join(key, (rows.wrapping_add(watch.rows_before())).to_string().as_bytes());
                 }
                 for column in several {
-                    join(&mut key, id(column, value(column, cell)?, rules, &mut watch.session_ids)?);
+                    join(key, id(column, value(column, cell)?, rules, &mut watch.session_ids)?);
                 }
-                &key
+                key
             }
         };
         let labels = [session_label.as_str(), columns.item.label.as_str()];
         let items = value(&columns.item, cell)?;
-        let mut push = |item: &[u8]| {
+        let mut push = |watch: &mut Watch, item: &[u8]| {
             LogBuilder::new(log).push(session, item, time.micros, labels)?;
             log.set_order(order);
-            watch.event(log.events()[log.len() - 1], user);
+            if let Some(event) = log.events().last() {
+                watch.event(*event, user);
+            }
             Ok(())
         };
         if columns.has_lists {
             let Cell::Text(text) = items else { return Err(missing(&columns.item, items)) };
             for element in lists::elements(text) {
                 if let Some(item) = rules.id(element, &mut watch.item_ids) {
-                    push(item)?;
+                    push(watch, item)?;
                 }
             }
         } else {
             let item = id(&columns.item, items, rules, &mut watch.item_ids)?;
-            push(item)?;
+            push(watch, item)?;
         }
-        self.key = key;
         Ok(())
     }
 
@@ -292,7 +286,7 @@ impl<'a> RowReader<'a> {
 
 /// The value of a column in a row.
 #[inline]
-fn value<'r>(column: &'r Column, cell: &impl Fn(usize) -> Option<Cell<'r>>) -> Row<Cell<'r>> {
+fn value<'c, 'r: 'c>(column: &'c Column, cell: &impl Fn(usize) -> Option<Cell<'r>>) -> Row<Cell<'c>> {
     match &column.constant {
         None => cell(column.at).ok_or(RowProblem::TooFewFields { found: 0, needed: column.at + 1 }),
         Some(value) if value.is_empty() => Ok(Cell::Missing),

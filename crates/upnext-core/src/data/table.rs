@@ -1,6 +1,8 @@
 //! Opens files with named columns, such as item tables: text with a header, or Parquet.
 
 use super::layout;
+use super::options::Quote;
+use super::quotes::{self, LAST_ROW, QuoteCheck};
 use super::source::{self, Source, TextSource};
 use crate::error::{Error, Result};
 use csv::ByteRecord;
@@ -25,6 +27,8 @@ pub(crate) struct TextTable {
     path: PathBuf,
     compression: Option<&'static str>,
     reader: csv::Reader<Box<dyn Read>>,
+    quotes: QuoteCheck,
+    line: u64,
 }
 
 impl TableFile {
@@ -32,31 +36,30 @@ impl TableFile {
     /// detected.
     ///
     /// # Errors
-    /// For a file that cannot be opened or has an unsupported format, and for a delimiter that is not one ASCII
-    /// character.
-    pub(crate) fn open(path: &Path, delimiter: Option<char>) -> Result<Self> {
-        let source = match source::open(path) {
+    /// For a file that cannot be opened or has an unsupported format, for a delimiter that is not one ASCII character,
+    /// and for a header in which a quotation mark is not closed.
+    pub(crate) fn open(path: &Path, delimiter: Option<char>, quote: Quote) -> Result<Self> {
+        let source = match source::open(path, None) {
             Ok(Source::Parquet(file)) => return Ok(Self::Parquet(file)),
             Ok(Source::Text(source)) => source,
+            Ok(Source::Json(_)) => return Err(unsupported(path, "a JSON file")),
+            Ok(Source::Arrow(_)) => return Err(unsupported(path, "an Arrow file")),
             Err(Error::NoEvents { .. }) => return Ok(Self::Empty),
             Err(error) => return Err(error),
         };
-        let delimiter = match delimiter {
-            Some(c) if c.is_ascii() && !matches!(c, '"' | '\n' | '\r' | '\0') => c as u8,
-            Some(c) => {
-                let reason = format!("{c:?} cannot separate fields: use one ASCII character");
-                return Err(Error::config("delimiter", reason));
-            }
-            None => layout::guess_delimiter(&source.sample, source.complete),
-        };
+        if let Some(c) = delimiter
+            && (!c.is_ascii() || matches!(c, '"' | '\n' | '\r' | '\0'))
+        {
+            let reason = format!("{c:?} cannot separate fields: use one ASCII character");
+            return Err(Error::config("delimiter", reason));
+        }
+        let delimiter = delimiter.map(String::from);
+        let fields = layout::fields_of(delimiter, quote, &source.sample, source.complete);
         let (path, compression) = (source.path().to_owned(), source.compression);
-        let reader = csv::ReaderBuilder::new()
-            .delimiter(delimiter)
-            .has_headers(false)
-            .flexible(true)
-            .buffer_capacity(256 * 1024)
-            .from_reader(Box::new(source.into_reader()) as Box<dyn Read>);
-        let mut table = TextTable { names: Vec::new(), path, compression, reader };
+        let text: Box<dyn Read> = Box::new(source.into_reader().chain(LAST_ROW));
+        let reader = fields.reader().buffer_capacity(256 * 1024).from_reader(text);
+        let quotes = QuoteCheck::new(fields.byte(), quote);
+        let mut table = TextTable { names: Vec::new(), path, compression, reader, quotes, line: 1 };
         let mut record = ByteRecord::new();
         table.next(&mut record)?;
         let name = |field: &[u8]| String::from_utf8_lossy(field.trim_ascii()).into_owned();
@@ -65,15 +68,32 @@ impl TableFile {
     }
 }
 
+fn unsupported(path: &Path, found: &str) -> Error {
+    let advice = "a table of items is CSV or Parquet";
+    Error::Unsupported { path: path.to_owned(), found: found.to_owned(), advice }
+}
+
 impl TextTable {
     /// Reads the next row; `false` after the last.
+    ///
+    /// # Errors
+    /// [`Error::OpenQuote`] if a quotation mark is not closed, so that a field swallows rows; errors of reading.
     pub(crate) fn next(&mut self, record: &mut ByteRecord) -> Result<bool> {
-        self.reader.read_byte_record(record).map_err(|error| {
+        let more = self.reader.read_byte_record(record).map_err(|error| {
             let error = match error.into_kind() {
                 csv::ErrorKind::Io(error) => error,
                 other => std::io::Error::other(format!("{other:?}")),
             };
             TextSource::error(&self.path, self.compression, error)
-        })
+        })?;
+        let width = if self.names.is_empty() { record.len() } else { self.names.len() };
+        let line = record.position().map_or(self.line, csv::Position::line);
+        let end_of_file = || (line, None);
+        let open = self.quotes.check(record, width).map(|open| (open.line, open.until));
+        if let Some((line, until)) = open.or_else(|| (!more).then(end_of_file)) {
+            return Err(Error::OpenQuote { path: self.path.clone(), line, until });
+        }
+        self.line = line;
+        Ok(!quotes::is_last(record))
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn read(
     progress: &mut Progress<'_>,
 ) -> Result<FileReport> {
     let path = input.path.as_path();
-    let (compression, encoding) = (source.compression, source.encoding.clone());
+    let (compression, encoding) = (source.compression, source.encoding);
     let bytes_read = Arc::clone(&source.bytes_read);
     let layout = layout::of_text(path, options, &source.sample, source.complete)?;
     let columns = columns::find(path, options, &layout.sample, &input.partitions, reading.earlier.as_ref())?;
@@ -89,7 +89,7 @@ pub(super) fn read(
         path: path.to_owned(),
         format: format_name(&layout.fields),
         compression: compression.map(str::to_owned),
-        encoding,
+        encoding: encoding.map(str::to_owned),
         header: layout.skipped_rows > layout.preamble,
         ..FileReport::default()
     };

@@ -6,7 +6,7 @@ use super::part::Part;
 use super::prepare::Prepared;
 use super::time::format_seconds;
 use crate::error::{Error, Result};
-use crate::parquet::{BATCH_ROWS, io_error, writer_properties};
+use crate::parquet::{BATCH_ROWS, io_error, log_properties};
 use crate::replace::replace_file;
 use arrow_array::builder::{StringBuilder, TimestampMicrosecondBuilder};
 use arrow_array::{ArrayRef, RecordBatch};
@@ -116,7 +116,7 @@ fn write_parquet(part: &Part<'_>, file: impl Write + Send, progress: &mut dyn Fn
         Field::new("item_id", DataType::Utf8, false),
         Field::new("time", time_type.clone(), false),
     ]));
-    let properties = Some(writer_properties().build());
+    let properties = Some(log_properties().build());
     let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), properties).map_err(io_error)?;
     let mut sessions = StringBuilder::new();
     let mut items = StringBuilder::new();

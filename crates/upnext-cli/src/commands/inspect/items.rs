@@ -34,9 +34,15 @@ struct Shape<'a> {
 /// Runs the command.
 pub(super) fn run(args: &InspectArgs) -> anyhow::Result<()> {
     let log = args.read.options();
-    let table = args.items.table.read(&args.path, log.item_column.as_deref(), log.delimiter)?;
+    anyhow::ensure!(args.paths.len() == 1, "--items describes one table: give one file");
+    let delimiter = log.delimiter.as_deref().map(|text| {
+        text.parse().map_err(|_| anyhow::anyhow!("--delimiter {text}: a table of items has one character"))
+    });
+    let path = args.path();
+    let table =
+        args.items.table.read(path, log.item_column.as_deref(), delimiter.transpose()?, log.quote)?;
     let shape = Shape {
-        path: &args.path,
+        path,
         items: table.len(),
         id_column: table.id_name(),
         repeated_rows: table.repeated_rows(),

@@ -30,7 +30,7 @@ impl SearchData {
             None => {
                 // No filters: the log is prepared training data, of which only the end is split off.
                 let mut rules = PrepareOptions::default();
-                rules.holdout = args.validation.into();
+                rules.holdout = args.validation;
                 rules.validation = None;
                 rules.min_item_support = 1;
                 let parts = prepare(log, &rules, &mut |_| interrupt::check()).with_context(|| {

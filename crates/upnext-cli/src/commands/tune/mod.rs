@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use upnext_core::artifact::{Artifact, Manifest};
-use upnext_core::data::{PreparedFolder, TimeSpan};
+use upnext_core::data::{Holdout, PreparedFolder};
 use upnext_core::experiment::{DataConfig, Experiment};
 use upnext_core::model::Model;
 use upnext_core::replace::replace_file;
@@ -82,9 +82,9 @@ pub(crate) struct TuneArgs {
     #[arg(long, value_name = "LOG")]
     valid: Option<PathBuf>,
 
-    /// With a single log: the sessions that end within this of its last event are the validation part
-    #[arg(long, value_name = "SPAN", default_value = "1d")]
-    validation: TimeSpan,
+    /// With a single log: the validation part at its end, as `holdout` of prepare
+    #[arg(long, value_name = "SPAN|SHARE|SESSIONS", default_value = "1d")]
+    validation: Holdout,
 
     /// Test log to judge the best model by, once [default: the test part, where TRAIN is a folder that has one]
     #[arg(long, value_name = "LOG")]

@@ -143,9 +143,9 @@ impl Finder<'_> {
     }
 
     fn detect(&self, at: usize) -> Detection {
-        if self.sample.typed.contains(&at) {
+        if let Some((_, unit)) = self.sample.typed.iter().find(|(typed, _)| *typed == at) {
             let (resolution, counts) = (Resolution::Finer, Counts::default());
-            return Detection::Absolute { reader: self.reader.clone(), resolution, counts };
+            return Detection::Absolute { reader: self.reader.with_unit(*unit), resolution, counts };
         }
         let values: Vec<&str> = self.sample.values(at).collect();
         detect(&values, &self.reader, now())

@@ -1,5 +1,6 @@
 //! Options of reading an item table.
 
+use crate::data::options::Quote;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -102,6 +103,8 @@ pub struct ItemTableOptions {
     pub list_separator: Option<char>,
     /// The character between the fields of a text file. Absent: detected among tab, comma, semicolon and vertical bar.
     pub delimiter: Option<char>,
+    /// How the fields of a text file are quoted.
+    pub quote: Quote,
     /// How an item in two rows with different values is handled.
     pub repeated: RepeatedItem,
     /// Limits on the size of the table.

@@ -42,7 +42,7 @@ impl ItemTable {
             let reason = "this is a folder: give one file, CSV or Parquet".to_owned();
             return Err(origin.error(None, None, reason));
         }
-        match TableFile::open(path, options.delimiter)? {
+        match TableFile::open(path, options.delimiter, options.quote)? {
             TableFile::Text(file) => read_text(path, *file, options),
             TableFile::Parquet(file) => {
                 let size = file.metadata().map_err(Error::io(path, "read"))?.len();
