@@ -25,7 +25,6 @@ pub(crate) use scan::time_of_day;
 pub use span::TimeSpan;
 pub(crate) use span::span_or_none;
 pub use unit::TimeUnit;
-pub(crate) use unit::UNDERSTOOD;
 
 use super::sessions::TimeMicros;
 
@@ -91,3 +90,5 @@ pub(crate) mod optional_time {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::WRITTEN;
