@@ -1,5 +1,5 @@
 //! Tests of the invariants in `ARCHITECTURE.md` that neither the compiler nor clippy checks: its paths exist, and the
-//! dependencies of crates and modules have one direction.
+//! dependencies of crates and modules have one direction. `docs/formats.md` names the times that are read.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -87,6 +87,34 @@ fn every_path_in_the_documents_exists() {
             assert!(root().join(path).exists(), "{document} names {path}, which is not there");
         }
     }
+}
+
+/// Every format of times has a row in the documentation, with examples that it reads.
+#[test]
+fn documented_times_are_read() {
+    use upnext::data::TimeUnit;
+    let text = fs::read_to_string(root().join("docs/formats.md")).expect("a document of the repository");
+    assert!(text.contains(TimeUnit::UNDERSTOOD), "the message about unreadable times is documented");
+    let section = text.split("## Times").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let quoted =
+        |text: &str| -> Vec<String> { text.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    let mut documented = BTreeSet::new();
+    for row in section.expect("a section").lines().filter(|line| line.starts_with("| `")) {
+        let [units, _, examples] = row.trim_matches('|').split('|').collect::<Vec<_>>()[..] else { continue };
+        let units = quoted(units);
+        for example in quoted(examples) {
+            let reads = |unit: &TimeUnit| {
+                let years = 788_918_400_000_000..4_102_444_800_000_000;
+                units.iter().any(|name| name == unit.name())
+                    && unit.parse(example.as_bytes()).is_some_and(|time| years.contains(&time))
+            };
+            assert!(TimeUnit::ALL.iter().any(reads), "{units:?}: {example}");
+        }
+        documented.extend(units);
+    }
+    let missing = |unit: &&TimeUnit| !documented.contains(unit.name());
+    let missing: Vec<&TimeUnit> = TimeUnit::ALL.iter().filter(missing).collect();
+    assert_eq!(missing, [&TimeUnit::Auto, &TimeUnit::Pattern]);
 }
 
 #[test]

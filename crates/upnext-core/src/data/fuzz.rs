@@ -51,10 +51,76 @@ pub fn read_events(bytes: &[u8]) {
     }
 }
 
+/// Reads the lines of `bytes` as times in every unit, and decides how they are written. Checks that nothing panics, that
+/// a log's reader agrees with [`TimeUnit::parse`], and that every sentence is a single line.
+///
+/// # Panics
+/// If a check fails.
+pub fn read_times(bytes: &[u8]) {
+    use super::time::detect::{Detection, detect};
+    use super::time::reader::TimeReader;
+    let lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
+    let reader = |unit, zone| TimeReader::new(unit, None, zone).expect("the unit and the zone are known");
+    let auto = reader(TimeUnit::Auto, None);
+    let now = 1_735_689_600_000_000;
+    for unit in TimeUnit::ALL.into_iter().filter(|unit| *unit != TimeUnit::Pattern) {
+        let local = reader(unit, Some("Europe/Berlin"));
+        for line in &lines {
+            let time = auto.with_unit(unit).parse(line);
+            assert_eq!(time.map(|time| time.micros), unit.parse(line), "{unit}");
+            assert!(time.is_none_or(|time| time.nanos < 1000));
+            let _ = local.parse(line);
+        }
+        let _ = detect(&lines, &local, now);
+    }
+    if let Detection::Ambiguous { question: text } | Detection::Refused { reason: text } =
+        detect(&lines, &auto, now)
+    {
+        assert!(!text.contains('\n') && !text.contains('\0'), "{text:?}");
+    }
+    if let Ok(pattern) = std::str::from_utf8(lines[0])
+        && let Ok(reader) = TimeReader::new(TimeUnit::Auto, Some(pattern), None)
+    {
+        lines.iter().for_each(|line| _ = reader.parse(line));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Write;
+
+    #[test]
+    fn thousands_of_damaged_times_do_not_panic() {
+        let mut state = 1_u64;
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % below as u64) as usize
+        };
+        let texts: Vec<&str> = super::super::time::WRITTEN.iter().map(|(_, text, _)| *text).collect();
+        for _ in 0..20_000 {
+            let mut bytes =
+                [texts[random(texts.len())], "\n", texts[random(texts.len())]].concat().into_bytes();
+            for _ in 0..random(4) {
+                let at = random(bytes.len());
+                match random(4) {
+                    0 => bytes[at] ^= 1 << random(8),
+                    1 => bytes.truncate(at.max(1)),
+                    2 => bytes[at] = b"0919:-/.+Ze%TA"[random(14)],
+                    _ => {
+                        let copy = bytes[at..(at + random(9)).min(bytes.len())].to_vec();
+                        bytes.splice(at..at, copy);
+                    }
+                }
+            }
+            read_times(&bytes);
+        }
+        for pattern in ["%Y-%m-%d %H:%M", "%s", "%Q %F", "%y%m%d", "%d.%m.%Y%.f"] {
+            read_times(format!("{pattern}\n2024-03-20 01:18\n1710897534\n").as_bytes());
+        }
+    }
 
     /// Inputs that are read without error, of every kind.
     fn valid_inputs() -> Vec<Vec<u8>> {

@@ -1,6 +1,6 @@
 //! The report of reading a log: which columns were used, which rows were skipped, and what looks wrong.
 
-use super::time::{TimeUnit, UNDERSTOOD};
+use super::time::TimeUnit;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -94,6 +94,7 @@ impl RowProblem {
 
 impl fmt::Display for RowProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNDERSTOOD: &str = TimeUnit::UNDERSTOOD;
         match self {
             Self::TooFewFields { found, needed } => {
                 write!(

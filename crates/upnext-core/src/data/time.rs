@@ -21,7 +21,6 @@ pub(crate) use decimal::number;
 pub(crate) use scan::time_of_day;
 pub use span::TimeSpan;
 pub use unit::TimeUnit;
-pub(crate) use unit::UNDERSTOOD;
 
 use super::sessions::TimeMicros;
 
@@ -87,3 +86,5 @@ pub(crate) mod optional_time {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::WRITTEN;

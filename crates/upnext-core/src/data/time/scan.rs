@@ -210,7 +210,9 @@ impl<'a> Scan<'a> {
             let offset = self.numeric_offset()?;
             // Go writes the zone's name, too: `+0000 UTC`, `+0100 CET`.
             if self.spaces() {
-                (self.word().len() <= 5).then_some(())?;
+                let name = self.word();
+                let named = (3..=5).contains(&name.len()) && name.iter().all(u8::is_ascii_uppercase);
+                named.then_some(())?;
             }
             offset
         } else {

@@ -1,14 +1,13 @@
 //! The units and formats of times.
 
 use super::dates::Numbers;
-use super::decimal::{decimal, number, rounded};
+#[cfg(feature = "logs")]
+use super::decimal::{EXACT, rounded, scaled};
+use super::decimal::{decimal, number};
 use super::scan::Civil;
-use super::{MICROS_PER_DAY, MICROS_PER_SECOND, TimeMicros, compact, iso, names};
+use super::{MICROS_PER_DAY, TimeMicros, compact, iso, names};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-
-/// What is read as a time, for messages and documentation.
-pub(crate) const UNDERSTOOD: &str = "times are read as ISO 8601 (2024-03-20T01:18:54Z, 2024/03/20 01:18, 2024-03-20), numbers since 1970 (s, ms, us, ns), .NET ticks, Excel days, 20240320 or 20240320T011854Z, 20.03.2024 01:18 or 3/20/2024 1:18 AM, months by name (20 Mar 2024, RFC 2822), [20/Mar/2024:01:18:54 +0000], and by `time_format`, such as %d.%m.%y %H:%M";
 
 /// The unit or format of the times in a log.
 ///
@@ -101,6 +100,27 @@ fn of_ticks(ticks: i64) -> Option<Civil> {
 }
 
 impl TimeUnit {
+    /// What is read as a time, for messages and documentation.
+    pub const UNDERSTOOD: &str = "times are read as ISO 8601 (2024-03-20T01:18:54Z, 2024/03/20 01:18, 2024-03-20), numbers since 1970 (s, ms, us, ns), .NET ticks, Excel days, 20240320 or 20240320T011854Z, 20.03.2024 01:18 or 3/20/2024 1:18 AM, months by name (20 Mar 2024, RFC 2822), [20/Mar/2024:01:18:54 +0000], and by `time_format`, such as %d.%m.%y %H:%M";
+
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::Auto,
+        Self::S,
+        Self::Ms,
+        Self::Us,
+        Self::Ns,
+        Self::Iso,
+        Self::DotnetTicks,
+        Self::Excel,
+        Self::Compact,
+        Self::DayFirst,
+        Self::MonthFirst,
+        Self::MonthName,
+        Self::Apache,
+        Self::Pattern,
+    ];
+
     /// Its name in options, such as `day-first`.
     pub fn name(self) -> &'static str {
         match self {
@@ -189,9 +209,9 @@ impl TimeUnit {
     #[cfg(feature = "logs")]
     pub(super) fn civil_of_integer(self, value: i64) -> Option<Civil> {
         match self {
-            Self::S => value.checked_mul(MICROS_PER_SECOND).map(|micros| Civil::utc(micros, 0)),
-            Self::Ms => value.checked_mul(1000).map(|micros| Civil::utc(micros, 0)),
-            Self::Us => Some(Civil::utc(value, 0)),
+            Self::S => value.checked_mul(super::MICROS_PER_SECOND).map(|micros| Civil::utc(micros, EXACT)),
+            Self::Ms => value.checked_mul(1000).map(|micros| Civil::utc(micros, EXACT)),
+            Self::Us => Some(Civil::utc(value, EXACT)),
             Self::Ns => Some(Civil::utc(value.div_euclid(1000), value.rem_euclid(1000) as u16)),
             Self::DotnetTicks => of_ticks(value),
             Self::Excel => of_excel(value as f64),
@@ -209,12 +229,12 @@ impl TimeUnit {
     /// Converts a number in this unit to a time, rounded to microseconds; `None` if it is not one.
     #[cfg(feature = "logs")]
     pub(super) fn civil_of_float(self, value: f64) -> Option<Civil> {
-        let utc = |micros: f64| rounded(micros).map(|(micros, nanos)| Civil::utc(micros, nanos));
+        let utc = |(micros, nanos)| Civil::utc(micros, nanos);
         match self {
-            Self::S => utc(value * 1e6),
-            Self::Ms => utc(value * 1e3),
-            Self::Us => utc(value),
-            Self::Ns => utc(value / 1e3),
+            Self::S => scaled(value, 1_000_000).map(utc),
+            Self::Ms => scaled(value, 1_000).map(utc),
+            Self::Us => rounded(value).map(utc),
+            Self::Ns => rounded(value / 1e3).map(utc),
             Self::DotnetTicks => {
                 if !(0.0..TICKS_END as f64).contains(&value) {
                     return None;
