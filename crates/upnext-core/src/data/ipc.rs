@@ -57,6 +57,10 @@ impl<R: Read> ArrowFile<R> {
             }
             messages.is_file = true;
             messages.read(&mut begin)?;
+            // Writers pad the beginning to a multiple of 8 or 64 bytes.
+            while begin == [0; 4] && messages.at < 72 {
+                messages.read(&mut begin)?;
+            }
         }
         if !messages.next_after(begin)? {
             return Err("there is no schema".to_owned());
@@ -210,18 +214,22 @@ impl<R: Read> Messages<R> {
     }
 }
 
-/// Checks that the lengths that buffers claim to have when they are decompressed fit into memory, since the decoder
-/// allocates them first.
+/// Checks that the buffers of a batch are inside its body, and that the lengths that they claim to have when they are
+/// decompressed fit into memory, since the decoder allocates them first.
 fn check_lengths(batch: &arrow_ipc::RecordBatch<'_>, body: &[u8]) -> Result<(), String> {
-    let Some(buffers) = batch.buffers().filter(|_| batch.compression().is_some()) else { return Ok(()) };
-    let claimed = |buffer: &arrow_ipc::Buffer| {
-        let start = usize::try_from(buffer.offset()).ok()?;
-        let length = body.get(start..start.checked_add(8)?).filter(|_| buffer.length() >= 8)?;
-        u64::try_from(i64::from_le_bytes(length.try_into().ok()?)).ok()
-    };
-    let largest = buffers.iter().filter_map(claimed).max().unwrap_or(0);
+    let mut largest = 0;
+    for buffer in batch.buffers().into_iter().flatten() {
+        let range = || {
+            let start = usize::try_from(buffer.offset()).ok()?;
+            body.get(start..start.checked_add(usize::try_from(buffer.length()).ok()?)?)
+        };
+        let bytes = range().ok_or("a column lies outside its batch")?;
+        if let (Some(_), Some(claimed)) = (batch.compression(), bytes.first_chunk()) {
+            largest = largest.max(i64::from_le_bytes(*claimed));
+        }
+    }
     // Most batches are small, and the system is not asked for them.
-    if largest > 64 << 20 && largest > crate::memory::available() {
+    if largest > 64 << 20 && largest.unsigned_abs() > crate::memory::available() {
         return Err(format!("a column of {largest} bytes in one batch, which does not fit into memory"));
     }
     Ok(())

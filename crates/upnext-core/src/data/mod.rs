@@ -5,6 +5,8 @@
 //! [`write_parts`] writes the parts. Models are trained on a [`Dataset`] and tested on [`TestSessions`].
 
 #[cfg(feature = "logs")]
+mod arrays;
+#[cfg(feature = "logs")]
 mod bad_rows;
 #[cfg(feature = "logs")]
 mod arrays;

@@ -13,7 +13,7 @@ mod pick;
 mod shape;
 mod split;
 
-pub(super) use file::{JsonFile, JsonRow};
+pub(super) use file::JsonFile;
 
 /// Most bytes of one top-level object.
 const MAX_OBJECT_BYTES: usize = 256 << 20;

@@ -154,9 +154,17 @@ impl Picker {
             Token::Array if self.nodes[node].keyed => self.entries(lexer, node, depth),
             Token::Array => self.array(lexer, node, depth),
             scalar => {
-                self.pad(self.nodes[node].columns.clone(), 1);
-                if let Some(own) = self.nodes[node].own {
-                    self.set_last(lexer, own, &scalar)?;
+                let Node { own, columns, .. } = &self.nodes[node];
+                let (own, columns) = (*own, columns.clone());
+                match own {
+                    Some(own) if columns.len() == 1 => {
+                        let cell = self.cell(lexer, &scalar)?;
+                        self.cells[own].push(cell);
+                    }
+                    _ => {
+                        self.pad(columns, 1);
+                        own.map_or(Ok(()), |own| self.set_last(lexer, own, &scalar))?;
+                    }
                 }
                 Ok(Rows::One)
             }
@@ -172,7 +180,17 @@ impl Picker {
 
     /// Sets the last cell of a column.
     fn set_last(&mut self, lexer: &Lexer<'_>, column: usize, scalar: &Token) -> Result<()> {
-        let cell = match scalar {
+        let cell = self.cell(lexer, scalar)?;
+        if let Some(last) = self.cells[column].last_mut() {
+            *last = cell;
+        }
+        Ok(())
+    }
+
+    /// The cell of a value that is neither an object nor an array.
+    #[inline]
+    fn cell(&mut self, lexer: &Lexer<'_>, scalar: &Token) -> Result<Cell> {
+        Ok(match scalar {
             Token::String(Raw { range, has_escapes: false }) | Token::Scalar(range) => {
                 Cell { start: range.start as u32, end: range.end as u32 }
             }
@@ -182,11 +200,7 @@ impl Picker {
                 Cell { start: Cell::UNESCAPED + start, end: Cell::UNESCAPED + self.unescaped.len() as u32 }
             }
             Token::Null | Token::Object | Token::Array => Cell::MISSING,
-        };
-        if let Some(last) = self.cells[column].last_mut() {
-            *last = cell;
-        }
-        Ok(())
+        })
     }
 
     /// The child of a node for a key, as its position among the children.
@@ -213,7 +227,9 @@ impl Picker {
             let child = self.child(lexer, node, &key)?;
             let token = lexer.token()?;
             let Some(at) = child else {
-                lexer.skip(token, depth + 1)?;
+                if matches!(token, Token::Object | Token::Array) {
+                    lexer.skip(token, depth + 1)?;
+                }
                 continue;
             };
             let child = self.nodes[node].children[at];

@@ -190,8 +190,8 @@ impl<R: Read> Objects<R> {
             self.reader.consume(taken);
             self.line += before;
             match scanned {
-                Scanned::Closed => return Ok(begin),
                 _ if self.object.len() > self.limit => return Err(self.too_long(begin)),
+                Scanned::Closed => return Ok(begin),
                 Scanned::Open => {}
                 Scanned::Mismatch(found) => {
                     let reason = format!(
@@ -241,33 +241,31 @@ impl Scan {
     /// Reads the next piece of text: returns how much of it belongs to the object.
     fn feed(&mut self, text: &[u8]) -> (usize, Scanned) {
         let mut at = 0;
-        while let Some(&byte) = text.get(at) {
-            at += 1;
-            if self.in_string {
-                match byte {
-                    _ if self.escaped => self.escaped = false,
-                    b'\\' => self.escaped = true,
-                    b'"' => self.in_string = false,
-                    _ => {}
-                }
+        while at < text.len() {
+            if std::mem::take(&mut self.escaped) {
+                at += 1;
                 continue;
             }
+            let rest = &text[at..];
+            let next = if self.in_string {
+                rest.iter().position(|b| matches!(b, b'"' | b'\\'))
+            } else {
+                rest.iter().position(|b| matches!(b, b'"' | b'{' | b'}' | b'[' | b']'))
+            };
+            let Some(skipped) = next else { break };
+            let byte = rest[skipped];
+            at += skipped + 1;
             match byte {
-                b'"' => self.in_string = true,
+                b'"' => self.in_string = !self.in_string,
+                b'\\' => self.escaped = true,
                 b'{' | b'[' => self.open.push(byte),
-                b'}' | b']' => {
-                    // The two brackets of a kind are two apart in ASCII.
-                    if self.open.pop() != Some(byte - 2) {
-                        return (at, Scanned::Mismatch(byte));
-                    }
-                    if self.open.is_empty() {
-                        return (at, Scanned::Closed);
-                    }
-                }
+                // The two brackets of a kind are two apart in ASCII.
+                _ if self.open.pop() != Some(byte - 2) => return (at, Scanned::Mismatch(byte)),
+                _ if self.open.is_empty() => return (at, Scanned::Closed),
                 _ => {}
             }
         }
-        (at, Scanned::Open)
+        (text.len(), Scanned::Open)
     }
 }
 
@@ -290,11 +288,8 @@ fn form(head: &[u8]) -> Form {
     let following = head[line_end + 1..].split_inclusive(|&b| b == b'\n');
     let mut whole = following.map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).take(2).peekable();
     let is_object = |line: &[u8]| line.first() == Some(&b'{') && lexer::is_value(line);
-    if whole.peek().is_some() && whole.all(is_object) && taken > line_end {
-        Form::Lines
-    } else {
-        Form::Objects
-    }
+    let is_broken = scanned != Scanned::Closed || taken > line_end;
+    if is_broken && whole.peek().is_some() && whole.all(is_object) { Form::Lines } else { Form::Objects }
 }
 
 #[cfg(test)]
