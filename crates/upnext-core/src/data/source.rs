@@ -21,12 +21,10 @@ pub(super) enum Source {
     /// Fields separated by a delimiter: decompressed, in UTF-8.
     Text(TextSource),
     /// JSON: one object after the other, or an array of objects; decompressed, in UTF-8.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the reader of logs does not use it yet"))]
     Json(TextSource),
     /// A Parquet file, positioned at its beginning.
     Parquet(File),
     /// A file or stream in Arrow's IPC format, positioned at its beginning.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the reader of logs does not use it yet"))]
     Arrow(File),
 }
 
