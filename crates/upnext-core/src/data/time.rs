@@ -18,6 +18,7 @@ mod scan;
 mod span;
 mod unit;
 
+#[cfg(feature = "logs")]
 pub(crate) use decimal::number;
 #[cfg(feature = "logs")]
 #[allow(unused_imports, reason = "for logs with a column of dates and one of times of day")]
