@@ -16,6 +16,7 @@ mod scan;
 mod span;
 mod unit;
 
+#[cfg(feature = "logs")]
 pub(crate) use decimal::number;
 #[cfg(feature = "logs")]
 pub(crate) use scan::time_of_day;

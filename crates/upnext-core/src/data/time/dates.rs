@@ -8,6 +8,7 @@ pub(super) struct Numbers<'a> {
     pub(super) numbers: [i64; 3],
     /// Whether the last number has two digits.
     short: bool,
+    #[cfg_attr(not(feature = "logs"), expect(dead_code, reason = "logs ask about it"))]
     pub(super) separator: u8,
     rest: Scan<'a>,
 }

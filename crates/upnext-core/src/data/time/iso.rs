@@ -3,6 +3,9 @@
 use super::MICROS_PER_SECOND;
 use super::scan::{Civil, Scan, days, days_of_valid};
 
+/// Powers of ten: what a number of nanoseconds lacks if this many of its last digits are left out.
+const TENS: [i64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+
 /// Parses a date, or a date and time, that begins with the year.
 #[inline]
 pub(super) fn parse(text: &[u8]) -> Option<Civil> {
@@ -13,38 +16,39 @@ pub(super) fn parse(text: &[u8]) -> Option<Civil> {
 /// log is read several times faster than with a general parser.
 #[inline]
 pub(super) fn parse_fast(text: &[u8]) -> Option<Civil> {
-    let digit = |i: usize| -> Option<i64> {
-        let d = text.get(i)?.wrapping_sub(b'0');
-        (d < 10).then_some(i64::from(d))
-    };
-    let two = |i: usize| Some(digit(i)? * 10 + digit(i + 1)?);
-    let is = |i: usize, byte: u8| text.get(i) == Some(&byte);
-    let (year, month, day) = (two(0)? * 100 + two(2)?, two(5)?, two(8)?);
-    let (hour, minute, second) = (two(11)?, two(14)?, two(17)?);
+    let (head, mut rest) = text.split_first_chunk::<19>()?;
+    let digit = |i: usize| i64::from(head[i].wrapping_sub(b'0'));
+    let are_digits = [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18].iter().all(|&i| digit(i) < 10);
+    let is = |i: usize, byte: u8| head[i] == byte;
     let separated =
         is(4, b'-') && is(7, b'-') && (is(10, b'T') || is(10, b' ')) && is(13, b':') && is(16, b':');
-    // Leap seconds and days from the 29th on are left to the general parser.
-    if !separated || !(1..=12).contains(&month) || !(1..=28).contains(&day) {
+    if !separated || !are_digits {
         return None;
     }
-    if hour > 23 || minute > 59 || second > 59 {
+    let two = |i: usize| digit(i) * 10 + digit(i + 1);
+    let (year, month, day) = (two(0) * 100 + two(2), two(5), two(8));
+    let (hour, minute, second) = (two(11), two(14), two(17));
+    // Leap seconds and days from the 29th on are left to the general parser.
+    if !(1..=12).contains(&month) || !(1..=28).contains(&day) || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
     let mut subsecond = 0;
-    let mut at = 19;
-    if is(at, b'.') {
-        let mut place = 100_000_000;
-        at += 1;
-        while let Some(d) = digit(at) {
-            subsecond += d * place;
-            place /= 10;
-            at += 1;
+    if let [b'.', fraction @ ..] = rest {
+        let mut digits = 0;
+        rest = fraction;
+        while let [byte @ b'0'..=b'9', behind @ ..] = rest {
+            if digits < 9 {
+                subsecond = subsecond * 10 + i64::from(byte - b'0');
+                digits += 1;
+            }
+            rest = behind;
         }
-        if at == 20 {
+        if digits == 0 {
             return None;
         }
+        subsecond *= TENS[9 - digits];
     }
-    let offset = match &text[at..] {
+    let offset = match rest {
         b"" => None,
         b"Z" | b" UTC" => Some(0),
         _ => return None,
