@@ -158,7 +158,7 @@ impl ReadArgs {
     /// The library's options.
     pub(crate) fn options(&self) -> ReadOptions {
         let mut options = ReadOptions::default();
-        options.session_columns = self.session_column.clone();
+        options.session_column = self.session_column.clone();
         options.item_column = self.item_column.clone();
         options.time_column = self.time_column.clone();
         options.user_column = self.user_column.clone();
@@ -238,7 +238,7 @@ pub(crate) fn as_arguments(options: &ReadOptions) -> Vec<String> {
     let mut several = |option: &str, values: Vec<String>| {
         arguments.extend(values.into_iter().flat_map(|value| [option.to_owned(), value]));
     };
-    several("--session-column", options.session_columns.clone());
+    several("--session-column", options.session_column.clone());
     several("--where", options.conditions.iter().map(ToString::to_string).collect());
     several("--null", options.nulls.clone());
     for (option, value) in [
@@ -295,7 +295,9 @@ pub(crate) fn describe(files: &[FileReport]) -> String {
         for guess in &file.guesses {
             _ = writeln!(text, "  found: {guess}");
         }
-        for (what, count) in [("a condition excludes them", file.excluded), ("the header once more", file.repeated_headers)] {
+        for (what, count) in
+            [("a condition excludes them", file.excluded), ("the header once more", file.repeated_headers)]
+        {
             if count > 0 {
                 _ = writeln!(text, "  {} rows left out: {what}", thousands(count));
             }
@@ -312,7 +314,8 @@ pub(crate) fn describe(files: &[FileReport]) -> String {
 
 /// The compression and the encoding of a file, in parentheses.
 fn packed(file: &FileReport) -> String {
-    let both: Vec<&str> = [&file.compression, &file.encoding].into_iter().flatten().map(String::as_str).collect();
+    let both: Vec<&str> =
+        [&file.compression, &file.encoding].into_iter().flatten().map(String::as_str).collect();
     if both.is_empty() { String::new() } else { format!(" ({})", both.join(", ")) }
 }
 
@@ -331,8 +334,27 @@ mod tests {
             &["--session-column", "1", "--item-column", "3", "--time-column", "2", "--delimiter", "tab"][..],
             &["--user-column", "user", "--session-gap", "30m", "--header", "no", "--time-unit", "iso"],
             &["--header", "yes", "--time-unit", "ms", "--skip-bad-rows"],
-            &["--session-column", "a", "--session-column", "b", "--user-column", "u", "--order-column", "step"],
-            &["--where", "event=view,cart", "--where", "type!=ad", "--null", "-1", "--keep-null-ids", "--quote", "none"],
+            &[
+                "--session-column",
+                "a",
+                "--session-column",
+                "b",
+                "--user-column",
+                "u",
+                "--order-column",
+                "step",
+            ],
+            &[
+                "--where",
+                "event=view,cart",
+                "--where",
+                "type!=ad",
+                "--null",
+                "-1",
+                "--keep-null-ids",
+                "--quote",
+                "none",
+            ],
             &["--order", "rows", "--sessions-per-file", "--delimiter", "::", "--encoding", "latin1"],
             &["--time-format", "%d.%m.%Y", "--timezone", "Europe/Berlin"],
             &["--time-unit", "dotnet-ticks"],

@@ -137,8 +137,9 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     // Checked before the log is read, which may take long.
     Artifact::check_target(out)?;
     let table = args.item_table.as_ref();
-    let table =
-        table.map(|file| args.table.read(file, args.item_table_column.as_deref(), None, args.read.options().quote)).transpose()?;
+    let table = table
+        .map(|file| args.table.read(file, args.item_table_column.as_deref(), None, args.read.options().quote))
+        .transpose()?;
     let mut init = args.init.as_ref().map(Artifact::load).transpose()?;
     let known = init.as_mut().map(|init| std::mem::take(&mut init.items));
     let data = read(args, path, known, table)?;

@@ -196,8 +196,10 @@ pub(super) fn read_batches(
     reading: &mut Reading,
 ) -> Result<FileReport> {
     let mut batches = (1..).zip(batches);
-    let refused =
-        |position: u64, reason: &str| Error::RecordBatch { position, reason: super::shortened_to(reason, 400) };
+    let refused = |position: u64, reason: &str| Error::RecordBatch {
+        position,
+        reason: super::shortened_to(reason, 400),
+    };
     let names = |batch: &RecordBatch| -> Vec<String> {
         batch.schema_ref().fields().iter().map(|field| field.name().clone()).collect()
     };
@@ -208,8 +210,11 @@ pub(super) fn read_batches(
         let names = names(&batch);
         let first = first.get_or_insert_with(|| names.clone());
         if *first != names {
-            let reason =
-                format!("its columns are {}, and those of the first batch are {}", names.join(", "), first.join(", "));
+            let reason = format!(
+                "its columns are {}, and those of the first batch are {}",
+                names.join(", "),
+                first.join(", ")
+            );
             return Err(refused(position, &reason));
         }
         Ok(Some((position, batch)))
@@ -227,9 +232,7 @@ pub(super) fn read_batches(
     let columns = columns::find(path, options, &table.sample, &[], None)?;
     let mut reader = BatchReader::new(path, &table.leaves, columns, options, IdRules::new(options), reading);
     loop {
-        reader
-            .append(&batch)
-            .map_err(|error| error.unwrap_or_else(|reason| refused(position, &reason)))?;
+        reader.append(&batch).map_err(|error| error.unwrap_or_else(|reason| refused(position, &reason)))?;
         match next()? {
             Some(found) => (position, batch) = found,
             None => return reader.finish("Arrow"),
@@ -310,7 +313,11 @@ impl<'a> BatchReader<'a> {
             let read = if time == Some(i) { Values::of(array) } else { Values::texts(array) };
             values.push(read.ok_or_else(|| Error::Unsupported {
                 path: self.path.to_owned(),
-                found: format!("column {} of type {}", super::names::shortened(&leaf.name), array.data_type()),
+                found: format!(
+                    "column {} of type {}",
+                    super::names::shortened(&leaf.name),
+                    array.data_type()
+                ),
                 advice: "ids are texts or whole numbers, and times are timestamps, dates, numbers or texts",
             })?);
         }

@@ -9,8 +9,8 @@ mod times;
 
 use super::kinds::{self, KindColumn};
 use super::lists;
-use super::normalize;
 use super::names::{Role, find_wanted, fitting, is_per_user, normalized, shortened};
+use super::normalize;
 use super::options::{Condition, ReadOptions};
 use super::parts::Partition;
 use super::time::TimeUnit;
@@ -155,7 +155,8 @@ pub(super) fn find(
 ) -> Result<Columns> {
     let reader =
         TimeReader::new(options.time_unit, options.time_format.as_deref(), options.timezone.as_deref())?;
-    Finder { path, options, reader, sample, partitions, guesses: Vec::new(), missing: Vec::new() }.find(earlier)
+    Finder { path, options, reader, sample, partitions, guesses: Vec::new(), missing: Vec::new() }
+        .find(earlier)
 }
 
 struct Finder<'a> {
@@ -174,7 +175,7 @@ impl Finder<'_> {
     fn find(mut self, earlier: Option<&Columns>) -> Result<Columns> {
         let options = self.options;
         let session: Vec<Option<usize>> =
-            options.session_columns.iter().map(|wanted| self.wanted(Role::Session, wanted)).collect();
+            options.session_column.iter().map(|wanted| self.wanted(Role::Session, wanted)).collect();
         let user = options.user_column.as_ref().map(|wanted| self.wanted(Role::User, wanted));
         let item = options.item_column.as_ref().map(|wanted| self.wanted(Role::Item, wanted));
         let time = options.time_column.as_ref().map(|wanted| self.wanted(Role::Time, wanted));
@@ -199,7 +200,8 @@ impl Finder<'_> {
         for (role, at) in given.chain(order.map(|at| (Role::Order, at))) {
             let Some(at) = at else { continue };
             if taken.contains(&at) {
-                let reason = format!("{} already has another meaning: name another column", self.column(at).label);
+                let reason =
+                    format!("{} already has another meaning: name another column", self.column(at).label);
                 return Err(Error::config(role.option(), reason));
             }
             taken.push(at);
@@ -231,7 +233,9 @@ impl Finder<'_> {
             let values = condition.values.iter().map(|value| value.as_bytes().to_vec()).collect();
             (self.column(*at), values, condition.excludes)
         };
-        let unused = |at: &usize| !taken.contains(at) && !conditions.iter().any(|(used, _)| used == at) && !key.contains(at);
+        let unused = |at: &usize| {
+            !taken.contains(at) && !conditions.iter().any(|(used, _)| used == at) && !key.contains(at)
+        };
         let kinds = (0..self.sample.count).filter(unused).find_map(|at| {
             let name = self.sample.names.as_ref().map(|names| names[at].as_str());
             kinds::of(name, at + 1, self.sample.values(at), self.sample.label(at))
@@ -301,19 +305,26 @@ impl Finder<'_> {
     }
 
     /// The session column of a log in which none was found by name.
-    fn unnamed_session(&mut self, item: Option<usize>, taken: &[usize], has_lists: bool) -> Option<Vec<usize>> {
+    fn unnamed_session(
+        &mut self,
+        item: Option<usize>,
+        taken: &[usize],
+        has_lists: bool,
+    ) -> Option<Vec<usize>> {
         if self.sample.names.is_none() {
             let session = (0..self.sample.count).find(|at| !taken.contains(at));
             return match session {
                 Some(session) => Some(vec![session]),
                 None => {
-                    self.missing.push((Role::Session, "the file has no header, and too few columns".to_owned()));
+                    self.missing
+                        .push((Role::Session, "the file has no header, and too few columns".to_owned()));
                     None
                 }
             };
         }
         if has_lists && item.is_some() {
-            self.guesses.push("there is no session column and items are lists: every row is a session".to_owned());
+            self.guesses
+                .push("there is no session column and items are lists: every row is a session".to_owned());
             return Some(Vec::new());
         }
         self.missing.push((Role::Session, none_is_called(Role::Session)));
@@ -387,11 +398,16 @@ impl Finder<'_> {
                 .map(|n| (strsim::jaro_winkler(&normalized(n), &normalized(wanted)), n))
                 .filter(|(similarity, _)| *similarity > 0.8)
                 .max_by(|a, b| a.0.total_cmp(&b.0));
-            self.missing.push((role, match (close, &self.sample.names) {
-                (Some((_, name)), _) => format!("there is no column `{wanted}` (is it `{}`?)", shortened(name)),
-                (None, Some(_)) => format!("there is no column `{wanted}`"),
-                (None, None) => format!("the file has no header and no column `{wanted}`"),
-            }));
+            self.missing.push((
+                role,
+                match (close, &self.sample.names) {
+                    (Some((_, name)), _) => {
+                        format!("there is no column `{wanted}` (is it `{}`?)", shortened(name))
+                    }
+                    (None, Some(_)) => format!("there is no column `{wanted}`"),
+                    (None, None) => format!("the file has no header and no column `{wanted}`"),
+                },
+            ));
         }
         found
     }
@@ -411,7 +427,9 @@ impl Finder<'_> {
         let looked_for: Vec<String> = self
             .missing
             .iter()
-            .map(|(role, reason)| format!("no {} column: {reason} (`{}` names it)", role.name(), role.option()))
+            .map(|(role, reason)| {
+                format!("no {} column: {reason} (`{}` names it)", role.name(), role.option())
+            })
             .collect();
         Error::MissingColumn {
             path: self.path.to_owned(),
@@ -423,7 +441,11 @@ impl Finder<'_> {
 
     fn columns_of_file(&self) -> String {
         let keys: Vec<String> = self.partitions.iter().map(|partition| shortened(&partition.key)).collect();
-        let folders = if keys.is_empty() { String::new() } else { format!(", and its folders give {}", keys.join(", ")) };
+        let folders = if keys.is_empty() {
+            String::new()
+        } else {
+            format!(", and its folders give {}", keys.join(", "))
+        };
         let columns = match (&self.sample.names, self.sample.count) {
             (Some(names), _) => {
                 let shown: Vec<String> = names.iter().take(30).map(|n| shortened(n)).collect();

@@ -303,7 +303,7 @@ impl Drop for Replacement<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{EventLog, PrepareOptions, Prepared, TimeSpan, prepare, write_parts};
+    use super::super::{EventLog, PrepareOptions, Prepared, prepare, write_parts};
     use super::*;
     use std::ops::ControlFlow;
 
@@ -320,8 +320,13 @@ mod tests {
         for day in 0..6 {
             items.iter().for_each(|item| log.push(&day.to_string(), item, day * 86_400_000_000));
         }
-        let validation = with_validation.then_some(TimeSpan::DAY);
-        let options = PrepareOptions { min_item_support: 1, validation, ..PrepareOptions::default() };
+        let validation = with_validation.then_some(crate::data::Holdout::Sessions(1));
+        let options = PrepareOptions {
+            holdout: crate::data::Holdout::Sessions(1),
+            min_item_support: 1,
+            validation,
+            ..PrepareOptions::default()
+        };
         prepare(log, &options, &mut |_| ControlFlow::Continue(())).unwrap()
     }
 

@@ -82,7 +82,9 @@ impl FromStr for Holdout {
             };
         }
         let span = text.parse().map(Self::Span);
-        span.map_err(|error: String| format!("{error}; a share of the sessions is written as 10%, a number of them as 500 sessions"))
+        span.map_err(|error: String| {
+            format!("{error}; a share of the sessions is written as 10%, a number of them as 500 sessions")
+        })
     }
 }
 

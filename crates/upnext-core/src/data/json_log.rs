@@ -75,7 +75,8 @@ pub(super) fn sample(source: TextSource) -> Result<Sample> {
 fn sample_of(file: &JsonFile) -> Sample {
     let names = file.names();
     // Column by column: lists beside each other may have different lengths, and only chosen ones must agree.
-    let values = |name: &String| file.sample(&[name]).into_iter().filter_map(|row| row.into_iter().next()).collect();
+    let values =
+        |name: &String| file.sample(&[name]).into_iter().filter_map(|row| row.into_iter().next()).collect();
     let columns: Vec<Vec<Option<String>>> = names.iter().map(values).collect();
     Sample { count: names.len(), columns, names: Some(names), typed: Vec::new() }
 }

@@ -5,14 +5,46 @@ use std::collections::BTreeMap;
 
 /// Names of such columns, [`normalized`].
 const NAMES: [&str; 16] = [
-    "event", "eventtype", "eventname", "eventkind", "type", "eventstype", "action", "actiontype", "productaction",
-    "behavior", "behaviour", "behaviortype", "feedbacktype", "interactiontype", "activity", "kind",
+    "event",
+    "eventtype",
+    "eventname",
+    "eventkind",
+    "type",
+    "eventstype",
+    "action",
+    "actiontype",
+    "productaction",
+    "behavior",
+    "behaviour",
+    "behaviortype",
+    "feedbacktype",
+    "interactiontype",
+    "activity",
+    "kind",
 ];
 
 /// Values of such columns, [`normalized`].
 const VALUES: [&str; 20] = [
-    "view", "click", "clicks", "pv", "pageview", "impression", "cart", "carts", "addtocart", "buy", "purchase", "order",
-    "orders", "transaction", "fav", "wishlist", "like", "detail", "remove", "productviewed",
+    "view",
+    "click",
+    "clicks",
+    "pv",
+    "pageview",
+    "impression",
+    "cart",
+    "carts",
+    "addtocart",
+    "buy",
+    "purchase",
+    "order",
+    "orders",
+    "transaction",
+    "fav",
+    "wishlist",
+    "like",
+    "detail",
+    "remove",
+    "productviewed",
 ];
 
 /// The most kinds that a log has.
@@ -80,7 +112,10 @@ mod tests {
         let of = |name, values: &[&str]| of(name, 3, values.iter().copied(), "column 3".to_owned());
         let column = of(Some("event"), &["view", "view", "transaction"]).unwrap();
         let warning = column.warning();
-        assert!(warning.contains("view (2), transaction (1)") && warning.contains("`where` = event=view"), "{warning}");
+        assert!(
+            warning.contains("view (2), transaction (1)") && warning.contains("`where` = event=view"),
+            "{warning}"
+        );
         assert!(of(None, &["pv", "buy", "pv"]).unwrap().warning().contains("3=pv"));
         assert!(of(Some("behavior_type"), &["1", "2"]).is_some());
         assert!(of(Some("event"), &["view", "view"]).is_none());

@@ -261,7 +261,9 @@ fn preamble(rows: &[Vec<String>], known: usize) -> usize {
 
 /// Whether the last line of the preamble is a header behind a `#`, and that header.
 fn header_in_comment(rows: &[Vec<String>], preamble: usize) -> (bool, Vec<String>) {
-    let Some(last) = preamble.checked_sub(1).and_then(|last| rows.get(last)) else { return (false, Vec::new()) };
+    let Some(last) = preamble.checked_sub(1).and_then(|last| rows.get(last)) else {
+        return (false, Vec::new());
+    };
     let mut names = last.clone();
     let usual = usual_count(rows.iter().map(Vec::len));
     if let Some(first) = names.first_mut() {
@@ -274,7 +276,7 @@ fn header_in_comment(rows: &[Vec<String>], preamble: usize) -> (bool, Vec<String
 /// Number of roles for which a row has the name of a column.
 fn known_names(options: &ReadOptions, row: &[String]) -> usize {
     let wanted = |role: Role| match role {
-        Role::Session => options.session_columns.first(),
+        Role::Session => options.session_column.first(),
         Role::User => options.user_column.as_ref(),
         Role::Item => options.item_column.as_ref(),
         Role::Time => options.time_column.as_ref(),
@@ -283,7 +285,8 @@ fn known_names(options: &ReadOptions, row: &[String]) -> usize {
     let roles = [Role::Session, Role::User, Role::Item, Role::Time, Role::Order];
     let is_named = |role: &Role| {
         // A position given by an option is a number, which may also be a value in the first row.
-        let named = |wanted: &String| wanted.parse::<usize>().is_err() && find_wanted(wanted, Some(row), 0).is_some();
+        let named =
+            |wanted: &String| wanted.parse::<usize>().is_err() && find_wanted(wanted, Some(row), 0).is_some();
         wanted(*role).is_some_and(named) || row.iter().any(|name| role.fit(name).is_some())
     };
     roles.iter().filter(|role| is_named(role)).count()

@@ -15,7 +15,9 @@ pub(super) fn are_lists<'v>(values: impl Iterator<Item = &'v str>) -> bool {
         all += 1;
         bracketed += usize::from(value.starts_with('[') && value.ends_with(']'));
         let mut words = value.split([' ', ',']).filter(|word| !word.is_empty());
-        let is_id = |word: &str| word.bytes().any(|b| b.is_ascii_digit()) && !word.bytes().any(|b| b.is_ascii_lowercase());
+        let is_id = |word: &str| {
+            word.bytes().any(|b| b.is_ascii_digit()) && !word.bytes().any(|b| b.is_ascii_lowercase())
+        };
         many += usize::from(words.clone().count() > 1 && words.all(is_id));
     }
     all > 0 && (bracketed * 10 >= all * 9 || many * 2 > all)

@@ -9,8 +9,6 @@ mod arrays;
 #[cfg(feature = "logs")]
 mod bad_rows;
 #[cfg(feature = "logs")]
-mod arrays;
-#[cfg(feature = "logs")]
 mod columnar;
 #[cfg(feature = "logs")]
 mod columns;

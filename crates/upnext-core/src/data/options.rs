@@ -98,7 +98,7 @@ impl<'de> Deserialize<'de> for Condition {
 pub struct ReadOptions {
     /// The session columns; several are a key together. Empty: found by name (`SessionId`, `session_id`, …).
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub session_columns: Vec<String>,
+    pub session_column: Vec<String>,
     /// The item column. Absent: found by name (`ItemId`, `item_id`, `product_id`, …).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub item_column: Option<String>,
@@ -197,7 +197,7 @@ impl ReadOptions {
     /// The gap at which sessions are cut; `None` if they are not cut.
     pub(crate) fn effective_gap(&self) -> Option<TimeSpan> {
         let only_user =
-            self.user_column.is_some() && self.session_columns.is_empty() && self.order == RowOrder::Time;
+            self.user_column.is_some() && self.session_column.is_empty() && self.order == RowOrder::Time;
         let of_users = || TimeSpan::from_seconds(Self::USER_SESSION_GAP_SECONDS);
         self.session_gap.or_else(|| only_user.then(of_users).flatten())
     }

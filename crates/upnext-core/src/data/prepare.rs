@@ -279,12 +279,7 @@ pub fn prepare(
 }
 
 /// Applies the rules that do not depend on the split.
-fn filter(
-    events: &mut Vec<Event>,
-    options: &PrepareOptions,
-    num_items: usize,
-    dropped: &mut Vec<Dropped>,
-) {
+fn filter(events: &mut Vec<Event>, options: &PrepareOptions, num_items: usize, dropped: &mut Vec<Dropped>) {
     let mut note = |rule, (events, sessions)| {
         if events > 0 {
             dropped.push(Dropped { rule, events, sessions });

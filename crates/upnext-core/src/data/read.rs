@@ -88,7 +88,12 @@ impl Reading {
     }
 
     /// Appends the events of a file.
-    fn append(&mut self, file: &InputFile, options: &ReadOptions, progress: &mut Progress<'_>) -> Result<FileReport> {
+    fn append(
+        &mut self,
+        file: &InputFile,
+        options: &ReadOptions,
+        progress: &mut Progress<'_>,
+    ) -> Result<FileReport> {
         match source::open(&file.path, options.encoding.as_deref())? {
             Source::Text(source) => text::read(source, file, options, self, progress),
             Source::Json(source) => json_log::read(source, file, options, self, progress),
@@ -104,7 +109,8 @@ impl Reading {
             let warnings = self.watch.warnings(&columns.session_label(), &columns.item.label, user);
             self.log.report.warnings.extend(warnings);
         }
-        let of_files: Vec<String> = self.log.report.files.iter().flat_map(|file| &file.warnings).cloned().collect();
+        let of_files: Vec<String> =
+            self.log.report.files.iter().flat_map(|file| &file.warnings).cloned().collect();
         for warning in of_files {
             if !self.log.report.warnings.contains(&warning) {
                 self.log.report.warnings.push(warning);

@@ -15,7 +15,13 @@ pub(super) struct Replaced<R> {
 
 impl<R: Read> Replaced<R> {
     pub(super) fn new(inner: R, delimiter: &str) -> Self {
-        Self { inner, delimiter: delimiter.as_bytes().to_vec(), buffer: Vec::new(), start: 0, is_at_end: false }
+        Self {
+            inner,
+            delimiter: delimiter.as_bytes().to_vec(),
+            buffer: Vec::new(),
+            start: 0,
+            is_at_end: false,
+        }
     }
 
     /// Reads more, unless the end has been reached.
@@ -71,7 +77,12 @@ mod tests {
 
     #[test]
     fn every_delimiter_is_replaced_wherever_the_chunks_end() {
-        for (text, expected) in [("1::2::3\n4::5::6", "1\u{1f}2\u{1f}3\n4\u{1f}5\u{1f}6"), (":::", "\u{1f}:"), (":", ":"), ("", "")] {
+        for (text, expected) in [
+            ("1::2::3\n4::5::6", "1\u{1f}2\u{1f}3\n4\u{1f}5\u{1f}6"),
+            (":::", "\u{1f}:"),
+            (":", ":"),
+            ("", ""),
+        ] {
             for chunk in 1..8 {
                 let mut read = String::new();
                 Replaced::new(Slow(text.as_bytes(), chunk), "::").read_to_string(&mut read).unwrap();

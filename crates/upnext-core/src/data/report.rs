@@ -113,7 +113,10 @@ impl fmt::Display for RowProblem {
             Self::BadJson { reason } => write!(f, "damaged JSON: {reason}"),
             Self::UnequalLists { reason } => write!(f, "lists of different lengths: {reason}"),
             Self::InvalidUtf8 { column } => {
-                write!(f, "{column} is not UTF-8 text: convert the file to UTF-8, or set `encoding` (such as latin1)")
+                write!(
+                    f,
+                    "{column} is not UTF-8 text: convert the file to UTF-8, or set `encoding` (such as latin1)"
+                )
             }
             Self::NulByte { column } => {
                 write!(

@@ -93,11 +93,6 @@ impl<'a> RowReader<'a> {
         self
     }
 
-    /// The columns.
-    pub(super) fn columns(&self) -> &Columns {
-        &self.columns
-    }
-
     /// Number of rows so far.
     pub(super) fn rows(&self) -> u64 {
         self.rows
@@ -142,7 +137,9 @@ impl<'a> RowReader<'a> {
             }
             Err(problem) => {
                 let problem = match problem {
-                    RowProblem::TooFewFields { needed, .. } => RowProblem::TooFewFields { found: fields, needed },
+                    RowProblem::TooFewFields { needed, .. } => {
+                        RowProblem::TooFewFields { found: fields, needed }
+                    }
                     other => other,
                 };
                 self.bad.add(position, problem);
@@ -237,7 +234,9 @@ impl<'a> RowReader<'a> {
                 let of_day = time_of_day(clock).ok_or_else(|| bad_time(time, reader, clock))?;
                 let read = match date {
                     Cell::Text(date) => reader.on_date(date, of_day),
-                    Cell::Time(date) => Some(Instant { micros: date.micros.saturating_add(of_day), nanos: 0 }),
+                    Cell::Time(date) => {
+                        Some(Instant { micros: date.micros.saturating_add(of_day), nanos: 0 })
+                    }
                     other => return Err(missing(day, other)),
                 };
                 let shown = if let Cell::Text(date) = date { date } else { clock };

@@ -2,9 +2,9 @@
 
 use super::events::{Event, EventLog};
 use super::part::PartCounts;
+use super::prepare::PrepareOptions;
 use super::report::ReadReport;
 use super::time::{MICROS_PER_DAY, TimeSpan, format_time};
-use super::prepare::PrepareOptions;
 use super::warnings::{self, SessionStatistics};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -121,7 +121,11 @@ impl LogShape {
         if !times_are_counter {
             warnings.extend(warnings::about_tail(sessions().map(|s| s[s.len() - 1].time), TimeSpan::DAY));
         }
-        warnings.extend(SessionStatistics::of(sessions()).warnings(times_are_counter, log.has_order, &PrepareOptions::default()));
+        warnings.extend(SessionStatistics::of(sessions()).warnings(
+            times_are_counter,
+            log.has_order,
+            &PrepareOptions::default(),
+        ));
         let share = |n: u64| n as f64 / counts.events.max(1) as f64;
         let shown = |time: Option<i64>| time.map(format_time).unwrap_or_default();
         Self {

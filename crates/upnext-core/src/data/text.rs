@@ -45,8 +45,9 @@ pub(super) fn read(
     let mut reader = layout.fields.reader().buffer_capacity(256 * 1024).from_reader(text);
     let mut quotes = QuoteCheck::new(layout.fields.byte(), options.quote);
     let rules = IdRules::new(options);
-    let mut rows = RowReader::new((path, "line"), columns, options, rules, (&mut reading.log, &mut reading.watch))
-        .with_header(layout.sample.names);
+    let mut rows =
+        RowReader::new((path, "line"), columns, options, rules, (&mut reading.log, &mut reading.watch))
+            .with_header(layout.sample.names);
     let mut record = ByteRecord::new();
     let (mut skip, mut is_closed) = (layout.skipped_rows, false);
     while reader.read_byte_record(&mut record).map_err(|error| {

@@ -117,7 +117,9 @@ impl SessionStatistics {
             }
         }
         let minutes = last.time.saturating_sub(first.time) / (60 * MICROS_PER_SECOND);
-        let is_fast = session.len() >= FAST_EVENTS && minutes < (session.len() / FAST_EVENTS_A_MINUTE) as i64 && last.time != first.time;
+        let is_fast = session.len() >= FAST_EVENTS
+            && minutes < (session.len() / FAST_EVENTS_A_MINUTE) as i64
+            && last.time != first.time;
         if session.len() > BOT_EVENTS || is_fast {
             self.bots += 1;
             self.bot_events += session.len() as u64;

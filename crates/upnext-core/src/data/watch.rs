@@ -94,7 +94,9 @@ impl Watch {
     }
 
     fn note_user(&mut self, session: usize, user: Option<&[u8]>) {
-        let Some(user) = user.map(<[u8]>::trim_ascii).filter(|user| !super::normalize::is_null(user)) else { return };
+        let Some(user) = user.map(<[u8]>::trim_ascii).filter(|user| !super::normalize::is_null(user)) else {
+            return;
+        };
         if session >= self.users.len() {
             self.users.resize(session + 1, 0);
         }

@@ -39,8 +39,7 @@ pub(super) fn run(args: &InspectArgs) -> anyhow::Result<()> {
         text.parse().map_err(|_| anyhow::anyhow!("--delimiter {text}: a table of items has one character"))
     });
     let path = args.path();
-    let table =
-        args.items.table.read(path, log.item_column.as_deref(), delimiter.transpose()?, log.quote)?;
+    let table = args.items.table.read(path, log.item_column.as_deref(), delimiter.transpose()?, log.quote)?;
     let shape = Shape {
         path,
         items: table.len(),

@@ -22,7 +22,7 @@ use upnext_core::data::{
 /// header.
 pub(super) fn challenge_columns() -> ReadOptions {
     let mut options = ReadOptions::default();
-    options.session_columns = vec!["1".to_owned()];
+    options.session_column = vec!["1".to_owned()];
     options.time_column = Some("2".to_owned());
     options.item_column = Some("3".to_owned());
     options.delimiter = Some(",".to_owned());

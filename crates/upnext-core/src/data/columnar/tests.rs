@@ -1,14 +1,16 @@
 //! Columns of every type, in Parquet files and in record batches.
 
-use super::super::events::EventLog;
-use super::*;
+use crate::Result;
+use crate::data::{EventLog, ReadOptions, TimeMicros};
 use arrow_array::types::Int8Type;
 use arrow_array::{
-    BinaryViewArray, Date32Array, Date64Array, DictionaryArray, Float32Array, Float64Array, Int8Array,
-    Int16Array, Int32Array, Int64Array, LargeStringArray, RecordBatch, StringArray, StringViewArray,
-    TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray,
-    UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+    Array, ArrayRef, BinaryArray, BinaryViewArray, Date32Array, Date64Array, DictionaryArray, Float32Array,
+    Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, LargeBinaryArray, LargeStringArray,
+    RecordBatch, StringArray, StringViewArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+    TimestampNanosecondArray, TimestampSecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
 };
+use arrow_cast::cast;
+use arrow_schema::DataType;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 

@@ -1,10 +1,10 @@
 //! The source of a log's times, by the names and the values of its columns.
 
 use super::{Columns, Finder, TimeSource};
-use crate::data::names::{Role, fitting, shortened};
 use crate::data::TimeMicros;
+use crate::data::names::{Role, fitting, shortened};
 use crate::data::options::RowOrder;
-use crate::data::time::UNDERSTOOD;
+use crate::data::time::TimeUnit;
 use crate::data::time::detect::{Counts, Detection, Resolution, detect};
 use crate::data::time::reader::TimeReader;
 use crate::error::{Error, Result};
@@ -45,7 +45,8 @@ impl Finder<'_> {
         let free: Vec<usize> = (0..self.sample.count).filter(|at| !taken.contains(at)).collect();
         let found: Vec<(usize, Detection)> = free.iter().map(|&at| (at, self.detect(at))).collect();
         let names = self.sample.names.as_deref().unwrap_or_default();
-        let named: Vec<usize> = fitting(Role::Time, names).into_iter().filter(|at| free.contains(at)).collect();
+        let named: Vec<usize> =
+            fitting(Role::Time, names).into_iter().filter(|at| free.contains(at)).collect();
         let of = |at: usize| found.iter().find(|(other, _)| *other == at).map(|(_, detection)| detection);
         let timed = |at: usize| match of(at) {
             Some(Detection::Absolute { reader, resolution, .. }) => {
@@ -55,7 +56,11 @@ impl Finder<'_> {
         };
         if let Some(best) = named.iter().copied().find_map(timed) {
             let of_day = found.iter().find(|(_, detection)| matches!(detection, Detection::TimeOfDay));
-            return Ok(Some(self.finer(best, named.iter().copied().filter_map(timed), of_day.map(|(at, _)| *at))));
+            return Ok(Some(self.finer(
+                best,
+                named.iter().copied().filter_map(timed),
+                of_day.map(|(at, _)| *at),
+            )));
         }
         let by_values: Vec<Timed> = free.iter().copied().filter_map(timed).collect();
         if !by_values.is_empty() {
@@ -102,7 +107,9 @@ impl Finder<'_> {
             (Detection::Absolute { reader, .. } | Detection::Counter { reader }, _) => {
                 Ok(TimeSource::Column(column, reader))
             }
-            (Detection::Ambiguous { .. }, Some(TimeSource::Column(other, reader))) if other.label == column.label => {
+            (Detection::Ambiguous { .. }, Some(TimeSource::Column(other, reader)))
+                if other.label == column.label =>
+            {
                 Ok(TimeSource::Column(column, reader.clone()))
             }
             (other, _) => Err(self.no_times(&column.label, other)),
@@ -110,7 +117,12 @@ impl Finder<'_> {
     }
 
     /// `best`, unless it holds days only and another column is finer or holds the times of day.
-    fn finer(&mut self, best: Timed, mut others: impl Iterator<Item = Timed>, of_day: Option<usize>) -> TimeSource {
+    fn finer(
+        &mut self,
+        best: Timed,
+        mut others: impl Iterator<Item = Timed>,
+        of_day: Option<usize>,
+    ) -> TimeSource {
         if best.resolution == Resolution::Day {
             if let Some(other) = others.find(|other| other.resolution < Resolution::Day) {
                 let (finer, coarser) = (self.sample.label(other.at), self.sample.label(best.at));
@@ -158,7 +170,7 @@ impl Finder<'_> {
             Detection::Refused { reason } => format!("{label}: {reason}"),
             Detection::TimeOfDay => format!("{label} holds times of day, and there is no column of days"),
             Detection::NotTimes { example } => {
-                format!("{label}: \"{}\" is no time; {UNDERSTOOD}", shortened(&example))
+                format!("{label}: \"{}\" is no time; {}", shortened(&example), TimeUnit::UNDERSTOOD)
             }
             Detection::Absolute { .. } | Detection::Counter { .. } => format!("{label} holds times"),
         };

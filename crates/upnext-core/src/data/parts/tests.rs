@@ -147,7 +147,7 @@ fn a_missing_value_in_a_folders_name_is_null() {
     for (file, bytes) in [("p.parquet", rows), ("p.csv", csv("s,i,1500000000"))] {
         let name = format!("who=__HIVE_DEFAULT_PARTITION__/{file}");
         let folder = Folder::of(&[(&name, &bytes), (&format!("who=ann/{file}"), &bytes)]);
-        let by_who = |options: &mut ReadOptions| options.session_column = Some("who".into());
+        let by_who = |options: &mut ReadOptions| options.session_column = vec!["who".into()];
         let message = folder.read_with(by_who).unwrap_err().to_string();
         assert!(
             message.contains("1: the folder's column who is empty")

@@ -43,6 +43,12 @@ fn naive(rows: &[Row], o: &PrepareOptions) -> Option<[Plain; 4]> {
         sessions.entry(session.clone()).or_default().push((item.clone(), *time));
     }
     sessions.values_mut().for_each(|s| s.sort_by_key(|e| e.1));
+    if o.drop_duplicates {
+        for session in sessions.values_mut() {
+            let mut seen = BTreeSet::new();
+            session.retain(|event| seen.insert(event.clone()));
+        }
+    }
     let end = |s: &Vec<(String, TimeMicros)>| s.last().unwrap().1;
     sessions.retain(|_, s| o.until.is_none_or(|until| end(s) < until));
     sessions.retain(|_, s| o.max_session_length.is_none_or(|max| s.len() <= max));
@@ -60,10 +66,22 @@ fn naive(rows: &[Row], o: &PrepareOptions) -> Option<[Plain; 4]> {
             break;
         }
     }
-    let split = |sessions: &Plain, span: TimeSpan| -> Option<(Plain, Plain)> {
-        let limit = sessions.values().map(end).max()? - span.micros();
+    // Sessions that end at the same time are in the order of their first rows.
+    let first = |id: &String| rows.iter().position(|(session, ..)| session == id);
+    let split = |sessions: &Plain, holdout: Holdout| -> Option<(Plain, Plain)> {
+        let mut order: Vec<&String> = sessions.keys().collect();
+        order.sort_by_key(|id| (end(&sessions[*id]), first(id)));
+        let last = end(&sessions[*order.last()?]);
+        let held_out = match holdout {
+            Holdout::Span(span) => {
+                order.iter().filter(|id| end(&sessions[**id]) >= last - span.micros()).count()
+            }
+            Holdout::Share(share) => (order.len() * share as usize / 10_000).max(1),
+            Holdout::Sessions(count) => (count as usize).min(order.len()),
+        };
+        let held_out: BTreeSet<&String> = order[order.len() - held_out..].iter().copied().collect();
         let (mut test, train): (Plain, Plain) =
-            sessions.clone().into_iter().partition(|(_, s)| end(s) >= limit);
+            sessions.clone().into_iter().partition(|(id, _)| held_out.contains(id));
         let known: BTreeSet<&String> = train.values().flatten().map(|e| &e.0).collect();
         test.values_mut().for_each(|s| s.retain(|e| known.contains(&e.0)));
         test.retain(|_, s| s.len() >= o.min_session_length);
@@ -73,7 +91,7 @@ fn naive(rows: &[Row], o: &PrepareOptions) -> Option<[Plain; 4]> {
     let train = last_pairs(train, o.scale as usize)?;
     let (fit, valid) = o
         .validation
-        .and_then(|span| split(&train, span))
+        .and_then(|holdout| split(&train, holdout))
         .filter(|(_, valid)| !valid.is_empty())
         .unwrap_or_default();
     Some([train, test, fit, valid])
@@ -92,14 +110,23 @@ fn last_pairs(train: Plain, scale: usize) -> Option<Plain> {
 }
 
 fn options() -> impl Strategy<Value = PrepareOptions> {
-    let span = (1_i64..60).prop_map(|hours| TimeSpan::from_seconds(hours * 3_600).unwrap());
+    let span = (1_i64..60).prop_map(|hours| Holdout::Span(TimeSpan::from_seconds(hours * 3_600).unwrap()));
+    let holdout = prop_oneof![
+        4 => span,
+        1 => (100_u32..6_000).prop_map(Holdout::Share),
+        1 => (1_u64..12).prop_map(Holdout::Sessions),
+    ];
     (
-        (proptest::option::of(0_i64..200), span.clone(), proptest::option::of(span)),
+        (proptest::option::of(0_i64..200), holdout.clone(), proptest::option::of(holdout)),
         (1_u64..6, 2_usize..4, proptest::option::of(4_usize..9)),
-        (any::<bool>(), any::<bool>(), 1_u64..5),
+        (any::<bool>(), any::<bool>(), any::<bool>(), 1_u64..5),
     )
         .prop_map(
-            |((until, holdout, validation), (support, length, longest), (repeats, iterate, scale))| {
+            |(
+                (until, holdout, validation),
+                (support, length, longest),
+                (duplicates, repeats, iterate, scale),
+            )| {
                 PrepareOptions {
                     until: until.map(|hours| START + hours * MICROS_PER_HOUR),
                     holdout,
@@ -107,6 +134,7 @@ fn options() -> impl Strategy<Value = PrepareOptions> {
                     min_item_support: support,
                     min_session_length: length,
                     max_session_length: longest,
+                    drop_duplicates: duplicates,
                     drop_repeats: repeats,
                     iterate_filters: iterate,
                     scale,

@@ -1,7 +1,7 @@
 //! Properties of a search: its result does not depend on threads or interruptions, and its options have their effect.
 
 use super::*;
-use crate::data::{EventLog, PrepareOptions, TestSessions, TimeSpan, prepare};
+use crate::data::{EventLog, Holdout, PrepareOptions, TestSessions, TimeSpan, prepare};
 use crate::experiment::{ModelConfig, ModelKind};
 use crate::simulate::{SimulateOptions, simulate};
 use crate::tuning::{Objective, TrialResult};
@@ -22,7 +22,11 @@ impl Shop {
         for event in simulate(&options).unwrap() {
             log.push(&event.session.to_string(), &event.item.to_string(), event.time_ms * 1000);
         }
-        let rules = PrepareOptions { holdout: TimeSpan::DAY, validation: None, ..PrepareOptions::default() };
+        let rules = PrepareOptions {
+            holdout: Holdout::Span(TimeSpan::DAY),
+            validation: None,
+            ..PrepareOptions::default()
+        };
         let parts = prepare(log, &rules, &mut |_| ControlFlow::Continue(())).unwrap();
         let (fit, _) = Dataset::from_part(&parts.train()).unwrap();
         let valid = TestSessions::from_part(&parts.test(), &fit.items).unwrap();
