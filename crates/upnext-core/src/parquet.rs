@@ -4,6 +4,8 @@
 use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use ::parquet::basic::Compression;
+#[cfg(feature = "logs")]
+use ::parquet::basic::LogicalType;
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::ParquetMetaData;
 use ::parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
@@ -41,6 +43,14 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
         u64::try_from(self.0.metadata().file_metadata().num_rows()).unwrap_or(0)
     }
 
+    /// Whether a leaf column, counted in the order of the schema, is annotated as a UUID.
+    #[cfg(feature = "logs")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "the reader of logs does not use it yet"))]
+    pub(crate) fn is_uuid(&self, leaf: usize) -> bool {
+        let schema = self.0.parquet_schema();
+        leaf < schema.num_columns() && schema.column(leaf).logical_type_ref() == Some(&LogicalType::Uuid)
+    }
+
     /// Decodes these columns, given by position from 0. Batches have them in the order of the file, not of `columns`.
     pub(crate) fn batches(self, columns: impl IntoIterator<Item = usize>) -> Result<Batches, String> {
         let projection = ProjectionMask::roots(self.0.parquet_schema(), columns);
@@ -71,7 +81,7 @@ fn check_chunks(metadata: &ParquetMetaData, size: u64) -> Result<(), String> {
 }
 
 /// Runs a step of the decoder and returns errors and panics as text; the decoder panics on some damaged files.
-fn guarded<T, E: Display>(step: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+pub(crate) fn guarded<T, E: Display>(step: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
     // After a panic the decoder is dropped without being used again, so that no broken state is seen.
     match catch_unwind(AssertUnwindSafe(step)) {
         Ok(result) => result.map_err(|error| match error.to_string() {

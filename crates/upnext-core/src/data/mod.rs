@@ -5,6 +5,9 @@
 //! [`write_parts`] writes the parts. Models are trained on a [`Dataset`] and tested on [`TestSessions`].
 
 #[cfg(feature = "logs")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the reader of logs does not use it yet"))]
+mod arrays;
+#[cfg(feature = "logs")]
 mod bad_rows;
 #[cfg(feature = "logs")]
 mod columnar;
@@ -14,7 +17,13 @@ pub mod folder;
 #[cfg(all(feature = "logs", any(test, feature = "fuzzing")))]
 pub mod fuzz;
 pub(crate) mod ids;
+#[cfg(feature = "logs")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the reader of logs does not use it yet"))]
+mod ipc;
 pub mod items;
+#[cfg(feature = "logs")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the reader of logs does not use it yet"))]
+mod json;
 #[cfg(feature = "logs")]
 mod layout;
 #[cfg_attr(not(feature = "logs"), expect(dead_code, reason = "logs have more columns than tables of items"))]

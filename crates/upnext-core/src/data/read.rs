@@ -140,9 +140,11 @@ impl EventLog {
         options: &ReadOptions,
         progress: &mut Progress<'_>,
     ) -> Result<FileReport> {
-        match source::open(&file.path)? {
+        match source::open(&file.path, None)? {
             Source::Text(source) => text::read(source, &file.partitions, options, self, progress),
             Source::Parquet(opened) => columnar::read(file, opened, options, self, progress),
+            Source::Json(_) => Err(not_yet(&file.path, "a JSON file")),
+            Source::Arrow(_) => Err(not_yet(&file.path, "an Arrow file")),
         }
     }
 
@@ -197,7 +199,7 @@ fn check_alike(input: &Input, options: &ReadOptions, progress: &mut Progress<'_>
 }
 
 fn columns_of(file: &InputFile, options: &ReadOptions) -> Result<PartColumns> {
-    match source::open(&file.path)? {
+    match source::open(&file.path, None)? {
         Source::Text(source) => {
             let layout =
                 layout::of_text(&file.path, options, &source.sample, source.complete, &file.partitions)?;
@@ -208,5 +210,12 @@ fn columns_of(file: &InputFile, options: &ReadOptions) -> Result<PartColumns> {
             layout::named_columns(&file.path, options, &names, &file.partitions)?;
             Ok(PartColumns { kind: "Parquet", count: names.len(), names: Some(names) })
         }
+        Source::Json(_) => Err(not_yet(&file.path, "a JSON file")),
+        Source::Arrow(_) => Err(not_yet(&file.path, "an Arrow file")),
     }
+}
+
+fn not_yet(path: &Path, found: &str) -> Error {
+    let advice = "write the log as Parquet or CSV";
+    Error::Unsupported { path: path.to_owned(), found: found.to_owned(), advice }
 }

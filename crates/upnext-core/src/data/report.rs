@@ -48,6 +48,16 @@ pub enum RowProblem {
         /// The unit of the log.
         unit: TimeUnit,
     },
+    /// A JSON object that cannot be parsed.
+    BadJson {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Lists beside each other, of one row, with different numbers of elements.
+    UnequalLists {
+        /// The two columns and their numbers.
+        reason: String,
+    },
 }
 
 impl RowProblem {
@@ -60,6 +70,8 @@ impl RowProblem {
             Self::NulByte { .. } => "NUL byte",
             Self::LongId { .. } => "over-long id",
             Self::BadTime { .. } => "unreadable time",
+            Self::BadJson { .. } => "damaged JSON",
+            Self::UnequalLists { .. } => "lists of different lengths",
         }
     }
 }
@@ -93,6 +105,8 @@ impl fmt::Display for RowProblem {
                 }
                 _ => write!(f, "{column}: \"{found}\" is no time in {unit}, as this log's other times are"),
             },
+            Self::BadJson { reason } => write!(f, "damaged JSON: {reason}"),
+            Self::UnequalLists { reason } => write!(f, "lists of different lengths: {reason}"),
         }
     }
 }
@@ -105,9 +119,12 @@ pub struct FileReport {
     pub path: PathBuf,
     /// "tab-separated text", "Parquet", …
     pub format: String,
-    /// "gzip" or "zstd"; absent if the file is not compressed.
+    /// "gzip", "zstd" or "zip"; absent if the file is not compressed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub compression: Option<String>,
+    /// The encoding of a text file, such as "UTF-16LE"; absent for UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub encoding: Option<String>,
     /// Whether the first line was taken as column names.
     pub header: bool,
     /// The session (or user) column.

@@ -35,9 +35,11 @@ impl TableFile {
     /// For a file that cannot be opened or has an unsupported format, and for a delimiter that is not one ASCII
     /// character.
     pub(crate) fn open(path: &Path, delimiter: Option<char>) -> Result<Self> {
-        let source = match source::open(path) {
+        let source = match source::open(path, None) {
             Ok(Source::Parquet(file)) => return Ok(Self::Parquet(file)),
             Ok(Source::Text(source)) => source,
+            Ok(Source::Json(_)) => return Err(unsupported(path, "a JSON file")),
+            Ok(Source::Arrow(_)) => return Err(unsupported(path, "an Arrow file")),
             Err(Error::NoEvents { .. }) => return Ok(Self::Empty),
             Err(error) => return Err(error),
         };
@@ -63,6 +65,11 @@ impl TableFile {
         table.names = record.iter().map(name).collect();
         Ok(Self::Text(Box::new(table)))
     }
+}
+
+fn unsupported(path: &Path, found: &str) -> Error {
+    let advice = "a table of items is CSV or Parquet";
+    Error::Unsupported { path: path.to_owned(), found: found.to_owned(), advice }
 }
 
 impl TextTable {

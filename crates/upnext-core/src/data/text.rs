@@ -31,7 +31,7 @@ pub(super) fn read(
     progress: &mut Progress<'_>,
 ) -> Result<FileReport> {
     let path = source.path().to_owned();
-    let compression = source.compression;
+    let (compression, encoding) = (source.compression, source.encoding);
     let bytes_read = Arc::clone(&source.bytes_read);
     let layout = layout::of_text(&path, options, &source.sample, source.complete, partitions)?;
     let mut reader = csv::ReaderBuilder::new()
@@ -82,6 +82,7 @@ pub(super) fn read(
             other => format!("text separated by {:?}", char::from(other)),
         },
         compression: compression.map(str::to_owned),
+        encoding: encoding.map(str::to_owned),
         header: layout.header,
         time_unit: layout.unit,
         rows,
