@@ -16,6 +16,7 @@ mod reading;
 mod train_and_rank;
 
 use clap::Parser;
+use output::in_flags;
 use std::process::ExitCode;
 
 /// Recommends what comes next in a session, learnt from a click log.
@@ -33,8 +34,8 @@ pub fn main() -> ExitCode {
         // A reader such as `head` closed stdout: it needs no more.
         Err(error) if error.is::<output::StdoutClosed>() => ExitCode::SUCCESS,
         Err(error) => {
-            let mut message = format!("error: {error}");
-            for cause in error.chain().skip(1).map(ToString::to_string) {
+            let mut message = format!("error: {}", in_flags(&error.to_string()));
+            for cause in error.chain().skip(1).map(|cause| in_flags(&cause.to_string())) {
                 // Most messages already include their cause.
                 if !message.contains(&cause) {
                     message.push_str("\n  because: ");

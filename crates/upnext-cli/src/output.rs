@@ -55,11 +55,72 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Prints warnings to stderr, each once.
+/// Prints warnings to stderr.
 pub(crate) fn warn<S: AsRef<str>>(warnings: &[S]) {
     for warning in warnings {
-        eprintln!("warning: {}", warning.as_ref());
+        eprintln!("warning: {}", in_flags(warning.as_ref()));
     }
+}
+
+/// The library's options of reading and preparing a log, all of which are flags, too.
+const OPTIONS: [&str; 30] = [
+    "session_column",
+    "item_column",
+    "time_column",
+    "user_column",
+    "order_column",
+    "order",
+    "session_gap",
+    "sessions_per_file",
+    "where",
+    "delimiter",
+    "quote",
+    "encoding",
+    "header",
+    "time_unit",
+    "time_format",
+    "timezone",
+    "null",
+    "keep_null_ids",
+    "skip_bad_rows",
+    "holdout",
+    "validation",
+    "until",
+    "scale",
+    "min_item_support",
+    "min_session_length",
+    "max_session_length",
+    "iterate_filters",
+    "drop_duplicates",
+    "drop_repeats",
+    "list_separator",
+];
+
+/// A message of the library with its options written as the flags that set them: `` `time_unit` to ms`` becomes
+/// `--time-unit ms`. Quoted columns of the same name stay.
+pub(crate) fn in_flags(message: &str) -> String {
+    let mut text = message.to_owned();
+    for option in OPTIONS {
+        let flag = format!("--{}", option.replace('_', "-"));
+        if let Some(rest) = text.strip_prefix(option).filter(|rest| rest.starts_with(": ")) {
+            text = format!("{flag}{rest}");
+        }
+        let quoted = format!("`{option}`");
+        let mut from = 0;
+        while let Some(at) = text[from..].find(&quoted).map(|at| from + at) {
+            from = at + quoted.len();
+            if text[..at].ends_with("column ") || text[..at].ends_with("is it ") {
+                continue;
+            }
+            let after = &text[from..];
+            let after = after.strip_prefix(" to ").or_else(|| after.strip_prefix(" = "));
+            let end = text.len() - after.map_or(text.len() - from, str::len);
+            let flag = if after.is_some() { format!("{flag} ") } else { flag.clone() };
+            text.replace_range(at..end, &flag);
+            from = at + flag.len();
+        }
+    }
+    text
 }
 
 /// Formats a whole number with commas between thousands.
@@ -173,6 +234,20 @@ mod tests {
     fn numbers_are_grouped_by_three() {
         let shown = [0, 12, 999, 1_000, 1_234_567, 100_000].map(thousands);
         assert_eq!(shown, ["0", "12", "999", "1,000", "1,234,567", "100,000"]);
+    }
+
+    #[test]
+    fn options_of_the_library_are_shown_as_flags() {
+        for (message, shown) in [
+            ("log: set `time_unit` to ms, or `time_format`", "log: set --time-unit ms, or --time-format"),
+            ("`where` = event=view reads one", "--where event=view reads one"),
+            ("session_gap: `x` is no span", "--session-gap: `x` is no span"),
+            ("no column `order` (is it `where`?); `null`", "no column `order` (is it `where`?); --null"),
+            ("training.scale: `order`", "training.scale: --order"),
+            ("a longer `holdout` may help", "a longer --holdout may help"),
+        ] {
+            assert_eq!(in_flags(message), shown);
+        }
     }
 
     #[test]

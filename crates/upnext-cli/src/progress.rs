@@ -1,6 +1,6 @@
 //! Progress bars on stderr, if it is a terminal.
 
-use crate::output::thousands;
+use crate::output::{thousands, warn};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use upnext_core::FitEvent;
 use upnext_core::artifact::EpochSummary;
@@ -84,6 +84,9 @@ impl EpochBar {
                     self.line(&format!("going on after epoch {epochs_done}"));
                 }
             }
+            FitEvent::SmallerBatch { asked, rows } => warn(&[format!(
+                "the mini-batch has {rows} rows instead of {asked}: there are no more sessions of two or more events"
+            )]),
             FitEvent::MiniBatch(progress) => self.at(progress),
             FitEvent::Epoch(epoch) => self.line(&epoch_line(epoch, self.epochs)),
             _ => {}

@@ -106,13 +106,24 @@ enum OrderArg {
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum QuoteArg {
+pub(crate) enum QuoteArg {
     /// By double quotation marks; in tab-separated text only if the first rows have quoted fields
     Auto,
     /// By double quotation marks, also where a field spans lines that look like rows
     Double,
     /// Not at all: quotation marks are characters like any other
     None,
+}
+
+impl QuoteArg {
+    /// The library's option.
+    pub(crate) fn quote(self) -> Quote {
+        match self {
+            Self::Auto => Quote::Auto,
+            Self::Double => Quote::Double,
+            Self::None => Quote::None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -171,11 +182,7 @@ impl ReadArgs {
         options.sessions_per_file = self.sessions_per_file;
         options.conditions = self.conditions.clone();
         options.delimiter = self.delimiter.clone();
-        options.quote = match self.quote {
-            QuoteArg::Auto => Quote::Auto,
-            QuoteArg::Double => Quote::Double,
-            QuoteArg::None => Quote::None,
-        };
+        options.quote = self.quote.quote();
         options.encoding = self.encoding.clone();
         options.header = match self.header {
             HeaderArg::Auto => Header::Auto,
@@ -293,7 +300,7 @@ pub(crate) fn describe(files: &[FileReport]) -> String {
             file.order.as_ref().map(|order| format!(", ordered by {order}")).unwrap_or_default(),
         );
         for guess in &file.guesses {
-            _ = writeln!(text, "  found: {guess}");
+            _ = writeln!(text, "  found: {}", crate::output::in_flags(guess));
         }
         for (what, count) in
             [("a condition excludes them", file.excluded), ("the header once more", file.repeated_headers)]

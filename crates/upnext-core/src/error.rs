@@ -52,16 +52,16 @@ pub enum Error {
         reason: String,
     },
 
-    /// A training that diverged: its loss or weights are no longer finite numbers.
+    /// A training that diverged: its loss or weights are no longer finite numbers, or larger than any that work.
     #[error(
-        "epoch {epoch}, mini-batch {mini_batch}: {what} is no longer a finite number; try a lower training.learning_rate, or training.clip_norm=1"
+        "epoch {epoch}, mini-batch {mini_batch}: {what}; try a lower training.learning_rate, or training.clip_norm=1"
     )]
     Diverged {
         /// The epoch, from 1.
         epoch: usize,
         /// The mini-batch of the epoch, from 1.
         mini_batch: u64,
-        /// What is not finite.
+        /// What is not finite, or too large.
         what: &'static str,
     },
 

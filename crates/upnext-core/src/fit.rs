@@ -101,7 +101,7 @@ pub struct Fitted {
 ///
 /// # Errors
 /// [`Error::Config`] for an experiment that is invalid, by itself or with the data; [`Error::Memory`] for a network
-/// that does not fit into memory; [`Error::Diverged`] if a loss or a parameter is no longer a finite number.
+/// that does not fit into memory; [`Error::Diverged`] if a loss or a parameter is no longer a finite number, or exceeds a million.
 ///
 /// # Panics
 /// If the number of threads is 0.

@@ -18,6 +18,13 @@ pub enum FitEvent<'a> {
         /// Bytes of memory that the training needs besides its data, an estimate that is not exceeded.
         memory_bytes: u64,
     },
+    /// There are fewer sessions of two or more events than a mini-batch has rows, so that it is smaller.
+    SmallerBatch {
+        /// The rows that the configuration asks for.
+        asked: usize,
+        /// The rows that it has.
+        rows: usize,
+    },
     /// A mini-batch has been trained on.
     MiniBatch(&'a EpochProgress),
     /// An epoch has been trained and validated, and its checkpoint saved if the training has checkpoints.

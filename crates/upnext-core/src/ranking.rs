@@ -16,7 +16,7 @@ pub use recommend::{
     recommend_each_observed, recommend_parallel,
 };
 #[cfg(feature = "logs")]
-pub use write::{ListFormat, ListWriter};
+pub use write::{ListFormat, ListRows, ListWriter};
 
 use crate::data::ItemIndex;
 use serde::{Deserialize, Serialize};

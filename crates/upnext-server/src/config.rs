@@ -4,7 +4,7 @@ use crate::sessions::StoreUrl;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use upnext_core::data::MAX_ID_BYTES;
+use upnext_core::data::{MAX_ID_BYTES, Quote};
 
 /// The configuration of a server: threads, time-outs, limits, and the files and stores that it uses.
 ///
@@ -135,6 +135,8 @@ pub struct ServerConfig {
     /// A CSV or Parquet file of item ids and titles, for display and for the item search; read once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalogue_file: Option<PathBuf>,
+    /// How the fields of the catalogue are quoted.
+    pub catalogue_quote: Quote,
     /// Maximum number of items in the catalogue: more than the largest shops have, a gigabyte with titles of 50 bytes.
     pub max_catalogue_items: usize,
     /// Maximum number of columns in the catalogue besides id and title: as many as can be shown beside a title.
@@ -208,6 +210,7 @@ impl Default for ServerConfig {
             compare_share: 0.0,
             compare_shadow: 0.0,
             catalogue_file: None,
+            catalogue_quote: Quote::Auto,
             max_catalogue_items: 10_000_000,
             max_catalogue_columns: 8,
             max_catalogue_field_bytes: 512,

@@ -3,12 +3,13 @@
 mod items;
 mod model;
 
-use super::prepare::describe_statistics;
+use super::prepare::{describe_statistics, session_times};
 use crate::output::{OutputArgs, Table, printable, thousands, warn};
 use crate::reading::{ReadArgs, describe};
 use std::path::{Path, PathBuf};
 use upnext_core::artifact::MANIFEST_FILE;
 use upnext_core::data::folder::STATISTICS_FILE;
+use upnext_core::data::report::FileReport;
 use upnext_core::data::{LogShape, PreparedFolder};
 
 /// Maximum number of days in the table; `--json` has all.
@@ -79,6 +80,21 @@ fn about_folder(error: anyhow::Error, args: &InspectArgs) -> anyhow::Error {
     }
 }
 
+/// The columns of few values, by which rows may be chosen, and their values in the first file that has them.
+fn few_values(files: &[FileReport]) -> Option<Table> {
+    let columns = files.iter().map(|file| &file.few_values).find(|columns| !columns.is_empty())?;
+    let mut table = Table::new(&["column of few values, for --where", "in the first rows"]);
+    for column in columns {
+        let values = column.values.iter().take(8).map(|(value, count)| format!("{value} ({count})"));
+        let mut values = values.collect::<Vec<_>>().join(", ");
+        if column.values.len() > 8 {
+            values.push_str(", …");
+        }
+        table.row(vec![column.column.clone(), values]);
+    }
+    Some(table)
+}
+
 fn percent(share: f64) -> String {
     format!("{:.1}%", share * 100.0)
 }
@@ -110,6 +126,9 @@ fn describe_shape(shape: &LogShape) -> String {
     row.push(format!("{:.2}", l.mean));
     table.row(row);
     add("", &table);
+    if let Some(times) = &shape.session_times {
+        add("", &session_times(times));
+    }
     let mut table = Table::new(&["events", "sessions", "share"]);
     for &(from, to, count) in &l.histogram {
         let range =
@@ -131,6 +150,10 @@ fn describe_shape(shape: &LogShape) -> String {
         table.row(vec![printable(id), thousands(*events)]);
     }
     add("", &table);
+
+    if let Some(table) = few_values(&shape.read.files) {
+        add("", &table);
+    }
 
     if !shape.days.is_empty() {
         let mut table = Table::new(&["day", "events", "sessions ended"]);

@@ -7,7 +7,9 @@ use crate::reading::{ReadArgs, describe};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use upnext_core::data::folder::check_replaceable;
-use upnext_core::data::{Format, Holdout, PartCounts, PrepareOptions, Statistics, TimeMicros};
+use upnext_core::data::{
+    Format, Holdout, PartCounts, PrepareOptions, SessionTimes, Statistics, TimeMicros,
+};
 use upnext_core::data::{format_time, parse_time, prepare, write_parts};
 
 /// Read a click log, filter it, split it by time into training and test parts, and write them.
@@ -174,6 +176,25 @@ pub(super) fn will_lie_in(path: &Path, folder: &Path) -> bool {
     around.find(|around| around.exists()).is_some_and(|around| lies_in(around, folder))
 }
 
+/// Formats how long sessions last as a table.
+pub(super) fn session_times(times: &SessionTimes) -> Table {
+    let mut table = Table::new(&["sessions of two or more events", "median", "90%", "99%", "max"]);
+    for (name, of) in [("duration", times.durations), ("longest pause", times.longest_pauses)] {
+        let spans = [of.median, of.p90, of.p99, of.max].map(span);
+        table.row([vec![name.to_owned()], spans.into()].concat());
+    }
+    table
+}
+
+/// Formats a span of seconds in its largest unit.
+fn span(seconds: u64) -> String {
+    let units = [(86_400, "d"), (3_600, "h"), (60, "min")];
+    match units.into_iter().find(|&(size, _)| seconds >= size) {
+        Some((size, unit)) => format!("{:.1} {unit}", seconds as f64 / size as f64),
+        None => format!("{seconds} s"),
+    }
+}
+
 /// Formats the statistics as tables.
 pub(super) fn describe_statistics(statistics: &Statistics) -> String {
     let mut parts = Table::new(&["", "events", "sessions", "items", "from", "to"]);
@@ -199,6 +220,9 @@ pub(super) fn describe_statistics(statistics: &Statistics) -> String {
         }
     }
     let mut text = format!("{}\n{parts}", describe(&statistics.sources));
+    if let Some(times) = &statistics.session_times {
+        text.push_str(&format!("\n{}", session_times(times)));
+    }
     for (title, dropped) in
         [("dropped", &statistics.dropped), ("dropped from valid", &statistics.dropped_from_valid)]
     {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use upnext_core::data::{ItemIndex, ItemVocabulary};
 use upnext_core::experiment::ModelKind;
 use upnext_core::model::Model;
-use upnext_core::ranking::{Filter, RecommendationList, recommend};
+use upnext_core::ranking::{Filter, ListRows, RecommendationList, recommend};
 
 /// Maximum number of unknown ids in a message.
 const MAX_NAMED: usize = 5;
@@ -47,6 +47,11 @@ pub(crate) struct RecommendArgs {
     #[arg(long, short, value_name = "FILE", conflicts_with_all = ["session", "item"])]
     out: Option<PathBuf>,
 
+    /// With --sessions: one row a session with all its items, instead of one row an item; in text the items are separated
+    /// by spaces
+    #[arg(long, requires = "sessions")]
+    one_row: bool,
+
     /// Length of the lists, at least 1
     #[arg(short, value_name = "K", default_value = "20")]
     k: NonZeroUsize,
@@ -71,6 +76,13 @@ pub(crate) struct RecommendArgs {
 
     #[command(flatten)]
     output: OutputArgs,
+}
+
+impl RecommendArgs {
+    /// What a row of the file is.
+    fn rows(&self) -> ListRows {
+        if self.one_row { ListRows::Sessions } else { ListRows::Items }
+    }
 }
 
 /// The model in the JSON document.

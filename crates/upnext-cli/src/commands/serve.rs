@@ -1,5 +1,6 @@
 //! `upnext serve`: recommendations over HTTP.
 
+use crate::reading::QuoteArg;
 use anyhow::Context;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -111,6 +112,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     catalogue: Option<PathBuf>,
 
+    /// How the fields of the catalogue are quoted [default: auto]
+    #[arg(long, value_name = "QUOTE", value_enum, requires = "catalogue")]
+    catalogue_quote: Option<QuoteArg>,
+
     /// Form of the log lines on stderr
     #[arg(long, value_enum, default_value = "text")]
     log: FormatArg,
@@ -214,6 +219,7 @@ fn config(args: &ServeArgs) -> anyhow::Result<ServerConfig> {
     if let Some(url) = session_store(args.session_store.as_deref())? {
         config.session_store = Some(url);
     }
+    config.catalogue_quote = args.catalogue_quote.map_or(config.catalogue_quote, QuoteArg::quote);
     config.watch_models |= args.watch;
     config.compare_share = args.share.unwrap_or(config.compare_share);
     config.compare_shadow = args.shadow.unwrap_or(config.compare_shadow);

@@ -7,7 +7,7 @@
 
 mod times;
 
-use super::kinds::{self, KindColumn};
+use super::kinds::{self, FewValues};
 use super::lists;
 use super::names::{Role, find_wanted, fitting, is_per_user, normalized, shortened};
 use super::normalize;
@@ -94,8 +94,8 @@ pub(super) struct Columns {
     pub(super) conditions: Vec<(Column, Vec<Vec<u8>>, bool)>,
     /// What was guessed, for the report.
     pub(super) guesses: Vec<String>,
-    /// A column of kinds of events that nothing uses.
-    pub(super) kinds: Option<KindColumn>,
+    /// Columns of few values that nothing uses.
+    pub(super) few_values: Vec<FewValues>,
 }
 
 impl Columns {
@@ -236,10 +236,11 @@ impl Finder<'_> {
         let unused = |at: &usize| {
             !taken.contains(at) && !conditions.iter().any(|(used, _)| used == at) && !key.contains(at)
         };
-        let kinds = (0..self.sample.count).filter(unused).find_map(|at| {
+        let few_values = (0..self.sample.count).filter(unused).filter_map(|at| {
             let name = self.sample.names.as_ref().map(|names| names[at].as_str());
             kinds::of(name, at + 1, self.sample.values(at), self.sample.label(at))
         });
+        let few_values = few_values.collect();
         Ok(Columns {
             session: key.iter().map(|&at| self.column(at)).collect(),
             item: self.column(item),
@@ -249,7 +250,7 @@ impl Finder<'_> {
             user: watched.map(|at| self.column(at)),
             conditions: conditions.iter().map(conditions_of).collect(),
             guesses: self.guesses,
-            kinds,
+            few_values,
         })
     }
 

@@ -10,6 +10,7 @@ use crate::checksum;
 use crate::error::{Error, Result};
 use crate::replace::{LOCK_FILE, Lock, UNFINISHED, Unfinished, is_of_the_system, names_in, sync_folder};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -161,6 +162,12 @@ impl PreparedFolder {
     /// Whether `path` is a folder with a `statistics.json`: one that `prepare` wrote, and not a folder of part files.
     pub fn is_at(path: &Path) -> bool {
         path.join(STATISTICS_FILE).is_file()
+    }
+
+    /// Whether `path` is a part in a prepared folder.
+    pub(super) fn is_part(path: &Path) -> bool {
+        let is_named = |name: &OsStr| own_names().iter().any(|own| own.as_str() == name);
+        path.file_name().is_some_and(is_named) && path.parent().is_some_and(|folder| Self::open(folder).is_ok())
     }
 
     /// The log at `path`: the part `name` of a prepared folder, else `path` itself, a file or a folder of part files.
@@ -413,6 +420,49 @@ mod tests {
         assert!(folder.has_part(PartName::Train) && !folder.has_part(PartName::Fit));
         let message = folder.part(PartName::Fit).unwrap_err().to_string();
         assert!(message.contains("no fit part") && message.contains("with a validation part"), "{message}");
+    }
+
+    #[test]
+    fn ids_of_any_text_and_times_of_any_size_are_read_back_from_a_folder() {
+        let place = tempfile::tempdir().unwrap();
+        let texts = ["a\tb", "c\nd", "e\"f", "\"quoted\"", "g\r\nh\t1\t2", " padded ", "0012", "39.0", "nan", "#", "'"];
+        let mut log = EventLog::new();
+        for (i, text) in texts.iter().enumerate() {
+            for (item, time) in [(texts[texts.len() - 1 - i], 1_400_000_000_000_001), ("x", 3)] {
+                log.push(text, item, time * i as i64 - 1_500_000);
+                log.push(text, text, 5);
+            }
+        }
+        log.push("last", "x", i64::MAX);
+        log.push("last", "x", i64::MAX);
+        let options = PrepareOptions {
+            holdout: crate::data::Holdout::Sessions(1),
+            min_item_support: 1,
+            ..PrepareOptions::default()
+        };
+        let prepared = prepare(log, &options, &mut |_| ControlFlow::Continue(())).unwrap();
+        for format in [Format::Tsv, Format::Parquet] {
+            let folder = place.path().join(format.extension());
+            write_parts(&prepared, &folder, format, &mut |_, _| ()).unwrap();
+            let path = PreparedFolder::open(&folder).unwrap().part(PartName::Train).unwrap();
+            let options = crate::data::ReadOptions::default();
+            let read = EventLog::read(&path, &options, &mut |_| ControlFlow::Continue(())).unwrap();
+            let events = |log: &EventLog| -> Vec<_> {
+                let id = |event: &crate::data::Event| {
+                    let (session, item) = (log.session_ids().get(event.session), log.item_ids().get(event.item));
+                    (session.to_owned(), item.to_owned(), event.time)
+                };
+                log.events().iter().map(id).collect()
+            };
+            let written: Vec<_> = prepared
+                .train()
+                .sessions()
+                .flatten()
+                .map(|e| (prepared.train().session_id(e).to_owned(), prepared.train().item_id(e).to_owned(), e.time))
+                .collect();
+            assert_eq!(events(&read), written, "{format:?}");
+            assert_eq!(written.len(), 4 * texts.len());
+        }
     }
 
     #[test]

@@ -241,7 +241,7 @@ fn guess_fields(quote: Quote, sample: &[u8], complete: bool) -> Fields {
 }
 
 /// The most frequent of several counts, 0 if there is none.
-fn usual_count(counts: impl Iterator<Item = usize>) -> usize {
+pub(super) fn usual_count(counts: impl Iterator<Item = usize>) -> usize {
     let mut sorted: Vec<usize> = counts.collect();
     sorted.sort_unstable();
     sorted.chunk_by(|a, b| a == b).max_by_key(|run| run.len()).map_or(0, |run| run[0])

@@ -12,6 +12,7 @@ mod bad_rows;
 mod columnar;
 #[cfg(feature = "logs")]
 mod columns;
+pub mod durations;
 pub mod events;
 #[cfg(feature = "logs")]
 pub mod folder;
@@ -49,6 +50,8 @@ mod replace_delimiter;
 pub mod report;
 #[cfg(feature = "logs")]
 mod row_reader;
+#[cfg(all(test, feature = "logs"))]
+mod round_trip;
 mod rows;
 pub mod sessions;
 pub mod shape;
@@ -69,6 +72,7 @@ mod watch;
 #[cfg(feature = "logs")]
 pub mod write;
 
+pub use durations::SessionTimes;
 pub use events::{Event, EventLog};
 #[cfg(feature = "logs")]
 pub use folder::{PartName, PreparedFolder};

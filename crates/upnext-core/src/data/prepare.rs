@@ -10,6 +10,7 @@
 
 mod cut;
 
+use super::durations::SessionTimes;
 use super::events::{Event, EventLog};
 use super::holdout::{self, End, Holdout, end_of};
 use super::ids::IdTable;
@@ -187,6 +188,7 @@ pub fn prepare(
     check_span(is_counter, "holdout", Some(options.holdout))?;
     check_span(is_counter, "validation", options.validation)?;
     let sessions = SessionStatistics::of(log.grouped().sessions());
+    let session_times = if is_counter { None } else { SessionTimes::of(log.grouped().sessions()) };
     warnings.extend(sessions.warnings(is_counter, log.has_order, options));
     let EventLog { mut events, session_ids, item_ids, report, .. } = log;
     let mut dropped = Vec::new();
@@ -262,6 +264,7 @@ pub fn prepare(
             sources: report.files,
             options: options.clone(),
             log: counts,
+            session_times,
             dropped,
             train: PartCounts::default(),
             uncut_train,

@@ -1,5 +1,6 @@
 //! Quotation marks that are opened and not closed: a field that swallows the rows after it.
 
+use super::layout::{Fields, usual_count};
 use super::options::Quote;
 use csv::ByteRecord;
 
@@ -30,6 +31,25 @@ pub(super) struct QuoteCheck {
 #[inline]
 pub(super) fn is_last(record: &ByteRecord) -> bool {
     record.len() == 1 && &record[0] == b"\x02"
+}
+
+/// The first open quotation mark at the beginning of a file, which may hide its columns.
+pub(super) fn in_sample(sample: &[u8], fields: &Fields, quote: Quote) -> Option<OpenQuote> {
+    if !fields.quoting || fields.delimiter.len() > 1 {
+        return None;
+    }
+    let lines = sample.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    let width = usual_count(lines.map(|line| line.iter().filter(|&&byte| byte == fields.byte()).count() + 1));
+    let bytes = [sample, LAST_ROW].concat();
+    let mut reader = fields.reader().from_reader(&bytes[..]);
+    let mut check = QuoteCheck::new(fields.byte(), quote);
+    let mut record = ByteRecord::new();
+    while reader.read_byte_record(&mut record).ok()? {
+        if let Some(open) = check.check(&record, width) {
+            return Some(open);
+        }
+    }
+    None
 }
 
 impl QuoteCheck {

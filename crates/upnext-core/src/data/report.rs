@@ -172,6 +172,9 @@ pub struct FileReport {
     /// What was guessed: why a column was chosen.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub guesses: Vec<String>,
+    /// The columns that nothing uses and that have few values.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub few_values: Vec<ColumnValues>,
     /// Warnings about the file.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub warnings: Vec<String>,
@@ -188,6 +191,16 @@ pub struct FileReport {
     /// A description of the first skipped row.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first_skipped: Option<String>,
+}
+
+/// The values of a column in the first rows of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ColumnValues {
+    /// The column.
+    pub column: String,
+    /// The values and their numbers, most frequent first.
+    pub values: Vec<(String, u64)>,
 }
 
 fn is_zero(count: &u64) -> bool {

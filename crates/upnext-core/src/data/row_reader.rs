@@ -3,6 +3,7 @@
 use super::bad_rows::BadRows;
 use super::columns::{Column, Columns, TimeSource};
 use super::events::EventLog;
+use super::kinds::FewValues;
 use super::lists;
 use super::normalize::IdRules;
 use super::options::ReadOptions;
@@ -272,7 +273,8 @@ impl<'a> RowReader<'a> {
         if let TimeSource::Column(_, reader) | TimeSource::DayAndTime(_, reader, _) = &columns.time {
             report.time_unit = reader.unit();
         }
-        report.warnings.extend(columns.kinds.as_ref().map(|kinds| kinds.warning()));
+        report.warnings.extend(columns.few_values.iter().find_map(FewValues::warning));
+        report.few_values = columns.few_values.into_iter().map(FewValues::into_report).collect();
         report.session = session_label;
         report.item = columns.item.label;
         report.time = time_label;

@@ -1,5 +1,6 @@
 //! Descriptive statistics of a log: counts, session lengths, item popularity, days, and warnings.
 
+use super::durations::SessionTimes;
 use super::events::{Event, EventLog};
 use super::part::PartCounts;
 use super::prepare::PrepareOptions;
@@ -77,6 +78,9 @@ pub struct LogShape {
     pub last_time: String,
     /// Session lengths.
     pub session_lengths: Lengths,
+    /// How long sessions last; absent if the times are a counter or every session has one event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_times: Option<SessionTimes>,
     /// Item popularity.
     pub popularity: Popularity,
     /// Share of the events on the same item as the event before in their session.
@@ -134,6 +138,7 @@ impl LogShape {
             first_time: shown(counts.first_time_us),
             last_time: shown(counts.last_time_us),
             session_lengths: lengths_of(lengths),
+            session_times: if times_are_counter { None } else { SessionTimes::of(sessions()) },
             popularity: popularity(&support, |i| log.item_ids.get(i).to_owned()),
             immediate_repeats_share: share(immediate),
             repeats_share: share(repeats),

@@ -1,5 +1,6 @@
 //! The statistics of a preparation: `statistics.json` in the folder that `prepare` writes.
 
+use super::durations::SessionTimes;
 use super::part::PartCounts;
 use super::prepare::PrepareOptions;
 use super::report::FileReport;
@@ -79,6 +80,9 @@ pub struct Statistics {
     pub options: PrepareOptions,
     /// The log as read.
     pub log: PartCounts,
+    /// How long the sessions of the log last; absent if the times are a counter or every session has one event.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub session_times: Option<SessionTimes>,
     /// What was dropped, in the order of the rules.
     pub dropped: Vec<Dropped>,
     /// The training part.

@@ -1,9 +1,10 @@
 //! Reads CSV, TSV and similar text into an [`EventLog`](super::EventLog).
 
 use super::columns;
+use super::folder::PreparedFolder;
 use super::layout::{self, Fields};
 use super::normalize::IdRules;
-use super::options::ReadOptions;
+use super::options::{Header, Quote, ReadOptions};
 use super::parts::InputFile;
 use super::quotes::{self, LAST_ROW, OpenQuote, QuoteCheck};
 use super::read::{Progress, Reading};
@@ -11,6 +12,7 @@ use super::replace_delimiter::Replaced;
 use super::report::{FileReport, RowProblem};
 use super::row_reader::{Cell, RowReader};
 use super::source::TextSource;
+use super::time::TimeUnit;
 use crate::error::{Error, Result};
 use csv::ByteRecord;
 use std::io::Read;
@@ -34,8 +36,24 @@ pub(super) fn read(
     let path = input.path.as_path();
     let (compression, encoding) = (source.compression, source.encoding);
     let bytes_read = Arc::clone(&source.bytes_read);
-    let layout = layout::of_text(path, options, &source.sample, source.complete)?;
-    let columns = columns::find(path, options, &layout.sample, &input.partitions, reading.earlier.as_ref())?;
+    let is_own = PreparedFolder::is_part(path);
+    let of_own;
+    let options = if is_own {
+        of_own = options_of_own(options);
+        &of_own
+    } else {
+        options
+    };
+    let layout = layout::of_text(path, options, &source.sample, source.complete);
+    let found = layout.and_then(|layout| {
+        let earlier = reading.earlier.as_ref();
+        Ok((columns::find(path, options, &layout.sample, &input.partitions, earlier)?, layout))
+    });
+    let (columns, layout) = found.map_err(|error| {
+        // A field that swallows the first rows hides their columns.
+        let fields = layout::fields_of(options.delimiter.clone(), options.quote, &source.sample, source.complete);
+        quotes::in_sample(&source.sample, &fields, options.quote).map_or(error, |open| open_quote(path, open))
+    })?;
     reading.earlier = Some(columns.clone());
     let width = layout.sample.count;
     let text: Box<dyn Read> = match layout.fields.delimiter.len() {
@@ -44,7 +62,7 @@ pub(super) fn read(
     };
     let mut reader = layout.fields.reader().buffer_capacity(256 * 1024).from_reader(text);
     let mut quotes = QuoteCheck::new(layout.fields.byte(), options.quote);
-    let rules = IdRules::new(options);
+    let rules = if is_own { IdRules::exact() } else { IdRules::new(options) };
     let mut rows =
         RowReader::new((path, "line"), columns, options, rules, (&mut reading.log, &mut reading.watch))
             .with_header(layout.sample.names);
@@ -99,6 +117,14 @@ pub(super) fn read(
     }
     report.warnings.extend(quotes.warning());
     rows.finish(report)
+}
+
+/// The options for a part that `prepare` wrote, whose layout is known.
+fn options_of_own(options: &ReadOptions) -> ReadOptions {
+    let mut options = options.clone();
+    (options.delimiter, options.quote, options.header) = (Some("\t".to_owned()), Quote::Double, Header::Yes);
+    (options.time_unit, options.time_format) = (TimeUnit::S, None);
+    options
 }
 
 fn open_quote(path: &std::path::Path, open: OpenQuote) -> Error {

@@ -31,9 +31,7 @@ pub const MICROS_PER_SECOND: i64 = 1_000_000;
 pub const MICROS_PER_HOUR: i64 = 3_600 * MICROS_PER_SECOND;
 /// Microseconds in a day.
 pub const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
-/// 1990-01-01 in microseconds. A time between 1970 and this is a counter or a wrong clock, as no click log is that old.
-pub const YEAR_1990: TimeMicros = 631_152_000 * MICROS_PER_SECOND;
-/// 1995-01-01 in microseconds: from here on, a number is plausible as a time.
+/// 1995-01-01 in microseconds. A time between 1970 and this is a counter or a wrong clock, as no click log is that old.
 pub(crate) const YEAR_1995: TimeMicros = 788_918_400 * MICROS_PER_SECOND;
 /// 2100-01-01 in microseconds.
 const YEAR_2100: TimeMicros = 4_102_444_800 * MICROS_PER_SECOND;

@@ -4,7 +4,7 @@
 use super::events::Event;
 use super::prepare::PrepareOptions;
 use super::sessions::TimeMicros;
-use super::time::{MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND, TimeSpan, YEAR_1990, format_time};
+use super::time::{MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND, TimeSpan, YEAR_1995, format_time};
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
@@ -22,9 +22,9 @@ const LONG_PAUSE: TimeMicros = 3 * MICROS_PER_HOUR;
 /// The minimum number of sessions of a log for a warning about its tail: in smaller logs a quiet day is normal.
 const TAIL_MIN_SESSIONS: u64 = 100;
 
-/// Whether the times are a counter of events or steps: all of them lie between 1970 and 1990.
+/// Whether the times are a counter of events or steps: all of them lie between 1970 and 1995.
 pub(super) fn is_counter(events: &[Event]) -> bool {
-    !events.is_empty() && events.iter().all(|e| (0..YEAR_1990).contains(&e.time))
+    !events.is_empty() && events.iter().all(|e| (0..YEAR_1995).contains(&e.time))
 }
 
 /// Warnings about implausible times.
@@ -40,13 +40,13 @@ pub(super) fn about_times(events: &[Event]) -> Vec<String> {
     let (mut negative, mut old, mut future) = (0_u64, 0_u64, 0_u64);
     for event in events {
         negative += u64::from(event.time < 0);
-        old += u64::from((0..YEAR_1990).contains(&event.time));
+        old += u64::from((0..YEAR_1995).contains(&event.time));
         future += u64::from(event.time > tomorrow);
     }
     let mut warnings = Vec::new();
     for (count, what, advice) in [
         (negative, "lie before 1970 (negative times)", ""),
-        (old, "lie between 1970 and 1990", ""),
+        (old, "lie between 1970 and 1995", ""),
         (future, "lie in the future", ", or set `until` to leave such sessions out"),
     ] {
         if count > 0 {

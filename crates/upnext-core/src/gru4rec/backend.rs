@@ -30,8 +30,9 @@ pub trait Backend: Send + std::fmt::Debug {
     /// configured batch size. With `wait`, all steps so far are finished first.
     fn losses(&mut self, wait: bool, each: &mut dyn FnMut(f64));
 
-    /// Whether all parameters are finite, after all steps so far.
-    fn is_finite(&mut self) -> bool;
+    /// Whether no parameter is larger than `limit`, with either sign, after all steps so far; false for what is not a
+    /// number.
+    fn is_within(&mut self, limit: f32) -> bool;
 
     /// The network after all steps so far.
     fn network(&mut self) -> &Network;

@@ -98,8 +98,8 @@ impl Backend for CpuBackend {
         self.loss.take().into_iter().for_each(each);
     }
 
-    fn is_finite(&mut self) -> bool {
-        self.network.is_finite()
+    fn is_within(&mut self, limit: f32) -> bool {
+        self.network.is_within(limit)
     }
 
     fn network(&mut self) -> &Network {

@@ -121,6 +121,10 @@ fn run(
     let (epochs_done, backend) = (trainer.epochs_done(), trainer.backend().name());
     let begin = FitEvent::Begin { epochs_done, backend, memory_bytes };
     let mut stop = (fit.observe)(begin).is_break();
+    let (asked, rows) = (fit.training.batch_size, trainer.batch_size());
+    if rows < asked {
+        stop |= (fit.observe)(FitEvent::SmallerBatch { asked, rows }).is_break();
+    }
     fit.ended = Ended::Complete;
     while trainer.epochs_done() < fit.training.epochs {
         if fit.summary.is_patience_over(fit.training.patience) {

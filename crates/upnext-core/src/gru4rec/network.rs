@@ -159,7 +159,12 @@ impl Network {
 
     /// Whether every parameter is a finite number.
     pub fn is_finite(&self) -> bool {
-        self.values.iter().all(|value| value.data().iter().all(|x| x.is_finite()))
+        self.is_within(f32::MAX)
+    }
+
+    /// Whether no parameter is larger than `limit`, with either sign; false for what is not a number.
+    pub(crate) fn is_within(&self, limit: f32) -> bool {
+        self.values.iter().all(|value| value.data().iter().all(|x| x.abs() <= limit))
     }
 }
 

@@ -68,8 +68,8 @@ impl Trainer {
     /// instruction set of the machine.
     ///
     /// # Errors
-    /// [`Error::Config`] for an invalid configuration, or if `data` has fewer sessions of two or more events than a
-    /// mini-batch has rows.
+    /// [`Error::Config`] for an invalid configuration, or if `data` has nothing to learn from
+    /// ([`TrainingConfig::for_sessions`], which makes mini-batches smaller where there are few sessions).
     ///
     /// # Panics
     /// If `threads` is 0, or the network and the data differ in their numbers of items.
@@ -80,6 +80,7 @@ impl Trainer {
         threads: usize,
     ) -> Result<Self> {
         let data = data.into();
+        let training = &training.for_sessions(&data.sessions)?;
         let backend = CpuBackend::new(network, training, &data.items, threads, Isa::detect())?;
         Self::with_backend(Box::new(backend), training, data)
     }
@@ -94,12 +95,11 @@ impl Trainer {
         data: impl Into<Arc<Dataset>>,
     ) -> Result<Self> {
         let data = data.into();
-        let usable = data.sessions.iter().filter(|session| session.len() >= 2).count();
-        if usable < training.batch_size {
+        let rows = training.for_sessions(&data.sessions)?.batch_size;
+        if rows < training.batch_size {
             let asked = training.batch_size;
-            let reason = format!(
-                "is {asked}, but there are {usable} sessions of two or more events: use {usable} or less"
-            );
+            let reason =
+                format!("is {asked}, but there are {rows} sessions of two or more events: use {rows} or less");
             return Err(Error::config("training.batch_size", reason));
         }
         let position = Position {
@@ -129,6 +129,7 @@ impl Trainer {
         mut saved: TrainingState,
     ) -> Result<Self> {
         let data = data.into();
+        let training = &training.for_sessions(&data.sessions)?;
         let position = read_position(&mut saved)?;
         let isa = Isa::by_name(&position.instruction_set).ok_or_else(|| {
             let reason = format!(
@@ -185,6 +186,11 @@ impl Trainer {
         self.backend.into_network()
     }
 
+    /// Rows of a mini-batch.
+    pub fn batch_size(&self) -> usize {
+        self.training.batch_size
+    }
+
     /// Number of finished epochs.
     pub fn epochs_done(&self) -> usize {
         self.position.epochs
@@ -208,8 +214,8 @@ impl Trainer {
     /// Runs an epoch, or continues one that was stopped. `observe` is called after every mini-batch and can stop it.
     ///
     /// # Errors
-    /// [`Error::Diverged`] if a loss or, at the end of the call, a parameter is not finite; the trainer must not be
-    /// used afterwards. [`Error::Config`] if a resumed position does not fit the sessions.
+    /// [`Error::Diverged`] if a loss or, at the end of the call, a parameter is not finite, or if the mean loss of the
+    /// epoch or a parameter exceeds a million; the trainer must not be used afterwards. [`Error::Config`] if a resumed position does not fit the sessions.
     pub fn run_epoch(
         &mut self,
         observe: &mut dyn FnMut(&EpochProgress) -> ControlFlow<()>,
@@ -243,8 +249,12 @@ impl Trainer {
         }
         losses.take(&mut *self.backend, true, &mut at.progress)?;
         let progress = at.progress;
-        if !self.backend.is_finite() {
-            return Err(diverged(progress.epoch, progress.mini_batches, "a parameter"));
+        if !self.backend.is_within(LARGEST_PARAMETER) {
+            let what = if self.backend.is_within(f32::MAX) { PARAMETER_EXPLODED } else { PARAMETER_NOT_FINITE };
+            return Err(diverged(progress.epoch, progress.mini_batches, what));
+        }
+        if ended && progress.loss.abs() > LARGEST_LOSS {
+            return Err(diverged(progress.epoch, progress.mini_batches, LOSS_EXPLODED));
         }
         if ended {
             self.position.epochs += 1;
@@ -316,7 +326,7 @@ impl Losses {
             }
         });
         if let Some(mini_batch) = first_not_finite {
-            return Err(diverged(progress.epoch, mini_batch, "the loss"));
+            return Err(diverged(progress.epoch, mini_batch, "the loss is no longer a finite number"));
         }
         if progress.pairs > 0 {
             progress.loss = self.sum / progress.pairs as f64;
@@ -324,6 +334,15 @@ impl Losses {
         Ok(())
     }
 }
+
+/// The largest mean loss of an epoch, and the largest parameter, of a network that still learns: losses and parameters
+/// of working trainings are smaller by several orders of magnitude.
+const LARGEST_LOSS: f64 = 1e6;
+const LARGEST_PARAMETER: f32 = 1e6;
+
+const LOSS_EXPLODED: &str = "the mean loss of the epoch exceeds 1,000,000";
+const PARAMETER_EXPLODED: &str = "a parameter exceeds 1,000,000";
+const PARAMETER_NOT_FINITE: &str = "a parameter is no longer a finite number";
 
 fn diverged(epoch: usize, mini_batch: u64, what: &'static str) -> Error {
     Error::Diverged { epoch, mini_batch, what }
@@ -394,11 +413,22 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_larger_than_the_number_of_sessions_is_refused_with_the_number_to_use() {
+    fn a_batch_has_no_more_rows_than_there_are_sessions() {
         let data = sessions(12, &[3, 9, 1]);
-        let training = TrainingConfig { batch_size: 3, ..TrainingConfig::default() };
-        let message = small(training, &data).unwrap_err().to_string();
-        assert!(message.contains("training.batch_size") && message.contains("use 2"), "{message}");
+        let weights = |batch_size: usize| {
+            let training = TrainingConfig { batch_size, ..TrainingConfig::default() };
+            let mut trainer = small(training, &data).unwrap();
+            trainer.run_epoch(&mut |_| ControlFlow::Continue(())).unwrap();
+            trainer.into_network().tensors()
+        };
+        assert_eq!(weights(32), weights(2));
+        for (lengths, samples, expected) in
+            [(&[1, 1][..], 9, "no session of two or more events"), (&[5, 1], 0, "has no negatives")]
+        {
+            let training = TrainingConfig { samples, ..TrainingConfig::default() };
+            let message = small(training, &sessions(12, lengths)).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
     }
 
     #[test]

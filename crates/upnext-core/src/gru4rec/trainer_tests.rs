@@ -224,9 +224,9 @@ impl Backend for CountingBackend {
         self.cpu.losses(wait, each);
     }
 
-    fn is_finite(&mut self) -> bool {
+    fn is_within(&mut self, limit: f32) -> bool {
         self.counts.lock().unwrap().passes += 1;
-        self.cpu.is_finite()
+        self.cpu.is_within(limit)
     }
 
     fn network(&mut self) -> &Network {

@@ -4,6 +4,7 @@
 //! `discounted` input) is accepted if its value is in range.
 
 use super::config::{Activation, Input, Loss, NetworkConfig, Optimizer, TrainingConfig, Unit};
+use crate::data::Sessions;
 use crate::{Error, Result};
 use upnext_kernels::UpdateRule;
 
@@ -210,6 +211,21 @@ impl TrainingConfig {
             );
         }
         Ok(())
+    }
+
+    /// This configuration with mini-batches of no more rows than there are sessions of two or more events to fill them.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if nothing can be learnt: there is no such session, or only one and no additional samples, so
+    /// that there are no negatives.
+    pub fn for_sessions(&self, sessions: &Sessions) -> Result<Self> {
+        let usable = sessions.iter().filter(|session| session.len() >= 2).take(self.batch_size).count();
+        if usable == 0 {
+            return refuse("training.batch_size", "there is no session of two or more events to learn from");
+        }
+        let fitting = Self { batch_size: usable, ..self.clone() };
+        fitting.validate_batch()?;
+        Ok(fitting)
     }
 
     fn validate_batch(&self) -> Result<()> {

@@ -1,4 +1,6 @@
-//! Writing recommendation lists to files, one row per recommended item.
+//! Writing recommendation lists to files: one row per recommended item, or one row per session.
+
+mod sessions;
 
 use super::RecommendationList;
 use crate::data::ItemVocabulary;
@@ -12,6 +14,7 @@ use serde::Serialize;
 use std::ffi::OsStr;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use sessions::SessionRows;
 use std::sync::Arc;
 
 /// The columns: the session's id, the rank from 1, the item's id, its score, and whether the list has the most popular
@@ -52,6 +55,18 @@ impl ListFormat {
     }
 }
 
+/// What a row of a file of recommendation lists is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ListRows {
+    /// A recommended item: `session_id`, `rank` from 1, `item_id`, `score`, `fell_back`.
+    #[default]
+    Items,
+    /// A session: `session_id`, `item_ids` and `scores`, best first, `fell_back`. In text the ids are separated by spaces
+    /// and there are no scores.
+    Sessions,
+}
+
 /// Writes recommendation lists in the format of a [`ListFormat`].
 pub struct ListWriter<'v, W: Write + Send> {
     items: &'v ItemVocabulary,
@@ -68,6 +83,7 @@ enum Form<W: Write + Send> {
     Text(Box<csv::Writer<W>>),
     JsonLines(BufWriter<W>),
     Parquet(Box<Table<W>>),
+    Sessions(Box<SessionRows<W>>),
 }
 
 /// A row; its fields have the names of [`COLUMNS`].
@@ -85,7 +101,14 @@ impl<'v, W: Write + Send> ListWriter<'v, W> {
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn new(out: W, format: ListFormat, items: &'v ItemVocabulary) -> io::Result<Self> {
+    pub fn new(
+        out: W,
+        (format, rows): (ListFormat, ListRows),
+        items: &'v ItemVocabulary,
+    ) -> io::Result<Self> {
+        if rows == ListRows::Sessions {
+            return Ok(Self { items, form: Form::Sessions(Box::new(SessionRows::new(out, format)?)) });
+        }
         let text = |delimiter, out| {
             let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(out);
             writer.write_record(COLUMNS).map_err(csv_error)?;
@@ -100,14 +123,17 @@ impl<'v, W: Write + Send> ListWriter<'v, W> {
         Ok(Self { items, form })
     }
 
-    /// Appends the list of a session. An empty list has no rows.
+    /// Appends the list of a session. An empty list has no rows of items.
     ///
     /// # Errors
-    /// Those of the output.
+    /// Those of the output; [`io::ErrorKind::InvalidData`] for an id with white space in a row of text with several ids.
     ///
     /// # Panics
     /// If an item of the list is not in the vocabulary.
     pub fn write(&mut self, session_id: &str, list: &RecommendationList) -> io::Result<()> {
+        if let Form::Sessions(rows) = &mut self.form {
+            return rows.write(session_id, list, self.items);
+        }
         for (rank, entry) in (1..).zip(&list.entries) {
             let item_id = self.items.id(entry.item);
             let row = Row { session_id, rank, item_id, score: entry.score, fell_back: list.fell_back };
@@ -123,6 +149,7 @@ impl<'v, W: Write + Send> ListWriter<'v, W> {
                     out.write_all(b"\n")?;
                 }
                 Form::Parquet(table) => table.push(&row)?,
+                Form::Sessions(_) => {}
             }
         }
         Ok(())
@@ -136,6 +163,7 @@ impl<'v, W: Write + Send> ListWriter<'v, W> {
         match self.form {
             Form::Text(mut writer) => writer.flush(),
             Form::JsonLines(mut out) => out.flush(),
+            Form::Sessions(rows) => rows.finish(),
             Form::Parquet(mut table) => {
                 table.write_rows()?;
                 table.writer.into_inner().map_err(io_error)?.flush()
@@ -225,7 +253,7 @@ mod tests {
 
     fn written(format: ListFormat) -> Vec<u8> {
         let (items, mut bytes) = (items(), Vec::new());
-        let mut writer = ListWriter::new(&mut bytes, format, &items).unwrap();
+        let mut writer = ListWriter::new(&mut bytes, (format, ListRows::Items), &items).unwrap();
         writer.write("s,1", &list(&[0.1, -1e-9, 1e-20], false)).unwrap();
         writer.write("empty", &list(&[], false)).unwrap();
         writer.write("s2", &list(&[16_777_216.0], true)).unwrap();
@@ -263,7 +291,7 @@ mod tests {
         let items = items();
         for sessions in [0, 1, BATCH_ROWS, BATCH_ROWS + 1] {
             let mut bytes = Vec::new();
-            let mut writer = ListWriter::new(&mut bytes, ListFormat::Parquet, &items).unwrap();
+            let mut writer = ListWriter::new(&mut bytes, (ListFormat::Parquet, ListRows::Items), &items).unwrap();
             for session in 0..sessions {
                 writer.write(&session.to_string(), &list(&[session as f32], session == 1)).unwrap();
             }

@@ -63,6 +63,7 @@ impl Catalogue {
         options.item_columns = ID_COLUMNS.map(str::to_owned).to_vec();
         // Fields are shown as they stand in the file, which has commas whatever its titles have.
         (options.other_types, options.delimiter) = (Some(ColumnType::Text), Some(','));
+        options.quote = config.catalogue_quote;
         options.limits.items = config.max_catalogue_items;
         options.limits.id_bytes = config.max_item_id_bytes;
         options.limits.field_bytes = config.max_catalogue_field_bytes;

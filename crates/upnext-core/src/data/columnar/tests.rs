@@ -112,7 +112,7 @@ fn ids_of_every_type_are_the_same_text() {
     for ids in floats {
         let times: ArrayRef = Arc::new(Int64Array::from(vec![1_500_000_000; 2]));
         let log = both(vec![("item", ArrayRef::clone(&ids)), ("session", ids), ("time", times)]).unwrap();
-        assert_eq!(log.item_ids().iter().collect::<Vec<_>>(), ["1.5", "2.0"]);
+        assert_eq!(log.item_ids().iter().collect::<Vec<_>>(), ["1.5", "2"]);
     }
     let largest: ArrayRef = Arc::new(UInt64Array::from(vec![u64::MAX]));
     let time: ArrayRef = Arc::new(Int64Array::from(vec![1_500_000_000]));
@@ -146,18 +146,22 @@ fn times_of_every_type_and_zone_are_the_same_moment() {
         Arc::new(TimestampMicrosecondArray::from(scaled(1_000_000)).with_timezone("-08:00")),
         Arc::new(TimestampNanosecondArray::from(scaled(1_000_000_000)).with_timezone("Europe/Berlin")),
     ];
+    // The units of numbers are told by their size, so that all must be plausible times.
+    let plausible = [1_500_000_000_i64, 1_400_000_003, 1_500_000_002];
+    let scaled = |by: i64| plausible.map(|s| s * by).to_vec();
     let loose: [ArrayRef; 9] = [
         Arc::new(Int64Array::from(scaled(1))),
         Arc::new(Int64Array::from(scaled(1_000))),
         Arc::new(Int64Array::from(scaled(1_000_000_000))),
-        Arc::new(Int32Array::from(vec![1_500_000_000, -3, 1_500_000_002])),
-        Arc::new(Float64Array::from(vec![1.5e9, -3.0, 1_500_000_002.0])),
-        texts(&["2017-07-14T02:40:00Z", "1969-12-31T23:59:57Z", "2017-07-14 02:40:02"]),
-        Arc::new(LargeStringArray::from(vec!["1500000000", "-3", "1500000002"])),
-        Arc::new(StringViewArray::from(vec!["1500000000", "-3", "1500000002"])),
-        dictionary(&texts(&["1500000000", "-3", "1500000002"])),
+        Arc::new(Int32Array::from(vec![1_500_000_000, 1_400_000_003, 1_500_000_002])),
+        Arc::new(Float64Array::from(vec![1.5e9, 1_400_000_003.0, 1_500_000_002.0])),
+        texts(&["2017-07-14T02:40:00Z", "2014-05-13T16:53:23Z", "2017-07-14 02:40:02"]),
+        Arc::new(LargeStringArray::from(vec!["1500000000", "1400000003", "1500000002"])),
+        Arc::new(StringViewArray::from(vec!["1500000000", "1400000003", "1500000002"])),
+        dictionary(&texts(&["1500000000", "1400000003", "1500000002"])),
     ];
-    for time in typed.into_iter().chain(loose) {
+    let typed = typed.into_iter().map(|time| (time, seconds));
+    for (time, seconds) in typed.chain(loose.into_iter().map(|time| (time, plausible))) {
         let kind = time.data_type().clone();
         let log = both(vec![("item", texts(&["i"; 3])), ("session", texts(&["s"; 3])), ("time", time)]);
         let log = log.unwrap_or_else(|error| panic!("{kind}: {error}"));
@@ -215,11 +219,12 @@ fn nulls_foreign_types_and_broken_text_are_named_by_row_and_column() {
     let shown = |columns: Columns<'_>| both(columns).unwrap_err().to_string();
     let message = shown(vec![("session", texts(&["s"; 3])), ("item", items), ("time", times_with_null)]);
     assert!(message.contains("row 2: column 2 (item) is empty; 1 more bad row"), "{message}");
+    let spans: ArrayRef = Arc::new(arrow_array::DurationSecondArray::from(vec![1, 2, 1]));
+    let message = shown(vec![("session", spans), ("item", times()), ("time", times())]);
+    assert!(message.contains("column session of type Duration"), "{message}");
     let flags: ArrayRef = Arc::new(arrow_array::BooleanArray::from(vec![true, false, true]));
-    let message = shown(vec![("session", ArrayRef::clone(&flags)), ("item", times()), ("time", times())]);
-    assert!(message.contains("column 1 (session) of type Boolean"), "{message}");
     let message = shown(vec![("session", times()), ("item", times()), ("time", flags)]);
-    assert!(message.contains("column 3 (time) of type Boolean"), "{message}");
+    assert!(message.contains("column 3 (time): \"true\" is no time"), "{message}");
     let broken: ArrayRef = Arc::new(BinaryArray::from(vec![&b"a"[..], b"\xff", b"b"]));
     let message = shown(vec![("session", broken), ("item", times()), ("time", times())]);
     assert!(message.contains("row 2: column 1 (session) is not UTF-8"), "{message}");

@@ -126,7 +126,8 @@ fn names_of_folders_are_columns_where_they_are_asked_for() {
     // A column of the file comes first, and nothing is taken from a folder's name unasked.
     let log = folder.read_with(|options| options.time_column = Some("hour".into())).unwrap();
     assert_eq!((items(&log), log.events()[0].time), (vec!["i"; 3], 978_307_200_000_000));
-    let message = folder.message();
+    let without = Folder::of(&[("_date=2017-07-15/date=2017-07-15/shop=b/p.csv", b"session,item\nx,i\n")]);
+    let message = without.message();
     assert!(
         message.contains("no time column") && message.contains("and its folders give _date, date, shop"),
         "{message}"
