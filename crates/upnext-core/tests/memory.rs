@@ -9,24 +9,20 @@ use upnext_core::experiment::Experiment;
 use upnext_core::fit::{FitOptions, fit};
 use upnext_core::history::FitEvent;
 use upnext_core::training::{TrainingPlan, train};
+use upnext_kernels::CounterRng;
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 /// A dataset whose items are about as popular as those of a shop: item i with a probability of about 1 / (1 + i).
 fn dataset(items: usize, sessions: usize, length: usize) -> Dataset {
-    let mut state = 1u64;
-    let mut uniform = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 11) as f64 / (1u64 << 53) as f64
-    };
+    let rng = CounterRng::new(1, 0);
     let mut vocabulary = ItemVocabulary::new();
     (0..items).for_each(|i| _ = vocabulary.add(&i.to_string(), 1 + (items / (1 + i)) as u64));
     let mut list = Sessions::new();
     for s in 0..sessions {
-        let session: Vec<u32> = (0..length)
-            .map(|_| ((items as f64).powf(uniform()) - 1.0).min(items as f64 - 1.0) as u32)
-            .collect();
+        let item = |i: usize| (items as f64).powf(rng.unit_f64((s * length + i) as u64)) - 1.0;
+        let session: Vec<u32> = (0..length).map(|i| item(i).min(items as f64 - 1.0) as u32).collect();
         list.push(&session, s as i64);
     }
     Dataset::new(vocabulary, list)

@@ -183,16 +183,18 @@ impl TuningPlan<'_> {
     /// The most bytes of memory that a trial needs: each parameter has the value that makes the network largest.
     fn largest_bytes(&self) -> Result<u64> {
         let mut largest = self.experiment.clone();
+        let mut most = runner::bytes(&largest, self);
         for parameter in self.space.parameters() {
             for value in parameter.domain.representatives() {
                 let mut changed = largest.clone();
                 changed.set_value(&parameter.key, value)?;
-                if runner::bytes(&changed, self) > runner::bytes(&largest, self) {
-                    largest = changed;
+                let bytes = runner::bytes(&changed, self);
+                if bytes > most {
+                    (largest, most) = (changed, bytes);
                 }
             }
         }
-        Ok(runner::bytes(&largest, self))
+        Ok(most)
     }
 
     fn pop_recall(&self) -> Result<f64> {
