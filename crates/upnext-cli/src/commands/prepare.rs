@@ -7,9 +7,7 @@ use crate::reading::{ReadArgs, describe};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use upnext_core::data::folder::check_replaceable;
-use upnext_core::data::{
-    Format, Holdout, PartCounts, PrepareOptions, SessionTimes, Statistics, TimeMicros,
-};
+use upnext_core::data::{Format, Holdout, PartCounts, PrepareOptions, SessionTimes, Statistics, TimeMicros};
 use upnext_core::data::{format_time, parse_time, prepare, write_parts};
 
 /// Read a click log, filter it, split it by time into training and test parts, and write them.

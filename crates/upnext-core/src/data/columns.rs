@@ -225,6 +225,10 @@ impl Finder<'_> {
         };
         taken.extend(item);
         let has_lists = item.is_some_and(|item| lists::are_lists(self.sample.values(item)));
+        if let (Some(item), true) = (item, has_lists) {
+            self.guesses
+                .push(format!("{} holds lists of items, each of which is an event", self.sample.label(item)));
+        }
         let key = key.or_else(|| self.unnamed_session(item, &taken, has_lists));
         let (Some(key), Some(item), Some(time), true) = (key, item, time, self.missing.is_empty()) else {
             return Err(self.missing_columns());

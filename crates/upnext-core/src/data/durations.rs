@@ -65,7 +65,8 @@ mod tests {
         let session = |times: &[i64]| -> Vec<Event> {
             times.iter().map(|&time| Event { session: 0, item: 0, time: time * MICROS_PER_SECOND }).collect()
         };
-        let sessions = [session(&[5]), session(&[0, 10, 70]), session(&[3, 4]), session(&[0, 0, 1_000, 1_500])];
+        let sessions =
+            [session(&[5]), session(&[0, 10, 70]), session(&[3, 4]), session(&[0, 0, 1_000, 1_500])];
         let times = SessionTimes::of(sessions.iter().map(Vec::as_slice)).unwrap();
         assert_eq!(times.durations, Seconds { median: 70, p90: 1_500, p99: 1_500, max: 1_500 });
         assert_eq!(times.longest_pauses, Seconds { median: 60, p90: 1_000, p99: 1_000, max: 1_000 });

@@ -167,7 +167,8 @@ impl PreparedFolder {
     /// Whether `path` is a part in a prepared folder.
     pub(super) fn is_part(path: &Path) -> bool {
         let is_named = |name: &OsStr| own_names().iter().any(|own| own.as_str() == name);
-        path.file_name().is_some_and(is_named) && path.parent().is_some_and(|folder| Self::open(folder).is_ok())
+        path.file_name().is_some_and(is_named)
+            && path.parent().is_some_and(|folder| Self::open(folder).is_ok())
     }
 
     /// The log at `path`: the part `name` of a prepared folder, else `path` itself, a file or a folder of part files.
@@ -425,7 +426,19 @@ mod tests {
     #[test]
     fn ids_of_any_text_and_times_of_any_size_are_read_back_from_a_folder() {
         let place = tempfile::tempdir().unwrap();
-        let texts = ["a\tb", "c\nd", "e\"f", "\"quoted\"", "g\r\nh\t1\t2", " padded ", "0012", "39.0", "nan", "#", "'"];
+        let texts = [
+            "a\tb",
+            "c\nd",
+            "e\"f",
+            "\"quoted\"",
+            "g\r\nh\t1\t2",
+            " padded ",
+            "0012",
+            "39.0",
+            "nan",
+            "#",
+            "'",
+        ];
         let mut log = EventLog::new();
         for (i, text) in texts.iter().enumerate() {
             for (item, time) in [(texts[texts.len() - 1 - i], 1_400_000_000_000_001), ("x", 3)] {
@@ -449,7 +462,8 @@ mod tests {
             let read = EventLog::read(&path, &options, &mut |_| ControlFlow::Continue(())).unwrap();
             let events = |log: &EventLog| -> Vec<_> {
                 let id = |event: &crate::data::Event| {
-                    let (session, item) = (log.session_ids().get(event.session), log.item_ids().get(event.item));
+                    let (session, item) =
+                        (log.session_ids().get(event.session), log.item_ids().get(event.item));
                     (session.to_owned(), item.to_owned(), event.time)
                 };
                 log.events().iter().map(id).collect()
@@ -458,7 +472,13 @@ mod tests {
                 .train()
                 .sessions()
                 .flatten()
-                .map(|e| (prepared.train().session_id(e).to_owned(), prepared.train().item_id(e).to_owned(), e.time))
+                .map(|e| {
+                    (
+                        prepared.train().session_id(e).to_owned(),
+                        prepared.train().item_id(e).to_owned(),
+                        e.time,
+                    )
+                })
                 .collect();
             assert_eq!(events(&read), written, "{format:?}");
             assert_eq!(written.len(), 4 * texts.len());

@@ -48,10 +48,10 @@ mod read;
 #[cfg(feature = "logs")]
 mod replace_delimiter;
 pub mod report;
-#[cfg(feature = "logs")]
-mod row_reader;
 #[cfg(all(test, feature = "logs"))]
 mod round_trip;
+#[cfg(feature = "logs")]
+mod row_reader;
 mod rows;
 pub mod sessions;
 pub mod shape;

@@ -21,7 +21,13 @@ type Row = (String, Option<String>, i64);
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    Text { delimiter: &'static str, quoted: bool, preamble: bool, index: bool, line_end: &'static str },
+    Text {
+        delimiter: &'static str,
+        quoted: bool,
+        preamble: bool,
+        index: bool,
+        line_end: &'static str,
+    },
     JsonLines,
     JsonArray,
     /// A session with an array of its events on every line.
@@ -75,8 +81,12 @@ fn written() -> impl Strategy<Value = Written> {
         any::<bool>(),
         prop::sample::select(vec!["\n", "\r\n"]),
     )
-        .prop_map(|(delimiter, quoted, preamble, index, line_end)| {
-            Kind::Text { delimiter, quoted, preamble, index, line_end }
+        .prop_map(|(delimiter, quoted, preamble, index, line_end)| Kind::Text {
+            delimiter,
+            quoted,
+            preamble,
+            index,
+            line_end,
         });
     let kind = prop_oneof![
         4 => text,
@@ -90,7 +100,17 @@ fn written() -> impl Strategy<Value = Written> {
     let pack = prop::sample::select(vec![Pack::Plain, Pack::Gzip, Pack::Zip, Pack::Utf16, Pack::Utf8Mark]);
     use Times::*;
     let times = prop::sample::select(vec![
-        Seconds, SecondsWithFraction, Millis, Micros, Nanos, Iso, Postgres, Rfc2822, Apache, Digits, DayFirst,
+        Seconds,
+        SecondsWithFraction,
+        Millis,
+        Micros,
+        Nanos,
+        Iso,
+        Postgres,
+        Rfc2822,
+        Apache,
+        Digits,
+        DayFirst,
     ]);
     let names = prop::sample::select(vec![
         ["SessionId", "ItemId", "Time"],
@@ -109,9 +129,8 @@ fn written() -> impl Strategy<Value = Written> {
 
 impl Times {
     fn text(self, seconds: i64) -> String {
-        let shown = |format: &str| {
-            jiff::Timestamp::from_second(seconds).unwrap().to_zoned(jiff::tz::TimeZone::UTC).strftime(format).to_string()
-        };
+        let shown =
+            |format: &str| jiff::Timestamp::from_second(seconds).unwrap().strftime(format).to_string();
         match self {
             Self::Seconds => seconds.to_string(),
             Self::SecondsWithFraction => format!("{seconds}.0"),
@@ -131,7 +150,9 @@ impl Times {
         let scaled = |by: i64| rows.iter().map(move |row| Some(row.2 * by));
         match self {
             Self::Seconds => Arc::new(Int64Array::from_iter(scaled(1))),
-            Self::SecondsWithFraction => Arc::new(Float64Array::from_iter_values(rows.iter().map(|row| row.2 as f64))),
+            Self::SecondsWithFraction => {
+                Arc::new(Float64Array::from_iter_values(rows.iter().map(|row| row.2 as f64)))
+            }
             Self::Millis => Arc::new(TimestampMillisecondArray::from_iter(scaled(1_000))),
             Self::Micros => Arc::new(TimestampMicrosecondArray::from_iter(scaled(1_000_000))),
             Self::Nanos => Arc::new(TimestampNanosecondArray::from_iter(scaled(1_000_000_000))),
@@ -154,7 +175,12 @@ impl Written {
         item.map_or_else(|| self.marker.to_owned(), |item| self.id(item, row))
     }
 
-    fn text(&self, rows: &[Row], (delimiter, quoted, preamble, index): (&str, bool, bool, bool), end: &str) -> String {
+    fn text(
+        &self,
+        rows: &[Row],
+        (delimiter, quoted, preamble, index): (&str, bool, bool, bool),
+        end: &str,
+    ) -> String {
         let field = |text: &str| {
             if quoted || text.contains(delimiter) { format!("\"{text}\"") } else { text.to_owned() }
         };
@@ -207,8 +233,12 @@ impl Written {
         let ids = |of: &dyn Fn(&Row) -> Option<String>| -> ArrayRef {
             match self.numbers {
                 // As pandas writes whole numbers beside missing ones.
-                Some(true) => Arc::new(Float64Array::from_iter(rows.iter().map(|row| of(row)?.parse::<f64>().ok()))),
-                Some(false) => Arc::new(Int64Array::from_iter(rows.iter().map(|row| of(row)?.parse::<i64>().ok()))),
+                Some(true) => {
+                    Arc::new(Float64Array::from_iter(rows.iter().map(|row| of(row)?.parse::<f64>().ok())))
+                }
+                Some(false) => {
+                    Arc::new(Int64Array::from_iter(rows.iter().map(|row| of(row)?.parse::<i64>().ok())))
+                }
                 None => {
                     let text = |(at, row): (usize, &Row)| of(row).map(|id| self.id(&id, at));
                     Arc::new(StringArray::from_iter(rows.iter().enumerate().map(text)))
@@ -220,7 +250,8 @@ impl Written {
     }
 
     fn bytes(&self, rows: &[Row]) -> Vec<u8> {
-        let lines = |values: &[serde_json::Value]| values.iter().map(|v| format!("{v}\n")).collect::<String>();
+        let lines =
+            |values: &[serde_json::Value]| values.iter().map(|v| format!("{v}\n")).collect::<String>();
         let text = match self.kind {
             Kind::Text { delimiter, quoted, preamble, index, line_end } => {
                 self.text(rows, (delimiter, quoted, preamble, index), line_end)
@@ -276,7 +307,11 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
             for (session, events) in sessions {
                 for (at, (item, missing)) in events.into_iter().enumerate() {
                     let item = (missing > 0 || at == 0).then(|| item.to_string());
-                    rows.push((session.to_string(), item, MOMENT + i64::from(session) * 997 + at as i64 * 60));
+                    rows.push((
+                        session.to_string(),
+                        item,
+                        MOMENT + i64::from(session) * 997 + at as i64 * 60,
+                    ));
                 }
             }
             rows

@@ -51,7 +51,8 @@ pub(super) fn read(
     });
     let (columns, layout) = found.map_err(|error| {
         // A field that swallows the first rows hides their columns.
-        let fields = layout::fields_of(options.delimiter.clone(), options.quote, &source.sample, source.complete);
+        let fields =
+            layout::fields_of(options.delimiter.clone(), options.quote, &source.sample, source.complete);
         quotes::in_sample(&source.sample, &fields, options.quote).map_or(error, |open| open_quote(path, open))
     })?;
     reading.earlier = Some(columns.clone());

@@ -98,8 +98,9 @@ impl Trainer {
         let rows = training.for_sessions(&data.sessions)?.batch_size;
         if rows < training.batch_size {
             let asked = training.batch_size;
-            let reason =
-                format!("is {asked}, but there are {rows} sessions of two or more events: use {rows} or less");
+            let reason = format!(
+                "is {asked}, but there are {rows} sessions of two or more events: use {rows} or less"
+            );
             return Err(Error::config("training.batch_size", reason));
         }
         let position = Position {
@@ -250,7 +251,8 @@ impl Trainer {
         losses.take(&mut *self.backend, true, &mut at.progress)?;
         let progress = at.progress;
         if !self.backend.is_within(LARGEST_PARAMETER) {
-            let what = if self.backend.is_within(f32::MAX) { PARAMETER_EXPLODED } else { PARAMETER_NOT_FINITE };
+            let what =
+                if self.backend.is_within(f32::MAX) { PARAMETER_EXPLODED } else { PARAMETER_NOT_FINITE };
             return Err(diverged(progress.epoch, progress.mini_batches, what));
         }
         if ended && progress.loss.abs() > LARGEST_LOSS {

@@ -11,10 +11,10 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
 use serde::Serialize;
+use sessions::SessionRows;
 use std::ffi::OsStr;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
-use sessions::SessionRows;
 use std::sync::Arc;
 
 /// The columns: the session's id, the rank from 1, the item's id, its score, and whether the list has the most popular
@@ -291,7 +291,8 @@ mod tests {
         let items = items();
         for sessions in [0, 1, BATCH_ROWS, BATCH_ROWS + 1] {
             let mut bytes = Vec::new();
-            let mut writer = ListWriter::new(&mut bytes, (ListFormat::Parquet, ListRows::Items), &items).unwrap();
+            let mut writer =
+                ListWriter::new(&mut bytes, (ListFormat::Parquet, ListRows::Items), &items).unwrap();
             for session in 0..sessions {
                 writer.write(&session.to_string(), &list(&[session as f32], session == 1)).unwrap();
             }

@@ -107,7 +107,8 @@ pub(super) fn run(args: &RecommendArgs, sink: &Sink, model: &Model, filter: &Fil
         Out::File(path, format) => {
             let failed = |error| upnext_core::Error::io(path, "write")(error);
             let counts = replace_file(path, |file: &File| {
-                let mut lists = ListWriter::new(file, (*format, args.rows()), model.items()).map_err(failed)?;
+                let mut lists =
+                    ListWriter::new(file, (*format, args.rows()), model.items()).map_err(failed)?;
                 let counts = work.run(&mut |session, list| {
                     Ok(lists.write(log.session_ids().get(session[0].session), list).map_err(failed)?)
                 })?;
@@ -126,8 +127,8 @@ pub(super) fn run(args: &RecommendArgs, sink: &Sink, model: &Model, filter: &Fil
             })
         }
         Out::Csv => {
-            let mut lists =
-                ListWriter::new(io::stdout(), (ListFormat::Csv, args.rows()), model.items()).map_err(to_stdout)?;
+            let mut lists = ListWriter::new(io::stdout(), (ListFormat::Csv, args.rows()), model.items())
+                .map_err(to_stdout)?;
             let counts = work.run(&mut |session, list| {
                 lists.write(log.session_ids().get(session[0].session), list).map_err(to_stdout)
             })?;

@@ -21,6 +21,21 @@ struct Timed {
     at: usize,
     reader: TimeReader,
     resolution: Resolution,
+    counts: Counts,
+}
+
+impl Timed {
+    /// How sure it is that the column holds times.
+    fn how_sure(&self) -> String {
+        let Counts { values, unread, outside } = self.counts;
+        if values == 0 {
+            return "by its type".to_owned(); // a column of a typed format, which was not looked at
+        }
+        format!(
+            "{} of its first {values} values are times between 1995 and tomorrow",
+            values - unread - outside
+        )
+    }
 }
 
 impl Finder<'_> {
@@ -49,8 +64,8 @@ impl Finder<'_> {
             fitting(Role::Time, names).into_iter().filter(|at| free.contains(at)).collect();
         let of = |at: usize| found.iter().find(|(other, _)| *other == at).map(|(_, detection)| detection);
         let timed = |at: usize| match of(at) {
-            Some(Detection::Absolute { reader, resolution, .. }) => {
-                Some(Timed { at, reader: reader.clone(), resolution: *resolution })
+            Some(Detection::Absolute { reader, resolution, counts }) => {
+                Some(Timed { at, reader: reader.clone(), resolution: *resolution, counts: *counts })
             }
             _ => None,
         };
@@ -150,7 +165,7 @@ impl Finder<'_> {
         }
         let Some(column) = finest.pop() else { return Err(self.missing_columns()) };
         let what = if only { "is the only one with times" } else { "has the finest times" };
-        self.guesses.push(format!("{} {what}", self.sample.label(column.at)));
+        self.guesses.push(format!("{} {what}: {}", self.sample.label(column.at), column.how_sure()));
         Ok(TimeSource::Column(self.column(column.at), column.reader))
     }
 

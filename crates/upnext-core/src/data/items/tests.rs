@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::Error;
-use crate::data::ItemVocabulary;
+use crate::data::{ItemVocabulary, Quote};
 use columnar::tests::Row;
 use proptest::prelude::*;
 use std::io::Write as _;

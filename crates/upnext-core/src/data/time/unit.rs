@@ -199,12 +199,6 @@ impl TimeUnit {
         self.civil_of_integer(value).map(Civil::as_utc)
     }
 
-    /// Converts a number in this unit to a time, rounded to microseconds; `None` if it is not one.
-    #[cfg(feature = "logs")]
-    pub(crate) fn float(self, value: f64) -> Option<TimeMicros> {
-        self.civil_of_float(value).map(Civil::as_utc)
-    }
-
     /// Converts a whole number in this unit to a date and time; `None` if it is not one.
     #[cfg(feature = "logs")]
     pub(super) fn civil_of_integer(self, value: i64) -> Option<Civil> {

@@ -172,10 +172,7 @@ mod tests {
     #[test]
     fn text_has_the_ids_of_a_session_in_one_field() {
         let text = String::from_utf8(written(ListFormat::Csv, ["a", "b,c"]).unwrap()).unwrap();
-        assert_eq!(
-            text,
-            "session_id,item_ids,fell_back\n\"s,1\",\"a b,c\",false\nempty,,false\ns2,a,true\n"
-        );
+        assert_eq!(text, "session_id,item_ids,fell_back\n\"s,1\",\"a b,c\",false\nempty,,false\ns2,a,true\n");
         let error = written(ListFormat::Tsv, ["a b", "c"]).unwrap_err();
         assert!(error.to_string().contains("\"a b\" has a space in it"), "{error}");
     }
