@@ -5,138 +5,18 @@
 //! column of times, and the first two others are sessions and items. Two columns that fit equally well are an error that
 //! asks for the option.
 
+mod found;
 mod times;
 
-use super::kinds::{self, FewValues};
+use super::kinds;
 use super::lists;
 use super::names::{Role, find_wanted, fitting, is_per_user, normalized, shortened};
-use super::normalize;
 use super::options::{Condition, ReadOptions};
 use super::parts::Partition;
-use super::time::TimeUnit;
 use super::time::reader::TimeReader;
 use crate::error::{Error, Result};
+pub(super) use found::{Column, Columns, Sample, TimeSource};
 use std::path::Path;
-
-/// The first rows of a file, from which its columns are found.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Sample {
-    /// The names of all columns, if the file has them.
-    pub(super) names: Option<Vec<String>>,
-    /// Number of columns.
-    pub(super) count: usize,
-    /// The first values of each column as text; `None` for a missing value.
-    pub(super) columns: Vec<Vec<Option<String>>>,
-    /// The columns whose type is that of times, so that their values need no format, and the units of the types.
-    pub(super) typed: Vec<(usize, TimeUnit)>,
-}
-
-impl Sample {
-    /// The values of a column, without missing ones.
-    pub(super) fn values(&self, column: usize) -> impl Iterator<Item = &str> {
-        let values = self.columns.get(column).map(Vec::as_slice).unwrap_or_default();
-        let present = values.iter().filter_map(|value| value.as_deref().map(str::trim));
-        present.filter(|text| !normalize::is_null(text.as_bytes()))
-    }
-
-    /// Number of different values of a column.
-    fn distinct(&self, column: usize) -> usize {
-        let mut values: Vec<&str> = self.values(column).collect();
-        values.sort_unstable();
-        values.dedup();
-        values.len()
-    }
-
-    /// The name of a column in messages, such as `column 3 (Time)`.
-    fn label(&self, column: usize) -> String {
-        match &self.names {
-            Some(names) => format!("column {} ({})", column + 1, shortened(&names[column])),
-            None => format!("column {}", column + 1),
-        }
-    }
-}
-
-/// A column of a log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Column {
-    /// Its position from 0. Columns given by folder names are numbered after those of the file.
-    pub(super) at: usize,
-    /// Its name in messages.
-    pub(super) label: String,
-    /// The value in every row, for a column that is given by a folder name.
-    pub(super) constant: Option<Vec<u8>>,
-}
-
-/// What gives the time of a row.
-#[derive(Clone, Debug)]
-pub(super) enum TimeSource {
-    /// A column.
-    Column(Column, TimeReader),
-    /// A column of days and one of times of day.
-    DayAndTime(Column, TimeReader, Column),
-    /// The number of the row.
-    Rows,
-}
-
-/// The columns of a log.
-#[derive(Clone, Debug)]
-pub(super) struct Columns {
-    /// The columns of the session's key, users first; empty if every row is a session.
-    pub(super) session: Vec<Column>,
-    pub(super) item: Column,
-    /// Whether the item column holds lists of items, each of which is an event.
-    pub(super) has_lists: bool,
-    pub(super) time: TimeSource,
-    pub(super) order: Option<Column>,
-    /// A user column that is not part of the key.
-    pub(super) user: Option<Column>,
-    /// Conditions: the column, its values, and whether rows with one of them are left out.
-    pub(super) conditions: Vec<(Column, Vec<Vec<u8>>, bool)>,
-    /// What was guessed, for the report.
-    pub(super) guesses: Vec<String>,
-    /// Columns of few values that nothing uses.
-    pub(super) few_values: Vec<FewValues>,
-}
-
-impl Columns {
-    /// The names of the session's columns in messages.
-    pub(super) fn session_label(&self) -> String {
-        match &self.session[..] {
-            [] => "every row".to_owned(),
-            columns => columns.iter().map(|column| column.label.as_str()).collect::<Vec<_>>().join(" and "),
-        }
-    }
-
-    /// The name of the time column in messages.
-    pub(super) fn time_label(&self) -> String {
-        match &self.time {
-            TimeSource::Column(column, _) => column.label.clone(),
-            TimeSource::DayAndTime(day, _, time) => format!("{} and {}", day.label, time.label),
-            TimeSource::Rows => "the order of the rows".to_owned(),
-        }
-    }
-
-    /// All columns that a row needs.
-    pub(super) fn used(&self) -> impl Iterator<Item = &Column> {
-        let times: [Option<&Column>; 2] = match &self.time {
-            TimeSource::Column(column, _) => [Some(column), None],
-            TimeSource::DayAndTime(day, _, time) => [Some(day), Some(time)],
-            TimeSource::Rows => [None, None],
-        };
-        let conditions = self.conditions.iter().map(|(column, ..)| column);
-        let others = times.into_iter().chain([self.order.as_ref(), self.user.as_ref()]).flatten();
-        self.session.iter().chain([&self.item]).chain(others).chain(conditions)
-    }
-
-    /// The positions of the needed columns of the file, ascending.
-    pub(super) fn positions(&self) -> Vec<usize> {
-        let mut at: Vec<usize> =
-            self.used().filter(|column| column.constant.is_none()).map(|column| column.at).collect();
-        at.sort_unstable();
-        at.dedup();
-        at
-    }
-}
 
 /// Finds the columns of a log.
 ///

@@ -9,6 +9,7 @@
 //! `valid`, without filtering again.
 
 mod cut;
+mod filter;
 
 use super::durations::SessionTimes;
 use super::events::{Event, EventLog};
@@ -20,6 +21,7 @@ use super::statistics::{DropRule, Dropped, Statistics};
 use super::time::{TimeSpan, format_time, optional_time};
 use super::warnings::{self, SessionStatistics};
 use crate::error::{Error, Result};
+use filter::{drop_unknown, filter, known_items, retain_sessions};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
@@ -281,44 +283,6 @@ pub fn prepare(
     Ok(prepared)
 }
 
-/// Applies the rules that do not depend on the split.
-fn filter(events: &mut Vec<Event>, options: &PrepareOptions, num_items: usize, dropped: &mut Vec<Dropped>) {
-    let mut note = |rule, (events, sessions)| {
-        if events > 0 {
-            dropped.push(Dropped { rule, events, sessions });
-        }
-        events > 0
-    };
-    if options.drop_duplicates {
-        let before = events.len();
-        drop_duplicates(events);
-        note(DropRule::Duplicate, ((before - events.len()) as u64, 0));
-    }
-    if let Some(until) = options.until {
-        note(DropRule::Until, retain_sessions(events, |s| s[s.len() - 1].time < until));
-    }
-    if let Some(max) = options.max_session_length {
-        note(DropRule::LongSession, retain_sessions(events, |s| s.len() <= max));
-    }
-    if options.drop_repeats {
-        let before = events.len();
-        events.dedup_by(|b, a| a.session == b.session && a.item == b.item);
-        note(DropRule::Repeat, ((before - events.len()) as u64, 0));
-    }
-    let long_enough = |s: &[Event]| s.len() >= options.min_session_length;
-    note(DropRule::ShortSession, retain_sessions(events, long_enough));
-    loop {
-        let mut support = vec![0_u64; num_items];
-        events.iter().for_each(|e| support[e.item as usize] += 1);
-        let rare = retain_items(events, |item| support[item as usize] >= options.min_item_support);
-        let any_rare = note(DropRule::RareItem, rare);
-        let any_short = note(DropRule::ShortSessionAfterItems, retain_sessions(events, long_enough));
-        if !options.iterate_filters || !(any_rare || any_short) {
-            break;
-        }
-    }
-}
-
 /// Checks that a log without times is not split by a span of time.
 fn check_span(is_counter: bool, option: &'static str, holdout: Option<Holdout>) -> Result<()> {
     if is_counter && holdout.is_some_and(Holdout::is_span) {
@@ -326,19 +290,6 @@ fn check_span(is_counter: bool, option: &'static str, holdout: Option<Holdout>) 
         return Err(Error::config(option, reason));
     }
     Ok(())
-}
-
-/// Keeps the first of events with the same session, item and time.
-fn drop_duplicates(events: &mut Vec<Event>) {
-    let mut items = std::collections::HashSet::new();
-    let mut before: Option<(u32, TimeMicros)> = None;
-    events.retain(|event| {
-        if before != Some((event.session, event.time)) {
-            items.clear();
-            before = Some((event.session, event.time));
-        }
-        items.insert(event.item)
-    });
 }
 
 /// Keeps the last 1/`scale` of the training pairs.
@@ -361,56 +312,6 @@ fn cut_to_last(
         dropped.push(Dropped { rule: DropRule::BeforeLastPairs, events, sessions });
     }
     Ok(())
-}
-
-/// Keeps the sessions for which `keep` is true; returns the numbers of events and sessions dropped.
-fn retain_sessions(events: &mut Vec<Event>, mut keep: impl FnMut(&[Event]) -> bool) -> (u64, u64) {
-    let (mut read, mut write, mut sessions) = (0, 0, 0);
-    while read < events.len() {
-        let session = events[read].session;
-        let length = events[read..].iter().take_while(|e| e.session == session).count();
-        if keep(&events[read..read + length]) {
-            events.copy_within(read..read + length, write);
-            write += length;
-        } else {
-            sessions += 1;
-        }
-        read += length;
-    }
-    events.truncate(write);
-    ((read - write) as u64, sessions)
-}
-
-/// Keeps the events on items for which `keep` is true; returns the numbers of events dropped, and of sessions without
-/// any event left.
-fn retain_items(events: &mut Vec<Event>, keep: impl Fn(u32) -> bool) -> (u64, u64) {
-    let count = |events: &[Event]| events.chunk_by(|a, b| a.session == b.session).count() as u64;
-    let (events_before, sessions_before) = (events.len(), count(events));
-    events.retain(|e| keep(e.item));
-    ((events_before - events.len()) as u64, sessions_before - count(events))
-}
-
-fn known_items<'a>(events: impl Iterator<Item = &'a Event>, num_items: usize) -> Vec<bool> {
-    let mut known = vec![false; num_items];
-    events.for_each(|e| known[e.item as usize] = true);
-    known
-}
-
-/// Drops events on unknown items from a test or validation part, then short sessions.
-fn drop_unknown(
-    events: &mut Vec<Event>,
-    known: &[bool],
-    options: &PrepareOptions,
-    dropped: &mut Vec<Dropped>,
-) {
-    let unknown = retain_items(events, |item| known[item as usize]);
-    let short = retain_sessions(events, |s| s.len() >= options.min_session_length);
-    for (rule, (events, sessions)) in [(DropRule::UnknownItem, unknown), (DropRule::ShortTestSession, short)]
-    {
-        if events > 0 {
-            dropped.push(Dropped { rule, events, sessions });
-        }
-    }
 }
 
 /// The validation events and the time before which the other sessions end; `None` if one side would be empty.

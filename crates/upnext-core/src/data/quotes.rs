@@ -73,13 +73,15 @@ impl QuoteCheck {
             if field.ends_with(&LAST_ROW[..LAST_ROW.len() - 1]) || field.ends_with(LAST_ROW) {
                 return Some(OpenQuote { line, until: None });
             }
-            // Lines within the field that have as many fields as a row; the last one goes on after the field.
+            // The first line of the field ends a row, and a later one has as many fields as a row; the last one goes on
+            // after the field.
             let after = record.len() - i - 1;
-            let mut within = field.split(|&byte| byte == b'\n').skip(1).enumerate();
-            let looks_like_row = within.any(|(k, text)| {
-                let fields = text.iter().filter(|&&byte| byte == self.delimiter).count() + 1;
-                fields + if k + 1 == lines { after } else { 0 } == width
-            });
+            let fields = |text: &[u8]| text.iter().filter(|&&byte| byte == self.delimiter).count() + 1;
+            let mut within = field.split(|&byte| byte == b'\n');
+            let looks_like_row = within.next().is_some_and(|first| i + fields(first) == width)
+                && within
+                    .enumerate()
+                    .any(|(k, text)| fields(text) + if k + 1 == lines { after } else { 0 } == width);
             if width > 1 && looks_like_row && !self.accepts {
                 return Some(OpenQuote { line, until: Some(line + lines as u64) });
             }
@@ -124,6 +126,7 @@ mod tests {
         for (text, expected) in [
             ("1,2,3,\"a\"\n1,2,3,b\n", Ok(0)),
             ("1,2,3,\"a\nb\"\n1,2,3,\"two\nlines, two\"\n", Ok(2)),
+            ("\"a\nb\",2,3,4\n\"a\nb\",\"2\n2\",3,4\n", Ok(2)),
             ("1,2,3,\"a\n1,2,3,b\n1,2,3,c\n", open(1, None)),
             ("1,2,3,a\n1,2,3,\"b", open(2, None)),
             ("1,2,3,a\n1,2,\"3,b\n1,2,3,c\n1,2,3,\"d\"\n", open(2, Some(4))),

@@ -10,8 +10,9 @@ use std::time::SystemTime;
 
 /// A session with more events than this is not a person's.
 const BOT_EVENTS: usize = 10_000;
-/// A session of at least this many events with more than [`FAST_EVENTS_A_MINUTE`] on average is not a person's either.
-const FAST_EVENTS: usize = 200;
+/// A session of at least this many events may be no person's, either: if it has more than [`FAST_EVENTS_A_MINUTE`] on
+/// average, or one in a hundred events of the log.
+const MANY_EVENTS: usize = 200;
 
 /// Events a minute, over a whole session, that no person makes.
 const FAST_EVENTS_A_MINUTE: usize = 60;
@@ -78,6 +79,8 @@ pub(super) struct SessionStatistics {
     bots: u64,
     bot_events: u64,
     longest: usize,
+    /// The lengths of other sessions of [`MANY_EVENTS`] or more.
+    long: Vec<usize>,
 }
 
 impl SessionStatistics {
@@ -86,6 +89,11 @@ impl SessionStatistics {
         let mut items: Vec<u32> = Vec::new();
         for session in sessions {
             statistics.add(session, &mut items);
+        }
+        for length in std::mem::take(&mut statistics.long) {
+            if length as u64 * 100 >= statistics.events {
+                statistics.add_bot(length);
+            }
         }
         statistics
     }
@@ -117,14 +125,20 @@ impl SessionStatistics {
             }
         }
         let minutes = last.time.saturating_sub(first.time) / (60 * MICROS_PER_SECOND);
-        let is_fast = session.len() >= FAST_EVENTS
+        let is_fast = session.len() >= MANY_EVENTS
             && minutes < (session.len() / FAST_EVENTS_A_MINUTE) as i64
             && last.time != first.time;
         if session.len() > BOT_EVENTS || is_fast {
-            self.bots += 1;
-            self.bot_events += session.len() as u64;
-            self.longest = self.longest.max(session.len());
+            self.add_bot(session.len());
+        } else if session.len() >= MANY_EVENTS {
+            self.long.push(session.len());
         }
+    }
+
+    fn add_bot(&mut self, length: usize) {
+        self.bots += 1;
+        self.bot_events += length as u64;
+        self.longest = self.longest.max(length);
     }
 
     /// Warnings about a log whose times are a counter or not, and in which something orders events with the same time or
@@ -155,7 +169,7 @@ impl SessionStatistics {
         }
         if self.bots > 0 && rules.max_session_length.is_none() {
             warnings.push(format!(
-                "sessions with more than {BOT_EVENTS} events, or more than {FAST_EVENTS_A_MINUTE} a minute: {} (together {} of {} events, the longest {}): bots? `max_session_length` drops long ones",
+                "sessions of more than {BOT_EVENTS} events, or of {MANY_EVENTS} that are 1% of the log or come more than {FAST_EVENTS_A_MINUTE} a minute: {} (together {} of {} events, the longest {}): bots? `max_session_length` drops long ones",
                 self.bots, self.bot_events, self.events, self.longest
             ));
         }
@@ -261,6 +275,26 @@ mod tests {
         assert_eq!(warnings.len(), 3, "{warnings:?}");
         assert!(warnings.iter().all(|w| w.starts_with("1 of 5 events")), "{warnings:?}");
         assert_eq!(about_times(&[event(START)]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn bots_are_told_by_their_share_and_their_speed() {
+        let session = |number: u32, events: i64, pause: i64| -> Vec<Event> {
+            (0..events).map(|i| Event { session: number, item: i as u32, time: START + i * pause * MICROS_PER_SECOND }).collect()
+        };
+        let people: Vec<Vec<Event>> = (0..10_000).map(|number| session(number, 6, 30)).collect();
+        let bots = |more: &[Vec<Event>]| {
+            let all = people.iter().chain(more).map(Vec::as_slice);
+            let statistics = SessionStatistics::of(all);
+            (statistics.bots, statistics.bot_events)
+        };
+        assert_eq!(bots(&[]), (0, 0));
+        assert_eq!(bots(&[session(9, 300, 30)]), (0, 0), "a long visit");
+        assert_eq!(bots(&[session(9, 300, 0), session(8, 199, 0)]), (0, 0), "without times");
+        let fast: Vec<Event> =
+            (0..300).map(|i| Event { session: 9, item: 1, time: START + i * MICROS_PER_SECOND / 4 }).collect();
+        assert_eq!(bots(&[fast]), (1, 300));
+        assert_eq!(bots(&[session(9, 700, 30)]), (1, 700), "more than one in a hundred events");
     }
 
     #[test]

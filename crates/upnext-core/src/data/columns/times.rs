@@ -77,7 +77,9 @@ impl Finder<'_> {
                 of_day.map(|(at, _)| *at),
             )));
         }
-        let by_values: Vec<Timed> = free.iter().copied().filter_map(timed).collect();
+        // Ids may look like times.
+        let item = self.named(Role::Item, taken);
+        let by_values: Vec<Timed> = free.iter().copied().filter(|at| Some(*at) != item).filter_map(timed).collect();
         if !by_values.is_empty() {
             return self.finest(by_values).map(Some);
         }

@@ -171,7 +171,7 @@ fn columns_that_fit_equally_well_are_asked_for() {
         message.contains("several columns may be the items") && message.contains("item_column"),
         "{message}"
     );
-    let times = "session,item,a,b\n1,2,1500000000,1500000003\n";
+    let times = "session,item,a,b\n1,2,1500000001,1500000003\n";
     let message = error(times, &ReadOptions::default());
     assert!(message.contains("column 3 (a) and column 4 (b) hold times"), "{message}");
 }

@@ -2,7 +2,7 @@
 
 use super::super::events::Event;
 use super::super::ids::IdTable;
-use super::retain_sessions;
+use super::filter::retain_sessions;
 
 /// Number of training pairs: each event but the first of its session is the target of one.
 pub(super) fn pairs(events: &[Event]) -> u64 {
