@@ -426,5 +426,5 @@ fn and_more(more: u64) -> String {
         1 => "; 1 more bad row follows".to_owned(),
         _ => format!("; {more} more bad rows follow"),
     };
-    format!("{others}. Correct the file, or set `skip_bad_rows` to go on without such rows")
+    format!("{others}. Correct the file, or leave such rows out (`skip_bad_rows`)")
 }

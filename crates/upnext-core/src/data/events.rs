@@ -1,5 +1,6 @@
 //! A click log in memory: its events, 16 bytes each, and the ids that they refer to.
 
+use super::copies::copies;
 use super::ids::{IdTable, Ids, MAX_ID_BYTES};
 use super::options::ReadOptions;
 use super::part::Part;
@@ -43,8 +44,6 @@ pub struct EventLog {
     pub(super) report: ReadReport,
     /// The order of each event among those of its session and time; empty if all have the order in which they came.
     orders: Vec<i64>,
-    /// Whether something else than the order in the log ordered events with the same time.
-    pub(super) has_order: bool,
 }
 
 impl EventLog {
@@ -192,15 +191,27 @@ impl EventLog {
         }
     }
 
-    /// As [`group`](Self::group), for events that have an order beside their time. It holds afterwards for the places of the
-    /// events, so that the numbers are no longer needed.
+    /// As [`group`](Self::group), for events that have an order beside their time.
     fn group_by_order(&mut self) {
-        let mut orders = std::mem::take(&mut self.orders);
-        orders.resize(self.events.len(), 0);
-        let mut keyed: Vec<(Event, i64)> = std::mem::take(&mut self.events).into_iter().zip(orders).collect();
-        keyed.sort_by_key(|(event, order)| (event.session, event.time, *order));
-        self.has_order = true;
-        self.events = keyed.into_iter().map(|(event, _)| event).collect();
+        self.orders.resize(self.events.len(), 0);
+        let key = |event: &Event, order: i64| (event.session, event.time, order);
+        let keys = || self.events.iter().zip(&self.orders).map(|(event, order)| key(event, *order));
+        if !keys().is_sorted() {
+            let (events, orders) = (std::mem::take(&mut self.events), std::mem::take(&mut self.orders));
+            let mut keyed: Vec<(Event, i64)> = events.into_iter().zip(orders).collect();
+            keyed.sort_by_key(|(event, order)| key(event, *order));
+            (self.events, self.orders) = keyed.into_iter().unzip();
+        }
+    }
+
+    /// Which events of the grouped log repeat an earlier one.
+    pub(super) fn copies(&self) -> Vec<bool> {
+        copies(&self.events, &self.orders)
+    }
+
+    /// Whether something else than the order in the log orders events with the same time.
+    pub(super) fn has_order(&self) -> bool {
+        !self.orders.is_empty()
     }
 
     /// Groups the log, and returns all of it as a part.

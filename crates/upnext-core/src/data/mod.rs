@@ -12,6 +12,7 @@ mod bad_rows;
 mod columnar;
 #[cfg(feature = "logs")]
 mod columns;
+mod copies;
 pub mod durations;
 pub mod events;
 #[cfg(feature = "logs")]

@@ -101,11 +101,26 @@ impl Role {
             (self.known_names().iter().position(|known| *known == name), name)
         };
         let (whole, text) = known(name);
-        let last = || Some(LAST_PART + known(name.rsplit_once('.')?.1).0?);
+        // In a path, single words are names of a column only below what holds an event.
+        let last = || {
+            let (path, last) = name.rsplit_once('.')?;
+            let parent = normalized(path.rsplit_once('.').map_or(path, |(_, parent)| parent));
+            let is_event = ["event", "events", "data", "params", "properties", "payload", "context"];
+            if WORDS.contains(&normalized(last).as_str()) && !is_event.contains(&parent.as_str()) {
+                return None;
+            }
+            Some(LAST_PART + known(last).0?)
+        };
         let ending = || Some(ENDING + self.endings().iter().position(|ending| text.ends_with(ending))?);
         whole.or_else(last).or_else(ending)
     }
 }
+
+/// Names of columns, [`normalized`], that are words for other things, too.
+const WORDS: [&str; 17] = [
+    "session", "user", "visitor", "customer", "member", "account", "item", "product", "time", "date", "day",
+    "created", "position", "step", "sequence", "cookie", "tag",
+];
 
 /// Whether a session column of this name counts the sessions of each user, so that it needs a user column.
 pub(super) fn is_per_user(name: &str) -> bool {
@@ -254,6 +269,8 @@ mod tests {
             assert_eq!(roles.map(|role| best(role, names)), expected, "{names:?}");
         }
         assert_eq!(best(Role::Item, &["item_category_id", "itemtype"]), None);
+        assert_eq!(best(Role::Item, &["id", "profile.item", "profile.groups.group"]), None);
+        assert_eq!(best(Role::Item, &["id", "event.item"]), Some(1));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::events::{Event, EventLog};
 use super::holdout::{self, End, Holdout, end_of};
 use super::ids::IdTable;
 use super::part::{Part, PartCounts};
+use super::report::FileReport;
 use super::sessions::TimeMicros;
 use super::statistics::{DropRule, Dropped, Statistics};
 use super::time::{TimeSpan, format_time, optional_time};
@@ -189,17 +190,24 @@ pub fn prepare(
     let is_counter = warnings::is_counter(log.events());
     check_span(is_counter, "holdout", Some(options.holdout))?;
     check_span(is_counter, "validation", options.validation)?;
-    let sessions = SessionStatistics::of(log.grouped().sessions());
+    let copies = log.copies();
+    let count = copies.iter().filter(|is_copy| **is_copy).count() as u64;
+    let sessions = SessionStatistics::of(log.grouped().sessions(), count);
     let session_times = if is_counter { None } else { SessionTimes::of(log.grouped().sessions()) };
-    warnings.extend(sessions.warnings(is_counter, log.has_order, options));
+    warnings.extend(sessions.warnings(is_counter, log.has_order(), options));
     let EventLog { mut events, session_ids, item_ids, report, .. } = log;
     let mut dropped = Vec::new();
     begin(PreparePhase::Filter, events.len())?;
+    if options.drop_duplicates && count > 0 {
+        let mut is_copy = copies.into_iter();
+        events.retain(|_| !is_copy.next().unwrap_or(false));
+        dropped.push(Dropped { rule: DropRule::Duplicate, events: count, sessions: 0 });
+    }
     filter(&mut events, options, item_ids.len(), &mut dropped);
     let Some(last) = events.iter().map(|e| e.time).max() else {
         return Err(Error::EmptyAfterFiltering {
             left_without: "no session is left",
-            why: explain(&counts, &dropped),
+            why: explain(&counts, report.files.first(), &dropped),
         });
     };
     let ends = || events.chunk_by(|a, b| a.session == b.session).map(end_of);
@@ -209,6 +217,9 @@ pub fn prepare(
 
     begin(PreparePhase::Split, events.len())?;
     let limit = options.holdout.limit(ends()).unwrap_or((last, 0));
+    if let (false, Holdout::Span(span)) = (is_counter, options.holdout) {
+        warnings.extend(warnings::about_days(&events, ends().map(|(time, _)| time), span, limit.0));
+    }
     let mut test = Vec::new();
     retain_sessions(&mut events, |session| {
         let is_train = end_of(session) < limit;
@@ -333,13 +344,19 @@ fn split_validation(
 }
 
 /// The message for a log of which nothing is left, with the counts of the rules.
-fn explain(log: &PartCounts, dropped: &[Dropped]) -> String {
+fn explain(log: &PartCounts, file: Option<&FileReport>, dropped: &[Dropped]) -> String {
     let steps: Vec<String> = dropped
         .iter()
         .map(|d| format!("{} events, {} sessions: {}", d.events, d.sessions, d.rule.label()))
         .collect();
+    let advice = file.map_or_else(|| "Soften".to_owned(), |file| {
+        format!(
+            "Are these the right columns: session {}, item {}, time {} (`session_column`, `item_column`, `time_column`)? Else soften",
+            file.session, file.item, file.time
+        )
+    });
     format!(
-        "of {} events in {} sessions all were dropped ({}). Are the columns the right ones? Else soften the rules (`min_item_support`, `min_session_length`, `until`)",
+        "of {} events in {} sessions all were dropped ({}). {advice} the rules (`min_item_support`, `min_session_length`, `until`)",
         log.events,
         log.sessions,
         steps.join("; ")

@@ -125,11 +125,9 @@ impl LogShape {
         if !times_are_counter {
             warnings.extend(warnings::about_tail(sessions().map(|s| s[s.len() - 1].time), TimeSpan::DAY));
         }
-        warnings.extend(SessionStatistics::of(sessions()).warnings(
-            times_are_counter,
-            log.has_order,
-            &PrepareOptions::default(),
-        ));
+        let copies = log.copies().into_iter().filter(|is_copy| *is_copy).count() as u64;
+        let statistics = SessionStatistics::of(sessions(), copies);
+        warnings.extend(statistics.warnings(times_are_counter, log.has_order(), &PrepareOptions::default()));
         let share = |n: u64| n as f64 / counts.events.max(1) as f64;
         let shown = |time: Option<i64>| time.map(format_time).unwrap_or_default();
         Self {

@@ -74,7 +74,7 @@ pub(super) struct SessionStatistics {
     all_equal: u64,
     mostly_equal: u64,
     /// Events that repeat another with the same session, item and time.
-    duplicates: u64,
+    copies: u64,
     /// Sessions that only a program can have made, their events, and the longest.
     bots: u64,
     bot_events: u64,
@@ -84,11 +84,11 @@ pub(super) struct SessionStatistics {
 }
 
 impl SessionStatistics {
-    pub(super) fn of<'a>(sessions: impl Iterator<Item = &'a [Event]>) -> Self {
-        let mut statistics = Self::default();
-        let mut items: Vec<u32> = Vec::new();
+    /// The statistics of sessions with this number of copies among their events.
+    pub(super) fn of<'a>(sessions: impl Iterator<Item = &'a [Event]>, copies: u64) -> Self {
+        let mut statistics = Self { copies, ..Self::default() };
         for session in sessions {
-            statistics.add(session, &mut items);
+            statistics.add(session);
         }
         for length in std::mem::take(&mut statistics.long) {
             if length as u64 * 100 >= statistics.events {
@@ -98,7 +98,7 @@ impl SessionStatistics {
         statistics
     }
 
-    fn add(&mut self, session: &[Event], items: &mut Vec<u32>) {
+    fn add(&mut self, session: &[Event]) {
         self.events += session.len() as u64;
         let (Some(first), Some(last)) = (session.first(), session.last()) else { return };
         if session.len() < 2 {
@@ -115,15 +115,6 @@ impl SessionStatistics {
         self.longest_pause = self.longest_pause.max(longest);
         self.all_equal += u64::from(first.time == last.time);
         self.mostly_equal += u64::from(first.time != last.time && equal * 2 > session.len() - 1);
-        if equal > 0 {
-            for run in session.chunk_by(|a, b| a.time == b.time).filter(|run| run.len() > 1) {
-                items.clear();
-                items.extend(run.iter().map(|event| event.item));
-                items.sort_unstable();
-                items.dedup();
-                self.duplicates += (run.len() - items.len()) as u64;
-            }
-        }
         let minutes = last.time.saturating_sub(first.time) / (60 * MICROS_PER_SECOND);
         let is_fast = session.len() >= MANY_EVENTS
             && minutes < (session.len() / FAST_EVENTS_A_MINUTE) as i64
@@ -161,10 +152,10 @@ impl SessionStatistics {
                 self.all_equal, self.mostly_equal
             ));
         }
-        if !rules.drop_duplicates && self.duplicates > 0 && self.duplicates * 100 >= self.events {
+        if !rules.drop_duplicates && self.copies > 0 && self.copies * 100 >= self.events {
             warnings.push(format!(
                 "{} of {} events repeat another with the same session, item and time (a file given twice, an export joined twice?): `drop_duplicates` keeps one of each",
-                self.duplicates, self.events
+                self.copies, self.events
             ));
         }
         if self.bots > 0 && rules.max_session_length.is_none() {
@@ -175,6 +166,27 @@ impl SessionStatistics {
         }
         warnings
     }
+}
+
+/// A warning if all times are whole days, so that a span of time holds out more than it says. `ends` are the times of the
+/// sessions' last events.
+pub(super) fn about_days(
+    events: &[Event],
+    ends: impl Iterator<Item = TimeMicros>,
+    span: TimeSpan,
+    limit: TimeMicros,
+) -> Option<String> {
+    if events.iter().any(|event| event.time % MICROS_PER_DAY != 0) {
+        return None;
+    }
+    let mut days: Vec<TimeMicros> = ends.filter(|end| *end >= limit).collect();
+    let sessions = days.len();
+    days.sort_unstable();
+    days.dedup();
+    Some(format!(
+        "all times are whole days: a `holdout` of {span} takes the {sessions} sessions that end on the last {} days; a share of the sessions, such as 10%, or a number of them, such as 500 sessions, does not depend on that",
+        days.len()
+    ))
 }
 
 /// A span in its largest unit, rounded down.
@@ -280,19 +292,26 @@ mod tests {
     #[test]
     fn bots_are_told_by_their_share_and_their_speed() {
         let session = |number: u32, events: i64, pause: i64| -> Vec<Event> {
-            (0..events).map(|i| Event { session: number, item: i as u32, time: START + i * pause * MICROS_PER_SECOND }).collect()
+            (0..events)
+                .map(|i| Event {
+                    session: number,
+                    item: i as u32,
+                    time: START + i * pause * MICROS_PER_SECOND,
+                })
+                .collect()
         };
         let people: Vec<Vec<Event>> = (0..10_000).map(|number| session(number, 6, 30)).collect();
         let bots = |more: &[Vec<Event>]| {
             let all = people.iter().chain(more).map(Vec::as_slice);
-            let statistics = SessionStatistics::of(all);
+            let statistics = SessionStatistics::of(all, 0);
             (statistics.bots, statistics.bot_events)
         };
         assert_eq!(bots(&[]), (0, 0));
         assert_eq!(bots(&[session(9, 300, 30)]), (0, 0), "a long visit");
         assert_eq!(bots(&[session(9, 300, 0), session(8, 199, 0)]), (0, 0), "without times");
-        let fast: Vec<Event> =
-            (0..300).map(|i| Event { session: 9, item: 1, time: START + i * MICROS_PER_SECOND / 4 }).collect();
+        let fast: Vec<Event> = (0..300)
+            .map(|i| Event { session: 9, item: 1, time: START + i * MICROS_PER_SECOND / 4 })
+            .collect();
         assert_eq!(bots(&[fast]), (1, 300));
         assert_eq!(bots(&[session(9, 700, 30)]), (1, 700), "more than one in a hundred events");
     }

@@ -79,7 +79,8 @@ impl Finder<'_> {
         }
         // Ids may look like times.
         let item = self.named(Role::Item, taken);
-        let by_values: Vec<Timed> = free.iter().copied().filter(|at| Some(*at) != item).filter_map(timed).collect();
+        let by_values: Vec<Timed> =
+            free.iter().copied().filter(|at| Some(*at) != item).filter_map(timed).collect();
         if !by_values.is_empty() {
             return self.finest(by_values).map(Some);
         }

@@ -2,22 +2,21 @@
 
 use super::PrepareOptions;
 use crate::data::events::Event;
-use crate::data::sessions::TimeMicros;
 use crate::data::statistics::{DropRule, Dropped};
 
 /// Applies the rules that do not depend on the split.
-pub(super) fn filter(events: &mut Vec<Event>, options: &PrepareOptions, num_items: usize, dropped: &mut Vec<Dropped>) {
+pub(super) fn filter(
+    events: &mut Vec<Event>,
+    options: &PrepareOptions,
+    num_items: usize,
+    dropped: &mut Vec<Dropped>,
+) {
     let mut note = |rule, (events, sessions)| {
         if events > 0 {
             dropped.push(Dropped { rule, events, sessions });
         }
         events > 0
     };
-    if options.drop_duplicates {
-        let before = events.len();
-        drop_duplicates(events);
-        note(DropRule::Duplicate, ((before - events.len()) as u64, 0));
-    }
     if let Some(until) = options.until {
         note(DropRule::Until, retain_sessions(events, |s| s[s.len() - 1].time < until));
     }
@@ -41,19 +40,6 @@ pub(super) fn filter(events: &mut Vec<Event>, options: &PrepareOptions, num_item
             break;
         }
     }
-}
-
-/// Keeps the first of events with the same session, item and time.
-pub(super) fn drop_duplicates(events: &mut Vec<Event>) {
-    let mut items = std::collections::HashSet::new();
-    let mut before: Option<(u32, TimeMicros)> = None;
-    events.retain(|event| {
-        if before != Some((event.session, event.time)) {
-            items.clear();
-            before = Some((event.session, event.time));
-        }
-        items.insert(event.item)
-    });
 }
 
 /// Keeps the sessions for which `keep` is true; returns the numbers of events and sessions dropped.
