@@ -17,6 +17,8 @@ pub mod durations;
 pub mod events;
 #[cfg(feature = "logs")]
 pub mod folder;
+#[cfg(all(test, feature = "logs"))]
+mod format_tests;
 #[cfg(all(feature = "logs", any(test, feature = "fuzzing")))]
 pub mod fuzz;
 pub mod holdout;
