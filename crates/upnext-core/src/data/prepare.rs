@@ -259,7 +259,7 @@ pub fn prepare(
         if valid.is_none() {
             dropped_from_valid.clear();
             warnings.push(format!(
-                "no validation part: the training part, split at {span} before its last event, leaves one side empty"
+                "no validation part: without {span} at the end of the training part, one side is empty"
             ));
         }
         valid

@@ -7,6 +7,38 @@ use csv::ByteRecord;
 /// A row after the last one, which an open quotation mark would swallow.
 pub(super) const LAST_ROW: &[u8] = b"\n\x02\n";
 
+/// How the lines of a file end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LineEnds {
+    LineFeed,
+    /// A carriage return and a line feed.
+    Both,
+    CarriageReturn,
+}
+
+impl LineEnds {
+    /// The ends of the lines of a file that begins with `sample`.
+    pub(super) fn of(sample: &[u8]) -> Self {
+        match sample.iter().position(|&byte| byte == b'\n') {
+            Some(at) if at > 0 && sample[at - 1] == b'\r' => Self::Both,
+            None if sample.contains(&b'\r') => Self::CarriageReturn,
+            _ => Self::LineFeed,
+        }
+    }
+
+    /// The line, from 1, on which a record begins. The reader counts line feeds, and ends a record at a carriage return
+    /// already.
+    #[inline]
+    pub(super) fn line(self, record: &ByteRecord) -> u64 {
+        let Some(position) = record.position() else { return 0 };
+        match self {
+            Self::LineFeed => position.line(),
+            Self::Both => position.line() + u64::from(position.record() > 0),
+            Self::CarriageReturn => position.record() + 1,
+        }
+    }
+}
+
 /// A field that begins with a quotation mark that is not closed where it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OpenQuote {
@@ -20,6 +52,7 @@ pub(super) struct OpenQuote {
 #[derive(Debug)]
 pub(super) struct QuoteCheck {
     delimiter: u8,
+    line_ends: LineEnds,
     /// Whether fields that look like rows are accepted.
     accepts: bool,
     /// Number of rows with a field that spans lines, and the line of the first.
@@ -42,7 +75,7 @@ pub(super) fn in_sample(sample: &[u8], fields: &Fields, quote: Quote) -> Option<
     let width = usual_count(lines.map(|line| line.iter().filter(|&&byte| byte == fields.byte()).count() + 1));
     let bytes = [sample, LAST_ROW].concat();
     let mut reader = fields.reader().from_reader(&bytes[..]);
-    let mut check = QuoteCheck::new(fields.byte(), quote);
+    let mut check = QuoteCheck::new(fields.byte(), quote, LineEnds::of(sample));
     let mut record = ByteRecord::new();
     while reader.read_byte_record(&mut record).ok()? {
         if let Some(open) = check.check(&record, width) {
@@ -53,8 +86,8 @@ pub(super) fn in_sample(sample: &[u8], fields: &Fields, quote: Quote) -> Option<
 }
 
 impl QuoteCheck {
-    pub(super) fn new(delimiter: u8, quote: Quote) -> Self {
-        Self { delimiter, accepts: quote == Quote::Double, spanning: 0, first: None }
+    pub(super) fn new(delimiter: u8, quote: Quote, line_ends: LineEnds) -> Self {
+        Self { delimiter, line_ends, accepts: quote == Quote::Double, spanning: 0, first: None }
     }
 
     /// Checks a row of a file whose rows have `width` fields. `is_end`: the file ends after it, without [`LAST_ROW`].
@@ -65,7 +98,7 @@ impl QuoteCheck {
 
     #[cold]
     fn check_spanning(&mut self, record: &ByteRecord, width: usize) -> Option<OpenQuote> {
-        let mut line = record.position().map_or(0, csv::Position::line);
+        let mut line = self.line_ends.line(record);
         self.first.get_or_insert(line);
         self.spanning += 1;
         for (i, field) in record.iter().enumerate() {
@@ -108,7 +141,7 @@ mod tests {
     fn check(text: &str, quote: Quote) -> Result<u64, OpenQuote> {
         let bytes = [text.as_bytes(), LAST_ROW].concat();
         let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&bytes[..]);
-        let mut check = QuoteCheck::new(b',', quote);
+        let mut check = QuoteCheck::new(b',', quote, LineEnds::of(text.as_bytes()));
         let (mut record, mut ended) = (ByteRecord::new(), false);
         while reader.read_byte_record(&mut record).unwrap() {
             ended = is_last(&record);
@@ -134,6 +167,7 @@ mod tests {
             ("1,2,\"x\ny\",\"a\n1,2,3,b\"\n", open(2, Some(3))),
         ] {
             assert_eq!(check(text, Quote::Auto), expected, "{text:?}");
+            assert_eq!(check(&text.replace('\n', "\r\n"), Quote::Auto), expected, "{text:?}");
         }
         assert_eq!(check("1,2,3,\"a\n1,2,3,b\"\n", Quote::Double), Ok(1));
         assert_eq!(check("1,2,3,\"a\n1,2,3,b\n", Quote::Double), open(1, None));

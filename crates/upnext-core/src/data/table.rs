@@ -2,7 +2,7 @@
 
 use super::layout;
 use super::options::Quote;
-use super::quotes::{self, LAST_ROW, QuoteCheck};
+use super::quotes::{self, LAST_ROW, LineEnds, QuoteCheck};
 use super::source::{self, Source, TextSource};
 use crate::error::{Error, Result};
 use csv::ByteRecord;
@@ -24,11 +24,13 @@ pub(crate) enum TableFile {
 pub(crate) struct TextTable {
     /// The names of the columns in the header, trimmed.
     pub(crate) names: Vec<String>,
+    /// Number of columns; 0 before the header.
+    width: usize,
     path: PathBuf,
     compression: Option<&'static str>,
     reader: csv::Reader<Box<dyn Read>>,
     quotes: QuoteCheck,
-    line: u64,
+    line_ends: LineEnds,
 }
 
 impl TableFile {
@@ -55,15 +57,18 @@ impl TableFile {
         }
         let delimiter = delimiter.map(String::from);
         let fields = layout::fields_of(delimiter, quote, &source.sample, source.complete);
+        let line_ends = LineEnds::of(&source.sample);
         let (path, compression) = (source.path().to_owned(), source.compression);
         let text: Box<dyn Read> = Box::new(source.into_reader().chain(LAST_ROW));
         let reader = fields.reader().buffer_capacity(256 * 1024).from_reader(text);
-        let quotes = QuoteCheck::new(fields.byte(), quote);
-        let mut table = TextTable { names: Vec::new(), path, compression, reader, quotes, line: 1 };
+        let quotes = QuoteCheck::new(fields.byte(), quote, line_ends);
+        let mut table =
+            TextTable { names: Vec::new(), width: 0, path, compression, reader, quotes, line_ends };
         let mut record = ByteRecord::new();
         table.next(&mut record)?;
         let name = |field: &[u8]| String::from_utf8_lossy(field.trim_ascii()).into_owned();
         table.names = record.iter().map(name).collect();
+        table.width = table.names.len();
         Ok(Self::Text(Box::new(table)))
     }
 }
@@ -74,6 +79,11 @@ fn unsupported(path: &Path, found: &str) -> Error {
 }
 
 impl TextTable {
+    /// The line on which a row begins.
+    pub(crate) fn line(&self, record: &ByteRecord) -> u64 {
+        self.line_ends.line(record)
+    }
+
     /// Reads the next row; `false` after the last.
     ///
     /// # Errors
@@ -86,14 +96,13 @@ impl TextTable {
             };
             TextSource::error(&self.path, self.compression, error)
         })?;
-        let width = if self.names.is_empty() { record.len() } else { self.names.len() };
-        let line = record.position().map_or(self.line, csv::Position::line);
+        let width = if self.width == 0 { record.len() } else { self.width };
+        let line = self.line(record);
         let end_of_file = || (line, None);
         let open = self.quotes.check(record, width).map(|open| (open.line, open.until));
         if let Some((line, until)) = open.or_else(|| (!more).then(end_of_file)) {
             return Err(Error::OpenQuote { path: self.path.clone(), line, until });
         }
-        self.line = line;
         Ok(!quotes::is_last(record))
     }
 }

@@ -6,7 +6,7 @@ use super::layout::{self, Fields};
 use super::normalize::IdRules;
 use super::options::{Header, Quote, ReadOptions};
 use super::parts::InputFile;
-use super::quotes::{self, LAST_ROW, OpenQuote, QuoteCheck};
+use super::quotes::{self, LAST_ROW, LineEnds, OpenQuote, QuoteCheck};
 use super::read::{Progress, Reading};
 use super::replace_delimiter::Replaced;
 use super::report::{FileReport, RowProblem};
@@ -34,6 +34,7 @@ pub(super) fn read(
     progress: &mut Progress<'_>,
 ) -> Result<FileReport> {
     let path = input.path.as_path();
+    let line_ends = LineEnds::of(&source.sample);
     let (compression, encoding) = (source.compression, source.encoding);
     let bytes_read = Arc::clone(&source.bytes_read);
     let is_own = PreparedFolder::is_part(path);
@@ -62,7 +63,7 @@ pub(super) fn read(
         _ => Box::new(Replaced::new(source.into_reader(), &layout.fields.delimiter).chain(LAST_ROW)),
     };
     let mut reader = layout.fields.reader().buffer_capacity(256 * 1024).from_reader(text);
-    let mut quotes = QuoteCheck::new(layout.fields.byte(), options.quote);
+    let mut quotes = QuoteCheck::new(layout.fields.byte(), options.quote, line_ends);
     let rules = if is_own { IdRules::exact() } else { IdRules::new(options) };
     let mut rows =
         RowReader::new((path, "line"), columns, options, rules, (&mut reading.log, &mut reading.watch))
@@ -87,7 +88,7 @@ pub(super) fn read(
         if is_closed {
             break;
         }
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = line_ends.line(&record);
         if record.len() < width && record.as_slice().contains(&0) {
             rows.bad(line, RowProblem::NulByte { column: "the row".to_owned() });
         } else {
@@ -98,7 +99,7 @@ pub(super) fn read(
         }
     }
     if !is_closed {
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = line_ends.line(&record);
         return Err(open_quote(path, OpenQuote { line, until: None }));
     }
     progress.at(bytes_read.load(Ordering::Relaxed), rows.events())?;
