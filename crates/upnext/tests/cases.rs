@@ -202,7 +202,7 @@ fn columns_that_cannot_be_told_are_asked_for() {
         ),
         (
             &["A15-adressa.jsonl", "--session-gap", "30m", "--item-column", "id", "--holdout", "10%"],
-            Log([30, 26, 20]),
+            Log([40, 14, 26]),
             &["no validation part"],
         ),
         (&["A19-instacart-order_products.csv"], Refused, &["no column holds times", "set --order rows"]),
