@@ -144,7 +144,7 @@ fn dense_updates_equal_table_updates() {
         let (mut state_a, mut state_b) =
             (OptimizerState::new(&o, rows, width), OptimizerState::new(&o, rows, width));
         let mut groups = RowGroups::new(rows);
-        groups.group((0..rows).map(|r| (r, r)));
+        groups.group((0..rows as u32).map(|r| (r, r)));
         for _ in 0..steps {
             let source = GradientRows { gradients: &gradient, source: None };
             let part = TableParts::new(&mut a, &mut state_a, 1).take(0);
