@@ -50,9 +50,9 @@ impl Drop for Unfinished {
     }
 }
 
-/// The folder that a file is in.
-fn folder_of(file: &Path) -> &Path {
-    file.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."))
+/// The folder that a file or a folder is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."))
 }
 
 /// Replaces a file atomically: `fill` writes a temporary file beside `target`, which is then renamed to `target`. If
