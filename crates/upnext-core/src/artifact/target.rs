@@ -140,11 +140,6 @@ pub(super) fn lock(dir: &Path) -> Result<Lock> {
     Lock::of(dir).map_err(Error::io(dir, "write in"))
 }
 
-/// The folder that `dir` is in.
-pub(super) fn parent(dir: &Path) -> &Path {
-    dir.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."))
-}
-
 /// Removes files that do not belong to the model at `dir`: those with names that a save gives, and `old` ones, unless
 /// the manifest lists them; then empty folders of members. Goes on after an error, and returns the first one.
 pub(super) fn clean(dir: &Path, old: &[String], steps: &mut StepHook<'_>) -> io::Result<()> {

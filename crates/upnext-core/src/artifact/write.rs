@@ -9,7 +9,7 @@ use super::manifest::{self, Checksum, FileEntry, Manifest, MemberManifest, is_me
 use super::{ATTRIBUTES, Artifact, ITEMS, MANIFEST_FILE, Member, TRAINING, WEIGHTS, items, target, tensors};
 use crate::checksum::{self, Hashed};
 use crate::data::ItemVocabulary;
-use crate::replace::{Unfinished, replace_file, sync_folder};
+use crate::replace::{Unfinished, folder_of, replace_file, sync_folder};
 use crate::{Error, Result};
 use std::fs;
 use std::io::{self, BufWriter, Write};
@@ -194,7 +194,7 @@ pub(super) fn save(artifact: &Artifact, dir: &Path, steps: &mut StepHook<'_>) ->
     // A file that cannot be removed does no harm: the next save tries again.
     _ = target::clean(dir, &old.map_or_else(Vec::new, |old| target::listed(&old)), steps);
     match &result {
-        Ok(()) if lock.made_folder => _ = sync_folder(target::parent(dir)),
+        Ok(()) if lock.made_folder => _ = sync_folder(folder_of(dir)),
         Err(_) if lock.made_folder => lock.end_with_folder(),
         _ => {}
     }
@@ -234,7 +234,7 @@ pub(super) fn remove(dir: &Path, steps: &mut StepHook<'_>) -> Result<()> {
         target::clean(dir, &listed, steps).map_err(failed)?;
         lock.end_with_folder();
         // The model is removed, even if its folder is not.
-        _ = sync_folder(target::parent(dir));
+        _ = sync_folder(folder_of(dir));
     }
     Ok(())
 }

@@ -50,9 +50,9 @@ impl Drop for Unfinished {
     }
 }
 
-/// The folder that a file is in.
-fn folder_of(file: &Path) -> &Path {
-    file.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."))
+/// The folder that a file or a folder is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."))
 }
 
 /// Replaces a file atomically: `fill` writes a temporary file beside `target`, which is then renamed to `target`. If
@@ -72,6 +72,13 @@ pub fn replace_file<T, E: From<Error>>(
     Ok(result)
 }
 
+/// Creates a file in a folder, which shows whether that is possible: permissions, quotas and read-only file systems do not
+/// show otherwise. On Linux the file has no name, so that nothing is left of it, not even by a kill.
+pub(crate) fn try_to_write_in(folder: &Path) -> io::Result<()> {
+    fs::metadata(folder)?; // an error that does not name the temporary file
+    tempfile::tempfile_in(folder).map(drop)
+}
+
 /// Checks that [`replace_file`] can write at `target`. Call it before hours of work.
 ///
 /// # Errors
@@ -80,8 +87,7 @@ pub fn check_file(target: &Path) -> crate::Result<()> {
     if target.is_dir() {
         return Err(Error::io(target, "write")(io::ErrorKind::IsADirectory.into()));
     }
-    // Permissions, quotas and read-only file systems show only in an attempt to write.
-    Unfinished::new_in(folder_of(target)).map(drop).map_err(Error::io(target, "write"))
+    try_to_write_in(folder_of(target)).map_err(Error::io(target, "write"))
 }
 
 #[cfg(test)]

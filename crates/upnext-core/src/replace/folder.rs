@@ -1,6 +1,6 @@
 //! A lock on a folder, whose files only one process at a time may replace.
 
-use super::file::Unfinished;
+use super::file::{folder_of, try_to_write_in};
 use crate::{Error, Result};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -119,9 +119,8 @@ pub(crate) fn names_in(path: &Path) -> Result<Option<Vec<OsString>>> {
 /// # Errors
 /// [`Error::Io`].
 pub(crate) fn check_writable(path: &Path) -> Result<()> {
-    let parent = path.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
-    let folder = if path.is_dir() { path } else { parent };
-    Unfinished::new_in(folder).map(drop).map_err(Error::io(folder, "write in"))
+    let folder = if path.is_dir() { path } else { folder_of(path) };
+    try_to_write_in(folder).map_err(Error::io(folder, "write in"))
 }
 
 /// Flushes the names in a folder to disk, so that they survive a power failure.

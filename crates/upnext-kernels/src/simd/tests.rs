@@ -21,7 +21,8 @@ impl Kernel for Operations {
             lanes
         };
         let rng = CounterRng::new(1, 2);
-        for round in 0..100 {
+        let rounds = if cfg!(miri) { 4 } else { 100 };
+        for round in 0..rounds {
             let numbers = |seed: usize| -> [f32; LINE] {
                 std::array::from_fn(|i| {
                     let any = (rng.unit_f32((seed * 1600 + round * LINE + i) as u64) - 0.5) * 100.0;
@@ -111,7 +112,8 @@ impl ByteKernel for ByteOperations {
     #[inline(always)]
     fn run<S: Bytes>(self, s: S) {
         let rng = CounterRng::new(3, 4);
-        for round in 0..200u64 {
+        let rounds: u64 = if cfg!(miri) { 18 } else { 200 };
+        for round in 0..rounds {
             // First every combination of the ends of the range, then random bytes.
             let end = |i: u64, low: i32, high: i32| match round {
                 0..16 => [low, high][(round >> (i % 4) & 1) as usize],
