@@ -63,13 +63,14 @@ pub(crate) fn warn<S: AsRef<str>>(warnings: &[S]) {
 }
 
 /// The library's options of reading and preparing a log, all of which are flags, too.
-const OPTIONS: [&str; 30] = [
+const OPTIONS: [&str; 31] = [
     "session_column",
     "item_column",
     "time_column",
     "user_column",
     "order_column",
     "order",
+    "lists",
     "session_gap",
     "sessions_per_file",
     "where",

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use upnext_core::data::report::FileReport;
 use upnext_core::data::{
-    Condition, EventLog, Header, Quote, ReadOptions, ReadProgress, RowOrder, TimeSpan, TimeUnit,
+    Condition, EventLog, Header, Lists, Quote, ReadOptions, ReadProgress, RowOrder, TimeSpan, TimeUnit,
 };
 
 /// The arguments for reading a click log. What is not given is detected from the file.
@@ -29,9 +29,13 @@ pub(crate) struct ReadArgs {
     #[arg(long, value_name = "COLUMN")]
     user_column: Option<String>,
 
-    /// Column that orders the events of a session with the same time [default: found by name, such as position]
+    /// Column that orders the events of a session with the same time, or `none` [default: found by name, such as position]
     #[arg(long, value_name = "COLUMN")]
     order_column: Option<String>,
+
+    /// Whether the item column holds lists of items, each of which is an event [default: found by the values]
+    #[arg(long, value_enum, value_name = "YES|NO")]
+    lists: Option<ListsArg>,
 
     /// What orders the events: `rows` for logs without times
     #[arg(long, value_enum, default_value_t = OrderArg::Time)]
@@ -93,6 +97,12 @@ pub(crate) struct ReadArgs {
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum HeaderArg {
     Auto,
+    Yes,
+    No,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum ListsArg {
     Yes,
     No,
 }
@@ -181,6 +191,11 @@ impl ReadArgs {
         options.session_gap = self.session_gap;
         options.sessions_per_file = self.sessions_per_file;
         options.conditions = self.conditions.clone();
+        options.lists = match self.lists {
+            None => Lists::Auto,
+            Some(ListsArg::Yes) => Lists::Yes,
+            Some(ListsArg::No) => Lists::No,
+        };
         options.delimiter = self.delimiter.clone();
         options.quote = self.quote.quote();
         options.encoding = self.encoding.clone();
@@ -241,6 +256,11 @@ pub(crate) fn as_arguments(options: &ReadOptions) -> Vec<String> {
         Quote::Double => Some("double"),
         Quote::None => Some("none"),
     };
+    let lists = match options.lists {
+        Lists::Yes => Some("yes"),
+        Lists::No => Some("no"),
+        _ => None,
+    };
     let delimiter = options.delimiter.as_deref().map(|text| if text == "\t" { "tab" } else { text });
     let mut several = |option: &str, values: Vec<String>| {
         arguments.extend(values.into_iter().flat_map(|value| [option.to_owned(), value]));
@@ -253,6 +273,7 @@ pub(crate) fn as_arguments(options: &ReadOptions) -> Vec<String> {
         ("--time-column", options.time_column.clone()),
         ("--user-column", options.user_column.clone()),
         ("--order-column", options.order_column.clone()),
+        ("--lists", lists.map(str::to_owned)),
         ("--order", (options.order == RowOrder::Rows).then(|| "rows".to_owned())),
         ("--session-gap", options.session_gap.map(|gap| gap.to_string())),
         ("--delimiter", delimiter.map(str::to_owned)),
@@ -288,7 +309,7 @@ pub(crate) fn describe(files: &[FileReport]) -> String {
         }
         _ = writeln!(
             text,
-            "{}: {} rows of {}{}; session {}, item {}, time {} in {}{}",
+            "{}: {} rows of {}{}; session {}, item {}, time {}{}{}",
             file.path.display(),
             thousands(file.rows),
             file.format,
@@ -296,7 +317,7 @@ pub(crate) fn describe(files: &[FileReport]) -> String {
             file.session,
             file.item,
             file.time,
-            file.time_unit,
+            if file.time_unit == TimeUnit::Auto { String::new() } else { format!(" in {}", file.time_unit) },
             file.order.as_ref().map(|order| format!(", ordered by {order}")).unwrap_or_default(),
         );
         for guess in &file.guesses {
@@ -362,7 +383,17 @@ mod tests {
                 "--quote",
                 "none",
             ],
-            &["--order", "rows", "--sessions-per-file", "--delimiter", "::", "--encoding", "latin1"],
+            &[
+                "--lists",
+                "no",
+                "--order",
+                "rows",
+                "--sessions-per-file",
+                "--delimiter",
+                "::",
+                "--encoding",
+                "latin1",
+            ],
             &["--time-format", "%d.%m.%Y", "--timezone", "Europe/Berlin"],
             &["--time-unit", "dotnet-ticks"],
             &["--time-unit", "day-first"],

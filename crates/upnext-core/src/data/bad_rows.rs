@@ -22,7 +22,9 @@ impl BadRows {
 
     pub(super) fn add(&mut self, position: u64, problem: RowProblem) {
         *self.counts.entry(problem.name()).or_default() += 1;
-        self.first.get_or_insert((position, problem));
+        if self.first.as_ref().is_none_or(|(first, _)| position < *first) {
+            self.first = Some((position, problem));
+        }
     }
 
     /// Adds the bad rows to the report if they are skipped; else fails with the first and the number of the others.

@@ -1,7 +1,7 @@
 //! Reads columns of Parquet files, Arrow files and record batches into an [`EventLog`](super::EventLog).
 
 use super::arrays::{self, Leaf};
-use super::columns::{self, Columns, Sample, TimeSource};
+use super::columns::{self, Columns, Sample};
 use super::ipc::ArrowFile;
 use super::names::damaged_parquet;
 use super::normalize::IdRules;
@@ -9,7 +9,7 @@ use super::options::ReadOptions;
 use super::parts::InputFile;
 use super::read::{Progress, Reading};
 use super::report::FileReport;
-use super::row_reader::RowReader;
+use super::row_reader::{Origin, RowReader};
 use super::values::Values;
 use crate::error::{Error, Result};
 use crate::parquet::{BATCH_ROWS, ParquetFile};
@@ -31,7 +31,8 @@ impl Table {
     fn new(schema: &Schema, is_uuid: impl Fn(usize) -> bool) -> Self {
         let leaves = arrays::leaves(schema, is_uuid);
         let names: Vec<String> = leaves.iter().map(|leaf| leaf.name.clone()).collect();
-        let sample = Sample { count: names.len(), names: Some(names), ..Sample::default() };
+        let in_lists = (0..leaves.len()).filter(|&at| leaves[at].in_list).collect();
+        let sample = Sample { count: names.len(), names: Some(names), in_lists, ..Sample::default() };
         Self { leaves, sample }
     }
 
@@ -247,8 +248,8 @@ struct BatchReader<'a> {
     chosen: Vec<&'a Leaf>,
     /// The place of each column of the file among the chosen ones.
     place: Vec<usize>,
-    /// The position of the time column, whose numbers are not converted to text.
-    time: Option<usize>,
+    /// Whether each of the chosen columns holds ids, whose numbers are texts.
+    are_ids: Vec<bool>,
     rows: RowReader<'a>,
     batch_rows: u64,
 }
@@ -287,14 +288,12 @@ impl<'a> BatchReader<'a> {
         let positions = columns.positions();
         let mut place = vec![usize::MAX; leaves.len()];
         positions.iter().enumerate().for_each(|(i, &at)| place[at] = i);
-        let time = match &columns.time {
-            TimeSource::Column(column, _) if column.constant.is_none() => Some(column.at),
-            _ => None,
-        };
+        let ids = || columns.session.iter().chain([&columns.item]).chain(&columns.user);
+        let are_ids = positions.iter().map(|&at| ids().any(|column| column.at == at)).collect();
         let chosen = positions.iter().map(|&at| &leaves[at]).collect();
         let log = (&mut reading.log, &mut reading.watch);
         let rows = RowReader::new((path, "row"), columns, options, rules, log);
-        Self { path, chosen, place, time, rows, batch_rows: 0 }
+        Self { path, chosen, place, are_ids, rows, batch_rows: 0 }
     }
 
     fn append(&mut self, batch: &RecordBatch) -> std::result::Result<(), BatchError> {
@@ -307,10 +306,10 @@ impl<'a> BatchReader<'a> {
 
     fn append_slice(&mut self, batch: &RecordBatch) -> std::result::Result<(), BatchError> {
         let rows = arrays::rows(batch, &self.chosen).map_err(BatchError::Reason)?;
-        let time = self.time.map(|at| self.place[at]);
         let mut values = Vec::with_capacity(self.chosen.len());
         for (i, (array, leaf)) in rows.columns.iter().zip(&self.chosen).enumerate() {
-            let read = if time == Some(i) { Values::of(array) } else { Values::texts(array) };
+            let read = if self.are_ids[i] { Values::texts(array) } else { Values::of(array) };
+            let read = read.or_else(|| Values::texts(array));
             values.push(read.ok_or_else(|| Error::Unsupported {
                 path: self.path.to_owned(),
                 found: format!(
@@ -325,9 +324,14 @@ impl<'a> BatchReader<'a> {
             self.rows.bad(self.batch_rows + *row as u64 + 1, problem.clone());
         }
         let place = &self.place;
+        let mut first = 0;
         for row in 0..rows.len {
+            if rows.origin(row) != rows.origin(first) {
+                first = row;
+            }
             let position = self.batch_rows + rows.origin(row) as u64 + 1;
-            self.rows.row(position, values.len(), |at| Some(values.get(*place.get(at)?)?.cell(row)))?;
+            let origin = Origin { position, element: row - first };
+            self.rows.row(origin, values.len(), |at| Some(values.get(*place.get(at)?)?.cell(row)))?;
         }
         self.batch_rows += batch.num_rows() as u64;
         Ok(())

@@ -7,11 +7,13 @@
 
 mod found;
 mod times;
+mod unnamed;
 
-use super::kinds;
+use super::cells::order_of_text;
+use super::few_values;
 use super::lists;
 use super::names::{Role, find_wanted, fitting, is_per_user, normalized, shortened};
-use super::options::{Condition, ReadOptions};
+use super::options::{Condition, Lists, ReadOptions};
 use super::parts::Partition;
 use super::time::reader::TimeReader;
 use crate::error::{Error, Result};
@@ -35,8 +37,17 @@ pub(super) fn find(
 ) -> Result<Columns> {
     let reader =
         TimeReader::new(options.time_unit, options.time_format.as_deref(), options.timezone.as_deref())?;
-    Finder { path, options, reader, sample, partitions, guesses: Vec::new(), missing: Vec::new() }
-        .find(earlier)
+    Finder {
+        path,
+        options,
+        reader,
+        sample,
+        partitions,
+        guesses: Vec::new(),
+        warnings: Vec::new(),
+        missing: Vec::new(),
+    }
+    .find(earlier)
 }
 
 struct Finder<'a> {
@@ -47,6 +58,7 @@ struct Finder<'a> {
     sample: &'a Sample,
     partitions: &'a [Partition],
     guesses: Vec<String>,
+    warnings: Vec<String>,
     /// Why a column was not found, role by role.
     missing: Vec<(Role, String)>,
 }
@@ -59,15 +71,21 @@ impl Finder<'_> {
         let user = options.user_column.as_ref().map(|wanted| self.wanted(Role::User, wanted));
         let item = options.item_column.as_ref().map(|wanted| self.wanted(Role::Item, wanted));
         let time = options.time_column.as_ref().map(|wanted| self.wanted(Role::Time, wanted));
-        let order = options.order_column.as_ref().map(|wanted| self.wanted(Role::Order, wanted));
+        let order = match options.order_column.as_deref() {
+            None => None,
+            Some(none) if none == "none" && self.position(none).is_none() => Some(None),
+            Some(wanted) => Some(self.wanted(Role::Order, wanted)),
+        };
         let mut conditions = Vec::new();
         for condition in &options.conditions {
             match self.position(&condition.column) {
                 Some(at) => conditions.push((at, condition)),
                 None => {
+                    let close = self.close_to(&condition.column);
                     let reason = format!(
-                        "there is no column `{}`; the file has {}",
+                        "there is no column `{}`{}; the file has {}",
                         shortened(&condition.column),
+                        close.map(|name| format!(" (is it `{name}`?)")).unwrap_or_default(),
                         self.columns_of_file()
                     );
                     return Err(Error::config("where", reason));
@@ -86,10 +104,11 @@ impl Finder<'_> {
             }
             taken.push(at);
         }
-        let (key, watched) = self.session_key(&session, user, &mut taken);
+        let (key, watched) = self.session_key(&session, user, &mut taken)?;
         let order = match order {
             Some(order) => order,
-            None => self.named(Role::Order, &taken),
+            // Two columns that fit are none that was asked for.
+            None => self.named(Role::Order, &taken).unwrap_or_default(),
         };
         taken.extend(order);
         // Before the item: without names, the item is the first column that is no time.
@@ -101,15 +120,35 @@ impl Finder<'_> {
         }
         let item = match item {
             Some(item) => item,
-            None => self.item(&mut taken, key.as_deref())?,
+            None => self.item(&taken, key.as_deref())?,
         };
         taken.extend(item);
-        let has_lists = item.is_some_and(|item| lists::are_lists(self.sample.values(item)));
+        let has_lists = match options.lists {
+            Lists::Auto => item.is_some_and(|item| lists::are_lists(self.sample.values(item))),
+            Lists::Yes => true,
+            Lists::No => false,
+        };
         if let (Some(item), true) = (item, has_lists) {
-            self.guesses
-                .push(format!("{} holds lists of items, each of which is an event", self.sample.label(item)));
+            self.guesses.push(format!(
+                "{} holds lists of items, each of which is an event (set `lists` to no if they are ids)",
+                self.sample.label(item)
+            ));
         }
-        let key = key.or_else(|| self.unnamed_session(item, &taken, has_lists));
+        let time = match (time, item) {
+            (Some(time), Some(item)) => Some(self.beside(item, time)?),
+            (time, _) => time,
+        };
+        let are_rows = has_lists || item.is_some_and(|item| self.sample.in_lists.contains(&item));
+        let by_position = key.is_none() && self.sample.names.is_none();
+        let key = key.or_else(|| self.unnamed_session(item, &taken, are_rows));
+        if let (Some([session]), Some(item), Some(time), true) = (key.as_deref(), item, &time, by_position) {
+            self.doubt(*session, item, time)?;
+            self.guesses.push(format!(
+                "there is no header: {} are the sessions and {} the items",
+                self.sample.label(*session),
+                self.sample.label(item)
+            ));
+        }
         let (Some(key), Some(item), Some(time), true) = (key, item, time, self.missing.is_empty()) else {
             return Err(self.missing_columns());
         };
@@ -122,18 +161,21 @@ impl Finder<'_> {
         };
         let few_values = (0..self.sample.count).filter(unused).filter_map(|at| {
             let name = self.sample.names.as_ref().map(|names| names[at].as_str());
-            kinds::of(name, at + 1, self.sample.values(at), self.sample.label(at))
+            few_values::of(name, at + 1, self.sample.values(at), self.sample.label(at))
         });
         let few_values = few_values.collect();
         Ok(Columns {
             session: key.iter().map(|&at| self.column(at)).collect(),
             item: self.column(item),
             has_lists,
+            in_list: self.sample.in_lists.contains(&item)
+                && !matches!(&time, TimeSource::Column(column, _) if self.sample.in_lists.contains(&column.at)),
             time,
             order: order.map(|at| self.column(at)),
             user: watched.map(|at| self.column(at)),
             conditions: conditions.iter().map(conditions_of).collect(),
             guesses: self.guesses,
+            warnings: self.warnings,
             few_values,
         })
     }
@@ -145,15 +187,32 @@ impl Finder<'_> {
         session: &[Option<usize>],
         user: Option<Option<usize>>,
         taken: &mut Vec<usize>,
-    ) -> (Option<Vec<usize>>, Option<usize>) {
+    ) -> Result<(Option<Vec<usize>>, Option<usize>)> {
         if !session.is_empty() || user.is_some() {
-            let key = user.flatten().into_iter().chain(session.iter().copied().flatten()).collect();
-            let watched = if user.is_none() { self.named(Role::User, taken) } else { None };
-            return (Some(key), watched);
+            let mut key: Vec<usize> =
+                user.flatten().into_iter().chain(session.iter().copied().flatten()).collect();
+            if session.is_empty()
+                && self.options.session_gap.is_none()
+                && let Some(session) = self.named(Role::Session, taken)?
+            {
+                self.guesses.push(format!(
+                    "{} and the user are the key together (set `session_gap` to cut the users' events instead)",
+                    self.sample.label(session)
+                ));
+                taken.push(session);
+                key.push(session);
+            }
+            let watched =
+                if user.is_none() { self.named(Role::User, taken).unwrap_or_default() } else { None };
+            return Ok((Some(key), watched));
         }
-        let (session, user) = (self.named(Role::Session, taken), self.named(Role::User, taken));
+        let session = self.named(Role::Session, taken)?;
+        let user = match self.named(Role::User, taken) {
+            Err(error) if session.is_none() => return Err(error),
+            user => user.unwrap_or_default(),
+        };
         let names = self.sample.names.as_deref().unwrap_or_default();
-        match (session, user) {
+        Ok(match (session, user) {
             (Some(session), user) if is_per_user(&names[session]) => {
                 let Some(user) = user else {
                     let reason = format!(
@@ -161,7 +220,7 @@ impl Finder<'_> {
                         self.sample.label(session)
                     );
                     self.missing.push((Role::Session, reason));
-                    return (Some(vec![session]), None);
+                    return Ok((Some(vec![session]), None));
                 };
                 self.guesses.push(format!(
                     "{} counts the sessions of each user, so that user and session are the key together",
@@ -186,7 +245,7 @@ impl Finder<'_> {
                 (Some(vec![user]), None)
             }
             (None, None) => (None, None),
-        }
+        })
     }
 
     /// The session column of a log in which none was found by name.
@@ -196,16 +255,13 @@ impl Finder<'_> {
         taken: &[usize],
         has_lists: bool,
     ) -> Option<Vec<usize>> {
-        if self.sample.names.is_none() {
-            let session = (0..self.sample.count).find(|at| !taken.contains(at));
-            return match session {
-                Some(session) => Some(vec![session]),
-                None => {
-                    self.missing
-                        .push((Role::Session, "the file has no header, and too few columns".to_owned()));
-                    None
-                }
-            };
+        if self.sample.names.is_none() && !has_lists {
+            let session = self.id_columns(taken).first().copied();
+            if session.is_none() {
+                let reason = "the file has no header, and too few columns".to_owned();
+                self.missing.push((Role::Session, reason));
+            }
+            return session.map(|session| vec![session]);
         }
         if has_lists && item.is_some() {
             self.guesses
@@ -216,53 +272,75 @@ impl Finder<'_> {
         None
     }
 
-    /// The column whose name fits a role best.
-    fn named(&self, role: Role, taken: &[usize]) -> Option<usize> {
-        let fitting = fitting(role, self.sample.names.as_deref()?);
-        fitting.into_iter().find(|at| !taken.contains(at))
+    /// The column whose name fits a role best, and whose values may have it.
+    ///
+    /// # Errors
+    /// [`Error::AmbiguousLog`] if two of different values fit equally well.
+    fn named(&self, role: Role, taken: &[usize]) -> Result<Option<usize>> {
+        let Some(names) = self.sample.names.as_deref() else { return Ok(None) };
+        let free: Vec<usize> = fitting(role, names).into_iter().filter(|at| !taken.contains(at)).collect();
+        let is_likely = |at: &usize| self.may_be(role, *at);
+        let Some(best) = free.iter().copied().find(is_likely) else {
+            // Messages will say what is wrong with it.
+            return Ok(free.first().copied().filter(|_| role != Role::Order));
+        };
+        let fit = |at: usize| role.fit(&names[at]);
+        let is_as_good = |&at: &usize| {
+            fit(at) == fit(best) && self.sample.columns.get(at) != self.sample.columns.get(best)
+        };
+        match free.iter().copied().filter(|at| *at != best && is_likely(at)).find(is_as_good) {
+            None => Ok(Some(best)),
+            Some(other) => Err(self.asks(&format!(
+                "{} and {} may both hold the {}s: name one by `{}`",
+                self.sample.label(best),
+                self.sample.label(other),
+                role.name(),
+                role.option()
+            ))),
+        }
+    }
+
+    /// Whether the values of a column may be those of a role that its name fits.
+    fn may_be(&self, role: Role, at: usize) -> bool {
+        let mut values = self.sample.values(at).peekable();
+        if values.peek().is_none() {
+            // Without any value, where other columns have some.
+            return (0..self.sample.count).all(|at| self.sample.values(at).next().is_none());
+        }
+        match role {
+            Role::Order => values.all(|text| order_of_text(text.as_bytes()).is_some()),
+            Role::Item => !self.is_constant(at),
+            Role::Session | Role::User | Role::Time => true,
+        }
+    }
+
+    /// Whether a column has one value in many rows, as what is said of a whole log has.
+    fn is_constant(&self, at: usize) -> bool {
+        const MANY: usize = 20;
+        self.sample.values(at).take(MANY).count() == MANY && self.sample.distinct(at) == 1
     }
 
     /// The item column: by its name or, in a log without names, the first other column after the session's.
-    fn item(&mut self, taken: &mut Vec<usize>, key: Option<&[usize]>) -> Result<Option<usize>> {
-        if let Some(item) = self.named(Role::Item, taken) {
+    fn item(&mut self, taken: &[usize], key: Option<&[usize]>) -> Result<Option<usize>> {
+        if let Some(item) = self.named(Role::Item, taken)? {
+            if self.is_constant(item) {
+                self.warnings.push(format!(
+                    "{} has one value in all of the first rows: is it the item column? `item_column` names another",
+                    self.sample.label(item)
+                ));
+            }
             return Ok(Some(item));
         }
         if self.sample.names.is_some() {
             self.missing.push((Role::Item, none_is_called(Role::Item)));
             return Ok(None);
         }
-        let mut free = (0..self.sample.count).filter(|at| !taken.contains(at));
-        if key.is_none() {
-            // The first free column is the session's.
-            taken.extend(free.next());
+        let item = self.unnamed_item(taken, key.is_some())?;
+        if item.is_none() {
+            let reason = "the file has no header, and too few columns".to_owned();
+            self.missing.push((Role::Item, reason));
         }
-        let free: Vec<usize> = (0..self.sample.count).filter(|at| !taken.contains(at)).collect();
-        if key.is_none() {
-            taken.pop();
-        }
-        let Some(&first) = free.first() else {
-            self.missing.push((Role::Item, "the file has no header, and too few columns".to_owned()));
-            return Ok(None);
-        };
-        // Of items and what is said of them (artist and track, product and category), items have the most values.
-        let distinct: Vec<usize> = free.iter().map(|&at| self.sample.distinct(at)).collect();
-        let most = distinct.iter().copied().max().unwrap_or(0);
-        if distinct[0] * 10 < most * 9 && most > 3 {
-            let columns: Vec<String> = free
-                .iter()
-                .zip(&distinct)
-                .map(|(&at, count)| {
-                    let example = self.sample.values(at).next().map(shortened).unwrap_or_default();
-                    format!("{} ({count} values, such as {example})", self.sample.label(at))
-                })
-                .collect();
-            let question = format!(
-                "the file has no header, and several columns may be the items: {}; name one by `item_column`",
-                columns.join(", ")
-            );
-            return Err(Error::AmbiguousLog { path: self.path.to_owned(), question });
-        }
-        Ok(Some(first))
+        Ok(item)
     }
 
     /// The position of a column that an option gives, among those of the file and its folders.
@@ -277,17 +355,12 @@ impl Finder<'_> {
     fn wanted(&mut self, role: Role, wanted: &str) -> Option<usize> {
         let found = self.position(wanted);
         if found.is_none() {
-            let names = self.sample.names.as_deref().unwrap_or_default();
-            let close = names
-                .iter()
-                .map(|n| (strsim::jaro_winkler(&normalized(n), &normalized(wanted)), n))
-                .filter(|(similarity, _)| *similarity > 0.8)
-                .max_by(|a, b| a.0.total_cmp(&b.0));
+            let close = self.close_to(wanted);
             self.missing.push((
                 role,
                 match (close, &self.sample.names) {
-                    (Some((_, name)), _) => {
-                        format!("there is no column `{wanted}` (is it `{}`?)", shortened(name))
+                    (Some(name), _) => {
+                        format!("there is no column `{wanted}` (is it `{name}`?)")
                     }
                     (None, Some(_)) => format!("there is no column `{wanted}`"),
                     (None, None) => format!("the file has no header and no column `{wanted}`"),
@@ -295,6 +368,20 @@ impl Finder<'_> {
             ));
         }
         found
+    }
+
+    /// The column whose name is closest to one that there is not.
+    fn close_to(&self, wanted: &str) -> Option<String> {
+        let wanted = normalized(wanted);
+        let names = self.sample.names.as_deref().unwrap_or_default();
+        let similarity = |name: &String| {
+            let last = normalized(name.rsplit_once('.').map_or(name, |(_, last)| last));
+            let similarity = strsim::jaro_winkler(&normalized(name), &wanted);
+            similarity.max(strsim::jaro_winkler(&last, &wanted))
+        };
+        let close =
+            names.iter().map(|name| (similarity(name), name)).filter(|(similarity, _)| *similarity > 0.8);
+        close.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| shortened(name))
     }
 
     fn column(&self, at: usize) -> Column {
@@ -344,5 +431,12 @@ impl Finder<'_> {
 }
 
 fn none_is_called(role: Role) -> String {
-    format!("none is called {} or the like", role.known_names()[..3].join(", "))
+    let examples = match role {
+        Role::Session => "session_id, session, visit_id",
+        Role::User => "user_id, visitor_id, client_id",
+        Role::Item => "item_id, product_id, article_id",
+        Role::Time => "time, timestamp, event_time",
+        Role::Order => "position, step, sequence",
+    };
+    format!("none is called {examples} or the like")
 }

@@ -1,8 +1,7 @@
-//! A click log in memory: its events, 16 bytes each, and the ids that they refer to.
+//! A click log in memory: its events, 16 bytes each (24 with an order besides the time), and the ids that they refer to.
 
 use super::copies::copies;
 use super::ids::{IdTable, Ids, MAX_ID_BYTES};
-use super::options::ReadOptions;
 use super::part::Part;
 use super::report::{ReadReport, RowProblem};
 use super::rows::LogBuilder;
@@ -44,6 +43,8 @@ pub struct EventLog {
     pub(super) report: ReadReport,
     /// The order of each event among those of its session and time; empty if all have the order in which they came.
     orders: Vec<i64>,
+    /// Whether sessions were cut at pauses.
+    pub(super) is_cut: bool,
 }
 
 impl EventLog {
@@ -96,12 +97,12 @@ impl EventLog {
         if log.is_empty() {
             return Err(Error::NoEvents { path: path.to_owned(), found: "there is none" });
         }
-        log.finish(path, &ReadOptions::default())
+        log.finish(path, None, true)
     }
 
-    #[cfg(feature = "logs")]
     /// Sets the order of the last event among those of its session and time. 0 if nothing orders them but their order in
     /// the log.
+    #[cfg(feature = "logs")]
     #[inline]
     pub(super) fn set_order(&mut self, order: i64) {
         if order == 0 && self.orders.is_empty() {
@@ -111,16 +112,21 @@ impl EventLog {
         self.orders.push(order);
     }
 
-    /// Completes a log after its last event: cuts sessions at gaps and adds warnings. `path` names the log in messages.
-    pub(super) fn finish(mut self, path: &Path, options: &ReadOptions) -> Result<Self> {
+    /// Completes a log after its last event: cuts sessions at pauses longer than `gap`, and adds warnings, of times too if
+    /// they were read. `path` names the log in messages.
+    pub(super) fn finish(mut self, path: &Path, gap: Option<TimeSpan>, has_times: bool) -> Result<Self> {
         if self.is_empty() {
             // All rows were bad and skipped.
             return Err(Error::NoEvents { path: path.to_owned(), found: "every row was left out" });
         }
-        if let Some(gap) = options.effective_gap() {
+        if let Some(gap) = gap {
             self.cut_at_gaps(gap);
         }
-        self.report.warnings.extend(warnings::about_times(&self.events));
+        if has_times {
+            self.report.warnings.extend(warnings::about_times(&self.events));
+        }
+        let events = &self.events;
+        self.report.warnings.extend(warnings::about_placeholders(events, &self.session_ids, &self.item_ids));
         Ok(self)
     }
 
@@ -155,9 +161,10 @@ impl EventLog {
     }
 
     /// Sorts the events by session, sessions by their first occurrence in the log, and the events of a session by time;
-    /// those at the same time stay in file order.
+    /// those at the same time by what else orders them, or else in file order.
     ///
-    /// Sorts in place, with 4 bytes of memory per event besides the log, and none if the log is grouped already.
+    /// Sorts in place, with 4 bytes of memory per event besides the log, and none if the log is grouped already; with twice
+    /// the memory of the log if something else than the time orders its events.
     pub fn group(&mut self) {
         if !self.orders.is_empty() {
             return self.group_by_order();
@@ -223,6 +230,7 @@ impl EventLog {
     /// Splits each session at its pauses longer than `gap`. The new ids are the old one, a slash, and a number from 1.
     pub(super) fn cut_at_gaps(&mut self, gap: TimeSpan) {
         self.group();
+        self.is_cut = true;
         let mut ids = IdTable::new();
         let mut id = String::new();
         for events in self.events.chunk_by_mut(|a, b| a.session == b.session) {

@@ -102,7 +102,7 @@ const FORMS: &[(&str, &str, Change, &[&str])] = &[
     ),
     (
         "MIND",
-        "1\tU13740\t11/11/2019 9:05:58 AM\tN55189 N42782\tN55689-1 N35729-0\n2\tU91836\t11/12/2019 6:11:30 PM\tN31739 N6072 N63045\tN20678-0\n",
+        "1\tU13740\t11/11/2019 9:05:58 AM\tN55189 N42782\tN55689-1 N35729-0\n2\tU91836\t11/14/2019 6:11:30 PM\tN31739 N6072 N63045\tN20678-0\n",
         |options| {
             half_an_hour(options);
             (options.user_column, options.item_column) = (Some("2".into()), Some("4".into()));

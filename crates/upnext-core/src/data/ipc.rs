@@ -202,14 +202,21 @@ impl<R: Read> Messages<R> {
 
     /// Checks what follows the end of the stream: in a file, a footer, its length and the magic.
     fn end(&mut self) -> Result<(), String> {
-        let mut rest = Vec::new();
-        self.reader.by_ref().read_to_end(&mut rest).map_err(|error| error.to_string())?;
-        self.at += rest.len() as u64;
-        match (self.is_file, rest.is_empty()) {
-            (true, _) if rest.ends_with(&FILE_MAGIC[..6]) => Ok(()),
+        let magic = &FILE_MAGIC[..6];
+        let (mut buffer, mut last, start) = (vec![0; 64 * 1024], Vec::new(), self.at);
+        loop {
+            let n = self.read_some(&mut buffer)?;
+            if n == 0 {
+                break;
+            }
+            last.extend_from_slice(&buffer[..n]);
+            last.drain(..last.len().saturating_sub(magic.len()));
+        }
+        match (self.is_file, self.at - start) {
+            (true, _) if last == magic => Ok(()),
             (true, _) => Err(self.cut_off()),
-            (false, true) => Ok(()),
-            (false, false) => Err(format!("{} bytes follow the end of the stream", rest.len())),
+            (false, 0) => Ok(()),
+            (false, bytes) => Err(format!("{bytes} bytes follow the end of the stream")),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Reads JSON into an [`EventLog`](super::EventLog).
 
+use super::cells::Cell;
 use super::columns::{self, Sample};
 use super::json::JsonFile;
 use super::normalize::IdRules;
@@ -7,7 +8,7 @@ use super::options::ReadOptions;
 use super::parts::InputFile;
 use super::read::{Progress, Reading};
 use super::report::FileReport;
-use super::row_reader::{Cell, RowReader};
+use super::row_reader::{Origin, RowReader};
 use super::source::TextSource;
 use crate::error::Result;
 use std::sync::Arc;
@@ -47,10 +48,10 @@ pub(super) fn read(
     let rules = IdRules::new(options);
     let mut rows =
         RowReader::new((path, "line"), columns, options, rules, (&mut reading.log, &mut reading.watch));
-    file.read(&chosen, &mut |line, row| {
+    file.read(&chosen, &mut |position, element, row| {
         match row {
-            Err(problem) => rows.bad(line, problem),
-            Ok(values) => rows.row(line, values.len(), |at| {
+            Err(problem) => rows.bad(position, problem),
+            Ok(values) => rows.row(Origin { position, element }, values.len(), |at| {
                 let value = values.get(positions.binary_search(&at).ok()?)?;
                 Some(value.map_or(Cell::Missing, |text| Cell::Text(text.as_bytes())))
             })?,
@@ -73,10 +74,13 @@ pub(super) fn sample(source: TextSource) -> Result<Sample> {
 }
 
 fn sample_of(file: &JsonFile) -> Sample {
-    let names = file.names();
-    // Column by column: lists beside each other may have different lengths, and only chosen ones must agree.
-    let values =
-        |name: &String| file.sample(&[name]).into_iter().filter_map(|row| row.into_iter().next()).collect();
-    let columns: Vec<Vec<Option<String>>> = names.iter().map(values).collect();
-    Sample { count: names.len(), columns, names: Some(names), typed: Vec::new() }
+    let (mut names, mut columns, mut in_lists) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, sample, in_list) in file.columns() {
+        if in_list {
+            in_lists.push(names.len());
+        }
+        names.push(name);
+        columns.push(sample.iter().cloned().map(Some).collect());
+    }
+    Sample { count: names.len(), columns, names: Some(names), in_lists, ..Sample::default() }
 }

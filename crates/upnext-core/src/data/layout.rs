@@ -5,6 +5,7 @@ use super::names::{Role, find_wanted, shortened};
 use super::options::{Header, Quote, ReadOptions};
 use super::time::{TimeUnit, number};
 use crate::error::{Error, Result};
+use std::borrow::Cow;
 use std::path::Path;
 
 /// Number of rows at the beginning of a file from which its layout and its columns are found.
@@ -23,6 +24,10 @@ pub(super) struct Fields {
     /// Whether a backslash escapes a quotation mark.
     pub(super) backslash: bool,
 }
+
+/// The delimiters that are detected in logs, and in tables of items, whose texts have spaces and may have no other field.
+pub(super) const LOG_DELIMITERS: &[&str] = &["\t", ",", ";", "|", "::", " "];
+pub(super) const TABLE_DELIMITERS: &[&str] = &["\t", ",", ";", "|"];
 
 /// The byte that stands for a delimiter of several characters while fields are separated: the unit separator of ASCII.
 pub(super) const SEPARATOR: u8 = 0x1f;
@@ -46,16 +51,19 @@ impl Fields {
         reader
     }
 
+    /// A text in which one byte separates fields, as [`byte`](Self::byte) says.
+    pub(super) fn separated<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.delimiter.len() == 1 {
+            return Cow::Borrowed(text);
+        }
+        let separator = char::from(SEPARATOR).to_string();
+        Cow::Owned(String::from_utf8_lossy(text).replace(&self.delimiter, &separator).into_bytes())
+    }
+
     /// The first rows of `sample`, without a last row that may be incomplete.
     fn rows(&self, sample: &[u8], complete: bool) -> Vec<Vec<String>> {
-        let replaced;
-        let sample = if self.delimiter.len() > 1 {
-            replaced = String::from_utf8_lossy(sample).replace(&self.delimiter, "\u{1f}");
-            replaced.as_bytes()
-        } else {
-            sample
-        };
-        let mut reader = self.reader().from_reader(sample);
+        let sample = self.separated(sample);
+        let mut reader = self.reader().from_reader(&sample[..]);
         let mut rows: Vec<Vec<String>> = reader
             .byte_records()
             .take(SAMPLE_ROWS)
@@ -83,7 +91,7 @@ pub(super) struct TextLayout {
 /// What all part files of a folder must have in common.
 #[derive(Clone, Debug)]
 pub(super) struct PartColumns {
-    /// "text" or "Parquet".
+    /// "text", "JSON", "Parquet" or "Arrow".
     pub(super) kind: &'static str,
     pub(super) names: Option<Vec<String>>,
     pub(super) count: usize,
@@ -96,6 +104,8 @@ impl PartColumns {
             return Some(format!("is {}, and the other is {}", self.kind, other.kind));
         }
         match (&self.names, &other.names) {
+            // A key that an object lacks is a null.
+            (Some(_), Some(_)) if self.kind == "JSON" => None,
             (Some(names), Some(others)) => {
                 let lacking = |a: &[String], b: &[String]| {
                     let lacking = a.iter().filter(|name| !b.contains(name)).take(10);
@@ -133,7 +143,7 @@ pub(super) fn of_text(
 ) -> Result<TextLayout> {
     let (declared, rest) = declared_delimiter(sample);
     let delimiter = options.delimiter.clone().or(declared);
-    let fields = fields_of(delimiter, options.quote, rest, complete);
+    let fields = fields_of(delimiter, options.quote, rest, complete, LOG_DELIMITERS);
     let mut rows = fields.rows(sample, complete);
     if rows.is_empty() {
         return Err(Error::NoEvents { path: path.to_owned(), found: "the file is empty" });
@@ -144,12 +154,24 @@ pub(super) fn of_text(
     if !header_in_comment {
         first = rows[preamble.min(rows.len() - 1)].clone();
     }
-    rows.drain(..preamble.min(rows.len() - 1));
-    let header = match options.header {
+    let mut header = match options.header {
         Header::Yes => true,
         Header::No => false,
-        Header::Auto => header_in_comment || is_header(options, &first, &rows[1..]),
+        Header::Auto => {
+            header_in_comment || is_header(options, &first, &rows[preamble.min(rows.len() - 1) + 1..])
+        }
     };
+    let is_named = known_names(options, &first) >= 2 || header_in_comment;
+    if options.header != Header::No
+        && !is_named
+        && (!header || options.header == Header::Yes)
+        && let Some(names) =
+            preamble.checked_sub(1).and_then(|at| short_header(options, &rows[at], &rows[preamble..]))
+    {
+        (first, header) = (names, true);
+        preamble -= 1;
+    }
+    rows.drain(..preamble.min(rows.len() - 1));
     if header {
         rows.remove(0);
     }
@@ -168,7 +190,7 @@ pub(super) fn of_text(
         let mut fields = row.into_iter();
         columns.iter_mut().for_each(|column| column.push(fields.next()));
     }
-    let sample = Sample { names, count, columns, typed: Vec::new() };
+    let sample = Sample { names, count, columns, ..Sample::default() };
     Ok(TextLayout { fields, skipped_rows: preamble + usize::from(header), preamble, sample })
 }
 
@@ -184,11 +206,18 @@ fn declared_delimiter(sample: &[u8]) -> (Option<String>, &[u8]) {
     }
 }
 
-/// How the fields of a file are separated that begins with `sample`. Without a delimiter, it is detected.
-pub(super) fn fields_of(delimiter: Option<String>, quote: Quote, sample: &[u8], complete: bool) -> Fields {
+/// How the fields of a file are separated that begins with `sample`. Without a delimiter, it is detected
+/// among `candidates`.
+pub(super) fn fields_of(
+    delimiter: Option<String>,
+    quote: Quote,
+    sample: &[u8],
+    complete: bool,
+    candidates: &[&str],
+) -> Fields {
     match delimiter {
         Some(delimiter) => with_quotes(delimiter, quote, sample),
-        None => guess_fields(quote, sample, complete),
+        None => guess_fields(quote, sample, complete, candidates),
     }
 }
 
@@ -217,20 +246,22 @@ fn has_escaped_quotes(sample: &[u8]) -> bool {
     })
 }
 
-/// The delimiter that gives most rows the same number of fields, at least three if possible.
-fn guess_fields(quote: Quote, sample: &[u8], complete: bool) -> Fields {
-    let mut best: Option<((usize, usize, bool, usize), Fields)> = None;
-    for delimiter in ["\t", ",", ";", "|", "::", " "] {
+/// The delimiter that gives most rows the same number of fields, at least three if possible. One that gives all of them
+/// the same number, the first one included, goes before one that does not: fields may be lists.
+fn guess_fields(quote: Quote, sample: &[u8], complete: bool, candidates: &[&str]) -> Fields {
+    let mut best: Option<((bool, usize, usize, bool, usize), Fields)> = None;
+    for &delimiter in candidates {
         let fields = with_quotes(delimiter.to_owned(), quote, sample);
         let rows = fields.rows(sample, complete);
         let usual = usual_count(rows.iter().map(Vec::len));
         let even = rows.iter().filter(|row| row.len() == usual).count() * 100 / rows.len().max(1);
         let first_is_usual = rows.first().is_some_and(|row| row.len() == usual);
-        let score = (usual.min(3), even, first_is_usual, if delimiter == " " { 0 } else { usual });
+        let is_table = usual > 1 && first_is_usual && even >= 98;
+        let score = (is_table, usual.min(3), even, first_is_usual, if delimiter == " " { 0 } else { usual });
         // Spaces separate fields only where nothing else does.
         let is_better = match &best {
             None => true,
-            Some((other, _)) if delimiter == " " => other.0 < 2 && usual > 1,
+            Some((other, _)) if delimiter == " " => other.1 < 2 && usual > 1,
             Some((other, _)) => score > *other,
         };
         if is_better {
@@ -254,9 +285,28 @@ fn preamble(rows: &[Vec<String>], known: usize) -> usize {
     let is_before = |row: &Vec<String>| {
         row.first().is_some_and(|field| field.starts_with('#')) || (row.len() < usual && usual > 1)
     };
-    let before = rows.iter().skip(known).take(MAX_PREAMBLE).take_while(|row| is_before(row)).count();
-    // Rows that are all of one kind are no preamble.
-    if known + before == rows.len() { known } else { known + before }
+    let before = known + rows.iter().skip(known).take_while(|row| is_before(row)).count();
+    // Rows that are all of one kind are no preamble, and neither are the first of rows of many lengths.
+    let even = rows.iter().skip(before).filter(|row| row.len() >= usual).count();
+    let is_preamble = before <= MAX_PREAMBLE && before < rows.len() && even * 10 >= (rows.len() - before) * 9;
+    if is_preamble { before } else { known }
+}
+
+/// The names in a row before `rows` that has fewer fields than they have: rows may end in a delimiter, or begin with their
+/// own names, as R writes them. `None` if it is no header.
+fn short_header(options: &ReadOptions, row: &[String], rows: &[Vec<String>]) -> Option<Vec<String>> {
+    let usual = usual_count(rows.iter().map(Vec::len));
+    let is_text = |field: &String| !field.trim().is_empty() && !is_value(field);
+    let has_names = known_names(options, row) >= 2 || (row.len() + 1 == usual && row.iter().all(is_text));
+    if row.len() < 2 || row.len() >= usual || !has_names {
+        return None;
+    }
+    let mut names = row.to_vec();
+    let ends_empty = rows.iter().filter(|row| row.last().is_some_and(|last| last.trim().is_empty())).count();
+    if names.len() + 1 == usual && ends_empty * 10 < rows.len() * 9 {
+        names.insert(0, String::new());
+    }
+    Some(names)
 }
 
 /// Whether the last line of the preamble is a header behind a `#`, and that header.
@@ -301,11 +351,25 @@ fn reads_as_time(text: &str) -> bool {
 /// Whether the first row holds the names of the columns: two of them are known, or it has no number and no time, and later
 /// rows have.
 fn is_header(options: &ReadOptions, first: &[String], rows: &[Vec<String>]) -> bool {
-    let has_values = |row: &[String]| {
-        row.iter().any(|field| number(field.trim().as_bytes()).is_some() || reads_as_time(field))
-    };
+    let has_values = |row: &[String]| row.iter().any(is_value);
     let named = known_names(options, first);
-    named >= 2 || (!has_values(first) && (named == 1 || rows.iter().any(|row| has_values(row))))
+    named >= 2
+        || (!has_values(first)
+            && (named == 1 || rows.iter().any(|row| has_values(row)) || differs(first, rows)))
+}
+
+/// Whether a field is a number or a time.
+fn is_value(field: &String) -> bool {
+    number(field.trim().as_bytes()).is_some() || reads_as_time(field)
+}
+
+/// Whether a row is of words without digits, and the rows below it have digits in one of its columns.
+fn differs(first: &[String], rows: &[Vec<String>]) -> bool {
+    let has_digit = |field: &String| field.bytes().any(|byte| byte.is_ascii_digit());
+    let is_word = |field: &String| field.starts_with(|c: char| c.is_alphabetic()) && !has_digit(field);
+    let below = |at: usize| rows.iter().filter(|row| row.get(at).is_some_and(has_digit)).count();
+    first.iter().all(is_word)
+        && (0..first.len()).any(|at| below(at) * 10 >= rows.len() * 9 && !rows.is_empty())
 }
 
 #[cfg(test)]

@@ -9,12 +9,16 @@ mod arrays;
 #[cfg(feature = "logs")]
 mod bad_rows;
 #[cfg(feature = "logs")]
+mod cells;
+#[cfg(feature = "logs")]
 mod columnar;
 #[cfg(feature = "logs")]
 mod columns;
 mod copies;
 pub mod durations;
 pub mod events;
+#[cfg(feature = "logs")]
+mod few_values;
 #[cfg(feature = "logs")]
 pub mod folder;
 #[cfg(all(test, feature = "logs"))]
@@ -30,8 +34,6 @@ pub mod items;
 mod json;
 #[cfg(feature = "logs")]
 mod json_log;
-#[cfg(feature = "logs")]
-mod kinds;
 #[cfg(feature = "logs")]
 mod layout;
 #[cfg(feature = "logs")]
@@ -84,7 +86,7 @@ pub use ids::{Ids, MAX_ID_BYTES};
 pub use items::{ItemTable, ItemTableOptions};
 pub(crate) use names::shortened_to;
 pub use normalize::NULL_MARKERS;
-pub use options::{Condition, Header, Quote, ReadOptions, RowOrder};
+pub use options::{Condition, Header, Lists, Quote, ReadOptions, RowOrder};
 pub use part::{DroppedSessions, Part, PartCounts, TestSessions};
 pub use prepare::{PrepareOptions, PreparePhase, PrepareProgress, Prepared, prepare};
 #[cfg(feature = "logs")]

@@ -4,10 +4,13 @@
 use super::options::ReadOptions;
 
 /// Texts that stand for a missing value in the files of databases, pandas, R, spreadsheets and web analytics.
-pub const NULL_MARKERS: [&str; 16] = [
+pub const NULL_MARKERS: [&str; 21] = [
     "NULL",
     "null",
     "Null",
+    "(null)",
+    "<null>",
+    "nil",
     "\\N",
     "None",
     "nan",
@@ -17,7 +20,9 @@ pub const NULL_MARKERS: [&str; 16] = [
     "NA",
     "<NA>",
     "N/A",
+    "n/a",
     "#N/A",
+    "#NULL!",
     "NaT",
     "(not set)",
     "undefined",
@@ -48,6 +53,8 @@ pub(super) struct Changes {
     pub(super) integers: u64,
     /// Ids that are `-1`.
     pub(super) minus_ones: u64,
+    /// Numbers in scientific notation, such as `1.23457E+17`.
+    pub(super) scientific: u64,
 }
 
 impl IdRules {
@@ -57,7 +64,7 @@ impl IdRules {
     }
 
     pub(super) fn new(options: &ReadOptions) -> Self {
-        let nulls = options.nulls.iter().map(|text| text.trim().as_bytes().to_vec());
+        let nulls = options.nulls.iter().map(|text| whole(trimmed(text.as_bytes())).to_vec());
         Self { has_markers: !options.keep_null_ids, nulls: nulls.collect(), is_exact: false }
     }
 
@@ -66,31 +73,26 @@ impl IdRules {
         if self.is_exact {
             return Some(field).filter(|id| !id.is_empty());
         }
-        let id = field.trim_ascii();
+        let id = trimmed(field);
         changes.trimmed += u64::from(id.len() != field.len());
         let first = id.first()?;
+        if !first.is_ascii_digit() && *first != b'-' {
+            return Some(id).filter(|id| !self.is_null(id));
+        }
+        let written = id;
+        let id = whole(written);
         if self.is_null(id) {
             return None;
         }
-        if !first.is_ascii_digit() && *first != b'-' {
-            return Some(id);
+        if id.len() < written.len() {
+            changes.floats += 1;
+        } else if id[1..].iter().all(u8::is_ascii_digit) && id != b"-" {
+            changes.integers += 1;
+        } else {
+            changes.scientific += u64::from(is_scientific(id));
         }
-        let digits = id.strip_prefix(b"-").unwrap_or(id);
-        let whole = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
-        match &digits[whole..] {
-            [] if whole > 0 => {
-                changes.integers += 1;
-                changes.minus_ones += u64::from(id == b"-1");
-                Some(id)
-            }
-            [b'.', zeros @ ..]
-                if whole > 0 && !zeros.is_empty() && zeros.iter().all(|&byte| byte == b'0') =>
-            {
-                changes.floats += 1;
-                Some(&id[..id.len() - zeros.len() - 1])
-            }
-            _ => Some(id),
-        }
+        changes.minus_ones += u64::from(id == b"-1");
+        Some(id)
     }
 
     /// Whether a text without white space around it stands for a missing value.
@@ -101,6 +103,39 @@ impl IdRules {
             && NULL_MARKERS.iter().any(|marker| marker.as_bytes() == id))
             || self.nulls.iter().any(|null| null == id)
     }
+}
+
+/// A field without white space around it, the spaces of other scripts and the invisible ones of spreadsheets and web pages
+/// included.
+fn trimmed(field: &[u8]) -> &[u8] {
+    let text = field.trim_ascii();
+    let is_plain = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii);
+    if is_plain(text.first()) && is_plain(text.last()) {
+        return text;
+    }
+    let is_space = |c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{2060}' | '\u{feff}');
+    std::str::from_utf8(text).map_or(text, |text| text.trim_matches(is_space).as_bytes())
+}
+
+/// A number with a fraction of zeros without the fraction, and any other text as it is.
+pub(super) fn whole(text: &[u8]) -> &[u8] {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let whole = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
+    match &digits[whole..] {
+        [b'.', zeros @ ..] if whole > 0 && !zeros.is_empty() && zeros.iter().all(|&byte| byte == b'0') => {
+            &text[..text.len() - zeros.len() - 1]
+        }
+        _ => text,
+    }
+}
+
+/// Whether a number is in the scientific notation of spreadsheets, such as `1.23457E+17`, which may have lost digits.
+fn is_scientific(id: &[u8]) -> bool {
+    let Some(at) = id.iter().position(|byte| matches!(byte, b'E' | b'e')) else { return false };
+    let mantissa = &id[..at];
+    mantissa.contains(&b'.')
+        && mantissa.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'))
+        && matches!(&id[at + 1..], [b'+', digits @ ..] if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
 }
 
 /// Whether a text without white space around it is empty or one of [`NULL_MARKERS`].
@@ -119,6 +154,12 @@ impl Changes {
             warnings.push(format!(
                 "{column}: {} ids are written with a fraction (39.0) and {} without (39): both are read as the same integer",
                 self.floats, self.integers
+            ));
+        }
+        if self.scientific > 0 {
+            warnings.push(format!(
+                "{column}: {} ids are numbers in scientific notation (1.23457E+17), as spreadsheets write them: different ids may have become one; export the column as text",
+                self.scientific
             ));
         }
         if self.minus_ones > 0 {
@@ -150,6 +191,8 @@ mod tests {
             ("-1.0", "-1"),
             (" 39 ", "39"),
             ("\t39\r", "39"),
+            ("39\u{a0}", "39"),
+            ("\u{200b}a b\u{3000}", "a b"),
             ("0.0", "0"),
             ("007", "007"),
             ("39.5", "39.5"),
@@ -177,9 +220,14 @@ mod tests {
         let mut options = ReadOptions::default();
         (options.keep_null_ids, options.nulls) = (true, vec!["-1".to_owned(), " gone".to_owned()]);
         let rules = IdRules::new(&options);
-        for (field, id) in
-            [("None", Some("None")), ("", None), ("-1", None), ("gone ", None), ("1", Some("1"))]
-        {
+        for (field, id) in [
+            ("None", Some("None")),
+            ("", None),
+            ("-1", None),
+            ("-1.0", None),
+            ("gone ", None),
+            ("1", Some("1")),
+        ] {
             let id = id.map(str::as_bytes);
             assert_eq!(rules.id(field.as_bytes(), &mut Changes::default()), id, "{field:?}");
         }
@@ -189,13 +237,13 @@ mod tests {
     fn every_change_is_counted_and_named() {
         let rules = IdRules::new(&ReadOptions::default());
         let mut changes = Changes::default();
-        for field in ["39.0", "39", " 7", "-1", "x", "NULL"] {
+        for field in ["39.0", "39", " 7", "-1", "-1.0", "x", "NULL", "1.23457E+17", "1e5"] {
             rules.id(field.as_bytes(), &mut changes);
         }
-        let expected = Changes { trimmed: 1, floats: 1, integers: 3, minus_ones: 1 };
+        let expected = Changes { trimmed: 1, floats: 2, integers: 3, minus_ones: 2, scientific: 1 };
         assert_eq!(changes, expected);
         let warnings = changes.warnings("column 2 (item)");
-        assert_eq!(warnings.len(), 3, "{warnings:?}");
+        assert_eq!(warnings.len(), 4, "{warnings:?}");
         assert!(warnings.iter().all(|w| w.starts_with("column 2 (item): ")), "{warnings:?}");
         assert!(Changes { integers: 5, ..Changes::default() }.warnings("").is_empty());
     }

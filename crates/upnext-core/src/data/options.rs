@@ -31,6 +31,20 @@ pub enum Quote {
     None,
 }
 
+/// Whether a column of items holds lists, each element of which is an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Lists {
+    /// Decided by the first values: in brackets, or several ids, not always of the same number.
+    #[default]
+    Auto,
+    /// Lists, whose elements are separated by white space, commas, semicolons or bars.
+    Yes,
+    /// Ids, whatever they look like.
+    No,
+}
+
 /// What gives the order of events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -110,9 +124,12 @@ pub struct ReadOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_column: Option<String>,
     /// The column that orders the events of a session that have the same time. Absent: found by name (`position`,
-    /// `step`, `timeframe`, …).
+    /// `step`, `timeframe`, …); `none` for no column.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_column: Option<String>,
+    /// Whether the item column holds lists of items.
+    #[serde(skip_serializing_if = "is_default")]
+    pub lists: Lists,
     /// What gives the order of events.
     #[serde(skip_serializing_if = "is_default")]
     pub order: RowOrder,
@@ -174,9 +191,12 @@ impl ReadOptions {
             && (delimiter.is_empty()
                 || !delimiter.is_ascii()
                 || delimiter.contains(['"', '\n', '\r', '\0'])
+                || delimiter.contains(|c: char| c.is_ascii_alphanumeric())
                 || delimiter.len() > 4)
         {
-            let reason = format!("{delimiter:?} cannot separate fields: use one to four ASCII characters");
+            let reason = format!(
+                "{delimiter:?} cannot separate fields: use one to four ASCII characters that are no letters and digits"
+            );
             return Err(Error::config("delimiter", reason));
         }
         if self.order == RowOrder::Rows && self.time_column.is_some() {

@@ -2,7 +2,7 @@
 
 use super::layout::{Fields, usual_count};
 use super::options::Quote;
-use csv::ByteRecord;
+use csv::{ByteRecord, Position};
 
 /// A row after the last one, which an open quotation mark would swallow.
 pub(super) const LAST_ROW: &[u8] = b"\n\x02\n";
@@ -26,16 +26,20 @@ impl LineEnds {
         }
     }
 
-    /// The line, from 1, on which a record begins. The reader counts line feeds, and ends a record at a carriage return
-    /// already.
+    /// The line, from 1, on which a record begins that holds `within` line ends; `after` is the position of its reader. The
+    /// reader counts line feeds, and ends a record at a carriage return already.
     #[inline]
-    pub(super) fn line(self, record: &ByteRecord) -> u64 {
-        let Some(position) = record.position() else { return 0 };
+    pub(super) fn line(self, record: &ByteRecord, after: &Position, within: u64) -> u64 {
         match self {
-            Self::LineFeed => position.line(),
-            Self::Both => position.line() + u64::from(position.record() > 0),
-            Self::CarriageReturn => position.record() + 1,
+            Self::LineFeed => after.line().saturating_sub(1 + within),
+            Self::Both => after.line().saturating_sub(within),
+            Self::CarriageReturn => record.position().map_or(0, |position| position.record() + 1),
         }
+    }
+
+    /// The last byte of a line end.
+    fn byte(self) -> u8 {
+        if self == Self::CarriageReturn { b'\r' } else { b'\n' }
     }
 }
 
@@ -53,6 +57,8 @@ pub(super) struct OpenQuote {
 pub(super) struct QuoteCheck {
     delimiter: u8,
     line_ends: LineEnds,
+    /// The line on which the row begins that was checked last.
+    pub(super) line: u64,
     /// Whether fields that look like rows are accepted.
     accepts: bool,
     /// Number of rows with a field that spans lines, and the line of the first.
@@ -68,17 +74,20 @@ pub(super) fn is_last(record: &ByteRecord) -> bool {
 
 /// The first open quotation mark at the beginning of a file, which may hide its columns.
 pub(super) fn in_sample(sample: &[u8], fields: &Fields, quote: Quote) -> Option<OpenQuote> {
-    if !fields.quoting || fields.delimiter.len() > 1 {
+    if !fields.quoting {
         return None;
     }
-    let lines = sample.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    let replaced = fields.separated(sample);
+    let sample = &replaced[..];
+    let line_ends = LineEnds::of(sample);
+    let lines = sample.split(|&byte| byte == line_ends.byte()).filter(|line| !line.is_empty());
     let width = usual_count(lines.map(|line| line.iter().filter(|&&byte| byte == fields.byte()).count() + 1));
     let bytes = [sample, LAST_ROW].concat();
     let mut reader = fields.reader().from_reader(&bytes[..]);
-    let mut check = QuoteCheck::new(fields.byte(), quote, LineEnds::of(sample));
+    let mut check = QuoteCheck::new(fields.byte(), quote, line_ends);
     let mut record = ByteRecord::new();
     while reader.read_byte_record(&mut record).ok()? {
-        if let Some(open) = check.check(&record, width) {
+        if let Some(open) = check.check(&record, reader.position(), width) {
             return Some(open);
         }
     }
@@ -87,22 +96,31 @@ pub(super) fn in_sample(sample: &[u8], fields: &Fields, quote: Quote) -> Option<
 
 impl QuoteCheck {
     pub(super) fn new(delimiter: u8, quote: Quote, line_ends: LineEnds) -> Self {
-        Self { delimiter, line_ends, accepts: quote == Quote::Double, spanning: 0, first: None }
+        Self { delimiter, line_ends, line: 0, accepts: quote == Quote::Double, spanning: 0, first: None }
     }
 
-    /// Checks a row of a file whose rows have `width` fields. `is_end`: the file ends after it, without [`LAST_ROW`].
+    /// Checks a row of a file whose rows have `width` fields; `after` is the position of its reader.
     #[inline]
-    pub(super) fn check(&mut self, record: &ByteRecord, width: usize) -> Option<OpenQuote> {
-        if record.as_slice().contains(&b'\n') { self.check_spanning(record, width) } else { None }
+    pub(super) fn check(&mut self, record: &ByteRecord, after: &Position, width: usize) -> Option<OpenQuote> {
+        self.line = self.line_ends.line(record, after, 0);
+        let text = record.as_slice();
+        let spans = text.contains(&b'\n') || (self.line_ends.byte() == b'\r' && text.contains(&b'\r'));
+        if spans { self.check_spanning(record, after, width) } else { None }
     }
 
     #[cold]
-    fn check_spanning(&mut self, record: &ByteRecord, width: usize) -> Option<OpenQuote> {
-        let mut line = self.line_ends.line(record);
+    fn check_spanning(&mut self, record: &ByteRecord, after: &Position, width: usize) -> Option<OpenQuote> {
+        let end = self.line_ends.byte();
+        let within = record.as_slice().iter().filter(|&&byte| byte == b'\n').count();
+        let mut line = self.line_ends.line(record, after, within as u64);
+        // A record that is not closed ends with the file, not with a line.
+        let is_open = record.iter().last().is_some_and(|field| field.ends_with(LAST_ROW));
+        line += u64::from(is_open && self.line_ends == LineEnds::LineFeed);
+        self.line = line;
         self.first.get_or_insert(line);
         self.spanning += 1;
         for (i, field) in record.iter().enumerate() {
-            let lines = field.iter().filter(|&&byte| byte == b'\n').count();
+            let lines = field.iter().filter(|&&byte| byte == end).count();
             if field.ends_with(&LAST_ROW[..LAST_ROW.len() - 1]) || field.ends_with(LAST_ROW) {
                 return Some(OpenQuote { line, until: None });
             }
@@ -110,7 +128,7 @@ impl QuoteCheck {
             // after the field.
             let after = record.len() - i - 1;
             let fields = |text: &[u8]| text.iter().filter(|&&byte| byte == self.delimiter).count() + 1;
-            let mut within = field.split(|&byte| byte == b'\n');
+            let mut within = field.split(|&byte| byte == end);
             let looks_like_row = within.next().is_some_and(|first| i + fields(first) == width)
                 && within
                     .enumerate()
@@ -145,7 +163,7 @@ mod tests {
         let (mut record, mut ended) = (ByteRecord::new(), false);
         while reader.read_byte_record(&mut record).unwrap() {
             ended = is_last(&record);
-            if let Some(open) = check.check(&record, 4) {
+            if let Some(open) = check.check(&record, reader.position(), 4) {
                 return Err(open);
             }
         }
@@ -168,6 +186,12 @@ mod tests {
         ] {
             assert_eq!(check(text, Quote::Auto), expected, "{text:?}");
             assert_eq!(check(&text.replace('\n', "\r\n"), Quote::Auto), expected, "{text:?}");
+            assert_eq!(check(&text.replace('\n', "\r"), Quote::Auto), expected, "{text:?}");
+            let later = expected.map_err(|OpenQuote { line, until }| OpenQuote {
+                line: line + 2,
+                until: until.map(|until| until + 2),
+            });
+            assert_eq!(check(&format!("\n\n{text}"), Quote::Auto), later, "{text:?}");
         }
         assert_eq!(check("1,2,3,\"a\n1,2,3,b\"\n", Quote::Double), Ok(1));
         assert_eq!(check("1,2,3,\"a\n1,2,3,b\n", Quote::Double), open(1, None));

@@ -3,10 +3,11 @@
 use super::columns::{self, Columns};
 use super::events::EventLog;
 use super::layout::{self, PartColumns};
-use super::options::ReadOptions;
+use super::options::{ReadOptions, RowOrder};
 use super::parts::{InputFile, files_below};
 use super::report::FileReport;
 use super::source::{self, Source};
+use super::warnings;
 use super::watch::Watch;
 use super::{columnar, json_log, text};
 use crate::error::{Error, Result};
@@ -83,8 +84,8 @@ pub(super) struct Reading {
 
 impl Reading {
     /// The beginning of a log of this number of files.
-    pub(super) fn new(files: usize) -> Self {
-        Self { watch: Watch::new(files), ..Self::default() }
+    pub(super) fn new(files: usize, options: &ReadOptions) -> Self {
+        Self { watch: Watch::new(files, options), ..Self::default() }
     }
 
     /// Appends the events of a file.
@@ -109,14 +110,12 @@ impl Reading {
             let warnings = self.watch.warnings(&columns.session_label(), &columns.item.label, user);
             self.log.report.warnings.extend(warnings);
         }
-        let of_files: Vec<String> =
-            self.log.report.files.iter().flat_map(|file| &file.warnings).cloned().collect();
-        for warning in of_files {
-            if !self.log.report.warnings.contains(&warning) {
-                self.log.report.warnings.push(warning);
-            }
-        }
-        self.log.finish(path, options)
+        let of_files = warnings::of_files(&self.log.report.files);
+        self.log.report.warnings.extend(of_files);
+        // With a session column, `user_column` is a part of the key, and nothing is cut unless an option says so.
+        let has_sessions = self.earlier.as_ref().is_some_and(|columns| columns.session.len() > 1);
+        let gap = if has_sessions { options.session_gap } else { options.effective_gap() };
+        self.log.finish(path, gap, options.order != RowOrder::Rows)
     }
 }
 
@@ -160,7 +159,7 @@ impl EventLog {
         let mut progress = Progress { observer: progress, before: 0, total };
         // Checked before reading, which may take long.
         inputs.iter().try_for_each(|input| check_alike(input, options, &mut progress))?;
-        let mut reading = Reading::new(inputs.iter().map(|input| input.files.len()).sum());
+        let mut reading = Reading::new(inputs.iter().map(|input| input.files.len()).sum(), options);
         for input in &inputs {
             let mut rows = 0;
             for file in &input.files {
@@ -201,7 +200,7 @@ impl EventLog {
     ) -> Result<Self> {
         options.check()?;
         let path = Path::new("record batches");
-        let mut reading = Reading::new(1);
+        let mut reading = Reading::new(1, options);
         let report = columnar::read_batches(path, batches, options, &mut reading)?;
         reading.log.report.files.push(report);
         reading.finish(path, options)
@@ -214,9 +213,10 @@ fn check_alike(input: &Input, options: &ReadOptions, progress: &mut Progress<'_>
         return Ok(());
     }
     let mut first: Option<(&Path, PartColumns)> = None;
+    let mut earlier = None;
     for file in &input.files {
         progress.at(0, 0)?;
-        let columns = match columns_of(file, options) {
+        let columns = match columns_of(file, options, &mut earlier) {
             Err(Error::NoEvents { .. }) => continue,
             columns => columns?,
         };
@@ -233,7 +233,7 @@ fn check_alike(input: &Input, options: &ReadOptions, progress: &mut Progress<'_>
     Ok(())
 }
 
-fn columns_of(file: &InputFile, options: &ReadOptions) -> Result<PartColumns> {
+fn columns_of(file: &InputFile, options: &ReadOptions, earlier: &mut Option<Columns>) -> Result<PartColumns> {
     let (kind, sample) = match source::open(&file.path, options.encoding.as_deref())? {
         Source::Text(source) => {
             let layout = layout::of_text(&file.path, options, &source.sample, source.complete)?;
@@ -243,6 +243,6 @@ fn columns_of(file: &InputFile, options: &ReadOptions) -> Result<PartColumns> {
         Source::Parquet(opened) => ("Parquet", columnar::sample_of_parquet(&file.path, opened)?),
         Source::Arrow(opened) => ("Arrow", columnar::sample_of_ipc(&file.path, opened)?),
     };
-    columns::find(&file.path, options, &sample, &file.partitions, None)?;
+    *earlier = Some(columns::find(&file.path, options, &sample, &file.partitions, earlier.as_ref())?);
     Ok(PartColumns { kind, names: sample.names, count: sample.count })
 }

@@ -10,12 +10,19 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RowProblem {
-    /// The row has fewer fields than the last of the three columns needs.
+    /// The row has fewer fields than the last of the columns needs.
     TooFewFields {
         /// Fields in the row.
         found: usize,
         /// Fields needed.
         needed: usize,
+    },
+    /// The row has more fields than the others.
+    TooManyFields {
+        /// Fields in the row, without empty ones at its end.
+        found: usize,
+        /// Fields of the other rows.
+        usual: usize,
     },
     /// The session or item id is empty (in Parquet: null).
     EmptyId {
@@ -45,6 +52,11 @@ pub enum RowProblem {
     UnequalLists {
         /// The two columns and their numbers.
         reason: String,
+    },
+    /// A list whose elements are lists themselves.
+    NestedLists {
+        /// The column.
+        column: String,
     },
     /// The id is not UTF-8.
     InvalidUtf8 {
@@ -79,11 +91,13 @@ impl RowProblem {
     pub fn name(&self) -> &'static str {
         match self {
             Self::TooFewFields { .. } => "too few fields",
+            Self::TooManyFields { .. } => "too many fields",
             Self::EmptyId { .. } => "empty id",
             Self::NullId { .. } => "missing id",
             Self::BadOrder { .. } => "no order",
             Self::BadJson { .. } => "damaged JSON",
             Self::UnequalLists { .. } => "lists of different lengths",
+            Self::NestedLists { .. } => "list in a list",
             Self::InvalidUtf8 { .. } => "invalid UTF-8",
             Self::NulByte { .. } => "NUL byte",
             Self::LongId { .. } => "over-long id",
@@ -102,16 +116,21 @@ impl fmt::Display for RowProblem {
                     "{found} fields where at least {needed} are needed (another delimiter, or a quote left open?)"
                 )
             }
+            Self::TooManyFields { found, usual } => write!(
+                f,
+                "{found} fields where the others have {usual} (the delimiter within a field that is not quoted?)"
+            ),
             Self::EmptyId { column } => write!(f, "{column} is empty"),
             Self::NullId { column, found } => write!(
                 f,
-                "{column} is `{found}`, which stands for a missing value (set `keep_null_ids` if it is an id)"
+                "{column} is \"{found}\", which stands for a missing value (set `keep_null_ids` if it is an id)"
             ),
             Self::BadOrder { column, found } => {
                 write!(f, "{column}: \"{found}\" is no number that orders the events of a session")
             }
             Self::BadJson { reason } => write!(f, "damaged JSON: {reason}"),
             Self::UnequalLists { reason } => write!(f, "lists of different lengths: {reason}"),
+            Self::NestedLists { column } => write!(f, "{column}: a list in a list has no rows of its own"),
             Self::InvalidUtf8 { column } => {
                 write!(
                     f,

@@ -1,35 +1,29 @@
 //! Turns the rows of a file into events: checks conditions, normalises ids, reads times, and counts bad rows.
 
 use super::bad_rows::BadRows;
-use super::columns::{Column, Columns, TimeSource};
+use super::cells::{self, Cell, Row, bad_time, instant, missing, value};
+use super::columns::{Columns, TimeSource};
 use super::events::EventLog;
-use super::kinds::FewValues;
+use super::few_values::FewValues;
 use super::lists;
-use super::normalize::IdRules;
+use super::normalize::{Changes, IdRules};
 use super::options::ReadOptions;
 use super::report::{FileReport, RowProblem};
-use super::rows::LogBuilder;
-use super::time::reader::{Instant, TimeReader};
-use super::time::time_of_day;
+use super::rows::{self, LogBuilder};
+use super::time::reader::Instant;
+use super::time::{MICROS_PER_SECOND, time_of_day};
 use super::watch::Watch;
 use crate::error::{Error, Result};
 use std::path::Path;
 
-/// A value of a row.
+/// Where a row comes from.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Cell<'a> {
-    /// A null, in formats that have it.
-    Missing,
-    Text(&'a [u8]),
-    /// A number in a column of times.
-    Integer(i64),
-    /// A number in a column of times.
-    Float(f64),
-    /// A value of a column whose type is that of times.
-    Time(Instant),
+pub(super) struct Origin {
+    /// The line or the row of the file, for messages.
+    pub(super) position: u64,
+    /// The place among the rows that its record has, from 0: several for an array in an object, or a list in a row.
+    pub(super) element: usize,
 }
-
-type Row<T> = std::result::Result<T, RowProblem>;
 
 /// Reads the rows of one file.
 pub(super) struct RowReader<'a> {
@@ -46,9 +40,15 @@ pub(super) struct RowReader<'a> {
     /// The names of the file's columns, which may be repeated as a row.
     header: Option<Vec<String>>,
     rows: u64,
+    /// The number of rows up to the first row of this record.
+    record: u64,
     /// Rows that do not meet a condition.
     excluded: u64,
     repeated_headers: u64,
+    /// Rows without a value in the order column.
+    without_order: u64,
+    /// Which values of the conditions occurred.
+    met: Vec<Vec<bool>>,
     /// The id of a session with several key columns.
     key: Vec<u8>,
 }
@@ -70,7 +70,9 @@ impl<'a> RowReader<'a> {
         (log, watch): (&'a mut EventLog, &'a mut Watch),
     ) -> Self {
         watch.begin_file(columns.user.is_some());
+        let met = columns.conditions.iter().map(|(_, values, _)| vec![false; values.len()]).collect();
         Self {
+            met,
             path,
             session_label: columns.session_label(),
             time_label: columns.time_label(),
@@ -80,8 +82,10 @@ impl<'a> RowReader<'a> {
             bad: BadRows::new(path, place, options.skip_bad_rows),
             header: None,
             rows: 0,
+            record: 0,
             excluded: 0,
             repeated_headers: 0,
+            without_order: 0,
             key: Vec::new(),
             log,
             watch,
@@ -118,12 +122,15 @@ impl<'a> RowReader<'a> {
     #[inline]
     pub(super) fn row<'r>(
         &mut self,
-        position: u64,
+        origin: Origin,
         fields: usize,
         cell: impl Fn(usize) -> Option<Cell<'r>>,
     ) -> Result<()> {
         self.rows += 1;
-        match self.read(&cell) {
+        if origin.element == 0 {
+            self.record = self.rows;
+        }
+        match self.read(origin.element, &cell) {
             Ok(Outcome::Events) if self.log.len() >= u32::MAX as usize => {
                 Err(Error::TooManyEvents { path: self.path.to_owned() })
             }
@@ -143,21 +150,21 @@ impl<'a> RowReader<'a> {
                     }
                     other => other,
                 };
-                self.bad.add(position, problem);
+                self.bad.add(origin.position, problem);
                 Ok(())
             }
         }
     }
 
     #[inline]
-    fn read<'r>(&mut self, cell: &impl Fn(usize) -> Option<Cell<'r>>) -> Row<Outcome> {
-        let Self { columns, .. } = self;
-        for (column, values, excludes) in &columns.conditions {
-            let is_one = match value(column, cell)? {
-                Cell::Text(text) => values.iter().any(|value| value == text.trim_ascii()),
-                _ => values.iter().any(Vec::is_empty),
-            };
-            if is_one == *excludes {
+    fn read<'r>(&mut self, element: usize, cell: &impl Fn(usize) -> Option<Cell<'r>>) -> Row<Outcome> {
+        let is_excluded = !self.columns.conditions.is_empty() && self.is_excluded(cell)?;
+        if is_excluded || matches!(self.columns.time, TimeSource::Rows) {
+            // The other rows that are the header have a time that cannot be read.
+            if self.is_header(cell) {
+                return Ok(Outcome::Header);
+            }
+            if is_excluded {
                 return Ok(Outcome::Excluded);
             }
         }
@@ -166,10 +173,29 @@ impl<'a> RowReader<'a> {
             time => time?,
         };
         let order = match &self.columns.order {
-            None => i64::from(time.nanos),
-            Some(column) => order(column, value(column, cell)?)?,
+            Some(column) => {
+                let order = cells::order(column, value(column, cell)?)?;
+                self.without_order += u64::from(order.is_none());
+                order.unwrap_or(i64::MAX)
+            }
+            None => in_record(i64::from(time.nanos), if self.columns.in_list { element } else { 0 }),
         };
         self.append(cell, time, order).map(|()| Outcome::Events)
+    }
+
+    /// Whether a condition leaves the row out.
+    fn is_excluded<'r>(&mut self, cell: &impl Fn(usize) -> Option<Cell<'r>>) -> Row<bool> {
+        for ((column, values, excludes), met) in self.columns.conditions.iter().zip(&mut self.met) {
+            let found = value(column, cell)?;
+            let one = values.iter().position(|wanted| found.is(wanted));
+            if let Some(one) = one {
+                met[one] = true;
+            }
+            if one.is_some() == *excludes {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     #[inline]
@@ -179,48 +205,58 @@ impl<'a> RowReader<'a> {
         time: Instant,
         order: i64,
     ) -> Row<()> {
-        let Self { columns, rules, log, watch, session_label, file, rows, key, .. } = self;
+        let Self { columns, rules, log, watch, session_label, file, record, key, .. } = self;
         let user = match columns.user.as_ref().map(|column| value(column, cell)).transpose()? {
             Some(Cell::Text(text)) => Some(text),
             _ => None,
         };
         let session: &[u8] = match (&columns.session[..], *file) {
             // The usual case, in which nothing is copied.
-            ([column], None) => id(column, value(column, cell)?, rules, &mut watch.session_ids)?,
+            ([column], None) => cells::id(column, value(column, cell)?, rules, &mut watch.session_ids)?,
             (several, file) => {
                 key.clear();
                 if let Some(file) = file {
                     key.extend_from_slice(file.to_string().as_bytes());
                 }
                 if several.is_empty() {
-                    join(key, (rows.wrapping_add(watch.rows_before())).to_string().as_bytes());
+                    join(key, (record.wrapping_add(watch.rows_before())).to_string().as_bytes());
                 }
                 for column in several {
-                    join(key, id(column, value(column, cell)?, rules, &mut watch.session_ids)?);
+                    join(key, cells::id(column, value(column, cell)?, rules, &mut watch.session_ids)?);
                 }
                 key
             }
         };
+        // Rows that a column orders have the time of the session's first row.
+        let of_first_row = matches!(columns.time, TimeSource::Rows) && columns.order.is_some();
         let labels = [session_label.as_str(), columns.item.label.as_str()];
         let items = value(&columns.item, cell)?;
-        let mut push = |watch: &mut Watch, item: &[u8]| {
+        let mut push = |watch: &mut Watch, item: &[u8], order: i64| {
             LogBuilder::new(log).push(session, item, time.micros, labels)?;
+            if let Some(event) = log.events.last_mut().filter(|_| of_first_row) {
+                event.time = watch.first_time(event.session, event.time);
+            }
             log.set_order(order);
             if let Some(event) = log.events().last() {
                 watch.event(*event, user);
             }
             Ok(())
         };
-        if columns.has_lists {
-            let Cell::Text(text) = items else { return Err(missing(&columns.item, items)) };
-            for element in lists::elements(text) {
-                if let Some(item) = rules.id(element, &mut watch.item_ids) {
-                    push(watch, item)?;
-                }
+        if !columns.has_lists {
+            let item = cells::id(&columns.item, items, rules, &mut watch.item_ids)?;
+            return push(watch, item, order);
+        }
+        let Cell::Text(text) = items else { return Err(missing(&columns.item, items)) };
+        // All elements are checked before the first is an event.
+        for element in lists::elements(text) {
+            let item = cells::id(&columns.item, Cell::Text(element), rules, &mut Changes::default())?;
+            rows::checked(item, labels[1])?;
+        }
+        for (place, element) in lists::elements(text).enumerate() {
+            if let Some(item) = rules.id(element, &mut watch.item_ids) {
+                let order = if columns.order.is_none() { in_record(order, place) } else { order };
+                push(watch, item, order)?;
             }
-        } else {
-            let item = id(&columns.item, items, rules, &mut watch.item_ids)?;
-            push(watch, item)?;
         }
         Ok(())
     }
@@ -231,27 +267,26 @@ impl<'a> RowReader<'a> {
             TimeSource::Column(column, reader) => instant(column, reader, value(column, cell)?),
             TimeSource::DayAndTime(day, reader, time) => {
                 let (date, clock) = (value(day, cell)?, value(time, cell)?);
-                let Cell::Text(clock) = clock else { return Err(missing(time, clock)) };
-                let of_day = time_of_day(clock).ok_or_else(|| bad_time(time, reader, clock))?;
+                let Cell::Text(text) = clock else { return Err(missing(time, clock)) };
+                let of_day = time_of_day(text).ok_or_else(|| bad_time(time, reader, clock))?;
                 let read = match date {
                     Cell::Text(date) => reader.on_date(date, of_day),
                     Cell::Time(date) => {
                         Some(Instant { micros: date.micros.saturating_add(of_day), nanos: 0 })
                     }
-                    other => return Err(missing(day, other)),
+                    Cell::Integer(date) => reader.on_date(date.to_string().as_bytes(), of_day),
+                    Cell::Missing | Cell::Float(_) => return Err(missing(day, date)),
                 };
-                let shown = if let Cell::Text(date) = date { date } else { clock };
-                read.ok_or_else(|| bad_time(day, reader, shown))
+                read.ok_or_else(|| bad_time(day, reader, date))
             }
             TimeSource::Rows => {
                 let row = self.rows.wrapping_add(self.watch.rows_before());
-                Ok(Instant { micros: (row as i64).saturating_mul(1_000_000), nanos: 0 })
+                Ok(Instant { micros: (row as i64).saturating_mul(MICROS_PER_SECOND), nanos: 0 })
             }
         }
     }
 
-    /// Whether a row whose time cannot be read is the header once more.
-    #[cold]
+    /// Whether a row is the header once more.
     fn is_header<'r>(&self, cell: &impl Fn(usize) -> Option<Cell<'r>>) -> bool {
         let Some(names) = &self.header else { return false };
         self.columns.positions().into_iter().all(|at| {
@@ -267,12 +302,22 @@ impl<'a> RowReader<'a> {
     pub(super) fn finish(self, mut report: FileReport) -> Result<FileReport> {
         let Self { columns, watch, session_label, time_label, rows, .. } = self;
         watch.end_file(rows);
+        for ((column, values, _), met) in columns.conditions.iter().zip(self.met) {
+            values.iter().zip(met).for_each(|(value, met)| watch.condition(&column.label, value, met));
+        }
         report.rows = rows - self.repeated_headers;
         report.excluded = self.excluded;
         report.repeated_headers = self.repeated_headers;
         if let TimeSource::Column(_, reader) | TimeSource::DayAndTime(_, reader, _) = &columns.time {
             report.time_unit = reader.unit();
         }
+        if let (Some(order), 1..) = (&columns.order, self.without_order) {
+            report.warnings.push(format!(
+                "{}: {} rows have no value that orders them: they come last among the events of their time",
+                order.label, self.without_order
+            ));
+        }
+        report.warnings.extend(columns.warnings);
         report.warnings.extend(columns.few_values.iter().find_map(FewValues::warning));
         report.few_values = columns.few_values.into_iter().map(FewValues::into_report).collect();
         report.session = session_label;
@@ -285,43 +330,14 @@ impl<'a> RowReader<'a> {
     }
 }
 
-/// The value of a column in a row.
-#[inline]
-fn value<'c, 'r: 'c>(column: &'c Column, cell: &impl Fn(usize) -> Option<Cell<'r>>) -> Row<Cell<'c>> {
-    match &column.constant {
-        None => cell(column.at).ok_or(RowProblem::TooFewFields { found: 0, needed: column.at + 1 }),
-        Some(value) if value.is_empty() => Ok(Cell::Missing),
-        Some(value) => Ok(Cell::Text(value)),
-    }
+/// The order of the elements of a record, which has `order` among the events of its time.
+fn in_record(order: i64, element: usize) -> i64 {
+    const MOST: i64 = 1_000_000;
+    order * MOST + (element as i64).min(MOST - 1)
 }
 
-/// The id in a cell.
-#[inline]
-fn id<'r>(
-    column: &Column,
-    cell: Cell<'r>,
-    rules: &IdRules,
-    changes: &mut super::normalize::Changes,
-) -> Row<&'r [u8]> {
-    let Cell::Text(text) = cell else { return Err(missing(column, cell)) };
-    rules.id(text, changes).ok_or_else(|| missing(column, cell))
-}
-
-/// The problem of a missing value.
-#[cold]
-fn missing(column: &Column, cell: Cell) -> RowProblem {
-    let column = column.label.clone();
-    match cell {
-        Cell::Text(text) if !text.trim_ascii().is_empty() => RowProblem::NullId {
-            column,
-            found: super::names::shortened(&String::from_utf8_lossy(text.trim_ascii())),
-        },
-        _ => RowProblem::EmptyId { column },
-    }
-}
-
-/// Appends a part of a key. The parts are separated by a slash; slashes within all but the last part are escaped, as in
-/// URLs, so that different parts give different keys.
+/// Appends a part of a key. The parts are separated by a slash; slashes within them are escaped, as in URLs, so that
+/// different parts give different keys.
 fn join(key: &mut Vec<u8>, part: &[u8]) {
     if !key.is_empty() {
         key.push(b'/');
@@ -333,51 +349,4 @@ fn join(key: &mut Vec<u8>, part: &[u8]) {
             other => key.push(other),
         }
     }
-}
-
-#[inline]
-fn instant(column: &Column, reader: &TimeReader, cell: Cell) -> Row<Instant> {
-    let read = match cell {
-        Cell::Text(text) => reader.parse(text),
-        Cell::Time(time) => Some(time),
-        Cell::Integer(value) => reader.integer(value),
-        Cell::Float(value) => reader.float(value),
-        Cell::Missing => None,
-    };
-    read.ok_or_else(|| match cell {
-        Cell::Text(text) => bad_time(column, reader, text),
-        Cell::Integer(value) => bad_time(column, reader, value.to_string().as_bytes()),
-        Cell::Float(value) => bad_time(column, reader, value.to_string().as_bytes()),
-        Cell::Missing | Cell::Time(_) => bad_time(column, reader, b"null"),
-    })
-}
-
-#[cold]
-fn bad_time(column: &Column, reader: &TimeReader, text: &[u8]) -> RowProblem {
-    if text.contains(&0) {
-        return RowProblem::NulByte { column: column.label.clone() };
-    }
-    let found = super::names::shortened(&String::from_utf8_lossy(text));
-    RowProblem::BadTime { column: column.label.clone(), found, unit: reader.unit() }
-}
-
-/// The place of an event among those of its time: a number, whose order is kept.
-fn order(column: &Column, cell: Cell) -> Row<i64> {
-    let number = match cell {
-        Cell::Text(text) => super::time::number(text.trim_ascii()),
-        Cell::Integer(value) => return Ok(value),
-        Cell::Float(value) => Some(value),
-        Cell::Time(time) => return Ok(time.micros),
-        Cell::Missing => None,
-    };
-    let number = number.ok_or_else(|| RowProblem::BadOrder {
-        column: column.label.clone(),
-        found: match cell {
-            Cell::Text(text) => super::names::shortened(&String::from_utf8_lossy(text)),
-            _ => "null".to_owned(),
-        },
-    })?;
-    // The bits of a positive number are ordered as it is; those of a negative one are reversed.
-    let bits = number.to_bits() as i64;
-    Ok(if bits < 0 { i64::MIN.wrapping_sub(bits) } else { bits })
 }

@@ -1,4 +1,4 @@
-//! Rows become events: conditions are checked, ids normalised, times read, and bad rows counted.
+//! Appends events to a log, with checked ids.
 
 use super::events::{Event, EventLog};
 use super::ids::MAX_ID_BYTES;
@@ -52,7 +52,7 @@ impl<'a> LogBuilder<'a> {
 }
 
 /// Checks an id and returns it as text.
-fn checked<'a>(id: &'a [u8], label: &str) -> std::result::Result<&'a str, RowProblem> {
+pub(super) fn checked<'a>(id: &'a [u8], label: &str) -> std::result::Result<&'a str, RowProblem> {
     let column = || label.to_owned();
     if id.is_empty() {
         return Err(RowProblem::EmptyId { column: column() });

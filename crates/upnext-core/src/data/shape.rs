@@ -127,7 +127,7 @@ impl LogShape {
         }
         let copies = log.copies().into_iter().filter(|is_copy| *is_copy).count() as u64;
         let statistics = SessionStatistics::of(sessions(), copies);
-        warnings.extend(statistics.warnings(times_are_counter, log.has_order(), &PrepareOptions::default()));
+        warnings.extend(statistics.warnings(times_are_counter, log, &PrepareOptions::default()));
         let share = |n: u64| n as f64 / counts.events.max(1) as f64;
         let shown = |time: Option<i64>| time.map(format_time).unwrap_or_default();
         Self {

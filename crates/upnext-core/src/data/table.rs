@@ -30,7 +30,6 @@ pub(crate) struct TextTable {
     compression: Option<&'static str>,
     reader: csv::Reader<Box<dyn Read>>,
     quotes: QuoteCheck,
-    line_ends: LineEnds,
 }
 
 impl TableFile {
@@ -38,8 +37,8 @@ impl TableFile {
     /// detected.
     ///
     /// # Errors
-    /// For a file that cannot be opened or has an unsupported format, for a delimiter that is not one ASCII character,
-    /// and for a header in which a quotation mark is not closed.
+    /// For a file that cannot be opened or has an unsupported format, such as `::` between the fields, for a delimiter
+    /// that is not one ASCII character, and for a header in which a quotation mark is not closed.
     pub(crate) fn open(path: &Path, delimiter: Option<char>, quote: Quote) -> Result<Self> {
         let source = match source::open(path, None) {
             Ok(Source::Parquet(file)) => return Ok(Self::Parquet(file)),
@@ -56,19 +55,25 @@ impl TableFile {
             return Err(Error::config("delimiter", reason));
         }
         let delimiter = delimiter.map(String::from);
-        let fields = layout::fields_of(delimiter, quote, &source.sample, source.complete);
+        let candidates = layout::TABLE_DELIMITERS;
+        let fields = layout::fields_of(delimiter, quote, &source.sample, source.complete, candidates);
         let line_ends = LineEnds::of(&source.sample);
         let (path, compression) = (source.path().to_owned(), source.compression);
         let text: Box<dyn Read> = Box::new(source.into_reader().chain(LAST_ROW));
         let reader = fields.reader().buffer_capacity(256 * 1024).from_reader(text);
         let quotes = QuoteCheck::new(fields.byte(), quote, line_ends);
-        let mut table =
-            TextTable { names: Vec::new(), width: 0, path, compression, reader, quotes, line_ends };
+        let mut table = TextTable { names: Vec::new(), width: 0, path, compression, reader, quotes };
         let mut record = ByteRecord::new();
         table.next(&mut record)?;
         let name = |field: &[u8]| String::from_utf8_lossy(field.trim_ascii()).into_owned();
         table.names = record.iter().map(name).collect();
         table.width = table.names.len();
+        // Whole rows would be taken for ids, as only what stands before a colon counts in a name.
+        if let [name] = &table.names[..]
+            && name.contains("::")
+        {
+            return Err(unsupported(&table.path, "a table with `::` between its fields"));
+        }
         Ok(Self::Text(Box::new(table)))
     }
 }
@@ -79,9 +84,9 @@ fn unsupported(path: &Path, found: &str) -> Error {
 }
 
 impl TextTable {
-    /// The line on which a row begins.
-    pub(crate) fn line(&self, record: &ByteRecord) -> u64 {
-        self.line_ends.line(record)
+    /// The line on which the last row begins.
+    pub(crate) fn line(&self) -> u64 {
+        self.quotes.line
     }
 
     /// Reads the next row; `false` after the last.
@@ -97,9 +102,10 @@ impl TextTable {
             TextSource::error(&self.path, self.compression, error)
         })?;
         let width = if self.width == 0 { record.len() } else { self.width };
-        let line = self.line(record);
+        let open =
+            self.quotes.check(record, self.reader.position(), width).map(|open| (open.line, open.until));
+        let line = self.line();
         let end_of_file = || (line, None);
-        let open = self.quotes.check(record, width).map(|open| (open.line, open.until));
         if let Some((line, until)) = open.or_else(|| (!more).then(end_of_file)) {
             return Err(Error::OpenQuote { path: self.path.clone(), line, until });
         }

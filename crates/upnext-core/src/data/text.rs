@@ -1,5 +1,6 @@
 //! Reads CSV, TSV and similar text into an [`EventLog`](super::EventLog).
 
+use super::cells::Cell;
 use super::columns;
 use super::folder::PreparedFolder;
 use super::layout::{self, Fields};
@@ -10,7 +11,7 @@ use super::quotes::{self, LAST_ROW, LineEnds, OpenQuote, QuoteCheck};
 use super::read::{Progress, Reading};
 use super::replace_delimiter::Replaced;
 use super::report::{FileReport, RowProblem};
-use super::row_reader::{Cell, RowReader};
+use super::row_reader::{Origin, RowReader};
 use super::source::TextSource;
 use super::time::TimeUnit;
 use crate::error::{Error, Result};
@@ -52,8 +53,14 @@ pub(super) fn read(
     });
     let (columns, layout) = found.map_err(|error| {
         // A field that swallows the first rows hides their columns.
-        let fields =
-            layout::fields_of(options.delimiter.clone(), options.quote, &source.sample, source.complete);
+        let delimiter = options.delimiter.clone();
+        let fields = layout::fields_of(
+            delimiter,
+            options.quote,
+            &source.sample,
+            source.complete,
+            layout::LOG_DELIMITERS,
+        );
         quotes::in_sample(&source.sample, &fields, options.quote).map_or(error, |open| open_quote(path, open))
     })?;
     reading.earlier = Some(columns.clone());
@@ -77,7 +84,7 @@ pub(super) fn read(
         };
         TextSource::error(path, compression, error)
     })? {
-        if let Some(open) = quotes.check(&record, width) {
+        if let Some(open) = quotes.check(&record, reader.position(), width) {
             return Err(open_quote(path, open));
         }
         if skip > 0 {
@@ -88,19 +95,18 @@ pub(super) fn read(
         if is_closed {
             break;
         }
-        let line = line_ends.line(&record);
-        if record.len() < width && record.as_slice().contains(&0) {
-            rows.bad(line, RowProblem::NulByte { column: "the row".to_owned() });
+        if record.len() == width {
+            let origin = Origin { position: quotes.line, element: 0 };
+            rows.row(origin, width, |at| record.get(at).map(Cell::Text))?;
         } else {
-            rows.row(line, record.len(), |at| record.get(at).map(Cell::Text))?;
+            uneven(&mut rows, quotes.line, &record, width)?;
         }
         if rows.rows().is_multiple_of(ROWS_PER_PROGRESS) {
             progress.at(bytes_read.load(Ordering::Relaxed), rows.events())?;
         }
     }
     if !is_closed {
-        let line = line_ends.line(&record);
-        return Err(open_quote(path, OpenQuote { line, until: None }));
+        return Err(open_quote(path, OpenQuote { line: quotes.line, until: None }));
     }
     progress.at(bytes_read.load(Ordering::Relaxed), rows.events())?;
     if rows.rows() == 0 {
@@ -115,10 +121,30 @@ pub(super) fn read(
         ..FileReport::default()
     };
     if layout.preamble > 0 {
-        report.guesses.push(format!("the first {} lines stand before the log", layout.preamble));
+        let lines = if layout.preamble == 1 { "line stands" } else { "lines stand" };
+        report.guesses.push(format!("the first {} {lines} before the log", layout.preamble));
     }
     report.warnings.extend(quotes.warning());
     rows.finish(report)
+}
+
+/// Reads a row that has not as many fields as the others.
+#[cold]
+fn uneven(rows: &mut RowReader<'_>, line: u64, record: &ByteRecord, width: usize) -> Result<()> {
+    let is_blank = |field: &[u8]| field.trim_ascii().is_empty() || field == b"\x1a";
+    let found = record.len() - record.iter().rev().take_while(|field| is_blank(field)).count();
+    if found == 0 {
+        return Ok(()); // white space, or the end-of-file character of DOS
+    }
+    if found > width {
+        rows.bad(line, RowProblem::TooManyFields { found, usual: width });
+    } else if record.len() < width && record.as_slice().contains(&0) {
+        rows.bad(line, RowProblem::NulByte { column: "the row".to_owned() });
+    } else {
+        let origin = Origin { position: line, element: 0 };
+        rows.row(origin, record.len(), |at| record.get(at).map(Cell::Text))?;
+    }
+    Ok(())
 }
 
 /// The options for a part that `prepare` wrote, whose layout is known.

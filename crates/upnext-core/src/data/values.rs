@@ -1,6 +1,6 @@
 //! The values of an Arrow array, row by row.
 
-use super::row_reader::Cell;
+use super::cells::Cell;
 use super::time::reader::Instant;
 use super::time::{MICROS_PER_DAY, TimeUnit};
 use arrow_array::cast::AsArray;
@@ -67,6 +67,10 @@ impl Values {
                 let micros = |millis: i64| millis.checked_mul(1_000);
                 times(array.as_primitive::<Date64Type>().unary_opt(micros), TimeUnit::Us)
             }
+            DataType::Time32(_) | DataType::Time64(_) => {
+                let text = cast(array, &DataType::Utf8).ok()?;
+                Some(Self::Short(cast(&text, &DataType::Binary).ok()?.as_binary::<i32>().clone()))
+            }
             other if other.is_integer() => {
                 Some(Self::Integers(cast(array, &DataType::Int64).ok()?.as_primitive::<Int64Type>().clone()))
             }
@@ -109,6 +113,6 @@ impl Values {
 
 /// A timestamp; a time beyond the years ±290,000 is missing.
 fn time(value: i64, unit: TimeUnit) -> Cell<'static> {
-    let nanos = if unit == TimeUnit::Ns { value.rem_euclid(1_000) as u16 } else { 0 };
+    let nanos = if unit == TimeUnit::Ns { value.rem_euclid(1_000) as i16 } else { 0 };
     unit.integer(value).map_or(Cell::Missing, |micros| Cell::Time(Instant { micros, nanos }))
 }

@@ -1,8 +1,11 @@
 //! Warnings about logs that can be read but look wrong: wrong clocks, counters for times, a tail of stray sessions,
 //! bots.
 
-use super::events::Event;
+use super::events::{Event, EventLog};
+use super::ids::IdTable;
 use super::prepare::PrepareOptions;
+#[cfg(feature = "logs")]
+use super::report::FileReport;
 use super::sessions::TimeMicros;
 use super::time::{MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND, TimeSpan, YEAR_1995, format_time};
 use std::collections::BTreeMap;
@@ -48,7 +51,7 @@ pub(super) fn about_times(events: &[Event]) -> Vec<String> {
     for (count, what, advice) in [
         (negative, "lie before 1970 (negative times)", ""),
         (old, "lie between 1970 and 1995", ""),
-        (future, "lie in the future", ", or set `until` to leave such sessions out"),
+        (future, "lie in the future", ", or leave such sessions out by `until`"),
     ] {
         if count > 0 {
             warnings.push(format!(
@@ -57,7 +60,92 @@ pub(super) fn about_times(events: &[Event]) -> Vec<String> {
             ));
         }
     }
+    warnings.extend(about_clock(events));
     warnings
+}
+
+/// A warning if no event is after one o'clock in the afternoon or in the hour after midnight: a clock of twelve hours whose
+/// half of the day was lost.
+fn about_clock(events: &[Event]) -> Option<String> {
+    const DAYS: i64 = 3;
+    const HOURS: u32 = 9;
+    let first = events.iter().map(|event| event.time).min()?;
+    let last = events.iter().map(|event| event.time).max()?;
+    let hours = events
+        .iter()
+        .fold(0_u32, |hours, event| hours | 1 << event.time.div_euclid(MICROS_PER_HOUR).rem_euclid(24));
+    let is_half = hours & !0x1ffe == 0 && hours.count_ones() >= HOURS;
+    (is_half && last.saturating_sub(first) > DAYS * MICROS_PER_DAY).then(|| {
+        "all times lie between 01:00 and 12:59: a clock of twelve hours without AM and PM? The order of the events is wrong then"
+            .to_owned()
+    })
+}
+
+/// Texts that stand for no session and no item in exports, in lower case.
+const PLACEHOLDERS: [&str; 14] = [
+    "0",
+    "-",
+    "--",
+    "?",
+    "unknown",
+    "anonymous",
+    "none",
+    "(none)",
+    "nil",
+    "na",
+    "missing",
+    "guest",
+    "(other)",
+    "00000000-0000-0000-0000-000000000000",
+];
+
+/// Warnings about ids that look like placeholders and have far more events than others.
+pub(super) fn about_placeholders(events: &[Event], sessions: &IdTable, items: &IdTable) -> Vec<String> {
+    let of = |ids: &IdTable, what: &str, id_of: fn(&Event) -> u32| -> Vec<String> {
+        let mean = events.len() / (ids.len() as usize).max(1);
+        let least = (10 * mean).max(20);
+        let is_placeholder = |id: &str| PLACEHOLDERS.contains(&id.trim().to_lowercase().as_str());
+        (0..ids.len() as u32)
+            .filter(|&id| is_placeholder(ids.get(id).split('/').next().unwrap_or_default()))
+            .filter_map(|id| {
+                let count = events.iter().filter(|event| id_of(event) == id).count();
+                (count >= least).then(|| {
+                    format!(
+                        "the {what} \"{}\" has {count} of {} events: if it stands for a missing value, set `null` to {}",
+                        ids.get(id),
+                        events.len(),
+                        ids.get(id)
+                    )
+                })
+            })
+            .collect()
+    };
+    let mut warnings = of(sessions, "session", |event| event.session);
+    warnings.extend(of(items, "item", |event| event.item));
+    warnings
+}
+
+/// The warnings of files, which each are named where there are several; one that other files have as well is given once.
+#[cfg(feature = "logs")]
+pub(super) fn of_files(files: &[FileReport]) -> Vec<String> {
+    let mut shown: Vec<(String, String, u64)> = Vec::new();
+    for file in files {
+        for warning in &file.warnings {
+            let kind: String = warning.chars().filter(|c| !c.is_ascii_digit()).collect();
+            match shown.iter_mut().find(|(known, ..)| *known == kind) {
+                Some((_, _, more)) => *more += 1,
+                None if files.len() > 1 => {
+                    shown.push((kind, format!("{}: {warning}", file.path.display()), 0));
+                }
+                None => shown.push((kind, warning.clone(), 0)),
+            }
+        }
+    }
+    let text = |(_, warning, more): (String, String, u64)| match more {
+        0 => warning,
+        more => format!("{warning} (and {more} more files)"),
+    };
+    shown.into_iter().map(text).collect()
 }
 
 /// What the sessions of a grouped log look like.
@@ -65,6 +153,8 @@ pub(super) fn about_times(events: &[Event]) -> Vec<String> {
 pub(super) struct SessionStatistics {
     /// Number of events.
     events: u64,
+    /// Sessions of one event.
+    singles: u64,
     /// Sessions of two or more events.
     sessions: u64,
     /// Those with a pause of more than [`LONG_PAUSE`], and the longest pause.
@@ -102,6 +192,7 @@ impl SessionStatistics {
         self.events += session.len() as u64;
         let (Some(first), Some(last)) = (session.first(), session.last()) else { return };
         if session.len() < 2 {
+            self.singles += 1;
             return;
         }
         self.sessions += 1;
@@ -132,12 +223,18 @@ impl SessionStatistics {
         self.longest = self.longest.max(length);
     }
 
-    /// Warnings about a log whose times are a counter or not, and in which something orders events with the same time or
-    /// not. What `rules` drop is not warned of.
-    pub(super) fn warnings(&self, is_counter: bool, has_order: bool, rules: &PrepareOptions) -> Vec<String> {
+    /// Warnings about a log whose times are a counter or not. What `rules` drop is not warned of.
+    pub(super) fn warnings(&self, is_counter: bool, log: &EventLog, rules: &PrepareOptions) -> Vec<String> {
         let mut warnings = Vec::new();
         let sessions = self.sessions;
-        if !is_counter && self.with_pause >= 5 && self.with_pause * 20 >= sessions {
+        if self.singles >= 20 && self.singles >= 9 * sessions {
+            warnings.push(format!(
+                "{} of {} sessions have one event: is the session column the right one?",
+                self.singles,
+                self.singles + sessions
+            ));
+        }
+        if !is_counter && !log.is_cut && self.with_pause >= 5 && self.with_pause * 20 >= sessions {
             warnings.push(format!(
                 "{} of {sessions} sessions of two or more events have a pause of more than {} hours, the longest {}: are these sessions or users? `session_gap` (such as 30m) cuts them at pauses",
                 self.with_pause,
@@ -146,7 +243,7 @@ impl SessionStatistics {
             ));
         }
         let equal = self.all_equal + self.mostly_equal;
-        if !has_order && equal > 0 && equal * 100 >= sessions {
+        if !log.has_order() && equal > 0 && equal * 100 >= sessions {
             warnings.push(format!(
                 "in {} of {sessions} sessions of two or more events all times are equal, and in {} more than half: such events are in the order of the rows; a column that orders them can be named by `order_column`",
                 self.all_equal, self.mostly_equal
@@ -211,11 +308,10 @@ pub(super) fn about_tail(ends: impl Iterator<Item = TimeMicros> + Clone, window:
     if total < TAIL_MIN_SESSIONS || in_last * 10 >= usual {
         return None;
     }
-    let hours = counted(ends.map(|end| end.div_euclid(MICROS_PER_HOUR)));
-    let usual_hour = usual_count(&hours);
-    let busy_hour = hours.iter().rev().find(|&(_, &count)| count * 10 > usual_hour).map_or(0, |(&h, _)| h);
-    let until = (busy_hour + 1).saturating_mul(MICROS_PER_HOUR);
-    let after: u64 = hours.range(busy_hour + 1..).map(|(_, count)| count).sum();
+    let first_busy = windows.iter().find(|&(_, &count)| count * 10 >= usual).map_or(0, |(&back, _)| back);
+    let busy = ends.clone().filter(|&end| back(end) >= first_busy).max()?;
+    let until = (busy.div_euclid(MICROS_PER_HOUR) + 1).saturating_mul(MICROS_PER_HOUR);
+    let after = ends.filter(|&end| end >= until).count();
     Some(format!(
         "sessions that end within the last {window}: {in_last}, where {usual} are usual: a tail of wrong clocks? {after} end after {until}; leave them out with `until` = {until}",
         until = format_time(until)

@@ -2,10 +2,13 @@
 //! file, ids that were changed.
 
 use super::events::Event;
+use super::names::shortened;
 use super::normalize::Changes;
+use super::options::{ReadOptions, RowOrder};
 use super::sessions::TimeMicros;
 use super::time::MICROS_PER_HOUR;
 use foldhash::fast::RandomState;
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
 /// Several users in one session.
@@ -27,11 +30,18 @@ pub(super) struct Watch {
     /// A hash of the user of each session; 0 for none, [`SEVERAL`].
     users: Vec<u64>,
     several_users: u64,
+    /// Whether sessions are cut at pauses afterwards.
+    is_cut: bool,
+    /// Whether the order of the rows is the time.
+    by_rows: bool,
+    /// The values of conditions, by the name of their column, and whether a row had them.
+    conditions: BTreeMap<(String, String), bool>,
+    /// The time of the first row of each session, where the order of the rows is the time and a column orders them.
+    first_times: Vec<TimeMicros>,
     /// Of each session the last file that it occurs in, and the time of its last event there; only with several files.
     last: Vec<(u32, TimeMicros)>,
-    /// Sessions of this file, those that an earlier file has, and those of them after a pause of hours.
+    /// Sessions of this file, and those of them that continue a session of an earlier file after a pause of hours.
     sessions: u64,
-    continued: u64,
     after_pause: u64,
     /// The file in which most sessions continue those of earlier files after hours: its number, both counts.
     restarted: Option<(usize, u64, u64)>,
@@ -40,14 +50,15 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(files: usize) -> Self {
-        Self { several_files: files > 1, ..Self::default() }
+    pub(super) fn new(files: usize, options: &ReadOptions) -> Self {
+        let (is_cut, by_rows) = (options.effective_gap().is_some(), options.order == RowOrder::Rows);
+        Self { several_files: files > 1, is_cut, by_rows, ..Self::default() }
     }
 
     pub(super) fn begin_file(&mut self, has_users: bool) {
         self.file += 1;
         self.has_users = has_users;
-        (self.sessions, self.continued, self.after_pause) = (0, 0, 0);
+        (self.sessions, self.after_pause) = (0, 0);
     }
 
     /// The number of the file, from 1.
@@ -70,7 +81,7 @@ impl Watch {
     /// Notes an event, and the user of its row.
     #[inline]
     pub(super) fn event(&mut self, event: Event, user: Option<&[u8]>) {
-        if self.several_files {
+        if self.several_files && !self.is_cut {
             self.continue_session(event);
         }
         if self.has_users {
@@ -87,10 +98,29 @@ impl Watch {
         if file as usize != self.file {
             self.sessions += 1;
             let pause = event.time.saturating_sub(time);
-            self.continued += u64::from(file > 0);
-            self.after_pause += u64::from(file > 0 && pause.saturating_abs() > MICROS_PER_HOUR);
+            let is_later = self.by_rows || pause.saturating_abs() > MICROS_PER_HOUR;
+            self.after_pause += u64::from(file > 0 && is_later);
         }
         self.last[session] = (self.file as u32, event.time);
+    }
+
+    /// The time of the first row of a session, of which a row has this time.
+    pub(super) fn first_time(&mut self, session: u32, time: TimeMicros) -> TimeMicros {
+        let session = session as usize;
+        if session >= self.first_times.len() {
+            self.first_times.resize(session + 1, TimeMicros::MIN);
+        }
+        let first = &mut self.first_times[session];
+        if *first == TimeMicros::MIN {
+            *first = time;
+        }
+        *first
+    }
+
+    /// Notes whether rows of a file had the value of a condition on a column.
+    pub(super) fn condition(&mut self, column: &str, value: &[u8], is_met: bool) {
+        let value = String::from_utf8_lossy(value).into_owned();
+        *self.conditions.entry((column.to_owned(), value)).or_default() |= is_met;
     }
 
     fn note_user(&mut self, session: usize, user: Option<&[u8]>) {
@@ -119,15 +149,20 @@ impl Watch {
             && self.several_users > 0
         {
             warnings.push(format!(
-                "{} of {sessions} sessions have several users ({user}): if session ids are not unique among users, set `user_column` to it",
+                "{} of {sessions} sessions have several users ({user}): if session ids are not unique among users, name both columns, by `session_column` and by `user_column`",
                 self.several_users
             ));
         }
         if let Some((file, continued, sessions)) = self.restarted {
+            let after = if self.by_rows { "" } else { " after hours" };
             warnings.push(format!(
-                "{continued} of {sessions} sessions of file {file} continue sessions of earlier files after hours: if session ids begin again in every file, set `sessions_per_file`"
+                "{continued} of {sessions} sessions of file {file} continue sessions of earlier files{after}: if session ids begin again in every file, set `sessions_per_file`"
             ));
         }
+        let unmet = self.conditions.iter().filter(|(_, is_met)| !**is_met);
+        warnings.extend(unmet.map(|((column, value), _)| {
+            format!("no row has the value \"{}\" in {column}, which `where` names", shortened(value))
+        }));
         warnings
     }
 }

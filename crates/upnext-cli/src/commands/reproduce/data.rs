@@ -200,7 +200,8 @@ mod tests {
     /// Statistics of a preparation with these parts.
     fn statistics(train: PartCounts, uncut_train: Option<PartCounts>, scale: u64) -> Statistics {
         let mut log = EventLog::new();
-        for (session, item, time) in [("s", "a", 0), ("s", "b", 1), ("t", "a", 1 << 40), ("t", "b", 1 << 40)]
+        for (session, item, time) in
+            [("s", "a", 1 << 50), ("s", "b", 1 << 50), ("t", "a", 3 << 49), ("t", "b", 3 << 49)]
         {
             log.push(session, item, time);
         }

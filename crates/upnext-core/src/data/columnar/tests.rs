@@ -283,8 +283,13 @@ mod batches {
 
     #[test]
     fn options_name_columns_and_cut_users_into_sessions() {
-        let options = ReadOptions { user_column: Some("shop".into()), ..ReadOptions::default() };
-        let log = EventLog::from_batches([Ok(rows(3..5))], &options).unwrap();
-        assert_eq!(log.session_ids().iter().collect::<Vec<_>>(), ["3/1", "4/1"]);
+        let mut options = ReadOptions { user_column: Some("shop".into()), ..ReadOptions::default() };
+        let ids = |options: &ReadOptions| -> Vec<String> {
+            let log = EventLog::from_batches([Ok(rows(3..5))], options).unwrap();
+            log.session_ids().iter().map(str::to_owned).collect()
+        };
+        assert_eq!(ids(&options), ["3/3", "4/4"], "with the session column");
+        options.session_gap = Some("30m".parse().unwrap());
+        assert_eq!(ids(&options), ["3/1", "4/1"]);
     }
 }

@@ -1,6 +1,6 @@
 //! The first rows of a file, and the columns that are found in it.
 
-use crate::data::kinds::FewValues;
+use crate::data::few_values::FewValues;
 use crate::data::names::shortened;
 use crate::data::normalize;
 use crate::data::time::TimeUnit;
@@ -17,6 +17,8 @@ pub(in crate::data) struct Sample {
     pub(in crate::data) columns: Vec<Vec<Option<String>>>,
     /// The columns whose type is that of times, so that their values need no format, and the units of the types.
     pub(in crate::data) typed: Vec<(usize, TimeUnit)>,
+    /// The columns in lists, whose elements are rows.
+    pub(in crate::data) in_lists: Vec<usize>,
 }
 
 impl Sample {
@@ -74,6 +76,8 @@ pub(in crate::data) struct Columns {
     pub(in crate::data) item: Column,
     /// Whether the item column holds lists of items, each of which is an event.
     pub(in crate::data) has_lists: bool,
+    /// Whether the items of a record are in a list and their times are not, so that their order is that of the list.
+    pub(in crate::data) in_list: bool,
     pub(in crate::data) time: TimeSource,
     pub(in crate::data) order: Option<Column>,
     /// A user column that is not part of the key.
@@ -82,6 +86,8 @@ pub(in crate::data) struct Columns {
     pub(in crate::data) conditions: Vec<(Column, Vec<Vec<u8>>, bool)>,
     /// What was guessed, for the report.
     pub(in crate::data) guesses: Vec<String>,
+    /// What looks wrong.
+    pub(in crate::data) warnings: Vec<String>,
     /// Columns of few values that nothing uses.
     pub(in crate::data) few_values: Vec<FewValues>,
 }

@@ -2,10 +2,10 @@
 
 use super::{Columns, Finder, TimeSource};
 use crate::data::TimeMicros;
-use crate::data::names::{Role, fitting, shortened};
+use crate::data::names::{Role, fitting, normalized, shortened};
 use crate::data::options::RowOrder;
 use crate::data::time::TimeUnit;
-use crate::data::time::detect::{Counts, Detection, Resolution, detect};
+use crate::data::time::detect::{Counts, Detection, ONE_IN, Resolution, detect};
 use crate::data::time::reader::TimeReader;
 use crate::error::{Error, Result};
 use std::time::SystemTime;
@@ -69,20 +69,22 @@ impl Finder<'_> {
             }
             _ => None,
         };
+        let of_day = found.iter().find(|(_, detection)| matches!(detection, Detection::TimeOfDay));
+        let of_day = of_day.map(|(at, _)| *at);
         if let Some(best) = named.iter().copied().find_map(timed) {
-            let of_day = found.iter().find(|(_, detection)| matches!(detection, Detection::TimeOfDay));
-            return Ok(Some(self.finer(
-                best,
-                named.iter().copied().filter_map(timed),
-                of_day.map(|(at, _)| *at),
-            )));
+            return Ok(Some(self.finer(best, named.iter().copied().filter_map(timed), of_day)));
         }
-        // Ids may look like times.
-        let item = self.named(Role::Item, taken);
-        let by_values: Vec<Timed> =
-            free.iter().copied().filter(|at| Some(*at) != item).filter_map(timed).collect();
+        // Ids may look like times, and any number has a time in a unit that an option gives.
+        let item = self.named(Role::Item, taken)?;
+        let is_time = |column: &Timed| column.counts.outside * ONE_IN <= column.counts.values;
+        let others = free.iter().copied().filter(|at| Some(*at) != item);
+        let by_values: Vec<Timed> = others.filter_map(timed).filter(is_time).collect();
         if !by_values.is_empty() {
-            return self.finest(by_values).map(Some);
+            let finest = self.finest(by_values)?;
+            return Ok(Some(match of_day.filter(|_| finest.resolution == Resolution::Day) {
+                Some(of_day) => self.finer(finest, std::iter::empty(), Some(of_day)),
+                None => TimeSource::Column(self.column(finest.at), finest.reader),
+            }));
         }
         // A counter or a question, in a column whose name fits or, without names, in any.
         let is_named = |at: &usize| names.is_empty() || named.contains(at);
@@ -112,6 +114,41 @@ impl Finder<'_> {
         let reason = "no column holds times; if the rows are in the order of the events, set `order` to rows";
         self.missing.push((Role::Time, reason.to_owned()));
         Ok(None)
+    }
+
+    /// The times of these items: where they are in a list, a column of times beside them goes before one outside.
+    ///
+    /// # Errors
+    /// [`Error::AmbiguousLog`] for times in a list of items that are not.
+    pub(super) fn beside(&mut self, item: usize, time: TimeSource) -> Result<TimeSource> {
+        let TimeSource::Column(column, _) = &time else { return Ok(time) };
+        let in_list = |at: usize| self.sample.in_lists.contains(&at);
+        if in_list(column.at) && !in_list(item) {
+            return Err(self.asks(&format!(
+                "{} is in a list, whose elements would be events of their own, and {} is not: name other columns by `time_column` and `item_column`",
+                column.label,
+                self.sample.label(item)
+            )));
+        }
+        let names = self.sample.names.as_deref().unwrap_or_default();
+        let list = |at: usize| names.get(at).and_then(|name| name.rsplit_once('.')).map(|(list, _)| list);
+        if !in_list(item) || in_list(column.at) || list(item).is_none() || self.options.time_column.is_some()
+        {
+            return Ok(time);
+        }
+        let named = fitting(Role::Time, names).into_iter().filter(|&at| list(at) == list(item));
+        let found = named.filter_map(|at| match self.detect(at) {
+            Detection::Absolute { reader, .. } => Some((at, reader)),
+            _ => None,
+        });
+        let found: Vec<(usize, TimeReader)> = found.take(1).collect();
+        match found.into_iter().next() {
+            None => Ok(time),
+            Some((at, reader)) => {
+                self.guesses.push(format!("{} is beside the items", self.sample.label(at)));
+                Ok(TimeSource::Column(self.column(at), reader))
+            }
+        }
     }
 
     /// The times of a column that was chosen.
@@ -152,12 +189,27 @@ impl Finder<'_> {
                 self.guesses.push(format!("{days} holds days and {times} times of day"));
                 return TimeSource::DayAndTime(self.column(best.at), best.reader, self.column(at));
             }
+            self.warn_of_clock(best.at);
         }
         TimeSource::Column(self.column(best.at), best.reader)
     }
 
+    /// Warns if a column beside days is called as one of times of day, which it is not as it is written.
+    fn warn_of_clock(&mut self, days: usize) {
+        const NAMES: [&str; 6] = ["time", "timeofday", "hour", "clock", "uhrzeit", "eventhour"];
+        let names = self.sample.names.as_deref().unwrap_or_default();
+        let clock = |at: &usize| *at != days && NAMES.contains(&normalized(&names[*at]).as_str());
+        if let Some(at) = (0..names.len()).find(clock) {
+            self.warnings.push(format!(
+                "{} holds days, and {} is not used: if it holds times of day, write them as 07:08:23, or the events of a day have no order",
+                self.sample.label(days),
+                self.sample.label(at)
+            ));
+        }
+    }
+
     /// The column with the finest times, if there is one.
-    fn finest(&mut self, columns: Vec<Timed>) -> Result<TimeSource> {
+    fn finest(&mut self, columns: Vec<Timed>) -> Result<Timed> {
         let only = columns.len() == 1;
         let finest = columns.iter().map(|column| column.resolution).min();
         let mut finest: Vec<Timed> = columns.into_iter().filter(|c| Some(c.resolution) == finest).collect();
@@ -169,13 +221,22 @@ impl Finder<'_> {
         let Some(column) = finest.pop() else { return Err(self.missing_columns()) };
         let what = if only { "is the only one with times" } else { "has the finest times" };
         self.guesses.push(format!("{} {what}: {}", self.sample.label(column.at), column.how_sure()));
-        Ok(TimeSource::Column(self.column(column.at), column.reader))
+        Ok(column)
     }
 
     fn detect(&self, at: usize) -> Detection {
         if let Some((_, unit)) = self.sample.typed.iter().find(|(typed, _)| *typed == at) {
-            let (resolution, counts) = (Resolution::Finer, Counts::default());
-            return Detection::Absolute { reader: self.reader.with_unit(*unit), resolution, counts };
+            let texts: Vec<&str> = self.sample.values(at).collect();
+            let reader = self.reader.with_unit(*unit);
+            return match detect(&texts, &self.reader.with_unit(TimeUnit::Iso), now()) {
+                Detection::Absolute { resolution, counts, .. } => {
+                    Detection::Absolute { reader, resolution, counts }
+                }
+                _ => {
+                    let (resolution, counts) = (Resolution::Finer, Counts::default());
+                    Detection::Absolute { reader, resolution, counts }
+                }
+            };
         }
         let values: Vec<&str> = self.sample.values(at).collect();
         detect(&values, &self.reader, now())

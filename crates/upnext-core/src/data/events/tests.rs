@@ -1,5 +1,6 @@
 //! Logs in every supported format, and every kind of damage that is refused.
 
+use super::super::ReadOptions;
 use super::*;
 use crate::data::time::TimeUnit;
 use std::io::Write;

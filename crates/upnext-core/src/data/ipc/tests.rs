@@ -109,6 +109,18 @@ fn whatever_is_cut_off_is_an_error() {
 }
 
 #[test]
+fn what_follows_the_batches_may_be_long() {
+    let [file, stream] = [true, false].map(|is_file| written(is_file, None, &[batch(0..10)]));
+    let longer_than_a_buffer = vec![b'x'; 200_000];
+    let error = read(&[stream, longer_than_a_buffer.clone()].concat(), &[0]).unwrap_err();
+    assert_eq!(error, "200000 bytes follow the end of the stream");
+    let mut file = [file, longer_than_a_buffer].concat();
+    assert!(read(&file, &[0]).is_err());
+    file.extend_from_slice(&FILE_MAGIC[..6]);
+    assert_eq!(read(&file, &[0]).unwrap().len(), 1);
+}
+
+#[test]
 fn damage_is_an_error_or_another_value_and_never_a_panic() {
     let batches = [batch(0..40)];
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;

@@ -66,7 +66,7 @@ fn read_text(path: &Path, mut file: TextTable, options: &ItemTableOptions) -> Re
     let mut builder = Builder::new(origin, options, &chosen, texts);
     let mut record = ByteRecord::new();
     while file.next(&mut record)? {
-        let line = file.line(&record);
+        let line = file.line();
         if record.len() != fields {
             let reason = format!(
                 "{} fields, where the header has {fields}: put fields with the delimiter in quotes",

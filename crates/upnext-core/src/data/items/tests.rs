@@ -114,6 +114,17 @@ fn delimiters_compressions_and_marks_are_found() {
 }
 
 #[test]
+fn a_table_has_no_delimiter_that_only_logs_have() {
+    // A row of one column has spaces in its text.
+    let ids = read("item_id\nred shoe\nblue shoe\n").unwrap();
+    assert_eq!(ids.ids().collect::<Vec<_>>(), ["red shoe", "blue shoe"]);
+    let refused = read("item_id::title::price\n1::Cup::3\n2::Pot::4\n").unwrap_err();
+    let message =
+        "items.csv: a table with `::` between its fields cannot be read: a table of items is CSV or Parquet";
+    assert_eq!(refused, message);
+}
+
+#[test]
 fn columns_without_a_name_of_their_own_get_one() {
     let table = read("id,a,,a,a_2\n1,2,3,4,5\n").unwrap();
     let names: Vec<_> = table.columns().iter().map(Column::name).collect();

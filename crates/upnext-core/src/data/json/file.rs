@@ -1,8 +1,9 @@
 //! The rows of a JSON file.
 
+use super::brackets::Form;
 use super::pick::Picker;
 use super::shape::Shape;
-use super::split::{Form, Objects, SplitError};
+use super::split::{Objects, SplitError};
 use crate::data::names::shortened_to;
 use crate::data::report::RowProblem;
 use crate::data::source::TextSource;
@@ -81,25 +82,13 @@ impl JsonFile {
         }
     }
 
-    /// The names of the columns of the first objects, in the order in which they occur first. Later objects may have
-    /// more, which can be chosen as well.
-    pub(in crate::data) fn names(&self) -> Vec<String> {
-        self.shape.names()
+    /// The columns of the first objects, in the order in which they occur first: their names, and the first values of
+    /// each, without missing ones, and whether it is in an array. Later objects may have more columns, which can be chosen as well.
+    pub(in crate::data) fn columns(&self) -> Vec<(String, &[String], bool)> {
+        self.shape.columns()
     }
 
-    /// The rows of the first objects, without damaged ones.
-    pub(in crate::data) fn sample(&self, chosen: &[&str]) -> Vec<Vec<Option<String>>> {
-        let (mut picker, mut rows) = (Picker::new(&self.shape, chosen), Vec::new());
-        for (_, object) in &self.head {
-            let each = &mut |row: &[Option<&str>]| {
-                rows.push(row.iter().map(|cell| cell.map(str::to_owned)).collect())
-            };
-            _ = picker.rows(object, each);
-        }
-        rows
-    }
-
-    /// Calls `each` with the line of an object and a row, for every row and for every object that has no rows because of
+    /// Calls `each` with the line of an object, the place of the row in it, and the row, for every row and for every object that has no rows because of
     /// a [`RowProblem`]. Values are in the order of `chosen`: texts, numbers as they are written, `true` or `false`, or
     /// `None` for null and for a field that is not there.
     ///
@@ -109,19 +98,20 @@ impl JsonFile {
     pub(in crate::data) fn read(
         mut self,
         chosen: &[&str],
-        each: &mut dyn FnMut(u64, JsonRow<'_>) -> Result<()>,
+        each: &mut dyn FnMut(u64, usize, JsonRow<'_>) -> Result<()>,
     ) -> Result<()> {
         let mut picker = Picker::new(&self.shape, chosen);
         let mut rows_of = |line: u64, object: &[u8]| {
-            let mut result = Ok(());
+            let (mut result, mut element) = (Ok(()), 0);
             let rows = picker.rows(object, &mut |row| {
                 if result.is_ok() {
-                    result = each(line, Ok(row));
+                    result = each(line, element, Ok(row));
                 }
+                element += 1;
             });
             match rows {
                 Ok(()) => result,
-                Err(problem) => each(line, Err(problem)),
+                Err(problem) => each(line, 0, Err(problem)),
             }
         };
         for (line, object) in std::mem::take(&mut self.head) {

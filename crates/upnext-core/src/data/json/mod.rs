@@ -7,6 +7,7 @@
 //! (`events.aid`), and so are the elements of an array of scalars (`items`); values outside the array are repeated in
 //! every row. An array of `{"key": …, "value": …}` objects is one object with these keys (`event_params.page`).
 
+mod brackets;
 mod file;
 mod lexer;
 mod pick;

@@ -1,10 +1,14 @@
-//! Finds the columns of JSON objects.
+//! Finds the columns of JSON objects, and their first values.
 
 use super::lexer::{Lexer, Result, Token, deep};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Most columns of a file.
 const MAX_COLUMNS: usize = 2_000;
+
+/// Most values of a column that are kept.
+const SAMPLE_VALUES: usize = 2_000;
 
 /// Separates the steps of a path in [`Shape::known`].
 const STEP: char = '\0';
@@ -17,23 +21,55 @@ pub(super) struct Shape {
     known: HashMap<String, usize>,
     /// Paths of arrays of `{"key": …, "value": …}` objects, as in `known`.
     keyed: Vec<String>,
+    /// Number of arrays around the value that is read, whose elements are rows.
+    arrays: usize,
     /// Whether there are more columns than [`MAX_COLUMNS`].
     pub(super) is_full: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Column {
     path: String,
     /// Whether a value was found, not only null or an empty array.
     has_value: bool,
+    /// Whether it is in an array, whose elements are rows.
+    in_list: bool,
+    /// Its first values, as a picker gives them, without missing ones.
+    sample: Vec<String>,
+}
+
+impl Column {
+    /// Keeps a value if it is one of the first.
+    fn keep(&mut self, lexer: &Lexer<'_>, value: &Token) {
+        if self.sample.len() == SAMPLE_VALUES {
+            return;
+        }
+        match value {
+            Token::Scalar(range) => self.sample.push(lexer.text[range.clone()].to_owned()),
+            // A damaged escape is reported when the rows are read, if the column is chosen.
+            Token::String(raw) => self.sample.extend(lexer.unescaped(raw).map(Cow::into_owned)),
+            Token::Null | Token::Object | Token::Array => {}
+        }
+    }
 }
 
 impl Shape {
-    /// Adds the columns of an object.
+    /// Adds the columns of an object, and its values to their samples. A damaged object may add columns, but no values.
     ///
     /// # Errors
     /// A sentence for a text that is no object, and for too many columns.
     pub(super) fn add(&mut self, object: &str) -> Result<()> {
+        let before: Vec<usize> = self.columns.iter().map(|column| column.sample.len()).collect();
+        self.arrays = 0;
+        let added = self.whole(object);
+        if added.is_err() {
+            let before = before.into_iter().chain(std::iter::repeat(0));
+            self.columns.iter_mut().zip(before).for_each(|(column, length)| column.sample.truncate(length));
+        }
+        added
+    }
+
+    fn whole(&mut self, object: &str) -> Result<()> {
         let mut lexer = Lexer::new(object);
         lexer.take(b'{')?;
         self.object(&mut lexer, &mut String::new(), 1)?;
@@ -57,9 +93,18 @@ impl Shape {
     fn value(&mut self, lexer: &mut Lexer<'_>, token: Token, path: &mut String, depth: usize) -> Result<()> {
         match token {
             Token::Object => self.object(lexer, path, depth),
-            Token::Array => self.array(lexer, path, depth),
-            Token::Null => self.found(path, false),
-            Token::String(_) | Token::Scalar(_) => self.found(path, true),
+            Token::Array => {
+                self.arrays += 1;
+                let read = self.array(lexer, path, depth);
+                self.arrays -= 1;
+                read
+            }
+            Token::Null => self.found(path, false).map(|_| ()),
+            Token::String(_) | Token::Scalar(_) => {
+                let column = self.found(path, true)?;
+                self.columns[column].keep(lexer, &token);
+                Ok(())
+            }
         }
     }
 
@@ -71,13 +116,19 @@ impl Shape {
             let token = lexer.token()?;
             match token {
                 Token::Object => match entry(lexer, depth + 1)? {
-                    Some((key, has_value)) => {
+                    Some((key, value)) => {
                         if !self.keyed.contains(path) {
                             self.keyed.push(path.clone());
                         }
                         path.push(STEP);
                         path.push_str(&key);
-                        self.found(path, has_value)?;
+                        self.arrays -= 1;
+                        let column = self.found(path, value.is_some());
+                        self.arrays += 1;
+                        let column = column?;
+                        if let Some(value) = value {
+                            self.columns[column].keep(lexer, &value);
+                        }
                         path.truncate(length);
                     }
                     None => self.object(lexer, path, depth + 1)?,
@@ -90,21 +141,30 @@ impl Shape {
                 other => self.value(lexer, other, path, depth + 1)?,
             }
         }
-        if first { self.found(path, false) } else { Ok(()) }
+        if first {
+            self.found(path, false)?;
+        }
+        Ok(())
     }
 
-    fn found(&mut self, path: &str, has_value: bool) -> Result<()> {
-        if let Some(&at) = self.known.get(path) {
-            self.columns[at].has_value |= has_value;
-            return Ok(());
-        }
-        if self.columns.len() == MAX_COLUMNS {
-            self.is_full = true;
-            return Err(format!("more than {MAX_COLUMNS} different fields"));
-        }
-        self.known.insert(path.to_owned(), self.columns.len());
-        self.columns.push(Column { path: path.to_owned(), has_value });
-        Ok(())
+    /// The position of the column of a path, which is added if it is new.
+    fn found(&mut self, path: &str, has_value: bool) -> Result<usize> {
+        let at = match self.known.get(path) {
+            Some(&at) => at,
+            None if self.columns.len() == MAX_COLUMNS => {
+                self.is_full = true;
+                return Err(format!("more than {MAX_COLUMNS} different fields"));
+            }
+            None => {
+                self.known.insert(path.to_owned(), self.columns.len());
+                self.columns.push(Column { path: path.to_owned(), ..Column::default() });
+                self.columns.len() - 1
+            }
+        };
+        let column = &mut self.columns[at];
+        column.has_value |= has_value;
+        column.in_list |= self.arrays > 0;
+        Ok(at)
     }
 
     /// The columns: all with a value, and those that are always null or empty and have no fields in other objects.
@@ -118,17 +178,18 @@ impl Shape {
         self.columns.iter().filter(move |column| column.has_value || !is_above(column))
     }
 
-    /// The names of the columns, such as `events.aid`.
-    pub(super) fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
+    /// The names of the columns, such as `events.aid`, the first values of each, and whether it is in an array. Lists beside
+    /// each other may have different lengths here.
+    pub(super) fn columns(&self) -> Vec<(String, &[String], bool)> {
+        let mut columns: Vec<(String, &[String], bool)> = Vec::new();
         for column in self.used() {
             let name = name(&column.path);
             // A key may contain a dot, so that two paths have one name.
-            if !names.contains(&name) {
-                names.push(name);
+            if columns.iter().all(|(known, ..)| *known != name) {
+                columns.push((name, column.sample.as_slice(), column.in_list));
             }
         }
-        names
+        columns
     }
 
     /// The keys on the way to a column. A name that is not known is taken apart at its dots.
@@ -173,9 +234,9 @@ fn name(path: &str) -> String {
     path[1..].replace(STEP, ".")
 }
 
-/// Reads an object, after its bracket, if it consists of a string `key` and a `value`: returns the key, and whether there
-/// is a value that is not null. Otherwise nothing is read.
-fn entry(lexer: &mut Lexer<'_>, depth: usize) -> Result<Option<(String, bool)>> {
+/// Reads an object, after its bracket, if it consists of a string `key` and a `value`: returns the key, and the first
+/// scalar of the value that is not null. Otherwise nothing is read.
+fn entry(lexer: &mut Lexer<'_>, depth: usize) -> Result<Option<(String, Option<Token>)>> {
     let mut ahead = lexer.clone();
     let (mut key, mut value, mut first) = (None, None, true);
     while let Some(field) = ahead.key(first)? {
@@ -183,7 +244,7 @@ fn entry(lexer: &mut Lexer<'_>, depth: usize) -> Result<Option<(String, bool)>> 
         let token = ahead.token()?;
         match (&*ahead.unescaped(&field)?, &token) {
             ("key", Token::String(raw)) if key.is_none() => key = Some(ahead.unescaped(raw)?.into_owned()),
-            ("value", _) if value.is_none() => value = Some(ahead.skip(token, depth + 1)?.is_some()),
+            ("value", _) if value.is_none() => value = Some(ahead.skip(token, depth + 1)?),
             _ => return Ok(None),
         }
     }
@@ -199,7 +260,17 @@ mod tests {
     fn names(objects: &[&str]) -> Vec<String> {
         let mut shape = Shape::default();
         objects.iter().for_each(|object| shape.add(object).unwrap());
-        shape.names()
+        names_of(&shape)
+    }
+
+    fn names_of(shape: &Shape) -> Vec<String> {
+        shape.columns().into_iter().map(|(name, ..)| name).collect()
+    }
+
+    /// The first values of a column, separated by spaces.
+    fn sample(shape: &Shape, wanted: &str) -> String {
+        let columns = shape.columns();
+        columns.iter().find(|(name, ..)| name == wanted).unwrap().1.join(" ")
     }
 
     #[test]
@@ -215,7 +286,7 @@ mod tests {
         let event = r#"{"p": [{"key": "id", "value": {"int_value": 1}}, {"value": {"s": null}, "key": "a.b"}], "q": [{"key": 1, "value": 2}, {"key": "x", "value": 1, "z": 1}]}"#;
         let mut shape = Shape::default();
         shape.add(event).unwrap();
-        assert_eq!(shape.names(), ["p.id", "p.a.b", "q.key", "q.value", "q.z"]);
+        assert_eq!(names_of(&shape), ["p.id", "p.a.b", "q.key", "q.value", "q.z"]);
         assert_eq!(shape.steps("p.a.b"), ["p", "a.b"]);
         assert_eq!(shape.steps("p.rare.key"), ["p", "rare.key"]);
         assert_eq!(shape.steps("q.other"), ["q", "other"]);
@@ -235,9 +306,31 @@ mod tests {
     fn keys_with_dots_are_found_again() {
         let mut shape = Shape::default();
         shape.add(r#"{"a.b": 1, "c": {"d.e": 2}, "a": {"b": 3}}"#).unwrap();
-        assert_eq!(shape.names(), ["a.b", "c.d.e"]);
+        assert_eq!(names_of(&shape), ["a.b", "c.d.e"]);
         assert_eq!(shape.steps("a.b"), ["a.b"]);
         assert_eq!(shape.steps("c.d.e"), ["c", "d.e"]);
+    }
+
+    #[test]
+    fn a_sample_has_the_values_of_whole_objects_whatever_the_lengths_of_their_lists() {
+        let mut shape = Shape::default();
+        shape.add(r#"{"s": 1, "items": ["a", null, "\u0062"], "times": [2.50], "e": [{"n": [1, 2]}, {"n": 3}]}"#).unwrap();
+        shape
+            .add(r#"{"s": true, "items": [["c"]], "p": [{"key": "k", "value": {"x": null, "y": 4}}]}"#)
+            .unwrap();
+        shape.add(r#"{"s": "\q", "items": null, "times": 5}"#).unwrap();
+        shape.add(r#"{"s": 6, "items": "d", "late": 7, "times": 1"#).unwrap_err();
+        let samples = ["s", "items", "times", "e.n", "p.k", "late"].map(|name| sample(&shape, name));
+        assert_eq!(samples, ["1 true", "a b", "2.50 5", "1 2 3", "4", ""]);
+    }
+
+    #[test]
+    fn a_sample_does_not_grow_with_the_list() {
+        let events: Vec<String> = (0..5_000).map(|i| format!("{{\"i\": {i}}}")).collect();
+        let mut shape = Shape::default();
+        shape.add(&format!("{{\"data\": [{}], \"n\": 1}}", events.join(","))).unwrap();
+        let last = sample(&shape, "data.i").rsplit(' ').next().map(str::to_owned);
+        assert_eq!((last.as_deref(), sample(&shape, "n").as_str()), (Some("1999"), "1"));
     }
 
     #[test]

@@ -1,21 +1,11 @@
 //! Splits a text into its top-level objects.
 
-use super::{MAX_OBJECT_BYTES, lexer};
+use super::MAX_OBJECT_BYTES;
+use super::brackets::{Form, Scan, Scanned};
 use std::io::{self, BufRead, BufReader, Read};
 
 /// Number of bytes from which the form of a text is found.
 const HEAD_BYTES: usize = 64 * 1024;
-
-/// How the objects of a text follow each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    /// Each on a line of its own.
-    Lines,
-    /// One after the other.
-    Objects,
-    /// In one array.
-    Array,
-}
 
 /// Why a text cannot be split further.
 #[derive(Debug)]
@@ -47,7 +37,7 @@ impl<R: Read> Objects<R> {
     pub(super) fn new(mut reader: R) -> io::Result<Self> {
         let mut head = Vec::new();
         (&mut reader).take(HEAD_BYTES as u64).read_to_end(&mut head)?;
-        let form = form(&head);
+        let form = Form::of(&head);
         Ok(Self {
             reader: BufReader::with_capacity(256 * 1024, io::Cursor::new(head).chain(reader)),
             form,
@@ -101,7 +91,8 @@ impl<R: Read> Objects<R> {
             if text.is_empty() {
                 continue;
             }
-            if !ended && matches!(Scan::of(text), Scanned::Open) {
+            // A last line that is no object at all is one more broken line.
+            if !ended && text.first() == Some(&b'{') && Scan::of(text) == Scanned::Open {
                 return Err(cut_off(line));
             }
             return Ok(Some(line));
@@ -214,84 +205,6 @@ fn newlines(text: &[u8]) -> u64 {
     text.iter().filter(|&&b| b == b'\n').count() as u64
 }
 
-/// Finds the end of an object by its brackets, in pieces of text.
-#[derive(Debug, Default)]
-struct Scan {
-    /// The brackets that are open.
-    open: Vec<u8>,
-    in_string: bool,
-    escaped: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scanned {
-    /// The object does not end in this text.
-    Open,
-    Closed,
-    /// This bracket closes another kind.
-    Mismatch(u8),
-}
-
-impl Scan {
-    /// Whether an object ends in this text.
-    fn of(text: &[u8]) -> Scanned {
-        Self::default().feed(text).1
-    }
-
-    /// Reads the next piece of text: returns how much of it belongs to the object.
-    fn feed(&mut self, text: &[u8]) -> (usize, Scanned) {
-        let mut at = 0;
-        while at < text.len() {
-            if std::mem::take(&mut self.escaped) {
-                at += 1;
-                continue;
-            }
-            let rest = &text[at..];
-            let next = if self.in_string {
-                rest.iter().position(|b| matches!(b, b'"' | b'\\'))
-            } else {
-                rest.iter().position(|b| matches!(b, b'"' | b'{' | b'}' | b'[' | b']'))
-            };
-            let Some(skipped) = next else { break };
-            let byte = rest[skipped];
-            at += skipped + 1;
-            match byte {
-                b'"' => self.in_string = !self.in_string,
-                b'\\' => self.escaped = true,
-                b'{' | b'[' => self.open.push(byte),
-                // The two brackets of a kind are two apart in ASCII.
-                _ if self.open.pop() != Some(byte - 2) => return (at, Scanned::Mismatch(byte)),
-                _ if self.open.is_empty() => return (at, Scanned::Closed),
-                _ => {}
-            }
-        }
-        (text.len(), Scanned::Open)
-    }
-}
-
-/// The form of a text that begins with `head`.
-fn form(head: &[u8]) -> Form {
-    let head = head.trim_ascii_start();
-    if head.first() == Some(&b'[') {
-        return Form::Array;
-    }
-    let (taken, scanned) = Scan::default().feed(head);
-    let Some(line_end) = head.iter().position(|&b| b == b'\n') else {
-        // One long line: an object for which more must be read, or one and what follows it.
-        let is_alone = scanned != Scanned::Closed || head[taken..].trim_ascii().is_empty();
-        return if is_alone { Form::Lines } else { Form::Objects };
-    };
-    if scanned == Scanned::Closed && taken <= line_end && head[taken..line_end].trim_ascii().is_empty() {
-        return Form::Lines;
-    }
-    // A first line that is broken: the next two lines are objects nevertheless.
-    let following = head[line_end + 1..].split_inclusive(|&b| b == b'\n');
-    let mut whole = following.map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).take(2).peekable();
-    let is_object = |line: &[u8]| line.first() == Some(&b'{') && lexer::is_value(line);
-    let is_broken = scanned != Scanned::Closed || taken > line_end;
-    if is_broken && whole.peek().is_some() && whole.all(is_object) { Form::Lines } else { Form::Objects }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -346,6 +259,8 @@ mod tests {
             ("{\"a\": \"1}\n{\"a\": 2}\n{\"a\": 3}\n", vec![1, 2, 3]),
             ("{\"a\": 1]\n{\"a\": 2}\n", vec![1, 2]),
             ("{\"a\": 1}\nrubbish\n{\"a\": 3}\n", vec![1, 2, 3]),
+            ("{\"a\": 1}\n{\"a\": 2}\nrubbish", vec![1, 2, 3]),
+            ("{\"a\": 1}\n rubbish [{", vec![1, 2]),
         ] {
             let (form, found, error) = split(text);
             assert_eq!((form, lines(&found), error), (Form::Lines, numbers, None), "{text}");

@@ -29,7 +29,7 @@ pub(super) fn parse(text: &[u8]) -> Option<Civil> {
         _ => return None,
     };
     let civil = digits_alone(digits)?;
-    Some(Civil { micros: civil.micros + fraction / 1000, nanos: (fraction % 1000) as u16, ..civil })
+    Some(Civil { micros: civil.micros + fraction / 1000, nanos: (fraction % 1000) as i16, ..civil })
 }
 
 /// The date and time whose digits are those of this number.
@@ -75,7 +75,7 @@ fn with_separate_time(text: &[u8]) -> Option<Civil> {
         let time = time(&mut scan)?;
         let nanos = if count == 6 && scan.eat_any(b".,").is_some() { scan.fraction()? } else { 0 };
         let micros = date * MICROS_PER_DAY + time + nanos / 1000;
-        return Some(Civil { micros, nanos: (nanos % 1000) as u16, offset: scan.zone()? });
+        return Some(Civil { micros, nanos: (nanos % 1000) as i16, offset: scan.zone()? });
     }
     rest.after_date(date)
 }

@@ -8,21 +8,16 @@ pub(crate) fn number(text: &[u8]) -> Option<f64> {
     text.parse().ok().filter(|v: &f64| numeric && v.is_finite())
 }
 
-/// The place of a whole number within the interval that is rounded to it.
-#[cfg(feature = "logs")]
-pub(super) const EXACT: u16 = 500;
-
-/// Parses a decimal number and multiplies it by 10^`scale`. Returns the product rounded to a whole number, and its
-/// place within the interval that is rounded to this number, in thousandths (0..1000). `None` if the text is not a
-/// number or too large.
-pub(super) fn decimal(text: &[u8], scale: u32) -> Option<(i64, u16)> {
+/// Parses a decimal number and multiplies it by 10^`scale`. Returns the product rounded to a whole number, and what the
+/// product exceeds that number by, in thousandths (−500..=500). `None` if the text is not a number or too large.
+pub(super) fn decimal(text: &[u8], scale: u32) -> Option<(i64, i16)> {
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
         [b'+', rest @ ..] => (false, rest),
         _ => (false, text),
     };
     let (mut value, mut fraction, mut seen_point, mut seen_digit, mut beyond) =
-        (0_i64, 0, false, false, 0_u16);
+        (0_i64, 0, false, false, 0_i16);
     for &byte in digits {
         match byte {
             b'0'..=b'9' => {
@@ -31,7 +26,7 @@ pub(super) fn decimal(text: &[u8], scale: u32) -> Option<(i64, u16)> {
                 if seen_point && fraction >= scale {
                     // Three digits beyond the scale, of which the first decides the rounding.
                     let place = [100, 10, 1].get((fraction - scale) as usize).unwrap_or(&0);
-                    beyond += u16::from(digit) * place;
+                    beyond += i16::from(digit) * place;
                     fraction += 1;
                     continue;
                 }
@@ -49,25 +44,29 @@ pub(super) fn decimal(text: &[u8], scale: u32) -> Option<(i64, u16)> {
     let round_up = beyond >= 500;
     let value =
         value.checked_mul(10_i64.pow(scale - fraction.min(scale)))?.checked_add(i64::from(round_up))?;
-    let place = (beyond + 500) % 1000;
-    Some(if negative { (-value, 999 - place) } else { (value, place) })
+    let place = if round_up { beyond - 1000 } else { beyond };
+    Some(if negative { (-value, -place) } else { (value, place) })
 }
 
-/// A number rounded to a whole one, and its place within the interval that is rounded to it, in thousandths (0..1000);
-/// `None` if it is not finite or too large.
-pub(super) fn rounded(value: f64) -> Option<(i64, u16)> {
+/// A number rounded to a whole one, and what it exceeds that by, in thousandths (−500..=500); `None` if it is not finite or
+/// too large.
+pub(super) fn rounded(value: f64) -> Option<(i64, i16)> {
     let whole = value.round();
     // The conversion from floating point clips.
-    (value.abs() < 9.2e18).then(|| (whole as i64, (((value - whole) * 1000.0 + 500.0) as u16).min(999)))
+    (value.abs() < 9.2e18).then(|| (whole as i64, ((value - whole) * 1000.0) as i16))
 }
 
 /// A number multiplied and rounded, as [`rounded`]. The place is that of the exact product, which has more digits than
-/// a floating-point number: seconds of today have steps of 238 ns.
+/// a floating-point number: seconds of today have steps of 238 ns. It is 0 for the number that is nearest to a whole
+/// product, as it is meant.
 #[cfg(feature = "logs")]
-pub(super) fn scaled(value: f64, factor: i64) -> Option<(i64, u16)> {
+pub(super) fn scaled(value: f64, factor: i64) -> Option<(i64, i16)> {
     let (product, _) = rounded(value * factor as f64)?;
+    if product as f64 / factor as f64 == value {
+        return Some((product, 0));
+    }
     let whole = value.trunc();
     let beyond =
         (value - whole) * factor as f64 - product.wrapping_sub((whole as i64).wrapping_mul(factor)) as f64;
-    Some((product, ((beyond * 1000.0 + f64::from(EXACT)) as u16).min(999)))
+    Some((product, (beyond * 1000.0) as i16))
 }

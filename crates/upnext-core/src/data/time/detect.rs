@@ -69,7 +69,7 @@ pub(crate) struct Counts {
 }
 
 /// A number is plausible as a time in a unit if no more than one value in this many is outside the plausible times.
-const ONE_IN: usize = 50;
+pub(crate) const ONE_IN: usize = 50;
 
 /// Numbers below this are taken as a counter if they are no times.
 const COUNTER_END: f64 = 1e8;
@@ -236,5 +236,7 @@ impl Resolution {
     }
 }
 
+#[cfg(test)]
+mod round_trip;
 #[cfg(test)]
 mod tests;

@@ -54,7 +54,7 @@ pub(super) fn parse_fast(text: &[u8]) -> Option<Civil> {
         _ => return None,
     };
     let seconds = ((days_of_valid(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
-    let (micros, nanos) = (subsecond / 1000, (subsecond % 1000) as u16);
+    let (micros, nanos) = (subsecond / 1000, (subsecond % 1000) as i16);
     Some(Civil { micros: seconds * MICROS_PER_SECOND + micros, nanos, offset })
 }
 
@@ -79,7 +79,7 @@ pub(super) fn parse_any(text: &[u8]) -> Option<Civil> {
         return None;
     }
     let civil = |time: jiff::Timestamp, offset| {
-        let nanos = time.as_nanosecond().rem_euclid(1000) as u16;
+        let nanos = time.as_nanosecond().rem_euclid(1000) as i16;
         Some(Civil { micros: time.as_nanosecond().div_euclid(1000) as i64, nanos, offset })
     };
     if let Ok(time) = text.parse::<jiff::Timestamp>() {

@@ -10,15 +10,14 @@ use std::fmt::Write;
 
 /// A time, and what is finer than a microsecond, so that the order of events is kept.
 ///
-/// Instants of one unit compare as their exact times. `micros` is rounded as [`TimeUnit::parse`] rounds; `nanos` is the
-/// place within the interval that is rounded to this microsecond. So seconds and milliseconds with more than six decimals
-/// have 500 there for an exact microsecond, and ISO 8601, which is cut off after the microsecond, has 0.
+/// Instants of one unit compare as their exact times. `micros` is rounded as [`TimeUnit::parse`] rounds; `nanos` is what
+/// the time exceeds that by: 0 for a whole microsecond, and negative where a number was rounded up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Instant {
     /// Microseconds since 1970-01-01 UTC.
     pub(crate) micros: TimeMicros,
-    /// 0..1000.
-    pub(crate) nanos: u16,
+    /// −500..1000.
+    pub(crate) nanos: i16,
 }
 
 /// How the times of one log are read: the unit, a pattern, and the zone of times that do not name theirs.
@@ -152,7 +151,7 @@ fn by_pattern(pattern: &str, text: &[u8]) -> Option<Civil> {
         let nanos = time.as_nanosecond();
         Some(Civil {
             micros: i64::try_from(nanos.div_euclid(1000)).ok()?,
-            nanos: nanos.rem_euclid(1000) as u16,
+            nanos: nanos.rem_euclid(1000) as i16,
             offset,
         })
     };

@@ -7,15 +7,15 @@ use super::{MICROS_PER_DAY, MICROS_PER_SECOND};
 pub(super) struct Civil {
     /// Microseconds from 1970-01-01 00:00 of the place where it was written.
     pub(super) micros: i64,
-    /// What is finer than that, 0..1000.
-    pub(super) nanos: u16,
+    /// What the time exceeds that by, −500..1000.
+    pub(super) nanos: i16,
     /// Seconds that its place is ahead of UTC; `None` if the text does not say.
     pub(super) offset: Option<i32>,
 }
 
 impl Civil {
     /// A time in UTC.
-    pub(super) fn utc(micros: i64, nanos: u16) -> Self {
+    pub(super) fn utc(micros: i64, nanos: i16) -> Self {
         Self { micros, nanos, offset: Some(0) }
     }
 
@@ -138,7 +138,7 @@ impl<'a> Scan<'a> {
 
     /// A time of day: `1:18`, `01:18:54`, `01:18:54.277`, `1:18 PM`, and `01` or `1 PM` if an hour alone is allowed.
     /// Microseconds since midnight, and the nanoseconds beyond. A leap second is the second before it.
-    pub(super) fn clock(&mut self, hour_alone: bool) -> Option<(i64, u16)> {
+    pub(super) fn clock(&mut self, hour_alone: bool) -> Option<(i64, i16)> {
         let (mut hour, _) = self.digits(1, 2)?;
         let (mut minute, mut second, mut nanos) = (0, 0, 0);
         if self.eat(b':') {
@@ -162,7 +162,7 @@ impl<'a> Scan<'a> {
             return None;
         }
         let seconds = (hour * 60 + minute) * 60 + second.min(59);
-        Some((seconds * MICROS_PER_SECOND + nanos / 1000, (nanos % 1000) as u16))
+        Some((seconds * MICROS_PER_SECOND + nanos / 1000, (nanos % 1000) as i16))
     }
 
     /// Skips `AM`, `pm` or `p.m.`, with spaces before it; whether it is the afternoon.

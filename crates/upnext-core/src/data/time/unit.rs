@@ -1,9 +1,9 @@
 //! The units and formats of times.
 
 use super::dates::Numbers;
-#[cfg(feature = "logs")]
-use super::decimal::{EXACT, rounded, scaled};
 use super::decimal::{decimal, number};
+#[cfg(feature = "logs")]
+use super::decimal::{rounded, scaled};
 use super::scan::Civil;
 use super::{MICROS_PER_DAY, TimeMicros, compact, iso, names};
 use serde::{Deserialize, Serialize};
@@ -95,7 +95,7 @@ fn of_ticks(ticks: i64) -> Option<Civil> {
         return None;
     }
     let ticks = ticks - TICKS_1970;
-    let nanos = (ticks.rem_euclid(TICKS_PER_MICRO) * 100) as u16;
+    let nanos = (ticks.rem_euclid(TICKS_PER_MICRO) * 100) as i16;
     Some(Civil { micros: ticks.div_euclid(TICKS_PER_MICRO), nanos, offset: None })
 }
 
@@ -171,7 +171,7 @@ impl TimeUnit {
             Self::Ms => decimal(text, 3).map(utc),
             Self::Us => decimal(text, 0).map(utc),
             Self::Ns => {
-                decimal(text, 0).map(|(ns, _)| Civil::utc(ns.div_euclid(1000), ns.rem_euclid(1000) as u16))
+                decimal(text, 0).map(|(ns, _)| Civil::utc(ns.div_euclid(1000), ns.rem_euclid(1000) as i16))
             }
             Self::DotnetTicks => of_ticks(decimal(text, 0)?.0),
             Self::Excel => of_excel(number(text)?),
@@ -203,10 +203,10 @@ impl TimeUnit {
     #[cfg(feature = "logs")]
     pub(super) fn civil_of_integer(self, value: i64) -> Option<Civil> {
         match self {
-            Self::S => value.checked_mul(super::MICROS_PER_SECOND).map(|micros| Civil::utc(micros, EXACT)),
-            Self::Ms => value.checked_mul(1000).map(|micros| Civil::utc(micros, EXACT)),
-            Self::Us => Some(Civil::utc(value, EXACT)),
-            Self::Ns => Some(Civil::utc(value.div_euclid(1000), value.rem_euclid(1000) as u16)),
+            Self::S => value.checked_mul(super::MICROS_PER_SECOND).map(|micros| Civil::utc(micros, 0)),
+            Self::Ms => value.checked_mul(1000).map(|micros| Civil::utc(micros, 0)),
+            Self::Us => Some(Civil::utc(value, 0)),
+            Self::Ns => Some(Civil::utc(value.div_euclid(1000), value.rem_euclid(1000) as i16)),
             Self::DotnetTicks => of_ticks(value),
             Self::Excel => of_excel(value as f64),
             Self::Compact => compact::of_integer(value),

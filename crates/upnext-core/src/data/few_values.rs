@@ -4,14 +4,17 @@ use super::names::{normalized, shortened};
 use super::report::ColumnValues;
 use std::collections::BTreeMap;
 
-/// Names of such columns, [`normalized`].
-const NAMES: [&str; 16] = [
+/// Names of such columns, [`normalized`]; a column `type` is one by its values.
+const NAMES: [&str; 19] = [
     "event",
     "eventtype",
     "eventname",
     "eventkind",
-    "type",
     "eventstype",
+    "hittype",
+    "isclick",
+    "clicked",
+    "iscart",
     "action",
     "actiontype",
     "productaction",
@@ -25,9 +28,12 @@ const NAMES: [&str; 16] = [
 ];
 
 /// Values of such columns, [`normalized`].
-const VALUES: [&str; 20] = [
+const VALUES: [&str; 25] = [
     "view",
+    "viewed",
+    "page",
     "click",
+    "clicked",
     "clicks",
     "pv",
     "pageview",
@@ -36,6 +42,8 @@ const VALUES: [&str; 20] = [
     "carts",
     "addtocart",
     "buy",
+    "bought",
+    "read",
     "purchase",
     "order",
     "orders",
@@ -138,6 +146,8 @@ mod tests {
         assert_eq!(ratings.warning(), None);
         assert_eq!(ratings.into_report().values, [("2".to_owned(), 8), ("1".to_owned(), 2)]);
         let many: Vec<String> = (0..30).map(|i| i.to_string()).collect();
+        assert!(of(Some("type"), &["shoe", "hat"]).is_none());
+        assert!(of(Some("is_click"), &["0", "1"]).is_some());
         assert!(of(Some("type"), &many.iter().map(String::as_str).collect::<Vec<_>>()).is_none());
     }
 }
