@@ -21,7 +21,12 @@ use std::process::ExitCode;
 
 /// Recommends what comes next in a session, learnt from a click log.
 #[derive(Parser)]
-#[command(name = "upnext", version, about, arg_required_else_help = true)]
+#[command(
+    name = "upnext",
+    version,
+    about = "Session-based recommendations with recurrent neural networks: prepare, train, evaluate, recommend",
+    arg_required_else_help = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: commands::Command,

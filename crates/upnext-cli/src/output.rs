@@ -70,7 +70,7 @@ const OPTIONS: [&str; 31] = [
     "user_column",
     "order_column",
     "order",
-    "lists",
+    "item_lists",
     "session_gap",
     "sessions_per_file",
     "where",

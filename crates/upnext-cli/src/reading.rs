@@ -35,7 +35,7 @@ pub(crate) struct ReadArgs {
 
     /// Whether the item column holds lists of items, each of which is an event [default: found by the values]
     #[arg(long, value_enum, value_name = "YES|NO")]
-    lists: Option<ListsArg>,
+    item_lists: Option<ListsArg>,
 
     /// What orders the events: `rows` for logs without times
     #[arg(long, value_enum, default_value_t = OrderArg::Time)]
@@ -138,7 +138,7 @@ impl QuoteArg {
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum TimeUnitArg {
-    /// ISO 8601, or numbers, whose unit is detected from their size
+    /// Found from the values
     Auto,
     /// Seconds since 1970, fractions allowed; also counters
     S,
@@ -191,7 +191,7 @@ impl ReadArgs {
         options.session_gap = self.session_gap;
         options.sessions_per_file = self.sessions_per_file;
         options.conditions = self.conditions.clone();
-        options.lists = match self.lists {
+        options.item_lists = match self.item_lists {
             None => Lists::Auto,
             Some(ListsArg::Yes) => Lists::Yes,
             Some(ListsArg::No) => Lists::No,
@@ -256,7 +256,7 @@ pub(crate) fn as_arguments(options: &ReadOptions) -> Vec<String> {
         Quote::Double => Some("double"),
         Quote::None => Some("none"),
     };
-    let lists = match options.lists {
+    let lists = match options.item_lists {
         Lists::Yes => Some("yes"),
         Lists::No => Some("no"),
         _ => None,
@@ -273,7 +273,7 @@ pub(crate) fn as_arguments(options: &ReadOptions) -> Vec<String> {
         ("--time-column", options.time_column.clone()),
         ("--user-column", options.user_column.clone()),
         ("--order-column", options.order_column.clone()),
-        ("--lists", lists.map(str::to_owned)),
+        ("--item-lists", lists.map(str::to_owned)),
         ("--order", (options.order == RowOrder::Rows).then(|| "rows".to_owned())),
         ("--session-gap", options.session_gap.map(|gap| gap.to_string())),
         ("--delimiter", delimiter.map(str::to_owned)),
@@ -384,7 +384,7 @@ mod tests {
                 "none",
             ],
             &[
-                "--lists",
+                "--item-lists",
                 "no",
                 "--order",
                 "rows",

@@ -116,7 +116,7 @@ fn bad_logs_fail_with_file_line_and_field_and_write_nothing() {
         (
             "missing column",
             good.replace("ItemId", "Thing").into_bytes(),
-            &["no item column", "SessionId, Thing, Time", "item_column"],
+            &["no item column", "SessionId, Thing, Time", "--item-column"],
         ),
         ("unreadable time", line(7, "s1,item 2,soon"), &["line 7", "column 3 (Time)", "\"soon\""]),
         (

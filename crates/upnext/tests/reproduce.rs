@@ -271,8 +271,12 @@ fn a_log_in_another_format_is_refused_with_the_challenge_s_and_leaves_nothing() 
     let folder = Folder::new();
     let out = folder.path("out");
     let named = folder.shop("named.csv", 300, 60, 1);
-    let words =
-        ["line 1", "RecSys Challenge 2015", "session, ISO 8601 time, item and category", "video-like"];
+    let words = [
+        "column 2: \"ItemId\" is no time",
+        "RecSys Challenge 2015",
+        "session, ISO 8601 time, item and category",
+        "video-like",
+    ];
     let message = refused(&mut rsc15(&named, &out, "pop"), 1, &words);
     assert!(message.contains("named.csv"), "{message}");
     let narrow = folder.file("narrow.csv", "1,2014-04-07T10:51:09.277Z\n2,2014-04-07T10:51:09.277Z\n");

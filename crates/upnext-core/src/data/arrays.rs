@@ -34,12 +34,7 @@ pub(super) struct Leaf {
 pub(super) fn leaves(schema: &Schema, is_uuid: impl Fn(usize) -> bool) -> Vec<Leaf> {
     let (mut found, mut number) = (Vec::new(), 0);
     for (root, field) in schema.fields().iter().enumerate() {
-        let start = found.len();
         add_leaves(field, root, &mut Vec::new(), false, &is_uuid, &mut number, &mut found);
-        // A struct without fields.
-        if found.len() == start {
-            number += count(field.data_type());
-        }
     }
     found
 }

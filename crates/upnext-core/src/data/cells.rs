@@ -1,8 +1,9 @@
 //! The values of a row, and what they are read as: ids, times, orders, and the values of conditions.
 
 use super::columns::Column;
+use super::id_text::whole;
 use super::names::shortened;
-use super::normalize::{Changes, IdRules, whole};
+use super::normalize::{Changes, IdRules};
 use super::report::RowProblem;
 use super::time::reader::{Instant, TimeReader};
 use super::time::{TimeUnit, number};
@@ -19,6 +20,8 @@ pub(super) enum Cell<'a> {
     Float(f64),
     /// A value of a column whose type is that of times.
     Time(Instant),
+    /// As [`Time`](Self::Time), of a type that does not say of which place it is.
+    Clock(Instant),
 }
 
 pub(super) type Row<T> = std::result::Result<T, RowProblem>;
@@ -32,7 +35,7 @@ impl Cell<'_> {
             Self::Text(text) => whole(text.trim_ascii()) == whole(wanted),
             Self::Integer(value) => number(wanted) == Some(value as f64),
             Self::Float(value) => number(wanted) == Some(value) || (value.is_nan() && shown() == "NaN"),
-            Self::Time(time) => TimeUnit::Iso.parse(wanted) == Some(time.micros),
+            Self::Time(time) | Self::Clock(time) => TimeUnit::Iso.parse(wanted) == Some(time.micros),
         }
     }
 
@@ -43,7 +46,7 @@ impl Cell<'_> {
             Self::Text(text) => shortened(&String::from_utf8_lossy(text)),
             Self::Integer(value) => value.to_string(),
             Self::Float(value) => value.to_string(),
-            Self::Time(time) => super::format_time(time.micros),
+            Self::Time(time) | Self::Clock(time) => super::format_time(time.micros),
         }
     }
 
@@ -53,7 +56,7 @@ impl Cell<'_> {
             Self::Missing => true,
             Self::Text(text) => super::normalize::is_null(text.trim_ascii()),
             Self::Float(value) => value.is_nan(),
-            Self::Integer(_) | Self::Time(_) => false,
+            Self::Integer(_) | Self::Time(_) | Self::Clock(_) => false,
         }
     }
 }
@@ -101,6 +104,7 @@ pub(super) fn instant(column: &Column, reader: &TimeReader, cell: Cell) -> Row<I
     let read = match cell {
         Cell::Text(text) => reader.parse(text),
         Cell::Time(time) => Some(time),
+        Cell::Clock(time) => reader.local(time),
         Cell::Integer(value) => reader.integer(value),
         Cell::Float(value) => reader.float(value),
         Cell::Missing => None,
@@ -126,7 +130,7 @@ pub(super) fn order(column: &Column, cell: Cell) -> Row<Option<i64>> {
         Cell::Integer(value) => Some(key_of_integer(value)),
         Cell::Text(text) => order_of_text(text),
         Cell::Float(value) => key_of(value),
-        Cell::Time(time) => Some(time.micros),
+        Cell::Time(time) | Cell::Clock(time) => Some(time.micros),
         Cell::Missing => None,
     };
     let bad = || RowProblem::BadOrder { column: column.label.clone(), found: cell.shown() };

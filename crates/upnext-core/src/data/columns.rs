@@ -35,6 +35,8 @@ pub(super) fn find(
     partitions: &[Partition],
     earlier: Option<&Columns>,
 ) -> Result<Columns> {
+    let kept = sample.meeting(&options.conditions);
+    let sample = kept.as_ref().unwrap_or(sample);
     let reader =
         TimeReader::new(options.time_unit, options.time_format.as_deref(), options.timezone.as_deref())?;
     Finder {
@@ -123,14 +125,14 @@ impl Finder<'_> {
             None => self.item(&taken, key.as_deref())?,
         };
         taken.extend(item);
-        let has_lists = match options.lists {
+        let has_lists = match options.item_lists {
             Lists::Auto => item.is_some_and(|item| lists::are_lists(self.sample.values(item))),
             Lists::Yes => true,
             Lists::No => false,
         };
         if let (Some(item), true) = (item, has_lists) {
             self.guesses.push(format!(
-                "{} holds lists of items, each of which is an event (set `lists` to no if they are ids)",
+                "{} holds lists of items, each of which is an event (set `item_lists` to no if they are ids)",
                 self.sample.label(item)
             ));
         }
@@ -256,7 +258,8 @@ impl Finder<'_> {
         has_lists: bool,
     ) -> Option<Vec<usize>> {
         if self.sample.names.is_none() && !has_lists {
-            let session = self.id_columns(taken).first().copied();
+            let others: Vec<usize> = taken.iter().copied().filter(|at| Some(*at) != item).collect();
+            let session = self.id_columns(&others).into_iter().find(|at| Some(*at) != item);
             if session.is_none() {
                 let reason = "the file has no header, and too few columns".to_owned();
                 self.missing.push((Role::Session, reason));

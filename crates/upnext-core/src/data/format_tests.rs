@@ -4,8 +4,8 @@ use super::{EventLog, ReadOptions, RowOrder, TimeSpan};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-/// The sessions of files, read as one log: each as its id and its items in their order.
-fn sessions(files: &[&str], change: impl FnOnce(&mut ReadOptions)) -> crate::Result<Vec<String>> {
+/// Reads files as one log.
+pub(super) fn read(files: &[&str], change: impl FnOnce(&mut ReadOptions)) -> crate::Result<EventLog> {
     let place = tempfile::tempdir().unwrap();
     let mut paths = Vec::new();
     for (at, text) in files.iter().enumerate() {
@@ -14,7 +14,12 @@ fn sessions(files: &[&str], change: impl FnOnce(&mut ReadOptions)) -> crate::Res
     }
     let mut options = ReadOptions::default();
     change(&mut options);
-    let mut log = EventLog::read_all(&paths, &options, &mut |_| ControlFlow::Continue(()))?;
+    EventLog::read_all(&paths, &options, &mut |_| ControlFlow::Continue(()))
+}
+
+/// The sessions of files, read as one log: each as its id and its items in their order.
+pub(super) fn sessions(files: &[&str], change: impl FnOnce(&mut ReadOptions)) -> crate::Result<Vec<String>> {
+    let mut log = read(files, change)?;
     log.group();
     let mut sessions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for event in log.events() {
@@ -24,7 +29,7 @@ fn sessions(files: &[&str], change: impl FnOnce(&mut ReadOptions)) -> crate::Res
     Ok(sessions.into_iter().map(|(id, items)| format!("{id}: {}", items.join(" "))).collect())
 }
 
-fn half_an_hour(options: &mut ReadOptions) {
+pub(super) fn half_an_hour(options: &mut ReadOptions) {
     options.session_gap = TimeSpan::from_seconds(1_800);
 }
 

@@ -165,8 +165,8 @@ pub(super) fn of_text(
     if options.header != Header::No
         && !is_named
         && (!header || options.header == Header::Yes)
-        && let Some(names) =
-            preamble.checked_sub(1).and_then(|at| short_header(options, &rows[at], &rows[preamble..]))
+        && let Some(at) = preamble.checked_sub(1)
+        && let Some(names) = short_header(path, options, &rows[at], &rows[preamble..])?
     {
         (first, header) = (names, true);
         preamble -= 1;
@@ -249,7 +249,10 @@ fn has_escaped_quotes(sample: &[u8]) -> bool {
 /// The delimiter that gives most rows the same number of fields, at least three if possible. One that gives all of them
 /// the same number, the first one included, goes before one that does not: fields may be lists.
 fn guess_fields(quote: Quote, sample: &[u8], complete: bool, candidates: &[&str]) -> Fields {
-    let mut best: Option<((bool, usize, usize, bool, usize), Fields)> = None;
+    /// Whether it separates a table, its fields (three are enough), the percentage of rows with as many, whether the first
+    /// has as many, and its fields.
+    type Score = (bool, usize, usize, bool, usize);
+    let mut best: Option<(Score, Fields)> = None;
     for &delimiter in candidates {
         let fields = with_quotes(delimiter.to_owned(), quote, sample);
         let rows = fields.rows(sample, complete);
@@ -292,21 +295,44 @@ fn preamble(rows: &[Vec<String>], known: usize) -> usize {
     if is_preamble { before } else { known }
 }
 
-/// The names in a row before `rows` that has fewer fields than they have: rows may end in a delimiter, or begin with their
+/// The names in a row before `rows` that has fewer fields than they have: rows may end in delimiters, or begin with their
 /// own names, as R writes them. `None` if it is no header.
-fn short_header(options: &ReadOptions, row: &[String], rows: &[Vec<String>]) -> Option<Vec<String>> {
+///
+/// # Errors
+/// [`Error::AmbiguousLog`] for a header whose names are of unknown columns.
+fn short_header(
+    path: &Path,
+    options: &ReadOptions,
+    row: &[String],
+    rows: &[Vec<String>],
+) -> Result<Option<Vec<String>>> {
     let usual = usual_count(rows.iter().map(Vec::len));
     let is_text = |field: &String| !field.trim().is_empty() && !is_value(field);
-    let has_names = known_names(options, row) >= 2 || (row.len() + 1 == usual && row.iter().all(is_text));
-    if row.len() < 2 || row.len() >= usual || !has_names {
-        return None;
+    let is_known = known_names(options, row) >= 2;
+    if row.len() < 2
+        || row.len() >= usual
+        || !(is_known || (row.len() + 1 == usual && row.iter().all(is_text)))
+    {
+        return Ok(None);
     }
-    let mut names = row.to_vec();
-    let ends_empty = rows.iter().filter(|row| row.last().is_some_and(|last| last.trim().is_empty())).count();
-    if names.len() + 1 == usual && ends_empty * 10 < rows.len() * 9 {
-        names.insert(0, String::new());
+    let is_empty = |row: &Vec<String>| row.iter().skip(usual - 1).all(|field| field.trim().is_empty());
+    if rows.iter().filter(|found| is_empty(found)).count() * 10 >= rows.len() * 9 {
+        return Ok(Some(row.to_vec()));
     }
-    Some(names)
+    let mut first: Vec<&str> = rows.iter().filter_map(|row| row.first().map(String::as_str)).collect();
+    first.sort_unstable();
+    first.dedup();
+    if row.len() + 1 == usual && first.len() == rows.len() {
+        return Ok(Some([&[String::new()], row].concat()));
+    }
+    if !is_known {
+        return Ok(None);
+    }
+    let question = format!(
+        "the header has {} fields and most rows have {usual}: is the delimiter also within fields that are not quoted? `delimiter` names another",
+        row.len()
+    );
+    Err(Error::AmbiguousLog { path: path.to_owned(), question })
 }
 
 /// Whether the last line of the preamble is a header behind a `#`, and that header.
@@ -351,7 +377,7 @@ fn reads_as_time(text: &str) -> bool {
 /// Whether the first row holds the names of the columns: two of them are known, or it has no number and no time, and later
 /// rows have.
 fn is_header(options: &ReadOptions, first: &[String], rows: &[Vec<String>]) -> bool {
-    let has_values = |row: &[String]| row.iter().any(is_value);
+    let has_values = |row: &[String]| row.iter().any(|field| is_value(field));
     let named = known_names(options, first);
     named >= 2
         || (!has_values(first)
@@ -359,7 +385,7 @@ fn is_header(options: &ReadOptions, first: &[String], rows: &[Vec<String>]) -> b
 }
 
 /// Whether a field is a number or a time.
-fn is_value(field: &String) -> bool {
+fn is_value(field: &str) -> bool {
     number(field.trim().as_bytes()).is_some() || reads_as_time(field)
 }
 

@@ -1,5 +1,7 @@
 //! Lists of items in one field, such as `['B09W9FND7K' 'B09JSPLN1M']`, `[1, 2, 3]` or `N1 N2 N3`.
 
+use std::collections::BTreeSet;
+
 /// The elements of a list. In brackets they are separated by white space or punctuation; else by white space, or by the
 /// commas, semicolons or bars of a list without any. Within quotation marks nothing separates, and the marks do not count.
 pub(super) fn elements(text: &[u8]) -> Elements<'_> {
@@ -49,23 +51,29 @@ fn closing(text: &[u8], quote: u8, between: &[u8]) -> Option<usize> {
     (0..text.len()).find(closes)
 }
 
-/// Whether values are lists: most of them in brackets, or most of several ids without letters in lower case, and not all of
-/// them of the same number, as an id with spaces in it has.
+/// Whether values are lists: most of them in brackets, or most of several ids without letters in lower case. Ids with spaces
+/// in them have that form as well; but all of them have as many parts, and what is first in one is not last in another.
 pub(super) fn are_lists<'v>(values: impl Iterator<Item = &'v str>) -> bool {
     let (mut all, mut bracketed) = (0, 0);
     let mut lengths: Vec<usize> = Vec::new();
+    let (mut first, mut last) = (BTreeSet::new(), BTreeSet::new());
     for value in values {
         all += 1;
         bracketed += usize::from(value.starts_with('[') && value.ends_with(']'));
         let is_id =
             |word: &[u8]| word.iter().any(u8::is_ascii_digit) && !word.iter().any(u8::is_ascii_lowercase);
-        let words = elements(value.as_bytes());
-        lengths.extend(words.clone().all(is_id).then(|| words.count()));
+        let words: Vec<&[u8]> = elements(value.as_bytes()).collect();
+        if words.iter().all(|word| is_id(word)) {
+            lengths.push(words.len());
+            first.extend(words.first().copied());
+            last.extend(words.last().copied().filter(|_| words.len() > 1));
+        }
     }
     let several = lengths.iter().filter(|length| **length > 1).count();
     lengths.sort_unstable();
     let most = lengths.chunk_by(|a, b| a == b).map(<[usize]>::len).max().unwrap_or(0);
-    all > 0 && (bracketed * 10 >= all * 9 || (several * 2 > all && most * 10 < all * 9))
+    let is_one_set = last.len() > 2 && 2 * first.intersection(&last).count() > last.len();
+    all > 0 && (bracketed * 10 >= all * 9 || (several * 2 > all && (most * 10 < all * 9 || is_one_set)))
 }
 
 #[cfg(test)]
@@ -94,6 +102,7 @@ mod tests {
     fn ids_are_no_lists_and_titles_are_none() {
         assert!(are_lists(["[1,2]", "[3]"].into_iter()));
         assert!(are_lists(["N29 N30", "N3 N4", "N5"].into_iter()));
+        assert!(are_lists(["N1 N2", "N2 N3", "N3 N1", "N1 N3"].into_iter()));
         assert!(are_lists(["10;11;12", "10;12", "10;13;10"].into_iter()));
         assert!(!are_lists(["A10 42", "AB11 43", "A7 42"].into_iter()), "ids with a space");
         assert!(!are_lists(["978 3 16 148410 0", "978 3 16 148411 9"].into_iter()));

@@ -15,6 +15,8 @@ mod columnar;
 #[cfg(feature = "logs")]
 mod columns;
 mod copies;
+#[cfg(all(test, feature = "logs"))]
+mod doubt_tests;
 pub mod durations;
 pub mod events;
 #[cfg(feature = "logs")]
@@ -26,6 +28,7 @@ mod format_tests;
 #[cfg(all(feature = "logs", any(test, feature = "fuzzing")))]
 pub mod fuzz;
 pub mod holdout;
+mod id_text;
 pub(crate) mod ids;
 #[cfg(feature = "logs")]
 mod ipc;
@@ -40,6 +43,7 @@ mod layout;
 mod lists;
 #[cfg_attr(not(feature = "logs"), expect(dead_code, reason = "logs have more columns than tables of items"))]
 mod names;
+#[cfg(feature = "logs")]
 mod normalize;
 pub mod options;
 pub mod part;
@@ -85,6 +89,7 @@ pub use holdout::Holdout;
 pub use ids::{Ids, MAX_ID_BYTES};
 pub use items::{ItemTable, ItemTableOptions};
 pub(crate) use names::shortened_to;
+#[cfg(feature = "logs")]
 pub use normalize::NULL_MARKERS;
 pub use options::{Condition, Header, Lists, Quote, ReadOptions, RowOrder};
 pub use part::{DroppedSessions, Part, PartCounts, TestSessions};

@@ -57,7 +57,8 @@ impl Role {
                 "itemkey", "offerid", "listingid", "songid", "bookid", "gameid", "appid", "courseid",
                 "jobid", "postid", "documentid", "docid", "recipeid", "beerid", "businessid", "hotelid",
                 "poiid", "locationid", "adid", "propertiesproductid", "artikel", "artikelid", "artikelnr",
-                "artikelnummer", "produkt", "produktid",
+                "artikelnummer", "produkt", "produktid", "previtems", "itemids", "items", "itemlist",
+                "productids", "products", "itemsequence", "sessionitems", "clickeditems", "history",
             ],
             Self::Time => &[
                 "time", "timestamp", "ts", "eventtime", "eventtimestamp", "clicktimestamp", "clicktime",

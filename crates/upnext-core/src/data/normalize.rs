@@ -1,6 +1,7 @@
 //! Reads the ids of a log as they stand in files: white space around them is removed, markers of missing values are
 //! recognised, and whole numbers with a fraction (`39.0`) are integers (`39`).
 
+use super::id_text::{trimmed, whole};
 use super::options::ReadOptions;
 
 /// Texts that stand for a missing value in the files of databases, pandas, R, spreadsheets and web analytics.
@@ -28,6 +29,9 @@ pub const NULL_MARKERS: [&str; 21] = [
     "undefined",
 ];
 
+/// Whole numbers of more digits may have been rounded in floating point.
+const FLOAT_DIGITS: usize = 16;
+
 /// The length of the longest of [`NULL_MARKERS`] in bytes.
 const LONGEST_MARKER: usize = 9;
 
@@ -53,7 +57,8 @@ pub(super) struct Changes {
     pub(super) integers: u64,
     /// Ids that are `-1`.
     pub(super) minus_ones: u64,
-    /// Numbers in scientific notation, such as `1.23457E+17`.
+    /// Numbers in scientific notation, such as `1.23457E+17`, and whole ones with a fraction and more digits than floating
+    /// point keeps.
     pub(super) scientific: u64,
 }
 
@@ -86,6 +91,7 @@ impl IdRules {
         }
         if id.len() < written.len() {
             changes.floats += 1;
+            changes.scientific += u64::from(id.len() > FLOAT_DIGITS);
         } else if id[1..].iter().all(u8::is_ascii_digit) && id != b"-" {
             changes.integers += 1;
         } else {
@@ -102,30 +108,6 @@ impl IdRules {
             && !id[0].is_ascii_digit()
             && NULL_MARKERS.iter().any(|marker| marker.as_bytes() == id))
             || self.nulls.iter().any(|null| null == id)
-    }
-}
-
-/// A field without white space around it, the spaces of other scripts and the invisible ones of spreadsheets and web pages
-/// included.
-fn trimmed(field: &[u8]) -> &[u8] {
-    let text = field.trim_ascii();
-    let is_plain = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii);
-    if is_plain(text.first()) && is_plain(text.last()) {
-        return text;
-    }
-    let is_space = |c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{2060}' | '\u{feff}');
-    std::str::from_utf8(text).map_or(text, |text| text.trim_matches(is_space).as_bytes())
-}
-
-/// A number with a fraction of zeros without the fraction, and any other text as it is.
-pub(super) fn whole(text: &[u8]) -> &[u8] {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    let whole = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
-    match &digits[whole..] {
-        [b'.', zeros @ ..] if whole > 0 && !zeros.is_empty() && zeros.iter().all(|&byte| byte == b'0') => {
-            &text[..text.len() - zeros.len() - 1]
-        }
-        _ => text,
     }
 }
 
@@ -158,7 +140,7 @@ impl Changes {
         }
         if self.scientific > 0 {
             warnings.push(format!(
-                "{column}: {} ids are numbers in scientific notation (1.23457E+17), as spreadsheets write them: different ids may have become one; export the column as text",
+                "{column}: {} ids are numbers that lost digits, in scientific notation (1.23457E+17) or in floating point: different ids may have become one; write the column as text or as whole numbers",
                 self.scientific
             ));
         }

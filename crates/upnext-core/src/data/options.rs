@@ -129,7 +129,7 @@ pub struct ReadOptions {
     pub order_column: Option<String>,
     /// Whether the item column holds lists of items.
     #[serde(skip_serializing_if = "is_default")]
-    pub lists: Lists,
+    pub item_lists: Lists,
     /// What gives the order of events.
     #[serde(skip_serializing_if = "is_default")]
     pub order: RowOrder,
@@ -215,6 +215,7 @@ impl ReadOptions {
     }
 
     /// The gap at which sessions are cut; `None` if they are not cut.
+    #[cfg(feature = "logs")]
     pub(crate) fn effective_gap(&self) -> Option<TimeSpan> {
         let only_user =
             self.user_column.is_some() && self.session_column.is_empty() && self.order == RowOrder::Time;

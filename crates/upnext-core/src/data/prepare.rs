@@ -192,17 +192,17 @@ pub fn prepare(
     check_span(is_counter, "validation", options.validation)?;
     let copies = log.copies();
     let count = copies.iter().filter(|is_copy| **is_copy).count() as u64;
-    let sessions = SessionStatistics::of(log.grouped().sessions(), count);
-    let session_times = if is_counter { None } else { SessionTimes::of(log.grouped().sessions()) };
-    warnings.extend(sessions.warnings(is_counter, &log, options));
-    let EventLog { mut events, session_ids, item_ids, report, .. } = log;
     let mut dropped = Vec::new();
-    begin(PreparePhase::Filter, events.len())?;
     if options.drop_duplicates && count > 0 {
         let mut is_copy = copies.into_iter();
-        events.retain(|_| !is_copy.next().unwrap_or(false));
+        log.events.retain(|_| !is_copy.next().unwrap_or(false));
         dropped.push(Dropped { rule: DropRule::Duplicate, events: count, sessions: 0 });
     }
+    let sessions = || log.events.chunk_by(|a, b| a.session == b.session);
+    let session_times = if is_counter { None } else { SessionTimes::of(sessions()) };
+    warnings.extend(SessionStatistics::of(sessions(), count).warnings(is_counter, &log, options));
+    let EventLog { mut events, session_ids, item_ids, report, .. } = log;
+    begin(PreparePhase::Filter, events.len())?;
     filter(&mut events, options, item_ids.len(), &mut dropped);
     let Some(last) = events.iter().map(|e| e.time).max() else {
         return Err(Error::EmptyAfterFiltering {

@@ -114,7 +114,7 @@ impl QuoteCheck {
         let within = record.as_slice().iter().filter(|&&byte| byte == b'\n').count();
         let mut line = self.line_ends.line(record, after, within as u64);
         // A record that is not closed ends with the file, not with a line.
-        let is_open = record.iter().last().is_some_and(|field| field.ends_with(LAST_ROW));
+        let is_open = record.iter().next_back().is_some_and(|field| field.ends_with(LAST_ROW));
         line += u64::from(is_open && self.line_ends == LineEnds::LineFeed);
         self.line = line;
         self.first.get_or_insert(line);

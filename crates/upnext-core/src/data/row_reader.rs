@@ -40,13 +40,15 @@ pub(super) struct RowReader<'a> {
     /// The names of the file's columns, which may be repeated as a row.
     header: Option<Vec<String>>,
     rows: u64,
-    /// The number of rows up to the first row of this record.
-    record: u64,
+    /// Records so far: several rows may be of one.
+    records: u64,
     /// Rows that do not meet a condition.
     excluded: u64,
     repeated_headers: u64,
     /// Rows without a value in the order column.
     without_order: u64,
+    /// Rows with more fields than the others, which are behind the used columns.
+    longer: u64,
     /// Which values of the conditions occurred.
     met: Vec<Vec<bool>>,
     /// The id of a session with several key columns.
@@ -82,10 +84,11 @@ impl<'a> RowReader<'a> {
             bad: BadRows::new(path, place, options.skip_bad_rows),
             header: None,
             rows: 0,
-            record: 0,
+            records: 0,
             excluded: 0,
             repeated_headers: 0,
             without_order: 0,
+            longer: 0,
             key: Vec::new(),
             log,
             watch,
@@ -96,6 +99,18 @@ impl<'a> RowReader<'a> {
     pub(super) fn with_header(mut self, names: Option<Vec<String>>) -> Self {
         self.header = names;
         self
+    }
+
+    /// Whether the used columns are the first ones of `width`, and not the last, so that a row with more fields has them all in
+    /// their places.
+    pub(super) fn is_prefix(&self, width: usize) -> bool {
+        let used = self.columns.positions();
+        used.len() < width && used.into_iter().eq(0..self.columns.positions().len())
+    }
+
+    /// Counts a row that is read though it has more fields than the others.
+    pub(super) fn count_longer(&mut self, is_longer: bool) {
+        self.longer += u64::from(is_longer);
     }
 
     /// Number of rows so far.
@@ -111,6 +126,7 @@ impl<'a> RowReader<'a> {
     /// Counts a row that its format could not read.
     pub(super) fn bad(&mut self, position: u64, problem: RowProblem) {
         self.rows += 1;
+        self.records += 1;
         self.bad.add(position, problem);
     }
 
@@ -127,9 +143,7 @@ impl<'a> RowReader<'a> {
         cell: impl Fn(usize) -> Option<Cell<'r>>,
     ) -> Result<()> {
         self.rows += 1;
-        if origin.element == 0 {
-            self.record = self.rows;
-        }
+        self.records += u64::from(origin.element == 0);
         match self.read(origin.element, &cell) {
             Ok(Outcome::Events) if self.log.len() >= u32::MAX as usize => {
                 Err(Error::TooManyEvents { path: self.path.to_owned() })
@@ -205,7 +219,7 @@ impl<'a> RowReader<'a> {
         time: Instant,
         order: i64,
     ) -> Row<()> {
-        let Self { columns, rules, log, watch, session_label, file, record, key, .. } = self;
+        let Self { columns, rules, log, watch, session_label, file, records, key, .. } = self;
         let user = match columns.user.as_ref().map(|column| value(column, cell)).transpose()? {
             Some(Cell::Text(text)) => Some(text),
             _ => None,
@@ -219,7 +233,7 @@ impl<'a> RowReader<'a> {
                     key.extend_from_slice(file.to_string().as_bytes());
                 }
                 if several.is_empty() {
-                    join(key, (record.wrapping_add(watch.rows_before())).to_string().as_bytes());
+                    join(key, (records.wrapping_add(watch.records_before())).to_string().as_bytes());
                 }
                 for column in several {
                     join(key, cells::id(column, value(column, cell)?, rules, &mut watch.session_ids)?);
@@ -271,8 +285,8 @@ impl<'a> RowReader<'a> {
                 let of_day = time_of_day(text).ok_or_else(|| bad_time(time, reader, clock))?;
                 let read = match date {
                     Cell::Text(date) => reader.on_date(date, of_day),
-                    Cell::Time(date) => {
-                        Some(Instant { micros: date.micros.saturating_add(of_day), nanos: 0 })
+                    Cell::Time(date) | Cell::Clock(date) => {
+                        reader.local(Instant { micros: date.micros.saturating_add(of_day), nanos: 0 })
                     }
                     Cell::Integer(date) => reader.on_date(date.to_string().as_bytes(), of_day),
                     Cell::Missing | Cell::Float(_) => return Err(missing(day, date)),
@@ -301,7 +315,7 @@ impl<'a> RowReader<'a> {
     /// [`Error::BadRow`] for the first bad row, if they are not skipped.
     pub(super) fn finish(self, mut report: FileReport) -> Result<FileReport> {
         let Self { columns, watch, session_label, time_label, rows, .. } = self;
-        watch.end_file(rows);
+        watch.end_file(rows, self.records);
         for ((column, values, _), met) in columns.conditions.iter().zip(self.met) {
             values.iter().zip(met).for_each(|(value, met)| watch.condition(&column.label, value, met));
         }
@@ -315,6 +329,12 @@ impl<'a> RowReader<'a> {
             report.warnings.push(format!(
                 "{}: {} rows have no value that orders them: they come last among the events of their time",
                 order.label, self.without_order
+            ));
+        }
+        if self.longer > 0 {
+            report.warnings.push(format!(
+                "{} rows have more fields than the others, behind the columns that are used",
+                self.longer
             ));
         }
         report.warnings.extend(columns.warnings);

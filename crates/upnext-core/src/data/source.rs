@@ -191,7 +191,7 @@ fn text(
     sample.drain(..mark);
     if asked.is_none() && mark == 0 && encoding::is_unmarked_utf16(&sample) {
         let found = "UTF-16 text without a byte order mark".to_owned();
-        return Err(unsupported(found, "name its encoding, utf-16le or utf-16be"));
+        return Err(unsupported(found, "set `encoding` to utf-16le or utf-16be"));
     }
     let mut complete = ((sample.len() + mark) as u64) < SAMPLE_BYTES;
     let name = encoding::name(encoding);

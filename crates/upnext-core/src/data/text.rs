@@ -136,11 +136,12 @@ fn uneven(rows: &mut RowReader<'_>, line: u64, record: &ByteRecord, width: usize
     if found == 0 {
         return Ok(()); // white space, or the end-of-file character of DOS
     }
-    if found > width {
+    if found > width && !rows.is_prefix(width) {
         rows.bad(line, RowProblem::TooManyFields { found, usual: width });
     } else if record.len() < width && record.as_slice().contains(&0) {
         rows.bad(line, RowProblem::NulByte { column: "the row".to_owned() });
     } else {
+        rows.count_longer(found > width);
         let origin = Origin { position: line, element: 0 };
         rows.row(origin, record.len(), |at| record.get(at).map(Cell::Text))?;
     }

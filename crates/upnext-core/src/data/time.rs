@@ -49,6 +49,18 @@ pub fn parse_time(text: &str) -> Result<TimeMicros, String> {
     })
 }
 
+/// The rules of all time zones: with logs, those that are part of the program, else the system's.
+fn zones() -> &'static jiff::tz::TimeZoneDatabase {
+    #[cfg(feature = "logs")]
+    {
+        static BUNDLED: std::sync::LazyLock<jiff::tz::TimeZoneDatabase> =
+            std::sync::LazyLock::new(jiff::tz::TimeZoneDatabase::bundled);
+        &BUNDLED
+    }
+    #[cfg(not(feature = "logs"))]
+    jiff::tz::db()
+}
+
 /// Formats a time as ISO 8601 in UTC, or as seconds since 1970 if its year is outside the calendar.
 pub fn format_time(time: TimeMicros) -> String {
     jiff::Timestamp::from_microsecond(time).map_or_else(|_| format_seconds(time), |t| t.to_string())

@@ -17,8 +17,8 @@ pub(super) enum Values {
     Short(BinaryArray),
     /// Texts with 64-bit offsets, which need not fit into 32 bits.
     Long(LargeBinaryArray),
-    /// Timestamps and their unit. The values are UTC, with or without a time zone.
-    Times(PrimitiveArray<Int64Type>, TimeUnit),
+    /// Timestamps, their unit, and whether they are clocks of the log's place: those without a time zone.
+    Times(PrimitiveArray<Int64Type>, TimeUnit, bool),
     Integers(PrimitiveArray<Int64Type>),
     Floats(PrimitiveArray<Float64Type>),
 }
@@ -34,7 +34,8 @@ impl Values {
             DataType::LargeUtf8 | DataType::LargeBinary => {
                 Some(Self::Long(cast(array, &DataType::LargeBinary).ok()?.as_binary::<i64>().clone()))
             }
-            other if other.is_integer() || other.is_floating() || *other == DataType::Boolean => {
+            other if other.is_floating() => Some(Self::Short(texts_of_floats(array)?)),
+            other if other.is_integer() || *other == DataType::Boolean => {
                 let text = cast(array, &DataType::Utf8).ok()?;
                 Some(Self::Short(short(&text)?.as_binary::<i32>().clone()))
             }
@@ -44,7 +45,8 @@ impl Values {
 
     /// The values as times, numbers or texts; `None` for other types.
     pub(super) fn of(array: &ArrayRef) -> Option<Self> {
-        let times = |array, unit| Some(Self::Times(array, unit));
+        let is_local = !matches!(array.data_type(), DataType::Timestamp(_, Some(_)));
+        let times = |array, unit| Some(Self::Times(array, unit, is_local));
         match array.data_type() {
             DataType::Timestamp(ArrowUnit::Second, _) => {
                 times(array.as_primitive::<TimestampSecondType>().reinterpret_cast(), TimeUnit::S)
@@ -83,7 +85,7 @@ impl Values {
 
     /// The unit of times.
     pub(super) fn unit(&self) -> Option<TimeUnit> {
-        if let Self::Times(_, unit) = self { Some(*unit) } else { None }
+        if let Self::Times(_, unit, _) = self { Some(*unit) } else { None }
     }
 
     /// The value of a row.
@@ -94,7 +96,9 @@ impl Values {
             Self::Long(array) if array.is_valid(row) => Cell::Text(array.value(row)),
             Self::Integers(array) if array.is_valid(row) => Cell::Integer(array.value(row)),
             Self::Floats(array) if array.is_valid(row) => Cell::Float(array.value(row)),
-            Self::Times(array, unit) if array.is_valid(row) => time(array.value(row), *unit),
+            Self::Times(array, unit, is_local) if array.is_valid(row) => {
+                time(array.value(row), *unit, *is_local)
+            }
             _ => Cell::Missing,
         }
     }
@@ -106,13 +110,23 @@ impl Values {
             Cell::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
             Cell::Integer(value) => Some(value.to_string()),
             Cell::Float(value) => Some(value.to_string()),
-            Cell::Time(time) => Some(super::format_time(time.micros)),
+            Cell::Time(time) | Cell::Clock(time) => Some(super::format_time(time.micros)),
         }
     }
 }
 
+/// Numbers as texts, whole ones with `.0` and never in scientific notation.
+fn texts_of_floats(array: &ArrayRef) -> Option<BinaryArray> {
+    let array = cast(array, &DataType::Float64).ok()?;
+    let text = |value: f64| if value.fract() == 0.0 { format!("{value:.1}") } else { value.to_string() };
+    let texts = array.as_primitive::<Float64Type>().iter().map(|value| value.map(text));
+    let texts: Vec<Option<String>> = texts.collect();
+    Some(BinaryArray::from_iter(texts.iter().map(|text| text.as_deref().map(str::as_bytes))))
+}
+
 /// A timestamp; a time beyond the years ±290,000 is missing.
-fn time(value: i64, unit: TimeUnit) -> Cell<'static> {
+fn time(value: i64, unit: TimeUnit, is_local: bool) -> Cell<'static> {
     let nanos = if unit == TimeUnit::Ns { value.rem_euclid(1_000) as i16 } else { 0 };
-    unit.integer(value).map_or(Cell::Missing, |micros| Cell::Time(Instant { micros, nanos }))
+    let cell = if is_local { Cell::Clock } else { Cell::Time };
+    unit.integer(value).map_or(Cell::Missing, |micros| cell(Instant { micros, nanos }))
 }

@@ -101,10 +101,11 @@ const PLACEHOLDERS: [&str; 14] = [
 
 /// Warnings about ids that look like placeholders and have far more events than others.
 pub(super) fn about_placeholders(events: &[Event], sessions: &IdTable, items: &IdTable) -> Vec<String> {
-    let of = |ids: &IdTable, what: &str, id_of: fn(&Event) -> u32| -> Vec<String> {
-        let mean = events.len() / (ids.len() as usize).max(1);
+    // An item 0 may be the most popular of many.
+    let of = |ids: &IdTable, what: &str, known: &[&str], id_of: fn(&Event) -> u32| -> Vec<String> {
+        let mean = events.len() / ids.len().max(1);
         let least = (10 * mean).max(20);
-        let is_placeholder = |id: &str| PLACEHOLDERS.contains(&id.trim().to_lowercase().as_str());
+        let is_placeholder = |id: &str| known.contains(&id.trim().to_lowercase().as_str());
         (0..ids.len() as u32)
             .filter(|&id| is_placeholder(ids.get(id).split('/').next().unwrap_or_default()))
             .filter_map(|id| {
@@ -120,8 +121,8 @@ pub(super) fn about_placeholders(events: &[Event], sessions: &IdTable, items: &I
             })
             .collect()
     };
-    let mut warnings = of(sessions, "session", |event| event.session);
-    warnings.extend(of(items, "item", |event| event.item));
+    let mut warnings = of(sessions, "session", &PLACEHOLDERS, |event| event.session);
+    warnings.extend(of(items, "item", &PLACEHOLDERS[1..], |event| event.item));
     warnings
 }
 

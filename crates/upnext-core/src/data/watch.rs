@@ -23,8 +23,9 @@ pub(super) struct Watch {
     pub(super) item_ids: Changes,
     /// Number of the file, from 1.
     file: usize,
-    /// Rows of the files before.
+    /// Rows of the files before, and the records that they are of.
     rows: u64,
+    records: u64,
     has_users: bool,
     hasher: RandomState,
     /// A hash of the user of each session; 0 for none, [`SEVERAL`].
@@ -71,8 +72,14 @@ impl Watch {
         self.rows
     }
 
-    pub(super) fn end_file(&mut self, rows: u64) {
+    /// Records of the files before this one.
+    pub(super) fn records_before(&self) -> u64 {
+        self.records
+    }
+
+    pub(super) fn end_file(&mut self, rows: u64, records: u64) {
         self.rows += rows;
+        self.records += records;
         if self.after_pause * 2 > self.sessions && self.restarted.is_none() {
             self.restarted = Some((self.file, self.after_pause, self.sessions));
         }

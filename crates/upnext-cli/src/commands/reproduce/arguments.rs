@@ -24,7 +24,7 @@ pub(crate) struct ReproduceArgs {
 #[derive(clap::Subcommand, Debug)]
 enum DataSetArgs {
     Rsc15(Rsc15Args),
-    VideoLike(VideoLikeArgs),
+    VideoLike(Box<VideoLikeArgs>),
 }
 
 /// The RSC15 columns: the click file of the RecSys Challenge 2015 (yoochoose-clicks.dat).

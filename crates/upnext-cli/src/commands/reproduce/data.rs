@@ -99,7 +99,8 @@ impl Data {
 
 /// Adds a description of the challenge's file to a reader's error.
 fn about_format(error: Error, protocol: Protocol) -> anyhow::Error {
-    let is_about_rows = matches!(error, Error::BadRow { .. } | Error::MissingColumn { .. });
+    let is_about_rows =
+        matches!(error, Error::BadRow { .. } | Error::MissingColumn { .. } | Error::AmbiguousLog { .. });
     if protocol == Protocol::Rsc15 && is_about_rows {
         let message = format!(
             "{error}\nThis is no click file of the RecSys Challenge 2015, which has session, ISO 8601 time, item and category, separated by commas, without a header; `reproduce video-like` and `compare` take any log"

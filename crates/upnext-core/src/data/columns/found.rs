@@ -1,8 +1,10 @@
 //! The first rows of a file, and the columns that are found in it.
 
+use crate::data::cells::Cell;
 use crate::data::few_values::FewValues;
-use crate::data::names::shortened;
+use crate::data::names::{find_wanted, shortened};
 use crate::data::normalize;
+use crate::data::options::Condition;
 use crate::data::time::TimeUnit;
 use crate::data::time::reader::TimeReader;
 
@@ -27,6 +29,26 @@ impl Sample {
         let values = self.columns.get(column).map(Vec::as_slice).unwrap_or_default();
         let present = values.iter().filter_map(|value| value.as_deref().map(str::trim));
         present.filter(|text| !normalize::is_null(text.as_bytes()))
+    }
+
+    /// The rows that meet these conditions; `None` if they are all, or if the columns are not row by row.
+    pub(super) fn meeting(&self, conditions: &[Condition]) -> Option<Self> {
+        let rows = self.columns.first().map(Vec::len).filter(|_| !conditions.is_empty())?;
+        if self.columns.iter().any(|column| column.len() != rows) {
+            return None;
+        }
+        let meets = |row: usize| {
+            conditions.iter().all(|condition| {
+                let at = find_wanted(&condition.column, self.names.as_deref(), self.count);
+                let value = |at: usize| self.columns[at][row].as_deref().map(str::as_bytes);
+                let cell = |at: usize| value(at).map_or(Cell::Missing, Cell::Text);
+                let is_one = |at: usize| condition.values.iter().any(|text| cell(at).is(text.as_bytes()));
+                at.is_none_or(|at| is_one(at) != condition.excludes)
+            })
+        };
+        let kept: Vec<usize> = (0..rows).filter(|&row| meets(row)).collect();
+        let of_column = |column: &Vec<Option<String>>| kept.iter().map(|&row| column[row].clone()).collect();
+        Some(Self { columns: self.columns.iter().map(of_column).collect(), ..self.clone() })
     }
 
     /// Number of different values of a column.

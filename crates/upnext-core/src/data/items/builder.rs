@@ -4,6 +4,7 @@ use super::ItemTable;
 use super::column::{Column, Values};
 use super::inspection::{self, Reading};
 use super::options::{ColumnType, ItemTableOptions, RepeatedItem};
+use crate::data::id_text;
 use crate::data::ids::IdTable;
 use crate::data::names::{column, item_column, shortened};
 use crate::error::{Error, Result};
@@ -165,6 +166,7 @@ impl<'a> Builder<'a> {
 
     /// Ends the row of the item with this id, after its values have been pushed.
     pub(super) fn end_row(&mut self, id: &[u8], position: u64) -> Result<()> {
+        let id = id_text::in_table(id);
         let row = self.positions.len();
         debug_assert!(self.columns.iter().all(|column| column.len() == row + 1), "a value for each column");
         self.positions.push(position);

@@ -135,12 +135,10 @@ impl Picker {
             text.get((cell.start - base) as usize..(cell.end - base) as usize)
         };
         let mut row = vec![None; order.len()];
-        for at in 0..count {
-            for (slot, &column) in row.iter_mut().zip(order) {
-                *slot = value(cells[column][at]);
-            }
+        (0..count).for_each(|at| {
+            row.iter_mut().zip(order).for_each(|(slot, &column)| *slot = value(cells[column][at]));
             each(&row);
-        }
+        });
         Ok(())
     }
 

@@ -181,8 +181,7 @@ fn a_log_without_times_is_read_in_the_order_of_its_rows_on_request() {
     let text = "order_id,product_id,add_to_cart_order\n1,2,1\n1,3,2\n";
     let message = error(text, &ReadOptions::default());
     assert!(message.contains("no time column") && message.contains("`order` to rows"), "{message}");
-    let mut options = ReadOptions::default();
-    options.order = crate::data::RowOrder::Rows;
+    let options = ReadOptions { order: crate::data::RowOrder::Rows, ..ReadOptions::default() };
     let (_, columns) = found(text, &options).unwrap();
     assert!(matches!(columns.time, TimeSource::Rows));
     assert_eq!(columns.order.map(|column| column.at), Some(2));

@@ -53,7 +53,7 @@ pub(super) fn decimal(text: &[u8], scale: u32) -> Option<(i64, i16)> {
 pub(super) fn rounded(value: f64) -> Option<(i64, i16)> {
     let whole = value.round();
     // The conversion from floating point clips.
-    (value.abs() < 9.2e18).then(|| (whole as i64, ((value - whole) * 1000.0) as i16))
+    (value.abs() < 9.2e18).then_some((whole as i64, ((value - whole) * 1000.0) as i16))
 }
 
 /// A number multiplied and rounded, as [`rounded`]. The place is that of the exact product, which has more digits than

@@ -85,6 +85,12 @@ pub(super) fn parse_any(text: &[u8]) -> Option<Civil> {
     if let Ok(time) = text.parse::<jiff::Timestamp>() {
         return civil(time, Some(0));
     }
+    if text.ends_with(']') {
+        // Without an offset, the zone in brackets says of which place the clock is.
+        let parser = jiff::fmt::temporal::DateTimeParser::new();
+        let zoned = parser.parse_zoned_datetime_with(super::zones(), text).ok()?;
+        return civil(zoned.timestamp(), Some(0));
+    }
     let zoneless = [" UTC", "UTC", " GMT", "GMT", "Z"].iter().find_map(|zone| text.strip_suffix(zone));
     let local: jiff::civil::DateTime = zoneless.unwrap_or(text).parse().ok()?;
     civil(jiff::tz::TimeZone::UTC.to_timestamp(local).ok()?, zoneless.map(|_| 0))

@@ -5,7 +5,7 @@ use super::scan::Civil;
 use super::unit::TimeUnit;
 use crate::error::{Error, Result};
 use jiff::fmt::strtime::BrokenDownTime;
-use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
+use jiff::tz::{Offset, TimeZone};
 use std::fmt::Write;
 
 /// A time, and what is finer than a microsecond, so that the order of events is kept.
@@ -114,6 +114,12 @@ impl TimeReader {
         Some(Instant { micros, nanos: civil.nanos })
     }
 
+    /// The time of a clock of the log's place that shows this much.
+    #[inline]
+    pub(crate) fn local(&self, clock: Instant) -> Option<Instant> {
+        self.instant(Civil { micros: clock.micros, nanos: clock.nanos, offset: None })
+    }
+
     /// The time of a date of the log's place, in microseconds since 1970-01-01 there, and a time of day, in microseconds
     /// since midnight: of a log with a column for each.
     pub(crate) fn on_date(&self, date: &[u8], time_of_day: i64) -> Option<Instant> {
@@ -159,7 +165,7 @@ fn by_pattern(pattern: &str, text: &[u8]) -> Option<Civil> {
         return civil(time, Some(0));
     }
     if let Some(name) = parts.iana_time_zone() {
-        let zone = database().get(name).ok()?;
+        let zone = super::zones().get(name).ok()?;
         return civil(zone.to_timestamp(parts.to_datetime().ok()?).ok()?, Some(0));
     }
     let clock = Offset::UTC.to_timestamp(parts.to_datetime().ok()?).ok()?;
@@ -183,11 +189,6 @@ fn check_pattern(pattern: &str) -> Result<()> {
     Ok(())
 }
 
-/// The rules of all time zones, which are part of the program.
-fn database() -> TimeZoneDatabase {
-    TimeZoneDatabase::bundled()
-}
-
 /// Finds a time zone by its IANA name or its offset from UTC.
 fn find_zone(name: &str) -> Result<TimeZone> {
     let name = name.trim();
@@ -199,8 +200,8 @@ fn find_zone(name: &str) -> Result<TimeZone> {
             .map(Offset::to_time_zone)
             .map_err(|error| Error::config("timezone", error.to_string()));
     }
-    database().get(name).map_err(|_| {
-        let near = database()
+    super::zones().get(name).map_err(|_| {
+        let near = super::zones()
             .available()
             .map(|known| {
                 let last = known.as_str().rsplit('/').next().unwrap_or_default();

@@ -53,6 +53,7 @@ pub(crate) const WRITTEN: &[(TimeUnit, &str, TimeMicros)] = &[
     (TimeUnit::Iso, "2024-03-20 01:18:54 UTC", MOMENT),
     (TimeUnit::Iso, "2024-03-20 01:18:54 GMT", MOMENT),
     (TimeUnit::Iso, "2024-03-20T02:18:54+01:00[Europe/Berlin]", MOMENT),
+    (TimeUnit::Iso, "2024-03-20T02:18:54[Europe/Berlin]", MOMENT),
     (TimeUnit::Iso, "2024-03-20 1:18:54 AM", MOMENT),
     (TimeUnit::Iso, "2024-03-20 01:18", MINUTE),
     (TimeUnit::Iso, "2024-03-20T01:18Z", MINUTE),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// Writes one row per session.
 pub(super) enum SessionRows<W: Write + Send> {
-    Text(csv::Writer<W>),
+    Text(Box<csv::Writer<W>>),
     JsonLines(BufWriter<W>),
     Parquet(Box<Table<W>>),
 }
@@ -33,7 +33,7 @@ impl<W: Write + Send> SessionRows<W> {
         let text = |delimiter, out| {
             let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(out);
             writer.write_record(["session_id", "item_ids", "fell_back"]).map_err(csv_error)?;
-            Ok(Self::Text(writer))
+            Ok(Self::Text(Box::new(writer)))
         };
         match format {
             ListFormat::Csv => text(b',', out),

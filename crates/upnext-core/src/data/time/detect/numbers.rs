@@ -82,7 +82,7 @@ fn implausible<'a>(
         && let (Some(first), count) = outside(unit)
     {
         return Undecided::Refused(format!(
-            "{count} of {} numbers, such as `{first}`, are no times between 1995 and tomorrow in {unit}, as `{median}` is: correct them or leave them out, or set `time_unit` to {}",
+            "{count} of {} numbers, such as `{first}`, are no times between 1995 and tomorrow in {unit}, as `{median}` is: correct them, leave them out by a condition (`where`), or set `time_unit` to {}",
             texts.len(),
             unit.name()
         ));
