@@ -91,8 +91,8 @@ fn a_log_of_order_only_is_read_and_named_a_counter_once() {
 fn the_published_64th_has_a_64th_of_the_paper_s_pairs_and_is_cut_further_to_the_pair() {
     const PAPER: (u64, u64) = (31_637_239, 7_966_257);
     let Some(log) = log("yoochoose1_64/train.tsv.gz") else { return };
-    // Times are a counter of seconds: the last 2,000 stand for the last day.
-    let holdout = "2000s".parse().unwrap();
+    // Times are a counter, which has no days: the last sessions stand for the last day.
+    let holdout = "2000 sessions".parse().unwrap();
     let mut options = PrepareOptions::default();
     (options.holdout, options.min_item_support, options.validation) = (holdout, 1, None);
     let whole = prepare(log.clone(), &options).unwrap();

@@ -310,8 +310,13 @@ pub(super) fn about_tail(ends: impl Iterator<Item = TimeMicros> + Clone, window:
         return None;
     }
     let first_busy = windows.iter().find(|&(_, &count)| count * 10 >= usual).map_or(0, |(&back, _)| back);
-    let busy = ends.clone().filter(|&end| back(end) >= first_busy).max()?;
-    let until = (busy.div_euclid(MICROS_PER_HOUR) + 1).saturating_mul(MICROS_PER_HOUR);
+    // In a thin log every hour with a session is a busy one.
+    let hours = counted(
+        ends.clone().filter(|&end| back(end) >= first_busy).map(|end| end.div_euclid(MICROS_PER_HOUR)),
+    );
+    let usual_hour = usual_count(&hours);
+    let (busy_hour, _) = hours.iter().rev().find(|&(_, &count)| count * 10 > usual_hour)?;
+    let until = (busy_hour + 1).saturating_mul(MICROS_PER_HOUR);
     let after = ends.filter(|&end| end >= until).count();
     Some(format!(
         "sessions that end within the last {window}: {in_last}, where {usual} are usual: a tail of wrong clocks? {after} end after {until}; leave them out with `until` = {until}",
