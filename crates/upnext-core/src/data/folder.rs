@@ -241,6 +241,9 @@ impl<'a> Replacement<'a> {
             fs::create_dir_all(parent).map_err(Error::io(parent, "make"))?;
         }
         let lock = Lock::of(target).map_err(Error::io(target, "write in"))?;
+        // Those of processes that were killed: no other one writes here while the lock is held. They go before the new
+        // statistics come, after which nobody would look for them.
+        remove_files(target, |name| name.to_string_lossy().starts_with(UNFINISHED));
         Ok(Self { target, written: Vec::new(), lock })
     }
 
@@ -285,18 +288,20 @@ impl<'a> Replacement<'a> {
         // Last, so that a folder with new statistics has all of its parts.
         file.put(&path).map_err(Error::io(&path, "write"))?;
         own_names.retain(|own| own != STATISTICS_FILE);
-        for entry in fs::read_dir(self.target).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let is_old = own_names.iter().any(|own| name == own.as_str());
-            if is_old || name.to_string_lossy().starts_with(UNFINISHED) {
-                // A file that cannot be removed does no harm: the statistics do not list it.
-                _ = fs::remove_file(entry.path());
-            }
-        }
+        remove_files(self.target, |name| own_names.iter().any(|own| name == own.as_str()));
         // Whether or not the names are on disk yet, the hashes reveal a mixture.
         _ = sync_folder(self.target);
         self.lock.made_folder = false;
         Ok(())
+    }
+}
+
+/// Removes the files of a folder with these names. One that cannot be removed does no harm: the statistics do not list it.
+fn remove_files(folder: &Path, is_to_go: impl Fn(&OsStr) -> bool) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if is_to_go(&entry.file_name()) {
+            _ = fs::remove_file(entry.path());
+        }
     }
 }
 

@@ -56,6 +56,17 @@ fn failed_write_leaves_the_old_folder_and_nothing_else() {
 }
 
 #[test]
+fn what_a_killed_process_left_goes_before_the_new_statistics_come() {
+    let place = tempfile::tempdir().unwrap();
+    let left_over = format!("{UNFINISHED}0123");
+    fs::write(place.path().join(&left_over), "half").unwrap();
+    let mut replacement = Replacement::begin(place.path()).unwrap();
+    replacement.write("train.tsv".into(), |file| file.write_all(b"new")).unwrap();
+    let names = names(place.path());
+    assert!(!names.contains(&left_over) && names.iter().any(|name| name.starts_with(UNFINISHED)), "{names:?}");
+}
+
+#[test]
 fn parts_of_two_preparations_are_not_mixed_and_the_next_one_mends_the_folder() {
     let place = tempfile::tempdir().unwrap();
     let (target, other) = (place.path().join("out"), place.path().join("other"));
