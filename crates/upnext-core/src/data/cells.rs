@@ -68,7 +68,7 @@ pub(super) fn value<'c, 'r: 'c>(
     cell: &impl Fn(usize) -> Option<Cell<'r>>,
 ) -> Row<Cell<'c>> {
     match &column.constant {
-        None => cell(column.at).ok_or(RowProblem::TooFewFields { found: 0, needed: column.at + 1 }),
+        None => cell(column.at).ok_or_else(|| RowProblem::TooFewFields { found: 0, needed: column.at + 1 }),
         Some(value) if value.is_empty() => Ok(Cell::Missing),
         Some(value) => Ok(Cell::Text(value)),
     }

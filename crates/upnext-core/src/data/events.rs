@@ -211,8 +211,8 @@ impl EventLog {
         }
     }
 
-    /// Which events of the grouped log repeat an earlier one.
-    pub(super) fn copies(&self) -> Vec<bool> {
+    /// The positions of events of the grouped log that repeat an earlier one, in ascending order.
+    pub(super) fn copies(&self) -> Vec<usize> {
         copies(&self.events, &self.orders)
     }
 

@@ -120,20 +120,42 @@ impl IdTable {
     /// # Panics
     /// If the table would exceed 2³² ids.
     pub(crate) fn add(&mut self, id: &str) -> u32 {
-        let Self { text, ends, index, hasher } = self;
-        let at = |i: u32| {
-            let i = i as usize;
-            &text[if i == 0 { 0 } else { ends[i - 1] }..ends[i]]
-        };
-        let key = hash(hasher, id.as_bytes());
-        if let Some(&number) = index.find(key, |&i| at(i) == id) {
-            return number;
+        self.find(id).unwrap_or_else(|| self.add_new(id))
+    }
+
+    /// Adds an id that the table does not have, and returns its number.
+    ///
+    /// # Panics
+    /// If the table would exceed 2³² ids.
+    pub(crate) fn add_new(&mut self, id: &str) -> u32 {
+        debug_assert_eq!(self.find(id), None, "the id is in the table");
+        let number = u32::try_from(self.len()).expect("an id table holds at most 2^32 ids");
+        if self.index.len() == self.index.capacity() {
+            self.grow();
         }
-        let number = u32::try_from(ends.len()).expect("an id table holds at most 2^32 ids");
-        index.insert_unique(key, number, |&i| hash(hasher, at(i).as_bytes()));
-        text.push_str(id);
-        ends.push(text.len());
+        self.text.push_str(id);
+        self.ends.push(self.text.len());
+        self.insert(number);
         number
+    }
+
+    /// Makes the index twice as large. It is filled anew in the order of the ids, whose text then is read from one end to
+    /// the other, and the old one is freed before.
+    fn grow(&mut self) {
+        let capacity = self.index.capacity() + 1;
+        self.index = HashTable::new();
+        self.index = HashTable::with_capacity(capacity);
+        (0..self.len() as u32).for_each(|number| self.insert(number));
+    }
+
+    /// Adds the number of an id to the index.
+    fn insert(&mut self, number: u32) {
+        let key = hash(&self.hasher, self.get(number).as_bytes());
+        let Self { text, ends, index, hasher } = self;
+        index.insert_unique(key, number, |&i| {
+            let i = i as usize;
+            hash(hasher, &text.as_bytes()[if i == 0 { 0 } else { ends[i - 1] }..ends[i]])
+        });
     }
 }
 

@@ -78,6 +78,11 @@ impl IdRules {
         if self.is_exact {
             return Some(field).filter(|id| !id.is_empty());
         }
+        // Most ids are numbers as they stand.
+        if self.nulls.is_empty() && !field.is_empty() && field.iter().all(u8::is_ascii_digit) {
+            changes.integers += 1;
+            return Some(field);
+        }
         let id = trimmed(field);
         changes.trimmed += u64::from(id.len() != field.len());
         let first = id.first()?;

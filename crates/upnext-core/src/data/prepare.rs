@@ -191,11 +191,11 @@ pub fn prepare(
     check_span(is_counter, "holdout", Some(options.holdout))?;
     check_span(is_counter, "validation", options.validation)?;
     let copies = log.copies();
-    let count = copies.iter().filter(|is_copy| **is_copy).count() as u64;
+    let count = copies.len() as u64;
     let mut dropped = Vec::new();
     if options.drop_duplicates && count > 0 {
-        let mut is_copy = copies.into_iter();
-        log.events.retain(|_| !is_copy.next().unwrap_or(false));
+        let (mut copies, mut at) = (copies.into_iter().peekable(), 0..);
+        log.events.retain(|_| copies.next_if_eq(&at.next().unwrap_or(0)).is_none());
         dropped.push(Dropped { rule: DropRule::Duplicate, events: count, sessions: 0 });
     }
     let sessions = || log.events.chunk_by(|a, b| a.session == b.session);

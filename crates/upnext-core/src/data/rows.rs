@@ -41,7 +41,7 @@ impl<'a> LogBuilder<'a> {
         let add = |number: Option<u32>, new: Option<&str>, ids: &mut super::ids::IdTable| match (number, new)
         {
             (Some(number), _) => number,
-            (None, Some(id)) => ids.add(id),
+            (None, Some(id)) => ids.add_new(id),
             (None, None) => unreachable!("an id without a number was checked as a new one"),
         };
         let session = add(session_number, new_session, &mut log.session_ids);

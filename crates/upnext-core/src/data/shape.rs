@@ -125,7 +125,7 @@ impl LogShape {
         if !times_are_counter {
             warnings.extend(warnings::about_tail(sessions().map(|s| s[s.len() - 1].time), TimeSpan::DAY));
         }
-        let copies = log.copies().into_iter().filter(|is_copy| *is_copy).count() as u64;
+        let copies = log.copies().len() as u64;
         let statistics = SessionStatistics::of(sessions(), copies);
         warnings.extend(statistics.warnings(times_are_counter, log, &PrepareOptions::default()));
         let share = |n: u64| n as f64 / counts.events.max(1) as f64;

@@ -105,7 +105,7 @@ pub(super) fn about_placeholders(events: &[Event], sessions: &IdTable, items: &I
     let of = |ids: &IdTable, what: &str, known: &[&str], id_of: fn(&Event) -> u32| -> Vec<String> {
         let mean = events.len() / ids.len().max(1);
         let least = (10 * mean).max(20);
-        let is_placeholder = |id: &str| known.contains(&id.trim().to_lowercase().as_str());
+        let is_placeholder = |id: &str| known.iter().any(|known| known.eq_ignore_ascii_case(id.trim()));
         (0..ids.len() as u32)
             .filter(|&id| is_placeholder(ids.get(id).split('/').next().unwrap_or_default()))
             .filter_map(|id| {
