@@ -4,10 +4,12 @@
 
 #![forbid(unsafe_code)]
 
+mod cases;
 mod commands;
 mod experiment;
 mod interrupt;
 mod item_table;
+mod next_clicks;
 mod output;
 mod page;
 mod progress;

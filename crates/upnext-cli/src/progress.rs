@@ -62,21 +62,22 @@ pub(crate) struct EpochBar {
 }
 
 impl EpochBar {
-    /// A display for a training of `epochs` epochs, which is empty at first.
-    pub(crate) fn new(quiet: bool, epochs: usize) -> Self {
+    /// A display that is empty at first.
+    pub(crate) fn new(quiet: bool) -> Self {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(0), target);
         let style =
             ProgressStyle::with_template("{prefix} [{bar:30}] {percent}%, {msg}, {eta} left in the epoch")
                 .expect("the template is valid: a test makes it")
                 .progress_chars("=> ");
-        Self { bar: bar.with_style(style), quiet, epochs }
+        Self { bar: bar.with_style(style), quiet, epochs: 0 }
     }
 
     /// Displays an event of the training.
     pub(crate) fn show(&mut self, event: &FitEvent) {
         match event {
-            FitEvent::Begin { epochs_done, backend, .. } => {
+            FitEvent::Begin { epochs, epochs_done, backend, .. } => {
+                self.epochs = *epochs;
                 if let Some(notice) = slow_arithmetic(backend) {
                     self.line(notice);
                 }
@@ -89,6 +90,11 @@ impl EpochBar {
             )]),
             FitEvent::MiniBatch(progress) => self.at(progress),
             FitEvent::Epoch(epoch) => self.line(&epoch_line(epoch, self.epochs)),
+            FitEvent::Refit(selection) => self.line(&format!(
+                "epoch {} of {} was the best by validation: training again, on all of the data, for that many",
+                selection.best_epoch,
+                selection.epochs.len()
+            )),
             _ => {}
         }
     }
@@ -159,7 +165,7 @@ mod tests {
         for unit in [Unit::Bytes, Unit::Events] {
             Progress::new(true, "reading", unit).at(1, 2);
         }
-        EpochBar::new(true, 1).show(&FitEvent::MiniBatch(&EpochProgress::default()));
+        EpochBar::new(true).show(&FitEvent::MiniBatch(&EpochProgress::default()));
     }
 
     #[test]

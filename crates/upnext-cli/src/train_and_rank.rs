@@ -25,7 +25,7 @@ pub(crate) fn train_until_stopped(
     stop: &AtomicBool,
 ) -> anyhow::Result<Option<Trained>> {
     let (begun, out) = (Instant::now(), plan.out);
-    let mut bar = EpochBar::new(quiet, plan.experiment.training.epochs);
+    let mut bar = EpochBar::new(quiet);
     let outcome = train(plan, &mut |event| {
         bar.show(&event);
         if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -35,8 +35,7 @@ pub(crate) fn train_until_stopped(
         return Ok(None);
     }
     // A resumed or finished training took longer than this call.
-    let of_epochs: f64 = outcome.summary.epochs.iter().map(|epoch| epoch.seconds).sum();
-    let seconds = if outcome.summary.epochs.is_empty() { fitting } else { of_epochs };
+    let seconds = if outcome.summary.epochs.is_empty() { fitting } else { outcome.summary.seconds() };
     Ok(Some(Trained { loaded: Model::load(out)?, seconds }))
 }
 

@@ -5,9 +5,10 @@
 use crate::data::{Dataset, Sessions};
 use crate::experiment::Experiment;
 use crate::history::{Ended, FitEvent, Observer, TrainingSummary};
-use crate::kind::{Fit, InMemory, Start};
+use crate::kind::{InMemory, Start};
 use crate::model::Model;
-use crate::{Error, Result, models};
+use crate::stages::{Stages, Trained, check_validation};
+use crate::{Error, Result};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ use std::sync::Arc;
 #[derive(Default)]
 pub struct FitOptions<'a> {
     validation: Option<&'a Sessions>,
+    refit: Option<Arc<Dataset>>,
     threads: Option<usize>,
     init: Option<Model>,
     keep_training_state: bool,
@@ -39,6 +41,7 @@ impl std::fmt::Debug for FitOptions<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FitOptions")
             .field("validation", &self.validation.map(Sessions::len))
+            .field("refit", &self.refit.is_some())
             .field("threads", &self.threads)
             .field("init", &self.init.is_some())
             .field("keep_training_state", &self.keep_training_state)
@@ -47,10 +50,17 @@ impl std::fmt::Debug for FitOptions<'_> {
 }
 
 impl<'a> FitOptions<'a> {
-    /// Validates every epoch of a network on these sessions, which must not be part of the data, and keeps the best
-    /// epoch.
+    /// Validates every epoch of a network on these sessions, which must not be part of the data, and keeps the weights of the
+    /// best epoch, or trains again by [`refit`](Self::refit).
     pub fn validation(mut self, sessions: &'a Sessions) -> Self {
         self.validation = Some(sessions);
+        self
+    }
+
+    /// After the validation, trains a new model on `data`, which includes the validation's sessions, for as many epochs as
+    /// were best. Kinds without epochs are fitted to it at once. [`FitOptions::validation`] must be given, too.
+    pub fn refit(mut self, data: impl Into<Arc<Dataset>>) -> Self {
+        self.refit = Some(data.into());
         self
     }
 
@@ -86,7 +96,8 @@ impl<'a> FitOptions<'a> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Fitted {
-    /// The model of the best epoch by validation, or of the last epoch without validation.
+    /// The model of the best epoch by validation, or of the last epoch without validation and after a
+    /// [refit](FitOptions::refit).
     pub model: Model,
     /// The epochs, with loss, speed and validation; empty for a kind that is not trained in epochs.
     pub history: TrainingSummary,
@@ -108,21 +119,33 @@ pub struct Fitted {
 pub fn fit(data: impl Into<Arc<Dataset>>, experiment: &Experiment, options: FitOptions) -> Result<Fitted> {
     experiment.validate()?;
     let data = data.into();
-    let FitOptions { validation, threads, init, keep_training_state, observer } = options;
+    let FitOptions { validation, refit, threads, init, keep_training_state, observer } = options;
+    check_validation(experiment, validation.is_some(), refit.is_some())?;
     let threads =
         threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let mut go_on = |_: FitEvent| ControlFlow::Continue(());
     let mut checkpoints = InMemory::new(keep_training_state);
-    let item_table = data.item_table.clone().or_else(|| init.as_ref()?.item_table().cloned());
-    let start = init.map_or(Ok(Start::New), |init| start_from(&init, experiment, &data))?;
-    let observe = observer.unwrap_or(&mut go_on);
-    let mut run = Fit {
-        start,
-        keeps_state: keep_training_state,
-        ..Fit::new(&data, experiment.tables(), validation, threads, observe, &mut checkpoints)
+    let all = refit.as_ref().unwrap_or(&data);
+    let item_table = all.item_table.clone().or_else(|| init.as_ref()?.item_table().cloned());
+    let initial = match &init {
+        Some(init) => {
+            check_extends(init, all)?;
+            start_from(init, experiment, &data)?
+        }
+        None => Start::New,
     };
-    let model = models::fit(&experiment.model, &mut run)?;
-    let Fit { summary, ended, state, .. } = run;
+    let observe = observer.unwrap_or(&mut go_on);
+    let stages = Stages {
+        experiment,
+        data,
+        validation,
+        refit,
+        threads,
+        keeps_state: keep_training_state,
+        initial,
+        resumed: None,
+    };
+    let Trained { model, data, summary, ended, state, .. } = stages.run(observe, &mut checkpoints)?;
     let model = Model::new(
         model,
         (data.items.clone(), item_table),
@@ -137,12 +160,19 @@ pub fn fit(data: impl Into<Arc<Dataset>>, experiment: &Experiment, options: FitO
 /// A start from an earlier model of the same structure.
 fn start_from(init: &Model, experiment: &Experiment, data: &Dataset) -> Result<Start> {
     init.experiment().check_same_model(experiment)?;
+    check_extends(init, data)?;
+    let items = init.items().len();
+    Ok(Start::From { arrays: init.arrays(), state: init.training_state().cloned(), items })
+}
+
+/// Checks that the items of a model are the first of the data's.
+fn check_extends(init: &Model, data: &Dataset) -> Result<()> {
     let items = init.items().len();
     if items > data.items.len() || init.items().ids().zip(data.items.ids()).any(|(a, b)| a != b) {
         let reason = "its items are not the first of the data's: make the data by Dataset::extending";
         return Err(Error::config("init", reason));
     }
-    Ok(Start::From { arrays: init.arrays(), state: init.training_state().cloned(), items })
+    Ok(())
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ use std::path::Path;
 pub enum FitEvent<'a> {
     /// Training begins, or resumes.
     Begin {
+        /// Number of epochs of the training.
+        epochs: usize,
         /// Number of epochs done before.
         epochs_done: usize,
         /// The name of the backend, such as its instruction set.
@@ -31,6 +33,8 @@ pub enum FitEvent<'a> {
     Epoch(&'a EpochSummary),
     /// A checkpoint has been saved within an epoch.
     Checkpoint(&'a Path),
+    /// Validation has chosen the number of epochs, and a new model will be trained on all of the data.
+    Refit(&'a Selection),
 }
 
 /// A callback for every [`FitEvent`]; training stops if it returns [`ControlFlow::Break`].
@@ -91,6 +95,9 @@ pub struct TrainingSummary {
     /// The epoch, from 1, whose weights the model has, if validation chose it; absent: the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best_epoch: Option<usize>,
+    /// The validated training that chose the number of epochs, if the model was trained again after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Selection>,
     /// Whether training is complete; `false` in a checkpoint.
     pub finished: bool,
     /// Number of training sessions.
@@ -105,6 +112,21 @@ pub struct TrainingSummary {
     /// When the model was saved (RFC 3339, UTC); absent if the same training must give the same bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
+}
+
+/// A training that validation judged, and that chose for how many epochs the model was trained on all of the data.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Selection {
+    /// The validated epochs, in order.
+    pub epochs: Vec<EpochSummary>,
+    /// The epoch, from 1, with the largest validation MRR.
+    pub best_epoch: usize,
+    /// Number of sessions that these epochs learnt from.
+    pub sessions: u64,
+    /// Number of events that these epochs learnt from.
+    pub events: u64,
 }
 
 /// One epoch of a training.
@@ -144,9 +166,19 @@ impl TrainingSummary {
     pub fn stamp(&mut self) {
         self.created = Some(format!("{:.0}", jiff::Timestamp::now()));
     }
-}
 
-impl TrainingSummary {
+    /// The epochs that were validated, if any were: those of [`selection`](Self::selection), else
+    /// [`epochs`](Self::epochs).
+    pub fn validated_epochs(&self) -> &[EpochSummary] {
+        self.selection.as_ref().map_or(&self.epochs, |selection| &selection.epochs)
+    }
+
+    /// Seconds of all epochs, those of [`selection`](Self::selection) included.
+    pub fn seconds(&self) -> f64 {
+        let selection = self.selection.iter().flat_map(|selection| &selection.epochs);
+        selection.chain(&self.epochs).map(|epoch| epoch.seconds).sum()
+    }
+
     /// The summary of a training on `data` before its first epoch.
     pub(crate) fn of(data: &Dataset) -> Self {
         Self {
@@ -158,22 +190,43 @@ impl TrainingSummary {
 
     /// The epoch with the largest validation MRR, the first of equals; `None` without validation.
     pub(crate) fn best_by_validation(&self) -> Option<usize> {
-        let mut best: Option<(f64, usize)> = None;
-        for epoch in &self.epochs {
-            if let Some(validation) = epoch.validation
-                && best.is_none_or(|(mrr, _)| validation.mrr > mrr)
-            {
-                best = Some((validation.mrr, epoch.epoch));
-            }
-        }
-        best.map(|(_, epoch)| epoch)
+        best_of(&self.epochs)
     }
 
     /// Whether validation has not improved for `patience` epochs; `false` if `patience` is 0.
     pub(crate) fn is_patience_over(&self, patience: usize) -> bool {
-        match (self.epochs.last(), self.best_by_validation()) {
+        let epochs = self.validated_epochs();
+        match (epochs.last(), best_of(epochs)) {
             (Some(last), Some(best)) => patience > 0 && last.epoch >= best + patience,
             _ => false,
         }
     }
+}
+
+impl Selection {
+    /// The selection that a finished and validated training makes.
+    pub(crate) fn of(summary: &TrainingSummary) -> Self {
+        let TrainingSummary { epochs, sessions, events, .. } = summary.clone();
+        let best_epoch = best_of(&epochs).unwrap_or(epochs.len());
+        Self { epochs, best_epoch, sessions, events }
+    }
+
+    /// How the validated training ended.
+    pub(crate) fn ended(&self, patience: usize) -> Ended {
+        let is_early = patience > 0 && self.epochs.len() >= self.best_epoch + patience;
+        if is_early { Ended::Early } else { Ended::Complete }
+    }
+}
+
+/// The epoch with the largest validation MRR, the first of equals.
+fn best_of(epochs: &[EpochSummary]) -> Option<usize> {
+    let mut best: Option<(f64, usize)> = None;
+    for epoch in epochs {
+        if let Some(validation) = epoch.validation
+            && best.is_none_or(|(mrr, _)| validation.mrr > mrr)
+        {
+            best = Some((validation.mrr, epoch.epoch));
+        }
+    }
+    best.map(|(_, epoch)| epoch)
 }

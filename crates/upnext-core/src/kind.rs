@@ -136,7 +136,7 @@ impl<'a> Fit<'a> {
 }
 
 /// The state from which a training starts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) enum Start {
     /// A new model.
     #[default]
@@ -167,8 +167,15 @@ pub(crate) struct Copies {
 
 /// Stores the checkpoints and the best model of a training, in memory or in folders.
 pub(crate) trait CheckpointStore {
-    /// The copies that the store makes, in a training with validation or without.
-    fn copies(&self, has_validation: bool) -> Copies;
+    /// Begins with a training on `data`, before its model is made. `keeps_best` says whether the best model by validation
+    /// will be asked for.
+    fn begin_stage(&mut self, data: &Arc<Dataset>, keeps_best: bool);
+
+    /// Whether the best model by validation is kept.
+    fn keeps_best(&self) -> bool;
+
+    /// The copies that the store makes.
+    fn copies(&self) -> Copies;
 
     /// Whether a checkpoint within the epoch is due; called after every mini-batch.
     fn is_checkpoint_due(&mut self) -> bool {
@@ -194,19 +201,28 @@ pub(crate) trait CheckpointStore {
 pub(crate) struct InMemory {
     /// Whether the training state of the best model is stored, too.
     keeps_state: bool,
+    keeps_best: bool,
     best: Option<(Arrays, Option<TrainingState>)>,
 }
 
 impl InMemory {
     /// A store without a best model yet.
     pub(crate) fn new(keeps_state: bool) -> Self {
-        Self { keeps_state, best: None }
+        Self { keeps_state, ..Self::default() }
     }
 }
 
 impl CheckpointStore for InMemory {
-    fn copies(&self, has_validation: bool) -> Copies {
-        Copies { parameters: has_validation, states: self.keeps_state }
+    fn begin_stage(&mut self, _: &Arc<Dataset>, keeps_best: bool) {
+        (self.keeps_best, self.best) = (keeps_best, None);
+    }
+
+    fn keeps_best(&self) -> bool {
+        self.keeps_best
+    }
+
+    fn copies(&self) -> Copies {
+        Copies { parameters: self.keeps_best, states: self.keeps_state }
     }
 
     fn store_checkpoint(

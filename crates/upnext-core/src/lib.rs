@@ -67,6 +67,7 @@ pub mod recommender;
 pub mod replace;
 #[cfg(feature = "logs")]
 pub mod simulate;
+mod stages;
 pub mod training;
 #[cfg(feature = "toml")]
 pub mod tuning;

@@ -46,6 +46,12 @@ pub trait SessionScorer {
     /// `scores`: at least `items.len() * lanes` numbers. The score of an item does not depend on the other items.
     fn score(&mut self, items: &[ItemIndex], scores: &mut [f32]);
 
+    /// Whether the model knows nothing of what follows row `b`, and has scored all items by popularity. The row has been
+    /// [scored](Self::score) since the last read.
+    fn fell_back(&self, _b: usize) -> bool {
+        false
+    }
+
     /// The factors of the scores, for a model whose scores are products: the best items can then be found without
     /// scoring all of them.
     fn factors(&self) -> Option<Factors<'_>> {

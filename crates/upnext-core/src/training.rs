@@ -1,8 +1,8 @@
 //! Training on disk: checkpoints while a model is fitted, resuming, and the saved model at the end.
 //!
 //! It runs the same loop as [`fit`](crate::fit::fit()). While a network trains for the folder `OUT`, its checkpoint is
-//! the folder `OUT.checkpoint`, and the best model by validation `OUT.best`; both are models that every command can
-//! read. `OUT` itself appears, or is replaced, when training is done, and the other two are removed. A finished model
+//! the folder `OUT.checkpoint`, and the best model by validation `OUT.best`, if it will be the result; both are models
+//! that every command can read. `OUT` itself appears, or is replaced, when training is done, and the other two are removed. A finished model
 //! under one of these names is never touched.
 
 mod compare;
@@ -12,8 +12,9 @@ use crate::artifact::{Artifact, Manifest};
 use crate::data::{Dataset, Sessions};
 use crate::experiment::Experiment;
 use crate::history::{Ended, FitEvent, TrainingSummary};
-use crate::kind::{Fit, Start};
-use crate::{Error, Result, models};
+use crate::kind::Start;
+use crate::stages::{Stages, Trained, check_validation};
+use crate::{Error, Result};
 use folders::{Folders, beside, check_unfinished};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,9 @@ pub struct TrainingPlan<'a> {
     pub data: Arc<Dataset>,
     /// Sessions on which every epoch is validated; they must not be part of `data`.
     pub validation: Option<&'a Sessions>,
+    /// All of the data, the validation's included: after the validation, a new model is trained on it for as many epochs as
+    /// were best. `None`: the weights of the best epoch are kept, which have not learnt from the validation's sessions.
+    pub refit: Option<Arc<Dataset>>,
     /// The configuration of the model, the training and the evaluation.
     pub experiment: &'a Experiment,
     /// Number of threads, at least 1; the result does not depend on it.
@@ -74,9 +78,7 @@ pub fn train(
     observe: &mut dyn FnMut(FitEvent) -> ControlFlow<()>,
 ) -> Result<TrainingOutcome> {
     plan.experiment.validate()?;
-    if plan.experiment.training.patience > 0 && plan.validation.is_none() {
-        return Err(Error::config("training.patience", "early stopping needs sessions to validate on"));
-    }
+    check_validation(plan.experiment, plan.validation.is_some(), plan.refit.is_some())?;
     Artifact::check_target(plan.out)?;
     // Taken out of the plan, which lives as long as the training, so that the weights are not in memory twice.
     let init = plan.init.take();
@@ -85,25 +87,25 @@ pub fn train(
         compare::can_train_further(&plan)?;
     }
     // Checkpoints do without: whoever resumes has the same data.
-    let item_table = plan.data.item_table.clone().or_else(|| init.as_ref()?.item_table.clone());
+    let item_table = plan.all_data().item_table.clone().or_else(|| init.as_ref()?.item_table.clone());
     let (checkpoint, best) = (checkpoint_of(plan.out), beside(plan.out, "best"));
-    let mut summary = TrainingSummary::of(&plan.data);
-    let mut start = init.map_or(Start::New, |init| {
+    let initial = init.map_or(Start::New, |init| {
         let (init, arrays) = init.take_arrays();
         let items = usize::try_from(init.manifest.items).unwrap_or(usize::MAX);
         Start::From { arrays, state: init.training, items }
     });
+    let mut resumed = None;
     // Only networks have epochs, and therefore checkpoints.
     if plan.experiment.model.network().is_some() {
-        match resumed(&plan, &checkpoint, &best)? {
-            Resumed::Nothing => {}
-            Resumed::From(artifact) => {
-                compare::same_support(&artifact, &plan.data)?;
+        match saved_state(&plan, &checkpoint, &best)? {
+            Saved::Nothing => {}
+            Saved::State(artifact) => {
+                compare::same_support(&artifact, &plan)?;
                 let (artifact, arrays) = artifact.take_arrays();
-                summary = artifact.manifest.training;
-                start = Start::Resume { arrays, state: artifact.training };
+                let start = Start::Resume { arrays, state: artifact.training };
+                resumed = Some((start, artifact.manifest.training));
             }
-            Resumed::Complete(summary) => {
+            Saved::Complete(summary) => {
                 folders::clear(&checkpoint, &best, &summary)?;
                 let ended = Ended::AlreadyComplete;
                 return Ok(TrainingOutcome { ended, summary, checkpoint, optimizer_state_kept: None });
@@ -111,21 +113,18 @@ pub fn train(
         }
     }
     let mut checkpoints = Folders::new(&plan, checkpoint.clone(), best.clone());
-    let mut fit = Fit {
-        start,
-        summary,
+    let stages = Stages {
+        experiment: plan.experiment,
+        data: Arc::clone(&plan.data),
+        validation: plan.validation,
+        refit: plan.refit.clone(),
+        threads: plan.threads,
         keeps_state: plan.keep_training_state,
-        ..Fit::new(
-            &plan.data,
-            plan.experiment.tables(),
-            plan.validation,
-            plan.threads,
-            observe,
-            &mut checkpoints,
-        )
+        initial,
+        resumed,
     };
-    let model = models::fit(&plan.experiment.model, &mut fit)?;
-    let Fit { summary, ended, state, optimizer_state_kept, .. } = fit;
+    let Trained { model, summary, ended, state, optimizer_state_kept, .. } =
+        stages.run(observe, &mut checkpoints)?;
     if ended != Ended::Interrupted {
         let arrays = model.arrays();
         drop(model);
@@ -136,20 +135,27 @@ pub fn train(
     Ok(TrainingOutcome { ended, summary, checkpoint, optimizer_state_kept })
 }
 
+impl TrainingPlan<'_> {
+    /// The data that the model has learnt from at the end.
+    fn all_data(&self) -> &Dataset {
+        self.refit.as_deref().unwrap_or(&self.data)
+    }
+}
+
 /// The state from which a training starts or continues.
-enum Resumed {
+enum Saved {
     /// No saved state: the training begins.
     Nothing,
     /// A checkpoint, or a finished model that needs more epochs.
-    From(Box<Artifact>),
+    State(Box<Artifact>),
     /// A model with all epochs of the plan.
     Complete(TrainingSummary),
 }
 
 /// Finds the state from which the plan starts or continues.
-fn resumed(plan: &TrainingPlan, checkpoint: &Path, best: &Path) -> Result<Resumed> {
+fn saved_state(plan: &TrainingPlan, checkpoint: &Path, best: &Path) -> Result<Saved> {
     check_unfinished(checkpoint)?;
-    if plan.validation.is_some() {
+    if plan.validation.is_some() && plan.refit.is_none() {
         check_unfinished(best)?;
     }
     if Artifact::exists(checkpoint) {
@@ -162,16 +168,24 @@ fn resumed(plan: &TrainingPlan, checkpoint: &Path, best: &Path) -> Result<Resume
         }
         let saved = Artifact::load(checkpoint)?;
         compare::same_training(&saved.manifest, plan)?;
-        return Ok(Resumed::From(Box::new(saved)));
+        return Ok(Saved::State(Box::new(saved)));
     }
     if !plan.resume || !Artifact::exists(plan.out) {
-        return Ok(Resumed::Nothing);
+        return Ok(Saved::Nothing);
     }
     let manifest = Manifest::load(plan.out)?;
     compare::same_training(&manifest, plan)?;
     let (training, done) = (&plan.experiment.training, &manifest.training);
-    if done.epochs.len() >= training.epochs || done.is_patience_over(training.patience) {
-        return Ok(Resumed::Complete(manifest.training));
+    let validated = done.validated_epochs().len();
+    if validated >= training.epochs || done.is_patience_over(training.patience) {
+        return Ok(Saved::Complete(manifest.training));
+    }
+    if done.selection.is_some() {
+        let reason = format!(
+            "is {}, but the model has been trained again after a validation of {validated} epochs, whose state is gone: begin another training in another folder",
+            training.epochs
+        );
+        return Err(Error::config("training.epochs", reason));
     }
     let mut saved = Artifact::load(plan.out)?;
     if saved.training.is_some() && saved.manifest.training.best_epoch.is_some() {
@@ -179,5 +193,5 @@ fn resumed(plan: &TrainingPlan, checkpoint: &Path, best: &Path) -> Result<Resume
         saved.manifest.training.finished = false;
         saved.save(best)?;
     }
-    Ok(Resumed::From(Box::new(saved)))
+    Ok(Saved::State(Box::new(saved)))
 }

@@ -84,6 +84,7 @@ fn a_training_allocates_about_what_it_announces() {
                 let plan = TrainingPlan {
                     data: data.clone(),
                     validation,
+                    refit: None,
                     experiment: &experiment,
                     threads: 2,
                     out: &out,

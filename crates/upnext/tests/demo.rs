@@ -77,6 +77,13 @@ fn its_commands_can_be_repeated_and_give_the_same_figures() {
     };
     assert!(recall("gru4rec") > recall("pop") && recall("s-pop") > recall("pop"), "{models:?}");
 
+    // The last table has the models of the report, the best first.
+    let compared = report["compared"].as_array().unwrap();
+    let names: Vec<&str> = compared.iter().map(|m| m["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 5, "{names:?}");
+    let figure = |m: &Value| m["mrr@20"]["value"].as_f64().unwrap();
+    assert!(compared.is_sorted_by(|a, b| figure(a) >= figure(b)), "{compared:?}");
+
     // The list for the sample session, and the next click.
     let (sample, list) = (&report["sample"], &steps[9]["result"]["recommendations"]);
     assert_eq!(list.as_array().unwrap().len(), 10);
@@ -99,6 +106,12 @@ fn it_shows_each_command_and_leaves_the_files_that_it_names() {
         assert!(shown.lines().any(|line| line.starts_with(model)), "{model} is in no table: {shown}");
     }
     assert!(shown.contains("The visitor really went on to"), "{shown}");
+    let (_, last) = shown.split_once("the best first:").unwrap();
+    let last = last.lines().take_while(|line| !line.starts_with("Done in"));
+    let page = std::fs::read_to_string(place.path().join("demo/report.html")).unwrap();
+    let models: Vec<&str> = last.filter_map(|line| line.split_whitespace().next()).skip(1).collect();
+    assert_eq!(models.len(), 5, "{shown}");
+    assert!(models.iter().all(|model| page.contains(&format!(">{model}<"))), "{models:?}");
 
     // The suggested next commands work, too.
     let next = shown.lines().skip_while(|line| !line.contains("What to try next"));

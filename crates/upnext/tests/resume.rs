@@ -68,6 +68,16 @@ fn kill_and_finish(command: &dyn Fn() -> Command, out: &Path, checkpoints: Check
 
 #[test]
 fn a_training_killed_within_epochs_ends_with_the_bits_of_a_whole_one() {
+    killed_within_epochs(&["--validate", "--no-refit"]);
+}
+
+#[test]
+fn a_training_killed_before_and_after_its_validation_ends_with_the_bits_of_a_whole_one() {
+    killed_within_epochs(&["--validate"]);
+}
+
+/// Kills a validated training within its epochs.
+fn killed_within_epochs(validation: &[&str]) {
     let folder = Folder::new();
     let parts = folder.prepared_shop(700);
     let command = |out: &Path| {
@@ -82,7 +92,7 @@ fn a_training_killed_within_epochs_ends_with_the_bits_of_a_whole_one() {
                 "training.session_order=shuffled",
             ],
         );
-        command.args(["--epochs", "5", "--validate"]);
+        command.args(["--epochs", "5"]).args(validation);
         command
     };
     let (whole, out) = (folder.path("whole"), folder.path("model"));
@@ -90,8 +100,10 @@ fn a_training_killed_within_epochs_ends_with_the_bits_of_a_whole_one() {
     kill_and_finish(&|| command(&out), &out, Checkpoints::AfterEveryMiniBatch);
     assert_eq!(bits(&out), bits(&whole));
     let losses = |model: &Path| {
-        let epochs = manifest(model)["training"]["epochs"].as_array().unwrap().clone();
-        epochs.iter().map(|e| (e["loss"].clone(), e["validation"].clone())).collect::<Vec<_>>()
+        let training = &manifest(model)["training"];
+        let epochs = [&training["selection"]["epochs"], &training["epochs"]];
+        let epochs = epochs.into_iter().filter_map(|epochs| epochs.as_array());
+        epochs.flatten().map(|e| (e["loss"].clone(), e["validation"].clone())).collect::<Vec<_>>()
     };
     assert_eq!(losses(&out), losses(&whole));
     assert_eq!(folder.names(), ["clicks.csv", "model", "parts", "whole"]);

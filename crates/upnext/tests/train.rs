@@ -16,7 +16,7 @@ fn json_is_one_document_with_every_epoch_and_the_peak_memory() {
     let folder = Folder::new();
     let parts = folder.prepared_shop(600);
     let out = folder.path("model");
-    let report = json(train(&parts, &out).args(["--validate", "--epochs", "2"]));
+    let report = json(train(&parts, &out).args(["--validate", "--no-refit", "--epochs", "2"]));
     let epochs = report["epochs"].as_array().unwrap();
     assert_eq!(epochs.len(), 2);
     for (epoch, number) in epochs.iter().zip(1..) {
@@ -61,7 +61,7 @@ fn early_stopping_keeps_the_best_epoch() {
     let fields = ["training.learning_rate=0.3", "training.patience=2", "training.dropout_embedding=0"];
     let command = |out: &Path| {
         let mut command = train(&parts, out);
-        set(&mut command, &fields).arg("--validate");
+        set(&mut command, &fields).args(["--validate", "--no-refit"]);
         command
     };
     let report = json(command(&out).args(["--epochs", "40"]));
@@ -113,7 +113,8 @@ fn a_finished_model_that_is_called_like_the_best_one_stays() {
     done(train(&parts, &other).args(["--epochs", "1"]));
     let before = bits(&other);
     done(train(&parts, &out).args(["--epochs", "1"]));
-    refused(train(&parts, &out).args(["--epochs", "1", "--validate"]), 1, &["model.best", "finished model"]);
+    let kept = ["--epochs", "1", "--validate", "--no-refit"];
+    refused(train(&parts, &out).args(kept), 1, &["model.best", "finished model"]);
     assert_eq!(bits(&other), before);
 }
 

@@ -1,23 +1,27 @@
 //! `upnext evaluate`: evaluates a saved model on a test log.
 
+use crate::cases::{CaseArgs, CaseFile};
 use crate::experiment::ThreadArgs;
-use crate::output::{OutputArgs, Table, thousands, warn};
+use crate::next_clicks::{Test, Unknown, sentence};
+use crate::output::{OutputArgs, Table, thousands};
 use crate::ranking::RankingArgs;
 use crate::reading::ReadArgs;
 use crate::train_and_rank::rank;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use upnext_core::data::TestSessions;
-use upnext_core::data::folder::{PartName, PreparedFolder};
+use upnext_core::data::NextClicks;
 use upnext_core::data::part::DroppedSessions;
 use upnext_core::evaluation::{Evaluation, EvaluationConfig};
 use upnext_core::experiment::{ModelKind, TieRule};
 use upnext_core::model::Model;
+use upnext_core::replace::replace_file;
 
 /// Evaluate a saved model: rank the next item of every event of every test session.
 ///
-/// Test events on items that training never saw are dropped, then sessions of fewer than two events, as in the paper.
-/// Ties count against the model unless told otherwise.
+/// Recall@k is the share of the next items that are among the first k (also called hit rate, HR@k, and in many papers P@k; true
+/// precision is Recall@k / k); MRR@k is the mean of 1/rank, 0 behind k; NDCG@k the mean of 1/log2(1 + rank). Test events on items that training
+/// never saw are dropped, then sessions of fewer than two events, as in the paper; --unknown miss counts such next items as
+/// misses. Ties count against the model unless told otherwise.
 #[derive(clap::Args, Debug)]
 pub(crate) struct EvaluateArgs {
     /// The model's folder
@@ -34,6 +38,9 @@ pub(crate) struct EvaluateArgs {
     /// Make the top lists, for coverage and average popularity
     #[arg(long)]
     lists: bool,
+
+    #[command(flatten)]
+    cases: CaseArgs,
 
     #[command(flatten)]
     threads: ThreadArgs,
@@ -54,6 +61,9 @@ struct Done<'a> {
     items: usize,
     #[serde(flatten)]
     evaluation: &'a Evaluation,
+    unknown: Unknown,
+    /// All next clicks of the test part; absent if those on unknown items were dropped before, without being counted.
+    next_clicks: Option<NextClicks>,
     dropped: DroppedSessions,
 }
 
@@ -62,18 +72,29 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
     let threads = args.threads.threads()?;
     let loaded = Model::load(&args.model)?;
     let options = options(args, &loaded)?;
-    let log = args.read.read(&[PreparedFolder::resolve(&args.test, PartName::Test)?], args.output.quiet)?;
-    warn(&log.report().warnings);
-    let test = TestSessions::from_log(log, loaded.items())?;
-    let (model, quiet) = (loaded.recommender(), args.output.quiet);
-    let evaluation = rank(model, loaded.items(), &test.sessions, &options, threads, quiet)?;
+    let (unknown, quiet, case_file) =
+        (args.cases.unknown, args.output.quiet, args.cases.check(&[&args.test, &args.model])?);
+    let test = Test::read(&args.test, loaded.items(), &args.read, unknown, quiet, false)?;
+    let (model, items, sessions) = (loaded.recommender(), loaded.items(), &test.sessions.sessions);
+    let mut evaluation = rank(model, items, sessions, &options, threads, quiet)?;
+    if let Some((path, format)) = case_file {
+        replace_file(path, |file| {
+            let mut cases = CaseFile::begin(&args.cases, (path, format), file, false, threads)?;
+            cases.write(("", &loaded), (&test.sessions, items), &evaluation)?;
+            anyhow::Ok(cases.finish()?)
+        })?;
+    }
+    let misses = test.misses(unknown).iter().map(|&misses| u64::from(misses)).sum();
+    evaluation = evaluation.counting_misses(misses);
     let done = Done {
         model: &args.model,
         kind: loaded.experiment().model.kind(),
         test: &args.test,
         items: loaded.items().len(),
         evaluation: &evaluation,
-        dropped: test.dropped,
+        unknown,
+        next_clicks: test.next_clicks,
+        dropped: test.sessions.dropped,
     };
     args.output.print(&done, describe)
 }
@@ -95,6 +116,7 @@ fn describe(done: &Done) -> String {
         thousands(*candidates as u64),
         shown_ties(done.evaluation.ties),
     );
+    text.push_str(&sentence(done.next_clicks, *cases as u64, done.evaluation.misses));
     if done.dropped != DroppedSessions::default() {
         text.push_str(&format!(
             "left out: {} events on items that training never saw, then {} sessions of fewer than two events\n",

@@ -13,6 +13,8 @@ mod simulate;
 mod train;
 mod tune;
 
+pub(crate) use prepare::will_lie_in;
+
 /// A command with its arguments.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {

@@ -167,7 +167,7 @@ pub(super) fn lies_in(file: &Path, folder: &Path) -> bool {
 }
 
 /// Whether `path`, which need not exist, is inside `folder`.
-pub(super) fn will_lie_in(path: &Path, folder: &Path) -> bool {
+pub(crate) fn will_lie_in(path: &Path, folder: &Path) -> bool {
     // Components that do not exist have no symbolic links to resolve.
     let here = Path::new(".");
     let mut around = path.ancestors().map(|around| if around == Path::new("") { here } else { around });
@@ -218,6 +218,17 @@ pub(super) fn describe_statistics(statistics: &Statistics) -> String {
         }
     }
     let mut text = format!("{}\n{parts}", describe(&statistics.sources));
+    for (name, training, clicks) in
+        [("test", "train", statistics.test_next_clicks), ("valid", "fit", statistics.valid_next_clicks)]
+    {
+        if let Some(clicks) = clicks {
+            text.push_str(&format!(
+                "{name}: of {} next clicks {} are on items that {training} has not seen\n",
+                thousands(clicks.total),
+                thousands(clicks.unknown)
+            ));
+        }
+    }
     if let Some(times) = &statistics.session_times {
         text.push_str(&format!("\n{}", session_times(times)));
     }

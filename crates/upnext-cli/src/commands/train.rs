@@ -1,21 +1,23 @@
 //! `upnext train`: trains a model on a log and saves it.
 
+mod data;
+mod report;
+
 use crate::experiment::{ExperimentArgs, ThreadArgs};
 use crate::interrupt;
 use crate::item_table::ItemTableArgs;
-use crate::output::{OutputArgs, Table, command_again, print, thousands, warn};
-use crate::progress::{EpochBar, per_second};
+use crate::output::{OutputArgs, command_again, print};
+use crate::progress::EpochBar;
 use crate::reading::ReadArgs;
-use anyhow::Context;
-use serde::Serialize;
+use data::read;
+use report::{describe, report};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use upnext_core::artifact::{Artifact, EpochSummary, Manifest};
-use upnext_core::data::folder::{PartName, PreparedFolder};
-use upnext_core::data::{Dataset, ItemTable, ItemVocabulary, TestSessions, TimeSpan};
+use upnext_core::artifact::{Artifact, Manifest};
+use upnext_core::data::TimeSpan;
 use upnext_core::experiment::{DataConfig, Experiment};
 use upnext_core::history::Ended;
 use upnext_core::training::{TrainingOutcome, TrainingPlan, checkpoint_of, train};
@@ -34,13 +36,19 @@ pub(crate) struct TrainArgs {
     #[arg(long, short, required_unless_present = "show_config", value_name = "MODEL")]
     out: Option<PathBuf>,
 
-    /// Hold the last day out (the folder's `fit` and `valid` parts): judge every epoch on it and keep the best
+    /// Find the best number of epochs on the last day (the folder's `fit` and `valid` parts), then train again on all of
+    /// the training part for that many
     #[arg(long, conflicts_with = "valid")]
     validate: bool,
 
-    /// Judge every epoch on this log, and keep the best
+    /// Find the best number of epochs on this log, then train again on both logs for that many
     #[arg(long, value_name = "LOG")]
     valid: Option<PathBuf>,
+
+    /// Do not train again after the validation: keep the weights of the best epoch, which have not learnt from the
+    /// validation part
+    #[arg(long)]
+    no_refit: bool,
 
     /// Go on with an interrupted training, or with more epochs; where there is nothing to go on with, begin
     #[arg(long)]
@@ -50,6 +58,14 @@ pub(crate) struct TrainArgs {
     /// that of this model, too
     #[arg(long, value_name = "MODEL")]
     init: Option<PathBuf>,
+
+    /// Learn sessions of this older log again, too: those that --replay draws
+    #[arg(long, value_name = "LOG", requires = "replay")]
+    older: Option<PathBuf>,
+
+    /// Share of the sessions of the older log that are learnt again, such as 10% or 0.1
+    #[arg(long, value_name = "SHARE", requires = "older", value_parser = share)]
+    replay: Option<f64>,
 
     /// Save a checkpoint this often within an epoch
     #[arg(long, value_name = "SPAN", default_value = "10m")]
@@ -87,39 +103,6 @@ pub(crate) struct TrainArgs {
     output: OutputArgs,
 }
 
-/// The document of `--json`.
-#[derive(Serialize)]
-struct Done<'a> {
-    out: &'a Path,
-    ended: &'static str,
-    experiment: Experiment,
-    events: u64,
-    sessions: u64,
-    items: usize,
-    new_items: Option<usize>,
-    epochs: Vec<EpochReport<'a>>,
-    best_epoch: Option<usize>,
-    pairs_left_out: u64,
-    instruction_set: &'a str,
-    threads: usize,
-    peak_memory_bytes: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct EpochReport<'a> {
-    #[serde(flatten)]
-    summary: &'a EpochSummary,
-    mini_batches_per_second: f64,
-    events_per_second: f64,
-}
-
-/// The data for training and validation.
-struct Data {
-    train: Arc<Dataset>,
-    known_items: Option<usize>,
-    valid: Option<TestSessions>,
-}
-
 /// Runs the command.
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let experiment = experiment(args)?;
@@ -130,9 +113,14 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
         unreachable!("clap asks for both unless --show-config is given")
     };
     let threads = args.threads.threads()?;
-    if experiment.training.patience > 0 && !args.validate && args.valid.is_none() {
+    let has_validation = args.validate || args.valid.is_some();
+    if experiment.training.patience > 0 && !has_validation {
         let reason = "early stopping needs a validation part: add --validate or --valid LOG";
         return Err(upnext_core::Error::config("training.patience", reason).into());
+    }
+    if args.no_refit && !has_validation {
+        let reason = "there is no validation, after which the model would be trained again: leave it out, or add --validate or --valid LOG";
+        return Err(upnext_core::Error::config("--no-refit", reason).into());
     }
     // Checked before the log is read, which may take long.
     Artifact::check_target(out)?;
@@ -142,10 +130,11 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
         .transpose()?;
     let mut init = args.init.as_ref().map(Artifact::load).transpose()?;
     let known = init.as_mut().map(|init| std::mem::take(&mut init.items));
-    let data = read(args, path, known, table)?;
+    let data = read(args, path, known, table, experiment.training.seed)?;
     let plan = TrainingPlan {
         data: Arc::clone(&data.train),
         validation: data.valid.as_ref().map(|valid| &valid.sessions),
+        refit: data.whole.clone(),
         experiment: &experiment,
         threads,
         out,
@@ -166,6 +155,15 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     args.output.print(&done, |done| describe(done, &outcome))
 }
 
+/// Parses a share, a percentage or a number above 0 and at most 1.
+fn share(text: &str) -> Result<f64, String> {
+    let (number, scale) = text.trim().strip_suffix('%').map_or((text, 1.0), |percent| (percent, 100.0));
+    match number.trim().parse::<f64>() {
+        Ok(share) if share > 0.0 && share <= scale => Ok(share / scale),
+        _ => Err("a share is a percentage such as 10%, or a number above 0 and at most 1".to_owned()),
+    }
+}
+
 /// The experiment of the arguments. With a model to start from and no file, it is based on that model's experiment.
 fn experiment(args: &TrainArgs) -> anyhow::Result<Experiment> {
     let mut otherwise = Experiment::default();
@@ -180,72 +178,11 @@ fn experiment(args: &TrainArgs) -> anyhow::Result<Experiment> {
     Ok(args.experiment.experiment(otherwise)?)
 }
 
-/// Reads the logs for training and validation.
-fn read(
-    args: &TrainArgs,
-    path: &Path,
-    known: Option<ItemVocabulary>,
-    table: Option<ItemTable>,
-) -> anyhow::Result<Data> {
-    let quiet = args.output.quiet;
-    let part = if args.validate { PartName::Fit } else { PartName::Train };
-    if args.validate && !PreparedFolder::is_at(path) {
-        let reason = "takes a folder that `prepare` made; with a single log use --valid LOG";
-        return Err(upnext_core::Error::config("--validate", reason).into());
-    }
-    let known_items = known.as_ref().map(ItemVocabulary::len);
-    let (train, dropped) = {
-        let mut log = args.read.read(&[PreparedFolder::resolve(path, part)?], quiet)?;
-        warn(&log.report().warnings);
-        Dataset::extending(&log.grouped(), known.unwrap_or_default())?
-    };
-    if dropped.short_sessions > 0 && !quiet {
-        let count = thousands(dropped.short_sessions);
-        eprintln!("{count} sessions of a single event are left out: they have no next item to learn");
-    }
-    let valid = match (&args.valid, args.validate) {
-        (Some(file), _) => Some(PreparedFolder::resolve(file, PartName::Valid)?),
-        (None, true) => Some(PreparedFolder::resolve(path, PartName::Valid)?),
-        (None, false) => None,
-    };
-    let valid = match valid {
-        Some(file) => {
-            let log = args.read.read(&[file], quiet)?;
-            warn(&log.report().warnings);
-            Some(TestSessions::from_log(log, &train.items).context("the validation part cannot be used")?)
-        }
-        None => None,
-    };
-    let train = match table {
-        Some(table) => {
-            warn(uncovered(&table, &train.items).as_slice());
-            train.with_item_table(table)
-        }
-        None => train,
-    };
-    Ok(Data { train: train.into(), known_items, valid })
-}
-
-/// Returns a warning if the item table lacks a tenth of the log's items: its ids may be of another kind.
-fn uncovered(table: &ItemTable, items: &ItemVocabulary) -> Option<String> {
-    let coverage = table.coverage(items);
-    let lacking = coverage.items - coverage.described_items;
-    (lacking * 10 > coverage.items).then(|| {
-        format!(
-            "the item table lacks {} of the log's {} items: is `{}` the column of the same ids?",
-            thousands(lacking as u64),
-            thousands(coverage.items as u64),
-            table.id_name()
-        )
-    })
-}
-
 /// Trains with a progress bar. The first Ctrl-C requests a stop, the second ends the process.
 fn learn(plan: TrainingPlan, quiet: bool) -> anyhow::Result<TrainingOutcome> {
     let stop = interrupt::listen("stopping after this mini-batch, to save the training")?;
-    let epochs = plan.experiment.training.epochs;
     let checkpoint = checkpoint_of(plan.out);
-    let mut bar = EpochBar::new(quiet, epochs);
+    let mut bar = EpochBar::new(quiet);
     let outcome = train(plan, &mut |event| {
         bar.show(&event);
         if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -258,110 +195,9 @@ fn learn(plan: TrainingPlan, quiet: bool) -> anyhow::Result<TrainingOutcome> {
             );
             anyhow::Error::new(error).context(message)
         }
+        upnext_core::Error::Config { field, reason } if field == "refit" => {
+            upnext_core::Error::config("--no-refit", reason).into()
+        }
         error => error.into(),
     })
-}
-
-fn report<'a>(
-    outcome: &'a TrainingOutcome,
-    out: &'a Path,
-    experiment: &Experiment,
-    data: &Data,
-    threads: usize,
-) -> Done<'a> {
-    let summary = &outcome.summary;
-    let epochs = summary.epochs.iter().map(|epoch| EpochReport {
-        summary: epoch,
-        mini_batches_per_second: per_second(epoch.mini_batches, epoch.seconds),
-        events_per_second: per_second(epoch.pairs, epoch.seconds),
-    });
-    Done {
-        out,
-        ended: match outcome.ended {
-            Ended::Complete => "complete",
-            Ended::Early => "early",
-            Ended::Interrupted => "interrupted",
-            Ended::AlreadyComplete => "already",
-            _ => "ended",
-        },
-        experiment: experiment.resolved(),
-        events: summary.events,
-        sessions: summary.sessions,
-        items: data.train.items.len(),
-        new_items: data.known_items.map(|known| data.train.items.len() - known),
-        epochs: epochs.collect(),
-        best_epoch: summary.best_epoch,
-        pairs_left_out: summary.pairs_left_out,
-        instruction_set: &summary.instruction_set,
-        threads,
-        peak_memory_bytes: peak_memory_bytes(),
-    }
-}
-
-fn describe(done: &Done, outcome: &TrainingOutcome) -> String {
-    let kind = done.experiment.model.kind();
-    let mut text = format!(
-        "{kind} of {} events in {} sessions on {} items",
-        thousands(done.events),
-        thousands(done.sessions),
-        thousands(done.items as u64)
-    );
-    if let Some(new_items) = done.new_items {
-        let memory = match outcome.optimizer_state_kept {
-            Some(false) => "; the optimiser starts without memory",
-            Some(true) | None => "",
-        };
-        text.push_str(&format!(" ({} of them new{memory})", thousands(new_items as u64)));
-    }
-    text.push('\n');
-    if !done.epochs.is_empty() {
-        let mut table = Table::new(&[
-            "epoch",
-            "loss",
-            "seconds",
-            "mini-batches/s",
-            "events/s",
-            "valid recall",
-            "valid mrr",
-        ]);
-        for epoch in &done.epochs {
-            let valid = epoch.summary.validation;
-            table.row(vec![
-                epoch.summary.epoch.to_string(),
-                format!("{:.4}", epoch.summary.loss),
-                format!("{:.1}", epoch.summary.seconds),
-                thousands(epoch.mini_batches_per_second as u64),
-                thousands(epoch.events_per_second as u64),
-                valid.map_or(String::new(), |v| format!("{:.4}", v.recall)),
-                valid.map_or(String::new(), |v| format!("{:.4}", v.mrr)),
-            ]);
-        }
-        text.push_str(&format!("\n{table}\n"));
-    }
-    if done.pairs_left_out > 0 {
-        let count = thousands(done.pairs_left_out);
-        text.push_str(&format!(
-            "{count} pairs an epoch were left out: a last session alone has no negatives\n"
-        ));
-    }
-    match (outcome.ended, done.best_epoch) {
-        (Ended::AlreadyComplete, _) => {
-            text.push_str("the model is complete; for more epochs raise --epochs\n")
-        }
-        (Ended::Early, Some(best)) => text.push_str(&format!("stopped early; epoch {best} was the best\n")),
-        (_, Some(best)) => text.push_str(&format!("epoch {best} was the best\n")),
-        _ => {}
-    }
-    if let Some(bytes) = done.peak_memory_bytes {
-        text.push_str(&format!("peak memory {} MB\n", thousands(bytes.div_ceil(1_000_000))));
-    }
-    text.push_str(&format!("saved in {}\n", done.out.display()));
-    text
-}
-
-/// The peak memory of this process in bytes, if the system reports it.
-fn peak_memory_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }

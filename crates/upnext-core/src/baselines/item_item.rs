@@ -287,6 +287,10 @@ impl SessionScorer for LastItemScorer<'_> {
     fn score(&mut self, items: &[ItemIndex], scores: &mut [f32]) {
         self.scores.score(&self.model.popularity, items, scores);
     }
+
+    fn fell_back(&self, b: usize) -> bool {
+        self.scores.is_empty(b)
+    }
 }
 
 /// A dataset of these sessions over items 0..n, with their supports.

@@ -79,6 +79,11 @@ impl SparseScores {
         list.sort_unstable_by_key(|&(item, _)| item);
     }
 
+    /// Whether a row has no scored item, so that all are ordered by popularity.
+    pub(crate) fn is_empty(&self, row: usize) -> bool {
+        self.rows[row].is_empty()
+    }
+
     /// Writes scores in the layout of [`SessionScorer::score`](crate::recommender::SessionScorer::score).
     pub(crate) fn score(&self, popularity: &Popularity, items: &[ItemIndex], scores: &mut [f32]) {
         let lanes = lanes(self.rows.len());

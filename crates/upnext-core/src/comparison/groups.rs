@@ -110,7 +110,13 @@ mod tests {
     fn cases(sessions: &Sessions) -> Vec<RankedCase> {
         let of = |s: u32| {
             let last = sessions.session(s as usize).len() as u32 - 1;
-            (0..last).map(move |position| RankedCase { session: s, position, larger: 0, equal: 1 })
+            (0..last).map(move |position| RankedCase {
+                session: s,
+                position,
+                larger: 0,
+                equal: 1,
+                fell_back: false,
+            })
         };
         (0..sessions.len() as u32).flat_map(of).collect()
     }

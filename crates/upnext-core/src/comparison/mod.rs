@@ -112,11 +112,16 @@ impl Comparison {
 /// Intervals are 95 % percentile intervals over bootstrap resamples of whole sessions, the same resamples for all
 /// models, groups and differences. The result does not depend on the number of threads.
 ///
+/// `misses` has the number of next clicks that count as misses of each of `sessions`, and then of other sessions that are
+/// drawn with them ([`TestSessions::misses`](crate::data::TestSessions::misses)); it is empty if there are none. Groups are
+/// of the cases alone.
+///
 /// # Panics
-/// If the evaluations differ in their cases or tie rules, their cases are not of these sessions, or `cutoffs` is empty.
+/// If the evaluations differ in their cases or tie rules, their cases are not of these sessions, `misses` has fewer entries
+/// than `sessions` but at least one, or `cutoffs` is empty.
 pub fn compare(
     evaluations: &[&Evaluation],
-    sessions: &Sessions,
+    (sessions, misses): (&Sessions, &[u32]),
     items: &ItemVocabulary,
     cutoffs: &[usize],
     options: BootstrapOptions,
@@ -134,10 +139,11 @@ pub fn compare(
             && other.ranked.iter().zip(&first.ranked).all(same);
         assert!(same_cases, "the evaluations are not of the same cases");
     }
-    let columns = Columns::new(first, sessions, items, cutoffs);
+    assert!(misses.is_empty() || misses.len() >= sessions.len(), "the misses of every session");
+    let columns = Columns::new(first, (sessions, misses), items, cutoffs);
     let resamples =
         Resamples { sessions: columns.sessions, count: options.resamples, seed: options.seed, threads };
-    let cases = columns.cases(first);
+    let cases = columns.cases(first, misses);
     let case_totals = resamples.totals(&cases);
     let of_models: Vec<(Sums, Totals)> = evaluations
         .iter()
@@ -199,9 +205,10 @@ pub fn compare(
 
 /// The layout of the sums of gains and of cases: a row per session, a column per metric, cut-off and group.
 struct Columns {
-    /// Number of sessions with a case.
+    /// Number of sessions with a case or a miss.
     sessions: usize,
-    /// The row of each session; `usize::MAX` for sessions without a case.
+    /// The row of each session, those behind the sessions included that have only misses; `usize::MAX` for sessions without
+    /// either.
     row: Vec<usize>,
     /// The metrics and cut-offs over all cases: the first columns of a model's sums.
     measures: Vec<(Metric, usize)>,
@@ -222,11 +229,17 @@ struct Grouping {
 }
 
 impl Columns {
-    fn new(first: &Evaluation, sessions: &Sessions, items: &ItemVocabulary, cutoffs: &[usize]) -> Self {
-        let mut row = vec![usize::MAX; sessions.len()];
+    fn new(
+        first: &Evaluation,
+        (sessions, misses): (&Sessions, &[u32]),
+        items: &ItemVocabulary,
+        cutoffs: &[usize],
+    ) -> Self {
+        let mut row = vec![usize::MAX; sessions.len().max(misses.len())];
         let mut rows = 0;
-        for case in &first.ranked {
-            let row = &mut row[case.session as usize];
+        let with_misses = misses.iter().enumerate().filter(|(_, misses)| **misses > 0).map(|(s, _)| s);
+        for session in first.ranked.iter().map(|case| case.session as usize).chain(with_misses) {
+            let row = &mut row[session];
             if *row == usize::MAX {
                 *row = rows;
                 rows += 1;
@@ -256,9 +269,12 @@ impl Columns {
         self.measures.len() + metric * (self.groups - 1) + group - 1
     }
 
-    /// The number of cases of each session, in all and in each group.
-    fn cases(&self, evaluation: &Evaluation) -> Sums {
+    /// The number of cases of each session, in all and in each group; misses are in no group.
+    fn cases(&self, evaluation: &Evaluation, misses: &[u32]) -> Sums {
         let mut sums = Sums::new(self.sessions, self.groups);
+        for (session, &misses) in misses.iter().enumerate().filter(|(_, misses)| **misses > 0) {
+            sums.add(self.row[session], 0, f64::from(misses));
+        }
         for (i, case) in evaluation.ranked.iter().enumerate() {
             let row = self.row[case.session as usize];
             sums.add(row, 0, 1.0);

@@ -40,7 +40,7 @@ fn oracle() -> Evaluation {
 fn compared(evaluations: &[&Evaluation], threads: usize) -> Comparison {
     let (items, sessions) = chain();
     let options = BootstrapOptions { resamples: 300, seed: 5 };
-    compare(evaluations, &sessions, &items, &[1, 5, 20], options, threads)
+    compare(evaluations, (&sessions, &[]), &items, &[1, 5, 20], options, threads)
 }
 
 #[test]

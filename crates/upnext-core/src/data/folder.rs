@@ -25,6 +25,8 @@ pub enum PartName {
     Train,
     /// The test part.
     Test,
+    /// The test sessions with their events on items that training has not seen; only if there are some.
+    TestAll,
     /// The training part without the validation part.
     Fit,
     /// The validation part.
@@ -33,13 +35,14 @@ pub enum PartName {
 
 impl PartName {
     /// All parts.
-    pub const ALL: [Self; 4] = [Self::Train, Self::Test, Self::Fit, Self::Valid];
+    pub const ALL: [Self; 5] = [Self::Train, Self::Test, Self::TestAll, Self::Fit, Self::Valid];
 
     /// The file name without extension.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Train => "train",
             Self::Test => "test",
+            Self::TestAll => "test_all",
             Self::Fit => "fit",
             Self::Valid => "valid",
         }
@@ -165,7 +168,7 @@ impl PreparedFolder {
     }
 
     /// Whether `path` is a part in a prepared folder.
-    pub(super) fn is_part(path: &Path) -> bool {
+    pub fn is_part(path: &Path) -> bool {
         let is_named = |name: &OsStr| own_names().iter().any(|own| own.as_str() == name);
         path.file_name().is_some_and(is_named)
             && path.parent().is_some_and(|folder| Self::open(folder).is_ok())

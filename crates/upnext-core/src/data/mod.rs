@@ -56,6 +56,7 @@ mod quotes;
 mod read;
 #[cfg(feature = "logs")]
 mod replace_delimiter;
+mod replay;
 pub mod report;
 #[cfg(all(test, feature = "logs"))]
 mod round_trip;
@@ -69,6 +70,7 @@ mod source;
 pub mod statistics;
 #[cfg(feature = "logs")]
 mod table;
+pub mod test_sessions;
 #[cfg(feature = "logs")]
 mod text;
 pub mod time;
@@ -92,7 +94,7 @@ pub(crate) use names::shortened_to;
 #[cfg(feature = "logs")]
 pub use normalize::NULL_MARKERS;
 pub use options::{Condition, Header, Lists, Quote, ReadOptions, RowOrder};
-pub use part::{DroppedSessions, Part, PartCounts, TestSessions};
+pub use part::{DroppedSessions, Part, PartCounts};
 pub use prepare::{PrepareOptions, PreparePhase, PrepareProgress, Prepared, prepare};
 #[cfg(feature = "logs")]
 pub use read::ReadProgress;
@@ -100,6 +102,7 @@ pub use report::ReadReport;
 pub use sessions::{Dataset, Sessions, TimeMicros};
 pub use shape::LogShape;
 pub use statistics::{DropRule, Dropped, Statistics};
+pub use test_sessions::{MissedClick, NextClicks, TestSessions};
 pub use time::{TimeSpan, TimeUnit, format_time, parse_time};
 pub use vocabulary::{ItemIndex, ItemVocabulary};
 #[cfg(feature = "logs")]

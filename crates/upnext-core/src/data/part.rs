@@ -66,9 +66,19 @@ impl<'a> Part<'a> {
         self.session_ids.get(event.session)
     }
 
+    /// The ids of all items of the log.
+    pub(super) fn item_ids(&self) -> &'a IdTable {
+        self.item_ids
+    }
+
     /// The user's id of an event's item.
     pub fn item_id(&self, event: &Event) -> &'a str {
         self.item_ids.get(event.item)
+    }
+
+    /// Number of events.
+    pub(super) fn num_events(&self) -> u64 {
+        self.sessions().map(|session| session.len() as u64).sum()
     }
 
     /// The size of the part.
@@ -181,70 +191,6 @@ impl Dataset {
     }
 }
 
-/// Sessions to evaluate a model on: all items are in its vocabulary, and every session has at least two events.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TestSessions {
-    /// The sessions, ordered by start time and then by id.
-    pub sessions: Sessions,
-    /// The counts of what was dropped.
-    pub dropped: DroppedSessions,
-}
-
-impl TestSessions {
-    /// Builds test data from a log: drops events on items outside `items`, then sessions of fewer than two events.
-    ///
-    /// # Errors
-    /// [`Error::NoKnownItem`] if no event is on a known item, [`Error::EmptyAfterFiltering`] if no session keeps two events.
-    pub fn from_log(mut log: EventLog, items: &ItemVocabulary) -> Result<Self> {
-        Self::from_part(&log.grouped(), items)
-    }
-
-    /// Builds test data from a part of a log, as [`from_log`](Self::from_log).
-    ///
-    /// # Errors
-    /// As [`from_log`](Self::from_log).
-    pub fn from_part(part: &Part<'_>, items: &ItemVocabulary) -> Result<Self> {
-        let index: Vec<Option<ItemIndex>> = part.item_ids.iter().map(|id| items.index_of(id)).collect();
-        let mut dropped = DroppedSessions::default();
-        let mut kept: Vec<(TimeMicros, &str, &[Event])> = Vec::new();
-        let (mut events, mut row) = (0, Vec::new());
-        let known = |session: &[Event], row: &mut Vec<ItemIndex>| {
-            row.clear();
-            row.extend(session.iter().filter_map(|e| index[e.item as usize]));
-        };
-        for session in part.sessions() {
-            known(session, &mut row);
-            events += session.len() as u64;
-            dropped.unknown_events += (session.len() - row.len()) as u64;
-            if row.len() < 2 {
-                dropped.short_sessions += 1;
-            } else {
-                kept.push((session[0].time, part.session_id(&session[0]), session));
-            }
-        }
-        if dropped.unknown_events == events {
-            return Err(Error::NoKnownItem { events });
-        }
-        if kept.is_empty() {
-            return Err(Error::EmptyAfterFiltering {
-                left_without: "no test session",
-                why: format!(
-                    "none of {} sessions has two events on items that the model knows ({} of {events} events are on others)",
-                    dropped.short_sessions, dropped.unknown_events
-                ),
-            });
-        }
-        kept.sort_unstable_by_key(|&(start, id, _)| (start, id));
-        let mut sessions = Sessions::new();
-        for (start, _, session) in kept {
-            known(session, &mut row);
-            sessions.push(&row, start);
-        }
-        Ok(Self { sessions, dropped })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -304,32 +250,6 @@ mod tests {
         ]))
         .unwrap();
         assert_eq!(named(&dataset), [vec!["x", "x"], vec!["c", "a", "b"]]);
-    }
-
-    #[test]
-    fn unknown_items_go_first_and_short_sessions_after() {
-        let (train, _) = Dataset::from_log(log(&[("s", "a", 1), ("s", "b", 2)])).unwrap();
-        let test = log(&[
-            ("t1", "a", 5),
-            ("t1", "new", 6),
-            ("t1", "b", 7),
-            ("t2", "new", 1),
-            ("t2", "a", 2),
-            ("t3", "b", 4),
-            ("t3", "b", 4),
-        ]);
-        let test = TestSessions::from_log(test, &train.items).unwrap();
-        assert_eq!(test.sessions.iter().collect::<Vec<_>>(), [[1, 1], [0, 1]]);
-        assert_eq!(test.dropped, DroppedSessions { unknown_events: 2, short_sessions: 1 });
-    }
-
-    #[test]
-    fn a_test_log_of_another_shop_is_an_error() {
-        let (train, _) = Dataset::from_log(log(&[("s", "a", 1), ("s", "b", 2)])).unwrap();
-        let foreign = TestSessions::from_log(log(&[("t", "x", 1), ("t", "y", 2)]), &train.items);
-        assert!(matches!(foreign, Err(Error::NoKnownItem { events: 2 })));
-        let short = TestSessions::from_log(log(&[("t", "a", 1), ("t", "y", 2)]), &train.items);
-        assert!(matches!(short, Err(Error::EmptyAfterFiltering { .. })));
     }
 
     #[test]

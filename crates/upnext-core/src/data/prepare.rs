@@ -19,6 +19,7 @@ use super::part::{Part, PartCounts};
 use super::report::FileReport;
 use super::sessions::TimeMicros;
 use super::statistics::{DropRule, Dropped, Statistics};
+use super::test_sessions::NextClicks;
 use super::time::{TimeSpan, format_time, optional_time};
 use super::warnings::{self, SessionStatistics};
 use crate::error::{Error, Result};
@@ -90,6 +91,8 @@ impl Default for PrepareOptions {
 pub struct Prepared {
     train: Vec<Event>,
     test: Vec<Event>,
+    /// The test sessions with their events on unknown items, if there are some.
+    test_all: Option<Vec<Event>>,
     /// The validation events, and the end before which the sessions of `fit` end.
     valid: Option<(Vec<Event>, End)>,
     session_ids: IdTable,
@@ -110,6 +113,11 @@ impl Prepared {
     /// The test part.
     pub fn test(&self) -> Part<'_> {
         self.part(&self.test)
+    }
+
+    /// The test sessions before events on items that training has not seen were dropped; `None` if there are none.
+    pub fn test_all(&self) -> Option<Part<'_>> {
+        self.test_all.as_ref().map(|events| self.part(events))
     }
 
     /// The training part without the validation part, if it was split.
@@ -238,6 +246,7 @@ pub fn prepare(
         };
         return Err(Error::EmptyAfterFiltering { left_without: "no training session is left", why });
     }
+    let test_all = test.clone();
     drop_unknown(&mut test, &known_items(events.iter(), item_ids.len()), options, &mut dropped);
     if test.is_empty() {
         warnings.push(
@@ -252,10 +261,13 @@ pub fn prepare(
     } else {
         None
     };
-    let mut dropped_from_valid = Vec::new();
+    let test_next_clicks = next_clicks(&test_all, &known_items(events.iter(), item_ids.len()));
+    let test_all = Some(test_all).filter(|all| all.len() > test.len());
+    let (mut dropped_from_valid, mut valid_next_clicks) = (Vec::new(), None);
     begin(PreparePhase::Validation, events.len() + test.len())?;
     let valid = options.validation.and_then(|span| {
         let valid = split_validation(&events, span, item_ids.len(), options, &mut dropped_from_valid);
+        valid_next_clicks = valid.as_ref().map(|(.., clicks)| *clicks);
         if valid.is_none() {
             dropped_from_valid.clear();
             warnings.push(format!(
@@ -268,7 +280,8 @@ pub fn prepare(
     let mut prepared = Prepared {
         train: events,
         test,
-        valid,
+        test_all,
+        valid: valid.map(|(events, limit, _)| (events, limit)),
         session_ids,
         item_ids,
         statistics: Statistics {
@@ -282,8 +295,10 @@ pub fn prepare(
             train: PartCounts::default(),
             uncut_train,
             test: PartCounts::default(),
+            test_next_clicks: Some(test_next_clicks),
             fit: None,
             valid: None,
+            valid_next_clicks,
             dropped_from_valid,
             warnings,
         },
@@ -325,22 +340,29 @@ fn cut_to_last(
     Ok(())
 }
 
-/// The validation events and the time before which the other sessions end; `None` if one side would be empty.
+/// The validation events, the time before which the other sessions end, and the next clicks before events were dropped;
+/// `None` if one side would be empty.
 fn split_validation(
     train: &[Event],
     holdout: Holdout,
     num_items: usize,
     options: &PrepareOptions,
     dropped: &mut Vec<Dropped>,
-) -> Option<(Vec<Event>, End)> {
+) -> Option<(Vec<Event>, End, NextClicks)> {
     let sessions = || train.chunk_by(|a, b| a.session == b.session);
     let limit = holdout.limit(sessions().map(end_of))?;
     let in_fit = |session: &[Event]| end_of(session) < limit;
     let known = known_items(sessions().filter(|s| in_fit(s)).flatten(), num_items);
     let mut valid: Vec<Event> = sessions().filter(|s| !in_fit(s)).flatten().copied().collect();
+    let clicks = next_clicks(&valid, &known);
     drop_unknown(&mut valid, &known, options, dropped);
     // Without a single session in `fit` no item is known, and `valid` is empty too.
-    (!valid.is_empty()).then_some((valid, limit))
+    (!valid.is_empty()).then_some((valid, limit, clicks))
+}
+
+/// The next clicks of grouped events.
+fn next_clicks(events: &[Event], known: &[bool]) -> NextClicks {
+    NextClicks::of(events.chunk_by(|a, b| a.session == b.session), |item| known[item as usize])
 }
 
 /// The message for a log of which nothing is left, with the counts of the rules.

@@ -4,6 +4,7 @@ use super::durations::SessionTimes;
 use super::part::PartCounts;
 use super::prepare::PrepareOptions;
 use super::report::FileReport;
+use super::test_sessions::NextClicks;
 use serde::{Deserialize, Serialize};
 
 /// Why events were dropped.
@@ -92,12 +93,18 @@ pub struct Statistics {
     pub uncut_train: Option<PartCounts>,
     /// The test part.
     pub test: PartCounts,
+    /// The next clicks of the test sessions, those on unknown items included; absent in a folder of an older version.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub test_next_clicks: Option<NextClicks>,
     /// The training part without the validation part.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub fit: Option<PartCounts>,
     /// The validation part.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub valid: Option<PartCounts>,
+    /// The next clicks of the validation sessions, those on items included that `fit` has not seen.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub valid_next_clicks: Option<NextClicks>,
     /// What was dropped from the validation part.
     pub dropped_from_valid: Vec<Dropped>,
     /// Warnings about suspicious data.

@@ -55,21 +55,22 @@ pub fn write_parts(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<()> {
     let statistics = prepared.statistics();
-    let optional = [statistics.fit, statistics.valid].into_iter().flatten();
-    let total = [statistics.train, statistics.test].into_iter().chain(optional).map(|c| c.events).sum();
     let mut before = 0;
     let mut replacement = Replacement::begin(folder)?;
     let parts = [
         (PartName::Train, Some(prepared.train())),
         (PartName::Test, Some(prepared.test())),
+        (PartName::TestAll, prepared.test_all()),
         (PartName::Fit, prepared.fit()),
         (PartName::Valid, prepared.valid()),
     ];
-    for (name, part) in parts.into_iter().filter_map(|(name, part)| Some((name, part?))) {
+    let parts = parts.into_iter().filter_map(|(name, part)| Some((name, part?)));
+    let total = parts.clone().map(|(_, part)| part.num_events()).sum();
+    for (name, part) in parts {
         replacement.write(name.file_name(format), |file| {
             write_events(&part, file, format, &mut |events| progress(before + events, total))
         })?;
-        before += part.sessions().map(|s| s.len() as u64).sum::<u64>();
+        before += part.num_events();
     }
     replacement.finish(statistics)
 }

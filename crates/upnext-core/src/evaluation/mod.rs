@@ -4,12 +4,18 @@
 //! is ranked among the candidates. Candidates are scored in blocks and counted, so that no matrix of sessions × items
 //! is stored.
 
+mod across;
+#[cfg(feature = "logs")]
+mod cases;
 mod config;
 mod lists;
 pub mod metrics;
 #[cfg(test)]
 mod tests;
 
+pub use across::{Unranked, evaluate_across};
+#[cfg(feature = "logs")]
+pub use cases::{CaseFormat, CaseRow, CaseWriter};
 pub use config::EvaluationConfig;
 
 use crate::batch::SessionBatcher;
@@ -36,6 +42,9 @@ pub struct Evaluation {
     pub candidates: usize,
     /// The tie rule of the metrics.
     pub ties: TieRule,
+    /// Number of next clicks that were not ranked and count as misses, of [`Evaluation::counting_misses`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub misses: u64,
     /// The metrics, one entry per cut-off, ascending.
     pub metrics: Vec<MetricsAt>,
     /// Duration of the evaluation in seconds.
@@ -45,7 +54,25 @@ pub struct Evaluation {
     pub ranked: Vec<RankedCase>,
 }
 
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 impl Evaluation {
+    /// The same evaluation with `misses` more cases, each a miss at every cut-off: next clicks on items that the model does not
+    /// know. Recall, MRR and NDCG become means over all of them; coverage and popularity are those of the lists, as before.
+    pub fn counting_misses(mut self, misses: u64) -> Self {
+        self.misses += misses;
+        let mut ranks = self.ranks(self.ties);
+        ranks.extend((0..self.misses).map(|_| f64::INFINITY));
+        for at in &mut self.metrics {
+            at.recall = metrics::recall(&ranks, at.k);
+            at.mrr = metrics::mrr(&ranks, at.k);
+            at.ndcg = metrics::ndcg(&ranks, at.k);
+        }
+        self
+    }
+
     /// The metrics at the largest cut-off, by which models are selected. There is at least one, as [`evaluate`] checks.
     pub(crate) fn at_largest(&self) -> MetricsAt {
         self.metrics[self.metrics.len() - 1]
@@ -88,12 +115,17 @@ pub struct RankedCase {
     pub larger: u32,
     /// Number of candidates with the target's score, the target included.
     pub equal: u32,
+    /// Whether the model knew nothing of what follows, and ordered the items by popularity.
+    pub fell_back: bool,
 }
 
 impl RankedCase {
-    /// The target's rank, from 1.
+    /// The number of larger scores of a target that the model does not know, which is behind all items.
+    pub(crate) const BEHIND_ALL: u32 = u32::MAX;
+
+    /// The target's rank, from 1; infinite for one that the model does not know.
     pub fn rank(&self, ties: TieRule) -> f64 {
-        ties.rank(self.larger, self.equal)
+        if self.larger == Self::BEHIND_ALL { f64::INFINITY } else { ties.rank(self.larger, self.equal) }
     }
 }
 
@@ -181,6 +213,7 @@ pub(crate) fn evaluate_in_blocks(
         sessions: order.len(),
         candidates: task.candidates.len(),
         ties: options.ties,
+        misses: 0,
         metrics: options.cutoffs.iter().map(at).collect(),
         seconds: begin.elapsed().as_secs_f64(),
         ranked: total.cases,
@@ -295,6 +328,7 @@ impl<'a> Task<'a> {
                     position: batch.position(b) as u32,
                     larger: 0,
                     equal: u32::from(beside),
+                    fell_back: false,
                 });
             }
 
@@ -315,6 +349,9 @@ impl<'a> Task<'a> {
                 if tally.lists.is_some() {
                     self.collect(block, scores, lanes, &mut best[..rows]);
                 }
+            }
+            for (b, case) in tally.cases[first..].iter_mut().enumerate() {
+                case.fell_back = scorer.fell_back(b);
             }
             if not_finite > 0 {
                 return Err(Error::NonFiniteScores {

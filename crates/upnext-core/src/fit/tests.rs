@@ -47,6 +47,7 @@ fn plan<'a>(
     TrainingPlan {
         data: Arc::clone(data),
         validation,
+        refit: None,
         experiment,
         threads: 1,
         out,
@@ -87,6 +88,44 @@ fn every_kind_is_fitted_in_memory_to_the_bits_of_a_training_with_folders() {
             assert_eq!(Model::load(&again).unwrap().recommend(&session, 5).unwrap(), list, "{kind}");
         }
     }
+}
+
+#[test]
+fn a_second_training_on_all_of_the_data_has_the_bits_of_one_for_the_best_number_of_epochs() {
+    let (part, whole) = (Arc::new(dataset(40)), Arc::new(dataset(60)));
+    let mut valid = Sessions::new();
+    valid.push(&[0, 1, 2], 0);
+    valid.push(&[7, 3, 4], 0);
+    let place = tempfile::tempdir().unwrap();
+    for kind in ModelKind::ALL {
+        let experiment = experiment(kind);
+        let mut refits = 0;
+        let mut observer = |event: FitEvent| {
+            refits += usize::from(matches!(event, FitEvent::Refit(_)));
+            ControlFlow::Continue(())
+        };
+        let options = FitOptions::default().threads(2).validation(&valid).refit(Arc::clone(&whole));
+        let fitted = fit(Arc::clone(&part), &experiment, options.observer(&mut observer)).unwrap();
+        let chosen = fitted.history.selection.as_ref().map(|selection| selection.best_epoch);
+        assert_eq!(refits, usize::from(kind == ModelKind::Gru4rec), "{kind}");
+        assert_eq!(chosen.is_some(), kind == ModelKind::Gru4rec, "{kind}");
+        let mut plain = experiment.clone();
+        plain.training.epochs = chosen.unwrap_or(1);
+        let expected = fit(Arc::clone(&whole), &plain, FitOptions::default().threads(1)).unwrap().model;
+        assert_eq!(fitted.model.arrays(), expected.arrays(), "{kind}");
+        assert_eq!(fitted.history.sessions, 60, "{kind}");
+
+        let out = place.path().join(kind.name());
+        let plan =
+            TrainingPlan { refit: Some(Arc::clone(&whole)), ..plan(&part, &experiment, Some(&valid), &out) };
+        let outcome = train(plan, &mut |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!(Model::load(&out).unwrap().arrays(), expected.arrays(), "{kind}");
+        let best = |summary: &TrainingSummary| summary.selection.as_ref().map(|s| (s.best_epoch, s.sessions));
+        assert_eq!(best(&outcome.summary), best(&fitted.history), "{kind}");
+    }
+    let options = FitOptions::default().refit(whole);
+    let error = fit(part, &experiment(ModelKind::Gru4rec), options).unwrap_err();
+    assert!(error.to_string().starts_with("refit: "), "{error}");
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl Kind for Network {
             data: &fit.data,
             validation: fit.validation.map(|sessions| (sessions, fit.evaluation)),
             threads: fit.threads,
-            copies: fit.checkpoints.copies(fit.validation.is_some()),
+            copies: fit.checkpoints.copies(),
         };
         let memory_bytes = footprint::bytes(config, fit.training, extent);
         memory::require("the network's training", memory_bytes)?;
@@ -119,7 +119,7 @@ fn run(
     fit.summary.finished = false;
     fit.summary.instruction_set = trainer.backend().name().to_owned();
     let (epochs_done, backend) = (trainer.epochs_done(), trainer.backend().name());
-    let begin = FitEvent::Begin { epochs_done, backend, memory_bytes };
+    let begin = FitEvent::Begin { epochs: fit.training.epochs, epochs_done, backend, memory_bytes };
     let mut stop = (fit.observe)(begin).is_break();
     let (asked, rows) = (fit.training.batch_size, trainer.batch_size());
     if rows < asked {
@@ -177,7 +177,8 @@ fn end_epoch(trainer: &mut Trainer, progress: &EpochProgress, fit: &mut Fit<'_>)
         validation,
     });
     let summary: &mut TrainingSummary = &mut fit.summary;
-    if validation.is_some() && summary.best_by_validation() == Some(progress.epoch) {
+    let is_best = validation.is_some() && summary.best_by_validation() == Some(progress.epoch);
+    if is_best && fit.checkpoints.keeps_best() {
         summary.best_epoch = Some(progress.epoch);
         fit.checkpoints.store_best(trainer, summary)?;
     }

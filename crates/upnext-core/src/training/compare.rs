@@ -4,6 +4,7 @@ use super::TrainingPlan;
 use crate::artifact::{Artifact, Manifest};
 use crate::data::Dataset;
 use crate::experiment::{Experiment, first_difference};
+use crate::history::TrainingSummary;
 use crate::{Error, Result};
 
 /// Fields that may change when a training is resumed.
@@ -17,10 +18,14 @@ pub(super) fn same_training(saved: &Manifest, plan: &TrainingPlan) -> Result<()>
         );
         return Err(Error::config(key, reason));
     }
-    let data = &*plan.data;
+    same_stages(&saved.training, plan.refit.is_some())?;
+    let data = data_of(saved, plan);
+    let counts = |data: &Dataset| (data.sessions.len() as u64, data.sessions.num_events() as u64);
+    let training = &saved.training;
+    let chosen_on = training.selection.as_ref().map(|selection| (selection.sessions, selection.events));
     let same = saved.has_items(&data.items)
-        && saved.training.sessions == data.sessions.len() as u64
-        && saved.training.events == data.sessions.num_events() as u64;
+        && (training.sessions, training.events) == counts(data)
+        && chosen_on.is_none_or(|chosen_on| chosen_on == counts(&plan.data));
     if !same {
         let reason = format!(
             "this training was begun with {} events of {} sessions on {} items, and these are {} of {} on {}: resume with the same data (and the same --init, if it had one)",
@@ -48,9 +53,32 @@ pub(super) fn can_train_further(plan: &TrainingPlan) -> Result<()> {
     Err(Error::config("--init", reason))
 }
 
+/// The data of the stage that a saved training is in.
+fn data_of<'p>(saved: &Manifest, plan: &'p TrainingPlan) -> &'p Dataset {
+    if saved.training.selection.is_some() { plan.all_data() } else { &plan.data }
+}
+
+/// Checks that a validated training ends as it was begun to end: by training again on all of the data, or with the best
+/// epoch.
+fn same_stages(saved: &TrainingSummary, has_second_stage: bool) -> Result<()> {
+    let is_validated = saved.validated_epochs().iter().any(|epoch| epoch.validation.is_some());
+    // With a second stage, the best epoch's weights are not kept.
+    match (is_validated, has_second_stage) {
+        (true, false) if saved.best_epoch.is_none() => Err(Error::config(
+            "refit",
+            "this training was begun to find the number of epochs, and then to train again on all of the data: go on in the same way",
+        )),
+        (true, true) if saved.best_epoch.is_some() => Err(Error::config(
+            "refit",
+            "this training was begun to keep the best epoch, without training again: go on in the same way",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Checks that every item has the same support as in the saved training.
-pub(super) fn same_support(saved: &Artifact, data: &Dataset) -> Result<()> {
-    if saved.items.supports() == data.items.supports() {
+pub(super) fn same_support(saved: &Artifact, plan: &TrainingPlan) -> Result<()> {
+    if saved.items.supports() == data_of(&saved.manifest, plan).items.supports() {
         return Ok(());
     }
     let reason = "the items do not occur as often as in the data that this training was begun with: resume with the same data (and the same --init, if it had one)";
@@ -59,7 +87,7 @@ pub(super) fn same_support(saved: &Artifact, data: &Dataset) -> Result<()> {
 
 /// Checks that further epochs are validated like the earlier ones.
 fn same_validation(saved: &Manifest, plan: &TrainingPlan) -> Result<()> {
-    let Some(epoch) = saved.training.epochs.last() else { return Ok(()) };
+    let Some(epoch) = saved.training.validated_epochs().last() else { return Ok(()) };
     match (epoch.validation.is_some(), plan.validation.is_some()) {
         (true, false) => Err(Error::config(
             "resume",

@@ -53,6 +53,7 @@ pub(super) struct Folders {
     keep_training_state: bool,
     checkpoint: PathBuf,
     best: PathBuf,
+    keeps_best: bool,
     checkpoint_every: Duration,
     last: Instant,
 }
@@ -65,6 +66,7 @@ impl Folders {
             keep_training_state: plan.keep_training_state,
             checkpoint,
             best,
+            keeps_best: false,
             checkpoint_every: plan.checkpoint_every,
             last: Instant::now(),
         }
@@ -83,7 +85,15 @@ impl Folders {
 }
 
 impl CheckpointStore for Folders {
-    fn copies(&self, _: bool) -> Copies {
+    fn begin_stage(&mut self, data: &Arc<Dataset>, keeps_best: bool) {
+        (self.data, self.keeps_best) = (Arc::clone(data), keeps_best);
+    }
+
+    fn keeps_best(&self) -> bool {
+        self.keeps_best
+    }
+
+    fn copies(&self) -> Copies {
         Copies { parameters: true, states: true }
     }
 

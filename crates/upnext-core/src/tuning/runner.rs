@@ -106,6 +106,7 @@ impl<'p, 'd> Runner<'p, 'd> {
         let plan = TrainingPlan {
             data: Arc::clone(fit),
             validation: None,
+            refit: None,
             experiment: &job.experiment,
             threads: 1,
             out: &job.folder,

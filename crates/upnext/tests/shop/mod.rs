@@ -79,6 +79,7 @@ impl Shop {
         let plan = TrainingPlan {
             data: Arc::new(self.data.clone()),
             validation: Some(&self.data.sessions),
+            refit: None,
             experiment: &experiment,
             threads: 1,
             out: &out,

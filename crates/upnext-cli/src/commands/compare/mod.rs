@@ -318,8 +318,14 @@ fn evaluate_all(
     }
     let bootstrap = BootstrapOptions { resamples: args.resamples, seed: args.seed.unwrap_or(1) };
     let evaluations: Vec<&Evaluation> = evaluations.iter().collect();
-    let comparison =
-        compare(&evaluations, &data.test.sessions, &data.train.items, &options.cutoffs, bootstrap, threads);
+    let comparison = compare(
+        &evaluations,
+        (&data.test.sessions, &[]),
+        &data.train.items,
+        &options.cutoffs,
+        bootstrap,
+        threads,
+    );
     let (train, test) = data.reports;
     Ok(Outcome {
         version: env!("CARGO_PKG_VERSION"),
@@ -367,6 +373,7 @@ fn evaluate(
         let plan = TrainingPlan {
             data: Arc::clone(&data.train),
             validation: None,
+            refit: None,
             experiment: &contender.experiment,
             threads,
             out: &out,

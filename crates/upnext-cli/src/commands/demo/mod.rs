@@ -14,7 +14,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use upnext_core::artifact::EpochSummary;
-use upnext_core::comparison::{Comparison, Metric};
+use upnext_core::comparison::{Comparison, Estimate, Metric};
 use upnext_core::data::Statistics;
 use upnext_core::evaluation::Evaluation;
 use upnext_core::experiment::ModelKind;
@@ -76,6 +76,8 @@ struct Report<'a> {
     out: &'a Path,
     steps: Vec<Step>,
     models: Vec<EvaluatedModel>,
+    /// The models of the comparison, which are more, the best first.
+    compared: Vec<ComparedModel>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sample: Option<Shown>,
     seconds: f64,
@@ -91,7 +93,7 @@ struct Step {
     result: Value,
 }
 
-/// A model in the comparison.
+/// A model that the demo trains and evaluates by commands of their own.
 #[derive(Serialize)]
 struct EvaluatedModel {
     model: ModelKind,
@@ -101,6 +103,18 @@ struct EvaluatedModel {
     mrr: f64,
     /// Duration of the command `train`, including reading and saving.
     training_seconds: f64,
+}
+
+/// A model in the comparison, and in its report.
+#[derive(Serialize)]
+struct ComparedModel {
+    name: String,
+    #[serde(rename = "recall@20")]
+    recall: Estimate,
+    #[serde(rename = "mrr@20")]
+    mrr: Estimate,
+    /// Absent for a model that was trained without a record of it.
+    training_seconds: Option<f64>,
 }
 
 /// The sample session and its recommendations.
@@ -139,6 +153,28 @@ struct Compared {
 #[derive(Deserialize)]
 struct Named {
     name: String,
+    training_seconds: Option<f64>,
+}
+
+impl Compared {
+    /// The models by descending MRR, as in the report.
+    fn best_first(self) -> Vec<ComparedModel> {
+        let mut found = Vec::new();
+        for (model, figures) in self.models.into_iter().zip(self.comparison.models) {
+            let at = |metric| figures.iter().find(|at| at.metric == metric && at.k == CUTOFF);
+            if let (Some(recall), Some(mrr)) = (at(Metric::Recall), at(Metric::Mrr)) {
+                let Named { name, training_seconds } = model;
+                found.push(ComparedModel {
+                    name,
+                    recall: recall.estimate,
+                    mrr: mrr.estimate,
+                    training_seconds,
+                });
+            }
+        }
+        found.sort_by(|a, b| b.mrr.value.total_cmp(&a.mrr.value));
+        found
+    }
 }
 
 /// Fields of the output of `recommend`.
@@ -167,6 +203,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
             out: &args.out,
             steps: Vec::new(),
             models: Vec::new(),
+            compared: Vec::new(),
             sample: None,
             seconds: 0.0,
             next: Vec::new(),
@@ -304,22 +341,15 @@ impl Demo<'_> {
         if let Some(threads) = self.args.threads.given() {
             command = command.with(["--threads", &threads.to_string()]);
         }
+        let mut compared = Vec::new();
         self.step(&command, |output| {
-            let Compared { models, comparison } = output.read()?;
-            let mut table = Table::new(&["model", "recall@20", "95 %", "mrr@20"]);
-            for (model, figures) in models.iter().zip(&comparison.models) {
-                let at = |metric| figures.iter().find(|at| at.metric == metric && at.k == CUTOFF);
-                let (Some(recall), Some(mrr)) = (at(Metric::Recall), at(Metric::Mrr)) else { continue };
-                let interval = recall.estimate.interval;
-                table.row(vec![
-                    model.name.clone(),
-                    format!("{:.4}", recall.estimate.value),
-                    interval.map_or(String::new(), |i| format!("{:.4}–{:.4}", i.low, i.high)),
-                    format!("{:.4}", mrr.estimate.value),
-                ]);
-            }
-            Ok(format!("{table}\nWhich differences are more than chance, and where each model is good: open {page} in a browser"))
+            compared = output.read::<Compared>()?.best_first();
+            Ok(format!(
+                "{}\nWhich differences are more than chance, and where each model is good: open {page} in a browser",
+                table_of(&compared)
+            ))
         })?;
+        self.report.compared = compared;
         Ok(())
     }
 
@@ -349,25 +379,36 @@ impl Demo<'_> {
 
     /// Prints the comparison and suggestions for next commands.
     fn conclude(&self) -> anyhow::Result<()> {
-        let mut table = Table::new(&["model", "recall@20", "mrr@20", "seconds to train"]);
-        for EvaluatedModel { model, recall, mrr, training_seconds } in &self.report.models {
-            table.row(vec![
-                model.to_string(),
-                format!("{recall:.4}"),
-                format!("{mrr:.4}"),
-                format!("{training_seconds:.1}"),
-            ]);
-        }
         let next: String = self.report.next.iter().map(|command| format!("  {command}\n")).collect();
         self.say(&format!(
-            "\nThe last day's next clicks, ranked among all items by each model:\n\n{table}\n\
+            "\nThe last day's next clicks, ranked among all items by each model, the best first:\n\n{}\n\
              Done in {:.0} s. The files are in {}, these figures in {}. What to try next:\n\n{next}  \
              upnext prepare YOUR_CLICKS.csv --out mine     # a log with a session, an item and a time column\n",
+            table_of(&self.report.compared),
             self.report.seconds,
             self.args.out.display(),
             self.args.out.join(REPORT_FILE).display(),
         ))
     }
+}
+
+fn table_of(compared: &[ComparedModel]) -> Table {
+    let mut table = Table::new(&["model", "recall@20", "95 %", "mrr@20", "95 %", "seconds to train"]);
+    for ComparedModel { name, recall, mrr, training_seconds } in compared {
+        let value = |estimate: &Estimate| format!("{:.4}", estimate.value);
+        let range = |estimate: &Estimate| {
+            estimate.interval.map_or(String::new(), |x| format!("{:.4}–{:.4}", x.low, x.high))
+        };
+        table.row(vec![
+            name.clone(),
+            value(recall),
+            range(recall),
+            value(mrr),
+            range(mrr),
+            training_seconds.map_or("–".to_owned(), |seconds| format!("{seconds:.1}")),
+        ]);
+    }
+    table
 }
 
 fn introduction() -> String {

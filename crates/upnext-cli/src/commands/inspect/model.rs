@@ -177,7 +177,7 @@ fn describe(shape: &Shape) -> String {
         }
         tables.push(table);
     }
-    if !shape.training.epochs.is_empty() {
+    if !shape.training.validated_epochs().is_empty() {
         tables.push(epochs(&shape.training));
     }
     if !shape.tensors.is_empty() {
@@ -229,7 +229,13 @@ fn overview(shape: &Shape) -> Table {
     if training.pairs_left_out > 0 {
         row("pairs of an epoch without negatives", thousands(training.pairs_left_out));
     }
-    if !training.epochs.is_empty() {
+    if let Some(selection) = &training.selection {
+        let (best, all) = (selection.best_epoch, selection.epochs.len());
+        row(
+            "epochs",
+            format!("{} on all of the data; validation chose {best} of {all}", training.epochs.len()),
+        );
+    } else if !training.epochs.is_empty() {
         row("epochs", training.epochs.len().to_string());
     }
     if let Some(best) = training.best_epoch {
@@ -249,9 +255,11 @@ fn overview(shape: &Shape) -> Table {
     table
 }
 
-/// A table of the last epochs. The one whose weights validation chose has a star.
+/// A table of the last epochs, of those that were validated if any were. The one that validation chose has a star.
 fn epochs(training: &TrainingSummary) -> Table {
-    let shown = &training.epochs[training.epochs.len().saturating_sub(MAX_EPOCHS)..];
+    let all = training.validated_epochs();
+    let best = training.selection.as_ref().map_or(training.best_epoch, |chosen| Some(chosen.best_epoch));
+    let shown = &all[all.len().saturating_sub(MAX_EPOCHS)..];
     let validation = shown.iter().find_map(|epoch| epoch.validation);
     let mut headings: Vec<String> =
         ["epoch", "loss", "seconds", "mini-batches", "pairs"].map(str::to_owned).to_vec();
@@ -261,7 +269,7 @@ fn epochs(training: &TrainingSummary) -> Table {
     let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
     let mut table = Table::new(&headings);
     for epoch in shown {
-        let star = if training.best_epoch == Some(epoch.epoch) { "*" } else { "" };
+        let star = if best == Some(epoch.epoch) { "*" } else { "" };
         let mut row = vec![
             format!("{}{star}", epoch.epoch),
             format!("{:.5}", epoch.loss),

@@ -185,6 +185,7 @@ fn train_and_rank(
     let plan = TrainingPlan {
         data: Arc::clone(&data.train),
         validation: None,
+        refit: None,
         experiment: &row.experiment,
         threads: task.threads,
         out: &out,

@@ -293,6 +293,7 @@ impl FinalStage<'_> {
         let plan = TrainingPlan {
             data: Arc::clone(&parts.train),
             validation: None,
+            refit: None,
             experiment,
             threads: self.threads,
             out: model,

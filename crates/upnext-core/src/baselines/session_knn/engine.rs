@@ -96,6 +96,10 @@ impl SessionScorer for SessionKnnScorer<'_> {
         }
         self.scores.score(&self.engine.popularity, items, scores);
     }
+
+    fn fell_back(&self, b: usize) -> bool {
+        self.scores.is_empty(b)
+    }
 }
 
 /// The items that a training session has in common with the current session.

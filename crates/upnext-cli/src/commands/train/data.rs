@@ -1,0 +1,115 @@
+//! The logs that `train` learns from and validates on.
+
+use super::TrainArgs;
+use crate::output::{thousands, warn};
+use anyhow::Context;
+use std::path::Path;
+use std::sync::Arc;
+use upnext_core::data::folder::{PartName, PreparedFolder};
+use upnext_core::data::{Dataset, EventLog, ItemTable, ItemVocabulary, TestSessions};
+
+/// The data for training and validation.
+pub(super) struct Data {
+    pub(super) train: Arc<Dataset>,
+    /// Those of the training after the validation.
+    pub(super) whole: Option<Arc<Dataset>>,
+    pub(super) known_items: Option<usize>,
+    pub(super) valid: Option<TestSessions>,
+}
+
+impl Data {
+    /// The data that the model has learnt from at the end.
+    pub(super) fn all(&self) -> &Dataset {
+        self.whole.as_deref().unwrap_or(&self.train)
+    }
+}
+
+/// Reads the logs for training and validation.
+pub(super) fn read(
+    args: &TrainArgs,
+    path: &Path,
+    known: Option<ItemVocabulary>,
+    table: Option<ItemTable>,
+    seed: u64,
+) -> anyhow::Result<Data> {
+    let quiet = args.output.quiet;
+    let part = if args.validate { PartName::Fit } else { PartName::Train };
+    if args.validate && !PreparedFolder::is_at(path) {
+        let reason = "takes a folder that `prepare` made; with a single log use --valid LOG";
+        return Err(upnext_core::Error::config("--validate", reason).into());
+    }
+    let known_items = known.as_ref().map(ItemVocabulary::len);
+    let known = known.unwrap_or_default();
+    let part_file = PreparedFolder::resolve(path, part)?;
+    let replayed;
+    let (train, dropped) = {
+        let mut log = args.read.read(&[&part_file], quiet)?;
+        warn(&log.report().warnings);
+        (log, replayed) = with_older(args, log, seed)?;
+        Dataset::extending(&log.grouped(), known.clone())?
+    };
+    if replayed > 0 && !quiet {
+        eprintln!("{} sessions of the older log are learnt again", thousands(replayed));
+    }
+    if dropped.short_sessions > 0 && !quiet {
+        let count = thousands(dropped.short_sessions);
+        eprintln!("{count} sessions of a single event are left out: they have no next item to learn");
+    }
+    let valid = match (&args.valid, args.validate) {
+        (Some(file), _) => Some(PreparedFolder::resolve(file, PartName::Valid)?),
+        (None, true) => Some(PreparedFolder::resolve(path, PartName::Valid)?),
+        (None, false) => None,
+    };
+    let (valid, whole) = match valid {
+        Some(file) => {
+            let log = args.read.read(&[&file], quiet)?;
+            warn(&log.report().warnings);
+            let valid =
+                TestSessions::from_log(log, &train.items).context("the validation part cannot be used")?;
+            let files = if args.validate {
+                vec![PreparedFolder::resolve(path, PartName::Train)?]
+            } else {
+                vec![part_file, file]
+            };
+            let whole = if args.no_refit {
+                None
+            } else {
+                // What is wrong with these files has been said.
+                let (mut log, _) = with_older(args, args.read.read(&files, quiet)?, seed)?;
+                Some(Dataset::extending(&log.grouped(), known)?.0)
+            };
+            (Some(valid), whole)
+        }
+        None => (None, None),
+    };
+    let (train, whole) = match table {
+        Some(table) => {
+            warn(uncovered(&table, &whole.as_ref().unwrap_or(&train).items).as_slice());
+            let whole = whole.map(|whole| whole.with_item_table(table.clone()));
+            (train.with_item_table(table), whole)
+        }
+        None => (train, whole),
+    };
+    Ok(Data { train: train.into(), whole: whole.map(Arc::new), known_items, valid })
+}
+
+/// The log with the sessions that are replayed, and their number.
+fn with_older(args: &TrainArgs, log: EventLog, seed: u64) -> anyhow::Result<(EventLog, u64)> {
+    let (Some(older), Some(share)) = (&args.older, args.replay) else { return Ok((log, 0)) };
+    let older = args.read.read(&[PreparedFolder::resolve(older, PartName::Train)?], args.output.quiet)?;
+    Ok(log.replaying(older, share, seed)?)
+}
+
+/// Returns a warning if the item table lacks a tenth of the log's items: its ids may be of another kind.
+fn uncovered(table: &ItemTable, items: &ItemVocabulary) -> Option<String> {
+    let coverage = table.coverage(items);
+    let lacking = coverage.items - coverage.described_items;
+    (lacking * 10 > coverage.items).then(|| {
+        format!(
+            "the item table lacks {} of the log's {} items: is `{}` the column of the same ids?",
+            thousands(lacking as u64),
+            thousands(coverage.items as u64),
+            table.id_name()
+        )
+    })
+}
