@@ -1,5 +1,6 @@
 //! The arguments that define an experiment: a file, single fields, and shortcuts for the most common ones.
 
+use crate::numbers::{one_or_more, seed};
 use std::path::{Path, PathBuf};
 use upnext_core::Result;
 use upnext_core::experiment::{Experiment, ModelConfig, ModelKind};
@@ -8,30 +9,44 @@ use upnext_core::experiment::{Experiment, ModelConfig, ModelKind};
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Model and training")]
 pub(crate) struct ExperimentArgs {
-    /// Experiment file (TOML), or the name of a published setting, such as rsc15-top1-100 [default: rsc15-xe-100]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-
-    /// Set a field of the experiment, as in training.learning_rate=0.05; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    fields: Vec<String>,
-
     /// Kind of model [default: that of the file, or gru4rec]
     #[arg(long, value_name = "KIND", value_parser = clap::builder::PossibleValuesParser::new(ModelKind::ALL.map(ModelKind::name)))]
     model: Option<String>,
 
-    /// Number of epochs
-    #[arg(long, value_name = "N")]
+    /// Number of epochs (training.epochs)
+    #[arg(long, value_name = "N", value_parser = one_or_more::<usize>)]
     epochs: Option<usize>,
 
-    /// Seed of everything that is drawn
-    #[arg(long, value_name = "N")]
+    /// Seed of all random numbers [default: 42]
+    #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
+
+    /// Experiment file (TOML), or the name of a published setting, such as rsc15-top1-100 [default: rsc15-xe-100]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Set a field of the experiment, as in training.learning_rate=0.05; may be repeated. `upnext train --show-config`
+    /// lists the fields
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    fields: Vec<String>,
 }
 
 impl ExperimentArgs {
     /// The validated experiment. `otherwise` is the starting point if no file is given.
+    ///
+    /// # Errors
+    /// [`upnext_core::Error::Config`] for an argument that sets a field without effect, besides those of the library.
     pub(crate) fn experiment(&self, otherwise: Experiment) -> Result<Experiment> {
+        let experiment = self.with_any_seed(otherwise)?;
+        if self.seed.is_some() {
+            check_reads(&experiment, "training.seed", "--seed")?;
+        }
+        Ok(experiment)
+    }
+
+    /// As [`experiment`](Self::experiment), for a command that draws random numbers by itself: the seed is accepted for
+    /// every kind of model.
+    pub(crate) fn with_any_seed(&self, otherwise: Experiment) -> Result<Experiment> {
         let mut experiment = match &self.config {
             Some(file) => load(file)?,
             None => otherwise,
@@ -42,10 +57,9 @@ impl ExperimentArgs {
                 experiment.model = ModelConfig::of_kind(kind);
             }
         }
-        for field in &self.fields {
-            experiment.set(field)?;
-        }
+        experiment.set_all(&self.fields)?;
         if let Some(epochs) = self.epochs {
+            check_reads(&experiment, "training.epochs", "--epochs")?;
             experiment.training.epochs = epochs;
         }
         if let Some(seed) = self.seed {
@@ -54,6 +68,16 @@ impl ExperimentArgs {
         experiment.validate()?;
         Ok(experiment)
     }
+}
+
+/// Checks that the experiment's kind of model reads the field that an option sets.
+fn check_reads(experiment: &Experiment, key: &str, option: &str) -> Result<()> {
+    experiment.model.kind().check_reads(key).map_err(|error| match error {
+        upnext_core::Error::Config { field, reason } => {
+            upnext_core::Error::config(option, format!("sets {field}, and {reason}"))
+        }
+        other => other,
+    })
 }
 
 /// Reads an experiment file, or if there is no such file the published setting of that name.
@@ -68,8 +92,8 @@ pub(crate) fn load(file: &Path) -> Result<Experiment> {
 /// The argument for the number of threads.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(crate) struct ThreadArgs {
-    /// Threads to work with; results do not depend on it [default: all cores]
-    #[arg(long, value_name = "N")]
+    /// Number of threads; results do not depend on it [default: all cores]
+    #[arg(long, value_name = "N", value_parser = one_or_more::<usize>)]
     threads: Option<usize>,
 }
 
@@ -84,7 +108,6 @@ impl ThreadArgs {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         match self.threads {
             None => Ok(cores),
-            Some(0) => Err(upnext_core::Error::config("--threads", "is 0: use 1 or more")),
             Some(threads) if threads > cores => Err(upnext_core::Error::config(
                 "--threads",
                 format!(

@@ -15,12 +15,20 @@ pub(crate) struct ItemTableArgs {
     item_type: Vec<(String, ColumnType)>,
 
     /// Character between the categories of a field [default: | or ;, where a column plainly uses it]
-    #[arg(long, value_name = "CHARACTER", requires = "items")]
+    #[arg(long, value_name = "CHARACTER", requires = "items", value_parser = parse_character)]
     list_separator: Option<char>,
 
-    /// Of the rows of an item with different values keep the last, instead of failing
+    /// Keep the last row of an item that has rows with different values, instead of failing
     #[arg(long, requires = "items")]
     keep_last_item: bool,
+}
+
+fn parse_character(text: &str) -> Result<char, String> {
+    let mut characters = text.chars();
+    match (characters.next(), characters.next()) {
+        (Some(character), None) => Ok(character),
+        _ => Err(format!("must be one character, not `{text}`")),
+    }
 }
 
 fn parse_type(text: &str) -> Result<(String, ColumnType), String> {

@@ -7,9 +7,11 @@
 mod cases;
 mod commands;
 mod experiment;
+mod help;
 mod interrupt;
 mod item_table;
 mod next_clicks;
+mod numbers;
 mod output;
 mod page;
 mod progress;
@@ -17,7 +19,8 @@ mod ranking;
 mod reading;
 mod train_and_rank;
 
-use clap::Parser;
+use clap::{FromArgMatches, Parser};
+use help::ERROR;
 use output::in_flags;
 use std::process::ExitCode;
 
@@ -36,12 +39,15 @@ struct Cli {
 
 /// Runs the program on the arguments of the process.
 pub fn main() -> ExitCode {
-    match Cli::parse().command.run() {
+    let mut command = help::command();
+    let matches = command.get_matches_mut();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit());
+    match cli.command.run() {
         Ok(()) => ExitCode::SUCCESS,
         // A reader such as `head` closed stdout: it needs no more.
         Err(error) if error.is::<output::StdoutClosed>() => ExitCode::SUCCESS,
         Err(error) => {
-            let mut message = format!("error: {}", in_flags(&error.to_string()));
+            let mut message = in_flags(&error.to_string());
             for cause in error.chain().skip(1).map(|cause| in_flags(&cause.to_string())) {
                 // Most messages already include their cause.
                 if !message.contains(&cause) {
@@ -49,7 +55,7 @@ pub fn main() -> ExitCode {
                     message.push_str(&cause);
                 }
             }
-            eprintln!("{message}");
+            anstream::eprintln!("{ERROR}error:{ERROR:#} {message}");
             use upnext_core::Error::{Config, ExperimentFile, UnknownKey};
             let wrong_usage = matches!(
                 error.downcast_ref(),

@@ -1,5 +1,6 @@
 //! Results on stdout: tables with aligned columns, or one JSON document.
 
+use crate::help::{HEADING, WARNING};
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, Write};
@@ -7,11 +8,11 @@ use std::io::{self, Write};
 /// The arguments for the form of the output.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(crate) struct OutputArgs {
-    /// Print exactly one JSON document instead of text
+    /// Print one JSON document instead of text
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// No progress bars
+    /// Show no progress bars
     #[arg(long, short)]
     pub(crate) quiet: bool,
 }
@@ -47,7 +48,8 @@ impl std::error::Error for StdoutClosed {}
 
 /// Prints to stdout. `println!` would panic if the reader has closed it or the disk is full.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
-    let mut stdout = io::stdout().lock();
+    // Removes the styles of headings unless stdout is a terminal with colours.
+    let mut stdout = anstream::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(StdoutClosed.into()),
@@ -58,12 +60,12 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 /// Prints warnings to stderr.
 pub(crate) fn warn<S: AsRef<str>>(warnings: &[S]) {
     for warning in warnings {
-        eprintln!("warning: {}", in_flags(warning.as_ref()));
+        anstream::eprintln!("{WARNING}warning:{WARNING:#} {}", in_flags(warning.as_ref()));
     }
 }
 
 /// The library's options of reading and preparing a log, all of which are flags, too.
-const OPTIONS: [&str; 31] = [
+const OPTIONS: [&str; 32] = [
     "session_column",
     "item_column",
     "time_column",
@@ -95,12 +97,38 @@ const OPTIONS: [&str; 31] = [
     "drop_duplicates",
     "drop_repeats",
     "list_separator",
+    "item_type",
+];
+
+/// Other fields with which an error of the library may begin, and the flags that set them.
+const FIELDS: [(&str, &str); 16] = [
+    ("resume", "--resume"),
+    ("init", "--init"),
+    ("trials", "--trials"),
+    ("halving", "--halving"),
+    ("space", "--space"),
+    ("folder", "--out"),
+    ("rate", "--rate"),
+    ("duration", "--duration"),
+    ("connections", "--connections"),
+    ("think", "--think"),
+    ("timeout", "--timeout"),
+    ("ca", "--ca"),
+    ("k", "-k"),
+    ("simulate.sessions", "--sessions"),
+    ("simulate.items", "--items"),
+    ("simulate.days", "--days"),
 ];
 
 /// A message of the library with its options written as the flags that set them: `` `time_unit` to ms`` becomes
 /// `--time-unit ms`. Quoted columns of the same name stay.
 pub(crate) fn in_flags(message: &str) -> String {
     let mut text = message.to_owned();
+    for (field, flag) in FIELDS {
+        if let Some(rest) = text.strip_prefix(field).filter(|rest| rest.starts_with(": ")) {
+            text = format!("{flag}{rest}");
+        }
+    }
     for option in OPTIONS {
         let flag = format!("--{}", option.replace('_', "-"));
         if let Some(rest) = text.strip_prefix(option).filter(|rest| rest.starts_with(": ")) {
@@ -212,7 +240,7 @@ impl fmt::Display for Table {
             self.rows.iter().filter_map(|r| r.get(c)).map(|cell| cell.chars().count()).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
-        for row in &self.rows {
+        for (r, row) in self.rows.iter().enumerate() {
             let mut line = String::new();
             for (c, (cell, &width)) in row.iter().zip(&widths).enumerate() {
                 if c == 0 {
@@ -221,7 +249,12 @@ impl fmt::Display for Table {
                     line.push_str(&format!("  {cell:>width$}"));
                 }
             }
-            writeln!(f, "{}", line.trim_end())?;
+            let line = line.trim_end();
+            if r == 0 && !line.is_empty() {
+                writeln!(f, "{HEADING}{line}{HEADING:#}")?;
+            } else {
+                writeln!(f, "{line}")?;
+            }
         }
         Ok(())
     }
@@ -246,9 +279,118 @@ mod tests {
             ("no column `order` (is it `where`?); `null`", "no column `order` (is it `where`?); --null"),
             ("training.scale: `order`", "training.scale: --order"),
             ("a longer `holdout` may help", "a longer --holdout may help"),
+            ("resume: train on the same data", "--resume: train on the same data"),
+            ("simulate.items: use 2 to 9", "--items: use 2 to 9"),
+            ("not ended before `until`", "not ended before --until"),
         ] {
             assert_eq!(in_flags(message), shown);
         }
+    }
+
+    /// Words in backquotes in the library's messages that are no options.
+    const NO_OPTIONS: [&str; 13] = [
+        // Commands.
+        "prepare",
+        // Packages' functions and file types.
+        "compress",
+        "to_csv",
+        "to_parquet",
+        "write_parquet",
+        // Features of the library.
+        "logs",
+        "zstd",
+        // Fields and roles of files in a model's manifest.
+        "files",
+        "format",
+        "format_version",
+        "items",
+        "training",
+        "training_position",
+    ];
+
+    /// Fields of errors that no option sets.
+    const NO_FIELDS: [&str; 7] =
+        ["experiment", "manifest", "members", "trial", "URL", "session_prefix", "start_s"];
+
+    /// The string literals of Rust code, without comments and tests.
+    fn literals(code: &str) -> Vec<String> {
+        let code = code.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let code: String = lines.collect::<Vec<_>>().join("\n").replace("'\"'", "").replace("b'\"'", "");
+        let mut literals = Vec::new();
+        let mut characters = code.chars();
+        while characters.by_ref().any(|c| c == '"') {
+            let mut literal = String::new();
+            while let Some(c) = characters.next() {
+                match c {
+                    '"' => break,
+                    '\\' => literal.extend(characters.next()),
+                    c => literal.push(c),
+                }
+            }
+            literals.push(literal);
+        }
+        literals
+    }
+
+    fn rust_files(folder: &std::path::Path, files: &mut Vec<std::path::PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.contains("test") {
+                continue;
+            } else if path.is_dir() {
+                rust_files(&path, files);
+            } else if name.ends_with(".rs") {
+                files.push(path);
+            }
+        }
+    }
+
+    #[test]
+    fn every_option_that_the_library_names_is_shown_as_a_flag() {
+        let crates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut files = Vec::new();
+        for folder in ["upnext-core/src", "upnext-server/src/load"] {
+            rust_files(&crates.join(folder), &mut files);
+        }
+        let (mut names, mut fields) = (0, 0);
+        for file in files {
+            let code = std::fs::read_to_string(&file).unwrap();
+            for literal in literals(&code) {
+                let quoted = literal.split('`').skip(1).step_by(2);
+                let is_name =
+                    |word: &&str| word.len() > 1 && word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+                for name in quoted.filter(is_name) {
+                    let is_flag = in_flags(&format!("`{name}`")).starts_with("--");
+                    assert!(is_flag || NO_OPTIONS.contains(&name), "{}: `{name}`: {literal}", file.display());
+                    names += usize::from(is_flag);
+                }
+                // Options also stand in messages without quotation.
+                let bare = literal.split(|c: char| !(c.is_ascii_lowercase() || "_`.{}".contains(c)));
+                let is_sentence = literal.split(' ').count() > 3 && !literal.contains("](");
+                for word in bare.filter(|word| is_sentence && word.contains('_')) {
+                    assert!(
+                        !OPTIONS.contains(&word),
+                        "{}: {word} without quotation: {literal}",
+                        file.display()
+                    );
+                }
+            }
+            for call in code.split("Error::config(").skip(1) {
+                let Some(field) = call.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next())
+                else {
+                    continue;
+                };
+                if field.contains('.') || field.starts_with("--") || field.len() == 1 || field == "test" {
+                    continue;
+                }
+                let is_flag = in_flags(&format!("{field}: x")).starts_with('-');
+                assert!(is_flag || NO_FIELDS.contains(&field), "{}: {field}", file.display());
+                fields += usize::from(is_flag);
+            }
+        }
+        assert!(names > 30 && fields > 8, "{names} names, {fields} fields");
     }
 
     #[test]
@@ -261,6 +403,7 @@ mod tests {
     fn columns_are_aligned_by_characters() {
         let mut table = Table::new(&["part", "events"]);
         table.row(vec!["träin".into(), "1,000".into()]);
-        assert_eq!(table.to_string(), "part   events\nträin   1,000\n");
+        let heading = format!("{HEADING}part   events{HEADING:#}");
+        assert_eq!(table.to_string(), format!("{heading}\nträin   1,000\n"));
     }
 }

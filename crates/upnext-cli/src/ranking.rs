@@ -1,22 +1,23 @@
 //! The arguments for ranking, shared by the commands that evaluate models.
 
+use crate::numbers::one_or_more;
 use upnext_core::evaluation::EvaluationConfig;
 use upnext_core::experiment::TieRule;
 
 /// The arguments for ranking. What is not given is taken from the experiment.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct RankingArgs {
-    /// Cut-offs of the metrics, ascending [default: 1,5,10,20; of a model that is evaluated alone, those of its
-    /// experiment]
-    #[arg(short, value_name = "K,…", value_delimiter = ',')]
+    /// Lengths of the lists (cut-offs) for which metrics are computed, ascending [default: 1,5,10,20; of a model that is
+    /// evaluated alone, those of its experiment]
+    #[arg(short, value_name = "K,…", value_delimiter = ',', value_parser = one_or_more::<usize>)]
     k: Vec<usize>,
 
-    /// Rank of a target among items of the same score [default: conservative]
+    /// Rank of the next item among items of the same score [default: conservative]
     #[arg(long, value_enum)]
     ties: Option<TiesArg>,
 
-    /// Rank the target among this many most popular items only (the paper's VIDEO rule: 30000)
-    #[arg(long, value_name = "M")]
+    /// Rank the next item among this many most popular items only (the paper's VIDEO rule: 30000)
+    #[arg(long, value_name = "M", value_parser = one_or_more::<usize>)]
     candidates: Option<usize>,
 }
 

@@ -25,7 +25,8 @@ pub(crate) struct ReadArgs {
     #[arg(long, value_name = "COLUMN")]
     time_column: Option<String>,
 
-    /// User column: in logs without sessions they are cut at pauses, else it is part of the sessions' key
+    /// User column: without a session column, the events of a user are cut into sessions at pauses; with one, the user is
+    /// a part of the session's key
     #[arg(long, value_name = "COLUMN")]
     user_column: Option<String>,
 
@@ -45,7 +46,7 @@ pub(crate) struct ReadArgs {
     #[arg(long, value_name = "SPAN")]
     session_gap: Option<TimeSpan>,
 
-    /// Take the same session id in two files for two sessions
+    /// Treat the same session id in two files as two sessions
     #[arg(long)]
     sessions_per_file: bool,
 
@@ -53,7 +54,7 @@ pub(crate) struct ReadArgs {
     #[arg(long = "where", value_name = "COLUMN=VALUE[,VALUE…]")]
     conditions: Vec<Condition>,
 
-    /// Characters between fields, or `tab` [default: found]
+    /// Characters between fields, or `tab` [default: found from the first lines]
     #[arg(long, value_parser = parse_delimiter)]
     delimiter: Option<String>,
 
@@ -85,11 +86,11 @@ pub(crate) struct ReadArgs {
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     null: Vec<String>,
 
-    /// Take NULL, None, NaN and the like for ids
+    /// Treat NULL, None, NaN and the like as ids
     #[arg(long)]
     keep_null_ids: bool,
 
-    /// Leave out rows that are no events, and count them, instead of failing
+    /// Skip and count rows that are not events, instead of failing
     #[arg(long)]
     skip_bad_rows: bool,
 }
@@ -298,7 +299,7 @@ pub(crate) fn as_arguments(options: &ReadOptions) -> Vec<String> {
 
 /// Describes how each file of a log was read and which rows were left out.
 pub(crate) fn describe(files: &[FileReport]) -> String {
-    use crate::output::thousands;
+    use crate::output::{in_flags, thousands};
     use std::fmt::Write;
     let mut text = String::new();
     for file in files {
@@ -321,7 +322,7 @@ pub(crate) fn describe(files: &[FileReport]) -> String {
             file.order.as_ref().map(|order| format!(", ordered by {order}")).unwrap_or_default(),
         );
         for guess in &file.guesses {
-            _ = writeln!(text, "  found: {}", crate::output::in_flags(guess));
+            _ = writeln!(text, "  found: {}", in_flags(guess));
         }
         for (what, count) in
             [("a condition excludes them", file.excluded), ("the header once more", file.repeated_headers)]
@@ -331,10 +332,10 @@ pub(crate) fn describe(files: &[FileReport]) -> String {
             }
         }
         for (reason, count) in &file.skipped {
-            _ = writeln!(text, "  {} rows left out: {reason}", thousands(*count));
+            _ = writeln!(text, "  {} rows left out: {}", thousands(*count), in_flags(reason));
         }
         if let Some(first) = &file.first_skipped {
-            _ = writeln!(text, "  the first of them: {first}");
+            _ = writeln!(text, "  the first of them: {}", in_flags(first));
         }
     }
     text

@@ -20,6 +20,9 @@ pub(crate) trait Kind: Recommender + Sized + 'static {
     /// The default search space of `upnext tune`, as TOML; `None` if the kind has no parameters to search.
     const SPACE: Option<&'static str> = None;
 
+    /// The fields of the experiment's `[training]` table that a fit reads.
+    const READS: OfTraining = OfTraining::Nothing;
+
     /// Whether a fitted model can be trained further on other sessions.
     const CAN_TRAIN_FURTHER: bool = false;
 
@@ -48,6 +51,28 @@ pub(crate) trait Kind: Recommender + Sized + 'static {
         items: &ItemVocabulary,
         arrays: Arrays,
     ) -> Result<Self>;
+}
+
+/// The fields of the `[training]` table that the fit of a kind reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OfTraining {
+    /// None of them.
+    Nothing,
+    /// The seed only.
+    Seed,
+    /// All of them.
+    Everything,
+}
+
+impl OfTraining {
+    /// Whether `field` is one of them.
+    pub(crate) fn has(self, field: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Seed => field == "seed",
+            Self::Everything => true,
+        }
+    }
 }
 
 /// A fitted model of any kind.
@@ -80,7 +105,7 @@ impl<M: Kind> AnyModel for M {
 pub(crate) struct Fit<'a> {
     /// The training data.
     pub(crate) data: Arc<Dataset>,
-    /// The `[training]` table; every kind uses its seed.
+    /// The `[training]` table, of which a kind reads [`Kind::READS`].
     pub(crate) training: &'a TrainingConfig,
     /// The evaluation settings of the validation.
     pub(crate) evaluation: &'a EvaluationConfig,

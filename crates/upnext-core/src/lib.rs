@@ -49,6 +49,7 @@ pub mod comparison;
 #[cfg(test)]
 mod contract;
 pub mod data;
+mod documented;
 pub mod error;
 pub mod evaluation;
 pub mod experiment;

@@ -10,6 +10,7 @@ use syn::visit::{self, Visit};
 /// line, and so has a part of a module that others need earlier, such as `gru4rec::config`.
 const MODULES: &[&str] = &[
     "error",
+    "documented",
     "memory",
     "checksum",
     "arrays",
@@ -61,6 +62,10 @@ const OWNERS: &[(&str, &str)] = &[
     ("tokio", "upnext-server"),
     ("tracing", "upnext-server"),
     ("clap", "upnext-cli"),
+    ("clap_complete", "upnext-cli"),
+    ("clap_mangen", "upnext-cli"),
+    ("anstream", "upnext-cli"),
+    ("anstyle", "upnext-cli"),
     ("indicatif", "upnext-cli"),
     ("anyhow", "upnext-cli"),
 ];

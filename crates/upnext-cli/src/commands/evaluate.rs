@@ -35,7 +35,7 @@ pub(crate) struct EvaluateArgs {
     #[command(flatten)]
     ranking: RankingArgs,
 
-    /// Make the top lists, for coverage and average popularity
+    /// Form the list of every case, for coverage and average popularity
     #[arg(long)]
     lists: bool,
 

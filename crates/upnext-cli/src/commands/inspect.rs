@@ -15,8 +15,7 @@ use upnext_core::data::{LogShape, PreparedFolder};
 /// Maximum number of days in the table; `--json` has all.
 const MAX_DAYS: usize = 40;
 
-/// Show what is in a click log or a folder of its part files, in a folder that `prepare` made, in a model, or in a
-/// table of items.
+/// Describe a click log, a prepared folder, a model, or a table of items.
 #[derive(clap::Args, Debug)]
 pub(crate) struct InspectArgs {
     /// Click logs or folders of their part files, which are read as one log, a folder that `prepare` made, a model, or with

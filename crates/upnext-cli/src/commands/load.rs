@@ -2,11 +2,11 @@
 
 use super::serve::{KEYS, keys, plain};
 use crate::interrupt;
+use crate::numbers::{above_zero, one_or_more, seed, within};
 use crate::output::{OutputArgs, Table, thousands, warn};
 use crate::reading::ReadArgs;
 use anyhow::Context;
 use serde::Serialize;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use upnext_core::artifact::Artifact;
@@ -30,15 +30,15 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
 
-    /// Clicks a second
-    #[arg(long, value_name = "N")]
+    /// Clicks per second
+    #[arg(long, value_name = "N", value_parser = above_zero)]
     rate: f64,
 
-    /// Measured time
+    /// Duration of the measurement
     #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = span)]
     duration: Duration,
 
-    /// Time before that, in which the rate rises from 0; it is not measured
+    /// Time before the measurement in which the rate rises from 0
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
     ramp: Duration,
 
@@ -46,24 +46,24 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "LOG")]
     sessions: Option<PathBuf>,
 
-    /// Draw sessions instead: items by their popularity in this model, of about 3.57 clicks
+    /// Draw sessions of about 3.57 clicks instead, with items by their popularity in this model
     #[arg(long, value_name = "DIR", conflicts_with = "ReadArgs")]
     model: Option<PathBuf>,
 
-    /// Mean time between two clicks of a session; rate times this are open at once
+    /// Mean time between two clicks of a session; rate × this time sessions are open at once
     #[arg(long, value_name = "SPAN", default_value = "10s", value_parser = span)]
     think: Duration,
 
-    /// Send all items of the session with every click, instead of letting the server keep sessions
+    /// Send all items of the session with every click, instead of storing sessions in the server
     #[arg(long)]
     stateless: bool,
 
-    /// Length of the lists, at least 1
-    #[arg(short, value_name = "K", default_value = "20")]
-    k: NonZeroUsize,
+    /// Length of the lists
+    #[arg(short, value_name = "K", value_parser = one_or_more::<usize>, default_value_t = 20)]
+    k: usize,
 
-    /// Connections; all clicks of a session go over the same one
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    /// Number of connections; all clicks of a session use the same one
+    #[arg(long, value_name = "N", value_parser = |text: &str| within::<usize>(text, 1, 10_000), default_value_t = 64)]
     connections: usize,
 
     /// A click fails if it is not sent within this time after it was due, or not answered within this time after
@@ -72,14 +72,14 @@ pub(crate) struct LoadArgs {
     timeout: Duration,
 
     /// Seed of the times and the sessions
-    #[arg(long, value_name = "N", default_value_t = 42)]
+    #[arg(long, value_name = "N", value_parser = seed, default_value_t = 42)]
     seed: u64,
 
-    /// A file of the server's keys, of which the first is sent [default: UPNEXT_KEYS, if it is set]
+    /// File of the server's keys, of which the first is sent [default: UPNEXT_KEYS, if it is set]
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
 
-    /// Allow a server on another machine, if you are sure that it is yours and that nobody else needs it now
+    /// Allow a server on another machine; be sure that it is yours and that nobody else needs it now
     #[arg(long)]
     allow_remote: bool,
 
@@ -179,7 +179,7 @@ fn options(args: &LoadArgs) -> anyhow::Result<LoadOptions> {
         think: args.think,
         stateful: !args.stateless,
         session_prefix: format!("load-{:x}", now.as_millis()),
-        k: args.k.get(),
+        k: args.k,
         timeout: args.timeout,
         keys: keys(args.keys.as_deref(), KEYS)?,
         seed: args.seed,

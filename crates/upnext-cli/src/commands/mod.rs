@@ -1,10 +1,12 @@
 //! The commands: one file each, with its arguments and its `run`.
 
 mod compare;
+mod completions;
 mod demo;
 mod evaluate;
 mod inspect;
 mod load;
+mod man;
 mod prepare;
 mod recommend;
 mod reproduce;
@@ -30,6 +32,8 @@ pub(crate) enum Command {
     Load(Box<load::LoadArgs>),
     Inspect(inspect::InspectArgs),
     Simulate(simulate::SimulateArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 impl Command {
@@ -48,6 +52,8 @@ impl Command {
             Self::Load(args) => load::run(&args),
             Self::Inspect(args) => inspect::run(&args),
             Self::Simulate(args) => simulate::run(&args),
+            Self::Completions(args) => completions::run(&args),
+            Self::Man(args) => man::run(&args),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! `upnext prepare`: filters a click log and splits it by time into parts.
 
 use crate::interrupt;
-use crate::output::{OutputArgs, Table, thousands, warn};
+use crate::numbers::{one_or_more, two_or_more, zero_or_more};
+use crate::output::{OutputArgs, Table, in_flags, thousands, warn};
 use crate::progress::{Progress, Unit};
 use crate::reading::{ReadArgs, describe};
 use serde::Serialize;
@@ -12,9 +13,9 @@ use upnext_core::data::{format_time, parse_time, prepare, write_parts};
 
 /// Read a click log, filter it, split it by time into training and test parts, and write them.
 ///
-/// The rules are those of the paper (Hidasi et al., ICLR 2016): sessions of one event go, then items with fewer than 5
-/// events, then sessions of one event again; the sessions that end on the log's last day are the test part. The
-/// training part is split once more by its last day into `fit` and `valid`.
+/// The rules are those of the paper (Hidasi et al., ICLR 2016): sessions of one event are dropped, then items with fewer
+/// than 5 events, then sessions of one event again; the sessions that end on the last day of the log are the test part.
+/// The training part is split once more, by its last day, into `fit` and `valid`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct PrepareArgs {
     /// The click log: CSV, TSV or Parquet, plain or packed with gzip or zstd, or a folder of such part files; several
@@ -22,7 +23,7 @@ pub(crate) struct PrepareArgs {
     #[arg(required = true, value_name = "CLICKS")]
     clicks: Vec<PathBuf>,
 
-    /// Folder to write; one that `prepare` made is replaced
+    /// Folder to write; an earlier one by `prepare` is replaced
     #[arg(long, short, value_name = "DIR")]
     out: PathBuf,
 
@@ -41,15 +42,16 @@ pub(crate) struct PrepareArgs {
     validation: Option<Validation>,
 
     /// Drop items with fewer events
-    #[arg(long, value_name = "N", default_value_t = PrepareOptions::default().min_item_support)]
+    #[arg(long, value_name = "N", value_parser = zero_or_more::<u64>, default_value_t = PrepareOptions::default().min_item_support)]
     min_item_support: u64,
 
     /// Drop sessions with fewer events, at least 2
-    #[arg(long, value_name = "N", default_value_t = PrepareOptions::default().min_session_length)]
+    #[arg(long, value_name = "N", value_parser = two_or_more::<usize>,
+        default_value_t = PrepareOptions::default().min_session_length)]
     min_session_length: usize,
 
     /// Drop sessions with more events (bots) [default: none]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = two_or_more::<usize>)]
     max_session_length: Option<usize>,
 
     /// Keep one of several events with the same session, item and time
@@ -60,15 +62,16 @@ pub(crate) struct PrepareArgs {
     #[arg(long)]
     drop_repeats: bool,
 
-    /// Drop rare items and short sessions again and again until nothing changes
+    /// Repeat dropping rare items and short sessions until nothing changes
     #[arg(long)]
     iterate_filters: bool,
 
-    /// Of the training part keep the last 1/N of the pairs (events less sessions), by the sessions' start
-    #[arg(long, value_name = "N", default_value_t = PrepareOptions::default().scale)]
+    /// Keep only the last 1/N of the training pairs (events minus sessions), by the sessions' start
+    #[arg(long, value_name = "N", value_parser = one_or_more::<u64>,
+        default_value_t = PrepareOptions::default().scale)]
     scale: u64,
 
-    /// Form of the written parts
+    /// File format of the written parts
     #[arg(long, value_enum, default_value_t = FormatArg::Parquet)]
     format: FormatArg,
 
@@ -240,7 +243,7 @@ pub(super) fn describe_statistics(statistics: &Statistics) -> String {
         }
         let mut table = Table::new(&[title, "events", "sessions"]);
         for d in dropped {
-            table.row(vec![d.rule.label().to_owned(), thousands(d.events), thousands(d.sessions)]);
+            table.row(vec![in_flags(d.rule.label()), thousands(d.events), thousands(d.sessions)]);
         }
         text.push_str(&format!("\n{table}"));
     }

@@ -4,12 +4,12 @@ mod many;
 mod restrict;
 
 use crate::experiment::ThreadArgs;
+use crate::numbers::one_or_more;
 use crate::output::{OutputArgs, Table, printable, thousands, warn};
 use crate::reading::ReadArgs;
 use clap::ArgGroup;
 use serde::Serialize;
 use std::collections::HashSet;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use upnext_core::data::{ItemIndex, ItemVocabulary};
 use upnext_core::experiment::ModelKind;
@@ -22,8 +22,8 @@ const MAX_NAMED: usize = 5;
 /// Recommend the next items of a session, or of all sessions of a log.
 ///
 /// Items that the model does not know are skipped and reported; a session without a known item gets the most popular
-/// items, and the result says so (`fell_back`). Scores can be compared within a list only. Sessions of a log need a
-/// time column, as in all commands: it says which event comes last.
+/// items, and the result says so (`fell_back`). Scores can be compared within a list only. A log of sessions needs a
+/// time column, which tells the last event.
 #[derive(clap::Args, Debug)]
 #[command(group(ArgGroup::new("input").required(true).args(["session", "item", "sessions"])))]
 pub(crate) struct RecommendArgs {
@@ -31,40 +31,39 @@ pub(crate) struct RecommendArgs {
     #[arg(value_name = "MODEL")]
     model: PathBuf,
 
-    /// The items of the session so far, oldest first, separated by commas; may be empty
+    /// Items of the session so far, oldest first, separated by commas; may be empty
     #[arg(long, value_name = "ID,…", allow_negative_numbers = true, conflicts_with_all = ["ReadArgs", "ThreadArgs"])]
     session: Option<String>,
 
-    /// One item of the session so far, taken as it is, commas too; repeat it for more, oldest first
+    /// One item of the session so far, for ids with commas; repeat it for more, oldest first
     #[arg(long, value_name = "ID", allow_negative_numbers = true, conflicts_with_all = ["ReadArgs", "ThreadArgs"])]
     item: Vec<String>,
 
-    /// A click log, or a folder that `prepare` made (its test part): recommend to each of its sessions
+    /// Click log, or a folder that `prepare` made (its test part): recommend for each of its sessions
     #[arg(long, value_name = "FILE")]
     sessions: Option<PathBuf>,
 
-    /// With --sessions: the file to write, .csv, .tsv, .parquet or .jsonl; `-` or absent: CSV (or JSON) to stdout
+    /// File to write: .csv, .tsv, .parquet or .jsonl; `-` or absent: CSV (or JSON) to stdout
     #[arg(long, short, value_name = "FILE", conflicts_with_all = ["session", "item"])]
     out: Option<PathBuf>,
 
-    /// With --sessions: one row a session with all its items, instead of one row an item; in text the items are separated
-    /// by spaces
+    /// Write one row per session with all its items, separated by spaces in text, instead of one row per item
     #[arg(long, requires = "sessions")]
     one_row: bool,
 
-    /// Length of the lists, at least 1
-    #[arg(short, value_name = "K", default_value = "20")]
-    k: NonZeroUsize,
+    /// Length of the lists
+    #[arg(short, value_name = "K", value_parser = one_or_more::<usize>, default_value_t = 20)]
+    k: usize,
 
     /// Leave out the items of the session itself
     #[arg(long)]
     exclude_seen: bool,
 
-    /// Leave out the items in this file, one id a line
+    /// Leave out the items in this file, one id per line
     #[arg(long, value_name = "FILE")]
     exclude: Option<PathBuf>,
 
-    /// Recommend nothing but the items in this file, one id a line
+    /// Recommend only the items in this file, one id per line
     #[arg(long, value_name = "FILE")]
     only: Option<PathBuf>,
 
@@ -173,7 +172,7 @@ fn recommend_to_one(
 ) -> anyhow::Result<()> {
     let items = model.items();
     let known: Vec<ItemIndex> = session.iter().filter_map(|id| items.index_of(id)).collect();
-    let lists = recommend(model.recommender(), items, &[&known], args.k.get(), filter)?;
+    let lists = recommend(model.recommender(), items, &[&known], args.k, filter)?;
     let list = lists.into_iter().next().unwrap_or_default();
     let document = ListDocument::new(document_of(args, model), items, None, session.to_vec(), &list);
     if !document.unknown_items.is_empty() {

@@ -1,5 +1,6 @@
 //! `upnext serve`: recommendations over HTTP.
 
+use crate::numbers::share;
 use crate::reading::QuoteArg;
 use anyhow::Context;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ const ADMIN_KEYS: &str = "UPNEXT_ADMIN_KEYS";
 /// The environment variable for the URL of a session store, used if no argument is given.
 const SESSION_STORE: &str = "UPNEXT_SESSION_STORE";
 
-/// Serve a model over HTTP: recommendations while the session goes on.
+/// Serve the recommendations of a model over HTTP.
 ///
 /// Once the server runs, / shows what the model does, and /docs is the interface. Ctrl-C and SIGTERM let requests in
 /// flight finish; SIGHUP loads certificate and model anew, and goes on with the old one if a new one is broken. Log
@@ -34,31 +35,31 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 
-    /// A TOML file of limits; `--show-config` prints them all
+    /// TOML file of limits; `--show-config` prints them all
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Print all limits with their values, as a file to start from, and do nothing else
+    /// Print all limits with their values, as a file to start from, and stop
     #[arg(long)]
     show_config: bool,
 
-    /// A file of keys, one a line, of which clients must send one
+    /// File of keys, one per line, of which clients must send one
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
 
-    /// A file of keys, one a line, of which admin calls must send one; without it, admin calls are off
+    /// File of keys, one per line, of which admin calls must send one; without it, admin calls are off
     #[arg(long, value_name = "FILE")]
     admin_keys: Option<PathBuf>,
 
-    /// Listen on an address that other machines can reach although there is no key
+    /// Allow an address that other machines can reach without keys
     #[arg(long)]
     allow_open: bool,
 
-    /// Speak TLS, with this certificate and those that signed it (PEM); read again at SIGHUP
+    /// Use TLS, with this certificate followed by those that signed it (PEM); read again at SIGHUP
     #[arg(long, value_name = "FILE")]
     tls_cert: Option<PathBuf>,
 
-    /// The certificate's key (PEM)
+    /// Private key of the certificate (PEM)
     #[arg(long, value_name = "FILE")]
     tls_key: Option<PathBuf>,
 
@@ -66,48 +67,48 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     models: Option<PathBuf>,
 
-    /// Keep sessions in this file, so that a restart or a crash loses none
+    /// Store sessions in this file, so that they survive a restart or a crash
     #[arg(long, value_name = "FILE")]
     session_file: Option<PathBuf>,
 
-    /// When the session file is forced to the disk [default: every-second]
+    /// When the session file is written to the disk [default: every-second]
     #[arg(long, value_enum)]
     session_sync: Option<SyncArg>,
 
-    /// Share sessions with other servers in this Valkey or Redis server, such as redis://HOST:6379; with a password by
-    /// UPNEXT_SESSION_STORE or the file of limits
+    /// Share sessions with other servers in this Valkey or Redis server, such as redis://HOST:6379; a URL with a password
+    /// goes into UPNEXT_SESSION_STORE or the file of limits
     #[arg(long, value_name = "URL")]
     session_store: Option<String>,
 
-    /// Recommend none of the items in this file, one id a line; read again when it changes
+    /// Never recommend the items in this file, one id per line; read again when it changes
     #[arg(long, value_name = "FILE")]
     block: Option<PathBuf>,
 
-    /// Recommend nothing but the items in this file, one id a line; read again when it changes
+    /// Recommend only the items in this file, one id per line; read again when it changes
     #[arg(long, value_name = "FILE")]
     allow: Option<PathBuf>,
 
-    /// Load the model anew when its folder changes on the disk
+    /// Load the model again when its folder changes
     #[arg(long)]
     watch: bool,
 
-    /// A second model: `/` shows it beside the first, and requests may name it
+    /// A second model: the page shows it beside the first, and requests may name it
     #[arg(long, value_name = "MODEL2")]
     compare: Option<PathBuf>,
 
-    /// Part of the sessions, 0 to 1, that the second model answers instead of the first
-    #[arg(long, value_name = "PART")]
+    /// Share of the sessions, 0 to 1, that the second model answers instead of the first
+    #[arg(long, value_name = "PART", value_parser = share)]
     share: Option<f64>,
 
-    /// Part of the first model's sessions, 0 to 1, for which the second is asked, too, and differences are logged
-    #[arg(long, value_name = "PART")]
+    /// Share of the first model's sessions, 0 to 1, for which the second computes lists, too, and differences are logged
+    #[arg(long, value_name = "PART", value_parser = share)]
     shadow: Option<f64>,
 
-    /// Append the events of kept sessions to CSV files in this folder, from which `upnext prepare` reads
+    /// Append the events of stored sessions to CSV files in this folder, which `upnext prepare` reads
     #[arg(long, value_name = "DIR")]
     event_log: Option<PathBuf>,
 
-    /// A CSV or Parquet file of titles: columns `item_id` (or `item`, `id`) and `title` (or `name`), others are shown
+    /// CSV or Parquet file of titles, with columns `item_id` (or `item`, `id`) and `title` (or `name`); others are shown
     /// too
     #[arg(long, value_name = "FILE")]
     catalogue: Option<PathBuf>,
@@ -116,7 +117,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "QUOTE", value_enum, requires = "catalogue")]
     catalogue_quote: Option<QuoteArg>,
 
-    /// Form of the log lines on stderr
+    /// Format of the log lines on stderr
     #[arg(long, value_enum, default_value = "text")]
     log: FormatArg,
 
@@ -127,11 +128,11 @@ pub(crate) struct ServeArgs {
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum SyncArg {
-    /// Before an event is acknowledged: a power failure takes nothing
+    /// Before an event is acknowledged: a power failure loses nothing
     EveryEvent,
-    /// Once a second: a power failure takes the last second
+    /// Once a second: a power failure loses the last second
     EverySecond,
-    /// When the system does it
+    /// When the system writes it
     System,
 }
 
@@ -145,13 +146,13 @@ enum FormatArg {
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum LevelArg {
-    /// What failed
+    /// Failures
     Error,
-    /// And answers of 5xx
+    /// Also answers of 5xx
     Warn,
-    /// And every request
+    /// Also every request
     Info,
-    /// And connections that broke
+    /// Also broken connections
     Debug,
 }
 
@@ -255,7 +256,7 @@ fn read(path: &Path) -> anyhow::Result<ServerConfig> {
         let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-        let reason = error.message().to_owned();
+        let reason = upnext_core::experiment::plain(error.message());
         upnext_core::Error::ExperimentFile { origin: path.display().to_string(), line, column, reason }.into()
     })
 }

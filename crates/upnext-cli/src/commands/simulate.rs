@@ -1,5 +1,6 @@
 //! `upnext simulate`: writes the click log of a simulated shop.
 
+use crate::numbers::{within, zero_or_more};
 use crate::output::{OutputArgs, StdoutClosed, thousands};
 use crate::progress::{Progress, Unit};
 use anyhow::Context;
@@ -11,30 +12,34 @@ use upnext_core::simulate::{
     LogFormat, SimulateOptions, SimulatedEvent, simulate, write_log, write_log_file,
 };
 
-/// Write the click log of a simulated shop: something to try the other commands on.
+/// Write the click log of a simulated shop, to try the other commands on.
 ///
-/// Items belong to categories, their popularity drifts, and what a visitor clicks next depends on the clicks before:
-/// there is something to learn. The same options give the same bytes on every machine.
+/// Items belong to categories, their popularity drifts, and the next click of a visitor depends on the earlier ones, so
+/// that there is something to learn. The same options give the same bytes on every machine.
 #[derive(clap::Args, Debug)]
 pub(crate) struct SimulateArgs {
-    /// File to write; packed where its name ends in .gz or .zst; `-` is stdout
+    /// File to write, compressed if its name ends in .gz or .zst; `-` is stdout
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
 
-    /// Sessions; the log has about 3.57 times as many events
-    #[arg(long, value_name = "N", default_value_t = SimulateOptions::default().sessions)]
+    /// Number of sessions; the log has about 3.57 times as many events
+    #[arg(long, value_name = "N", value_parser = |text: &str| within::<u64>(text, 1, 1 << 40),
+        default_value_t = SimulateOptions::default().sessions)]
     sessions: u64,
 
-    /// Items in the shop
-    #[arg(long, value_name = "N", default_value_t = SimulateOptions::default().items)]
+    /// Number of items in the shop
+    #[arg(long, value_name = "N", value_parser = |text: &str| within::<u32>(text, 2, 2_147_483_646),
+        default_value_t = SimulateOptions::default().items)]
     items: u32,
 
-    /// Days from the log's first event to its last
-    #[arg(long, value_name = "N", default_value_t = SimulateOptions::default().days)]
+    /// Number of days from the first event to the last
+    #[arg(long, value_name = "N", value_parser = |text: &str| within::<u32>(text, 1, 36_500),
+        default_value_t = SimulateOptions::default().days)]
     days: u32,
 
-    /// Seed of everything that happens in the shop
-    #[arg(long, value_name = "N", default_value_t = SimulateOptions::default().seed)]
+    /// Seed of all random numbers
+    #[arg(long, value_name = "N", value_parser = zero_or_more::<u64>,
+        default_value_t = SimulateOptions::default().seed)]
     seed: u64,
 
     /// Columns of the log

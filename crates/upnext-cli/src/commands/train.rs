@@ -22,19 +22,22 @@ use upnext_core::experiment::{DataConfig, Experiment};
 use upnext_core::history::Ended;
 use upnext_core::training::{TrainingOutcome, TrainingPlan, checkpoint_of, train};
 
-/// Learn a model from a training log and save it.
+/// Train a model on a log and save it.
 ///
-/// Checkpoints are kept beside the model while it trains: an interrupted training (Ctrl-C, power cut) goes on with
-/// `--resume` and ends with the same numbers as one that was never interrupted.
+/// Checkpoints are saved beside the model during the training: an interrupted training (Ctrl-C, power cut) continues
+/// with `--resume` and ends with the same numbers as one that was never interrupted.
 #[derive(clap::Args, Debug)]
 pub(crate) struct TrainArgs {
     /// Training log, or a folder that `prepare` made
     #[arg(required_unless_present = "show_config", value_name = "TRAIN")]
     train: Option<PathBuf>,
 
-    /// Folder for the model; a model that is there is replaced when the training is done
+    /// Folder for the model; an earlier model there is replaced at the end of the training
     #[arg(long, short, required_unless_present = "show_config", value_name = "MODEL")]
     out: Option<PathBuf>,
+
+    #[command(flatten)]
+    experiment: ExperimentArgs,
 
     /// Find the best number of epochs on the last day (the folder's `fit` and `valid` parts), then train again on all of
     /// the training part for that many
@@ -50,12 +53,11 @@ pub(crate) struct TrainArgs {
     #[arg(long)]
     no_refit: bool,
 
-    /// Go on with an interrupted training, or with more epochs; where there is nothing to go on with, begin
+    /// Continue an interrupted training, or train more epochs; without an earlier training, begin one
     #[arg(long)]
     resume: bool,
 
-    /// Start from this model: it learns the new log, and gets rows for new items. Without --config, the experiment is
-    /// that of this model, too
+    /// Start from this model, with rows for new items added. Without --config, the experiment is that of this model
     #[arg(long, value_name = "MODEL")]
     init: Option<PathBuf>,
 
@@ -67,19 +69,19 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "SHARE", requires = "older", value_parser = share)]
     replay: Option<f64>,
 
-    /// Save a checkpoint this often within an epoch
+    /// Time between two checkpoints within an epoch
     #[arg(long, value_name = "SPAN", default_value = "10m")]
     checkpoint_every: TimeSpan,
 
-    /// Leave out of the model what only further training needs: half the size or less
+    /// Save the model without what only further training needs: half the size or less
     #[arg(long)]
     slim: bool,
 
-    /// Print the complete experiment file and stop
+    /// Print the experiment file with a comment for each field that applies, and stop
     #[arg(long)]
     show_config: bool,
 
-    /// Table of what is known of items (titles, prices, categories, vectors), CSV or Parquet: it is kept with the model
+    /// Table of items (titles, prices, categories, vectors), CSV or Parquet, to be saved with the model
     #[arg(id = "items", long = "item-table", value_name = "FILE")]
     item_table: Option<PathBuf>,
 
@@ -89,9 +91,6 @@ pub(crate) struct TrainArgs {
 
     #[command(flatten)]
     table: ItemTableArgs,
-
-    #[command(flatten)]
-    experiment: ExperimentArgs,
 
     #[command(flatten)]
     threads: ThreadArgs,
@@ -107,7 +106,7 @@ pub(crate) struct TrainArgs {
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let experiment = experiment(args)?;
     if args.show_config {
-        return print(&experiment.resolved().to_toml()?);
+        return print(&experiment.to_annotated_toml()?);
     }
     let (Some(path), Some(out)) = (&args.train, &args.out) else {
         unreachable!("clap asks for both unless --show-config is given")

@@ -4,30 +4,35 @@ use super::factors::{self, MeanScorer, Settings};
 use crate::Result;
 use crate::arrays::Arrays;
 use crate::data::{Dataset, ItemIndex, ItemVocabulary};
+use crate::documented::documented;
 use crate::recommender::{Recommender, SessionScorer};
 use serde::{Deserialize, Serialize};
 use upnext_kernels::Matrix;
 
-/// The configuration of [`BprMf`].
-///
-/// \[1\] gives no values. The defaults had the best MRR@20 of 15 settings on the last 15,000 training sessions of
-/// `yoochoose1_64`, fitted to the sessions before them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BprMfConfig {
-    /// Dimension of the vectors of sessions and items, 1 to 65,536. Default 100, the number of units of \[1\]'s
-    /// networks.
-    pub factors: usize,
-    /// Learning rate, η > 0. Default 0.1.
-    pub learning_rate: f32,
-    /// Strength of L2 regularisation, 0 ≤ λ < 1 / η: `λ θ` is added to the gradient. Default 0.003.
-    pub regularization: f32,
-    /// Epochs of as many draws as the training sessions have events, ≥ 1. Default 20.
-    pub epochs: usize,
-    /// Whether items have a bias in their score. Default false: a new session's vector is a mean of item vectors and
-    /// not fitted, so that the biases, which follow popularity, outweigh it. The shorter the training, the closer the
-    /// figures come to POP's.
-    pub item_biases: bool,
+documented! {
+    /// The configuration of [`BprMf`].
+    ///
+    /// \[1\] gives no values. The defaults had the best MRR@20 of 15 settings on the last 15,000 training sessions of
+    /// `yoochoose1_64`, fitted to the sessions before them.
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct BprMfConfig {
+        /// Dimension of the vectors of sessions and items, 1 to 65,536. The default is the number of units of \[1\]'s
+        /// networks.
+        pub factors: usize,
+        /// Learning rate η, above 0. The default is our choice: \[1\] gives no value.
+        pub learning_rate: f32,
+        /// Strength of L2 regularisation, 0 ≤ λ < 1 / η: `λ θ` is added to the gradient. The default is our choice:
+        /// \[1\] gives no value.
+        pub regularization: f32,
+        /// Epochs of as many draws as the training sessions have events, 1 or more. The default is our choice: \[1\]
+        /// gives no value.
+        pub epochs: usize,
+        /// Whether items have a bias in their score: `true` or `false`. The default is our choice: a new session's
+        /// vector is a mean of item vectors and not fitted, so that the biases, which follow popularity, outweigh it.
+        /// The shorter the training, the closer the figures come to POP's.
+        pub item_biases: bool,
+    }
 }
 
 impl Default for BprMfConfig {
@@ -146,6 +151,7 @@ fn step(
 fitted_kind!(
     BprMf(BprMfConfig),
     space: Some(include_str!("../../experiments/spaces/bpr-mf.toml")),
+    reads: Seed,
     |config, fit| Self::fit(config, &fit.data, fit.training.seed)
 );
 

@@ -52,7 +52,7 @@ macro_rules! item_item_model {
             }
         }
 
-        fitted_kind!($model($config), space: $space, |config, fit| Self::fit(config, &fit.data));
+        fitted_kind!($model($config), space: $space, reads: Nothing, |config, fit| Self::fit(config, &fit.data));
 
         impl crate::recommender::Recommender for $model {
             fn name(&self) -> &str {

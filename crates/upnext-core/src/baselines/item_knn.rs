@@ -2,19 +2,22 @@
 
 use super::item_item::{ItemItem, check_kept, item_item_model};
 use crate::data::{Dataset, Sessions};
+use crate::documented::documented;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// The configuration of [`ItemKnn`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ItemKnnConfig {
-    /// λ, which lowers the similarities of rare items: a finite number, 0 or above. Default 20, our choice:
-    /// \[1, section 4.1\] regularises without giving a value.
-    pub regularization: f32,
-    /// Number of most similar neighbours to keep per item: 1 or more; the number of items keeps all. Default 100, our
-    /// choice: enough for lists of 20.
-    pub neighbours: usize,
+documented! {
+    /// The configuration of [`ItemKnn`].
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct ItemKnnConfig {
+        /// λ, 0 or above, which lowers the similarities of rare items. The default is our choice: \[1, section 4.1\]
+        /// regularises without giving a value.
+        pub regularization: f32,
+        /// Number of most similar neighbours to keep per item, 1 or more; the number of items keeps all. The default is
+        /// our choice: enough for lists of 20.
+        pub neighbours: usize,
+    }
 }
 
 impl Default for ItemKnnConfig {

@@ -6,10 +6,11 @@
 /// Implements [`Kind`](crate::kind::Kind) for a model without checkpoints that has methods `arrays` and `from_arrays`.
 /// The closure fits it.
 macro_rules! fitted_kind {
-    ($model:ident($config:ty), space: $space:expr, |$c:ident, $fit:ident| $call:expr) => {
+    ($model:ident($config:ty), space: $space:expr, reads: $reads:ident, |$c:ident, $fit:ident| $call:expr) => {
         impl crate::kind::Kind for $model {
             type Config = $config;
             const SPACE: Option<&'static str> = $space;
+            const READS: crate::kind::OfTraining = crate::kind::OfTraining::$reads;
 
             fn validate(config: &$config, _: &crate::gru4rec::config::TrainingConfig) -> crate::Result<()> {
                 config.validate()
@@ -98,6 +99,10 @@ pub use session_knn::{SKnn, SKnnConfig, Stan, StanConfig, VsKnn, VsKnnConfig, Vs
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoFields {}
+
+impl crate::documented::Documented for NoFields {
+    const FIELDS: &'static [crate::documented::FieldDoc] = &[];
+}
 
 impl NoFields {
     /// Always `Ok`; other configurations check their fields here.

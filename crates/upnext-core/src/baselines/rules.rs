@@ -2,16 +2,19 @@
 
 use super::item_item::{ItemItem, check_kept, item_item_model};
 use crate::data::Dataset;
+use crate::documented::documented;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// The configuration of [`AssociationRules`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AssociationRulesConfig {
-    /// Number of rules of largest weight to keep per item: 1 or more; the number of items keeps all. Default 20, as in
-    /// Ludewig and Jannach (2018).
-    pub pruning: usize,
+documented! {
+    /// The configuration of [`AssociationRules`].
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct AssociationRulesConfig {
+        /// Number of rules of largest weight to keep per item, 1 or more; the number of items keeps all. The default is
+        /// that of Ludewig and Jannach (UMUAI 2018).
+        pub pruning: usize,
+    }
 }
 
 impl Default for AssociationRulesConfig {
@@ -63,16 +66,18 @@ impl AssociationRules {
 
 item_item_model!(AssociationRules(AssociationRulesConfig) = "ar", space: Some(include_str!("../../experiments/spaces/ar.toml")));
 
-/// The configuration of [`SequentialRules`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SequentialRulesConfig {
-    /// Largest distance between the two events of a rule, 1 or more; 1 means consecutive events. Default 10, as in
-    /// Ludewig and Jannach (2018).
-    pub steps: usize,
-    /// Number of rules of largest weight to keep per item: 1 or more; the number of items keeps all. Default 20, as in
-    /// Ludewig and Jannach (2018).
-    pub pruning: usize,
+documented! {
+    /// The configuration of [`SequentialRules`].
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct SequentialRulesConfig {
+        /// Largest distance between the two events of a rule, 1 or more; 1 means consecutive events. The default is
+        /// that of Ludewig and Jannach (UMUAI 2018).
+        pub steps: usize,
+        /// Number of rules of largest weight to keep per item, 1 or more; the number of items keeps all. The default is
+        /// that of Ludewig and Jannach (UMUAI 2018).
+        pub pruning: usize,
+    }
 }
 
 impl Default for SequentialRulesConfig {

@@ -4,27 +4,31 @@ use super::factors::{self, MeanScorer, Settings};
 use crate::Result;
 use crate::arrays::Arrays;
 use crate::data::{Dataset, ItemIndex, ItemVocabulary};
+use crate::documented::documented;
 use crate::recommender::{Recommender, SessionScorer};
 use serde::{Deserialize, Serialize};
 use upnext_kernels::Matrix;
 
-/// The configuration of [`SessionAverage`].
-///
-/// The defaults are ours: they had the best MRR@20 of 15 settings on the last 15,000 training sessions of
-/// `yoochoose1_64`, fitted to the sessions before them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SessionAverageConfig {
-    /// Dimension of the vectors of items, 1 to 65,536. Default 100, the number of units of \[1\]'s networks.
-    pub factors: usize,
-    /// Learning rate, η > 0. Default 0.1.
-    pub learning_rate: f32,
-    /// Strength of L2 regularisation, 0 ≤ λ < 1 / η: `λ θ` is added to the gradient. Default 0.0003.
-    pub regularization: f32,
-    /// Epochs of as many draws as there are training pairs, ≥ 1. Default 40.
-    pub epochs: usize,
-    /// Whether items have a bias in their score. Default false: biases brought no gain.
-    pub item_biases: bool,
+documented! {
+    /// The configuration of [`SessionAverage`].
+    ///
+    /// The defaults are ours: they had the best MRR@20 of 15 settings on the last 15,000 training sessions of
+    /// `yoochoose1_64`, fitted to the sessions before them.
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct SessionAverageConfig {
+        /// Dimension of the vectors of items, 1 to 65,536. The default is the number of units of \[1\]'s networks.
+        pub factors: usize,
+        /// Learning rate η, above 0. The default is our choice.
+        pub learning_rate: f32,
+        /// Strength of L2 regularisation, 0 ≤ λ < 1 / η: `λ θ` is added to the gradient. The default is our choice.
+        pub regularization: f32,
+        /// Epochs of as many draws as there are training pairs, 1 or more. The default is our choice.
+        pub epochs: usize,
+        /// Whether items have a bias in their score: `true` or `false`. The default is our choice: biases brought no
+        /// gain.
+        pub item_biases: bool,
+    }
 }
 
 impl Default for SessionAverageConfig {
@@ -182,6 +186,7 @@ impl Step {
 fitted_kind!(
     SessionAverage(SessionAverageConfig),
     space: Some(include_str!("../../experiments/spaces/bpr-mf.toml")),
+    reads: Seed,
     |config, fit| Self::fit(config, &fit.data, fit.training.seed)
 );
 

@@ -186,7 +186,7 @@ pub fn prepare(
         ));
     }
     if options.max_session_length.is_some_and(|max| max < options.min_session_length) {
-        return Err(Error::config("max_session_length", "must be at least min_session_length"));
+        return Err(Error::config("max_session_length", "must be at least `min_session_length`"));
     }
     if options.scale == 0 {
         return Err(Error::config("scale", "must be at least 1, which keeps all of the training part"));

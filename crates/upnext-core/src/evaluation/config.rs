@@ -1,24 +1,30 @@
 //! The configuration of an evaluation.
 
+use crate::documented::documented;
 use crate::ranking::TieRule;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// The configuration of an evaluation: the `[evaluation]` table of an experiment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct EvaluationConfig {
-    /// The cut-offs k of the metrics, ascending, each ≥ 1. \[1\] reports 20.
-    pub cutoffs: Vec<usize>,
-    /// The tie rule.
-    pub ties: TieRule,
-    /// Number of candidates: the target is ranked among that many most popular training items (30,000 for VIDEO in
-    /// \[1\]). If absent, all items.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub candidates: Option<usize>,
-    /// Whether to form the top-k list of every case, for coverage and popularity. It takes about a fifth more time with
-    /// a network of 100 units.
-    pub lists: bool,
+documented! {
+    /// The configuration of an evaluation: the `[evaluation]` table of an experiment.
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct EvaluationConfig {
+        /// The cut-offs k of the metrics: whole numbers of 1 or more, ascending. The default has the 20 of \[1\]; the
+        /// others are our choice.
+        pub cutoffs: Vec<usize>,
+        /// The rank of a target among items of the same score: `conservative` (behind all of them, so that a constant
+        /// model has recall 0), `standard` (before all of them) or `median`. The default is our choice: no model gains
+        /// by equal scores.
+        pub ties: TieRule,
+        /// Number of candidates: the target is ranked among that many most popular training items, at least the largest
+        /// cut-off (30,000 for VIDEO in \[1\]). If absent, among all items, as for RSC15 in \[1\].
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub candidates: Option<usize>,
+        /// Whether to form the top-k list of every case, for coverage and popularity: `true` or `false`. It takes about
+        /// a fifth more time with a network of 100 units, which is why the default is `false`.
+        pub lists: bool,
+    }
 }
 
 impl Default for EvaluationConfig {

@@ -2,6 +2,8 @@
 
 use super::keys;
 use super::keys::fields_of;
+#[cfg(feature = "toml")]
+use crate::documented::{Documented, FieldDoc};
 use crate::gru4rec::config::{NetworkConfig, TrainingConfig};
 use crate::kind::Kind;
 use crate::kinds::for_each_kind;
@@ -28,6 +30,21 @@ macro_rules! define_kinds {
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
+                }
+            }
+
+            /// Whether the fit of this kind reads a field of the `[training]` table.
+            pub fn reads_training(self, field: &str) -> bool {
+                match self {
+                    $(Self::$variant => <$model as Kind>::READS.has(field),)*
+                }
+            }
+
+            /// The fields of the `[model]` table beside `kind`, with their doc comments.
+            #[cfg(feature = "toml")]
+            pub(super) fn field_docs(self) -> &'static [FieldDoc] {
+                match self {
+                    $(Self::$variant => <$config as Documented>::FIELDS,)*
                 }
             }
 
@@ -114,6 +131,32 @@ impl std::str::FromStr for ModelKind {
                 format!("`{name}` is no model: {nearest}The models are {}", names.join(", ")),
             )
         })
+    }
+}
+
+impl ModelKind {
+    /// Checks that the fit of this kind reads a field of the `[training]` table, given as `training.epochs`. Other keys
+    /// pass.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the field to use instead, or the kinds that read it.
+    pub fn check_reads(self, key: &str) -> Result<()> {
+        match key.strip_prefix("training.") {
+            Some(field) if !self.reads_training(field) => Err(Error::config(key, self.does_not_read(field))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Says that this kind does not read `training.FIELD`, and what to do.
+    pub(crate) fn does_not_read(self, field: &str) -> String {
+        let advice = if self.has_field(field) {
+            format!("use model.{field}")
+        } else {
+            let readers: Vec<&str> =
+                Self::ALL.into_iter().filter(|kind| kind.reads_training(field)).map(Self::name).collect();
+            format!("leave it out; it is for {}", readers.join(", "))
+        };
+        format!("a model of kind \"{self}\" does not read this field: {advice}")
     }
 }
 

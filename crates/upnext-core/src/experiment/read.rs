@@ -29,41 +29,46 @@ impl Experiment {
     /// Parses an experiment. `origin` is the name of the text in errors, such as its path.
     ///
     /// # Errors
-    /// [`Error::ExperimentFile`] with line and column for bad TOML, a value of the wrong type, or a field that the
-    /// model's kind does not have; [`Error::UnknownKey`] for a key that no experiment has.
+    /// [`Error::ExperimentFile`] with line and column for bad TOML, a value of the wrong type, a field that the model's
+    /// kind does not have or does not read, or one that has no effect with the others; [`Error::UnknownKey`] for a key
+    /// that no experiment has.
     pub fn from_toml(text: &str, origin: &str) -> Result<Self> {
         let file = File { text, origin };
         let mut tables = DeTable::parse(text).map_err(|e| file.toml_error("", &e))?.into_inner();
         file.check_keys(&tables, "", &known_keys())?;
+        let fields = fields_in_order(&tables);
         let model = match take(&mut tables, "model") {
             Some(table) => file.model(table)?,
             None => ModelConfig::default(),
         };
-        Ok(Self {
+        for (key, span) in &fields {
+            if let Err(Error::Config { reason, .. }) = model.kind().check_reads(key) {
+                return Err(file.error(span, format!("{key}: {reason}")));
+            }
+        }
+        let experiment = Self {
             data: file.section(&mut tables, "data")?,
             model,
             training: file.section(&mut tables, "training")?,
             evaluation: file.section(&mut tables, "evaluation")?,
-        })
-    }
-
-    /// The [`resolved`](Self::resolved) experiment as TOML, as `--show-config` prints it.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for a number out of TOML's range (a seed of 2⁶³ or more).
-    pub fn to_toml(&self) -> Result<String> {
-        toml::to_string(&self.resolved())
-            .map_err(|e| Error::config("experiment", format!("not writable as TOML: {e}")))
+        };
+        for (key, span) in &fields {
+            if let Some(idle) = experiment.idle(key) {
+                return Err(file.error(span, format!("{key}: {idle}")));
+            }
+        }
+        Ok(experiment)
     }
 
     /// Sets one field by `key=value`; the value is parsed by the field's type: `training.learning_rate=0.05`,
     /// `training.loss=bpr-max`, `model.layers=100,100` or `model.layers=[100, 100]`.
     ///
-    /// Another `model.kind` sets all fields of the model to that kind's defaults.
+    /// Another `model.kind` sets all fields of the model to that kind's defaults. A field without effect, because of
+    /// the value of another, is accepted; [`set_all`](Self::set_all) refuses it.
     ///
     /// # Errors
     /// [`Error::UnknownKey`] with the nearest key; [`Error::Config`] for a value of the wrong type, and for a field
-    /// that the model's kind does not have. The experiment is then unchanged.
+    /// that the model's kind does not have or does not read. The experiment is then unchanged.
     pub fn set(&mut self, assignment: &str) -> Result<()> {
         let Some((key, text)) = assignment.split_once('=') else {
             return Err(Error::config(
@@ -89,6 +94,7 @@ impl Experiment {
                 return Err(Error::config(key, not_of_kind(kind, field)));
             }
         }
+        self.model.kind().check_reads(key)?;
         let mut first_error = None;
         for value in readings(text) {
             match self.set_value(key, value) {
@@ -97,6 +103,24 @@ impl Experiment {
             }
         }
         Err(first_error.unwrap_or_else(|| Error::config(key, "has no value")))
+    }
+
+    /// Sets fields by `key=value`, one after the other, as [`set`](Self::set).
+    ///
+    /// # Errors
+    /// Those of [`set`](Self::set), and [`Error::Config`] for a field that has no effect with the others, such as
+    /// `training.adam_beta1` without the optimiser `adam`. The fields before it are then set.
+    pub fn set_all<S: AsRef<str>>(&mut self, assignments: &[S]) -> Result<()> {
+        for assignment in assignments {
+            self.set(assignment.as_ref())?;
+        }
+        for assignment in assignments {
+            let key = assignment.as_ref().split('=').next().unwrap_or_default().trim();
+            if let Some(idle) = self.idle(key) {
+                return Err(Error::config(key, idle.to_string()));
+            }
+        }
+        Ok(())
     }
 
     /// Sets the field of a known key.
@@ -134,6 +158,19 @@ fn insert(table: &mut toml::Table, key: &str, value: Value) {
     if let Value::Table(inner) = table.entry(first).or_insert_with(|| Value::Table(toml::Table::new())) {
         insert(inner, rest, value);
     }
+}
+
+/// The dotted keys of the fields of all tables and where they stand, in the order of the text.
+fn fields_in_order(tables: &DeTable<'_>) -> Vec<(String, Range<usize>)> {
+    let mut fields = Vec::new();
+    for (section, table) in tables {
+        if let DeValue::Table(table) = table.get_ref() {
+            let section = section.get_ref();
+            fields.extend(table.keys().map(|key| (format!("{section}.{}", key.get_ref()), key.span())));
+        }
+    }
+    fields.sort_by_key(|(_, span)| span.start);
+    fields
 }
 
 fn take<'i>(table: &mut DeTable<'i>, key: &str) -> Option<Spanned<DeValue<'i>>> {
@@ -277,16 +314,29 @@ fn not_of_kind(kind: ModelKind, field: &str) -> String {
     format!("a model of kind \"{kind}\" has no such field: {suggestion}, or use another model.kind")
 }
 
-/// A message of the deserializer without Rust's type names, and with a suggestion for a misspelt value.
-fn plain(message: &str) -> String {
-    const WORDS: [(&str, &str); 7] = [
+/// A message of a TOML deserializer without Rust's type names, and with a suggestion for a misspelt value.
+pub fn plain(message: &str) -> String {
+    const WORDS: [(&str, &str); 20] = [
+        ("a nonzero usize", "a whole number, 1 or above"),
+        ("a nonzero u64", "a whole number, 1 or above"),
+        ("a nonzero u32", "a whole number, 1 or above"),
         ("expected f32", "expected a number"),
         ("expected f64", "expected a number"),
         ("expected usize", "expected a whole number, 0 or above"),
         ("expected u64", "expected a whole number, 0 or above"),
+        ("expected u32", "expected a whole number, 0 or above"),
+        ("expected u16", "expected a whole number, 0 to 65535"),
+        ("expected u8", "expected a whole number, 0 to 255"),
+        ("expected i64", "expected a whole number"),
+        ("expected an integer", "expected a whole number"),
         ("expected a sequence", "expected a list of whole numbers, as in [100, 50]"),
         ("expected a boolean", "expected true or false"),
         ("expected a string", "expected a text"),
+        ("expected path string", "expected a path"),
+        ("expected string or table", "expected a text"),
+        ("invalid type: floating point", "invalid type: decimal number"),
+        ("invalid value: floating point", "invalid value: decimal number"),
+        ("invalid type: integer", "invalid type: whole number"),
     ];
     let mut text = message.trim_end().replace('\n', " ");
     for (from, to) in WORDS {

@@ -1,5 +1,6 @@
 //! The configuration of a network and of its training: each field with its range, default and source.
 
+use crate::documented::documented;
 use serde::{Deserialize, Serialize};
 
 pub use upnext_kernels::{Activation, Loss, Optimizer, Unit};
@@ -31,32 +32,43 @@ pub enum SessionOrder {
     Shuffled,
 }
 
-/// The architecture of a network \[1, section 3\]: the `[model]` table of an experiment.
-///
-/// The default is the setting published for RSC15 by Hidasi and Czapp (RecSys 2023): 100 units, shared embedding.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct NetworkConfig {
-    /// The recurrent unit.
-    pub unit: Unit,
-    /// Units of each recurrent layer, from the input up, each ≥ 1. One layer is best in \[1\].
-    pub layers: Vec<usize>,
-    /// The input of the first layer.
-    pub input: Input,
-    /// γ of the `discounted` input, 0 < γ ≤ 1: an event `t` steps ago has weight `γ^t`. \[1\] gives no value.
-    pub discount: f32,
-    /// Width of the table of the `embedding` input, ≥ 1.
-    pub embedding_size: usize,
-    /// Whether every deeper layer also reads the network's input, through separate weights.
-    pub input_to_deeper_layers: bool,
-    /// Units of each feed-forward layer (tanh) between the recurrent layers and the output.
-    pub feed_forward: Vec<usize>,
-    /// Activation of the GRU's candidate and of the plain recurrent unit: `tanh`, `relu` or `linear`.
-    pub hidden_activation: Activation,
-    /// Activation of the scores. If absent, it depends on the loss: `tanh` for TOP1 and BPR \[1\] and for MRR, `linear`
-    /// for cross-entropy, `elu-0.5` for TOP1-max and BPR-max \[2\].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub output_activation: Option<Activation>,
+documented! {
+    /// The architecture of a network \[1, section 3\]: the `[model]` table of an experiment.
+    ///
+    /// The default is the setting published for RSC15 by Hidasi and Czapp (RecSys 2023): 100 units, shared embedding.
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct NetworkConfig {
+        /// The recurrent unit: `gru`, `lstm` or `rnn`. The default is the best of \[1\].
+        pub unit: Unit,
+        /// Units of each recurrent layer, from the input up: at least one layer, each of 1 to 65,536 units. One layer
+        /// is best in \[1\]; the default is that of Hidasi and Czapp (RecSys 2023) for RSC15.
+        pub layers: Vec<usize>,
+        /// The input of the first layer: `one-hot` (the current item), `discounted` (a weighted sum of the items so
+        /// far), `embedding` (a table of vectors of its own) or `shared` (the output table, the constrained embedding
+        /// of \[2\]). The default is that of Hidasi and Czapp (RecSys 2023) for RSC15; `one-hot` is the best in \[1\].
+        pub input: Input,
+        /// γ of the `discounted` input, 0 < γ ≤ 1: an event `t` steps ago has weight `γ^t`. The default is our choice,
+        /// since \[1\] gives no value.
+        pub discount: f32,
+        /// Width of the table of the `embedding` input, 1 to 65,536. The default is our choice: that of the default
+        /// layer.
+        pub embedding_size: usize,
+        /// Whether every deeper layer also reads the network's input, through separate weights: `true`, for two or more
+        /// layers, or `false`. \[1\] found it better for deep networks; the default has one layer.
+        pub input_to_deeper_layers: bool,
+        /// Units of each feed-forward layer (tanh) between the recurrent layers and the output, each 1 to 65,536; `[]`
+        /// for none. None is best in \[1\].
+        pub feed_forward: Vec<usize>,
+        /// Activation of the GRU's candidate and of the plain recurrent unit: `tanh`, `relu` or `linear`; the LSTM has
+        /// `tanh` only. The default is that of \[1\].
+        pub hidden_activation: Activation,
+        /// Activation of the scores: `linear`, `tanh`, `relu`, `elu-A`, `leaky-A` or `selu-L-A` with numbers A and L;
+        /// cross-entropy has `linear` only. If absent, it depends on the loss: `tanh` for TOP1 and BPR \[1\] and for
+        /// MRR, `linear` for cross-entropy, `elu-0.5` for TOP1-max and BPR-max \[2\].
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub output_activation: Option<Activation>,
+    }
 }
 
 impl Default for NetworkConfig {
@@ -75,64 +87,80 @@ impl Default for NetworkConfig {
     }
 }
 
-/// The training of a network: the `[training]` table of an experiment.
-///
-/// The default is the setting published for RSC15 by Hidasi and Czapp (RecSys 2023).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TrainingConfig {
-    /// Passes over the training sessions, ≥ 1.
-    pub epochs: usize,
-    /// Rows of a mini-batch, one session each, ≥ 1 (≥ 2 without additional samples).
-    pub batch_size: usize,
-    /// Additional negative samples of a mini-batch, shared by its rows. With 0, a row's negatives are the other rows'
-    /// targets.
-    pub samples: usize,
-    /// α ≥ 0: samples are drawn with probability ∝ support^α; 0 is uniform, 1 is by popularity.
-    pub sample_alpha: f64,
-    /// Whether scored items equal to a row's own target are excluded from that row's negatives. \[1\] keeps them.
-    pub mask_own_target: bool,
-    /// The loss.
-    pub loss: Loss,
-    /// Strength of the logQ correction of cross-entropy, 0 (off) to 1. If absent, 1 with cross-entropy and 0 with other
-    /// losses.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub logq: Option<f32>,
-    /// λ ≥ 0: weight of the score penalty of BPR-max. Other losses ignore it.
-    pub bpr_max_penalty: f32,
-    /// Probability of dropping an element of the input vector in training, 0 ≤ p < 1, for `embedding` and `shared`
-    /// input only. If absent, 0.1 for these inputs and 0 for the others.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dropout_embedding: Option<f32>,
-    /// Probability of dropping a unit of a layer's output in training, 0 ≤ p < 1.
-    pub dropout_hidden: f32,
-    /// The optimiser.
-    pub optimizer: Optimizer,
-    /// Learning rate, η > 0.
-    pub learning_rate: f32,
-    /// Momentum μ, 0 ≤ μ < 1: `v ← μ v + Δ`, `θ ← θ + v`.
-    pub momentum: f32,
-    /// ε > 0, added inside the square root of Adagrad and RMSProp and outside that of Adam. If absent, 1e-6, and 1e-8
-    /// for Adam.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub epsilon: Option<f32>,
-    /// ρ of RMSProp, 0 ≤ ρ < 1.
-    pub rmsprop_decay: f32,
-    /// β₁ of Adam, 0 ≤ β₁ < 1.
-    pub adam_beta1: f32,
-    /// β₂ of Adam, 0 ≤ β₂ < 1.
-    pub adam_beta2: f32,
-    /// Strength of L2 regularisation, ≥ 0: `l2 · θ` is added to the gradient of each parameter that a step updates.
-    pub l2: f32,
-    /// Largest global L2 norm of a step's gradient, ≥ 0: larger gradients are scaled down to it. 0 turns clipping off.
-    pub clip_norm: f32,
-    /// The order of the sessions in an epoch.
-    pub session_order: SessionOrder,
-    /// Early stopping: training stops after this many epochs without a better validation MRR. 0 turns it off; other
-    /// values need validation sessions.
-    pub patience: usize,
-    /// Seed of initial weights, samples, dropout and shuffling, below 2⁶³ (the range of TOML's integers).
-    pub seed: u64,
+documented! {
+    /// The training of a network: the `[training]` table of an experiment.
+    ///
+    /// The default is the setting published for RSC15 by Hidasi and Czapp (RecSys 2023).
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct TrainingConfig {
+        /// Passes over the training sessions, 1 or more. The default is that of Hidasi and Czapp (RecSys 2023) for
+        /// RSC15.
+        pub epochs: usize,
+        /// Rows of a mini-batch, one session each, 1 or more (2 or more without additional samples). The default is
+        /// that of Hidasi and Czapp (RecSys 2023) for RSC15.
+        pub batch_size: usize,
+        /// Additional negative samples of a mini-batch, shared by its rows, 0 or more. With 0, a row's negatives are
+        /// the other rows' targets, as in \[1\]. The default is that of Hidasi and Czapp (RecSys 2023) for RSC15.
+        pub samples: usize,
+        /// α, 0 or above: samples are drawn with probability ∝ support^α; 0 is uniform, 1 is by popularity. The default
+        /// is that of Hidasi and Czapp (RecSys 2023) for RSC15.
+        pub sample_alpha: f64,
+        /// Whether scored items equal to a row's own target are excluded from that row's negatives: `true` or `false`.
+        /// The default is that of \[1\], which keeps them.
+        pub mask_own_target: bool,
+        /// The loss: `cross-entropy`, `top1`, `bpr`, `top1-max`, `bpr-max` or `mrr`. The default is that of Hidasi and
+        /// Czapp (RecSys 2023) for RSC15.
+        pub loss: Loss,
+        /// Strength of the logQ correction of cross-entropy, from 0 (off) to 1; 0 with other losses. If absent, 1 with
+        /// cross-entropy, as in Hidasi and Czapp (RecSys 2023) for RSC15, and 0 with other losses.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub logq: Option<f32>,
+        /// λ, 0 or above: weight of the score penalty of BPR-max \[2\], which other losses do not have. The default is
+        /// that of \[2\] for RSC15.
+        pub bpr_max_penalty: f32,
+        /// Probability of dropping an element of the input vector in training, 0 ≤ p < 1, for `embedding` and `shared`
+        /// input only. If absent, 0.1 for these inputs, as in Hidasi and Czapp (RecSys 2023) for RSC15, and 0 for the
+        /// others.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub dropout_embedding: Option<f32>,
+        /// Probability of dropping a unit of a layer's output in training, 0 ≤ p < 1. The default is that of Hidasi and
+        /// Czapp (RecSys 2023) for RSC15.
+        pub dropout_hidden: f32,
+        /// The optimiser: `adagrad`, `rmsprop`, `sgd` or `adam`. The default is the best of \[1\].
+        pub optimizer: Optimizer,
+        /// Learning rate η, above 0. The default is that of Hidasi and Czapp (RecSys 2023) for RSC15.
+        pub learning_rate: f32,
+        /// Momentum μ, 0 ≤ μ < 1: `v ← μ v + Δ`, `θ ← θ + v`. The default is that of Hidasi and Czapp (RecSys 2023) for
+        /// RSC15.
+        pub momentum: f32,
+        /// ε, above 0, added inside the square root of Adagrad and RMSProp and outside that of Adam; SGD has none. If
+        /// absent, 1e-6, our choice, and for Adam 1e-8, that of Kingma and Ba (2015).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub epsilon: Option<f32>,
+        /// ρ of RMSProp, 0 ≤ ρ < 1. The default is that of Tieleman and Hinton (2012).
+        pub rmsprop_decay: f32,
+        /// β₁ of Adam, 0 ≤ β₁ < 1. The default is that of Kingma and Ba (2015).
+        pub adam_beta1: f32,
+        /// β₂ of Adam, 0 ≤ β₂ < 1. The default is that of Kingma and Ba (2015).
+        pub adam_beta2: f32,
+        /// Strength of L2 regularisation, 0 or above: `l2 · θ` is added to the gradient of each parameter that a step
+        /// updates. The default, 0, turns it off, our choice: no published setting has it.
+        pub l2: f32,
+        /// Largest global L2 norm of a step's gradient, 0 or above: larger gradients are scaled down to it. The
+        /// default, 0, turns clipping off, our choice: no published setting has it.
+        pub clip_norm: f32,
+        /// The order of the sessions in an epoch: `time` (oldest first, so that the last updates use the newest
+        /// sessions) or `shuffled` (random, by seed and epoch). The default is our choice.
+        pub session_order: SessionOrder,
+        /// Early stopping: training stops after this many epochs without a better validation MRR. The default, 0, turns
+        /// it off; other values need validation sessions (`--validate` or `--valid`). Our choice: no published setting
+        /// has it.
+        pub patience: usize,
+        /// Seed of initial weights, samples, dropout and shuffling: from 0 to below 2⁶³ (the range of TOML's integers).
+        /// The default is our choice.
+        pub seed: u64,
+    }
 }
 
 impl Default for TrainingConfig {

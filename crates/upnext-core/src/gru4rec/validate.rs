@@ -1,7 +1,8 @@
 //! Validation of network and training configurations, and the values of absent fields.
 //!
-//! A field is refused if its value is out of range or contradicts another field. An unused field (γ without the
-//! `discounted` input) is accepted if its value is in range.
+//! A field is refused if its value is out of range or contradicts another field. A field without effect (γ without the
+//! `discounted` input) is accepted here if its value is in range; [`idle`] tells which they are, and files and `--set`
+//! refuse them.
 
 use super::config::{Activation, Input, Loss, NetworkConfig, Optimizer, TrainingConfig, Unit};
 use crate::data::Sessions;
@@ -11,6 +12,45 @@ use upnext_kernels::UpdateRule;
 /// Largest width of a layer or an embedding, in units. Training a GRU layer of this width takes at least 6 · 65,536²
 /// floats for its recurrent weights and their optimiser state, about 100 GB.
 pub const MAX_WIDTH: usize = 1 << 16;
+
+/// Why a field has no effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Idle {
+    /// The field on which the effect depends.
+    pub(crate) depends_on: &'static str,
+    /// What that field would have to be.
+    pub(crate) wanted: &'static str,
+}
+
+impl std::fmt::Display for Idle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { depends_on, wanted } = self;
+        write!(f, "has no effect, since {depends_on} is not {wanted}: change that, or leave this field out")
+    }
+}
+
+/// Why the field `key` has no effect on this network and its training; `None` if it has one.
+///
+/// Fields that are refused unless they turn something off, such as `training.logq`, are not among them.
+pub(crate) fn idle(key: &str, network: &NetworkConfig, training: &TrainingConfig) -> Option<Idle> {
+    let (has_effect, depends_on, wanted) = match key {
+        "model.discount" => (network.input == Input::Discounted, "model.input", "discounted"),
+        "model.embedding_size" => (network.input == Input::Embedding, "model.input", "embedding"),
+        "training.sample_alpha" => (training.samples > 0, "training.samples", "above 0"),
+        "training.bpr_max_penalty" => (training.loss == Loss::BprMax, "training.loss", "bpr-max"),
+        "training.epsilon" => {
+            (training.optimizer != Optimizer::Sgd, "training.optimizer", "adagrad, rmsprop or adam")
+        }
+        "training.rmsprop_decay" => {
+            (training.optimizer == Optimizer::Rmsprop, "training.optimizer", "rmsprop")
+        }
+        "training.adam_beta1" | "training.adam_beta2" => {
+            (training.optimizer == Optimizer::Adam, "training.optimizer", "adam")
+        }
+        _ => return None,
+    };
+    (!has_effect).then_some(Idle { depends_on, wanted })
+}
 
 /// Largest number of scores of a mini-batch, `B · (B + S)`: 4 GiB of floats.
 pub const MAX_SCORES: usize = 1 << 30;
@@ -48,9 +88,19 @@ impl NetworkConfig {
         })
     }
 
-    /// This configuration with every absent field that applies to `training` filled in.
+    /// This configuration with every absent field that applies to `training` filled in, and every field without effect
+    /// at its default.
     pub fn resolved(&self, training: &TrainingConfig) -> Self {
-        Self { output_activation: Some(self.output_activation_for(training.loss)), ..self.clone() }
+        let mut resolved =
+            Self { output_activation: Some(self.output_activation_for(training.loss)), ..self.clone() };
+        let default = Self::default();
+        if idle("model.discount", self, training).is_some() {
+            resolved.discount = default.discount;
+        }
+        if idle("model.embedding_size", self, training).is_some() {
+            resolved.embedding_size = default.embedding_size;
+        }
+        resolved
     }
 
     /// Checks this configuration, that of the training, and the two together.
@@ -161,7 +211,8 @@ impl TrainingConfig {
         }
     }
 
-    /// This configuration with every absent field that applies to `network`, the loss and the optimiser filled in.
+    /// This configuration with every absent field that applies to `network`, the loss and the optimiser filled in, and
+    /// every field without effect at its default.
     pub fn resolved(&self, network: &NetworkConfig) -> Self {
         let logq = if self.loss == Loss::CrossEntropy { Some(self.logq_for_loss()) } else { self.logq };
         let dropout_embedding = if network.has_embedding() {
@@ -169,9 +220,23 @@ impl TrainingConfig {
         } else {
             self.dropout_embedding
         };
-        let epsilon =
-            if self.optimizer == Optimizer::Sgd { self.epsilon } else { Some(self.epsilon_for_optimizer()) };
-        Self { logq, dropout_embedding, epsilon, ..self.clone() }
+        let epsilon = (self.optimizer != Optimizer::Sgd).then(|| self.epsilon_for_optimizer());
+        let mut resolved = Self { logq, dropout_embedding, epsilon, ..self.clone() };
+        let default = Self::default();
+        let has_no_effect = |key| idle(key, network, self).is_some();
+        if has_no_effect("training.sample_alpha") {
+            resolved.sample_alpha = default.sample_alpha;
+        }
+        if has_no_effect("training.bpr_max_penalty") {
+            resolved.bpr_max_penalty = default.bpr_max_penalty;
+        }
+        if has_no_effect("training.rmsprop_decay") {
+            resolved.rmsprop_decay = default.rmsprop_decay;
+        }
+        if has_no_effect("training.adam_beta1") {
+            (resolved.adam_beta1, resolved.adam_beta2) = (default.adam_beta1, default.adam_beta2);
+        }
+        resolved
     }
 
     /// Checks this configuration alone; [`NetworkConfig::validate`] checks it together with a network.

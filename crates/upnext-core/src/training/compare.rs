@@ -12,7 +12,7 @@ const MAY_CHANGE: [&str; 4] = ["data", "evaluation", "training.epochs", "trainin
 
 /// Checks that the plan matches the saved training.
 pub(super) fn same_training(saved: &Manifest, plan: &TrainingPlan) -> Result<()> {
-    if let Some((key, was, is)) = difference(&saved.experiment, &plan.experiment.resolved()) {
+    if let Some((key, was, is)) = difference(&saved.experiment.resolved(), &plan.experiment.resolved()) {
         let reason = format!(
             "was {was} when this training was begun, and is {is} now: go on with the same, or begin another training in another folder"
         );

@@ -1,7 +1,7 @@
 //! Search spaces: which fields of an experiment are searched, and over which values.
 
 use super::Domain;
-use crate::experiment::{Experiment, File, ModelKind, known_keys};
+use crate::experiment::{Experiment, File, ModelKind, known_keys, plain};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -61,9 +61,16 @@ impl SearchSpace {
         collect(&file, &table, "", &mut found)?;
         // Parsed TOML tables are sorted by name; the order of the file counts.
         found.sort_by_key(|(place, _)| *place);
+        let searched: Vec<String> = found.iter().map(|(_, (_, parameter))| parameter.key.clone()).collect();
         let mut parameters = Vec::new();
         for (_, (span, parameter)) in found {
             check(&parameter, experiment).map_err(|reason| file.error(&span, reason))?;
+            // With some values of the field that it depends on, it has an effect.
+            if let Some(idle) = experiment.idle(&parameter.key)
+                && !searched.iter().any(|key| key == idle.depends_on)
+            {
+                return Err(file.error(&span, format!("{}: {idle}", parameter.key)));
+            }
             parameters.push(parameter);
         }
         if parameters.is_empty() {
@@ -135,7 +142,7 @@ fn domain(file: &File, path: &str, value: &Spanned<DeValue<'_>>) -> Result<Domai
         return Err(file.error(&value.span(), reason));
     };
     Domain::deserialize(ValueDeserializer::from(value.clone())).map_err(|e| {
-        let reason = format!("{path}: {}: a domain is one of {KINDS}", e.message().trim_end());
+        let reason = format!("{path}: {}: a domain is one of {KINDS}", plain(e.message()));
         file.error(&e.span().unwrap_or(value.span()), reason)
     })
 }
@@ -161,10 +168,10 @@ fn check(parameter: &Parameter, experiment: &Experiment) -> std::result::Result<
     {
         return Err(format!("{key}: a model of kind \"{kind}\" has no such field"));
     }
-    if key.starts_with("training.") && kind != ModelKind::Gru4rec {
-        return Err(format!(
-            "{key}: a model of kind \"{kind}\" is not trained by [training]: search over its [model] fields"
-        ));
+    if let Some(field) = key.strip_prefix("training.")
+        && !kind.reads_training(field)
+    {
+        return Err(format!("{key}: {}", kind.does_not_read(field)));
     }
     if let Some(objection) = domain.objection() {
         return Err(format!("{key}: {objection}"));
@@ -251,6 +258,15 @@ mod tests {
     }
 
     #[test]
+    fn a_field_without_effect_is_searched_only_with_the_field_that_it_depends_on() {
+        let decay = "[training]\nrmsprop_decay = { uniform = [0.5, 0.9] }\n";
+        let message = parse(decay).unwrap_err().to_string();
+        assert!(message.contains("training.optimizer is not rmsprop"), "{message}");
+        let with_optimizer = format!("{decay}optimizer = {{ choice = [\"adagrad\", \"rmsprop\"] }}\n");
+        assert_eq!(parse(&with_optimizer).unwrap().parameters().len(), 2);
+    }
+
+    #[test]
     fn every_kind_with_fields_has_a_space_that_fits_it() {
         for kind in ModelKind::ALL {
             let experiment = Experiment { model: ModelConfig::of_kind(kind), ..Experiment::default() };
@@ -267,6 +283,6 @@ mod tests {
         let experiment =
             Experiment { model: ModelConfig::of_kind(ModelKind::BprMf), ..Experiment::default() };
         let error = SearchSpace::from_toml("training.epochs = { integer = [1, 3] }", "s", &experiment);
-        assert!(error.unwrap_err().to_string().contains("[model] fields"));
+        assert!(error.unwrap_err().to_string().contains("use model.epochs"));
     }
 }

@@ -12,7 +12,8 @@ use upnext_core::{Error, Result};
 /// A model to compare.
 #[derive(Clone, Debug)]
 pub(super) struct Contender {
-    /// Its unique name in tables: the kind, or the name of the file or folder.
+    /// Its unique name in tables: the kind, or the name of the file or folder, with as many of the folders that hold it
+    /// as distinguish it from the others.
     pub(super) name: String,
     /// Its experiment, with the evaluation settings of the comparison.
     pub(super) experiment: Experiment,
@@ -31,6 +32,11 @@ pub(super) enum Source {
 }
 
 impl Contender {
+    /// The name as that of a folder.
+    pub(super) fn folder_name(&self) -> String {
+        self.name.replace('/', "-")
+    }
+
     /// The commands that compute the same figures.
     pub(super) fn commands(&self, args: &CompareArgs, fields: &[String]) -> Vec<String> {
         let word = |path: &Path| shell_word(&path.display().to_string());
@@ -41,17 +47,18 @@ impl Contender {
         };
         let model = match &self.source {
             Source::Saved(folder) => word(folder),
-            _ => shell_word(&self.name),
+            _ => shell_word(&self.folder_name()),
         };
         let mut commands = Vec::new();
         if let Some(config) = train {
             let mut command = format!("upnext train {} --out {model} {config}", word(&args.train));
-            for field in fields.iter().filter(|field| self.has(field)) {
+            for field in fields.iter().filter(|field| self.uses(field)) {
                 command.push_str(&format!(" --set {}", shell_word(field)));
             }
+            let reads = |field| self.experiment.model.kind().reads_training(field);
             for (option, value) in [
-                ("--epochs", args.epochs.map(|n| n.to_string())),
-                ("--seed", args.seed.map(|n| n.to_string())),
+                ("--epochs", args.epochs.filter(|_| reads("epochs")).map(|n| n.to_string())),
+                ("--seed", args.seed.filter(|_| reads("seed")).map(|n| n.to_string())),
             ] {
                 command.extend(value.map(|value| format!(" {option} {value}")));
             }
@@ -70,14 +77,19 @@ impl Contender {
         commands
     }
 
-    /// Whether the model has the field of a `--set FIELD=…`.
+    /// Whether the model is trained here and has or reads the field of a `--set FIELD=…`.
     fn has(&self, assignment: &str) -> bool {
-        let key = assignment.split('=').next().unwrap_or_default().trim();
+        let (key, kind) = (key_of(assignment), self.experiment.model.kind());
         match key.strip_prefix("model.") {
             _ if matches!(self.source, Source::Saved(_)) => false,
-            Some(field) => self.experiment.model.kind().has_field(field),
-            None => true,
+            Some(field) => kind.has_field(field),
+            None => kind.check_reads(key).is_ok(),
         }
+    }
+
+    /// Whether the field of a `--set FIELD=…` has an effect on the model.
+    fn uses(&self, assignment: &str) -> bool {
+        self.has(assignment) && self.experiment.applies(key_of(assignment))
     }
 
     fn change(&mut self, args: &CompareArgs, evaluation: &EvaluationConfig) -> Result<()> {
@@ -87,9 +99,14 @@ impl Contender {
                     self.experiment.set(field)?;
                 }
             }
+            let kind = self.experiment.model.kind();
             let training = &mut self.experiment.training;
-            training.epochs = args.epochs.unwrap_or(training.epochs);
-            training.seed = args.seed.unwrap_or(training.seed);
+            if kind.reads_training("epochs") {
+                training.epochs = args.epochs.unwrap_or(training.epochs);
+            }
+            if kind.reads_training("seed") {
+                training.seed = args.seed.unwrap_or(training.seed);
+            }
         }
         self.experiment.evaluation = evaluation.clone();
         if self.experiment.training.patience > 0 && !matches!(self.source, Source::Saved(_)) {
@@ -106,7 +123,7 @@ impl Contender {
 /// The models named by the arguments, checked as far as possible without the data.
 pub(super) fn contenders(args: &CompareArgs, evaluation: &EvaluationConfig) -> Result<Vec<Contender>> {
     for field in &args.fields {
-        let key = field.split('=').next().unwrap_or_default().trim();
+        let key = key_of(field);
         if key == "model.kind" || key.starts_with("evaluation.") {
             let reason = "is not for `--set` here: --models names kinds, and -k, --ties and --candidates say how all are judged";
             return Err(Error::config(key, reason));
@@ -123,26 +140,68 @@ pub(super) fn contenders(args: &CompareArgs, evaluation: &EvaluationConfig) -> R
         contender.change(args, evaluation)?;
     }
     for field in &args.fields {
-        // A field that none of the models has is an error, as a misspelt one is.
-        if !found.iter().any(|contender| contender.has(field)) {
+        // A field that none of the models uses is an error, as a misspelt one is.
+        if !found.iter().any(|contender| contender.uses(field)) {
             Experiment::default().set(field)?;
-            let key = field.split('=').next().unwrap_or_default();
             return Err(Error::config(
-                key,
-                "none of the models that are compared has this field: leave it out",
+                key_of(field),
+                "has no effect on any of the models that are trained here: leave it out",
             ));
         }
     }
-    let mut taken = HashSet::new();
-    for contender in &mut found {
-        let base = contender.name.clone();
-        let mut number = 1;
-        while !taken.insert(contender.name.clone()) {
-            number += 1;
-            contender.name = format!("{base}-{number}");
-        }
+    let reads_epochs = |contender: &Contender| contender.has("training.epochs");
+    if args.epochs.is_some() && !found.iter().any(reads_epochs) {
+        let reason =
+            "sets training.epochs, which none of the models that are trained here reads: leave it out";
+        return Err(Error::config("--epochs", reason));
+    }
+    let paths: Vec<_> = found.iter().map(|contender| path_of(&contender.source)).collect();
+    let names = distinct(found.iter().map(|contender| contender.name.clone()).collect(), &paths);
+    for (contender, name) in found.iter_mut().zip(names) {
+        contender.name = name;
     }
     Ok(found)
+}
+
+/// The key of a `KEY=VALUE`.
+fn key_of(assignment: &str) -> &str {
+    assignment.split('=').next().unwrap_or_default().trim()
+}
+
+/// The names of the folders that hold a file or a saved model, the innermost first.
+fn path_of(source: &Source) -> Vec<String> {
+    let (Source::File(path) | Source::Saved(path)) = source else { return Vec::new() };
+    let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+    let folders = path.ancestors().skip(1).filter_map(Path::file_name);
+    folders.map(|name| name.to_string_lossy().into_owned()).collect()
+}
+
+/// Makes names unique: equal ones are preceded by the folders that hold them, as far as needed, and numbered where that
+/// does not help. `holders` has the folders of each name, the innermost first.
+fn distinct(mut names: Vec<String>, holders: &[Vec<String>]) -> Vec<String> {
+    let mut depths = vec![0; names.len()];
+    loop {
+        let is_longer = |i: usize| depths[i] < holders[i].len();
+        let is_shared = |i: usize| (0..names.len()).any(|other| other != i && names[other] == names[i]);
+        let longer: Vec<usize> = (0..names.len()).filter(|&i| is_shared(i) && is_longer(i)).collect();
+        if longer.is_empty() {
+            break;
+        }
+        for i in longer {
+            names[i] = format!("{}/{}", holders[i][depths[i]], names[i]);
+            depths[i] += 1;
+        }
+    }
+    let mut taken = HashSet::new();
+    for name in &mut names {
+        let base = name.clone();
+        let mut number = 1;
+        while !taken.insert(name.clone()) {
+            number += 1;
+            *name = format!("{base}-{number}");
+        }
+    }
+    names
 }
 
 fn of_kind(kind: ModelKind) -> Contender {
@@ -174,5 +233,29 @@ fn contender(word: &str) -> Result<Contender> {
             format!("{reason}; or name an experiment file (.toml) or the folder of a saved model"),
         )),
         other => other.map(of_kind),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_of_one_name_are_named_with_the_folders_that_distinguish_them() {
+        let holders = |path: &str| -> Vec<String> {
+            path.split('/').rev().skip(1).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+        };
+        let named = |paths: &[&str]| {
+            let names = paths.iter().map(|path| path.rsplit('/').next().unwrap_or(path).to_owned()).collect();
+            distinct(names, &paths.iter().map(|path| holders(path)).collect::<Vec<_>>())
+        };
+        assert_eq!(named(&["/a/model", "/b/model", "/b/other"]), ["a/model", "b/model", "other"]);
+        assert_eq!(named(&["/x/a/model", "/y/a/model"]), ["x/a/model", "y/a/model"]);
+        assert_eq!(named(&["/x/a/model", "/y/b/model", "/z/b/model"]), ["a/model", "y/b/model", "z/b/model"]);
+        // A kind has no folder.
+        assert_eq!(named(&["pop", "/runs/pop"]), ["pop", "runs/pop"]);
+        assert_eq!(named(&["pop", "pop"]), ["pop", "pop-2"]);
+        // The same folder twice: nothing distinguishes them.
+        assert_eq!(named(&["/a/m", "/a/m"]), ["a/m", "a/m-2"]);
     }
 }

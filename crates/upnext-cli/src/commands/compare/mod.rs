@@ -6,7 +6,8 @@ mod report;
 
 use crate::experiment::ThreadArgs;
 use crate::interrupt;
-use crate::output::{OutputArgs, command_line, warn};
+use crate::numbers::{one_or_more, seed, within};
+use crate::output::{OutputArgs, command_line, in_flags, warn};
 use crate::page;
 use crate::ranking::RankingArgs;
 use crate::reading::ReadArgs;
@@ -53,32 +54,32 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     models: Vec<String>,
 
-    /// Write a report to look at in a browser: one file that needs nothing else
+    /// Write a report for a browser: a single file that needs no network
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
 
-    /// Keep the trained models in this folder; a comparison that was interrupted then goes on with their checkpoints
+    /// Keep the trained models in this folder; an interrupted comparison then continues from their checkpoints
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
 
     #[command(flatten)]
     ranking: RankingArgs,
 
-    /// Set a field of every model that has it, as in training.learning_rate=0.05; may be repeated
+    /// Set a field of every model that reads it, as in training.learning_rate=0.05; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     fields: Vec<String>,
 
-    /// Number of epochs of the models that are trained in epochs
-    #[arg(long, value_name = "N")]
+    /// Number of epochs of the models that read training.epochs
+    #[arg(long, value_name = "N", value_parser = one_or_more::<usize>)]
     epochs: Option<usize>,
 
-    /// Seed of everything that is drawn
-    #[arg(long, value_name = "N")]
+    /// Seed of all random numbers
+    #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
 
-    /// Resamples of the test sessions, for the intervals
+    /// Number of resamples of the test sessions for the intervals
     #[arg(long, value_name = "N", default_value_t = BootstrapOptions::default().resamples,
-        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(100..=100_000))]
+        value_parser = |text: &str| within::<usize>(text, 100, 100_000))]
     resamples: usize,
 
     #[command(flatten)]
@@ -168,7 +169,7 @@ impl ModelsFolder {
             Self::Kept(folder) => folder,
             Self::Temporary(folder) => folder.path(),
         };
-        folder.join(&contender.name)
+        folder.join(contender.folder_name())
     }
 }
 
@@ -304,7 +305,7 @@ fn evaluate_all(
             Err(error) if stop.load(Ordering::SeqCst) => return Err(error),
             // The failure is recorded, since the other models may have taken hours.
             Err(error) => {
-                let reason = format!("{error:#}");
+                let reason = in_flags(&format!("{error:#}"));
                 warn(&[format!("{} failed: {reason}", contender.name)]);
                 failed.push(Failed { name: contender.name.clone(), reason });
             }

@@ -5,6 +5,7 @@ mod folder;
 mod sample;
 
 use crate::experiment::ThreadArgs;
+use crate::numbers::{one_or_more, seed};
 use crate::output::{OutputArgs, Table, print, thousands};
 use command_line::{CommandLine, Output, program_outside_path};
 use folder::{Folder, MADE_BY, REPORT_FILE};
@@ -43,9 +44,10 @@ const GRU4REC: [&str; 6] = [
 /// Number of epochs of the network.
 const EPOCHS: &str = "5";
 
-/// Show all of it on a simulated shop: click log, preparation, training, comparison, recommendations.
+/// Show all steps on a simulated shop: click log, preparation, training, comparison, recommendations.
 ///
-/// Every step is a command of this program, printed as it is run; run again, it gives the same figures. The files stay.
+/// Every step is a command of this program, which is printed before it runs and gives the same figures when repeated. The
+/// files remain.
 #[derive(clap::Args, Debug)]
 pub(crate) struct DemoArgs {
     /// Folder for the files: a new or empty one, or that of an earlier demo, whose files are replaced
@@ -53,11 +55,11 @@ pub(crate) struct DemoArgs {
     out: PathBuf,
 
     /// Seed of the shop and of the training [default: that of each command]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..1 << 63))]
+    #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
 
     /// Sessions in the shop
-    #[arg(long, value_name = "N", hide = true)]
+    #[arg(long, value_name = "N", value_parser = one_or_more::<u64>, hide = true)]
     sessions: Option<u64>,
 
     #[command(flatten)]

@@ -148,10 +148,6 @@ fn changed(experiment: &Experiment) -> anyhow::Result<Vec<Changed>> {
     let (values, defaults) = (values(&experiment.resolved())?, values(&default.resolved())?);
     let mut changed = Vec::new();
     collect_changed(&mut changed, "", &values, &defaults);
-    if experiment.model.network().is_none() {
-        // Count-based models ignore these fields.
-        changed.retain(|c| !c.key.starts_with("training."));
-    }
     Ok(changed)
 }
 

@@ -184,7 +184,7 @@ impl Work<'_> {
         each: &mut dyn FnMut(&[Event], &RecommendationList) -> anyhow::Result<()>,
     ) -> anyhow::Result<Counts> {
         let threads = self.threads;
-        let k = self.args.k.get().min(self.model.items().len()).max(1);
+        let k = self.args.k.min(self.model.items().len()).max(1);
         let block = threads * (ENTRIES_A_THREAD / k).clamp(1, SESSIONS_A_THREAD);
         let progress = Progress::new(self.args.output.quiet, "ranking", Unit::Events);
         let mut counts = Counts::default();

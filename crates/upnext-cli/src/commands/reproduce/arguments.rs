@@ -3,6 +3,7 @@
 use super::data::challenge_columns;
 use super::paper::{Protocol, Row, chosen};
 use crate::experiment::ThreadArgs;
+use crate::numbers::{one_or_more, seed, two_or_more};
 use crate::output::{OutputArgs, shell_word};
 use crate::reading::{ReadArgs, as_arguments};
 use std::path::{Path, PathBuf};
@@ -11,10 +12,10 @@ use upnext_core::data::{PrepareOptions, ReadOptions, TimeMicros, format_time, pa
 /// Maximum number of events in a session of a person, by default; longer ones are taken for programs.
 const LONGEST_SESSION: usize = 200;
 
-/// The paper's tables on the paper's data, beside the published figures.
+/// Compute the paper's tables on its data, beside the published figures.
 ///
-/// Prepares the log by the paper's rules, trains every row, ranks the last day, and shows tables 1 to 3 of Hidasi et
-/// al., ICLR 2016. Hours of work on the whole log: it can be stopped and killed at any time, and goes on by --resume.
+/// Prepares the log by the paper's rules, trains every row, evaluates on the last day, and shows tables 1 to 3 of Hidasi
+/// et al., ICLR 2016. The whole log takes hours: it can be stopped or killed at any time, and --resume continues.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ReproduceArgs {
     #[command(subcommand)]
@@ -44,8 +45,8 @@ struct Rsc15Args {
 /// item-knn, bpr-mf (table 1); video-top1-100, video-bpr-100, video-xe-100, and the same with 1000 units (table 3).
 #[derive(clap::Args, Debug)]
 struct VideoLikeArgs {
-    /// Leave out sessions of more events, as those of programs; the paper gives no figure
-    #[arg(long, value_name = "N", default_value_t = LONGEST_SESSION)]
+    /// Drop sessions of more events, as those of programs; the paper gives no number
+    #[arg(long, value_name = "N", value_parser = two_or_more::<usize>, default_value_t = LONGEST_SESSION)]
     max_session_length: usize,
 
     /// Keep only sessions that end before this time, such as 2017-10-15T03:00Z (UTC unless it names a zone)
@@ -73,23 +74,23 @@ struct RunArgs {
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     settings: Vec<String>,
 
-    /// Train on the last 1/N of the pairs, by the sessions' start; the test part stays that of the whole
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Train on the last 1/N of the pairs, by the sessions' start; the test part remains the same
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = one_or_more::<u64>)]
     scale: u64,
 
     /// Number of epochs of the networks [default: 10; the paper gives none]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = one_or_more::<usize>)]
     epochs: Option<usize>,
 
-    /// Seed of everything that is drawn
-    #[arg(long, value_name = "N")]
+    /// Seed of all random numbers
+    #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
 
-    /// Go on with a reproduction that was interrupted, or add rows to it; where there is none, begin
+    /// Continue an interrupted reproduction, or add rows to it; without an earlier one, begin
     #[arg(long)]
     resume: bool,
 
-    /// Write a report to look at in a browser: one file that needs nothing else
+    /// Write a report for a browser: a single file that needs no network
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
 
@@ -134,10 +135,10 @@ impl Task {
         prepare.scale = run.scale;
         let mut rows = chosen(protocol, &run.settings)?;
         for row in &mut rows {
-            let is_network = row.experiment.model.network().is_some();
+            let kind = row.experiment.model.kind();
             let training = &mut row.experiment.training;
-            training.epochs = run.epochs.filter(|_| is_network).unwrap_or(training.epochs);
-            training.seed = run.seed.unwrap_or(training.seed);
+            training.epochs = run.epochs.filter(|_| kind.reads_training("epochs")).unwrap_or(training.epochs);
+            training.seed = run.seed.filter(|_| kind.reads_training("seed")).unwrap_or(training.seed);
             row.experiment.validate()?;
         }
         Ok(Self {
@@ -179,10 +180,12 @@ impl Task {
             Some(_) => format!("--config {}", word(settings)),
             None => format!("--model {}", row.experiment.model.kind()),
         };
-        let epochs = self.epochs.filter(|_| row.experiment.model.network().is_some());
+        let kind = row.experiment.model.kind();
+        let epochs = self.epochs.filter(|_| kind.reads_training("epochs"));
+        let seed = self.seed.filter(|_| kind.reads_training("seed"));
         let mut train = format!("upnext train {data} --out {model} {from}");
         for (option, value) in
-            [("--epochs", epochs.map(|n| n.to_string())), ("--seed", self.seed.map(|n| n.to_string()))]
+            [("--epochs", epochs.map(|n| n.to_string())), ("--seed", seed.map(|n| n.to_string()))]
         {
             train.extend(value.map(|value| format!(" {option} {value}")));
         }

@@ -226,7 +226,7 @@ impl Folder {
         let what = match () {
             () if result.name != name => "another row",
             () if result.data != *data => "other data",
-            () if result.experiment != experiment.resolved() => "another configuration",
+            () if result.experiment.resolved() != experiment.resolved() => "another configuration",
             () => return Ok(Some(result)),
         };
         anyhow::bail!(

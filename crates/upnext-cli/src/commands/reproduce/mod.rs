@@ -10,7 +10,7 @@ mod paper;
 mod report;
 
 use crate::interrupt;
-use crate::output::{command_again, command_line, thousands, warn};
+use crate::output::{command_again, command_line, in_flags, thousands, warn};
 use crate::page;
 use crate::train_and_rank::{Trained, rank, train_until_stopped};
 pub(crate) use arguments::ReproduceArgs;
@@ -94,7 +94,7 @@ fn tables(task: &Task, folder: &Folder, data: &Data) -> anyhow::Result<Outcome> 
             Err(error) if stop.load(Ordering::SeqCst) => return Err(error),
             // The failure is recorded, since the other rows may have taken hours.
             Err(error) => {
-                let reason = format!("{error:#}");
+                let reason = in_flags(&format!("{error:#}"));
                 warn(&[format!("{} failed: {reason}", row.name)]);
                 use upnext_core::Error::{Diverged, NonFiniteScores};
                 let is_unstable =

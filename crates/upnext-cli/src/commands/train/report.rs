@@ -131,7 +131,9 @@ pub(super) fn describe(done: &Done, outcome: &TrainingOutcome) -> String {
     }
     match (outcome.ended, done.best_epoch) {
         (Ended::AlreadyComplete, _) => {
-            text.push_str("the model is complete; for more epochs raise --epochs\n")
+            text.push_str("the model is complete");
+            let can_go_on = kind.reads_training("epochs") && done.selection.is_none();
+            text.push_str(if can_go_on { "; for more epochs raise --epochs\n" } else { "\n" });
         }
         (ended, Some(best)) => text.push_str(&format!("{}\n", best_epoch(best, ended))),
         _ => {}

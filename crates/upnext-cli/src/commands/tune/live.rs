@@ -165,7 +165,8 @@ impl<'s> Live<'s> {
                 trial.loss
             ));
         }
-        self.bar.set_message(text.trim_end().to_owned());
+        // The bar writes to the terminal by itself, whatever colours are wanted.
+        self.bar.set_message(anstream::adapter::strip_str(text.trim_end()).to_string());
         self.bar.tick();
     }
 

@@ -7,6 +7,7 @@ mod report;
 
 use crate::experiment::{ExperimentArgs, ThreadArgs};
 use crate::interrupt;
+use crate::numbers::one_or_more;
 use crate::output::{OutputArgs, command_again, print, warn};
 use crate::page;
 use crate::ranking::RankingArgs;
@@ -31,11 +32,12 @@ use upnext_core::tuning::{
     Objective, Sampler, SearchSpace, TrialStore, TuningOptions, TuningPlan, tune_locked,
 };
 
-/// Search for a model's best parameters, as the paper did.
+/// Search for the best parameters of a model.
 ///
-/// Points of a search space are trained and judged on a validation part, the best one is improved one parameter at a
-/// time, trained again on all of the training part, and judged once on the test part, which the search never sees.
-/// Every trial is stored as it ends: a search that was stopped or killed goes on with --resume.
+/// The procedure is that of the paper: points of a search space are trained and evaluated on a validation part; the best
+/// one is improved one parameter at a time, trained again on the whole training part, and evaluated once on the test
+/// part, which the search never sees. Every trial is stored when it ends: --resume continues a search that was stopped
+/// or killed.
 #[derive(clap::Args, Debug)]
 pub(crate) struct TuneArgs {
     /// Training log, or a folder that `prepare` made
@@ -54,8 +56,8 @@ pub(crate) struct TuneArgs {
     #[arg(long)]
     show_space: bool,
 
-    /// Points to sample
-    #[arg(long, value_name = "N", default_value_t = TuningOptions::default().trials)]
+    /// Number of points to sample
+    #[arg(long, value_name = "N", value_parser = one_or_more::<usize>, default_value_t = TuningOptions::default().trials)]
     trials: usize,
 
     /// Metric to maximise on the validation part, at the largest cut-off
@@ -66,15 +68,15 @@ pub(crate) struct TuneArgs {
     #[arg(long, value_enum, default_value_t = SamplerArg::Random)]
     sampler: SamplerArg,
 
-    /// Stop hopeless trials at a ninth and a third of their epochs (successive halving)
+    /// Stop the worst trials after a ninth and a third of their epochs (successive halving)
     #[arg(long)]
     halving: bool,
 
-    /// Do not improve the best point one parameter at a time
+    /// Skip improving the best point one parameter at a time
     #[arg(long)]
     no_refine: bool,
 
-    /// Go on with a search that was stopped or killed
+    /// Continue a search that was stopped or killed
     #[arg(long)]
     resume: bool,
 
@@ -82,11 +84,11 @@ pub(crate) struct TuneArgs {
     #[arg(long, value_name = "LOG")]
     valid: Option<PathBuf>,
 
-    /// With a single log: the validation part at its end, as `holdout` of prepare
+    /// With a single log: the length of the validation part at its end, written as --holdout of `upnext prepare`
     #[arg(long, value_name = "SPAN|SHARE|SESSIONS", default_value = "1d")]
     validation: Holdout,
 
-    /// Test log to judge the best model by, once [default: the test part, where TRAIN is a folder that has one]
+    /// Test log on which the best model is evaluated, once [default: the test part of a prepared folder]
     #[arg(long, value_name = "LOG")]
     test: Option<PathBuf>,
 
@@ -116,9 +118,9 @@ enum ObjectiveArg {
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum SamplerArg {
-    /// Every point by itself, as in the paper
+    /// Every point independently, as in the paper
     Random,
-    /// After 20 random points, where good points are dense (tree-structured Parzen estimator)
+    /// After 20 random points, close to good ones (tree-structured Parzen estimator)
     Tpe,
 }
 
@@ -133,7 +135,7 @@ const MODEL: &str = "model";
 
 /// Runs the command.
 pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
-    let mut experiment = args.experiment.experiment(Experiment::default())?;
+    let mut experiment = args.experiment.with_any_seed(Experiment::default())?;
     if args.show_space {
         return print(SearchSpace::text_of_kind(experiment.model.kind())?);
     }
@@ -286,7 +288,7 @@ impl FinalStage<'_> {
         let parts = unless_stopped(data::read_final(args, self.path, self.test), &args.out)?;
         for folder in [model.to_owned(), checkpoint_of(model)] {
             // A model of an earlier, smaller search in this folder.
-            if Manifest::load(&folder).is_ok_and(|old| old.experiment != experiment.resolved()) {
+            if Manifest::load(&folder).is_ok_and(|old| old.experiment.resolved() != experiment.resolved()) {
                 Artifact::remove(folder)?;
             }
         }

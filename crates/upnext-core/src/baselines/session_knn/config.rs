@@ -1,6 +1,7 @@
 //! The configurations of the four models: each field with its range, default and source.
 
 use super::scheme::{PositionWeight, Scheme};
+use crate::documented::documented;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -34,17 +35,20 @@ pub enum Decay {
     Log,
 }
 
-/// The configuration of [`SKnn`](super::SKnn).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SKnnConfig {
-    /// `k` (default 500): number of neighbours; at least 1.
-    pub k: usize,
-    /// `sample_size` (default 1000): `m`, the number of candidates, which are the most recent sessions with a common
-    /// item; at least 1.
-    pub sample_size: usize,
-    /// `similarity` (default `cosine`): the similarity of two sessions.
-    pub similarity: Similarity,
+documented! {
+    /// The configuration of [`SKnn`](super::SKnn).
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct SKnnConfig {
+        /// Number of neighbours, 1 or more. The default is that of Jannach and Ludewig (RecSys 2017).
+        pub k: usize,
+        /// m, the number of candidates, 1 or more: the most recent sessions with an item in common. The default is that
+        /// of Jannach and Ludewig (RecSys 2017).
+        pub sample_size: usize,
+        /// The similarity of two sessions as sets of items: `cosine` or `vec` (dot product). The default is that of
+        /// Jannach and Ludewig (RecSys 2017).
+        pub similarity: Similarity,
+    }
 }
 
 impl Default for SKnnConfig {
@@ -68,25 +72,33 @@ impl SKnnConfig {
     }
 }
 
-/// The configuration of [`VsKnn`](super::VsKnn).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct VsKnnConfig {
-    /// `k` (default 500): number of neighbours; at least 1.
-    pub k: usize,
-    /// `sample_size` (default 5000): `m`, the number of candidates, which are the most recent sessions with a common
-    /// item; at least 1.
-    pub sample_size: usize,
-    /// `similarity` (default `vec`): the similarity of two sessions.
-    pub similarity: Similarity,
-    /// `weighting` (default `div`): weight of the current session's items in the similarity, by position.
-    pub weighting: Decay,
-    /// `weighting_score` (default `div`): weight of a neighbour in the scores, by the position in the current session
-    /// of the last item that the neighbour contains.
-    pub weighting_score: Decay,
-    /// `idf_weighting` (default 5): scores are multiplied by `1 + idf_weighting · ln(N / N_i)`, with `N` training
-    /// sessions of which `N_i` contain the item; 0 to 1e6, 0 turns it off.
-    pub idf_weighting: f64,
+documented! {
+    /// The configuration of [`VsKnn`](super::VsKnn).
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct VsKnnConfig {
+        /// Number of neighbours, 1 or more. The default is our choice: the best of several settings on validation
+        /// sessions of yoochoose1_64.
+        pub k: usize,
+        /// m, the number of candidates, 1 or more: the most recent sessions with an item in common. The default is our
+        /// choice: the best of several settings on validation sessions of yoochoose1_64.
+        pub sample_size: usize,
+        /// The similarity of two sessions as sets of items: `cosine` or `vec` (dot product). The default is our choice:
+        /// the best of several settings on validation sessions of yoochoose1_64.
+        pub similarity: Similarity,
+        /// Weight of the current session's items in the similarity, by position: `same` (none), `div`, `linear`,
+        /// `quadratic` or `log`. The default is our choice: the best of several settings on validation sessions of
+        /// yoochoose1_64.
+        pub weighting: Decay,
+        /// Weight of a neighbour in the scores, by the position in the current session of the last item that the
+        /// neighbour contains: `same` (none), `div`, `linear`, `quadratic` or `log`. The default is our choice: the
+        /// best of several settings on validation sessions of yoochoose1_64.
+        pub weighting_score: Decay,
+        /// Scores are multiplied by `1 + idf_weighting · ln(N / N_i)`, with `N` training sessions of which `N_i`
+        /// contain the item: 0 to 1e6; 0 turns it off. The default is our choice: the best of several settings on
+        /// validation sessions of yoochoose1_64.
+        pub idf_weighting: f64,
+    }
 }
 
 impl Default for VsKnnConfig {
@@ -129,25 +141,30 @@ impl VsKnnConfig {
     }
 }
 
-/// The configuration of [`Stan`](super::Stan).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct StanConfig {
-    /// `k` (default 500): number of neighbours; at least 1.
-    pub k: usize,
-    /// `sample_size` (default 5000): `m`, the number of candidates, which are the most recent sessions with a common
-    /// item; at least 1.
-    pub sample_size: usize,
-    /// `lambda1` (default 0.905): λ1, in events: the item at position `p` of `L` in the current session has weight
-    /// `exp((p − L) / λ1)` in the similarity; 0 or more, 0 turns the weight off (the paper's λ1 = ∞).
-    pub lambda1: f64,
-    /// `lambda2` (default 3.62): λ2, in days: a neighbour that began `d` days before the current session has weight
-    /// `exp(−d / λ2)`; 0 or more, 0 turns the weight off (the paper's λ2 = ∞).
-    pub lambda2: f64,
-    /// `lambda3` (default 0.905): λ3, in events: an item of a neighbour has weight `exp(−distance / λ3)`, by its
-    /// distance there from the last item of the current session that the neighbour contains; 0 or more, 0 turns the
-    /// weight off (the paper's λ3 = ∞).
-    pub lambda3: f64,
+documented! {
+    /// The configuration of [`Stan`](super::Stan).
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct StanConfig {
+        /// Number of neighbours, 1 or more. The default is our choice: the best of several settings on validation
+        /// sessions of yoochoose1_64.
+        pub k: usize,
+        /// m, the number of candidates, 1 or more: the most recent sessions with an item in common. The default is our
+        /// choice: the best of several settings on validation sessions of yoochoose1_64.
+        pub sample_size: usize,
+        /// λ1 in events, 0 or above: the item at position `p` of `L` in the current session has weight `exp((p − L) /
+        /// λ1)` in the similarity; 0 turns the weight off (the paper's λ1 = ∞). The default is our choice: the best of
+        /// several settings on validation sessions of yoochoose1_64.
+        pub lambda1: f64,
+        /// λ2 in days, 0 or above: a neighbour that began `d` days before the current session has weight `exp(−d /
+        /// λ2)`; 0 turns the weight off (the paper's λ2 = ∞). The default is our choice: the best of several settings
+        /// on validation sessions of yoochoose1_64.
+        pub lambda2: f64,
+        /// λ3 in events, 0 or above: an item of a neighbour has weight `exp(−distance / λ3)`, by its distance there
+        /// from the last item of the current session that the neighbour contains; 0 turns the weight off (the paper's
+        /// λ3 = ∞). The default is our choice: the best of several settings on validation sessions of yoochoose1_64.
+        pub lambda3: f64,
+    }
 }
 
 impl Default for StanConfig {
@@ -178,27 +195,41 @@ impl StanConfig {
     }
 }
 
-/// The configuration of [`Vstan`](super::Vstan).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct VstanConfig {
-    /// `k` (default 500): number of neighbours; at least 1.
-    pub k: usize,
-    /// `sample_size` (default 5000): `m`, the number of candidates, which are the most recent sessions with a common
-    /// item; at least 1.
-    pub sample_size: usize,
-    /// `similarity` (default `cosine`): the similarity of two sessions.
-    pub similarity: Similarity,
-    /// `lambda1` (default 1.81): as [`StanConfig::lambda1`].
-    pub lambda1: f64,
-    /// `lambda2` (default 3.62): as [`StanConfig::lambda2`].
-    pub lambda2: f64,
-    /// `lambda3` (default 1.81): as [`StanConfig::lambda3`].
-    pub lambda3: f64,
-    /// `weighting_score` (default `div`): as [`VsKnnConfig::weighting_score`].
-    pub weighting_score: Decay,
-    /// `idf_weighting` (default 5): as [`VsKnnConfig::idf_weighting`].
-    pub idf_weighting: f64,
+documented! {
+    /// The configuration of [`Vstan`](super::Vstan).
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct VstanConfig {
+        /// Number of neighbours, 1 or more. The default is our choice: the best of several settings on validation
+        /// sessions of yoochoose1_64.
+        pub k: usize,
+        /// m, the number of candidates, 1 or more: the most recent sessions with an item in common. The default is our
+        /// choice: the best of several settings on validation sessions of yoochoose1_64.
+        pub sample_size: usize,
+        /// The similarity of two sessions as sets of items: `cosine` or `vec` (dot product). The default is our choice:
+        /// the best of several settings on validation sessions of yoochoose1_64.
+        pub similarity: Similarity,
+        /// λ1 in events, 0 or above: the item at position `p` of `L` in the current session has weight `exp((p − L) /
+        /// λ1)` in the similarity; 0 turns the weight off (the paper's λ1 = ∞). The default is our choice: the best of
+        /// several settings on validation sessions of yoochoose1_64.
+        pub lambda1: f64,
+        /// λ2 in days, 0 or above: a neighbour that began `d` days before the current session has weight `exp(−d /
+        /// λ2)`; 0 turns the weight off (the paper's λ2 = ∞). The default is our choice: the best of several settings
+        /// on validation sessions of yoochoose1_64.
+        pub lambda2: f64,
+        /// λ3 in events, 0 or above: an item of a neighbour has weight `exp(−distance / λ3)`, by its distance there
+        /// from the last item of the current session that the neighbour contains; 0 turns the weight off (the paper's
+        /// λ3 = ∞). The default is our choice: the best of several settings on validation sessions of yoochoose1_64.
+        pub lambda3: f64,
+        /// Weight of a neighbour in the scores, by the position in the current session of the last item that the
+        /// neighbour contains: `same` (none), `div`, `linear`, `quadratic` or `log`. The default is our choice: the
+        /// best of several settings on validation sessions of yoochoose1_64.
+        pub weighting_score: Decay,
+        /// Scores are multiplied by `1 + idf_weighting · ln(N / N_i)`, with `N` training sessions of which `N_i`
+        /// contain the item: 0 to 1e6; 0 turns it off. The default is our choice: the best of several settings on
+        /// validation sessions of yoochoose1_64.
+        pub idf_weighting: f64,
+    }
 }
 
 impl Default for VstanConfig {

@@ -82,6 +82,7 @@ macro_rules! session_knn {
         fitted_kind!(
             $model($config),
             space: Some(include_str!(concat!("../../../experiments/spaces/", $name, ".toml"))),
+            reads: Nothing,
             |config, fit| Self::fit(config, &fit.data)
         );
 
