@@ -30,6 +30,16 @@ pub(super) enum Source {
     Saved(PathBuf),
 }
 
+impl Source {
+    /// The folder of a saved model.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Saved(folder) => Some(folder),
+            Self::Kind | Self::File(_) => None,
+        }
+    }
+}
+
 impl Contender {
     /// The commands that compute the same figures.
     pub(super) fn commands(&self, args: &CompareArgs, fields: &[String]) -> Vec<String> {

@@ -63,7 +63,10 @@ fn what_a_killed_process_left_goes_before_the_new_statistics_come() {
     let mut replacement = Replacement::begin(place.path()).unwrap();
     replacement.write("train.tsv".into(), |file| file.write_all(b"new")).unwrap();
     let names = names(place.path());
-    assert!(!names.contains(&left_over) && names.iter().any(|name| name.starts_with(UNFINISHED)), "{names:?}");
+    assert!(
+        !names.contains(&left_over) && names.iter().any(|name| name.starts_with(UNFINISHED)),
+        "{names:?}"
+    );
 }
 
 #[test]
