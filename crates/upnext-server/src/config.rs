@@ -135,11 +135,15 @@ pub struct ServerConfig {
     /// A CSV or Parquet file of item ids and titles, for display and for the item search; read once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalogue_file: Option<PathBuf>,
+    /// A log, or a prepared folder (its test part), of which the page replays sessions: whoever may use the page sees their
+    /// items. Absent: none. Read once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub examples_log: Option<PathBuf>,
     /// How the fields of the catalogue are quoted.
     pub catalogue_quote: Quote,
     /// Maximum number of items in the catalogue: more than the largest shops have, a gigabyte with titles of 50 bytes.
     pub max_catalogue_items: usize,
-    /// Maximum number of columns in the catalogue besides id and title: as many as can be shown beside a title.
+    /// Maximum number of columns in the catalogue besides id, title and picture: as many as can be shown beside a title.
     pub max_catalogue_columns: usize,
     /// Maximum length of a field of the catalogue in bytes: a title, not a description.
     pub max_catalogue_field_bytes: usize,
@@ -210,6 +214,7 @@ impl Default for ServerConfig {
             compare_share: 0.0,
             compare_shadow: 0.0,
             catalogue_file: None,
+            examples_log: None,
             catalogue_quote: Quote::Auto,
             max_catalogue_items: 10_000_000,
             max_catalogue_columns: 8,

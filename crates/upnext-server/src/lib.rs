@@ -28,6 +28,7 @@ mod config;
 mod engine;
 mod error;
 mod event_log;
+mod examples;
 mod exclusive;
 mod items;
 mod keys;

@@ -1,6 +1,7 @@
 //! The state that all requests share.
 
 use crate::event_log::EventLog;
+use crate::examples::Examples;
 use crate::items::Catalogue;
 use crate::keys::ApiKeys;
 use crate::lists::{ListFiles, Lists};
@@ -22,6 +23,8 @@ pub(crate) struct Service {
     pub(crate) models: Models,
     /// The titles of items, if there is a catalogue file.
     pub(crate) catalogue: Option<Catalogue>,
+    /// Sessions that the page replays, if there is a log of them.
+    pub(crate) examples: Examples,
     pub(crate) sessions: Box<dyn SessionStore>,
     /// The log of events for later training, if enabled.
     pub(crate) event_log: Option<EventLog>,
@@ -55,11 +58,13 @@ impl Service {
         let metrics = Arc::new(Metrics::new());
         let models_dir = |dir: &PathBuf| dir.canonicalize().map_err(upnext_core::Error::io(dir, "open"));
         let catalogue = |path: &PathBuf| Catalogue::read(path, &config);
+        let examples = |path: &PathBuf| Examples::read(path, &config);
         let event_log = |dir: &PathBuf| EventLog::open(dir, &config, Arc::clone(&metrics));
         Ok(Self {
             models: Models::load(model, name.as_deref(), &config, &lists, &metrics)?,
             models_dir: config.models_dir.as_ref().map(models_dir).transpose()?,
             catalogue: config.catalogue_file.as_ref().map(catalogue).transpose()?,
+            examples: config.examples_log.as_ref().map(examples).transpose()?.unwrap_or_default(),
             sessions: sessions::open(&config)?,
             event_log: config.event_log_dir.as_ref().map(event_log).transpose()?,
             keys,

@@ -46,6 +46,67 @@ fn figures_are_those_of_train_and_evaluate_within_their_intervals() {
     assert!((value - (recall(0) - recall(2))).abs() < 1e-9 && low < value && value < high, "{difference}");
 }
 
+/// The text of a page's element from its start to the end of it.
+fn part<'p>(page: &'p str, start: &str, end: &str) -> &'p str {
+    let (_, rest) = page.split_once(start).unwrap_or_else(|| panic!("no `{start}`"));
+    rest.split_once(end).unwrap().0
+}
+
+#[test]
+fn the_report_begins_with_the_model_to_use_and_ranks_the_differences_from_the_first() {
+    let folder = Folder::new();
+    let (data, file) = (folder.prepared_shop(800), folder.path("report.html"));
+    let outcome = json(compare(&data, "pop,markov,s-pop").arg("--report").arg(&file));
+    let page = std::fs::read_to_string(file).unwrap();
+    // The simulated shop's visitors go from item to item as the Markov model does, and no other model is close.
+    let verdict = part(&page, "<div class=\"verdict\">", "</div>");
+    assert!(verdict.starts_with("<p class=\"use\">Use <b>markov</b>.</p>"), "{verdict}");
+    assert!(verdict.contains("95 % interval of the difference on the same sessions: +"), "{verdict}");
+    assert!(verdict.contains(" ms of one core") && verdict.contains(" MB"), "{verdict}");
+    let markov = &outcome["models"][1];
+    assert!(markov["request_ms"].as_f64() > Some(0.0) && markov["model_bytes"].as_u64() > Some(100));
+    let mrr = markov["metrics"][3]["mrr"].as_f64().unwrap() * 100.0;
+    assert!(verdict.contains(&format!("MRR@20: {mrr:.2} %")), "{verdict}");
+
+    let mut names = ["pop", "markov", "s-pop"];
+    let of = |name: &str| ["pop", "markov", "s-pop"].iter().position(|&other| other == name).unwrap();
+    let value = |name: &str| outcome["models"][of(name)]["metrics"][3]["mrr"].as_f64().unwrap();
+    names.sort_by(|a, b| value(b).total_cmp(&value(a)));
+    let forest = part(&page, "<table class=\"forest\">", "</table>");
+    let rows: Vec<&str> =
+        forest.split("<th scope=\"row\">").skip(1).filter_map(|row| row.split('<').next()).collect();
+    assert_eq!(rows, names);
+    assert!(forest.starts_with("<tbody><tr class=\"first\">"), "{forest}");
+    // One unit: every tooltip of a metric is in percent, as the tables are.
+    for title in page.split("<title>").skip(2).filter_map(|rest| rest.split("</title>").next()) {
+        assert!(title.contains(" %") || title.contains("loss"), "{title}");
+    }
+}
+
+#[test]
+fn titles_of_a_catalogue_stand_in_the_examples_of_the_report() {
+    let folder = Folder::new();
+    let (data, file) = (folder.prepared_shop(300), folder.path("report.html"));
+    let titles: String = (1..=60).map(|i| format!("{i},<b>Cup {i}\n")).collect();
+    let ids = folder.file("ids.csv", "id,price\n1,2\n");
+    let mut command = compare(&data, "pop");
+    refused(command.arg("--report").arg(&file).arg("--catalogue").arg(ids), 2, &["--catalogue", "`title`"]);
+    let outcome = json(compare(&data, "pop").arg("--report").arg(&file));
+    assert!(outcome["titles"].is_null());
+    // The shop's ids are not 1 to 60, so that the catalogue is made of an example.
+    let example = &outcome["examples"][0];
+    let next = example["next"].as_str().unwrap();
+    let catalogue = folder.file("titles.csv", format!("item_id,name\n{next},<b>Cup\n{titles}"));
+    let outcome = json(compare(&data, "pop").arg("--report").arg(&file).arg("--catalogue").arg(catalogue));
+    assert_eq!(outcome["titles"][next], "<b>Cup");
+    let page = std::fs::read_to_string(file).unwrap();
+    assert!(
+        page.contains(&format!(
+            "<b class=\"hit\"><span title=\"{next}: &lt;b&gt;Cup\">&lt;b&gt;Cup</span></b>"
+        ))
+    );
+}
+
 #[test]
 fn a_saved_model_and_an_experiment_file_stand_beside_a_kind() {
     let folder = Folder::new();

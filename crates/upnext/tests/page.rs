@@ -1,5 +1,6 @@
 //! Tests of the page of `upnext serve` in a real browser, with unusual ids and titles.
 
+#[allow(dead_code, reason = "each test file uses a part of it")]
 mod browser;
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod server;
@@ -79,6 +80,131 @@ fn the_page_shows_the_session_of_its_address_and_the_lists_of_both_models() {
         }
     }
     assert!(element(&dom, "problem", ">").contains("hidden"));
+}
+
+#[cfg(unix)]
+fn open(browser: &Path, shop: &Shop, server: &Served, width: u32) -> browser::Tab {
+    let address = format!("http://{}/", server.address);
+    let mut tab = browser::Tab::open(browser, &shop.path("profile"), &address, width);
+    tab.until("document.querySelectorAll('.column .list li').length > 0");
+    tab
+}
+
+#[cfg(unix)]
+#[test]
+fn a_test_session_is_replayed_click_by_click_and_the_next_click_is_marked() {
+    let Some(browser) = chromium() else {
+        eprintln!("skipped: no chromium to look at the page with");
+        return;
+    };
+    let shop = Shop::new();
+    // The title of the second item is markup.
+    let log =
+        shop.file("test.csv", "SessionId,ItemId,Time\n1,2,1700000000\n1,1,1700000001\n1,9999,1700000002\n");
+    let server = serve(&shop, &["--examples", log.to_str().unwrap()]);
+    let mut tab = open(&browser, &shop, &server, 1300);
+    assert_eq!(tab.value("document.getElementById('replayed').hidden"), true);
+    tab.click("#replay");
+    tab.until("location.hash === '#items=2' && !document.querySelector('.waiting')");
+    let text = tab.text("#replayed-text");
+    assert!(
+        text.starts_with("Test session 1 of 1, 1 of 3 clicks. Then the visitor clicked:<img src=x"),
+        "{text}"
+    );
+    // Each list says where the item is, and marks it.
+    let answer = server.ask("POST", "/v1/recommend", r#"{"session": ["2"], "k": 10}"#).unwrap();
+    let entries = answer["recommendations"].as_array().unwrap();
+    let rank =
+        entries.iter().find(|entry| entry["item_id"] == "1").map(|entry| entry["rank"].as_u64().unwrap());
+    let said = tab.text(".truth-rank");
+    match rank {
+        Some(rank) => assert_eq!(said, format!("The visitor’s next click is number {rank} here.")),
+        None => assert_eq!(said, "The visitor’s next click is not in this list."),
+    }
+    let marked = tab.value("[...document.querySelectorAll('.column')].map(column => [...column.querySelectorAll('.item.truth')].map(line => line.parentNode.dataset.id).join())");
+    assert_eq!(marked[0], rank.map_or("", |_| "1"));
+    tab.click("#forward");
+    tab.until("location.hash === '#items=2,1' && !document.querySelector('.waiting')");
+    assert!(tab.text("#replayed-text").contains("2 of 3 clicks. Then the visitor clicked:9999"));
+    assert_eq!(tab.text(".truth-rank"), "The visitor’s next click is not in this list.");
+    // A click on another item leaves the visitor's path, and the button goes back to it.
+    tab.click(".column .list li:first-child button");
+    tab.until("document.getElementById('replayed-text').textContent.includes('You left it')");
+    tab.click("#forward");
+    tab.until("location.hash === '#items=2,1' && !document.querySelector('.waiting')");
+    tab.click("#forward");
+    tab.until(
+        "document.getElementById('replayed-text').textContent.includes('It ended after these 3 clicks')",
+    );
+    assert_eq!(tab.value("document.getElementById('forward').hidden"), true);
+    tab.click("#leave");
+    tab.until("document.getElementById('replayed').hidden && [...document.querySelectorAll('.truth-rank')].every(rank => rank.hidden)");
+    tab.assert_silent();
+}
+
+#[cfg(unix)]
+#[test]
+fn the_page_filters_by_columns_and_words_and_says_when_nothing_matches() {
+    let Some(browser) = chromium() else {
+        eprintln!("skipped: no chromium to look at the page with");
+        return;
+    };
+    let shop = Shop::new();
+    let server = serve(&shop, &[]);
+    let mut tab = open(&browser, &shop, &server, 400);
+    tab.assert_fits();
+    assert_eq!(tab.text(".titles"), "#ItemEvents");
+    assert_eq!(tab.text("#columns-to-filter label > span"), "shelf");
+    let choose = "(() => { const select = document.querySelector('#columns-to-filter select'); select.value = 'shelf=B7'; select.dispatchEvent(new Event('change')); })()";
+    tab.value(choose);
+    tab.until("document.querySelector('.list').children.length === 1 && !document.querySelector('.waiting')");
+    assert_eq!(tab.value("document.querySelector('.list li').dataset.id"), "2");
+    assert_eq!(tab.text("#matches"), "1 item matches.");
+    // The value stands after the name of its column.
+    assert!(tab.text(".list .name small").contains("shelf: B7"));
+    tab.click("#all");
+    tab.until("document.querySelector('.list').children.length === 10");
+    tab.click("#only");
+    tab.type_text("no such words");
+    tab.until("document.getElementById('matches').textContent === 'No item matches.'");
+    tab.click("#search");
+    tab.type_text("<b>nothing");
+    tab.until("document.querySelector('#suggestions .none') !== null");
+    assert!(tab.text("#suggestions .none").starts_with("No item matches “<b>nothing”."));
+    tab.assert_fits();
+    tab.assert_silent();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_box_that_does_nothing_is_hidden_and_pictures_are_loaded_only_if_the_catalogue_has_them() {
+    let Some(browser) = chromium() else {
+        eprintln!("skipped: no chromium to look at the page with");
+        return;
+    };
+    let shop = Shop::new();
+    // The server's own icon serves as a picture, so that no other host is asked.
+    let (model, _) = shop.train(ModelKind::Markov);
+    let server = Served::start(&model, &[]);
+    let mut tab = open(&browser, &shop, &server, 1300);
+    assert_eq!(tab.value("document.getElementById('why-box').hidden"), true);
+    assert_eq!(tab.value("document.querySelectorAll('.picture').length"), 0);
+    drop((tab, server));
+    let server = serve(&shop, &[]);
+    let mut tab = open(&browser, &shop, &server, 1300);
+    assert_eq!(tab.value("document.getElementById('why-box').hidden"), false);
+    drop(tab);
+    let icon = format!("http://{}/assets/icon.svg", server.address);
+    let titles =
+        shop.file("pictures.csv", format!("item_id,title,image\n1,Cup,{icon}\n2,Pot,javascript:alert(1)\n"));
+    let with_pictures = Served::start(&model, &["--catalogue", titles.to_str().unwrap()]);
+    let mut tab = open(&browser, &shop, &with_pictures, 1300);
+    let ids = "[...document.querySelectorAll('.list li')].filter(line => line.querySelector('img')).map(line => line.dataset.id).join()";
+    tab.value("document.getElementById('only').focus()");
+    tab.type_text("cup");
+    tab.until("document.querySelector('.list').children.length === 1 && document.querySelector('.list img')?.naturalWidth > 0");
+    assert_eq!(tab.value(ids), "1");
+    tab.assert_silent();
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Tests of the reports in a real browser: they are complete, load no other files, and fit on a phone.
 
+#[allow(dead_code, reason = "each test file uses a part of it")]
 mod browser;
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod program;
@@ -18,9 +19,15 @@ fn report(folder: &Folder) -> PathBuf {
     let (parts, page) = (folder.path("parts"), folder.path("report.html"));
     done(upnext().arg("prepare").arg(log).arg("--out").arg(&parts));
     let mut command = upnext();
-    command.arg("compare").arg(&parts).args(["--models", "pop,s-pop,gru4rec", "--epochs", "2", "--quiet"]);
+    let models = "pop,s-pop,gru4rec,markov,ar,sr,item-knn";
+    command.arg("compare").arg(&parts).args(["--models", models, "--epochs", "2", "--quiet"]);
     program::set(&mut command, &["model.layers=12", "training.batch_size=8", "training.samples=24"]);
-    done(command.arg("--report").arg(&page));
+    // The title of the item whose id is markup is markup, too.
+    let titles = folder.file(
+        "titles.csv",
+        "id,title\n\"<img src=x onerror=console.error(1)>&\"\"'\",<script>alert(1)</script>\n",
+    );
+    done(command.arg("--report").arg(&page).arg("--catalogue").arg(titles));
     page
 }
 
@@ -37,7 +44,8 @@ fn whole_and_silent(browser: &Path, folder: &Folder, page: &Path, parts: &[&str]
         assert!(dom.contains(&format!("<section id=\"{part}\">")), "no part `{part}`");
     }
     assert!(!dom.contains("NaN"));
-    for reference in ["<script", "<link", "src=\"", "url(", "@import", "href="] {
+    assert_eq!(dom.matches("<script").count(), 1, "the script of the page alone");
+    for reference in ["<link", "src=\"", "url(", "@import", "href="] {
         assert!(!dom.contains(reference), "the page refers to something: {reference}");
     }
     let log = String::from_utf8_lossy(&output.stderr);
@@ -53,10 +61,83 @@ fn report_is_whole_and_silent_in_a_browser_and_asks_for_nothing() {
     };
     let folder = Folder::new();
     let page = report(&folder);
-    let parts = ["table", "differences", "cutoffs", "groups", "time", "training", "examples", "data", "rows"];
+    let parts = [
+        "table",
+        "differences",
+        "cutoffs",
+        "groups",
+        "coverage",
+        "time",
+        "training",
+        "examples",
+        "data",
+        "rows",
+    ];
     let dom = whole_and_silent(&browser, &folder, &page, &parts);
     assert!(dom.matches("<polyline").count() > 3 * 9, "lines are missing");
     assert!(dom.contains("&lt;img src=x") && !dom.contains("<img"), "an id became markup");
+    assert!(dom.contains("&lt;script&gt;alert"), "the title is not shown");
+}
+
+#[cfg(unix)]
+#[test]
+fn clicks_on_headings_sort_a_table_and_clicks_on_boxes_show_models() {
+    let Some(browser) = chromium() else {
+        eprintln!("skipped: no chromium to look at the report with");
+        return;
+    };
+    let folder = Folder::new();
+    let page = report(&folder);
+    let mut tab = browser::Tab::open(&browser, &folder.path("profile"), &address(&page), 1300);
+    // The sixth column is the coverage: the first click puts the largest first, the second the smallest.
+    let column = "[...document.querySelectorAll('#table table.figures')[0].tBodies[0].rows].map(row => parseFloat(row.cells[4].textContent))";
+    let numbers = |tab: &mut browser::Tab| -> Vec<f64> {
+        tab.value(column).as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
+    };
+    let before = numbers(&mut tab);
+    tab.click("#table table.figures th:nth-child(5) button");
+    let down = numbers(&mut tab);
+    assert!(down.is_sorted_by(|a, b| a >= b) && !before.is_sorted_by(|a, b| a >= b), "{before:?} {down:?}");
+    tab.click("#table table.figures th:nth-child(5) button");
+    assert!(numbers(&mut tab).is_sorted());
+    assert_eq!(tab.value("document.querySelector('#table th[aria-sort]').ariaSort"), "ascending");
+    tab.click("#table table.figures th:first-child button");
+    assert_eq!(tab.text("#table table.figures tbody th"), "ar");
+
+    // Five of the seven models are shown; the last two after a click on their boxes.
+    let shown = "[...document.querySelectorAll('#cutoffs figure:first-child svg > g')].filter(g => getComputedStyle(g).display !== 'none').length";
+    assert_eq!(tab.value(shown), 5);
+    tab.click(".legend label:last-of-type");
+    assert_eq!(tab.value(shown), 6);
+    tab.click(".legend button:nth-last-child(2)");
+    assert_eq!(tab.value(shown), 7);
+    // The names at the ends of the lines keep a line apart.
+    let places = tab.value("[...document.querySelectorAll('#cutoffs figure:first-child text.name')].map(name => Number(name.getAttribute('y'))).sort((a, b) => a - b)");
+    let places: Vec<f64> = places.as_array().unwrap().iter().map(|y| y.as_f64().unwrap()).collect();
+    assert!(places.len() == 7 && places.windows(2).all(|pair| pair[1] - pair[0] > 11.9), "{places:?}");
+    tab.assert_silent();
+}
+
+#[cfg(unix)]
+#[test]
+fn no_report_is_wider_than_a_phone() {
+    let Some(browser) = chromium() else {
+        eprintln!("skipped: no chromium to look at the report with");
+        return;
+    };
+    let folder = Folder::new();
+    let mut pages = vec![report(&folder)];
+    let out = folder.path("tuned");
+    let mut command = upnext();
+    command.arg("tune").arg(folder.path("parts")).arg("--out").arg(&out);
+    command.args(["--trials", "3", "--epochs", "1", "--quiet"]);
+    done(program::set(&mut command, &["model.layers=8", "training.samples=8"]));
+    pages.push(out.join("report.html"));
+    for page in pages {
+        let mut tab = browser::Tab::open(&browser, &folder.path("profile"), &address(&page), 400);
+        tab.assert_fits();
+        tab.assert_silent();
+    }
 }
 
 #[test]

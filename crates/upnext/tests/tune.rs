@@ -57,7 +57,20 @@ fn a_search_ends_with_a_model_a_report_and_figures_that_can_be_had_again() {
         let (is, best) = (trained[table][field].as_f64(), value.as_f64());
         assert!((is.unwrap() - best.unwrap()).abs() < 1e-6, "{key}");
     }
+    // Beside it, on the same cases: the setting before the search, and a baseline.
+    let test = &outcome["test"];
+    assert_eq!(test["beside"][0]["name"], "the setting before the search");
+    let models = test["comparison"]["models"].as_array().unwrap();
+    assert_eq!((&test["beside"][1]["name"], models.len()), (&"item-knn".into(), 3));
+    let baseline = json(&mut evaluate::<&str>(&out.join("beside/item-knn"), &parts, &[]));
+    assert_eq!(baseline["metrics"], test["beside"][1]["metrics"]);
+    let figure = &test["comparison"]["differences"][0]["figures"][3];
+    let recall = |metrics: &Value| metrics[3]["recall"].as_f64().unwrap();
+    let difference = recall(&test["metrics"]) - recall(&test["beside"][0]["metrics"]);
+    assert!((figure["value"].as_f64().unwrap() - difference).abs() < 1e-9 && figure["low"].is_number());
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("<div class=\"verdict\">") && page.contains(" the setting before the search ("));
+    assert!(page.contains(">Recall@20 on the validation part, %<") && page.contains(">POP<"));
     for section in ["test", "best", "course", "importance", "points", "again"] {
         assert!(page.contains(&format!("<section id=\"{section}\">")), "{section}");
     }
@@ -68,6 +81,26 @@ fn a_search_ends_with_a_model_a_report_and_figures_that_can_be_had_again() {
     let longer = json(tune(&parts, &out, 8).arg("--resume"));
     assert_eq!(longer["sampled"].as_array().unwrap()[..6], outcome["sampled"].as_array().unwrap()[..]);
     assert!(trials(&out).len() >= before.len() + 2);
+}
+
+#[test]
+fn the_number_of_all_trials_is_said_before_the_search_and_beside_each() {
+    let folder = Folder::new();
+    let parts = folder.prepared_shop(300);
+    let mut command = upnext();
+    command.arg("tune").arg(&parts).arg("--out").arg(folder.path("out")).args(["--trials", "2"]);
+    let output = done(set(&mut command, &["model.layers=8", "training.samples=8", "training.epochs=1"]));
+    let said = stderr(&output);
+    let (_, after) =
+        said.split_once("2 points will be sampled, and then the best one refined by up to ").unwrap();
+    let more: usize = after.split(' ').next().unwrap().parse().unwrap();
+    assert!(after.contains(&format!("up to {} trials in all", more + 2)), "{said}");
+    let numbers: Vec<usize> = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("trial ")?.split(' ').next()?.parse().ok())
+        .collect();
+    assert!(numbers.len() > 2 && numbers.iter().all(|&number| number <= more + 2), "{said}");
+    assert!(said.contains(&format!("trial 1 of up to {}, ", more + 2)), "{said}");
 }
 
 #[test]

@@ -113,6 +113,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     catalogue: Option<PathBuf>,
 
+    /// A log, or a folder that `prepare` made (its test part): the page replays some of its sessions click by click, and marks
+    /// what the visitor really clicked next
+    #[arg(long, value_name = "LOG")]
+    examples: Option<PathBuf>,
+
     /// How the fields of the catalogue are quoted [default: auto]
     #[arg(long, value_name = "QUOTE", value_enum, requires = "catalogue")]
     catalogue_quote: Option<QuoteArg>,
@@ -211,6 +216,7 @@ fn config(args: &ServeArgs) -> anyhow::Result<ServerConfig> {
         (&args.compare, &mut config.compare_model),
         (&args.event_log, &mut config.event_log_dir),
         (&args.catalogue, &mut config.catalogue_file),
+        (&args.examples, &mut config.examples_log),
     ];
     for (given, field) in given {
         if given.is_some() {

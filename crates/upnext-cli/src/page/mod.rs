@@ -1,6 +1,7 @@
 //! HTML reports: each is one self-contained file, readable on a phone, in print and in dark mode.
 //!
-//! Pages have no scripts; interactive elements use CSS only.
+//! Everything can be read without scripts. The one script of a page (`script.js`) sorts tables, and its policy allows
+//! only that one, by its hash, so that no text can become another.
 
 mod html;
 pub(crate) mod svg;
@@ -18,6 +19,11 @@ const GENERATOR: &str = r#"<meta name="generator" content="upnext"#;
 
 const STYLE: &str = include_str!("style.css");
 
+const SCRIPT: &str = include_str!("script.js");
+
+/// The hash of [`SCRIPT`], which the policy of a page contains: SHA-256 in Base64. A test compares it with the script.
+const SCRIPT_HASH: &str = "M2MOiqH3TN25likx01xgKVrc4HiTcllU/bVWw0+cDn8=";
+
 /// A page under construction.
 pub(crate) struct Page {
     html: String,
@@ -29,7 +35,7 @@ impl Page {
         Self {
             html: format!(
                 "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">{GENERATOR} {command}\">\n\
-                 <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+                 <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{SCRIPT_HASH}'\">\n\
                  <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
                  <meta name=\"color-scheme\" content=\"light dark\">\n\
                  <title>{}</title>\n<style>\n{STYLE}{style}</style></head><body>\n",
@@ -53,7 +59,7 @@ impl Page {
 
     /// Completes the page and returns its HTML.
     pub(crate) fn finish(mut self) -> String {
-        self.html.push_str("</body></html>\n");
+        _ = writeln!(self.html, "<script>{SCRIPT}</script></body></html>");
         self.html
     }
 }
@@ -67,14 +73,15 @@ pub(crate) struct Legend {
 }
 
 impl Legend {
-    /// A legend of models, given by their numbers in the plots and their names.
-    pub(crate) fn new<'a>(label: &str, models: impl Iterator<Item = (usize, &'a str)>) -> Self {
+    /// A legend of models, given by their numbers in the plots and their names. The boxes of the first `shown` are checked.
+    pub(crate) fn new<'a>(label: &str, shown: usize, models: impl Iterator<Item = (usize, &'a str)>) -> Self {
         let mut html =
             format!("<nav class=\"legend\" aria-label=\"{label}\"><span>Show in the plots:</span>");
         let mut style = String::new();
-        for (m, name) in models {
+        for (place, (m, name)) in models.enumerate() {
             let (mark, name) = (svg::sample(m), escape(name));
-            _ = write!(html, "<label><input type=\"checkbox\" id=\"show{m}\" checked>{mark}{name}</label>");
+            let checked = if place < shown { " checked" } else { "" };
+            _ = write!(html, "<label><input type=\"checkbox\" id=\"show{m}\"{checked}>{mark}{name}</label>");
             _ = writeln!(style, "body:has(#show{m}:not(:checked)) svg .m{m}{{display:none}}");
         }
         html.push_str("</nav>\n");
@@ -115,4 +122,23 @@ pub(crate) fn write(file: &Path, page: &str) -> upnext_core::Result<()> {
     replace_file(file, |mut out| {
         out.write_all(page.as_bytes()).map_err(upnext_core::Error::io(file, "write"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine;
+
+    #[test]
+    fn the_policy_of_a_page_allows_its_script_and_no_other() {
+        let hash = ring::digest::digest(&ring::digest::SHA256, SCRIPT.as_bytes());
+        assert_eq!(
+            base64::engine::general_purpose::STANDARD.encode(hash),
+            SCRIPT_HASH,
+            "put it into SCRIPT_HASH"
+        );
+        let page = Page::new("test", "<script>", "").finish();
+        assert_eq!(page.matches("<script>").count(), 1);
+        assert!(page.contains(&format!("script-src 'sha256-{SCRIPT_HASH}'")) && !page.contains("'self'"));
+    }
 }

@@ -125,6 +125,14 @@ impl Domain {
         near
     }
 
+    /// The largest number of values that refinement tries.
+    pub(super) fn most_neighbours(&self) -> usize {
+        match self {
+            Self::Choice(values) => (2 * CHOICES).min(values.len().saturating_sub(1)),
+            _ => self.size().map_or(STEPS.len(), |size| STEPS.len().min(size.saturating_sub(1))),
+        }
+    }
+
     /// Number of values; `None` if the domain is continuous.
     pub(super) fn size(&self) -> Option<usize> {
         match self {
@@ -195,6 +203,7 @@ mod tests {
             for position in [0.0, 0.3, 0.5, 1.0] {
                 let value = domain.value(position);
                 let near = domain.neighbours(&value);
+                assert!(near.len() <= domain.most_neighbours(), "{domain:?}: {value}");
                 assert!(!near.is_empty() && !near.contains(&value), "{domain:?}: {near:?}");
                 for (i, one) in near.iter().enumerate() {
                     assert!(!near[..i].contains(one), "{domain:?}: {near:?}");

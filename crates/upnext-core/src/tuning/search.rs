@@ -338,7 +338,7 @@ impl Search<'_, '_> {
         };
         let trials = self.schedule.run(&mut Batch {
             phase: Phase::Sample,
-            expected: plan.space.size().map_or(options.trials, |size| size.min(options.trials)),
+            expected: plan.space.trials(options).0,
             parameter: None,
             epochs,
             keep,

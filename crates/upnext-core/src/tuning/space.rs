@@ -1,6 +1,6 @@
 //! Search spaces: which fields of an experiment are searched, and over which values.
 
-use super::Domain;
+use super::{Domain, TuningOptions};
 use crate::experiment::{Experiment, File, ModelKind, known_keys, plain};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -106,6 +106,17 @@ impl SearchSpace {
     /// Number of points; `None` if a domain is continuous.
     pub(super) fn size(&self) -> Option<usize> {
         self.parameters.iter().try_fold(1_usize, |size, parameter| size.checked_mul(parameter.domain.size()?))
+    }
+
+    /// Number of points that a search samples, and the largest number of trials that refine the best one.
+    pub fn trials(&self, options: &TuningOptions) -> (usize, usize) {
+        let sampled = self.size().map_or(options.trials, |size| size.min(options.trials));
+        let refined = if options.refine {
+            self.parameters.iter().map(|parameter| parameter.domain.most_neighbours()).sum()
+        } else {
+            0
+        };
+        (sampled, refined)
     }
 
     /// The parameters in the order of the file.

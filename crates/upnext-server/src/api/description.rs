@@ -1,6 +1,6 @@
 //! `/openapi.json` and `/docs`: the description of the HTTP interface.
 
-use super::{items, operation, recommend, sessions};
+use super::{catalogue, items, operation, recommend, sessions};
 use crate::problem::Problem;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -25,6 +25,8 @@ const PAGE: &str = include_str!("docs.html");
         sessions::remove,
         items::find,
         items::look_up,
+        catalogue::catalogue,
+        catalogue::examples,
         operation::model,
         operation::models,
         operation::reload,

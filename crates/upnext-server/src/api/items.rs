@@ -4,7 +4,7 @@ use super::body::Json;
 use super::ok;
 use super::recommend::{at_most, item_id};
 use crate::engine::Served;
-use crate::items::Description;
+use crate::items::{Condition, Description};
 use crate::problem::Problem;
 use crate::service::Service;
 use axum::extract::{RawQuery, State};
@@ -27,6 +27,10 @@ pub(crate) struct Item<'a> {
     #[schema(value_type = Option<String>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<Cow<'a, str>>,
+    /// The URL of its picture in the catalogue, if it has one: a column `image`, `image_url` or `picture`.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<Cow<'a, str>>,
     /// The other columns of the catalogue, empty fields left out.
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "details")]
@@ -48,6 +52,7 @@ impl<'a> Item<'a> {
         Self {
             item_id,
             title: description.and_then(Description::title),
+            image: description.and_then(Description::picture),
             details: description.filter(|description| description.details().next().is_some()),
             events: items.index_of(item_id).map(|item| items.support(item)),
         }
@@ -65,6 +70,7 @@ pub(crate) struct ItemsAnswer<'a> {
 struct ItemQuery {
     query: String,
     limit: Option<usize>,
+    conditions: Vec<String>,
 }
 
 impl ItemQuery {
@@ -75,8 +81,9 @@ impl ItemQuery {
             match &*name {
                 "query" => query.query = value.into_owned(),
                 "limit" => query.limit = Some(number(&value)?),
+                "where" => query.conditions.push(value.into_owned()),
                 _ => {
-                    let detail = "the path takes the parameters `query` and `limit` and no other";
+                    let detail = "the path takes the parameters `query`, `limit` and `where` and no other";
                     return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
                 }
             }
@@ -96,6 +103,7 @@ fn number(text: &str) -> Result<usize, Problem> {
     tag = "items",
     params(
         ("query" = Option<String>, Query, description = "Beginnings of words, all of which an item must have in its id or title; absent: any item"),
+        ("where" = Option<String>, Query, description = "`NAME=VALUE`: only items whose column of the catalogue has the value, such as `where=colour%3Dblue`; may be repeated, and all must hold"),
         ("limit" = Option<usize>, Query, description = "How many; absent: the server's default length of a list"),
     ),
     responses(
@@ -108,12 +116,14 @@ pub(crate) async fn find(
     State(service): State<Arc<Service>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let ItemQuery { query, limit } = ItemQuery::parse(&query.unwrap_or_default())?;
+    let ItemQuery { query, limit, conditions } = ItemQuery::parse(&query.unwrap_or_default())?;
     let limit = limit.unwrap_or(service.config.default_k);
     if !(1..=service.config.max_k).contains(&limit) {
         return Err(Problem::field("limit", format!("{limit} is not from 1 to {}", service.config.max_k)));
     }
     at_most("query", "bytes", query.len(), service.config.max_query_bytes)?;
+    let served = service.models.first().served();
+    let conditions = conditions_of(&service, &served, &conditions)?;
     let late = || {
         let detail = "too many searches are waiting, or this one takes too long: try again soon";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
@@ -126,15 +136,19 @@ pub(crate) async fn find(
     let (sender, receiver) = oneshot::channel();
     tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        let served = service.models.first().served();
         let search = served.search(service.catalogue.as_ref());
+        let catalogue = served.catalogue(service.catalogue.as_ref());
+        let accept = |item| {
+            let description = || catalogue?.get(served.loaded.items().id(item));
+            conditions.iter().all(|condition| description().is_some_and(|it| it.meets(condition)))
+        };
         // The time limit starts after the index is built, which is done for all later searches, too.
         let deadline = service.config.deadline();
         let mut observe = || {
             let is_wanted = !sender.is_closed() && Instant::now() < deadline;
             if is_wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
-        let found = search.find(&query, limit, &mut observe);
+        let found = search.find(&query, limit, &accept, &mut observe);
         let item = |item| Item::of(&service, &served, served.loaded.items().id(item));
         // Fails if the client has gone away, which is no error.
         _ = sender.send(found.map(|found| ok(&ItemsAnswer { items: found.into_iter().map(item).collect() })));
@@ -145,6 +159,20 @@ pub(crate) async fn find(
         return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail));
     };
     found.ok_or_else(late)
+}
+
+/// The conditions `NAME=VALUE` of a search.
+fn conditions_of(service: &Service, served: &Served, texts: &[String]) -> Result<Vec<Condition>, Problem> {
+    at_most("where", "conditions", texts.len(), service.config.max_catalogue_columns)?;
+    let catalogue = served.catalogue(service.catalogue.as_ref());
+    let condition = |text: &String| {
+        let found = catalogue.and_then(|catalogue| catalogue.condition(text));
+        found.ok_or_else(|| {
+            let detail = "no column of the catalogue has this name: give NAME=VALUE with a column that `/v1/catalogue` lists";
+            Problem::field("where", detail)
+        })
+    };
+    texts.iter().map(condition).collect()
 }
 
 /// A lookup of items.
@@ -187,9 +215,11 @@ mod tests {
 
     #[test]
     fn parameters_are_decoded_and_no_other_is_taken() {
-        let query = |query: &str, limit| ItemQuery { query: query.to_owned(), limit };
+        let query = |query: &str, limit| ItemQuery { query: query.to_owned(), limit, conditions: Vec::new() };
         assert_eq!(ItemQuery::parse("").unwrap(), query("", None));
         assert_eq!(ItemQuery::parse("query=a+b%26c&limit=7").unwrap(), query("a b&c", Some(7)));
+        let conditions = ItemQuery::parse("where=a%3Db%26&where=c").unwrap().conditions;
+        assert_eq!(conditions, ["a=b&", "c"]);
         for wrong in ["limit=-1", "limit=x", "limit=", "limit=99999999999999999999", "q=a"] {
             ItemQuery::parse(wrong).unwrap_err();
         }

@@ -1,6 +1,7 @@
 //! The routes of the HTTP interface, under `/v1` except those for operation.
 
 mod body;
+mod catalogue;
 mod description;
 mod items;
 mod operation;
@@ -30,6 +31,8 @@ pub(crate) fn router(service: &Arc<Service>) -> Router {
         .route("/v1/sessions/{id}", get(sessions::show).delete(sessions::remove))
         .route("/v1/items", get(items::find))
         .route("/v1/items/lookup", post(items::look_up))
+        .route("/v1/catalogue", get(catalogue::catalogue))
+        .route("/v1/examples", get(catalogue::examples))
         .route("/v1/model", get(operation::model))
         .route("/v1/models", get(operation::models))
         .route_layer(from_fn_with_state(state(), require_key));

@@ -65,6 +65,8 @@ pub(crate) struct ModelAnswer<'a> {
     items: usize,
     /// Number of items that the block and allow lists leave.
     allowed_items: usize,
+    /// Whether the option `why` of a list has an effect: the model has item vectors.
+    explains: bool,
     /// The time at which it was saved, in UTC, if known.
     #[schema(value_type = Option<String>)]
     created: Option<&'a str>,
@@ -76,6 +78,7 @@ impl<'a> ModelAnswer<'a> {
             model: ModelName::of(served),
             items: served.loaded.items().len(),
             allowed_items: served.allowed(),
+            explains: served.width() > 0,
             created: served.loaded.training().created.as_deref(),
         }
     }

@@ -87,7 +87,7 @@ impl Served {
     }
 
     /// Number of floats in an item's vector; 0 for a model without item vectors.
-    pub(super) fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         // Item 0 exists: `check` refuses a model without items.
         self.loaded.recommender().vector(0).map_or(0, <[f32]>::len)
     }

@@ -1,15 +1,17 @@
-//! The catalogue: titles and other columns of an item table, for display and search. Models do not use them.
+//! The catalogue: titles, pictures and other columns of an item table, for display and search. Models do not use them.
 
 use crate::{Error, ServerConfig};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use upnext_core::data::items::{Column, ColumnType, ItemTable, ItemTableOptions};
 
-/// Possible names of the id column; the first that exists is used.
-const ID_COLUMNS: [&str; 3] = ["item", "item_id", "id"];
-/// Possible names of the title column; the first that exists is used.
-const TITLE_COLUMNS: [&str; 2] = ["title", "name"];
+/// Possible names of the column of pictures; the first that exists is used.
+const PICTURE_COLUMNS: [&str; 3] = ["image", "image_url", "picture"];
+
+/// The largest number of different values of a column by which items can be filtered: what a list to choose from can hold.
+const MOST_VALUES: usize = 50;
 
 /// An item table with a column of titles.
 #[derive(Debug)]
@@ -17,8 +19,19 @@ pub(crate) struct Catalogue {
     table: Arc<ItemTable>,
     /// Index of the title column.
     title: usize,
+    /// Index of the column of pictures, if an item has one.
+    picture: Option<usize>,
     /// Indices of the other columns.
     others: Vec<usize>,
+    /// The values of each of them, sorted; `None` if they are too few or too many for a filter.
+    values: Vec<Option<Vec<String>>>,
+}
+
+/// A condition on items: a value of a column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Condition {
+    column: usize,
+    value: String,
 }
 
 /// A row of the catalogue.
@@ -36,6 +49,20 @@ impl<'a> Description<'a> {
     /// The title; `None` if the field is empty.
     pub(crate) fn title(self) -> Option<Cow<'a, str>> {
         self.column(self.catalogue.title).shown(self.row)
+    }
+
+    /// The URL of the picture; `None` if the field is empty or no HTTP URL.
+    pub(crate) fn picture(self) -> Option<Cow<'a, str>> {
+        self.column(self.catalogue.picture?).shown(self.row).filter(|url| is_http_url(url))
+    }
+
+    /// Whether the item has the value in the column; for a list of categories, whether it is one of them.
+    pub(crate) fn meets(self, condition: &Condition) -> bool {
+        let column = self.column(condition.column);
+        match column.column_type() {
+            ColumnType::Categories => column.categories(self.row).any(|own| own == condition.value),
+            _ => column.shown(self.row).is_some_and(|own| own == condition.value),
+        }
     }
 
     /// Names and values of the other columns in the order of the table, empty fields left out.
@@ -59,10 +86,7 @@ impl Catalogue {
     /// For a file that cannot be read, lacks these columns, is not UTF-8 text, has contradictory rows for an item, or
     /// exceeds the limits, with the line and the column.
     pub(crate) fn read(path: &Path, config: &ServerConfig) -> Result<Self, Error> {
-        let mut options = ItemTableOptions::default();
-        options.item_columns = ID_COLUMNS.map(str::to_owned).to_vec();
-        // Fields are shown as they stand in the file, which has commas whatever its titles have.
-        (options.other_types, options.delimiter) = (Some(ColumnType::Text), Some(','));
+        let mut options = ItemTableOptions::catalogue();
         options.quote = config.catalogue_quote;
         options.limits.items = config.max_catalogue_items;
         options.limits.id_bytes = config.max_item_id_bytes;
@@ -70,37 +94,91 @@ impl Catalogue {
         let table = Arc::new(ItemTable::read(path, &options)?);
 
         let refused = |reason: String| Error::Catalogue { path: path.to_owned(), reason };
-        let title = title_of(&table).ok_or_else(|| {
+        let title = table.title_column().ok_or_else(|| {
             let names: Vec<&str> = table.columns().iter().map(Column::name).collect();
-            let (wanted, found) = (TITLE_COLUMNS.join("`, `"), names.join("`, `"));
+            let found = names.join("`, `");
             refused(format!(
-                "no column of titles: none is called `{wanted}`; beside the ids the file has `{found}`"
+                "no column of titles: none is called `title`, `name`; beside the ids the file has `{found}`"
             ))
         })?;
-        let others: Vec<usize> = (0..table.columns().len()).filter(|&at| at != title).collect();
+        let picture = picture_of(&table);
+        let others: Vec<usize> =
+            (0..table.columns().len()).filter(|&at| at != title && Some(at) != picture).collect();
         if others.len() > config.max_catalogue_columns {
             let (limit, count) = (config.max_catalogue_columns, others.len());
             return Err(refused(format!(
                 "{count} columns beside id and title: leave at most {limit} (`max_catalogue_columns`)"
             )));
         }
-        Ok(Self { table, title, others })
+        Ok(Self::new(table, title, picture, others))
     }
 
     /// The table of items that a model holds, if it has a column `title` or `name`: with that, the first `max_columns`
     /// columns that can be shown as text.
     pub(crate) fn of_model(table: &Arc<ItemTable>, max_columns: usize) -> Option<Self> {
-        let title = title_of(table)?;
-        let is_shown = |&at: &usize| at != title && table.columns()[at].column_type() != ColumnType::Vector;
+        let (title, picture) = (table.title_column()?, picture_of(table));
+        let is_shown = |&at: &usize| {
+            at != title && Some(at) != picture && table.columns()[at].column_type() != ColumnType::Vector
+        };
         let others = (0..table.columns().len()).filter(is_shown).take(max_columns).collect();
-        Some(Self { table: Arc::clone(table), title, others })
+        Some(Self::new(Arc::clone(table), title, picture, others))
+    }
+
+    fn new(table: Arc<ItemTable>, title: usize, picture: Option<usize>, others: Vec<usize>) -> Self {
+        let values = others.iter().map(|&at| values(&table.columns()[at])).collect();
+        Self { table, title, picture, others, values }
+    }
+
+    /// Whether items have pictures.
+    pub(crate) fn has_pictures(&self) -> bool {
+        self.picture.is_some()
+    }
+
+    /// Names of the other columns, with their values if they can be filtered by.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = (&str, Option<&[String]>)> {
+        let name = |at: &usize| self.table.columns()[*at].name();
+        self.others.iter().map(name).zip(self.values.iter().map(|values| values.as_deref()))
+    }
+
+    /// The condition that `NAME=VALUE` states; `None` if no column of the catalogue has the name.
+    pub(crate) fn condition(&self, text: &str) -> Option<Condition> {
+        self.others.iter().find_map(|&column| {
+            let value = text.strip_prefix(self.table.columns()[column].name())?.strip_prefix('=')?;
+            Some(Condition { column, value: value.to_owned() })
+        })
     }
 }
 
-/// The column of titles: the first of its names that a column has.
-fn title_of(table: &ItemTable) -> Option<usize> {
+/// The different values of a column, sorted; `None` if they are too few or too many for a filter.
+fn values(column: &Column) -> Option<Vec<String>> {
+    let mut values: BTreeSet<Cow<'_, str>> = BTreeSet::new();
+    for row in 0..column.len() {
+        match column.column_type() {
+            ColumnType::Categories => values.extend(column.categories(row).map(Cow::Borrowed)),
+            _ => values.extend(column.shown(row)),
+        }
+        if values.len() > MOST_VALUES {
+            return None;
+        }
+    }
+    (values.len() > 1).then(|| values.into_iter().map(Cow::into_owned).collect())
+}
+
+/// The column of pictures: the first of its names that a column has, if there is a URL in it.
+fn picture_of(table: &ItemTable) -> Option<usize> {
     let at = |name: &&str| table.columns().iter().position(|column| column.name().eq_ignore_ascii_case(name));
-    TITLE_COLUMNS.iter().find_map(at)
+    PICTURE_COLUMNS.iter().find_map(at).filter(|&at| {
+        let column = &table.columns()[at];
+        (0..column.len()).any(|row| column.shown(row).is_some_and(|url| is_http_url(&url)))
+    })
+}
+
+/// Whether a text is an HTTP URL, and not one of a scheme that could be more than a picture, such as `javascript:` or `data:`.
+fn is_http_url(text: &str) -> bool {
+    let has_scheme =
+        |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    (has_scheme("https://") || has_scheme("http://"))
+        && !text.chars().any(|c| c.is_whitespace() || c.is_control())
 }
 
 #[cfg(test)]
@@ -169,6 +247,41 @@ mod tests {
         }
         let one = Catalogue::of_model(&table, 1).unwrap();
         assert_eq!(one.get("7").unwrap().details().count(), 1);
+    }
+
+    #[test]
+    fn pictures_are_http_urls_and_not_details() {
+        let text =
+            "id,title,Image\n1,a,https://shop/1.png\n2,b,javascript:alert(1)\n3,c,data:image/png;base64,\n";
+        let catalogue = read(text.replace("base64,", "base64")).unwrap();
+        assert!(catalogue.has_pictures());
+        let picture = |id: &str| catalogue.get(id).unwrap().picture().map(Cow::into_owned);
+        assert_eq!(picture("1").as_deref(), Some("https://shop/1.png"));
+        assert_eq!((picture("2"), picture("3")), (None, None));
+        assert_eq!(catalogue.get("1").unwrap().details().count(), 0);
+        // Without a URL, the column is one like others.
+        let without = read("id,title,picture\n1,a,/1.png\n").unwrap();
+        assert!(!without.has_pictures() && without.get("1").unwrap().details().count() == 1);
+        assert!(
+            is_http_url("HTTP://x")
+                && !is_http_url("http:/x")
+                && !is_http_url("https://x y")
+                && !is_http_url("é")
+        );
+    }
+
+    #[test]
+    fn columns_of_few_values_can_be_filtered_by() {
+        let catalogue = read("id,title,shelf,same=x\n1,a,B,s\n2,b,A,s\n3,c,,s\n").unwrap();
+        let columns: Vec<_> = catalogue.columns().collect();
+        assert_eq!(columns, [("shelf", Some(&["A".to_owned(), "B".to_owned()][..])), ("same=x", None)]);
+        let meets = |text: &str| {
+            let condition = catalogue.condition(text)?;
+            Some(["1", "2", "3"].map(|id| catalogue.get(id).unwrap().meets(&condition)))
+        };
+        assert_eq!(meets("shelf=A"), Some([false, true, false]));
+        assert_eq!(meets("same=x=s"), Some([true; 3]));
+        assert_eq!((meets("title=a"), meets("shelf"), meets("")), (None, None, None));
     }
 
     #[test]

@@ -47,12 +47,13 @@ impl Search {
         Self { items, text, ends, words }
     }
 
-    /// The `limit` most popular items that have, for every word of the query, a word that begins with it. An empty
-    /// query matches all items. `None` if `observe`, which is called repeatedly, broke off the search.
+    /// The `limit` most popular items that `accept` allows and that have, for every word of the query, a word that begins
+    /// with it. An empty query matches all items. `None` if `observe`, which is called repeatedly, broke off the search.
     pub(crate) fn find(
         &self,
         query: &str,
         limit: usize,
+        accept: &dyn Fn(ItemIndex) -> bool,
         observe: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Option<Vec<ItemIndex>> {
         let query: String = lower(query).collect();
@@ -62,7 +63,7 @@ impl Search {
         // The rarest word has the fewest positions to examine.
         sought.sort_by_key(|(_, range)| range.len());
         let Some((_, rarest)) = sought.first() else {
-            return Some(self.items.iter().take(limit).copied().collect());
+            return self.first(limit, accept, observe);
         };
         let mut positions: BinaryHeap<Reverse<usize>> =
             self.words[rarest.clone()].iter().copied().map(Reverse).collect();
@@ -75,8 +76,33 @@ impl Search {
             let Some(Reverse(position)) = positions.pop() else { break };
             let nth = self.ends.partition_point(|&end| end <= position);
             // An item with two matching words comes up twice in succession.
-            if last.replace(nth) != Some(nth) && sought[1..].iter().all(|(word, _)| self.has(nth, word)) {
+            if last.replace(nth) != Some(nth)
+                && sought[1..].iter().all(|(word, _)| self.has(nth, word))
+                && accept(self.items[nth])
+            {
                 found.push(self.items[nth]);
+            }
+        }
+        Some(found)
+    }
+
+    /// The most popular items that `accept` allows.
+    fn first(
+        &self,
+        limit: usize,
+        accept: &dyn Fn(ItemIndex) -> bool,
+        observe: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Option<Vec<ItemIndex>> {
+        let mut found = Vec::new();
+        for (examined, &item) in self.items.iter().enumerate() {
+            if found.len() == limit {
+                break;
+            }
+            if examined.is_multiple_of(POSITIONS_PER_CHECK) && observe().is_break() {
+                return None;
+            }
+            if accept(item) {
+                found.push(item);
             }
         }
         Some(found)
@@ -140,7 +166,7 @@ mod tests {
     }
 
     fn found<'a>(search: &Search, items: &'a ItemVocabulary, query: &str, limit: usize) -> Vec<&'a str> {
-        let found = search.find(query, limit, &mut || ControlFlow::Continue(())).unwrap();
+        let found = search.find(query, limit, &|_| true, &mut || ControlFlow::Continue(())).unwrap();
         found.into_iter().map(|item| items.id(item)).collect()
     }
 
@@ -163,6 +189,12 @@ mod tests {
             assert_eq!(found(&search, &items, query, 9), expected, "{query}");
         }
         assert_eq!(found(&search, &items, "12", 2), ["120", "sku-12"]);
+        let only = |query: &str| {
+            let is_short = |item: ItemIndex| items.id(item).len() < 3;
+            let found = search.find(query, 9, &is_short, &mut || ControlFlow::Continue(())).unwrap();
+            found.into_iter().map(|item| items.id(item)).collect::<Vec<_>>()
+        };
+        assert_eq!((only("1"), only("")), (vec!["12"], vec!["12", "#x"]));
         assert_eq!(found(&search, &items, "", 1), ["912"]);
         assert!(found(&Search::new(&vocabulary(&[]), None), &items, "a", 5).is_empty());
     }
@@ -188,7 +220,7 @@ mod tests {
         let search = Search::new(&vocabulary(&items), None);
         for (stop_at, expected) in [(usize::MAX, 11), (1, 1), (5, 5)] {
             let mut looks = 0;
-            let found = search.find("cup x", usize::MAX, &mut || {
+            let found = search.find("cup x", usize::MAX, &|_| true, &mut || {
                 looks += 1;
                 if looks == stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
@@ -209,7 +241,7 @@ mod tests {
                 query.to_lowercase().split_whitespace().all(|word| words.iter().any(|own| own.starts_with(word)))
             };
             let expected: Vec<ItemIndex> = items.by_support().into_iter().filter(plain).take(limit).collect();
-            let found = Search::new(&items, None).find(&query, limit, &mut || ControlFlow::Continue(()));
+            let found = Search::new(&items, None).find(&query, limit, &|_| true, &mut || ControlFlow::Continue(()));
             prop_assert_eq!(found, Some(expected));
         }
     }

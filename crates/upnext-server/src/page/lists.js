@@ -10,17 +10,28 @@ export function node(name, classes, ...children) {
 
 export const titleOf = item => item.title ?? item.item_id;
 
-/** An item's title above its id, with the other columns of the catalogue and additional texts. */
+/** An item's title above its id, with the other columns of the catalogue, each after its name, and additional texts. */
 export function nameOf(item, ...more) {
   const parts = item.title ? [node("code", "", item.item_id)] : [];
   for (const [column, value] of Object.entries(item.details ?? {})) {
-    const detail = node("span", "", value);
-    detail.title = column;
-    parts.push(detail);
+    parts.push(node("span", "", node("span", "column-name", `${column}: `), value));
   }
   parts.push(...more);
   const small = node("small", "", ...parts.flatMap((part, at) => (at ? [" · ", part] : [part])));
   return node("span", "name", node("span", "title", titleOf(item)), ...(parts.length ? [small] : []));
+}
+
+/** An item's picture; an empty frame if it has none or cannot be loaded. */
+function pictureOf(item) {
+  const frame = node("span", "picture");
+  if (!item.image) return frame;
+  const picture = node("img", "");
+  // Set first: loading begins with the address.
+  Object.assign(picture, { alt: "", loading: "lazy", decoding: "async", referrerPolicy: "no-referrer" });
+  picture.addEventListener("error", () => picture.remove());
+  picture.src = item.image;
+  frame.append(picture);
+  return frame;
 }
 
 const milliseconds = ms => (ms < 9.95 ? ms.toFixed(1) : ms.toFixed(0)) + " ms";
@@ -45,24 +56,27 @@ function sparkline(times) {
 
 /** The list of one model. */
 export class Column {
-  /** `name`: the model's name in requests; null for the model that answers by default. */
-  constructor(model, name, add) {
-    Object.assign(this, { name, add, ranks: null, times: [], items: model.items });
+  /** `name`: the model's name in requests; null for the model that answers by default. `pictures`: whether items have some. */
+  constructor(model, name, add, pictures) {
+    Object.assign(this, { name, add, pictures, ranks: null, times: [], items: model.items });
     this.head = node("div", "head");
     this.latency = node("div", "latency");
     this.notice = node("p", "notice");
+    this.truth = node("p", "truth-rank");
+    this.titles = node("div", "titles");
     this.list = node("ol", "list");
     // Safari does not expose lists without markers as lists to screen readers.
     this.list.setAttribute("role", "list");
-    this.latency.hidden = this.notice.hidden = true;
-    this.root = node("section", "column", this.head, this.latency, this.notice, this.list);
+    this.latency.hidden = this.notice.hidden = this.truth.hidden = this.titles.hidden = true;
+    this.root = node("section", "column", this.head, this.latency, this.notice, this.truth, this.titles, this.list);
     this.showModel(model);
   }
 
   showModel({ name, kind, version }) {
     this.root.setAttribute("aria-label", `Recommendations of ${name}`);
-    const items = `version ${version} · ${this.items.toLocaleString("en")} items`;
-    this.head.replaceChildren(node("h2", "", name), node("span", "kind", kind), node("span", "soft", items));
+    const items = node("span", "soft", `version ${version.slice(0, 12)} · ${this.items.toLocaleString("en")} items`);
+    items.title = `Version ${version}`;
+    this.head.replaceChildren(node("h2", "", name), node("span", "kind", kind), items);
   }
 
   showLatency({ roundTrip, server }) {
@@ -75,8 +89,11 @@ export class Column {
     this.latency.hidden = false;
   }
 
-  /** Shows the response for a session, and the changes since the previous list; `describe` maps ids to items. */
-  show(answer, timing, session, describe) {
+  /**
+   * Shows the response for a session, and the changes since the previous list; `describe` maps ids to items. `truth`: the id
+   * of the item that the visitor clicked next, if a session is replayed.
+   */
+  show(answer, timing, session, describe, truth) {
     this.showModel(answer.model);
     this.showLatency(timing);
     const unknown = answer.unknown_items.length;
@@ -89,6 +106,8 @@ export class Column {
     this.notice.textContent = notices.join(" ");
     this.notice.hidden = !notices.length;
 
+    this.showTitles(answer);
+    this.showTruth(answer, truth);
     const places = new Map([...this.list.children].map(line => [line.dataset.id, line.getBoundingClientRect().top]));
     const focused = this.list.contains(document.activeElement);
     const scores = answer.recommendations.map(entry => entry.score);
@@ -97,13 +116,30 @@ export class Column {
     this.ranks = new Map(answer.recommendations.map(entry => [entry.item_id, entry.rank]));
     this.list.replaceChildren(...answer.recommendations.map(entry => {
       const share = highest > lowest ? (entry.score - lowest) / (highest - lowest) : 1;
-      return this.line(entry, session, describe, share, before);
+      return this.line(entry, session, describe, share, before, truth);
     }));
     if (focused) this.list.querySelector("button")?.focus({ preventScroll: true });
     if (before && !calm.matches) this.move(places);
   }
 
-  line(entry, session, describe, share, before) {
+  /** The header of the list. What its last column is depends on the answer. */
+  showTitles(answer) {
+    const popular = answer.fell_back || !answer.recommendations.length;
+    const figure = node("span", "", popular ? "Events" : "Score");
+    figure.title = popular ? "Number of training events" : "Comparable within this list only";
+    this.titles.replaceChildren(node("span", "rank", "#"), node("span", "", "Item"), figure);
+    this.titles.hidden = !answer.recommendations.length;
+  }
+
+  /** Says where the item that the visitor clicked next stands. */
+  showTruth(answer, truth) {
+    const rank = answer.recommendations.find(entry => entry.item_id === truth)?.rank;
+    this.truth.textContent = rank ? `The visitor’s next click is number ${rank} here.` : "The visitor’s next click is not in this list.";
+    this.truth.classList.toggle("found", Boolean(rank));
+    this.truth.hidden = truth === null;
+  }
+
+  line(entry, session, describe, share, before, truth) {
     const item = describe(entry.item_id), more = [];
     if (entry.because && entry.because.item_id !== entry.item_id) {
       // By its number in the session, since titles are long, and lines of equal height can be compared across columns.
@@ -111,6 +147,7 @@ export class Column {
       like.title = `Like ${titleOf(describe(entry.because.item_id))}: cosine ${entry.because.similarity.toFixed(2)}`;
       more.push(like);
     }
+    if (entry.item_id === truth) more.push(node("b", "", "✓ the visitor’s next click"));
     const name = nameOf(item, ...more), figure = node("span", "", score(entry.score));
     if (before) {
       const step = before.has(entry.item_id) ? before.get(entry.item_id) - entry.rank : null;
@@ -122,7 +159,10 @@ export class Column {
     fill.style.width = `${(3 + 97 * share).toFixed(1)}%`;
     const bar = node("span", "bar", fill);
     bar.setAttribute("aria-hidden", "true");
-    const button = node("button", "item", node("span", "rank", entry.rank), name, figures, bar);
+    const picture = this.pictures ? [pictureOf(item)] : [];
+    const button = node("button", "item", node("span", "rank", entry.rank), ...picture, name, figures, bar);
+    button.classList.toggle("pictured", this.pictures);
+    button.classList.toggle("truth", entry.item_id === truth);
     button.type = "button";
     button.title = `Add ${titleOf(item)} to the session`;
     button.addEventListener("click", () => this.add(entry.item_id));

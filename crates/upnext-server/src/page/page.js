@@ -1,5 +1,7 @@
 // The session and its requests. The page uses the public interface of the server (/docs).
+import { Filters } from "./filters.js";
 import { Column, nameOf, node, titleOf } from "./lists.js";
+import { Replay } from "./replay.js";
 
 const $ = id => document.getElementById(id);
 const search = $("search"), suggestions = $("suggestions"), chips = $("chips");
@@ -78,6 +80,15 @@ function setSession(items) {
 }
 
 const add = id => setSession([...session, id]);
+const replay = new Replay(setSession);
+const filters = new Filters(
+  async query => {
+    const { items } = (await ask("GET", `/v1/items?${query}`)).answer;
+    remember(items);
+    return items;
+  },
+  () => attempt(refresh),
+);
 
 /** The session in the URL: `#items=` and percent-encoded ids, separated by commas. */
 function sessionOfAddress() {
@@ -101,6 +112,7 @@ function drawChips() {
     return node("li", unknown ? "unknown" : "", nameOf(item, ...(unknown ? ["unknown to the model"] : [])), remove);
   }));
   $("empty").hidden = session.length > 0;
+  $("undo").disabled = $("clear").disabled = !session.length;
   chips.scrollTop = chips.scrollHeight;
   // Keeps the keyboard focus at the position of the removed item.
   if (focused >= 0) (chips.children[Math.min(focused, session.length - 1)]?.querySelector("button") ?? $("random")).focus();
@@ -112,7 +124,12 @@ const listRequest = () => ({ session, k: Number($("length").value), exclude_seen
 async function refresh() {
   const own = ++turn;
   drawChips();
-  const asked = listRequest(), said = [];
+  const asked = listRequest(), said = [], truth = replay.next(session);
+  if (truth !== null) await lookUp([truth]);
+  replay.draw(session, describe);
+  const only = await filters.ids();
+  if (own !== turn) return;
+  if (only) asked.only = only;
   for (const column of columns) {
     column.root.classList.add("waiting");
     try {
@@ -121,13 +138,14 @@ async function refresh() {
       const ids = answer.recommendations.flatMap(entry => [entry.item_id, ...(entry.because ? [entry.because.item_id] : [])]);
       await lookUp([...asked.session, ...ids]);
       if (own !== turn) return;
-      column.show(answer, timing, asked.session, describe);
+      column.show(answer, timing, asked.session, describe, truth);
       said.push(`${answer.recommendations.length} items by ${answer.model.name}`);
     } finally {
       column.root.classList.remove("waiting");
     }
   }
   drawChips();
+  replay.draw(session, describe);
   if (columns.length === 2) {
     const [a, b] = columns;
     a.compareWith(b);
@@ -160,7 +178,8 @@ let options = [], active = -1, timer = 0, typed = 0;
 const find = async query =>
   query.trim() ? (await ask("GET", `/v1/items?limit=8&query=${encodeURIComponent(query)}`)).answer.items : popular.slice(0, 8);
 
-function showOptions(items) {
+/** Shows items to choose from; `query`: what was searched for, to say that nothing was found. */
+function showOptions(items, query = "") {
   options = items;
   suggestions.replaceChildren(...items.map((item, at) => {
     const events = node("span", "events", item.events === 1 ? "1 event" : `${item.events.toLocaleString("en")} events`);
@@ -172,8 +191,15 @@ function showOptions(items) {
     line.addEventListener("click", () => choose(item.item_id));
     return line;
   }));
-  suggestions.hidden = !items.length;
-  search.setAttribute("aria-expanded", String(items.length > 0));
+  if (!items.length && query) {
+    const none = node("li", "none", `No item matches “${query}”. Enter adds it as an id that the model does not know.`);
+    none.setAttribute("role", "option");
+    none.setAttribute("aria-disabled", "true");
+    none.addEventListener("pointerdown", event => event.preventDefault());
+    suggestions.append(none);
+  }
+  suggestions.hidden = !suggestions.children.length;
+  search.setAttribute("aria-expanded", String(!suggestions.hidden));
   activate(-1);
 }
 
@@ -201,9 +227,9 @@ function suggest(delay) {
   clearTimeout(timer);
   const own = ++typed;
   timer = setTimeout(() => attempt(async () => {
-    const items = await find(search.value);
+    const query = search.value.trim(), items = await find(query);
     remember(items);
-    if (own === typed && document.activeElement === search) showOptions(items);
+    if (own === typed && document.activeElement === search) showOptions(items, query);
   }), delay);
 }
 
@@ -215,6 +241,7 @@ search.addEventListener("keydown", event => {
   if (step) {
     event.preventDefault();
     if (suggestions.hidden) return suggest(0);
+    if (!options.length) return;
     // One more position than options: no selection.
     const places = options.length + 1;
     activate(((active + 1 + step + places) % places) - 1);
@@ -259,11 +286,19 @@ $("columns").addEventListener("pointerleave", () => columns.forEach(column => co
 
 async function start() {
   const { models } = (await ask("GET", "/v1/models")).answer;
-  columns = models.map((model, at) => new Column(model, at ? model.name : null, add));
+  const catalogue = (await ask("GET", "/v1/catalogue")).answer;
+  replay.offer((await ask("GET", "/v1/examples")).answer.examples);
+  filters.offer(catalogue);
+  // Of no use for models without item vectors.
+  $("why-box").hidden = !models.some(model => model.explains);
+  columns = models.map((model, at) => new Column(model, at ? model.name : null, add, catalogue.pictures));
   $("columns").replaceChildren(...columns.map(column => column.root));
   popular = (await ask("GET", "/v1/items?limit=100")).answer.items;
   remember(popular);
-  if (popular.some(item => item.title)) search.placeholder = "Add an item by its title or id";
+  if (popular.some(item => item.title)) {
+    search.placeholder = "Add an item by its title or id";
+    $("only").placeholder = "words of a title or id";
+  }
   session = sessionOfAddress();
   await refresh();
 }

@@ -39,6 +39,41 @@ fn items_are_found_by_id_and_title_with_popular_ones_first() {
 }
 
 #[test]
+fn items_are_filtered_by_the_columns_that_the_catalogue_lists() {
+    let shop = with_titles(|_| {});
+    let mut client = shop.client();
+    let catalogue = client.get("/v1/catalogue").json(200);
+    assert_eq!(catalogue["columns"], json!([{"name": "price", "values": ["3", "9"]}]));
+    assert_eq!((&catalogue["pictures"], &catalogue["most_items"]), (&json!(false), &json!(1000)));
+    assert_eq!(found(&client.get("/v1/items?where=price%3D3").json(200)), ["cup"]);
+    assert_eq!(found(&client.get("/v1/items?query=c&where=price%3D3&where=price%3D3").json(200)), ["cup"]);
+    // An item without a value has none, and the model does not know the wine.
+    assert_eq!(found(&client.get("/v1/items?where=price%3D").json(200)), Vec::<&str>::new());
+    assert_eq!(found(&client.get("/v1/items?where=price%3D9").json(200)), Vec::<&str>::new());
+    for wrong in ["where=colour%3Dblue", "where=price", "where=title%3DRed+wine", "where="] {
+        assert_eq!(client.get(&format!("/v1/items?{wrong}")).problem(422)["field"], "where", "{wrong}");
+    }
+    let none = Shop::open().client().get("/v1/catalogue").json(200);
+    assert_eq!((&none["columns"], &none["pictures"]), (&json!([]), &json!(false)));
+    Shop::open().client().get("/v1/items?where=price%3D3").problem(422);
+}
+
+#[test]
+fn sessions_of_a_log_are_offered_to_be_replayed_without_their_ids() {
+    let shop = Shop::with(|place, setup| {
+        let file = place.join("test.csv");
+        let log = "SessionId,ItemId,Time\nanna,cup,1700000000\nanna,<b>,1700000001\nanna,tea,1700000002\nbea,cup,1700000000\n";
+        std::fs::write(&file, log).unwrap();
+        setup.config.examples_log = Some(file);
+    });
+    let answer = shop.client().get("/v1/examples").json(200);
+    assert_eq!(answer, json!({"examples": [{"items": ["cup", "<b>", "tea"]}]}));
+    assert_eq!(Shop::open().client().get("/v1/examples").json(200), json!({"examples": []}));
+    let refused = Shop::try_with(|place, setup| setup.config.examples_log = Some(place.join("none.csv")));
+    assert!(refused.err().expect("a refusal").to_string().contains("none.csv"));
+}
+
+#[test]
 fn ids_are_looked_up_in_their_order_whatever_they_are() {
     let shop = with_titles(|_| {});
     let ids = ["<script>alert(1)</script>", "wine", "", "cup", "wine", "\u{0}\n\"'"];
@@ -81,7 +116,7 @@ fn wrong_questions_about_items_are_refused_with_the_field() {
 #[test]
 fn items_and_models_need_a_key_where_the_server_has_one() {
     let shop = Shop::with(|_, setup| setup.keys = keys());
-    for path in ["/v1/items", "/v1/models"] {
+    for path in ["/v1/items", "/v1/models", "/v1/catalogue", "/v1/examples"] {
         shop.client().get(path).problem(401);
         shop.client().with_key(KEY).get(path).json(200);
     }

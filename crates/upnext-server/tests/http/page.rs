@@ -2,11 +2,13 @@
 
 use crate::shop::{Shop, keys};
 
-const PARTS: [(&str, &str); 5] = [
+const PARTS: [(&str, &str); 7] = [
     ("/", "text/html; charset=utf-8"),
     ("/assets/page.css", "text/css; charset=utf-8"),
     ("/assets/page.js", "text/javascript; charset=utf-8"),
     ("/assets/lists.js", "text/javascript; charset=utf-8"),
+    ("/assets/filters.js", "text/javascript; charset=utf-8"),
+    ("/assets/replay.js", "text/javascript; charset=utf-8"),
     ("/assets/icon.svg", "image/svg+xml"),
 ];
 
@@ -29,6 +31,30 @@ fn every_part_is_served_without_a_key_and_under_a_strict_policy() {
     }
     let refused = client.send("POST", "/", Some(b"{}"));
     refused.problem(405);
+}
+
+#[test]
+fn pictures_of_other_servers_are_allowed_only_where_the_catalogue_has_some() {
+    for (column, url, allowed) in [
+        ("image", "https://shop/1.png", true),
+        ("Picture", "http://shop/1.png", true),
+        ("image", "data:image/png", false),
+        ("logo", "https://shop/1.png", false),
+    ] {
+        let shop = Shop::with(|place, setup| {
+            let file = place.join("titles.csv");
+            std::fs::write(&file, format!("item_id,title,{column}\ncup,Cup,{url}\n")).unwrap();
+            setup.config.catalogue_file = Some(file);
+        });
+        let mut client = shop.client();
+        let page = client.get("/");
+        let policy = page.header("content-security-policy").unwrap();
+        assert_eq!(policy.contains("img-src 'self' https: http:;"), allowed, "{column} {url}: {policy}");
+        assert!(policy.contains("script-src 'self';") && policy.contains("trusted-types 'none'"), "{policy}");
+        let cup = client.get("/v1/items?query=cup").json(200)["items"][0].clone();
+        assert_eq!(cup["image"].as_str(), allowed.then_some(url), "{cup}");
+        assert_eq!(cup["details"].is_null(), allowed, "{cup}");
+    }
 }
 
 #[test]

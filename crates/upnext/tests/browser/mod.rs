@@ -1,7 +1,26 @@
 //! A headless browser for tests of pages.
 
+#[cfg(unix)]
+mod tab;
+
+#[cfg(unix)]
+pub(crate) use tab::Tab;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+/// Arguments of every browser.
+const FLAGS: [&str; 9] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+];
 
 /// The program of a headless browser, if one is installed.
 pub(crate) fn chromium() -> Option<PathBuf> {
@@ -12,21 +31,9 @@ pub(crate) fn chromium() -> Option<PathBuf> {
 
 /// The DOM or picture that the browser renders for a URL.
 pub(crate) fn browse(browser: &Path, profile: &Path, more: &[&str], address: &str) -> Output {
-    let flags = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--hide-scrollbars",
-        "--virtual-time-budget=5000",
-        "--enable-logging=stderr",
-    ];
     let mut command = Command::new(browser);
-    command.args(flags).arg(format!("--user-data-dir={}", profile.display())).args(more);
+    command.args(FLAGS).args(["--virtual-time-budget=5000", "--enable-logging=stderr"]);
+    command.arg(format!("--user-data-dir={}", profile.display())).args(more);
     let output = command.arg(address).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output

@@ -31,6 +31,16 @@ pub(super) enum Source {
     Saved(PathBuf),
 }
 
+impl Source {
+    /// The folder of a saved model.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Saved(folder) => Some(folder),
+            Self::Kind | Self::File(_) => None,
+        }
+    }
+}
+
 impl Contender {
     /// The name as that of a folder.
     pub(super) fn folder_name(&self) -> String {

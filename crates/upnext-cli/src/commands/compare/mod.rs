@@ -1,8 +1,10 @@
 //! `upnext compare`: trains and evaluates models on the same data, with confidence intervals.
 
 mod contenders;
+mod data;
 mod outcome;
 mod report;
+mod serving;
 
 use crate::experiment::ThreadArgs;
 use crate::interrupt;
@@ -14,15 +16,17 @@ use crate::reading::ReadArgs;
 use crate::train_and_rank::{Trained, rank, train_until_stopped};
 use anyhow::Context;
 use contenders::{Contender, Source, contenders};
-use outcome::{DataReport, Example, Failed, LogReport, Outcome, Row, describe};
+use data::{Data, catalogue, check_vocabularies, titles};
+use outcome::{DataReport, Example, Failed, Outcome, Row, describe};
+use serving::{model_bytes, request_ms};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use upnext_core::artifact::{Artifact, Manifest};
+use upnext_core::artifact::Artifact;
 use upnext_core::comparison::{BootstrapOptions, compare, examples};
-use upnext_core::data::folder::{PartName, PreparedFolder};
-use upnext_core::data::{Dataset, LogShape, TestSessions};
+use upnext_core::data::folder::PreparedFolder;
+use upnext_core::data::items::ItemTable;
 use upnext_core::evaluation::{Evaluation, EvaluationConfig};
 use upnext_core::experiment::Experiment;
 use upnext_core::model::Model;
@@ -57,6 +61,10 @@ pub(crate) struct CompareArgs {
     /// Write a report for a browser: a single file that needs no network
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
+
+    /// Titles of items, for the report's examples: a file as for `serve --catalogue` [default: the item table of a saved model]
+    #[arg(long, value_name = "FILE", requires = "report")]
+    catalogue: Option<PathBuf>,
 
     /// Keep the trained models in this folder; an interrupted comparison then continues from their checkpoints
     #[arg(long, value_name = "DIR")]
@@ -117,9 +125,10 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
         }
     }
 
+    let catalogue = catalogue(args)?;
     let data = Data::read(args)?;
     check_vocabularies(&contenders, &data.train)?;
-    let outcome = evaluate_all(args, &contenders, &evaluation, data, &folder, threads)?;
+    let outcome = evaluate_all(args, &contenders, &evaluation, (data, catalogue), &folder, threads)?;
     if let Some(file) = &args.report {
         page::write(file, &report::page(&outcome))?;
     }
@@ -173,78 +182,12 @@ impl ModelsFolder {
     }
 }
 
-/// The training and test data, and reports about their logs.
-struct Data {
-    train: Arc<Dataset>,
-    test: TestSessions,
-    reports: (LogReport, LogReport),
-}
-
-impl Data {
-    fn read(args: &CompareArgs) -> anyhow::Result<Self> {
-        let read = |path: &Path, part| -> anyhow::Result<_> {
-            let file = PreparedFolder::resolve(path, part)?;
-            let mut log = args.read.read(&[&file], args.output.quiet)?;
-            warn(&log.report().warnings);
-            let shape = LogShape::of(&mut log);
-            Ok((log, shape))
-        };
-        let (log, shape) = read(&args.train, PartName::Train)?;
-        let (train, dropped) = Dataset::from_log(log)?;
-        let train_report = LogReport {
-            path: args.train.clone(),
-            shape,
-            dropped,
-            events: train.sessions.num_events(),
-            sessions: train.sessions.len(),
-        };
-        let (log, shape) = read(args.test(), PartName::Test)?;
-        let test = TestSessions::from_log(log, &train.items).context("the test part cannot be used")?;
-        let test_report = LogReport {
-            path: args.test().to_owned(),
-            shape,
-            dropped: test.dropped,
-            events: test.sessions.num_events(),
-            sessions: test.sessions.len(),
-        };
-        Ok(Self { train: train.into(), test, reports: (train_report, test_report) })
-    }
-}
-
-/// Checks that saved models have the vocabulary of the training data, since item indices would mean other items.
-fn check_vocabularies(contenders: &[Contender], train: &Dataset) -> upnext_core::Result<()> {
-    let fingerprint = train.items.fingerprint();
-    for contender in contenders {
-        let Source::Saved(folder) = &contender.source else { continue };
-        let manifest = Manifest::load(folder)?;
-        if !manifest.has_items(&train.items) {
-            let reason = format!(
-                "{} was trained on other items ({} of them, fingerprint {}) than TRAIN has ({}, fingerprint {fingerprint}), so that the two cannot be compared: train it on the same log, or leave it out",
-                folder.display(),
-                manifest.items,
-                manifest.vocabulary_fingerprint,
-                train.items.len()
-            );
-            return Err(upnext_core::Error::config("--models", reason));
-        }
-        let (events, theirs) = (train.sessions.num_events() as u64, manifest.training.events);
-        if theirs != events {
-            let text = format!(
-                "{} was trained on {theirs} events and TRAIN has {events}: it does not know the same data",
-                folder.display()
-            );
-            warn(&[text]);
-        }
-    }
-    Ok(())
-}
-
 /// Trains and evaluates the models one after the other, and compares them.
 fn evaluate_all(
     args: &CompareArgs,
     contenders: &[Contender],
     options: &EvaluationConfig,
-    data: Data,
+    (data, catalogue): (Data, Option<ItemTable>),
     folder: &ModelsFolder,
     threads: usize,
 ) -> anyhow::Result<Outcome> {
@@ -263,10 +206,13 @@ fn evaluate_all(
 
     let stop = interrupt::listen("stopping after this mini-batch or evaluation")?;
     let (mut rows, mut failed, mut evaluations) = (Vec::new(), Vec::new(), Vec::new());
+    let mut table = catalogue.map(Arc::new);
     for contender in contenders {
         let evaluated = evaluate(args, contender, options, &data, folder, threads, &stop).and_then(|model| {
             let EvaluatedModel { loaded, evaluation, training_seconds } = model;
             let items = &data.train.items;
+            let of_model = loaded.item_table().filter(|table| table.title_column().is_some());
+            table = table.take().or_else(|| of_model.cloned());
             let lists = recommend_parallel(
                 threads,
                 loaded.recommender(),
@@ -287,6 +233,8 @@ fn evaluate_all(
                     experiment: Experiment { evaluation: options.clone(), ..loaded.experiment().resolved() },
                     training_seconds,
                     prediction_seconds: evaluation.seconds,
+                    request_ms: request_ms(&loaded, &data.test.sessions, options)?,
+                    model_bytes: model_bytes(contender.source.folder().unwrap_or(&folder.of(contender)))?,
                     epochs: loaded.training().epochs.clone(),
                     metrics: evaluation.metrics.clone(),
                 },
@@ -343,6 +291,7 @@ fn evaluate_all(
         models: rows,
         failed,
         comparison,
+        titles: table.map_or_else(Default::default, |table| titles(&table, &shown)),
         examples: shown,
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::output::{Table, seconds, thousands};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use upnext_core::artifact::EpochSummary;
 use upnext_core::comparison::{Comparison, Interval, Metric};
@@ -25,6 +26,9 @@ pub(super) struct Outcome {
     /// Intervals and differences; its models are those of `models`, in the same order.
     pub(super) comparison: Comparison,
     pub(super) examples: Vec<Example>,
+    /// Titles of the examples' items, by id.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) titles: BTreeMap<String, String>,
 }
 
 /// The logs, and the parts of them that were used.
@@ -60,6 +64,10 @@ pub(super) struct Row {
     /// Absent for a saved model that has no record of it.
     pub(super) training_seconds: Option<f64>,
     pub(super) prediction_seconds: f64,
+    /// Median milliseconds of one core for the list of one session; absent if none was timed.
+    pub(super) request_ms: Option<f64>,
+    /// Size of the model's files in bytes, without a training state.
+    pub(super) model_bytes: u64,
     pub(super) epochs: Vec<EpochSummary>,
     pub(super) metrics: Vec<MetricsAt>,
 }

@@ -13,7 +13,7 @@ use upnext_core::experiment::Published;
 pub(super) fn page(outcome: &Outcome) -> String {
     let title = format!("{} reproduced", outcome.protocol.data_set());
     let names = outcome.rows.iter().map(|row| row.result.name.as_str()).enumerate();
-    let legend = Legend::new("Rows in the plots", names);
+    let legend = Legend::new("Rows in the plots", outcome.rows.len(), names);
     let mut page = Page::new("reproduce", &title, &legend.style);
     page.raw(&head(outcome, &title));
     page.raw(&legend.html);
@@ -81,16 +81,19 @@ fn against_published(outcome: &Outcome) -> String {
         let last = (highest / step).ceil().max(1.0) as usize;
         let points = outcome.rows.iter().enumerate().filter_map(|(model, row)| {
             let (x, y) = (of(row.published.as_ref()?), of(&row.measured));
-            let title = format!("{}: {y:.4}, published {x:.4}", row.result.name);
-            Some(Series { model, points: vec![Point { x, y, low_high: None, title }] })
+            let title = format!("{}: {} %, published {} %", row.result.name, percent(y), percent(x));
+            let point = Point { x: x * 100.0, y: y * 100.0, low_high: None, title };
+            Some(Series { name: row.result.name.clone(), ..Series::unnamed(model, vec![point]) })
         });
         let svg = Plot {
             label: &format!("{name}, measured against published"),
-            x_title: "published",
-            ticks: (0..=last).map(|i| (i as f64 * step, format!("{:.2}", i as f64 * step))).collect(),
-            x_range: (0.0, last as f64 * step),
+            x_title: "published, %",
+            y_title: "measured, %",
+            ticks: (0..=last).map(|i| i as f64 * step * 100.0).map(|x| (x, format!("{x:.0}"))).collect(),
+            x_range: (0.0, last as f64 * step * 100.0),
             from_zero: true,
             diagonal: true,
+            levels: Vec::new(),
             lines: false,
             series: points.collect(),
         }

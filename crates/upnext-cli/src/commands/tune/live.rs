@@ -26,6 +26,8 @@ pub(super) struct Live<'s> {
     cutoff: usize,
     trials: Vec<Trial>,
     phase: String,
+    /// The trials that the whole search will run: sampled points, and at most so many refinements.
+    of_search: (usize, usize),
     /// Number of trials in the phase, and how many of them are finished.
     of_phase: (usize, usize),
     /// When the first trial of the phase that was not loaded from the store began.
@@ -51,6 +53,7 @@ impl<'s> Live<'s> {
             cutoff: experiment.evaluation.cutoffs.last().copied().unwrap_or_default(),
             trials: Vec::new(),
             phase: String::new(),
+            of_search: space.trials(options),
             of_phase: (0, 0),
             begun: Instant::now(),
             made: 0,
@@ -64,6 +67,7 @@ impl<'s> Live<'s> {
                     0 => String::new(),
                     n => format!("going on with {} stored trials; ", thousands(n as u64)),
                 };
+                self.line(&self.plan());
                 self.line(&format!("{stored}POP's recall@{} is {pop_recall:.4}", self.cutoff));
             }
             Event::Phase { phase, trials, epochs, parameter } => {
@@ -89,8 +93,9 @@ impl<'s> Live<'s> {
                         ranked(&self.trials, self.objective).first().is_some_and(|b| b.trial == trial.trial);
                     let star = if is_best { "  *" } else { "" };
                     let line = format!(
-                        "trial {}, {} of {} {}: {}, {:.1} s: {}{star}",
+                        "trial {}{}, {} of {} {}: {}, {:.1} s: {}{star}",
                         trial.trial,
+                        self.of_all(),
                         self.of_phase.1,
                         self.of_phase.0,
                         self.phase,
@@ -104,6 +109,28 @@ impl<'s> Live<'s> {
             Event::Running(running) => self.draw(running),
             _ => {}
         }
+    }
+
+    /// How many trials the search will run, in a sentence.
+    fn plan(&self) -> String {
+        let (sampled, refined) = self.of_search;
+        let points = format!("{} points will be sampled", thousands(sampled as u64));
+        match refined {
+            0 => points,
+            more => format!(
+                "{points}, and then the best one refined by up to {} more trials: up to {} trials in all (--no-refine: the points alone)",
+                thousands(more as u64),
+                thousands((sampled + more) as u64)
+            ),
+        }
+    }
+
+    /// The end of "trial 7": of how many in the whole search. A number of the procedure's order can be missing if a point
+    /// makes no sense, so that the total is a limit.
+    fn of_all(&self) -> String {
+        let (sampled, refined) = self.of_search;
+        let about = if refined > 0 { "up to " } else { "" };
+        format!(" of {about}{}", thousands((sampled + refined) as u64))
     }
 
     fn figures(&self, trial: &Trial) -> String {
@@ -131,7 +158,8 @@ impl<'s> Live<'s> {
             return;
         }
         let (total, done) = self.of_phase;
-        let mut text = format!("{done} of {total} {}", self.phase);
+        let number = self.trials.iter().map(|trial| trial.trial).max().unwrap_or(0);
+        let mut text = format!("{done} of {total} {}; trial {number}{}", self.phase, self.of_all());
         if self.made > 0 && done < total {
             let left = self.begun.elapsed().mul_f64((total - done) as f64 / self.made as f64);
             text.push_str(&format!(", {} left", clock(left)));
@@ -243,6 +271,8 @@ mod tests {
         let experiment = Experiment::default();
         let space = SearchSpace::of_kind(&experiment).unwrap();
         let mut live = Live::new(true, &TuningOptions::default(), &space, &experiment);
+        let (sampled, refined) = live.of_search;
+        assert!(refined > 0 && live.plan().contains(&format!("up to {} trials in all", sampled + refined)));
         live.at(&Event::Trial { trial: &trial(1, 0.5), was_stored: false });
         live.at(&Event::Running(&[RunningTrial::default()]));
         assert_eq!([59, 61, 7260].map(|s| clock(Duration::from_secs(s))), ["59 s", "2 min", "2 h 1 min"]);

@@ -1,6 +1,7 @@
 //! `upnext tune`: hyper-parameter search on a log.
 
 mod data;
+mod final_stage;
 mod live;
 mod outcome;
 mod report;
@@ -8,26 +9,23 @@ mod report;
 use crate::experiment::{ExperimentArgs, ThreadArgs};
 use crate::interrupt;
 use crate::numbers::one_or_more;
-use crate::output::{OutputArgs, command_again, print, warn};
+use crate::output::{OutputArgs, command_again, print};
 use crate::page;
 use crate::ranking::RankingArgs;
 use crate::reading::ReadArgs;
-use crate::train_and_rank::{rank, train_until_stopped};
-use data::{FinalData, SearchData};
+use data::SearchData;
+use final_stage::{EarlierResult, FinalStage};
 use live::Live;
-use outcome::{EvaluatedOn, Outcome, Test, describe, test_is_known};
+use outcome::{Outcome, describe};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-use upnext_core::artifact::{Artifact, Manifest};
+use std::sync::atomic::Ordering;
+use upnext_core::artifact::Artifact;
 use upnext_core::data::{Holdout, PreparedFolder};
 use upnext_core::experiment::{DataConfig, Experiment};
-use upnext_core::model::Model;
 use upnext_core::replace::replace_file;
-use upnext_core::training::{TrainingPlan, checkpoint_of};
+use upnext_core::training::checkpoint_of;
 use upnext_core::tuning::{
     Objective, Sampler, SearchSpace, TrialStore, TuningOptions, TuningPlan, tune_locked,
 };
@@ -133,6 +131,9 @@ const REPORT: &str = "report.html";
 /// Name of the best model's folder in the search's folder.
 const MODEL: &str = "model";
 
+/// Name of the folder, in the search's folder, of the models that the best one is compared with.
+const BESIDE: &str = "beside";
+
 /// Runs the command.
 pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
     let mut experiment = args.experiment.with_any_seed(Experiment::default())?;
@@ -161,7 +162,7 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
     let earlier = EarlierResult::read(&args.out);
     let stop = interrupt::listen("stopping after these mini-batches or evaluations, to keep the search")?;
 
-    let found = {
+    let (found, valid_cases) = {
         let data = unless_stopped(SearchData::read(args, path), &args.out)?;
         let plan = TuningPlan {
             fit: &data.fit,
@@ -178,18 +179,22 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
             if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         match found {
-            Some(found) => found,
+            Some(found) => {
+                let valid = &data.valid.sessions;
+                (found, valid.iter().map(|session| session.len().saturating_sub(1)).sum())
+            }
             None => return Err(interrupted(&args.out)),
         }
     };
     let mut outcome = Outcome::of(path, &args.out.join(MODEL), options, space, &experiment, &found);
+    outcome.valid_cases = Some(valid_cases);
     write(&args.out, &outcome)?;
-    if let Some((_, experiment)) = &found.best {
+    if let Some((_, best)) = &found.best {
         let end = FinalStage { args, path, test: test.as_deref(), threads, stop: &stop };
-        match end.train(&outcome.model, experiment)? {
+        match end.train(&outcome.model, best)? {
             Ok((parts, loaded)) => {
                 outcome.train_events = Some(parts.train.sessions.num_events());
-                outcome.test = end.evaluate(earlier, &outcome, parts, &loaded)?;
+                outcome.test = end.evaluate(earlier, &outcome, &experiment, parts, &loaded)?;
             }
             Err(reason) => outcome.failed = Some(reason),
         }
@@ -265,111 +270,4 @@ fn unless_stopped<T>(read: anyhow::Result<T>, out: &Path) -> anyhow::Result<T> {
         Some(upnext_core::Error::Stopped) => interrupted(out),
         _ => error,
     })
-}
-
-/// The stage after a search: the best point is trained on the whole training part, and evaluated on the test part.
-struct FinalStage<'a> {
-    args: &'a TuneArgs,
-    path: &'a Path,
-    test: Option<&'a Path>,
-    threads: usize,
-    stop: &'a AtomicBool,
-}
-
-impl FinalStage<'_> {
-    /// Trains the best point on the whole training part, unless that has been done. The inner error is the reason why
-    /// its numbers did not stay finite.
-    fn train(
-        &self,
-        model: &Path,
-        experiment: &Experiment,
-    ) -> anyhow::Result<Result<(FinalData, Model), String>> {
-        let (args, quiet) = (self.args, self.args.output.quiet);
-        let parts = unless_stopped(data::read_final(args, self.path, self.test), &args.out)?;
-        for folder in [model.to_owned(), checkpoint_of(model)] {
-            // A model of an earlier, smaller search in this folder.
-            if Manifest::load(&folder).is_ok_and(|old| old.experiment.resolved() != experiment.resolved()) {
-                Artifact::remove(folder)?;
-            }
-        }
-        let plan = TrainingPlan {
-            data: Arc::clone(&parts.train),
-            validation: None,
-            refit: None,
-            experiment,
-            threads: self.threads,
-            out: model,
-            init: None,
-            resume: true,
-            checkpoint_every: Duration::from_secs(600),
-            keep_training_state: true,
-        };
-        if !quiet {
-            eprintln!("training the best point again, on all of the training part");
-        }
-        match train_until_stopped(plan, quiet, self.stop) {
-            Ok(Some(trained)) => Ok(Ok((parts, trained.loaded))),
-            Ok(None) => Err(interrupted(&args.out)),
-            Err(error) => match error.downcast_ref() {
-                Some(upnext_core::Error::Diverged { .. }) => Ok(Err(error.to_string())),
-                _ => Err(error),
-            },
-        }
-    }
-
-    /// Evaluates the model on the test part, unless an earlier process has evaluated the same model on the same data.
-    fn evaluate(
-        &self,
-        earlier: Option<EarlierResult>,
-        outcome: &Outcome,
-        parts: FinalData,
-        loaded: &Model,
-    ) -> anyhow::Result<Option<Test>> {
-        let (Some(log), Some((sessions, also_in_training))) = (self.test, parts.test) else {
-            warn(&[
-                "there is no test part: the figures of the best point are those that it was chosen by, and so too good",
-            ]);
-            return Ok(None);
-        };
-        if also_in_training > 0 {
-            warn(&[test_is_known(also_in_training)]);
-        }
-        let of = EvaluatedOn {
-            train_fingerprint: parts.train.sessions.fingerprint(),
-            test_fingerprint: sessions.sessions.fingerprint(),
-            values: outcome.best.as_ref().map(|best| best.values.clone()).unwrap_or_default(),
-        };
-        let mut judgements = 1;
-        if let Some(earlier) = earlier {
-            if earlier.test.of == of {
-                return Ok(Some(Test { also_in_training, ..earlier.test }));
-            }
-            judgements += earlier.test.judgements;
-        }
-        let options = &outcome.experiment.evaluation;
-        let (threads, quiet) = (self.threads, self.args.output.quiet);
-        let model = loaded.recommender();
-        let evaluation = rank(model, loaded.items(), &sessions.sessions, options, threads, quiet)?;
-        Ok(Some(Test {
-            log: log.to_owned(),
-            judgements,
-            also_in_training,
-            of,
-            dropped: sessions.dropped,
-            evaluation,
-        }))
-    }
-}
-
-/// The result that an earlier process left in the search's folder.
-#[derive(serde::Deserialize)]
-struct EarlierResult {
-    test: Test,
-}
-
-impl EarlierResult {
-    /// Reads the result; `None` if there is none, or none with test figures.
-    fn read(out: &Path) -> Option<Self> {
-        serde_json::from_slice(&std::fs::read(out.join(RESULT)).ok()?).ok()
-    }
 }

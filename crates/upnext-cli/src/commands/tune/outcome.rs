@@ -5,8 +5,9 @@ use crate::commands::evaluate::metrics_table;
 use crate::output::{Table, command_line, thousands};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use upnext_core::comparison::{Comparison, Metric};
 use upnext_core::data::part::DroppedSessions;
-use upnext_core::evaluation::Evaluation;
+use upnext_core::evaluation::{Evaluation, MetricsAt};
 use upnext_core::experiment::Experiment;
 use upnext_core::tuning::{
     Found, Importance, Objective, SearchSpace, Trial, TrialResult, TuningOptions, Values, importance, ranked,
@@ -25,6 +26,8 @@ pub(super) struct Outcome {
     /// The best model's experiment; without a best model, that of the search.
     pub(super) experiment: Experiment,
     pub(super) pop_recall: f64,
+    /// Number of cases of the validation part.
+    pub(super) valid_cases: Option<usize>,
     /// Number of sampled points that stayed numerically stable for as long as they were trained.
     pub(super) stable: usize,
     /// The best trial; absent if no fully trained point could be evaluated.
@@ -54,8 +57,32 @@ pub(super) struct Test {
     pub(super) also_in_training: u64,
     pub(super) of: EvaluatedOn,
     pub(super) dropped: DroppedSessions,
+    /// What the best model is compared with: the setting before the search, and a baseline.
+    #[serde(default)]
+    pub(super) beside: Vec<Beside>,
+    /// Intervals of the best model and those beside it that could be evaluated, in this order, and their differences.
+    #[serde(default)]
+    pub(super) comparison: Option<Comparison>,
     #[serde(flatten)]
     pub(super) evaluation: Evaluation,
+}
+
+/// A model that was trained on the same data, to compare with.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Beside {
+    pub(super) name: String,
+    /// The reason why it could not be trained.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) failed: Option<String>,
+    /// The metrics, by cut-off; empty if it could not be trained.
+    pub(super) metrics: Vec<MetricsAt>,
+}
+
+impl Test {
+    /// The models beside the best one that were evaluated, with their numbers in the comparison.
+    pub(super) fn evaluated_beside(&self) -> impl Iterator<Item = (usize, &Beside)> {
+        (1..).zip(self.beside.iter().filter(|beside| beside.failed.is_none()))
+    }
 }
 
 /// Identification of an evaluated model and its test data.
@@ -91,6 +118,7 @@ impl Outcome {
             space,
             experiment: found.best.as_ref().map_or(experiment, |best| &best.1).clone(),
             pop_recall: found.pop_recall,
+            valid_cases: None,
             stable: found.sampled.iter().filter(|trial| trial.is_stable()).count(),
             best: found.best.as_ref().map(|best| best.0.clone()),
             sampled: found.sampled.clone(),
@@ -119,19 +147,19 @@ impl Outcome {
         self.sampled.iter().filter(|trial| matches!(trial.verdict, TrialResult::Failed { .. })).count()
     }
 
-    /// Describes how many sampled points stayed stable.
-    pub(super) fn stability(&self) -> String {
+    /// Describes how many sampled points stayed stable. `share` formats POP's recall.
+    pub(super) fn stability(&self, share: impl Fn(f64) -> String) -> String {
         let (all, failed) = (self.sampled.len(), self.failed());
         let below = all - self.stable - failed;
         format!(
-            "{} of {} sampled points stayed numerically stable{} ({} did not stay finite or could not be trained, {} are not above POP's recall@{} of {:.4})",
+            "{} of {} sampled points stayed numerically stable{} ({} did not stay finite or could not be trained, {} are not above POP's recall@{} of {})",
             thousands(self.stable as u64),
             thousands(all as u64),
             if self.options.halving { ", as long as they were trained" } else { "" },
             thousands(failed as u64),
             thousands(below as u64),
             self.cutoff(),
-            self.pop_recall
+            share(self.pop_recall)
         )
     }
 }
@@ -150,7 +178,7 @@ const SHOWN: usize = 10;
 /// Formats the outcome as text.
 pub(super) fn describe(outcome: &Outcome) -> String {
     let k = outcome.cutoff();
-    let mut text = format!("{}\n", outcome.stability());
+    let mut text = format!("{}\n", outcome.stability(|recall| format!("{recall:.4}")));
     if outcome.sampled.len() < outcome.options.trials {
         text.push_str("the space has no more points\n");
     }
@@ -193,6 +221,7 @@ pub(super) fn describe(outcome: &Outcome) -> String {
             test.log.display(),
             metrics_table(&test.evaluation)
         ));
+        text.push_str(&describe_beside(test, k));
         if test.also_in_training > 0 {
             text.push_str(&format!("{}\n", test_is_known(test.also_in_training)));
         }
@@ -201,6 +230,31 @@ pub(super) fn describe(outcome: &Outcome) -> String {
         text.push_str(&format!("best model in {}\n", outcome.model.display()));
     }
     text
+}
+
+/// Formats the figures of the best model beside those that it is compared with, at the largest cut-off.
+fn describe_beside(test: &Test, k: usize) -> String {
+    let Some(comparison) = &test.comparison else { return String::new() };
+    let (recall, mrr) = (format!("recall@{k}"), format!("mrr@{k}"));
+    let mut table = Table::new(&["on the same cases", &recall, "ahead by", "95 %", &mrr, "ahead by", "95 %"]);
+    let figures = |metrics: &[MetricsAt]| metrics.last().map_or([0.0; 2], |at| [at.recall, at.mrr]);
+    let [recall, mrr] = figures(&test.evaluation.metrics).map(|x| format!("{x:.4}"));
+    let none = String::new;
+    table.row(vec!["the best point".to_owned(), recall, none(), none(), mrr, none(), none()]);
+    for (number, beside) in test.evaluated_beside() {
+        let mut row = vec![beside.name.clone()];
+        for (figure, metric) in figures(&beside.metrics).into_iter().zip([Metric::Recall, Metric::Mrr]) {
+            let difference = comparison.difference(0, number, metric, k);
+            row.push(format!("{figure:.4}"));
+            row.push(difference.map_or(none(), |d| format!("{:+.4}", d.value)));
+            let interval = difference.and_then(|d| d.interval);
+            row.push(interval.map_or(none(), |i| format!("{:+.4} to {:+.4}", i.low, i.high)));
+        }
+        table.row(row);
+    }
+    let failed = test.beside.iter().filter_map(|beside| Some((&beside.name, beside.failed.as_ref()?)));
+    let failed: String = failed.map(|(name, reason)| format!("{name}: {reason}\n")).collect();
+    format!("{table}\n{failed}")
 }
 
 /// Formats a trial's value of a parameter.

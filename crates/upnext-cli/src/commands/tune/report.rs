@@ -1,12 +1,15 @@
-//! The report of a search: the best points, the course of the search, the importance of parameters, and all points.
+//! The report of a search: the best point beside the setting before the search and a baseline, the best points, the course
+//! of the search, the importance of parameters, and all points.
+
+mod test_part;
 
 use super::live::short;
-use super::outcome::{Outcome, test_is_known, value};
-use crate::commands::evaluate::shown_ties;
+use super::outcome::{Outcome, value};
 use crate::output::{shell_word, thousands};
 use crate::page::svg::{Axis, Plot, Point, Series, parallel};
 use crate::page::{Page, escape, figure, percent, side_by_side, table};
 use std::fmt::Write;
+use test_part::{test, verdict};
 use upnext_core::tuning::{Domain, Objective, Phase, Trial, TrialResult};
 
 /// The HTML of the report.
@@ -35,7 +38,8 @@ fn objective(outcome: &Outcome) -> String {
 }
 
 fn head(outcome: &Outcome) -> String {
-    let stability = format!("<p>{}.</p>", escape(&outcome.stability()));
+    let stability =
+        format!("<p>{}.</p>", escape(&outcome.stability(|recall| format!("{} %", percent(recall)))));
     let Some(best) = &outcome.best else {
         return format!(
             "{stability}<p class=\"failed\">None of the points that were trained to the end could be judged.</p>"
@@ -48,49 +52,13 @@ fn head(outcome: &Outcome) -> String {
         .iter()
         .map(|p| format!("{} <b>{}</b>", escape(short(&p.key)), escape(&value(best, &p.key))));
     format!(
-        "<p>The best point has {} {} % on the validation part: {}.</p>{stability}",
+        "{}<p>The best point has {} {} % on the validation part (POP: Recall@{} {} %): {}.</p>{stability}",
+        verdict(outcome),
         objective(outcome),
         percent(figure),
+        outcome.cutoff(),
+        percent(outcome.pop_recall),
         values.collect::<Vec<_>>().join(", ")
-    )
-}
-
-fn test(outcome: &Outcome) -> String {
-    if let Some(reason) = &outcome.failed {
-        return format!(
-            "<p class=\"failed\">The best point failed on all of the training part: {}</p>",
-            escape(reason)
-        );
-    }
-    let Some(test) = &outcome.test else {
-        return "<p>There was no test part: the figures below are those that points were chosen by, and so too good.</p>".to_owned();
-    };
-    let headings = ["k", "Recall", "MRR", "NDCG"].map(str::to_owned);
-    let rows: Vec<Vec<String>> = test
-        .evaluation
-        .metrics
-        .iter()
-        .map(|at| vec![at.k.to_string(), percent(at.recall), percent(at.mrr), percent(at.ndcg)])
-        .collect();
-    let known = match test.also_in_training {
-        0 => String::new(),
-        sessions => format!("<p>{}.</p>", escape(&test_is_known(sessions))),
-    };
-    let judged = match test.judgements {
-        1 => "judged once".to_owned(),
-        n => {
-            format!("judged; it was judgement {n} of this search, so that its figures are a little too good")
-        }
-    };
-    format!(
-        "<p>The best point was trained again on all {} events of the training part and {judged}: {} cases of {} sessions, \
-         ranked among {} candidates, {} ties. In percent.</p>{known}{}",
-        thousands(outcome.train_events.unwrap_or_default() as u64),
-        thousands(test.evaluation.cases as u64),
-        thousands(test.evaluation.sessions as u64),
-        thousands(test.evaluation.candidates as u64),
-        shown_ties(test.evaluation.ties),
-        table("figures", &headings, &rows)
     )
 }
 
@@ -99,7 +67,7 @@ const SHOWN: usize = 20;
 
 fn best(outcome: &Outcome) -> String {
     let k = outcome.cutoff();
-    let mut headings = vec!["trial".to_owned(), format!("Recall@{k}"), format!("MRR@{k}")];
+    let mut headings = vec!["trial".to_owned(), format!("Recall@{k}, %"), format!("MRR@{k}, %")];
     headings.extend(outcome.space.parameters().iter().map(|p| escape(short(&p.key))));
     headings.extend(["epochs".to_owned(), "seconds".to_owned(), "from".to_owned()]);
     let rows: Vec<Vec<String>> = outcome
@@ -120,11 +88,35 @@ fn best(outcome: &Outcome) -> String {
         })
         .collect();
     format!(
-        "<p>On the validation part, in percent; the best {} of {} that were trained to the end.</p>{}",
+        "<p>On the validation part, in percent; the best {} of {} that were trained to the end.{} A click on a heading sorts.</p>{}",
         rows.len(),
         outcome.complete().count(),
+        resolution(outcome),
         table("figures", &headings, &rows)
     )
+}
+
+/// How far apart two points must be on the validation part to differ by more than chance, in a sentence.
+fn resolution(outcome: &Outcome) -> String {
+    let best = outcome.best.as_ref().and_then(|best| best.figure(Objective::Recall));
+    let (Some(recall), Some(cases)) = (best, outcome.valid_cases.filter(|&cases| cases > 0)) else {
+        return String::new();
+    };
+    // Two proportions on the same cases: at most as far apart as two on different ones.
+    let points = 1.96 * (2.0 * recall * (1.0 - recall) / cases as f64).sqrt() * 100.0;
+    format!(
+        " With its {} cases, two points whose Recall@{} differs by less than about {points:.1} points of a percent may differ by chance.",
+        thousands(cases as u64),
+        outcome.cutoff()
+    )
+}
+
+/// The reference line of POP in plots of the objective, which POP's figure is known for if that is recall.
+fn pop(outcome: &Outcome) -> Vec<(f64, String)> {
+    match outcome.options.objective {
+        Objective::Recall => vec![(outcome.pop_recall * 100.0, "POP".to_owned())],
+        Objective::Mrr => Vec::new(),
+    }
 }
 
 /// A plot of all trials and the best figure so far, in the order of the procedure.
@@ -134,7 +126,7 @@ fn course(outcome: &Outcome) -> String {
     let mut top = f64::NEG_INFINITY;
     let so_far = judged().map(|(trial, y)| {
         top = top.max(y);
-        point(trial.trial as f64, top, format!("after trial {}: {top:.4}", trial.trial))
+        point(trial.trial as f64, top, format!("after trial {}: {} %", trial.trial, percent(top)))
     });
     let so_far: Vec<Point> = so_far.collect();
     let ticks = |last: usize| {
@@ -145,15 +137,18 @@ fn course(outcome: &Outcome) -> String {
         (0..=last).step_by(step.max(1)).map(|i| (i as f64, i.to_string())).collect::<Vec<_>>()
     };
     let last = outcome.sampled.len() + outcome.refined.len();
+    let name = objective(outcome);
     let of = |series: Vec<Series>, lines: bool, label: &str| {
         let x_range = (0.0, last as f64 + 1.0);
         Plot {
             label,
-            x_title: "trial",
+            x_title: "trial, in the order of the search",
+            y_title: &format!("{name} on the validation part, %"),
             ticks: ticks(last),
             x_range,
             from_zero: false,
             diagonal: false,
+            levels: pop(outcome),
             lines,
             series,
         }
@@ -161,11 +156,11 @@ fn course(outcome: &Outcome) -> String {
     };
     let each = |phase: Phase, model: usize| {
         let of_phase = judged().filter(|(trial, _)| trial.phase == phase);
-        let points = of_phase.map(|(t, y)| point(t.trial as f64, y, format!("trial {}: {y:.4}", t.trial)));
-        Series { model, points: points.collect() }
+        let points =
+            of_phase.map(|(t, y)| point(t.trial as f64, y, format!("trial {}: {} %", t.trial, percent(y))));
+        Series::unnamed(model, points.collect())
     };
-    let name = objective(outcome);
-    let curve = of(vec![Series { model: 0, points: so_far }], true, &format!("Best {name} so far"));
+    let curve = of(vec![Series::unnamed(0, so_far)], true, &format!("Best {name} so far"));
     let every =
         of(vec![each(Phase::Sample, 0), each(Phase::Refine, 1)], false, &format!("{name} of every trial"));
     let seconds: f64 = outcome.sampled.iter().chain(&outcome.refined).map(|trial| trial.seconds).sum();
@@ -174,7 +169,8 @@ fn course(outcome: &Outcome) -> String {
         n => format!(" {n} of the points were stopped before the end, and are not shown."),
     };
     format!(
-        "<p>{} points were sampled ({}), and {} trials changed the best one in one parameter alone; {} seconds of work on one core.{stopped}</p>{}",
+        "<p>{} trials in all: {} points were sampled ({}), and {} trials changed the best one in one parameter alone; {} seconds of work on one core.{stopped}</p>{}",
+        last,
         outcome.sampled.len(),
         match outcome.options.sampler {
             upnext_core::tuning::Sampler::Random => "at random",
@@ -190,8 +186,9 @@ fn course(outcome: &Outcome) -> String {
     )
 }
 
+/// A point at a share, which is drawn in percent.
 fn point(x: f64, y: f64, title: String) -> Point {
-    Point { x, y, low_high: None, title }
+    Point { x, y: y * 100.0, low_high: None, title }
 }
 
 fn importance(outcome: &Outcome) -> String {
@@ -226,18 +223,20 @@ fn importance(outcome: &Outcome) -> String {
                 let points = trials.iter().filter_map(|trial| {
                     let y = trial.figure(outcome.options.objective)?;
                     let value = trial.values.get(&parameter.key)?;
-                    let title = format!("trial {}: {value} has {y:.4}", trial.trial);
+                    let title = format!("trial {}: {value} has {} %", trial.trial, percent(y));
                     Some(point(parameter.domain.position(value), y, title))
                 });
-                Series { model, points: points.collect() }
+                Series::unnamed(model, points.collect())
             };
             let plot = Plot {
                 label: &format!("{name} by {}", parameter.key),
                 x_title: &parameter.key,
+                y_title: &format!("{name}, %"),
                 ticks: ticks(&parameter.domain),
                 x_range: (-0.03, 1.03),
                 from_zero: false,
                 diagonal: false,
+                levels: Vec::new(),
                 lines: false,
                 series: vec![series(&outcome.first, 0), series(refined, 1)],
             };
@@ -289,8 +288,8 @@ fn points(outcome: &Outcome) -> String {
         .map(|p| Axis { name: short(&p.key).to_owned(), ticks: ticks(&p.domain) })
         .collect();
     let place = |y: f64| if high > low { (y - low) / (high - low) } else { 1.0 };
-    let marks = [0.0, 0.5, 1.0].map(|at| (at, format!("{:.4}", low + at * (high - low))));
-    axes.push(Axis { name: name.clone(), ticks: marks.to_vec() });
+    let marks = [0.0, 0.5, 1.0].map(|at| (at, percent(low + at * (high - low))));
+    axes.push(Axis { name: format!("{name}, %"), ticks: marks.to_vec() });
     // The worst first, so that the best are drawn on top.
     let lines = order.iter().rev().zip(figures.iter().rev()).enumerate().map(|(rank, (trial, &y))| {
         let places = outcome
@@ -302,7 +301,7 @@ fn points(outcome: &Outcome) -> String {
         let fifth = rank * 5 / order.len().max(1);
         let is_best = outcome.best.as_ref().is_some_and(|best| best.trial == trial.trial);
         let class = if is_best { "top".to_owned() } else { format!("q{fifth}") };
-        (class, places, format!("trial {}: {y:.4}", trial.trial))
+        (class, places, format!("trial {}: {} %", trial.trial, percent(y)))
     });
     let lines: Vec<_> = lines.collect();
     let failed: Vec<Vec<String>> = outcome

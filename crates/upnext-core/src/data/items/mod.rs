@@ -115,6 +115,13 @@ impl ItemTable {
         self.columns.iter().find(|column| column.name == name)
     }
 
+    /// The position in [`columns`](Self::columns) of the titles: the column `title`, or else `name`, in any case; `None` if there
+    /// is neither.
+    pub fn title_column(&self) -> Option<usize> {
+        let at = |name: &str| self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
+        at("title").or_else(|| at("name"))
+    }
+
     /// Number of rows of the file that had the id of an earlier row, and were left out or replaced it.
     pub fn repeated_rows(&self) -> u64 {
         self.repeated

@@ -110,3 +110,16 @@ pub struct ItemTableOptions {
     /// Limits on the size of the table.
     pub limits: ItemTableLimits,
 }
+
+impl ItemTableOptions {
+    /// Options for a catalogue of titles: the ids are in the column `item`, `item_id` or `id`, and all fields are texts, separated
+    /// by commas, whatever they look like.
+    pub fn catalogue() -> Self {
+        Self {
+            item_columns: ["item", "item_id", "id"].map(str::to_owned).to_vec(),
+            other_types: Some(ColumnType::Text),
+            delimiter: Some(','),
+            ..Self::default()
+        }
+    }
+}

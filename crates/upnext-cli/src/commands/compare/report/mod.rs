@@ -1,28 +1,36 @@
 //! The report of a comparison. The check boxes of the legend show and hide models by CSS alone.
 
+mod figures;
 mod plots;
+mod verdict;
 
 use super::outcome::{LogReport, Outcome};
 use crate::commands::evaluate::shown_ties;
-use crate::output::{seconds, thousands};
-use crate::page::{Legend, Page, escape, figure, percent, side_by_side, svg, table};
-use plots::{against_time, by_cutoff, by_group, lengths, shown};
+use crate::output::thousands;
+use crate::page::{Legend, Page, escape, figure, side_by_side, svg, table};
+use figures::{differences, results};
+use plots::{Cost, against_cost, against_coverage, by_cutoff, by_group, lengths, shown, validation};
 use std::fmt::Write;
 use upnext_core::comparison::Metric;
+use verdict::verdict;
+
+/// Number of models that the plots show before the reader changes the check boxes: more lines cannot be told apart.
+const SHOWN: usize = 5;
 
 /// The HTML of the report.
 pub(super) fn page(outcome: &Outcome) -> String {
     let title = format!("Comparison of {} models", outcome.models.len());
     let models = outcome.by_mrr().into_iter().map(|m| (m, outcome.models[m].name.as_str()));
-    let legend = Legend::new("Models in the plots", models);
+    let legend = Legend::new("Models in the plots", SHOWN, models);
     let mut page = Page::new("compare", &title, &legend.style);
     page.raw(&head(outcome));
     page.raw(&legend.html);
     page.raw("<main>");
-    page.section("table", "Which model is best?", &results(outcome));
     page.section("differences", "Is the difference more than chance?", &differences(outcome));
+    page.section("table", "All figures", &results(outcome));
     page.section("cutoffs", "How long is the list?", &cutoffs(outcome));
     page.section("groups", "Where is a model good?", &groups(outcome));
+    page.section("coverage", "How much of the catalogue is recommended?", &coverage(outcome));
     page.section("time", "What does it cost?", &time(outcome));
     page.section("training", "How did training go?", &training(outcome));
     page.section("examples", "What would visitors have seen?", &examples(outcome));
@@ -37,153 +45,25 @@ fn name(outcome: &Outcome, model: usize) -> String {
 }
 
 fn head(outcome: &Outcome) -> String {
-    let k = outcome.cutoff();
-    let order = outcome.by_mrr();
-    let best = order.first().copied().unwrap_or_default();
-    let at = outcome.models[best].metrics.last();
-    let verdict = match (order.get(1), at) {
-        (Some(&second), Some(at)) => {
-            let difference = outcome.comparison.difference(best, second, Metric::Mrr, k);
-            let chance = difference.and_then(|d| d.interval).is_none_or(|i| i.contains(0.0));
-            format!(
-                "By MRR@{k}, <b>{}</b> is first with {} %, {} of <b>{}</b>; its Recall@{k} is {} %.",
-                name(outcome, best),
-                percent(at.mrr),
-                if chance { "within chance" } else { "more than chance ahead" },
-                name(outcome, second),
-                percent(at.recall)
-            )
-        }
-        (None, Some(at)) => {
-            let model = name(outcome, best);
-            format!("<b>{model}</b>: MRR@{k} {} %, Recall@{k} {} %.", percent(at.mrr), percent(at.recall))
-        }
-        _ => String::new(),
-    };
     let failed: String = outcome
         .failed
         .iter()
         .map(|f| format!("<p class=\"failed\"><b>{}</b> failed: {}</p>", escape(&f.name), escape(&f.reason)))
         .collect();
     format!(
-        "<header><h1>Comparison of {} models</h1><p>{verdict} {} cases of {} test sessions were ranked among {} candidates.</p>{failed}</header>\n",
+        "<header><h1>Comparison of {} models</h1>{}<p>{} cases of {} test sessions were ranked among {} candidates. All shares are in percent.</p>{failed}</header>\n",
         outcome.models.len(),
+        verdict(outcome),
         thousands(outcome.data.cases as u64),
         thousands(outcome.data.test.sessions as u64),
         thousands(outcome.data.candidates as u64),
     )
 }
 
-/// The metrics at the largest cut-off, followed by those at the others.
-fn results(outcome: &Outcome) -> String {
-    let of = |k: usize, with_time: bool| {
-        let mut headings: Vec<String> = vec!["model".into()];
-        headings.extend(Metric::ALL.map(|metric| format!("{}@{k}", shown(metric))));
-        headings.extend(["coverage".into(), "popularity".into()]);
-        if with_time {
-            headings.extend(["train, s".into(), "predict, s".into()]);
-        }
-        let best = |value: &dyn Fn(usize) -> f64| (0..outcome.models.len()).map(value).fold(0.0, f64::max);
-        let mut rows = Vec::new();
-        for m in outcome.by_mrr() {
-            let row = &outcome.models[m];
-            let mut cells = vec![name(outcome, m)];
-            for metric in Metric::ALL {
-                let value = |m: usize| {
-                    let at = outcome.comparison.models[m].iter().find(|at| at.metric == metric && at.k == k);
-                    at.map_or(0.0, |at| at.estimate.value)
-                };
-                let (own, top) = (value(m), best(&value));
-                let range = outcome.interval(m, metric, k).map_or(String::new(), |i| {
-                    format!("<small>{}–{}</small>", percent(i.low), percent(i.high))
-                });
-                let figure = percent(own);
-                let figure = if own == top { format!("<b>{figure}</b>") } else { figure };
-                cells.push(format!("{figure} {range}"));
-            }
-            let at = row.metrics.iter().find(|at| at.k == k);
-            for share in [at.and_then(|at| at.coverage), at.and_then(|at| at.popularity)] {
-                cells.push(share.map_or("–".to_owned(), percent));
-            }
-            if with_time {
-                cells.push(row.training_seconds.map_or("–".to_owned(), seconds));
-                cells.push(seconds(row.prediction_seconds));
-            }
-            rows.push(cells);
-        }
-        table("figures", &headings, &rows)
-    };
-    let k = outcome.cutoff();
-    let others: String = outcome
-        .evaluation
-        .cutoffs
-        .iter()
-        .rev()
-        .skip(1)
-        .map(|&k| format!("<h3>At {k}</h3>{}", of(k, false)))
-        .collect();
-    let others = if others.is_empty() {
-        others
-    } else {
-        format!("<details><summary>The same at other cut-offs</summary>{others}</details>")
-    };
-    format!(
-        "<p>In percent, best in bold; small: the 95 % interval over {} resamples of the test sessions. \
-         Coverage: share of all items in any list of {k}. Popularity: mean support in the lists, by the largest.</p>{}{others}",
-        thousands(outcome.comparison.bootstrap.resamples as u64),
-        of(k, true)
-    )
-}
-
-fn differences(outcome: &Outcome) -> String {
-    let order = outcome.by_mrr();
-    if order.len() < 2 {
-        return String::new();
-    }
-    let k = outcome.cutoff();
-    let matrix = |metric: Metric| {
-        let mut headings = vec![format!("{}@{k}", shown(metric))];
-        headings.extend(order.iter().map(|&m| name(outcome, m)));
-        let cell = |a: usize, b: usize| {
-            let Some(difference) = outcome.comparison.difference(a, b, metric, k) else {
-                return "·".to_owned();
-            };
-            let Some(interval) = difference.interval else { return "?".to_owned() };
-            let (class, sign) = match () {
-                () if interval.contains(0.0) => ("same", "≈ "),
-                () if difference.value > 0.0 => ("ahead", "▲ "),
-                () => ("behind", "▼ "),
-            };
-            format!(
-                "<span class=\"{class}\">{sign}{:+.2}</span> <small>{:+.2} to {:+.2}</small>",
-                difference.value * 100.0,
-                interval.low * 100.0,
-                interval.high * 100.0
-            )
-        };
-        let rows: Vec<Vec<String>> = order
-            .iter()
-            .map(|&a| {
-                let cells = order.iter().map(|&b| cell(a, b));
-                std::iter::once(name(outcome, a)).chain(cells).collect()
-            })
-            .collect();
-        table("pairs", &headings, &rows)
-    };
-    format!(
-        "<p>The row's model less the column's, in points of a percent, on the same resampled sessions. \
-         ▲ ahead, ▼ behind, ≈ the 95 % interval holds 0: no more than chance. Each pair is judged on its own: \
-         of {} pairs without any difference, about one in twenty would look different.</p>{}{}",
-        outcome.comparison.differences.len(),
-        matrix(Metric::Recall),
-        matrix(Metric::Mrr)
-    )
-}
-
 fn cutoffs(outcome: &Outcome) -> String {
     let plots: String =
         Metric::ALL.map(|m| figure(&format!("{}@k", shown(m)), &by_cutoff(outcome, m))).concat();
-    format!("<p>Upright lines are 95 % intervals.</p>{}", side_by_side(&plots))
+    format!("<p>Bands are 95 % intervals.</p>{}", side_by_side(&plots))
 }
 
 fn groups(outcome: &Outcome) -> String {
@@ -201,23 +81,57 @@ fn groups(outcome: &Outcome) -> String {
     )
 }
 
+fn coverage(outcome: &Outcome) -> String {
+    let k = outcome.cutoff();
+    let plots: String = [Metric::Recall, Metric::Mrr]
+        .map(|metric| (metric, against_coverage(outcome, metric)))
+        .into_iter()
+        .filter(|(_, svg)| !svg.is_empty())
+        .map(|(metric, svg)| figure(&format!("{}@{k} against coverage", shown(metric)), &svg))
+        .collect();
+    if plots.is_empty() {
+        return plots;
+    }
+    format!(
+        "<p>Coverage is the share of all items that are in any list of {k}. Farther up is better; farther right, more of the catalogue is seen.</p>{}",
+        side_by_side(&plots)
+    )
+}
+
 fn time(outcome: &Outcome) -> String {
     let k = outcome.cutoff();
     let mut plots = String::new();
-    for (caption, training) in [("training", true), ("prediction", false)] {
-        let svg = against_time(outcome, Metric::Recall, training);
+    for (caption, cost) in [
+        ("the time of a request", Cost::Request),
+        ("the size of the model", Cost::Size),
+        ("the time of training", Cost::Training),
+    ] {
+        let svg = against_cost(outcome, Metric::Recall, cost);
         if !svg.is_empty() {
-            plots.push_str(&figure(&format!("Recall@{k} against the time of {caption}"), &svg));
+            plots.push_str(&figure(&format!("Recall@{k} against {caption}"), &svg));
         }
     }
     format!(
-        "<p>Farther up is better, farther left is cheaper. On {} threads; training includes saving, prediction ranks all candidates and makes the lists.</p>{}",
-        outcome.threads,
+        "<p>Farther up is better, farther left is cheaper. A request is the list of {k} for one session, on one core; the figure is the median of some hundred. Training ran on {} and includes saving.</p>{}",
+        if outcome.threads == 1 { "one thread".to_owned() } else { format!("{} threads", outcome.threads) },
         side_by_side(&plots)
     )
 }
 
 fn training(outcome: &Outcome) -> String {
+    let mut html = String::new();
+    let curves: String = [Metric::Recall, Metric::Mrr]
+        .into_iter()
+        .filter_map(|metric| validation(outcome, metric))
+        .map(|(caption, svg)| figure(&caption, &svg))
+        .collect();
+    if !curves.is_empty() {
+        _ = write!(
+            html,
+            "<p>On the validation part, after each epoch: a curve that still rises at its end asks for more epochs, one that falls for fewer.</p>{}",
+            side_by_side(&curves)
+        );
+    }
     let trained = (0..outcome.models.len()).filter(|&m| !outcome.models[m].epochs.is_empty());
     let plots: String = trained
         .map(|m| {
@@ -226,23 +140,43 @@ fn training(outcome: &Outcome) -> String {
             figure(&format!("Loss of {} by epoch", name(outcome, m)), &plot)
         })
         .collect();
-    if plots.is_empty() {
-        return plots;
+    if !plots.is_empty() {
+        let advice = if curves.is_empty() {
+            " The loss alone does not say when to stop: a model that was trained by <code>upnext train --valid</code> has curves of its validation here, too."
+        } else {
+            ""
+        };
+        _ = write!(
+            html,
+            "<p>Losses of different kinds cannot be compared with each other.{advice}</p>{}",
+            side_by_side(&plots)
+        );
     }
-    format!("<p>Losses of different kinds cannot be compared with each other.</p>{}", side_by_side(&plots))
+    html
+}
+
+/// An item for people: its title with the id in a tooltip, or else its id.
+fn item(outcome: &Outcome, id: &str) -> String {
+    match outcome.titles.get(id) {
+        Some(title) => format!("<span title=\"{}: {1}\">{1}</span>", escape(id), escape(title)),
+        None => format!("<span>{}</span>", escape(id)),
+    }
 }
 
 fn examples(outcome: &Outcome) -> String {
     let order = outcome.by_mrr();
-    let mut html = "<p>Test sessions drawn at random, and what each model ranks first after their events; the item that came next is marked ✓.</p>".to_owned();
+    let titles =
+        if outcome.titles.is_empty() { " Ids become titles with <code>--catalogue FILE</code>." } else { "" };
+    let mut html = format!(
+        "<p>Test sessions drawn at random, and what each model ranks first after their events; the item that came next is marked ✓.{titles}</p>"
+    );
     for example in &outcome.examples {
-        let seen: Vec<String> =
-            example.seen.iter().map(|id| format!("<code>{}</code>", escape(id))).collect();
+        let seen: Vec<String> = example.seen.iter().map(|id| item(outcome, id)).collect();
         _ = write!(
             html,
-            "<article><p>{} → <code class=\"hit\">{}</code></p>",
+            "<article><p class=\"session\">{} → <b class=\"hit\">{}</b></p>",
             seen.join(" → "),
-            escape(&example.next)
+            item(outcome, &example.next)
         );
         let headings: Vec<String> =
             std::iter::once("place".to_owned()).chain(order.iter().map(|&m| name(outcome, m))).collect();
@@ -251,9 +185,8 @@ fn examples(outcome: &Outcome) -> String {
             let Some(id) = example.lists.get(m).and_then(|list| list.get(place)) else {
                 return String::new();
             };
-            let hit = *id == example.next;
-            let id = escape(id);
-            if hit { format!("<span class=\"hit\">✓ {id}</span>") } else { id }
+            let shown = item(outcome, id);
+            if *id == example.next { format!("<span class=\"hit\">✓ {shown}</span>") } else { shown }
         };
         let rows: Vec<Vec<String>> = (0..longest)
             .map(|place| {

@@ -1,8 +1,11 @@
-//! The plots of a comparison.
+//! The plots of a comparison. Shares are in percent.
 
 use super::super::outcome::Outcome;
+use super::SHOWN;
+use super::verdict::{megabytes, milliseconds};
 use crate::output::{seconds, thousands};
-use crate::page::svg::{Plot, Point, Series, bars};
+use crate::page::percent;
+use crate::page::svg::{Plot, Point, Series, bars, epoch_ticks};
 use upnext_core::comparison::{Breakdown, Estimate, Group, Interval, Metric};
 
 /// The name of a metric for headings.
@@ -15,42 +18,58 @@ pub(super) fn shown(metric: Metric) -> &'static str {
 }
 
 fn ends(interval: Option<Interval>) -> Option<(f64, f64)> {
-    interval.map(|interval| (interval.low, interval.high))
+    interval.map(|interval| (interval.low * 100.0, interval.high * 100.0))
 }
 
 fn title(outcome: &Outcome, model: usize, at: &str, figure: &Estimate) -> String {
-    let range = figure.interval.map_or(String::new(), |i| format!(" ({:.4} to {:.4})", i.low, i.high));
-    format!("{}, {at}: {:.4}{range}", outcome.models[model].name, figure.value)
+    let range =
+        figure.interval.map_or(String::new(), |i| format!(" ({} to {})", percent(i.low), percent(i.high)));
+    format!("{}, {at}: {} %{range}", outcome.models[model].name, percent(figure.value))
 }
 
-/// Horizontal offset of a model's markers, so that intervals do not overlap.
-fn apart(model: usize, models: usize) -> f64 {
-    0.5 * ((model as f64 + 0.5) / models.max(1) as f64 - 0.5)
+/// The point of an estimate.
+fn point(outcome: &Outcome, model: usize, x: f64, at: &str, figure: &Estimate) -> Point {
+    Point {
+        x,
+        y: figure.value * 100.0,
+        low_high: ends(figure.interval),
+        title: title(outcome, model, at, figure),
+    }
+}
+
+/// The series of all models, the best first. `points` returns the points of a model.
+fn series(outcome: &Outcome, points: impl Fn(usize) -> Vec<Point>) -> Vec<Series> {
+    let ranked = outcome.by_mrr().into_iter().enumerate();
+    let of = |(place, model): (usize, usize)| Series {
+        model,
+        name: outcome.models[model].name.clone(),
+        is_shown: place < SHOWN,
+        points: points(model),
+    };
+    ranked.map(of).filter(|series| !series.points.is_empty()).collect()
 }
 
 /// A plot of a metric by cut-off.
 pub(super) fn by_cutoff(outcome: &Outcome, metric: Metric) -> String {
     let cutoffs = &outcome.evaluation.cutoffs;
-    let count = outcome.models.len();
-    let series = |model: usize| {
+    let points = |model: usize| {
         let figures = outcome.comparison.models[model].iter().filter(|at| at.metric == metric);
-        let points = figures.enumerate().map(|(i, at)| Point {
-            x: i as f64 + apart(model, count),
-            y: at.estimate.value,
-            low_high: ends(at.estimate.interval),
-            title: title(outcome, model, &format!("{}@{}", shown(metric), at.k), &at.estimate),
-        });
-        Series { model, points: points.collect() }
+        let of = |(i, at): (usize, &upnext_core::comparison::EstimateAt)| {
+            point(outcome, model, i as f64, &format!("{}@{}", shown(metric), at.k), &at.estimate)
+        };
+        figures.enumerate().map(of).collect()
     };
     Plot {
         label: &format!("{} by cut-off", shown(metric)),
-        x_title: "cut-off k",
+        x_title: "length k of the list",
+        y_title: &format!("{}@k, %", shown(metric)),
         ticks: (0..).zip(cutoffs).map(|(i, k)| (f64::from(i), k.to_string())).collect(),
-        x_range: (-0.5, cutoffs.len() as f64 - 0.5),
+        x_range: (-0.2, cutoffs.len() as f64 - 0.8),
         from_zero: true,
         diagonal: false,
+        levels: Vec::new(),
         lines: true,
-        series: (0..count).map(series).collect(),
+        series: series(outcome, points),
     }
     .svg()
 }
@@ -66,28 +85,23 @@ fn range(group: &Group) -> String {
 /// A plot of a metric by groups of cases.
 pub(super) fn by_group(outcome: &Outcome, breakdown: &Breakdown, metric: Metric) -> String {
     let Some(place) = Metric::ALL.iter().position(|&m| m == metric) else { return String::new() };
-    let count = outcome.models.len();
-    let series = |model: usize| {
+    let points = |model: usize| {
         let figures = breakdown.figures[place][model].iter().zip(&breakdown.groups).enumerate();
-        let points = figures.map(|(i, (figure, group))| Point {
-            x: i as f64 + apart(model, count),
-            y: figure.value,
-            low_high: ends(figure.interval),
-            title: title(outcome, model, &range(group), figure),
-        });
-        Series { model, points: points.collect() }
+        figures.map(|(i, (figure, group))| point(outcome, model, i as f64, &range(group), figure)).collect()
     };
     let tick =
         |(i, group): (usize, &Group)| (i as f64, format!("{}\n{}", range(group), short(group.cases as u64)));
     Plot {
         label: &format!("{}@{} by {}", shown(metric), outcome.cutoff(), breakdown.by.title()),
         x_title: breakdown.by.title(),
+        y_title: &format!("{}@{}, %", shown(metric), outcome.cutoff()),
         ticks: breakdown.groups.iter().enumerate().map(tick).collect(),
-        x_range: (-0.5, breakdown.groups.len() as f64 - 0.5),
+        x_range: (-0.3, breakdown.groups.len() as f64 - 0.7),
         from_zero: true,
         diagonal: false,
+        levels: Vec::new(),
         lines: true,
-        series: (0..count).map(series).collect(),
+        series: series(outcome, points),
     }
     .svg()
 }
@@ -101,53 +115,143 @@ fn short(count: u64) -> String {
     }
 }
 
-/// A plot of a metric against training or prediction time, on a logarithmic axis.
-pub(super) fn against_time(outcome: &Outcome, metric: Metric, training: bool) -> String {
-    let k = outcome.cutoff();
-    let time = |model: usize| {
+/// What a model costs.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cost {
+    /// Milliseconds of one core for a request.
+    Request,
+    /// Size of its files.
+    Size,
+    /// Seconds of training.
+    Training,
+}
+
+impl Cost {
+    fn of(self, outcome: &Outcome, model: usize) -> Option<f64> {
         let row = &outcome.models[model];
-        if training {
-            row.training_seconds
-        } else {
-            Some(row.prediction_seconds / outcome.data.cases.max(1) as f64 * 1000.0)
+        match self {
+            Self::Request => row.request_ms,
+            Self::Size => Some(row.model_bytes as f64 / 1e6),
+            Self::Training => row.training_seconds,
         }
-    };
-    let timed: Vec<(usize, f64)> =
-        (0..outcome.models.len()).filter_map(|m| Some((m, time(m)?.max(1e-4).log10()))).collect();
-    let low = timed.iter().map(|t| t.1).fold(f64::INFINITY, f64::min);
-    let high = timed.iter().map(|t| t.1).fold(f64::NEG_INFINITY, f64::max);
-    if timed.is_empty() {
+    }
+
+    fn text(self, cost: f64) -> String {
+        match self {
+            Self::Request => milliseconds(cost),
+            Self::Size => megabytes((cost * 1e6) as u64),
+            Self::Training => format!("{} s", seconds(cost)),
+        }
+    }
+
+    fn axis(self) -> &'static str {
+        match self {
+            Self::Request => "milliseconds of one core, a request (logarithmic)",
+            Self::Size => "megabytes (logarithmic)",
+            Self::Training => "seconds to train (logarithmic)",
+        }
+    }
+}
+
+/// A plot of a metric against what models cost, on a logarithmic axis.
+pub(super) fn against_cost(outcome: &Outcome, metric: Metric, cost: Cost) -> String {
+    let k = outcome.cutoff();
+    let place = |model: usize| Some(cost.of(outcome, model)?.max(1e-4).log10());
+    let places: Vec<f64> = (0..outcome.models.len()).filter_map(place).collect();
+    let low = places.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = places.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if places.is_empty() {
         return String::new();
     }
     let (from, to) = (low.floor() as i32, (high.ceil() as i32).max(low.floor() as i32 + 1));
-    let (unit, axis) = if training {
-        ("s", "seconds to train (logarithmic)")
-    } else {
-        ("ms", "milliseconds to rank all candidates, a case (logarithmic)")
+    let points = |model: usize| {
+        let figure = outcome.comparison.models[model].iter().find(|at| at.metric == metric && at.k == k);
+        let (Some(x), Some(figure)) = (place(model), figure) else { return Vec::new() };
+        vec![point(outcome, model, x, &cost.text(10_f64.powf(x)), &figure.estimate)]
     };
-    let series = timed.iter().filter_map(|&(model, x)| {
-        let figures = &outcome.comparison.models[model];
-        let figure = figures.iter().find(|at| at.metric == metric && at.k == k)?.estimate;
-        let text = title(outcome, model, &format!("{} {unit}", seconds(10_f64.powf(x))), &figure);
-        let points = vec![Point { x, y: figure.value, low_high: ends(figure.interval), title: text }];
-        Some(Series { model, points })
-    });
     let tick = |power: i32| {
         let text =
             if power >= 3 { thousands(10_u64.pow(power as u32)) } else { 10_f64.powi(power).to_string() };
         (f64::from(power), text)
     };
     Plot {
-        label: &format!("{}@{k} against {axis}", shown(metric)),
-        x_title: axis,
+        label: &format!("{}@{k} against {}", shown(metric), cost.axis()),
+        x_title: cost.axis(),
+        y_title: &format!("{}@{k}, %", shown(metric)),
         ticks: (from..=to).map(tick).collect(),
         x_range: (f64::from(from) - 0.1, f64::from(to) + 0.15),
-        from_zero: true,
+        from_zero: false,
         diagonal: false,
+        levels: Vec::new(),
         lines: false,
-        series: series.collect(),
+        series: series(outcome, points),
     }
     .svg()
+}
+
+/// A plot of a metric against the coverage of the lists; empty without lists.
+pub(super) fn against_coverage(outcome: &Outcome, metric: Metric) -> String {
+    let k = outcome.cutoff();
+    let points = |model: usize| {
+        let coverage = outcome.models[model].metrics.last().and_then(|at| at.coverage);
+        let figure = outcome.comparison.models[model].iter().find(|at| at.metric == metric && at.k == k);
+        let (Some(coverage), Some(figure)) = (coverage, figure) else { return Vec::new() };
+        let at = format!("coverage {} %", percent(coverage));
+        vec![point(outcome, model, coverage * 100.0, &at, &figure.estimate)]
+    };
+    let series = series(outcome, points);
+    if series.is_empty() {
+        return String::new();
+    }
+    Plot {
+        label: &format!("{}@{k} against coverage", shown(metric)),
+        x_title: &format!("coverage of lists of {k}, %"),
+        y_title: &format!("{}@{k}, %", shown(metric)),
+        ticks: (0..=5).map(|i| (f64::from(i) * 20.0, (i * 20).to_string())).collect(),
+        x_range: (0.0, 103.0),
+        from_zero: false,
+        diagonal: false,
+        levels: Vec::new(),
+        lines: false,
+        series,
+    }
+    .svg()
+}
+
+/// The caption and the plot of a metric on the validation part by epoch, of the models that have recorded it at one cut-off;
+/// `None` if there is none.
+pub(super) fn validation(outcome: &Outcome, metric: Metric) -> Option<(String, String)> {
+    let recorded = outcome.models.iter().flat_map(|row| &row.epochs).find_map(|epoch| epoch.validation)?;
+    let k = recorded.cutoff;
+    let points = |model: usize| {
+        let row = &outcome.models[model];
+        let of_epoch = row.epochs.iter().filter_map(|epoch| {
+            let validation = epoch.validation.filter(|validation| validation.cutoff == k)?;
+            let y = match metric {
+                Metric::Recall => validation.recall,
+                _ => validation.mrr,
+            };
+            let title = format!("{}, epoch {}: {} %", row.name, epoch.epoch, percent(y));
+            Some(Point { x: epoch.epoch as f64, y: y * 100.0, low_high: None, title })
+        });
+        of_epoch.collect()
+    };
+    let series = series(outcome, points);
+    let last = series.iter().flat_map(|s| &s.points).map(|p| p.x as usize).max().unwrap_or(1);
+    let caption = format!("{}@{k} on the validation part", shown(metric));
+    let plot = Plot {
+        label: &format!("{caption} by epoch"),
+        x_title: "epoch",
+        y_title: &format!("{}@{k}, %", shown(metric)),
+        ticks: epoch_ticks(last),
+        x_range: (0.5, last as f64 + 0.2),
+        from_zero: false,
+        diagonal: false,
+        levels: Vec::new(),
+        lines: true,
+        series,
+    };
+    Some((caption, plot.svg()))
 }
 
 /// A bar chart of session lengths in both logs.
