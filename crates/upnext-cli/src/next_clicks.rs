@@ -27,7 +27,6 @@ pub(crate) struct Test {
     /// them, or by hand.
     pub(crate) next_clicks: Option<NextClicks>,
     /// The shape of the log that was read, if it was asked for.
-    #[expect(dead_code, reason = "read by compare")]
     pub(crate) shape: Option<LogShape>,
 }
 

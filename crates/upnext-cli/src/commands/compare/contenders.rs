@@ -1,7 +1,9 @@
 //! The models to compare: model kinds, experiment files, and saved models.
 
 use super::CompareArgs;
+use super::data::has_validation;
 use crate::commands::evaluate::shown_ties;
+use crate::next_clicks::Unknown;
 use crate::output::shell_word;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,8 @@ pub(super) struct Contender {
     /// Its experiment, with the evaluation settings of the comparison.
     pub(super) experiment: Experiment,
     pub(super) source: Source,
+    /// Whether validation chooses the number of epochs, after which the model is trained again on everything.
+    pub(super) is_validated: bool,
 }
 
 /// The source of a model.
@@ -72,6 +76,9 @@ impl Contender {
             ] {
                 command.extend(value.map(|value| format!(" {option} {value}")));
             }
+            if self.is_validated {
+                command.push_str(" --validate");
+            }
             commands.push(command);
         }
         let EvaluationConfig { cutoffs, ties, candidates, .. } = &self.experiment.evaluation;
@@ -83,6 +90,9 @@ impl Contender {
             shown_ties(*ties)
         );
         command.extend(candidates.map(|m| format!(" --candidates {m}")));
+        if args.cases.unknown == Unknown::Miss {
+            command.push_str(" --unknown miss");
+        }
         commands.push(command);
         commands
     }
@@ -119,13 +129,22 @@ impl Contender {
             }
         }
         self.experiment.evaluation = evaluation.clone();
-        if self.experiment.training.patience > 0 && !matches!(self.source, Source::Saved(_)) {
+        let (training, is_trained) = (&self.experiment.training, !matches!(self.source, Source::Saved(_)));
+        let has_validation = has_validation(&args.train);
+        if training.patience > 0 && is_trained && !has_validation {
             let reason = format!(
-                "{}: early stopping needs a validation part, which `compare` does not take: add --set training.patience=0, or train the model by `upnext train` and name its folder",
-                self.name
+                "{}: early stopping needs a validation part, which {} does not have: add --set training.patience=0, or prepare the log with one",
+                self.name,
+                args.train.display()
             );
             return Err(Error::config("training.patience", reason));
         }
+        // A kind has no published number of epochs: validation gives each log its own.
+        let is_open = matches!(self.source, Source::Kind)
+            && args.epochs.is_none()
+            && !args.fields.iter().any(|field| key_of(field) == "training.epochs")
+            && self.experiment.model.kind().reads_training("epochs");
+        self.is_validated = is_trained && has_validation && (is_open || training.patience > 0);
         self.experiment.validate()
     }
 }
@@ -216,7 +235,7 @@ fn distinct(mut names: Vec<String>, holders: &[Vec<String>]) -> Vec<String> {
 
 fn of_kind(kind: ModelKind) -> Contender {
     let experiment = Experiment { model: ModelConfig::of_kind(kind), ..Experiment::default() };
-    Contender { name: kind.name().to_owned(), experiment, source: Source::Kind }
+    Contender { name: kind.name().to_owned(), experiment, source: Source::Kind, is_validated: false }
 }
 
 fn contender(word: &str) -> Result<Contender> {
@@ -231,11 +250,16 @@ fn contender(word: &str) -> Result<Contender> {
         let manifest = Manifest::load(&path)?;
         let resolved = path.canonicalize().unwrap_or_else(|_| path.clone());
         let name = name(resolved.file_name());
-        return Ok(Contender { name, experiment: manifest.experiment, source: Source::Saved(path) });
+        return Ok(Contender {
+            name,
+            experiment: manifest.experiment,
+            source: Source::Saved(path),
+            is_validated: false,
+        });
     }
     if path.extension().is_some_and(|extension| extension == "toml") || published_text(word).is_some() {
         let (name, experiment) = (name(path.file_stem()), crate::experiment::load(&path)?);
-        return Ok(Contender { name, experiment, source: Source::File(path) });
+        return Ok(Contender { name, experiment, source: Source::File(path), is_validated: false });
     }
     match word.parse::<ModelKind>() {
         Err(Error::Config { reason, .. }) => Err(Error::config(

@@ -3,7 +3,8 @@
 use super::CompareArgs;
 use super::contenders::{Contender, Source};
 use super::outcome::{Example, LogReport};
-use crate::output::warn;
+use crate::next_clicks::Test;
+use crate::output::{thousands, warn};
 use anyhow::Context;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,20 +17,22 @@ use upnext_core::data::{Dataset, LogShape, TestSessions};
 /// The training and test data, and reports about their logs.
 pub(super) struct Data {
     pub(super) train: Arc<Dataset>,
-    pub(super) test: TestSessions,
+    pub(super) test: Test,
+    /// The training part without the validation part, and that one, for models whose epochs are chosen by validation.
+    pub(super) selection: Option<(Arc<Dataset>, TestSessions)>,
     pub(super) reports: (LogReport, LogReport),
 }
 
 impl Data {
-    pub(super) fn read(args: &CompareArgs) -> anyhow::Result<Self> {
-        let read = |path: &Path, part| -> anyhow::Result<_> {
-            let file = PreparedFolder::resolve(path, part)?;
-            let mut log = args.read.read(&[&file], args.output.quiet)?;
-            warn(&log.report().warnings);
-            let shape = LogShape::of(&mut log);
-            Ok((log, shape))
+    /// Reads the logs; `with_selection` reads the validation part, too.
+    pub(super) fn read(args: &CompareArgs, with_selection: bool) -> anyhow::Result<Self> {
+        let quiet = args.output.quiet;
+        let read = |part| -> anyhow::Result<_> {
+            Ok(args.read.read(&[&PreparedFolder::resolve(&args.train, part)?], quiet)?)
         };
-        let (log, shape) = read(&args.train, PartName::Train)?;
+        let mut log = read(PartName::Train)?;
+        warn(&log.report().warnings);
+        let shape = LogShape::of(&mut log);
         let (train, dropped) = Dataset::from_log(log)?;
         let train_report = LogReport {
             path: args.train.clone(),
@@ -38,42 +41,51 @@ impl Data {
             events: train.sessions.num_events(),
             sessions: train.sessions.len(),
         };
-        let (log, shape) = read(args.test(), PartName::Test)?;
-        let test = TestSessions::from_log(log, &train.items).context("the test part cannot be used")?;
+        let mut test = Test::read(args.test(), &train.items, &args.read, args.cases.unknown, quiet, true)?;
+        let sessions = &test.sessions;
         let test_report = LogReport {
             path: args.test().to_owned(),
-            shape,
-            dropped: test.dropped,
-            events: test.sessions.num_events(),
-            sessions: test.sessions.len(),
+            shape: test.shape.take().context("the shape of the test part")?,
+            dropped: sessions.dropped,
+            events: sessions.sessions.num_events(),
+            sessions: sessions.sessions.len(),
         };
-        Ok(Self { train: train.into(), test, reports: (train_report, test_report) })
+        let selection = if with_selection {
+            let (fit, _) = Dataset::from_log(read(PartName::Fit)?)?;
+            let valid = TestSessions::from_log(read(PartName::Valid)?, &fit.items)
+                .context("the validation part cannot be used")?;
+            Some((Arc::new(fit), valid))
+        } else {
+            None
+        };
+        Ok(Self { train: train.into(), test, selection, reports: (train_report, test_report) })
     }
 }
 
-/// Checks that saved models have the vocabulary of the training data, since item indices would mean other items.
-pub(super) fn check_vocabularies(contenders: &[Contender], train: &Dataset) -> upnext_core::Result<()> {
-    let fingerprint = train.items.fingerprint();
+/// Whether the training part has been prepared with a validation part.
+pub(super) fn has_validation(train: &Path) -> bool {
+    let has = |folder: PreparedFolder| folder.has_part(PartName::Fit) && folder.has_part(PartName::Valid);
+    PreparedFolder::is_at(train) && PreparedFolder::open(train).is_ok_and(has)
+}
+
+/// Warns of saved models that have learnt from other data than the training data.
+pub(super) fn warn_of_other_data(contenders: &[Contender], train: &Dataset) -> upnext_core::Result<()> {
     for contender in contenders {
         let Source::Saved(folder) = &contender.source else { continue };
         let manifest = Manifest::load(folder)?;
-        if !manifest.has_items(&train.items) {
-            let reason = format!(
-                "{} was trained on other items ({} of them, fingerprint {}) than TRAIN has ({}, fingerprint {fingerprint}), so that the two cannot be compared: train it on the same log, or leave it out",
-                folder.display(),
-                manifest.items,
-                manifest.vocabulary_fingerprint,
-                train.items.len()
-            );
-            return Err(upnext_core::Error::config("--models", reason));
-        }
         let (events, theirs) = (train.sessions.num_events() as u64, manifest.training.events);
-        if theirs != events {
-            let text = format!(
+        if !manifest.has_items(&train.items) {
+            warn(&[format!(
+                "{} knows other items ({}) than TRAIN has ({}): next clicks on items that it does not know are misses, and it ranks among its own",
+                folder.display(),
+                thousands(manifest.items),
+                thousands(train.items.len() as u64)
+            )]);
+        } else if theirs != events {
+            warn(&[format!(
                 "{} was trained on {theirs} events and TRAIN has {events}: it does not know the same data",
                 folder.display()
-            );
-            warn(&[text]);
+            )]);
         }
     }
     Ok(())

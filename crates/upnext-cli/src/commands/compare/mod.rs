@@ -6,6 +6,7 @@ mod outcome;
 mod report;
 mod serving;
 
+use crate::cases::{CaseArgs, CaseFile};
 use crate::experiment::ThreadArgs;
 use crate::interrupt;
 use crate::numbers::{one_or_more, seed, within};
@@ -16,7 +17,7 @@ use crate::reading::ReadArgs;
 use crate::train_and_rank::{Trained, rank, train_until_stopped};
 use anyhow::Context;
 use contenders::{Contender, Source, contenders};
-use data::{Data, catalogue, check_vocabularies, titles};
+use data::{Data, catalogue, titles, warn_of_other_data};
 use outcome::{DataReport, Example, Failed, Outcome, Row, describe};
 use serving::{model_bytes, request_ms};
 use std::path::{Path, PathBuf};
@@ -27,10 +28,11 @@ use upnext_core::artifact::Artifact;
 use upnext_core::comparison::{BootstrapOptions, compare, examples};
 use upnext_core::data::folder::PreparedFolder;
 use upnext_core::data::items::ItemTable;
-use upnext_core::evaluation::{Evaluation, EvaluationConfig};
+use upnext_core::evaluation::{Evaluation, EvaluationConfig, Unranked, evaluate_across};
 use upnext_core::experiment::Experiment;
 use upnext_core::model::Model;
-use upnext_core::ranking::{Filter, recommend_parallel};
+use upnext_core::ranking::Filter;
+use upnext_core::replace::replace_file;
 use upnext_core::training::TrainingPlan;
 
 /// Number of example sessions in the report.
@@ -42,7 +44,8 @@ const LIST: usize = 10;
 /// Compare models on the same data, with confidence intervals.
 ///
 /// Every model is trained on TRAIN and ranks the next item of every event of TEST, by the same rules and among the same
-/// candidates. The intervals (95 %) come from drawing test sessions anew; for every pair of models there is the
+/// candidates. With a validation part in TRAIN, it chooses the number of epochs of kinds that are trained in epochs. A saved
+/// model may know other items than TRAIN: what it does not know, it misses. The intervals (95 %) come from drawing test sessions anew; for every pair of models there is the
 /// interval of their difference on the same sessions.
 #[derive(clap::Args, Debug)]
 pub(crate) struct CompareArgs {
@@ -72,6 +75,9 @@ pub(crate) struct CompareArgs {
 
     #[command(flatten)]
     ranking: RankingArgs,
+
+    #[command(flatten)]
+    cases: CaseArgs,
 
     /// Set a field of every model that reads it, as in training.learning_rate=0.05; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -114,6 +120,9 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
         return Err(upnext_core::Error::config("TEST", reason).into());
     }
     let evaluation = evaluation(args)?;
+    let mut inputs = vec![args.train.as_path(), args.test()];
+    inputs.extend(args.models.iter().map(Path::new));
+    let case_file = args.cases.check(&inputs)?;
     let contenders = contenders(args, &evaluation)?;
     if let Some(file) = &args.report {
         page::check(file)?;
@@ -126,9 +135,20 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
     }
 
     let catalogue = catalogue(args)?;
-    let data = Data::read(args)?;
-    check_vocabularies(&contenders, &data.train)?;
-    let outcome = evaluate_all(args, &contenders, &evaluation, (data, catalogue), &folder, threads)?;
+    let data = Data::read(args, contenders.iter().any(|contender| contender.is_validated))?;
+    warn_of_other_data(&contenders, &data.train)?;
+    let evaluate_all = |cases: Option<&mut CaseFile>| {
+        evaluate_all(args, &contenders, &evaluation, (data, catalogue), &folder, (threads, cases))
+    };
+    let outcome = match case_file {
+        Some((path, format)) => replace_file(path, |file| {
+            let mut cases = CaseFile::begin(&args.cases, (path, format), file, true, threads)?;
+            let outcome = evaluate_all(Some(&mut cases))?;
+            cases.finish()?;
+            anyhow::Ok(outcome)
+        })?,
+        None => evaluate_all(None)?,
+    };
     if let Some(file) = &args.report {
         page::write(file, &report::page(&outcome))?;
     }
@@ -189,10 +209,11 @@ fn evaluate_all(
     options: &EvaluationConfig,
     (data, catalogue): (Data, Option<ItemTable>),
     folder: &ModelsFolder,
-    threads: usize,
+    (threads, mut cases): (usize, Option<&mut CaseFile>),
 ) -> anyhow::Result<Outcome> {
-    let shown = examples(&data.test.sessions, EXAMPLES, args.seed.unwrap_or(1));
-    let histories: Vec<_> = shown.iter().map(|&s| data.test.sessions.session(s)).collect();
+    let test = &data.test.sessions;
+    let shown = examples(&test.sessions, EXAMPLES, args.seed.unwrap_or(1));
+    let histories: Vec<_> = shown.iter().map(|&s| test.sessions.session(s)).collect();
     let mut shown: Vec<Example> = histories
         .iter()
         .map(|session| {
@@ -202,28 +223,27 @@ fn evaluate_all(
             Example { seen, next, lists: Vec::new() }
         })
         .collect();
-    let histories: Vec<_> = histories.into_iter().map(|session| &session[..session.len() - 1]).collect();
+    let histories: Vec<Vec<String>> = shown.iter().map(|example| example.seen.clone()).collect();
+    let misses = data.test.misses(args.cases.unknown);
+    let num_misses = misses.iter().map(|&misses| u64::from(misses)).sum();
 
     let stop = interrupt::listen("stopping after this mini-batch or evaluation")?;
     let (mut rows, mut failed, mut evaluations) = (Vec::new(), Vec::new(), Vec::new());
     let mut table = catalogue.map(Arc::new);
     for contender in contenders {
         let evaluated = evaluate(args, contender, options, &data, folder, threads, &stop).and_then(|model| {
-            let EvaluatedModel { loaded, evaluation, training_seconds } = model;
+            let EvaluatedModel { loaded, evaluation, unranked, training_seconds } = model;
             let items = &data.train.items;
+            if let Some(cases) = &mut cases {
+                cases.write((&contender.name, &loaded), (test, items), &evaluation)?;
+            }
+            let evaluation = evaluation.counting_misses(num_misses);
             let of_model = loaded.item_table().filter(|table| table.title_column().is_some());
             table = table.take().or_else(|| of_model.cloned());
-            let lists = recommend_parallel(
-                threads,
-                loaded.recommender(),
-                items,
-                &histories,
-                LIST,
-                &Filter::default(),
-                &interrupt::check,
-            )?;
+            let lists =
+                loaded.recommend_observed(&histories, LIST, &Filter::default(), &mut interrupt::check)?;
             for (example, list) in shown.iter_mut().zip(lists) {
-                example.lists.push(list.entries.iter().map(|e| items.id(e.item).to_owned()).collect());
+                example.lists.push(list.items.into_iter().map(|item| item.id).collect());
             }
             Ok((
                 Row {
@@ -233,9 +253,11 @@ fn evaluate_all(
                     experiment: Experiment { evaluation: options.clone(), ..loaded.experiment().resolved() },
                     training_seconds,
                     prediction_seconds: evaluation.seconds,
-                    request_ms: request_ms(&loaded, &data.test.sessions, options)?,
+                    request_ms: request_ms(&loaded, (&test.sessions, items), options)?,
                     model_bytes: model_bytes(contender.source.folder().unwrap_or(&folder.of(contender)))?,
                     epochs: loaded.training().epochs.clone(),
+                    selection: loaded.training().selection.clone(),
+                    unranked,
                     metrics: evaluation.metrics.clone(),
                 },
                 evaluation,
@@ -269,12 +291,13 @@ fn evaluate_all(
     let evaluations: Vec<&Evaluation> = evaluations.iter().collect();
     let comparison = compare(
         &evaluations,
-        (&data.test.sessions, &[]),
+        (&test.sessions, &misses),
         &data.train.items,
         &options.cutoffs,
         bootstrap,
         threads,
     );
+    let next_clicks = data.test.next_clicks;
     let (train, test) = data.reports;
     Ok(Outcome {
         version: env!("CARGO_PKG_VERSION"),
@@ -285,6 +308,8 @@ fn evaluate_all(
             test,
             items: data.train.items.len(),
             cases: evaluations[0].cases,
+            next_clicks,
+            misses: num_misses,
             candidates: evaluations[0].candidates,
         },
         evaluation: options.clone(),
@@ -300,6 +325,8 @@ fn evaluate_all(
 struct EvaluatedModel {
     loaded: Model,
     evaluation: Evaluation,
+    /// For a model with other items.
+    unranked: Option<Unranked>,
     training_seconds: Option<f64>,
 }
 
@@ -315,15 +342,16 @@ fn evaluate(
 ) -> anyhow::Result<EvaluatedModel> {
     let (loaded, training_seconds) = if let Source::Saved(folder) = &contender.source {
         let loaded = Model::load(folder)?;
-        let seconds: f64 = loaded.training().epochs.iter().map(|epoch| epoch.seconds).sum();
+        let seconds = loaded.training().seconds();
         (loaded, (seconds > 0.0).then_some(seconds))
     } else {
         let out = folder.of(contender);
         let kept = args.keep.is_some();
+        let selection = data.selection.as_ref().filter(|_| contender.is_validated);
         let plan = TrainingPlan {
-            data: Arc::clone(&data.train),
-            validation: None,
-            refit: None,
+            data: Arc::clone(selection.map_or(&data.train, |(fit, _)| fit)),
+            validation: selection.map(|(_, valid)| &valid.sessions),
+            refit: selection.map(|_| Arc::clone(&data.train)),
             experiment: &contender.experiment,
             threads,
             out: &out,
@@ -343,7 +371,15 @@ fn evaluate(
     if stop.load(Ordering::SeqCst) {
         anyhow::bail!("interrupted");
     }
-    let (items, sessions) = (&data.train.items, &data.test.sessions);
-    let evaluation = rank(loaded.recommender(), items, sessions, options, threads, args.output.quiet)?;
-    Ok(EvaluatedModel { loaded, evaluation, training_seconds })
+    let (items, sessions) = (&data.train.items, &data.test.sessions.sessions);
+    let (model, quiet) = (loaded.recommender(), args.output.quiet);
+    let (evaluation, unranked) = if loaded.items().fingerprint() == items.fingerprint() {
+        (rank(model, items, sessions, options, threads, quiet)?, None)
+    } else {
+        let progress = |_| interrupt::check();
+        let across = evaluate_across((model, loaded.items()), items, sessions, options, threads, &progress);
+        let (evaluation, unranked) = across.with_context(|| contender.name.clone())?;
+        (evaluation, Some(unranked))
+    };
+    Ok(EvaluatedModel { loaded, evaluation, unranked, training_seconds })
 }

@@ -1,15 +1,17 @@
 //! The outcome of a comparison, for `--json`, the report and the text output.
 
+use crate::next_clicks::sentence;
 use crate::output::{Table, seconds, thousands};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use upnext_core::artifact::EpochSummary;
 use upnext_core::comparison::{Comparison, Interval, Metric};
-use upnext_core::data::LogShape;
 use upnext_core::data::part::DroppedSessions;
-use upnext_core::evaluation::{EvaluationConfig, MetricsAt};
+use upnext_core::data::{LogShape, NextClicks};
+use upnext_core::evaluation::{EvaluationConfig, MetricsAt, Unranked};
 use upnext_core::experiment::{Experiment, ModelKind};
+use upnext_core::history::Selection;
 
 /// The outcome of a comparison.
 #[derive(Serialize)]
@@ -38,6 +40,10 @@ pub(super) struct DataReport {
     pub(super) test: LogReport,
     pub(super) items: usize,
     pub(super) cases: usize,
+    /// All next clicks of the test part; absent if those on unknown items were dropped before, without being counted.
+    pub(super) next_clicks: Option<NextClicks>,
+    /// Next clicks that count as misses of every model.
+    pub(super) misses: u64,
     pub(super) candidates: usize,
 }
 
@@ -69,6 +75,12 @@ pub(super) struct Row {
     /// Size of the model's files in bytes, without a training state.
     pub(super) model_bytes: u64,
     pub(super) epochs: Vec<EpochSummary>,
+    /// The validated epochs that chose the number of `epochs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) selection: Option<Selection>,
+    /// The cases that a model with other items could not rank.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unranked: Option<Unranked>,
     pub(super) metrics: Vec<MetricsAt>,
 }
 
@@ -124,6 +136,32 @@ pub(super) fn describe(outcome: &Outcome) -> String {
         thousands(data.test.sessions as u64),
         thousands(data.candidates as u64),
     );
+    text.insert_str(text.len() - 1, &sentence(data.next_clicks, data.cases as u64, data.misses));
+    for row in &outcome.models {
+        if let Some(selection) = &row.selection {
+            text.insert_str(
+                text.len() - 1,
+                &format!(
+                    "{}: {} epochs, the best of {} by validation\n",
+                    row.name,
+                    selection.best_epoch,
+                    selection.epochs.len()
+                ),
+            );
+        }
+        if let Some(unranked) = row.unranked.filter(|unranked| unranked.cases > 0) {
+            text.insert_str(
+                text.len() - 1,
+                &format!(
+                    "{}: {} cases are misses, since it knows other items ({} targets, and {} after nothing that it knows)\n",
+                    row.name,
+                    thousands(unranked.cases as u64),
+                    thousands(unranked.unknown_targets as u64),
+                    thousands(unranked.unknown_histories as u64)
+                ),
+            );
+        }
+    }
     let order = outcome.by_mrr();
     for &k in outcome.evaluation.cutoffs.iter().rev() {
         let names = [format!("recall@{k}"), format!("mrr@{k}"), format!("ndcg@{k}")];

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use upnext_core::artifact::Manifest;
-use upnext_core::data::Sessions;
+use upnext_core::data::{ItemVocabulary, Sessions};
 use upnext_core::evaluation::EvaluationConfig;
 use upnext_core::model::Model;
 
@@ -20,7 +20,7 @@ const ENOUGH: Duration = Duration::from_secs(1);
 /// Unlike the time of an evaluation, which scores many sessions together on all threads, this is what a request costs.
 pub(super) fn request_ms(
     model: &Model,
-    sessions: &Sessions,
+    (sessions, items): (&Sessions, &ItemVocabulary),
     options: &EvaluationConfig,
 ) -> upnext_core::Result<Option<f64>> {
     let step = sessions.len().div_ceil(REQUESTS).max(1);
@@ -29,7 +29,7 @@ pub(super) fn request_ms(
         .step_by(step)
         .map(|s| sessions.session(s))
         .filter(|session| session.len() > 1)
-        .map(|session| session[..session.len() - 1].iter().map(|&item| model.items().id(item)).collect())
+        .map(|session| session[..session.len() - 1].iter().map(|&item| items.id(item)).collect())
         .collect();
     // The first list builds the index, which a server does before its first request.
     if let Some(first) = histories.first() {

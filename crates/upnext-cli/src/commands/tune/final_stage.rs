@@ -120,7 +120,7 @@ impl FinalStage<'_> {
         let all: Vec<&Evaluation> = std::iter::once(&evaluation).chain(&others).collect();
         let items = &parts.train.items;
         let mut comparison =
-            compare(&all, &sessions.sessions, items, &options.cutoffs, bootstrap, self.threads);
+            compare(&all, (&sessions.sessions, &[]), items, &options.cutoffs, bootstrap, self.threads);
         // Not shown, and most of the document.
         comparison.breakdowns.clear();
         Ok(Some(Test {
