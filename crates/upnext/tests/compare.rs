@@ -126,20 +126,118 @@ fn a_saved_model_and_an_experiment_file_stand_beside_a_kind() {
 }
 
 #[test]
-fn models_of_other_items_are_refused() {
+fn models_of_other_items_are_compared_on_the_same_cases() {
     let folder = Folder::new();
     let data = folder.prepared_shop(300);
-    let other = folder.path("other");
+    // Yesterday's model has the items of its own day in their order there; another one knows a few of them.
+    let (old, few) = (folder.path("old"), folder.path("few"));
+    let pop = |log: &Path, out: &Path| {
+        done(upnext().arg("train").arg(log).args(["--model", "markov", "--quiet", "--out"]).arg(out));
+    };
+    pop(&data.join("fit.parquet"), &old);
     done(
         upnext()
-            .arg("train")
-            .arg(folder.shop("other.csv", 300, 40, 9))
-            .args(["--model", "pop"])
-            .arg("--out")
-            .arg(&other),
+            .args(["prepare", "--format", "tsv", "--out"])
+            .arg(folder.path("tsv"))
+            .arg(folder.path("clicks.csv")),
     );
-    let models = format!("pop,{}", other.display());
-    refused(&mut compare(&data, &models), 2, &["other", "was trained on other items", "leave it out"]);
+    let train = std::fs::read_to_string(folder.path("tsv/train.tsv")).unwrap();
+    let some: String = train
+        .lines()
+        .enumerate()
+        .filter(|(i, line)| *i == 0 || !line.split('\t').nth(1).unwrap().ends_with(['0', '1', '2', '3', '4']))
+        .map(|(_, line)| format!("{line}\n"))
+        .collect();
+    pop(&folder.file("some.tsv", some), &few);
+
+    let cases = folder.path("cases.csv");
+    let models = format!("markov,{},{}", old.display(), few.display());
+    let outcome = json(compare(&data, &models).arg("--cases").arg(&cases));
+    let rows = outcome["models"].as_array().unwrap();
+    assert_eq!(rows[0]["unranked"], serde_json::Value::Null);
+    let unranked = |row: usize, key: &str| rows[row]["unranked"][key].as_u64().unwrap();
+    assert!(unranked(1, "cases") < unranked(2, "cases"), "{rows:?}");
+    let few_unknown = unranked(2, "unknown_targets") + unranked(2, "unknown_histories");
+    assert_eq!(few_unknown, unranked(2, "cases"));
+    let recall = |row: usize| rows[row]["metrics"][3]["recall"].as_f64().unwrap();
+    let known = 1.0 - unranked(2, "cases") as f64 / outcome["data"]["cases"].as_f64().unwrap();
+    assert!(recall(2) > 0.0 && recall(2) <= known && recall(1) > recall(2), "{} {known}", recall(2));
+    assert_eq!(outcome["comparison"]["differences"].as_array().unwrap().len(), 3);
+
+    // The file has the cases of all models, and each model's Recall follows from it.
+    let mut reader = csv::Reader::from_path(&cases).unwrap();
+    let read: Vec<csv::StringRecord> = reader.records().map(|row| row.unwrap()).collect();
+    for (row, name) in [(0, "markov"), (1, "old"), (2, "few")] {
+        let of_model: Vec<f64> =
+            read.iter().filter(|r| &r[0] == name).map(|r| r[4].parse().unwrap()).collect();
+        assert_eq!(of_model.len() as u64, outcome["data"]["cases"].as_u64().unwrap());
+        let hits = of_model.iter().filter(|&&rank| rank <= 20.0).count();
+        assert!((recall(row) - hits as f64 / of_model.len() as f64).abs() < 1e-12, "{name}");
+    }
+    let stderr = stderr(&done(&mut compare(&data, &models)));
+    assert!(stderr.contains("few knows other items"), "{stderr}");
+    let foreign = folder.path("foreign");
+    pop(&folder.file("foreign.csv", "SessionId,ItemId,Time\n1,x,1500000000\n1,y,1500000001\n"), &foreign);
+    let output = compare(&data, &format!("pop,{}", foreign.display())).output().unwrap();
+    assert!(
+        program::stderr(&output).contains("1 of 2 models failed: foreign"),
+        "{}",
+        program::stderr(&output)
+    );
+}
+
+#[test]
+fn validation_chooses_the_epochs_of_a_kind_and_the_command_shown_trains_the_same_model() {
+    let folder = Folder::new();
+    let data = folder.prepared_shop(400);
+    let keep = folder.path("kept");
+    let mut command = compare(&data, "gru4rec,markov");
+    set(&mut command, &NETWORK);
+    let outcome = json(set(&mut command, &["training.learning_rate=0.3"]).arg("--keep").arg(&keep));
+    let row = &outcome["models"][0];
+    let best = row["selection"]["best_epoch"].as_u64().unwrap();
+    assert_eq!(row["selection"]["epochs"].as_array().unwrap().len(), 10);
+    assert_eq!(row["epochs"].as_array().unwrap().len() as u64, best);
+    assert_eq!(outcome["models"][1].get("selection"), None);
+    let shown = row["commands"][0].as_str().unwrap();
+    assert!(shown.ends_with(" --validate"), "{shown}");
+    let out = folder.path("again");
+    let mut again = train(&data, &out);
+    json(set(&mut again, &["training.learning_rate=0.3"]).arg("--validate"));
+    assert_eq!(program::bits(&out)[1], program::bits(&keep.join("gru4rec"))[1], "the weights");
+    // A number of epochs that was asked for is trained without looking.
+    let outcome = json(set(&mut compare(&data, "gru4rec"), &NETWORK).args(["--epochs", "2"]));
+    assert_eq!(outcome["models"][0].get("selection"), None);
+}
+
+#[test]
+fn next_clicks_on_unknown_items_are_misses_of_every_model_on_request() {
+    let folder = Folder::new();
+    let data = folder.prepared_shop(300);
+    let of = |more: &[&str]| json(compare(&data, "pop,markov").args(more));
+    let (left_out, missed) = (of(&[]), of(&["--unknown", "miss"]));
+    let clicks = &left_out["data"]["next_clicks"];
+    assert_eq!(clicks, &missed["data"]["next_clicks"]);
+    let [total, cases, misses] = [
+        clicks["total"].as_u64().unwrap(),
+        missed["data"]["cases"].as_u64().unwrap(),
+        missed["data"]["misses"].as_u64().unwrap(),
+    ];
+    assert_eq!((cases + misses, left_out["data"]["misses"].as_u64()), (total, Some(0)));
+    let alone = json(&mut evaluate(
+        &{
+            let out = folder.path("pop");
+            done(upnext().arg("train").arg(&data).args(["--model", "pop", "--quiet", "--out"]).arg(&out));
+            out
+        },
+        &data,
+        &["--unknown", "miss", "--lists"],
+    ));
+    assert_eq!(missed["models"][0]["metrics"], alone["metrics"]);
+    let figure =
+        |outcome: &serde_json::Value| outcome["comparison"]["models"][0][3]["value"].as_f64().unwrap();
+    assert!((figure(&missed) * total as f64 - figure(&left_out) * cases as f64).abs() < 1e-6);
+    assert!(missed["models"][0]["commands"][1].as_str().unwrap().contains("--unknown miss"));
 }
 
 #[test]
@@ -175,7 +273,9 @@ fn usage_that_makes_no_sense_is_refused() {
     refused(compare(&data, "pop").args(["-k", "5,1"]), 2, &["ascending"]);
     refused(compare(&folder.path("clicks.csv"), "pop").arg("--json"), 2, &["name a test log"]);
     let patient = folder.file("patient.toml", "[training]\npatience = 2\n");
-    refused(&mut compare(&data, patient.to_str().unwrap()), 2, &["patience", "validation"]);
+    let without = data.join("train.parquet");
+    let mut command = compare(&without, patient.to_str().unwrap());
+    refused(command.arg(data.join("test.parquet")), 2, &["patience", "validation"]);
 }
 
 #[test]

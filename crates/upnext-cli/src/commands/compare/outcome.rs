@@ -84,6 +84,13 @@ pub(super) struct Row {
     pub(super) metrics: Vec<MetricsAt>,
 }
 
+impl Row {
+    /// The epochs that were validated, if any were: those that chose the number of epochs, or all.
+    pub(super) fn validated_epochs(&self) -> &[EpochSummary] {
+        self.selection.as_ref().map_or(&self.epochs, |selection| &selection.epochs)
+    }
+}
+
 /// A model that could not be trained or evaluated.
 #[derive(Serialize)]
 pub(super) struct Failed {

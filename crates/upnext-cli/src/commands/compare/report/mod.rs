@@ -6,6 +6,7 @@ mod verdict;
 
 use super::outcome::{LogReport, Outcome};
 use crate::commands::evaluate::shown_ties;
+use crate::next_clicks::sentence;
 use crate::output::thousands;
 use crate::page::{Legend, Page, escape, figure, side_by_side, svg, table};
 use figures::{differences, results};
@@ -51,13 +52,26 @@ fn head(outcome: &Outcome) -> String {
         .map(|f| format!("<p class=\"failed\"><b>{}</b> failed: {}</p>", escape(&f.name), escape(&f.reason)))
         .collect();
     format!(
-        "<header><h1>Comparison of {} models</h1>{}<p>{} cases of {} test sessions were ranked among {} candidates. All shares are in percent.</p>{failed}</header>\n",
+        "<header><h1>Comparison of {} models</h1>{}<p>{} cases of {} test sessions were ranked among {} candidates. All shares are in percent.</p><p>{}</p>{failed}</header>\n",
         outcome.models.len(),
         verdict(outcome),
         thousands(outcome.data.cases as u64),
         thousands(outcome.data.test.sessions as u64),
         thousands(outcome.data.candidates as u64),
+        next_clicks(outcome),
     )
+}
+
+/// The sentence about next clicks that are no case.
+fn next_clicks(outcome: &Outcome) -> String {
+    let data = &outcome.data;
+    let text = sentence(data.next_clicks, data.cases as u64, data.misses);
+    let mut html = escape(text.trim_end()).replace('`', "");
+    if let Some(first) = html.get(..1).map(str::to_uppercase) {
+        html.replace_range(..1, &first);
+    }
+    let groups = if data.misses > 0 { " Groups are of the ranked ones alone." } else { "" };
+    format!("{html}.{groups}")
 }
 
 fn cutoffs(outcome: &Outcome) -> String {
@@ -222,7 +236,9 @@ fn data(outcome: &Outcome) -> String {
         row("events on the most popular 1 % of the items", &|log| {
             share(log.shape.popularity.top_1_percent_share)
         }),
-        row("left out: events on items unknown to training", &|log| count(log.dropped.unknown_events)),
+        row("left out of this file: events on items unknown to training", &|log| {
+            count(log.dropped.unknown_events)
+        }),
         row("left out: then sessions of fewer than two events", &|log| count(log.dropped.short_sessions)),
         row("used: events, sessions", &|log| {
             format!("{}, {}", count(log.events as u64), count(log.sessions as u64))

@@ -221,11 +221,12 @@ pub(super) fn against_coverage(outcome: &Outcome, metric: Metric) -> String {
 /// The caption and the plot of a metric on the validation part by epoch, of the models that have recorded it at one cut-off;
 /// `None` if there is none.
 pub(super) fn validation(outcome: &Outcome, metric: Metric) -> Option<(String, String)> {
-    let recorded = outcome.models.iter().flat_map(|row| &row.epochs).find_map(|epoch| epoch.validation)?;
+    let recorded =
+        outcome.models.iter().flat_map(|row| row.validated_epochs()).find_map(|epoch| epoch.validation)?;
     let k = recorded.cutoff;
     let points = |model: usize| {
         let row = &outcome.models[model];
-        let of_epoch = row.epochs.iter().filter_map(|epoch| {
+        let of_epoch = row.validated_epochs().iter().filter_map(|epoch| {
             let validation = epoch.validation.filter(|validation| validation.cutoff == k)?;
             let y = match metric {
                 Metric::Recall => validation.recall,
