@@ -88,7 +88,9 @@ fn describe(command: Command, name: &str, hides: bool, heading: Style) -> Comman
     });
     let mut text = String::new();
     if has_reading && name != TELLS_READING {
-        text.push_str("Options for reading logs (columns, times, quoting, bad rows): see `upnext prepare --help`\n");
+        text.push_str(
+            "Options for reading logs (columns, times, quoting, bad rows): see `upnext prepare --help`\n",
+        );
     }
     if has_item_table && name != TELLS_ITEM_TABLE {
         text.push_str("Options for reading a table of items: see `upnext inspect --help`\n");

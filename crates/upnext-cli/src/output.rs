@@ -309,7 +309,8 @@ mod tests {
     ];
 
     /// Fields of errors that no option sets.
-    const NO_FIELDS: [&str; 7] = ["experiment", "manifest", "members", "trial", "URL", "session_prefix", "start_s"];
+    const NO_FIELDS: [&str; 8] =
+        ["evaluation", "experiment", "manifest", "members", "trial", "URL", "session_prefix", "start_s"];
 
     /// The string literals of Rust code, without comments and tests.
     fn literals(code: &str) -> Vec<String> {
@@ -358,9 +359,8 @@ mod tests {
             let code = std::fs::read_to_string(&file).unwrap();
             for literal in literals(&code) {
                 let quoted = literal.split('`').skip(1).step_by(2);
-                let is_name = |word: &&str| {
-                    word.len() > 1 && word.chars().all(|c| c.is_ascii_lowercase() || c == '_')
-                };
+                let is_name =
+                    |word: &&str| word.len() > 1 && word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
                 for name in quoted.filter(is_name) {
                     let is_flag = in_flags(&format!("`{name}`")).starts_with("--");
                     assert!(is_flag || NO_OPTIONS.contains(&name), "{}: `{name}`: {literal}", file.display());
@@ -370,7 +370,11 @@ mod tests {
                 let bare = literal.split(|c: char| !(c.is_ascii_lowercase() || "_`.{}".contains(c)));
                 let is_sentence = literal.split(' ').count() > 3 && !literal.contains("](");
                 for word in bare.filter(|word| is_sentence && word.contains('_')) {
-                    assert!(!OPTIONS.contains(&word), "{}: {word} without quotation: {literal}", file.display());
+                    assert!(
+                        !OPTIONS.contains(&word),
+                        "{}: {word} without quotation: {literal}",
+                        file.display()
+                    );
                 }
             }
             for call in code.split("Error::config(").skip(1) {

@@ -22,7 +22,11 @@ fn a_setting_that_the_kind_does_not_read_is_refused_wherever_it_is_given() {
     let of = |kind| train_kind(&log, &out, kind);
     let rate = ["training.learning_rate=0.1"];
     refused(set(&mut of("vs-knn"), &rate), 2, &["training.learning_rate", "\"vs-knn\"", "it is for gru4rec"]);
-    refused(of("pop").args(["--epochs", "3"]), 2, &["--epochs: sets training.epochs", "\"pop\"", "leave it out"]);
+    refused(
+        of("pop").args(["--epochs", "3"]),
+        2,
+        &["--epochs: sets training.epochs", "\"pop\"", "leave it out"],
+    );
     refused(of("pop").args(["--seed", "3"]), 2, &["--seed: sets training.seed", "gru4rec, bpr-mf"]);
     refused(of("bpr-mf").args(["--epochs", "3"]), 2, &["--epochs", "use model.epochs"]);
     let file = folder.file("knn.toml", "[model]\nkind = \"s-knn\"\n\n[training]\nepochs = 3\n");
@@ -46,7 +50,11 @@ fn a_setting_that_the_kind_does_not_read_is_refused_wherever_it_is_given() {
 #[test]
 fn a_search_draws_points_by_its_seed_for_every_kind_of_model() {
     done(upnext().args(["tune", "--show-space", "--model", "item-knn", "--seed", "3"]));
-    refused(upnext().args(["tune", "--show-space", "--model", "item-knn", "--epochs", "3"]), 2, &["--epochs"]);
+    refused(
+        upnext().args(["tune", "--show-space", "--model", "item-knn", "--epochs", "3"]),
+        2,
+        &["--epochs"],
+    );
 }
 
 #[test]
@@ -58,7 +66,10 @@ fn the_configuration_of_each_kind_is_shown_with_comments_and_can_be_read_again()
             String::from_utf8(output.stdout).unwrap()
         };
         let shown = show(&["--model", kind]);
-        assert_eq!(shown.contains("\n[training]\n"), ["gru4rec", "bpr-mf", "session-average"].contains(&kind));
+        assert_eq!(
+            shown.contains("\n[training]\n"),
+            ["gru4rec", "bpr-mf", "session-average"].contains(&kind)
+        );
         let file = folder.file("shown.toml", &shown);
         assert_eq!(show(&["--config", file.to_str().unwrap()]), shown, "{kind}");
     }
@@ -94,8 +105,14 @@ fn a_comparison_sets_fields_of_the_models_that_read_them() {
     let outcome = json(set(&mut compare("pop,gru4rec"), &fields).args(["--epochs", "1", "--seed", "5"]));
     let commands = |row: usize| outcome["models"][row]["commands"][0].as_str().unwrap();
     assert!(!commands(0).contains("--set") && !commands(0).contains("--seed"), "{}", commands(0));
-    assert!(commands(1).contains("training.learning_rate=0.05") && commands(1).contains("--epochs 1 --seed 5"));
-    refused(set(&mut compare("pop"), &["training.learning_rate=0.1"]), 2, &["training.learning_rate", "no effect"]);
+    assert!(
+        commands(1).contains("training.learning_rate=0.05") && commands(1).contains("--epochs 1 --seed 5")
+    );
+    refused(
+        set(&mut compare("pop"), &["training.learning_rate=0.1"]),
+        2,
+        &["training.learning_rate", "none of the models"],
+    );
     refused(compare("pop,vs-knn").args(["--epochs", "3"]), 2, &["--epochs: sets training.epochs"]);
 }
 
@@ -128,7 +145,8 @@ fn messages_name_the_options_that_exist() {
     command.arg("prepare").arg(&log).arg("--out").arg(folder.path("data"));
     let message = refused(&mut command, 1, &["--skip-bad-rows"]);
     assert!(!message.contains("skip_bad_rows"), "{message}");
-    let number = |value: &str| refused(train(&log, &folder.path("model")).args(["--epochs", value]), 2, &["--epochs"]);
+    let number =
+        |value: &str| refused(train(&log, &folder.path("model")).args(["--epochs", value]), 2, &["--epochs"]);
     assert!(number("0").contains("must be a whole number of 1 or more, not `0`"));
     assert!(number("-1").contains("not `-1`"), "{}", number("-1"));
     assert!(number("1e3").contains("not `1e3`: write 1000"));
@@ -153,7 +171,8 @@ fn colours_are_for_terminals_and_as_the_environment_asks() {
 #[test]
 fn shells_and_manuals_have_what_they_need() {
     let text = |args: &[&str]| String::from_utf8(done(upnext().args(args)).stdout).unwrap();
-    for (shell, word) in [("bash", "complete -F"), ("zsh", "#compdef upnext"), ("fish", "complete -c upnext")] {
+    for (shell, word) in [("bash", "complete -F"), ("zsh", "#compdef upnext"), ("fish", "complete -c upnext")]
+    {
         let script = text(&["completions", shell]);
         assert!(script.contains(word) && script.contains("skip-bad-rows"), "{shell}");
     }

@@ -54,5 +54,8 @@ fn write(command: &clap::Command, folder: &Path) -> anyhow::Result<()> {
     replace_file(&file, |mut out| {
         out.write_all(text.as_bytes()).map_err(upnext_core::Error::io(&file, "write"))
     })?;
-    command.get_subcommands().filter(|command| command.get_name() != "help").try_for_each(|command| write(command, folder))
+    command
+        .get_subcommands()
+        .filter(|command| command.get_name() != "help")
+        .try_for_each(|command| write(command, folder))
 }

@@ -346,7 +346,11 @@ fn describe(done: &Done, outcome: &TrainingOutcome) -> String {
     match (outcome.ended, done.best_epoch) {
         (Ended::AlreadyComplete, _) => {
             text.push_str("the model is complete");
-            text.push_str(if kind.reads_training("epochs") { "; for more epochs raise --epochs\n" } else { "\n" });
+            text.push_str(if kind.reads_training("epochs") {
+                "; for more epochs raise --epochs\n"
+            } else {
+                "\n"
+            });
         }
         (Ended::Early, Some(best)) => text.push_str(&format!("stopped early; epoch {best} was the best\n")),
         (_, Some(best)) => text.push_str(&format!("epoch {best} was the best\n")),

@@ -31,7 +31,10 @@ pub(super) const GROUPS: &[(&str, Groups)] = &[
     (
         "train",
         &[
-            ("Model and training", &["model", "epochs", "seed", "config", "fields", "show_config", "threads"]),
+            (
+                "Model and training",
+                &["model", "epochs", "seed", "config", "fields", "show_config", "threads"],
+            ),
             ("Checkpoints and size", &["checkpoint_every", "slim"]),
             ("Table of items", &["items", "item_table_column"]),
         ],
@@ -53,10 +56,7 @@ pub(super) const GROUPS: &[(&str, Groups)] = &[
             ("With --sessions", &["out", "one_row", "threads"]),
         ],
     ),
-    (
-        "reproduce rsc15",
-        &[("Training", &["scale", "epochs", "seed", "threads"]), ("Report", &["report"])],
-    ),
+    ("reproduce rsc15", &[("Training", &["scale", "epochs", "seed", "threads"]), ("Report", &["report"])]),
     (
         "reproduce video-like",
         &[
@@ -114,7 +114,10 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
             "upnext train --model bpr-mf --show-config > mine.toml",
         ],
     ),
-    ("evaluate", &["upnext evaluate model data", "upnext evaluate model test.csv -k 5,20 --ties median --lists"]),
+    (
+        "evaluate",
+        &["upnext evaluate model data", "upnext evaluate model test.csv -k 5,20 --ties median --lists"],
+    ),
     (
         "compare",
         &[
@@ -175,7 +178,13 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
             "upnext inspect products.csv --items --item-type price=number",
         ],
     ),
-    ("simulate", &["upnext simulate --out clicks.csv", "upnext simulate --out clicks.csv.gz --sessions 100000 --seed 7"]),
+    (
+        "simulate",
+        &[
+            "upnext simulate --out clicks.csv",
+            "upnext simulate --out clicks.csv.gz --sessions 100000 --seed 7",
+        ],
+    ),
     (
         "completions",
         &[
@@ -184,5 +193,8 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
             "upnext completions fish > ~/.config/fish/completions/upnext.fish",
         ],
     ),
-    ("man", &["upnext man | man -l -", "upnext man train | man -l -", "upnext man --out ~/.local/share/man/man1"]),
+    (
+        "man",
+        &["upnext man | man -l -", "upnext man train | man -l -", "upnext man --out ~/.local/share/man/man1"],
+    ),
 ];

@@ -29,7 +29,9 @@ fn the_definition_is_consistent() {
 fn every_command_has_examples_that_it_accepts() {
     for (name, _) in commands(&command()) {
         let (_, examples) = EXAMPLES.iter().find(|(command, _)| *command == name).expect(&name);
-        assert!(examples.iter().all(|line| line.starts_with(&format!("upnext {name}")) || name == "reproduce"));
+        assert!(
+            examples.iter().all(|line| line.starts_with(&format!("upnext {name}")) || name == "reproduce")
+        );
         assert!(help_of(&name).contains("Example"), "{name}");
     }
     for line in EXAMPLES.iter().flat_map(|(_, lines)| *lines).chain(START) {
@@ -58,7 +60,8 @@ fn options_for_reading_are_told_once_and_work_everywhere() {
             continue;
         }
         let help = help_of(&name);
-        let (tells, points) = (help.contains("--session-column"), help.contains("see `upnext prepare --help`"));
+        let (tells, points) =
+            (help.contains("--session-column"), help.contains("see `upnext prepare --help`"));
         assert_eq!((tells, points), (name == TELLS_READING, name != TELLS_READING), "{help}");
     }
     let words = ["upnext", "evaluate", "model", "log.csv", "--session-column", "visit", "--skip-bad-rows"];
@@ -73,7 +76,8 @@ fn options_for_reading_are_told_once_and_work_everywhere() {
 fn common_options_come_first_and_those_for_output_last() {
     let place = |help: &str, word: &str| help.find(word).unwrap_or_else(|| panic!("{word} is not in {help}"));
     let train = help_of("train");
-    let order = ["Arguments:", "\nOptions:", "--out", "--validate", "Model and training:", "--epochs", "Output:"];
+    let order =
+        ["Arguments:", "\nOptions:", "--out", "--validate", "Model and training:", "--epochs", "Output:"];
     let places: Vec<usize> = order.iter().map(|word| place(&train, word)).collect();
     assert!(places.is_sorted(), "{train}");
     let prepare = help_of("prepare");
@@ -85,7 +89,17 @@ fn common_options_come_first_and_those_for_output_last() {
 #[test]
 fn no_message_about_a_value_names_a_type_of_rust() {
     const LEAKS: [&str; 12] = [
-        "usize", "u64", "u32", "i64", "f32", "f64", "NonZero", "non-zero", "invalid digit", "invalid float", "in string",
+        "usize",
+        "u64",
+        "u32",
+        "i64",
+        "f32",
+        "f64",
+        "NonZero",
+        "non-zero",
+        "invalid digit",
+        "invalid float",
+        "in string",
         "number too",
     ];
     let mut refused = 0;

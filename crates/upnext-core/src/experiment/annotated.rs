@@ -10,7 +10,8 @@ use std::fmt::Write;
 const WIDTH: usize = 100;
 
 /// What the numbers in brackets in the documentation of fields stand for.
-pub(super) const REFERENCES: &str = "[1] is Hidasi et al., ICLR 2016; [2] is Hidasi and Karatzoglou, CIKM 2018.";
+pub(super) const REFERENCES: &str =
+    "[1] is Hidasi et al., ICLR 2016; [2] is Hidasi and Karatzoglou, CIKM 2018.";
 
 /// The documentation of the key `model.kind`.
 pub(super) fn kind_text() -> String {

@@ -145,13 +145,14 @@ pub(super) fn contenders(args: &CompareArgs, evaluation: &EvaluationConfig) -> R
             Experiment::default().set(field)?;
             return Err(Error::config(
                 key_of(field),
-                "has no effect on any of the models that are trained here: leave it out",
+                "has an effect on none of the models that are trained here: leave it out",
             ));
         }
     }
     let reads_epochs = |contender: &Contender| contender.has("training.epochs");
     if args.epochs.is_some() && !found.iter().any(reads_epochs) {
-        let reason = "sets training.epochs, which none of the models that are trained here reads: leave it out";
+        let reason =
+            "sets training.epochs, which none of the models that are trained here reads: leave it out";
         return Err(Error::config("--epochs", reason));
     }
     let paths: Vec<_> = found.iter().map(|contender| path_of(&contender.source)).collect();

@@ -137,8 +137,7 @@ impl Task {
         for row in &mut rows {
             let kind = row.experiment.model.kind();
             let training = &mut row.experiment.training;
-            training.epochs =
-                run.epochs.filter(|_| kind.reads_training("epochs")).unwrap_or(training.epochs);
+            training.epochs = run.epochs.filter(|_| kind.reads_training("epochs")).unwrap_or(training.epochs);
             training.seed = run.seed.filter(|_| kind.reads_training("seed")).unwrap_or(training.seed);
             row.experiment.validate()?;
         }

@@ -58,7 +58,8 @@ fn every_field_is_documented_with_the_source_of_its_default() {
             for field in docs_of(table, kind) {
                 let text = field.text();
                 assert!(text.ends_with('.') && text.len() > 20, "{table}.{}: {text}", field.name);
-                let names_source = text.contains("he default") || text.contains("f absent") || text.contains("best in [1]");
+                let names_source =
+                    text.contains("he default") || text.contains("f absent") || text.contains("best in [1]");
                 assert!(names_source || table.starts_with("data"), "{table}.{}: {text}", field.name);
                 documented.insert(format!("{table}.{}", field.name));
             }
@@ -116,10 +117,15 @@ fn a_field_without_effect_is_refused_in_files_and_assignments() {
 fn a_field_that_the_kind_does_not_read_is_refused_with_the_kinds_that_do() {
     let text = "[model]\nkind = \"vs-knn\"\n[training]\nlearning_rate = 0.1\n";
     let message = Experiment::from_toml(text, "mine.toml").unwrap_err().to_string();
-    assert!(message.starts_with("mine.toml:4:1: training.learning_rate: a model of kind \"vs-knn\""), "{message}");
+    assert!(
+        message.starts_with("mine.toml:4:1: training.learning_rate: a model of kind \"vs-knn\""),
+        "{message}"
+    );
     assert!(message.ends_with("it is for gru4rec"), "{message}");
     let refused = |kind, assignment| of_kind(kind).set(assignment).unwrap_err().to_string();
-    assert!(refused(ModelKind::Pop, "training.seed=1").ends_with("it is for gru4rec, bpr-mf, session-average"));
+    assert!(
+        refused(ModelKind::Pop, "training.seed=1").ends_with("it is for gru4rec, bpr-mf, session-average")
+    );
     assert!(refused(ModelKind::BprMf, "training.epochs=3").ends_with("use model.epochs"));
     of_kind(ModelKind::BprMf).set("training.seed=1").unwrap();
     // A saved model's configuration has all fields, whatever its kind reads.

@@ -169,11 +169,16 @@ fn no_message_about_a_value_names_a_type_of_rust() {
     let mut refused = 0;
     for kind in ModelKind::ALL {
         for key in known_keys().iter().filter(|key| *key != "model.kind") {
-            for value in ["x", "-1", "1e3", "1.5", "99999999999999999999", "true", "[1.5]", "[-1]", "1979-05-27", ""] {
-                let mut experiment = Experiment { model: ModelConfig::of_kind(kind), ..Experiment::default() };
+            for value in
+                ["x", "-1", "1e3", "1.5", "99999999999999999999", "true", "[1.5]", "[-1]", "1979-05-27", ""]
+            {
+                let mut experiment =
+                    Experiment { model: ModelConfig::of_kind(kind), ..Experiment::default() };
                 let Err(error) = experiment.set(&format!("{key}={value}")) else { continue };
                 let message = error.to_string();
-                for leak in ["usize", "u64", "i64", "f32", "f64", "NonZero", "non-zero", "struct", "enum", "floating"] {
+                for leak in
+                    ["usize", "u64", "i64", "f32", "f64", "NonZero", "non-zero", "struct", "enum", "floating"]
+                {
                     assert!(!message.contains(leak), "{key}={value}: {message}");
                 }
                 refused += 1;
