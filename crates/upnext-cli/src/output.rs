@@ -359,8 +359,11 @@ mod tests {
             let code = std::fs::read_to_string(&file).unwrap();
             for literal in literals(&code) {
                 let quoted = literal.split('`').skip(1).step_by(2);
-                let is_name =
-                    |word: &&str| word.len() > 1 && word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+                let is_name = |word: &&str| {
+                    word.len() > 1
+                        && !word.starts_with('_')
+                        && word.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+                };
                 for name in quoted.filter(is_name) {
                     let is_flag = in_flags(&format!("`{name}`")).starts_with("--");
                     assert!(is_flag || NO_OPTIONS.contains(&name), "{}: `{name}`: {literal}", file.display());
