@@ -76,11 +76,11 @@ fn options_that_make_no_sense_are_refused() {
     let one = |options: &[&str], parts_of_message: &[&str]| {
         refused(&mut evaluate(&model, &parts, options), 2, parts_of_message);
     };
-    one(&["-k", "0"], &["evaluation.cutoffs", "ascending numbers from 1"]);
+    one(&["-k", "0"], &["-k", "must be a whole number of 1 or more"]);
     one(&["-k", "20,5"], &["evaluation.cutoffs", "[20, 5]"]);
     one(&["-k", "many"], &["many"]);
     one(&["--candidates", "19"], &["evaluation.candidates", "19"]);
-    one(&["--candidates", "0"], &["evaluation.candidates"]);
+    one(&["--candidates", "0"], &["--candidates", "must be a whole number of 1 or more"]);
     one(&["--ties", "lucky"], &["lucky", "conservative"]);
     one(&["--threads", "0"], &["--threads"]);
     one(&["--threads", "100000"], &["--threads", "or less"]);

@@ -174,7 +174,7 @@ pub(super) fn contenders(args: &CompareArgs, evaluation: &EvaluationConfig) -> R
             Experiment::default().set(field)?;
             return Err(Error::config(
                 key_of(field),
-                "has no effect on any of the models that are trained here: leave it out",
+                "has an effect on none of the models that are trained here: leave it out",
             ));
         }
     }
