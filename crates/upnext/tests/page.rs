@@ -205,12 +205,12 @@ fn a_box_that_does_nothing_is_hidden_and_pictures_are_shown_if_the_catalogue_has
     // The icon of that server serves as a picture, so that no other host is asked.
     let icon = format!("http://{}/assets/icon.svg", server.address);
     let (one, two) = (model.items().id(3), model.items().id(4));
-    let titles = format!("item_id,title,image\n{one},Cup,{icon}\n{two},Cup,javascript:alert(1)\n");
+    let titles = format!("item_id,title,image\n{one},Mug,{icon}\n{two},Mug,javascript:alert(1)\n");
     let titles = shop.file("pictures.csv", titles);
     let with_pictures = Served::start(&path, &["--catalogue", titles.to_str().unwrap()]);
     let mut tab = open(&browser, &shop, &with_pictures, 1300);
     tab.value("document.getElementById('only').focus()");
-    tab.type_text("cup");
+    tab.type_text("mug");
     tab.until("document.querySelector('.list').children.length === 2 && document.querySelector('.list img')?.naturalWidth > 0");
     let ids = "[...document.querySelectorAll('.list li')].filter(line => line.querySelector('img')).map(line => line.dataset.id).join()";
     assert_eq!(tab.value(ids), one);
