@@ -56,9 +56,8 @@ fn part<'p>(page: &'p str, start: &str, end: &str) -> &'p str {
 fn the_report_begins_with_the_model_to_use_and_ranks_the_differences_from_the_first() {
     let folder = Folder::new();
     let (data, file) = (folder.prepared_shop(800), folder.path("report.html"));
-    let outcome = json(compare(&data, "pop,markov,s-pop").arg("--report").arg(&file));
-    let page = std::fs::read_to_string(file).unwrap();
-    // The simulated shop's visitors go from item to item as the Markov model does, and no other model is close.
+    let outcome = json(compare(&data, "pop,markov,pop").arg("--report").arg(&file));
+    let page = std::fs::read_to_string(&file).unwrap();
     let verdict = part(&page, "<div class=\"verdict\">", "</div>");
     assert!(verdict.starts_with("<p class=\"use\">Use <b>markov</b>.</p>"), "{verdict}");
     assert!(verdict.contains("95 % interval of the difference on the same sessions: +"), "{verdict}");
@@ -68,19 +67,21 @@ fn the_report_begins_with_the_model_to_use_and_ranks_the_differences_from_the_fi
     let mrr = markov["metrics"][3]["mrr"].as_f64().unwrap() * 100.0;
     assert!(verdict.contains(&format!("MRR@20: {mrr:.2} %")), "{verdict}");
 
-    let mut names = ["pop", "markov", "s-pop"];
-    let of = |name: &str| ["pop", "markov", "s-pop"].iter().position(|&other| other == name).unwrap();
-    let value = |name: &str| outcome["models"][of(name)]["metrics"][3]["mrr"].as_f64().unwrap();
-    names.sort_by(|a, b| value(b).total_cmp(&value(a)));
     let forest = part(&page, "<table class=\"forest\">", "</table>");
     let rows: Vec<&str> =
         forest.split("<th scope=\"row\">").skip(1).filter_map(|row| row.split('<').next()).collect();
-    assert_eq!(rows, names);
+    assert_eq!(rows, ["markov", "pop", "pop-2"]);
     assert!(forest.starts_with("<tbody><tr class=\"first\">"), "{forest}");
     // One unit: every tooltip of a metric is in percent, as the tables are.
     for title in page.split("<title>").skip(2).filter_map(|rest| rest.split("</title>").next()) {
         assert!(title.contains(" %") || title.contains("loss"), "{title}");
     }
+    // In the simulated shop, two models cannot be told apart on these few sessions.
+    json(compare(&data, "s-pop,markov").arg("--report").arg(&file));
+    let page = std::fs::read_to_string(&file).unwrap();
+    let verdict = part(&page, "<div class=\"verdict\">", "</div>");
+    let level = "is level with it: no difference in MRR@20 or Recall@20 is more than chance.";
+    assert!(verdict.contains(level) && verdict.contains("it is the cheapest to serve"), "{verdict}");
 }
 
 #[test]

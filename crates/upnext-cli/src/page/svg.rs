@@ -44,13 +44,15 @@ pub(crate) struct Series {
     pub(crate) name: String,
     /// Whether it is shown before the reader changes a check box: names of such series keep clear of each other.
     pub(crate) is_shown: bool,
+    /// Whether its check box in the legend hides it.
+    pub(crate) in_legend: bool,
     pub(crate) points: Vec<Point>,
 }
 
 impl Series {
     /// A series without a name, which is always shown.
     pub(crate) fn unnamed(model: usize, points: Vec<Point>) -> Self {
-        Self { model, name: String::new(), is_shown: true, points }
+        Self { model, name: String::new(), is_shown: true, in_legend: false, points }
     }
 }
 
@@ -229,8 +231,7 @@ impl Plot<'_> {
     fn draw(&self, svg: &mut String, series: &Series, scale: &Scale, name: &str) {
         let (x, y) = (&scale.x, &scale.y);
         let model = series.model;
-        // By the first class, the legend hides a model. A series without a name is not one of several models.
-        let class = if series.name.is_empty() { String::new() } else { format!("m{model} ") };
+        let class = if series.in_legend { format!("m{model} ") } else { String::new() };
         _ = write!(svg, r#"<g class="{class}{}">"#, style(model));
         if self.lines && series.points.len() > 1 {
             let of = |height: &dyn Fn(&Point) -> Option<f64>| -> Option<Vec<String>> {
@@ -317,8 +318,13 @@ mod tests {
     #[test]
     fn texts_are_escaped_and_models_told_apart_by_more_than_colour() {
         let point = Point { x: 1.0, y: 0.5, low_high: Some((0.4, 0.6)), title: "<b>&".into() };
-        let series =
-            |model| Series { model, name: "<i>".into(), is_shown: true, points: vec![point.clone()] };
+        let series = |model| Series {
+            model,
+            name: "<i>".into(),
+            is_shown: true,
+            in_legend: true,
+            points: vec![point.clone()],
+        };
         for svg in [plot(true, vec![series(0), series(7)]), plot(false, vec![series(0), series(7)])] {
             assert!(
                 svg.contains("&lt;b&gt;&amp;") && svg.contains("&lt;1&gt;") && svg.contains("&quot;x&quot;")

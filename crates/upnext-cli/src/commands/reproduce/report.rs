@@ -83,7 +83,11 @@ fn against_published(outcome: &Outcome) -> String {
             let (x, y) = (of(row.published.as_ref()?), of(&row.measured));
             let title = format!("{}: {} %, published {} %", row.result.name, percent(y), percent(x));
             let point = Point { x: x * 100.0, y: y * 100.0, low_high: None, title };
-            Some(Series { name: row.result.name.clone(), ..Series::unnamed(model, vec![point]) })
+            Some(Series {
+                name: row.result.name.clone(),
+                in_legend: true,
+                ..Series::unnamed(model, vec![point])
+            })
         });
         let svg = Plot {
             label: &format!("{name}, measured against published"),

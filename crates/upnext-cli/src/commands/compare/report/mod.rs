@@ -107,7 +107,7 @@ fn coverage(outcome: &Outcome) -> String {
         return plots;
     }
     format!(
-        "<p>Coverage is the share of all items that are in any list of {k}. Farther up is better; farther right, more of the catalogue is seen.</p>{}",
+        "<p>Coverage is the share of all items that are in any list of {k}. Farther up is better; farther right, more of the catalogue is seen. All models are shown.</p>{}",
         side_by_side(&plots)
     )
 }
@@ -126,7 +126,7 @@ fn time(outcome: &Outcome) -> String {
         }
     }
     format!(
-        "<p>Farther up is better, farther left is cheaper. A request is the list of {k} for one session, on one core; the figure is the median of some hundred. Training ran on {} and includes saving.</p>{}",
+        "<p>Farther up is better, farther left is cheaper; all models are shown. A request is the list of {k} for one session, on one core; the figure is the median of some hundred. Training ran on {} and includes saving.</p>{}",
         if outcome.threads == 1 { "one thread".to_owned() } else { format!("{} threads", outcome.threads) },
         side_by_side(&plots)
     )

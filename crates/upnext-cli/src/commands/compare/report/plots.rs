@@ -44,9 +44,16 @@ fn series(outcome: &Outcome, points: impl Fn(usize) -> Vec<Point>) -> Vec<Series
         model,
         name: outcome.models[model].name.clone(),
         is_shown: place < SHOWN,
+        in_legend: true,
         points: points(model),
     };
     ranked.map(of).filter(|series| !series.points.is_empty()).collect()
+}
+
+/// The series of plots in which a model is a single mark: all are shown, since marks far apart say most.
+fn marks(outcome: &Outcome, points: impl Fn(usize) -> Vec<Point>) -> Vec<Series> {
+    let all = series(outcome, points).into_iter();
+    all.map(|series| Series { is_shown: true, in_legend: false, ..series }).collect()
 }
 
 /// A plot of a metric by cut-off.
@@ -184,7 +191,7 @@ pub(super) fn against_cost(outcome: &Outcome, metric: Metric, cost: Cost) -> Str
         diagonal: false,
         levels: Vec::new(),
         lines: false,
-        series: series(outcome, points),
+        series: marks(outcome, points),
     }
     .svg()
 }
@@ -199,7 +206,7 @@ pub(super) fn against_coverage(outcome: &Outcome, metric: Metric) -> String {
         let at = format!("coverage {} %", percent(coverage));
         vec![point(outcome, model, coverage * 100.0, &at, &figure.estimate)]
     };
-    let series = series(outcome, points);
+    let series = marks(outcome, points);
     if series.is_empty() {
         return String::new();
     }
