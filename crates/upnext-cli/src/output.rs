@@ -101,9 +101,11 @@ const OPTIONS: [&str; 32] = [
 ];
 
 /// Other fields with which an error of the library may begin, and the flags that set them.
-const FIELDS: [(&str, &str); 16] = [
+const FIELDS: [(&str, &str); 18] = [
     ("resume", "--resume"),
     ("init", "--init"),
+    ("refit", "--no-refit"),
+    ("replay", "--replay"),
     ("trials", "--trials"),
     ("halving", "--halving"),
     ("space", "--space"),

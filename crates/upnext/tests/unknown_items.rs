@@ -16,7 +16,7 @@ fn log_with_new_items() -> String {
         }
     };
     for n in 0..10 {
-        session(&format!("one{n}"), 0, &["a", "b", "c", "a"]);
+        session(&format!("one{n}"), -1, &["a", "b", "c", "a"]);
         session(&format!("two{n}"), 1, &["a", "b", "c"]);
     }
     for n in 0..5 {
@@ -158,7 +158,7 @@ fn cases_of_a_hand_made_log_are_those_counted_by_hand() {
     let parts = prepared(&folder);
     let markov = model(&folder, &parts, "markov");
     let file = folder.path("cases.csv");
-    let more = ["--unknown", "miss", "--cases", file.to_str().unwrap(), "--quiet"];
+    let more = ["--unknown", "miss", "--cases", file.to_str().unwrap()];
     done(&mut evaluate(&markov, &parts, &more));
     let header = std::fs::read_to_string(&file).unwrap();
     let names = "session_id,position,item_id,rank_conservative,rank_standard,rank_median,fell_back\n";

@@ -194,9 +194,6 @@ fn learn(plan: TrainingPlan, quiet: bool) -> anyhow::Result<TrainingOutcome> {
             );
             anyhow::Error::new(error).context(message)
         }
-        upnext_core::Error::Config { field, reason } if field == "refit" => {
-            upnext_core::Error::config("--no-refit", reason).into()
-        }
         error => error.into(),
     })
 }
