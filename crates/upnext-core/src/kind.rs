@@ -8,7 +8,7 @@ use crate::data::{Dataset, ItemVocabulary, Sessions};
 use crate::evaluation::EvaluationConfig;
 use crate::gru4rec::config::TrainingConfig;
 use crate::history::{Ended, Observer, TrainingSummary};
-use crate::recommender::Recommender;
+use crate::recommender::{Recommender, SimilarityMeasure};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -19,6 +19,9 @@ pub(crate) trait Kind: Recommender + Sized + 'static {
 
     /// The default search space of `upnext tune`, as TOML; `None` if the kind has no parameters to search.
     const SPACE: Option<&'static str> = None;
+
+    /// How fitted models compare items ([`Recommender::similarities`]); `None` if they cannot.
+    const SIMILARITY: Option<SimilarityMeasure> = None;
 
     /// Whether a fitted model can be trained further on other sessions.
     const CAN_TRAIN_FURTHER: bool = false;

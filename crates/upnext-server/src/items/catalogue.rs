@@ -8,8 +8,6 @@ use upnext_core::data::items::{Column, ColumnType, ItemTable, ItemTableOptions};
 
 /// Possible names of the id column; the first that exists is used.
 const ID_COLUMNS: [&str; 3] = ["item", "item_id", "id"];
-/// Possible names of the title column; the first that exists is used.
-const TITLE_COLUMNS: [&str; 2] = ["title", "name"];
 
 /// An item table with a column of titles.
 #[derive(Debug)]
@@ -70,9 +68,9 @@ impl Catalogue {
         let table = Arc::new(ItemTable::read(path, &options)?);
 
         let refused = |reason: String| Error::Catalogue { path: path.to_owned(), reason };
-        let title = title_of(&table).ok_or_else(|| {
+        let title = table.title_column().ok_or_else(|| {
             let names: Vec<&str> = table.columns().iter().map(Column::name).collect();
-            let (wanted, found) = (TITLE_COLUMNS.join("`, `"), names.join("`, `"));
+            let (wanted, found) = (ItemTable::TITLE_COLUMNS.join("`, `"), names.join("`, `"));
             refused(format!(
                 "no column of titles: none is called `{wanted}`; beside the ids the file has `{found}`"
             ))
@@ -90,17 +88,11 @@ impl Catalogue {
     /// The table of items that a model holds, if it has a column `title` or `name`: with that, the first `max_columns`
     /// columns that can be shown as text.
     pub(crate) fn of_model(table: &Arc<ItemTable>, max_columns: usize) -> Option<Self> {
-        let title = title_of(table)?;
+        let title = table.title_column()?;
         let is_shown = |&at: &usize| at != title && table.columns()[at].column_type() != ColumnType::Vector;
         let others = (0..table.columns().len()).filter(is_shown).take(max_columns).collect();
         Some(Self { table: Arc::clone(table), title, others })
     }
-}
-
-/// The column of titles: the first of its names that a column has.
-fn title_of(table: &ItemTable) -> Option<usize> {
-    let at = |name: &&str| table.columns().iter().position(|column| column.name().eq_ignore_ascii_case(name));
-    TITLE_COLUMNS.iter().find_map(at)
 }
 
 #[cfg(test)]
