@@ -8,11 +8,13 @@ mod commands;
 mod experiment;
 mod interrupt;
 mod item_table;
+mod out_file;
 mod output;
 mod page;
 mod progress;
 mod ranking;
 mod reading;
+mod restrict;
 mod train_and_rank;
 
 use clap::Parser;
