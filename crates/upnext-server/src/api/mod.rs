@@ -6,6 +6,7 @@ mod items;
 mod operation;
 mod recommend;
 mod sessions;
+mod similar;
 
 use crate::keys::{require_admin_key, require_any_key, require_key};
 use crate::page;
@@ -30,6 +31,7 @@ pub(crate) fn router(service: &Arc<Service>) -> Router {
         .route("/v1/sessions/{id}", get(sessions::show).delete(sessions::remove))
         .route("/v1/items", get(items::find))
         .route("/v1/items/lookup", post(items::look_up))
+        .route("/v1/items/{id}/similar", get(similar::similar))
         .route("/v1/model", get(operation::model))
         .route("/v1/models", get(operation::models))
         .route_layer(from_fn_with_state(state(), require_key));
