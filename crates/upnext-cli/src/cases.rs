@@ -1,8 +1,8 @@
 //! The arguments and the file of an evaluation's cases.
 
-use crate::commands::will_lie_in;
 use crate::interrupt;
 use crate::next_clicks::Unknown;
+use crate::out_file::will_lie_in;
 use std::fs::File;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};

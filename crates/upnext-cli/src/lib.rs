@@ -12,11 +12,13 @@ mod interrupt;
 mod item_table;
 mod next_clicks;
 mod numbers;
+mod out_file;
 mod output;
 mod page;
 mod progress;
 mod ranking;
 mod reading;
+mod restrict;
 mod train_and_rank;
 
 use clap::{FromArgMatches, Parser};

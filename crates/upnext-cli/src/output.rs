@@ -181,6 +181,19 @@ pub(crate) fn printable(id: &str) -> String {
     text
 }
 
+/// Formats the first few ids of `count`.
+pub(crate) fn named(ids: &[&str], count: usize) -> String {
+    const MAX_NAMED: usize = 5;
+    let some: Vec<String> = ids.iter().take(MAX_NAMED).map(|id| format!("`{}`", printable(id))).collect();
+    let more = match ids.len().saturating_sub(MAX_NAMED) {
+        0 => String::new(),
+        more => format!(" and {} more", thousands(more as u64)),
+    };
+    let times =
+        if count > ids.len() { format!(" ({} times)", thousands(count as u64)) } else { String::new() };
+    format!("{}{more}{times}", some.join(", "))
+}
+
 /// Quotes a word of a command line if a shell would interpret it.
 pub(crate) fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./=,:@%+".contains(c);
@@ -402,6 +415,15 @@ mod tests {
     fn ids_are_shown_on_one_line_and_not_too_long() {
         assert_eq!(printable("ä\n\tb"), "ä\\n\\tb");
         assert_eq!(printable(&"x".repeat(100)).chars().count(), 61);
+    }
+
+    #[test]
+    fn messages_name_a_few_ids_on_one_line() {
+        assert_eq!(named(&["a\nb"], 1), "`a\\nb`");
+        assert_eq!(
+            named(&["1", "2", "3", "4", "5", "6"], 1_000),
+            "`1`, `2`, `3`, `4`, `5` and 1 more (1,000 times)"
+        );
     }
 
     #[test]

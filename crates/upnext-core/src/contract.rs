@@ -11,9 +11,10 @@ use crate::evaluation::{Evaluation, EvaluationConfig, evaluate_in_blocks};
 use crate::gru4rec::Network;
 use crate::gru4rec::config::{Activation, Input, NetworkConfig, Unit};
 use crate::ranking::{
-    Candidates, Filter, Index, Query, TieRule, recommend, recommend_each, recommend_parallel,
+    Candidates, Filter, Index, Query, SimilarQuery, TieRule, VectorLengths, recommend, recommend_each,
+    recommend_parallel, similar,
 };
-use crate::recommender::{Recommender, SessionScorer, lanes};
+use crate::recommender::{Recommender, SessionScorer, Similarities, lanes};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use upnext_kernels::CounterRng;
@@ -169,6 +170,7 @@ pub(crate) fn obeys_the_contract(model: &dyn Recommender, items: &ItemVocabulary
     scores_are_the_same_when_sessions_join_late(model, sessions, &alone);
     ranks_are_those_of_the_scores(model, items, sessions, &alone);
     lists_are_those_of_the_scores(model, items, sessions, &alone);
+    similar_items_are_those_of_the_similarities(model, items);
 }
 
 /// The scores of every session, each read by its own scorer.
@@ -374,6 +376,64 @@ fn lists_are_those_of_the_scores(
         };
         assert_eq!(recommend(model, items, &[history], k, &filter).unwrap(), std::slice::from_ref(list));
     }
+}
+
+/// Checks the lists of similar items of every item: against plain similarities, in both directions, and with filters.
+fn similar_items_are_those_of_the_similarities(model: &dyn Recommender, items: &ItemVocabulary) {
+    let n = items.len() as ItemIndex;
+    let (lengths, all) = (VectorLengths::new(model), Candidates::new(items, &[], None));
+    let list = |item, k, candidates: &Candidates, filter: &Filter| {
+        let go_on = &mut || ControlFlow::Continue(());
+        let list = similar(model, &lengths, candidates, &SimilarQuery { item, k, filter }, go_on).unwrap()?;
+        Some((list.measure, list.entries.iter().map(|e| (e.item, e.similarity)).collect::<Vec<_>>()))
+    };
+    let any = Filter::default();
+    if model.similarities(0).is_none() {
+        return assert!((0..n).all(|item| list(item, 5, &all, &any).is_none()));
+    }
+    let lists: Vec<_> = (0..n).map(|item| list(item, usize::MAX, &all, &any).unwrap()).collect();
+    let fewer = Candidates::new(items, &[4, 9], None);
+    let filter = Filter {
+        exclude: vec![7, 7],
+        only: Some((0..n).filter(|item| item % 3 != 2).rev().collect()),
+        ..Filter::default()
+    };
+    for (item, (measure, entries)) in (0..).zip(&lists) {
+        let similarities = model.similarities(item).unwrap();
+        assert_eq!(similarities.measure(), *measure);
+        let mut expected: BTreeMap<ItemIndex, f64> = match similarities {
+            Similarities::Vectors => (0..n).map(|other| (other, cosine(model, item, other))).collect(),
+            Similarities::Listed(_, listed) => {
+                let count = listed.len();
+                let listed: BTreeMap<_, _> = listed.into_iter().map(|(i, x)| (i, f64::from(x))).collect();
+                assert_eq!(listed.len(), count, "an item is listed twice");
+                listed
+            }
+        };
+        expected.remove(&item);
+        assert_eq!(entries.len(), expected.len(), "the item itself is left out, and nothing else");
+        assert!(entries.is_sorted_by(|a, b| a.1 > b.1 || (a.1 == b.1 && a.0 < b.0)), "{entries:?}");
+        for &(other, similarity) in entries {
+            assert!((f64::from(similarity) - expected[&other]).abs() < 1e-5, "{item} {other}: {similarity}");
+            if measure.is_symmetric() {
+                let back = lists[other as usize].1.iter().find(|entry| entry.0 == item).unwrap();
+                assert_eq!(back.1.to_bits(), similarity.to_bits(), "{item} {other}");
+            }
+        }
+        assert_eq!(list(item, usize::MAX, &all, &any).unwrap().1, *entries, "the same again");
+        assert_eq!(list(item, 5, &all, &any).unwrap().1, entries[..entries.len().min(5)]);
+        let allowed = |&(other, _): &(ItemIndex, f32)| other % 3 != 2 && ![4, 7, 9].contains(&other);
+        let allowed: Vec<_> = entries.iter().copied().filter(allowed).take(6).collect();
+        assert_eq!(list(item, 6, &fewer, &filter).unwrap().1, allowed);
+    }
+}
+
+/// The cosine of the vectors of two items; 0 if one is zero.
+fn cosine(model: &dyn Recommender, a: ItemIndex, b: ItemIndex) -> f64 {
+    let (a, b) = (model.vector(a).unwrap(), model.vector(b).unwrap());
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum::<f64>();
+    let lengths = (dot(a, a) * dot(b, b)).sqrt();
+    if lengths == 0.0 { 0.0 } else { dot(a, b) / lengths }
 }
 
 /// A model whose scores are a function of the session's last item, so that its metrics can be computed by hand.

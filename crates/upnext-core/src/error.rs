@@ -103,11 +103,20 @@ pub enum Error {
         id: String,
     },
 
-    /// A request for item vectors to a model of a kind without vectors.
-    #[error("{model} has no vectors of items: ask a network or a factor model")]
+    /// A request for the vectors of items or sessions to a model of a kind without vectors.
+    #[error("{model} has no vectors: ask a network (gru4rec) or a factor model (bpr-mf, session-average)")]
     NoVectors {
         /// The name of the model ([`Recommender::name`](crate::recommender::Recommender::name)).
         model: String,
+    },
+
+    /// A request for similar items to a model of a kind that does not compare items.
+    #[error("{model} cannot tell which items are similar: ask a model of one of the kinds {}", .kinds.join(", "))]
+    NoSimilarity {
+        /// The name of the model ([`Recommender::name`](crate::recommender::Recommender::name)).
+        model: String,
+        /// The names of the kinds that can.
+        kinds: Vec<&'static str>,
     },
 
     /// Evaluation sessions that give no case to rank.

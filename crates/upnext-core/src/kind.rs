@@ -8,7 +8,7 @@ use crate::data::{Dataset, ItemVocabulary, Sessions};
 use crate::evaluation::EvaluationConfig;
 use crate::gru4rec::config::TrainingConfig;
 use crate::history::{Ended, Observer, TrainingSummary};
-use crate::recommender::Recommender;
+use crate::recommender::{Recommender, SimilarityMeasure};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -22,6 +22,9 @@ pub(crate) trait Kind: Recommender + Sized + 'static {
 
     /// The fields of the experiment's `[training]` table that a fit reads.
     const READS: OfTraining = OfTraining::Nothing;
+
+    /// How fitted models compare items ([`Recommender::similarities`]); `None` if they cannot.
+    const SIMILARITY: Option<SimilarityMeasure> = None;
 
     /// Whether a fitted model can be trained further on other sessions.
     const CAN_TRAIN_FURTHER: bool = false;

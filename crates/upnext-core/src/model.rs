@@ -2,14 +2,15 @@
 
 use crate::arrays::{Arrays, TrainingState};
 use crate::artifact::{Artifact, MANIFEST_FILE};
-use crate::batch::HistoryBatcher;
 use crate::data::{ItemIndex, ItemTable, ItemVocabulary, Sessions};
 use crate::evaluation::{Evaluation, EvaluationConfig, evaluate};
 use crate::experiment::{Experiment, ModelKind};
 use crate::gru4rec::Network;
 use crate::history::TrainingSummary;
 use crate::kind::AnyModel;
-use crate::ranking::{Candidates, Filter, Index, Query, RecommendationList, recommend_each_observed};
+use crate::ranking::{
+    Candidates, Filter, Index, Query, RecommendationList, VectorLengths, recommend_each_observed,
+};
 use crate::recommender::Recommender;
 use crate::{Error, Result, models};
 use std::ops::ControlFlow;
@@ -17,8 +18,13 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 mod similar;
+#[cfg(feature = "logs")]
+mod vector_file;
+mod vectors;
 
-pub use similar::Similar;
+pub use similar::{Similar, SimilarItems};
+#[cfg(feature = "logs")]
+pub use vector_file::VectorWriter;
 
 /// A fitted model of any kind, with its items, its configuration and the history of its training.
 ///
@@ -40,6 +46,7 @@ struct Inner {
     version: Option<String>,
     all_items: OnceLock<Candidates>,
     index: OnceLock<Option<Index>>,
+    lengths: OnceLock<VectorLengths>,
 }
 
 /// The items recommended after one session, by the user's ids.
@@ -74,7 +81,7 @@ impl Model {
         state: Option<TrainingState>,
         version: Option<String>,
     ) -> Self {
-        let (all_items, index) = Default::default();
+        let (all_items, index, lengths) = Default::default();
         Self {
             inner: Arc::new(Inner {
                 model,
@@ -86,6 +93,7 @@ impl Model {
                 version,
                 all_items,
                 index,
+                lengths,
             }),
         }
     }
@@ -263,8 +271,7 @@ impl Model {
             unknown.push(skipped);
         }
         let queries: Vec<Query> = histories.iter().map(|history| Query { history, k, filter }).collect();
-        let items = self.items();
-        let all = self.inner.all_items.get_or_init(|| Candidates::new(items, &[], None));
+        let (items, all) = (self.items(), self.all_items());
         let (model, index) = (self.recommender(), self.index());
         let lists = recommend_each_observed(model, items, index, all, &queries, observe)?;
         Ok(lists.into_iter().zip(unknown).map(|(list, unknown)| self.named(list, unknown)).collect())
@@ -290,7 +297,12 @@ impl Model {
         Recommendations { items: list.entries.iter().map(name).collect(), unknown, fell_back: list.fell_back }
     }
 
-    /// The index that finds the best items of a network without scoring all of them, built on first use.
+    /// All items as candidates, prepared on first use.
+    fn all_items(&self) -> &Candidates {
+        self.inner.all_items.get_or_init(|| Candidates::new(self.items(), &[], None))
+    }
+
+    /// The index that finds the best items of a model with vectors without scoring all of them, built on first use.
     fn index(&self) -> Option<&Index> {
         self.inner.index.get_or_init(|| Index::new(self.recommender())).as_ref()
     }
@@ -327,38 +339,5 @@ impl Model {
         observe: &(dyn Fn(usize) -> ControlFlow<()> + Sync),
     ) -> Result<Evaluation> {
         evaluate(self.recommender(), self.items(), sessions, options, threads, observe)
-    }
-
-    /// The width d of the item vectors, and the vectors as an n × d matrix, row by row in the order of
-    /// [`items`](Self::items); `None` for a kind without vectors.
-    pub fn item_vectors(&self) -> Option<(usize, Vec<f32>)> {
-        let model = self.recommender();
-        let width = model.vector(0)?.len();
-        let mut vectors = Vec::with_capacity(width * self.items().len());
-        for item in 0..self.items().len() as ItemIndex {
-            vectors.extend_from_slice(model.vector(item)?);
-        }
-        Some((width, vectors))
-    }
-
-    /// The vector of a session. Its dot products with the item vectors, plus the item biases, rank the items.
-    ///
-    /// `None` for a kind without vectors, and for a session without a known item.
-    pub fn session_vector(&self, session: &[impl AsRef<str>]) -> Option<Vec<f32>> {
-        let (history, _) = self.known(session);
-        let width = self.recommender().vector(0)?.len();
-        if history.is_empty() {
-            return None;
-        }
-        let mut sessions = Sessions::new();
-        sessions.push(&history, 0);
-        let mut scorer = self.recommender().scorer(1);
-        let mut batcher = HistoryBatcher::new(&sessions, vec![0]);
-        while let Some(batch) = batcher.next_batch() {
-            scorer.read(batch, &sessions);
-        }
-        let states = scorer.factors()?.states;
-        // The units are followed by the constant that multiplies the bias.
-        Some((0..width).map(|j| states.row(j)[0]).collect())
     }
 }

@@ -7,6 +7,7 @@ use crate::experiment::{Experiment, ModelConfig, ModelKind};
 use crate::history::Ended;
 use crate::kind::{AnyModel, Fit, Kind};
 use crate::kinds::for_each_kind;
+use crate::recommender::SimilarityMeasure;
 
 macro_rules! dispatch {
     ($($(#[$doc:meta])* $variant:ident($model:ty, $config:ty) = $name:literal,)*) => {
@@ -44,6 +45,14 @@ macro_rules! dispatch {
             pub fn space(self) -> Option<&'static str> {
                 match self {
                     $(Self::$variant => <$model as Kind>::SPACE,)*
+                }
+            }
+
+            /// How models of this kind compare items ([`Model::similar_items`](crate::Model::similar_items)); `None` if
+            /// they cannot.
+            pub fn similarity(self) -> Option<SimilarityMeasure> {
+                match self {
+                    $(Self::$variant => <$model as Kind>::SIMILARITY,)*
                 }
             }
 

@@ -1,20 +1,22 @@
-//! Ranking: ranks of targets, top-k lists and recommendations from the scores of a model.
+//! Ranking: ranks of targets, top-k lists and recommendations from the scores of a model, and similar items.
 //!
-//! Lists are ordered by falling score, then by falling support, then by ascending item index.
+//! Lists are ordered by falling score, then by falling support, then by ascending item index. Lists of similar items
+//! have no supports: they are ordered by falling similarity, then by ascending item index.
 
 mod index;
 mod nearest;
 mod recommend;
+mod similar;
 #[cfg(feature = "logs")]
 mod write;
 
 pub use index::Index;
 pub use nearest::Nearest;
-pub(crate) use nearest::{cosine, length};
 pub use recommend::{
     Candidates, Filter, Query, Recommendation, RecommendationList, recommend, recommend_each,
     recommend_each_observed, recommend_parallel,
 };
+pub use similar::{SimilarEntry, SimilarList, SimilarQuery, VectorLengths, similar};
 #[cfg(feature = "logs")]
 pub use write::{ListFormat, ListRows, ListWriter};
 

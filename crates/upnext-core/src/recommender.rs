@@ -1,9 +1,11 @@
 //! The interface of all models: a [`Recommender`] starts a [`SessionScorer`], which reads sessions and scores items.
 
+mod similarity;
 mod table;
 
 use crate::batch::Batch;
 use crate::data::{ItemIndex, Sessions};
+pub use similarity::{Similarities, SimilarityMeasure};
 pub(crate) use table::TableProducts;
 use upnext_kernels::{Activation, Isa, Matrix, padded};
 
@@ -25,6 +27,25 @@ pub trait Recommender: Send + Sync + std::fmt::Debug {
     /// May panic if `item` is not below [`num_items`](Self::num_items).
     fn vector(&self, _item: ItemIndex) -> Option<&[f32]> {
         None
+    }
+
+    /// The bias of an item, which is added to the product of its vector and the session's; `None` for a model without
+    /// biases.
+    ///
+    /// # Panics
+    /// May panic if `item` is not below [`num_items`](Self::num_items).
+    fn bias(&self, _item: ItemIndex) -> Option<f32> {
+        None
+    }
+
+    /// The items that are similar to `item`; `None` for a model that cannot tell.
+    ///
+    /// By default, a model with item vectors compares these, and another one cannot tell.
+    ///
+    /// # Panics
+    /// May panic if `item` is not below [`num_items`](Self::num_items).
+    fn similarities(&self, item: ItemIndex) -> Option<Similarities> {
+        self.vector(item).map(|_| Similarities::Vectors)
     }
 
     /// Creates a session scorer for up to `rows` sessions at once.

@@ -11,11 +11,11 @@ mod prepare;
 mod recommend;
 mod reproduce;
 mod serve;
+mod similar;
 mod simulate;
 mod train;
 mod tune;
-
-pub(crate) use prepare::will_lie_in;
+mod vectors;
 
 /// A command with its arguments.
 #[derive(clap::Subcommand)]
@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Compare(Box<compare::CompareArgs>),
     Tune(Box<tune::TuneArgs>),
     Recommend(recommend::RecommendArgs),
+    Similar(similar::SimilarArgs),
+    Vectors(vectors::VectorsArgs),
     Reproduce(Box<reproduce::ReproduceArgs>),
     Serve(Box<serve::ServeArgs>),
     Load(Box<load::LoadArgs>),
@@ -47,6 +49,8 @@ impl Command {
             Self::Compare(args) => compare::run(&args),
             Self::Tune(args) => tune::run(&args),
             Self::Recommend(args) => recommend::run(&args),
+            Self::Similar(args) => similar::run(&args),
+            Self::Vectors(args) => vectors::run(&args),
             Self::Reproduce(args) => reproduce::run(&args),
             Self::Serve(args) => serve::run(&args),
             Self::Load(args) => load::run(&args),

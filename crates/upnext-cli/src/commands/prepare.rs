@@ -2,6 +2,7 @@
 
 use crate::interrupt;
 use crate::numbers::{one_or_more, two_or_more, zero_or_more};
+use crate::out_file::{lies_in, will_lie_in};
 use crate::output::{OutputArgs, Table, in_flags, thousands, warn};
 use crate::progress::{Progress, Unit};
 use crate::reading::{ReadArgs, describe};
@@ -159,22 +160,6 @@ pub(crate) fn run(args: &PrepareArgs) -> anyhow::Result<()> {
     args.output.print(&Done { out: &args.out, statistics }, |done| {
         format!("{}\nwritten to {}\n", describe_statistics(done.statistics), done.out.display())
     })
-}
-
-/// Whether `file` is inside `folder`, with symbolic links resolved.
-pub(super) fn lies_in(file: &Path, folder: &Path) -> bool {
-    match (file.canonicalize(), folder.canonicalize()) {
-        (Ok(file), Ok(folder)) => file.starts_with(folder),
-        _ => false,
-    }
-}
-
-/// Whether `path`, which need not exist, is inside `folder`.
-pub(crate) fn will_lie_in(path: &Path, folder: &Path) -> bool {
-    // Components that do not exist have no symbolic links to resolve.
-    let here = Path::new(".");
-    let mut around = path.ancestors().map(|around| if around == Path::new("") { here } else { around });
-    around.find(|around| around.exists()).is_some_and(|around| lies_in(around, folder))
 }
 
 /// Formats how long sessions last as a table.

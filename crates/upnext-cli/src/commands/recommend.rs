@@ -1,12 +1,12 @@
 //! `upnext recommend`: recommends next items for one session, or for all sessions of a log.
 
 mod many;
-mod restrict;
 
 use crate::experiment::ThreadArgs;
 use crate::numbers::one_or_more;
-use crate::output::{OutputArgs, Table, printable, thousands, warn};
+use crate::output::{OutputArgs, Table, named, printable, thousands, warn};
 use crate::reading::ReadArgs;
+use crate::restrict::RestrictArgs;
 use clap::ArgGroup;
 use serde::Serialize;
 use std::collections::HashSet;
@@ -15,9 +15,6 @@ use upnext_core::data::{ItemIndex, ItemVocabulary};
 use upnext_core::experiment::ModelKind;
 use upnext_core::model::Model;
 use upnext_core::ranking::{Filter, ListRows, RecommendationList, recommend};
-
-/// Maximum number of unknown ids in a message.
-const MAX_NAMED: usize = 5;
 
 /// Recommend the next items of a session, or of all sessions of a log.
 ///
@@ -59,13 +56,8 @@ pub(crate) struct RecommendArgs {
     #[arg(long)]
     exclude_seen: bool,
 
-    /// Leave out the items in this file, one id per line
-    #[arg(long, value_name = "FILE")]
-    exclude: Option<PathBuf>,
-
-    /// Recommend only the items in this file, one id per line
-    #[arg(long, value_name = "FILE")]
-    only: Option<PathBuf>,
+    #[command(flatten)]
+    restrict: RestrictArgs,
 
     #[command(flatten)]
     threads: ThreadArgs,
@@ -86,9 +78,15 @@ impl RecommendArgs {
 
 /// The model in the JSON document.
 #[derive(Clone, Copy, Serialize)]
-struct ModelDocument<'a> {
+pub(super) struct ModelDocument<'a> {
     path: &'a Path,
     kind: ModelKind,
+}
+
+impl<'a> ModelDocument<'a> {
+    pub(super) fn new(path: &'a Path, model: &Model) -> Self {
+        Self { path, kind: model.kind() }
+    }
 }
 
 /// The list of a session in the JSON document.
@@ -144,7 +142,7 @@ pub(crate) fn run(args: &RecommendArgs) -> anyhow::Result<()> {
     };
     let sink = args.sessions.as_deref().map(|log| many::Sink::new(args, log)).transpose()?;
     let model = Model::load(&args.model)?;
-    let filter = restrict::filter(args, model.items())?;
+    let filter = Filter { exclude_seen: args.exclude_seen, ..args.restrict.filter(model.items())? };
     match sink {
         Some(sink) => many::run(args, &sink, &model, &filter),
         None => recommend_to_one(args, &session, &model, &filter),
@@ -183,7 +181,7 @@ fn recommend_to_one(
 }
 
 fn document_of<'a>(args: &'a RecommendArgs, model: &Model) -> ModelDocument<'a> {
-    ModelDocument { path: &args.model, kind: model.experiment().model.kind() }
+    ModelDocument::new(&args.model, model)
 }
 
 /// Formats a list as a table.
@@ -207,21 +205,9 @@ fn describe(document: &ListDocument) -> String {
 }
 
 /// Formats a score with as many decimals as give the largest score of the list five digits.
-fn shown(score: f32, largest: f32) -> String {
+pub(super) fn shown(score: f32, largest: f32) -> String {
     let decimals = (4.0 - largest.log10().floor()).clamp(0.0, 12.0) as usize;
     format!("{score:.decimals$}")
-}
-
-/// Formats the first few ids of `count`.
-fn named(ids: &[&str], count: usize) -> String {
-    let some: Vec<String> = ids.iter().take(MAX_NAMED).map(|id| format!("`{}`", printable(id))).collect();
-    let more = match ids.len().saturating_sub(MAX_NAMED) {
-        0 => String::new(),
-        more => format!(" and {} more", thousands(more as u64)),
-    };
-    let times =
-        if count > ids.len() { format!(" ({} times)", thousands(count as u64)) } else { String::new() };
-    format!("{}{more}{times}", some.join(", "))
 }
 
 #[cfg(test)]
@@ -245,14 +231,5 @@ mod tests {
         assert_eq!(of(123_456.7, 123_456.7), "123457");
         assert_eq!(of(0.0, 0.0), "0.000000000000");
         assert_eq!(of(1.5e-7, 1.5e-7), "0.00000015000");
-    }
-
-    #[test]
-    fn messages_name_a_few_ids_on_one_line() {
-        assert_eq!(named(&["a\nb"], 1), "`a\\nb`");
-        assert_eq!(
-            named(&["1", "2", "3", "4", "5", "6"], 1_000),
-            "`1`, `2`, `3`, `4`, `5` and 1 more (1,000 times)"
-        );
     }
 }

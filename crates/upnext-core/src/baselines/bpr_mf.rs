@@ -152,6 +152,7 @@ fitted_kind!(
     BprMf(BprMfConfig),
     space: Some(include_str!("../../experiments/spaces/bpr-mf.toml")),
     reads: Seed,
+    similarity: VectorCosine,
     |config, fit| Self::fit(config, &fit.data, fit.training.seed)
 );
 
@@ -166,6 +167,10 @@ impl Recommender for BprMf {
 
     fn vector(&self, item: ItemIndex) -> Option<&[f32]> {
         factors::vector(&self.items, item)
+    }
+
+    fn bias(&self, item: ItemIndex) -> Option<f32> {
+        self.config.item_biases.then(|| factors::bias(&self.items, item)).flatten()
     }
 
     fn scorer(&self, rows: usize) -> Box<dyn SessionScorer + '_> {

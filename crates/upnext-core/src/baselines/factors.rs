@@ -10,9 +10,9 @@
 use crate::arrays::{Arrays, Tensor};
 use crate::batch::{Batch, Carry};
 use crate::data::{ItemIndex, Sessions};
-use crate::recommender::{SessionScorer, TableProducts, lanes};
+use crate::recommender::{Factors, SessionScorer, TableProducts, lanes};
 use crate::{Error, Result, memory};
-use upnext_kernels::{CounterRng, Isa, Matrix, padded};
+use upnext_kernels::{Activation, CounterRng, Isa, Matrix, padded};
 
 /// Largest number of factors: the largest width of a network's layer.
 const MAX_FACTORS: usize = 1 << 16;
@@ -253,6 +253,11 @@ pub(super) fn vector(items: &Matrix, item: ItemIndex) -> Option<&[f32]> {
     items.values(item as usize).split_last().map(|(_bias, factors)| factors)
 }
 
+/// The bias of an item. `items`: n × (k + 1).
+pub(super) fn bias(items: &Matrix, item: ItemIndex) -> Option<f32> {
+    items.values(item as usize).last().copied()
+}
+
 /// A session scorer that multiplies the vectors of items by the mean vector of the session's items.
 pub(super) struct MeanScorer<'m> {
     /// Vectors of the scored items, with biases: n × (k + 1).
@@ -270,13 +275,14 @@ pub(super) struct MeanScorer<'m> {
     means: Matrix,
     /// (k + 1) × rows, rounded up to whole cache lines: `means` transposed.
     lanes: Matrix,
+    isa: Isa,
     products: TableProducts,
 }
 
 impl<'m> MeanScorer<'m> {
     /// A session scorer for up to `rows` sessions.
     pub(super) fn new(scored: &'m Matrix, session_items: &'m Matrix, rows: usize) -> Self {
-        let width = scored.width();
+        let (width, isa) = (scored.width(), Isa::detect());
         Self {
             scored,
             session_items,
@@ -286,7 +292,8 @@ impl<'m> MeanScorer<'m> {
             counts_before: Vec::with_capacity(rows),
             means: Matrix::zeros(rows, width),
             lanes: Matrix::zeros(width, padded(rows)),
-            products: TableProducts::new(Isa::detect(), width),
+            isa,
+            products: TableProducts::new(isa, width),
         }
     }
 }
@@ -324,6 +331,11 @@ impl SessionScorer for MeanScorer<'_> {
     fn score(&mut self, items: &[ItemIndex], scores: &mut [f32]) {
         let lanes = lanes(self.counts.len());
         self.products.compute(self.scored, &self.lanes, items, lanes, &mut scores[..items.len() * lanes]);
+    }
+
+    fn factors(&self) -> Option<Factors<'_>> {
+        let activation = Activation::Linear;
+        Some(Factors { items: self.scored, states: &self.lanes, activation, isa: self.isa })
     }
 }
 

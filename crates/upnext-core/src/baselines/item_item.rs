@@ -4,7 +4,7 @@ use super::sparse::{Popularity, SparseScores};
 use crate::arrays::{Arrays, Tensor};
 use crate::batch::Batch;
 use crate::data::{ItemIndex, ItemVocabulary, Sessions};
-use crate::recommender::SessionScorer;
+use crate::recommender::{SessionScorer, Similarities, SimilarityMeasure};
 use crate::{Error, Result};
 
 /// A sparse n × n matrix in compressed row format: row `i` has the scores of the next item after last item `i`.
@@ -52,7 +52,7 @@ macro_rules! item_item_model {
             }
         }
 
-        fitted_kind!($model($config), space: $space, reads: Nothing, |config, fit| Self::fit(config, &fit.data));
+        fitted_kind!($model($config), space: $space, reads: Nothing, similarity: Weight, |config, fit| Self::fit(config, &fit.data));
 
         impl crate::recommender::Recommender for $model {
             fn name(&self) -> &str {
@@ -61,6 +61,13 @@ macro_rules! item_item_model {
 
             fn num_items(&self) -> usize {
                 self.rows.num_items()
+            }
+
+            fn similarities(
+                &self,
+                item: crate::data::ItemIndex,
+            ) -> Option<crate::recommender::Similarities> {
+                Some(self.rows.similarities(item))
             }
 
             fn scorer(&self, rows: usize) -> Box<dyn crate::recommender::SessionScorer + '_> {
@@ -167,6 +174,11 @@ impl ItemItem {
     pub(super) fn row(&self, item: ItemIndex) -> impl Iterator<Item = (ItemIndex, f32)> {
         let row = self.offsets[item as usize]..self.offsets[item as usize + 1];
         self.neighbours[row.clone()].iter().copied().zip(self.weights[row].iter().copied())
+    }
+
+    /// The items with a weight in the row of `item`.
+    pub(super) fn similarities(&self, item: ItemIndex) -> Similarities {
+        Similarities::Listed(SimilarityMeasure::Weight, self.row(item).collect())
     }
 
     /// A session scorer for up to `rows` sessions.

@@ -96,6 +96,7 @@ item_item_model!(ItemKnn(ItemKnnConfig) = "item-knn", space: Some(include_str!("
 mod tests {
     use super::super::item_item::dataset;
     use super::*;
+    use crate::recommender::{Recommender, Similarities, SimilarityMeasure};
 
     #[test]
     fn similarity_is_the_damped_cosine_of_sessions_not_of_events() {
@@ -110,6 +111,8 @@ mod tests {
             assert_eq!(row(1), [(0, cosine(2.0, 1, 0)), (2, cosine(1.0, 1, 2)), (3, cosine(1.0, 1, 3))]);
             assert_eq!(row(2), [(0, cosine(1.0, 2, 0)), (1, cosine(1.0, 2, 1))]);
             assert_eq!(row(3), [(1, cosine(1.0, 3, 1))]);
+            let similar = Similarities::Listed(SimilarityMeasure::Weight, row(1));
+            assert_eq!(model.similarities(1), Some(similar));
         }
     }
 

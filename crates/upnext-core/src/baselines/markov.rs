@@ -43,6 +43,7 @@ item_item_model!(Markov(NoFields) = "markov", space: None);
 mod tests {
     use super::super::item_item::dataset;
     use super::*;
+    use crate::recommender::{Recommender, Similarities, SimilarityMeasure};
 
     #[test]
     fn scores_are_shares_of_what_came_directly_after() {
@@ -53,5 +54,7 @@ mod tests {
         assert_eq!(row(1), [(0, 1.0)]);
         assert_eq!(row(2), [(3, 1.0)]);
         assert_eq!(row(3), []);
+        let similar = Similarities::Listed(SimilarityMeasure::Weight, row(0));
+        assert_eq!(model.similarities(0), Some(similar));
     }
 }

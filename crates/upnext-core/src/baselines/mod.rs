@@ -6,11 +6,13 @@
 /// Implements [`Kind`](crate::kind::Kind) for a model without checkpoints that has methods `arrays` and `from_arrays`.
 /// The closure fits it.
 macro_rules! fitted_kind {
-    ($model:ident($config:ty), space: $space:expr, reads: $reads:ident, |$c:ident, $fit:ident| $call:expr) => {
+    ($model:ident($config:ty), space: $space:expr, reads: $reads:ident, $(similarity: $similarity:ident,)? |$c:ident, $fit:ident| $call:expr) => {
         impl crate::kind::Kind for $model {
             type Config = $config;
             const SPACE: Option<&'static str> = $space;
             const READS: crate::kind::OfTraining = crate::kind::OfTraining::$reads;
+            $(const SIMILARITY: Option<crate::recommender::SimilarityMeasure> =
+                Some(crate::recommender::SimilarityMeasure::$similarity);)?
 
             fn validate(config: &$config, _: &crate::gru4rec::config::TrainingConfig) -> crate::Result<()> {
                 config.validate()

@@ -175,6 +175,23 @@ mod tests {
         assert_eq!(of_0(usize::MAX), of_0(3));
     }
 
+    #[test]
+    fn similar_items_are_the_rules_of_the_item() {
+        use crate::recommender::{Recommender, Similarities, SimilarityMeasure};
+        let data = dataset(4, &[&[0, 1, 0], &[2, 0], &[3]]);
+        let of = |model: &dyn Recommender, item| match model.similarities(item) {
+            Some(Similarities::Listed(SimilarityMeasure::Weight, listed)) => listed,
+            other => panic!("{other:?}"),
+        };
+        let pairs = AssociationRules::fit(&AssociationRulesConfig { pruning: ALL }, &data).unwrap();
+        assert_eq!(of(&pairs, 0), [(0, 0.4), (1, 0.4), (2, 0.2)]);
+        assert_eq!(of(&pairs, 3), []);
+        // What comes later: item 1 after item 0, and item 0 after it; nothing after item 0 in the second session.
+        let later = SequentialRules::fit(&SequentialRulesConfig::default(), &data).unwrap();
+        assert_eq!(of(&later, 0), [(0, 1.0 / 3.0), (1, 2.0 / 3.0)]);
+        assert_eq!((of(&later, 1), of(&later, 2)), (vec![(0, 1.0)], vec![(0, 1.0)]));
+    }
+
     /// The published sums of weights over all pairs of positions x of `from` and y of `to`, x ≠ y.
     fn published(
         data: &Dataset,

@@ -187,6 +187,7 @@ fitted_kind!(
     SessionAverage(SessionAverageConfig),
     space: Some(include_str!("../../experiments/spaces/bpr-mf.toml")),
     reads: Seed,
+    similarity: VectorCosine,
     |config, fit| Self::fit(config, &fit.data, fit.training.seed)
 );
 
@@ -201,6 +202,10 @@ impl Recommender for SessionAverage {
 
     fn vector(&self, item: ItemIndex) -> Option<&[f32]> {
         factors::vector(&self.items, item)
+    }
+
+    fn bias(&self, item: ItemIndex) -> Option<f32> {
+        self.config.item_biases.then(|| factors::bias(&self.items, item)).flatten()
     }
 
     fn scorer(&self, rows: usize) -> Box<dyn SessionScorer + '_> {

@@ -5,8 +5,10 @@ use crate::data::ItemVocabulary;
 use crate::evaluation::EvaluationConfig;
 use crate::experiment::{ModelConfig, ModelKind};
 use crate::ranking::Filter;
+use crate::recommender::SimilarityMeasure;
 use crate::training::{TrainingPlan, train};
 use std::time::Duration;
+use upnext_kernels::{Isa, activate};
 
 /// Sessions that repeat after `period` items, on 12 items.
 fn dataset(sessions: u32) -> Dataset {
@@ -166,27 +168,100 @@ fn vectors_and_similar_items_are_those_of_the_network() {
     let model = fit(dataset(60), &experiment(ModelKind::Gru4rec), FitOptions::default()).unwrap().model;
     let (width, vectors) = model.item_vectors().unwrap();
     assert_eq!((width, vectors.len()), (8, 8 * 12));
-    let similar = model.similar_items("item 3", 4).unwrap();
-    assert_eq!(similar.len(), 4);
-    assert!(similar.is_sorted_by(|a, b| a.cosine >= b.cosine) && similar.iter().all(|s| s.id != "item 3"));
+    let list = model.similar_items("item 3", 4).unwrap();
+    let similar = &list.items;
+    assert_eq!((list.measure, similar.len()), (SimilarityMeasure::VectorCosine, 4));
+    assert!(similar.is_sorted_by(|a, b| a.similarity >= b.similarity));
+    assert!(similar.iter().all(|s| s.id != "item 3"));
     let of = |id: &str| &vectors[model.items().index_of(id).unwrap() as usize * width..][..width];
     let (a, b) = (of("item 3"), of(&similar[0].id));
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
-    assert!((dot(a, b) / (dot(a, a) * dot(b, b)).sqrt() - similar[0].cosine).abs() < 1e-5);
+    assert!((dot(a, b) / (dot(a, a) * dot(b, b)).sqrt() - similar[0].similarity).abs() < 1e-5);
     assert!(matches!(model.similar_items("no", 1), Err(Error::UnknownItem { .. })));
 
     let session = model.session_vector(&["item 1", "item 2"]).unwrap();
     let list = model.recommend(&["item 1", "item 2"], 12).unwrap();
-    let bias = |item: u32| model.arrays().tensors["output.bias"].values[item as usize];
+    let biases = model.item_biases().unwrap();
+    assert_eq!(biases, model.arrays().tensors["output.bias"].values);
     for entry in &list.items {
         let item = model.items().index_of(&entry.id).unwrap();
-        let score = dot(&session, of(&entry.id)) + bias(item);
+        let score = dot(&session, of(&entry.id)) + biases[item as usize];
         assert!((score - entry.score).abs() < 1e-4, "{} {score} {}", entry.id, entry.score);
     }
     assert_eq!(model.session_vector(&["no"]), None);
     let pop = fit(dataset(9), &experiment(ModelKind::Pop), FitOptions::default()).unwrap().model;
-    assert!(pop.item_vectors().is_none());
-    assert!(matches!(pop.similar_items("item 1", 1), Err(Error::NoVectors { .. })));
+    assert!(pop.item_vectors().is_none() && pop.session_vector(&["item 1"]).is_none());
+}
+
+#[test]
+fn every_kind_compares_items_by_its_measure_or_names_the_kinds_that_do() {
+    for kind in ModelKind::ALL {
+        let model = fit(dataset(60), &experiment(kind), FitOptions::default()).unwrap().model;
+        let found = model.similar_items("item 3", 5);
+        match kind.similarity() {
+            Some(measure) => {
+                let found = found.unwrap();
+                assert_eq!(found.measure, measure, "{kind}");
+                assert!((1..=5).contains(&found.items.len()), "{kind}: {found:?}");
+                let one = Filter {
+                    only: Some(vec![model.items().index_of("item 4").unwrap(), 3]),
+                    ..Filter::default()
+                };
+                let one = model.similar_items_filtered("item 3", 5, &one).unwrap();
+                assert_eq!(one.items.iter().map(|s| &s.id).collect::<Vec<_>>(), ["item 4"], "{kind}");
+            }
+            None => {
+                let refused = found.unwrap_err().to_string();
+                assert!(refused.starts_with(&format!("{kind} cannot tell")), "{refused}");
+                assert!(refused.contains("gru4rec, item-knn") && !refused.contains("s-pop,"), "{refused}");
+            }
+        }
+        assert!(matches!(model.similar_items("no", 1), Err(Error::UnknownItem { .. })), "{kind}");
+    }
+    let cannot: Vec<ModelKind> =
+        ModelKind::ALL.into_iter().filter(|kind| kind.similarity().is_none()).collect();
+    assert_eq!(cannot, [ModelKind::Pop, ModelKind::SPop]);
+}
+
+#[test]
+fn products_of_vectors_and_biases_are_the_scores_of_every_kind_that_has_them() {
+    let sessions: [&[u32]; 4] = [&[3], &[1, 2, 7, 3, 3], &[], &[11, 0]];
+    let mut have = Vec::new();
+    for kind in ModelKind::ALL {
+        for biases in [false, true] {
+            let mut experiment = experiment(kind);
+            if biases && experiment.set("model.item_biases=true").is_err() {
+                continue;
+            }
+            let model = fit(dataset(60), &experiment, FitOptions::default()).unwrap().model;
+            let Some((width, items)) = model.item_vectors() else {
+                assert_eq!(model.session_vectors(&sessions), None, "{kind}");
+                assert_eq!((model.vector_width(), model.vector_activation()), (None, None), "{kind}");
+                continue;
+            };
+            have.push((kind, model.item_biases().is_some()));
+            let vectors = model.session_vectors(&sessions).unwrap();
+            assert!(vectors[2 * width..3 * width].iter().all(|&x| x == 0.0));
+            for (session, vector) in sessions.iter().zip(vectors.chunks(width)).filter(|(s, _)| !s.is_empty())
+            {
+                let ids: Vec<&str> = session.iter().map(|&item| model.items().id(item)).collect();
+                assert_eq!(model.session_vector(&ids).unwrap(), vector, "{kind}");
+                for entry in model.recommend(&ids, 12).unwrap().items {
+                    let item = model.items().index_of(&entry.id).unwrap() as usize;
+                    let terms = vector.iter().zip(&items[item * width..]).map(|(x, y)| f64::from(x * y));
+                    let bias = f64::from(model.item_biases().map_or(0.0, |biases| biases[item]));
+                    let size: f64 = terms.clone().map(f64::abs).sum::<f64>() + bias.abs();
+                    let mut score = [(terms.sum::<f64>() + bias) as f32; 16];
+                    activate(Isa::PORTABLE, model.vector_activation().unwrap(), &mut score);
+                    assert!(f64::from((score[0] - entry.score).abs()) <= 1e-5 * size, "{kind}: {entry:?}");
+                }
+            }
+        }
+    }
+    use ModelKind::{BprMf, Gru4rec, SessionAverage};
+    let expected =
+        [(Gru4rec, true), (BprMf, false), (BprMf, true), (SessionAverage, false), (SessionAverage, true)];
+    assert_eq!(have, expected);
 }
 
 #[test]

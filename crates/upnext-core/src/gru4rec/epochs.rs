@@ -10,6 +10,7 @@ use crate::evaluation::evaluate;
 use crate::gru4rec::config::TrainingConfig;
 use crate::history::{Ended, EpochProgress, EpochSummary, FitEvent, TrainingSummary, ValidationSummary};
 use crate::kind::{Fit, Kind, OfTraining, Snapshot, Start};
+use crate::recommender::SimilarityMeasure;
 use crate::{Error, Result, memory};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ impl Kind for Network {
     type Config = NetworkConfig;
     const SPACE: Option<&'static str> = Some(include_str!("../../experiments/spaces/gru4rec.toml"));
     const READS: OfTraining = OfTraining::Everything;
+    const SIMILARITY: Option<SimilarityMeasure> = Some(SimilarityMeasure::VectorCosine);
     const CAN_TRAIN_FURTHER: bool = true;
 
     fn validate(config: &NetworkConfig, training: &TrainingConfig) -> Result<()> {

@@ -22,6 +22,10 @@ impl Recommender for Network {
         Some(&self.values.output.values(item as usize)[..self.config().output_width()])
     }
 
+    fn bias(&self, item: ItemIndex) -> Option<f32> {
+        self.values.output.values(item as usize).get(self.config().output_width()).copied()
+    }
+
     fn scorer(&self, rows: usize) -> Box<dyn SessionScorer + '_> {
         let (isa, out) = (Isa::detect(), self.config().output_width());
         Box::new(NetworkScorer {

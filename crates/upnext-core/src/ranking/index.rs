@@ -212,6 +212,25 @@ mod tests {
     }
 
     #[test]
+    fn an_index_changes_no_bit_of_the_lists_of_a_factor_model() {
+        use crate::baselines::{BprMf, BprMfConfig};
+        let (items, histories) = (items(), histories());
+        let mut sessions = crate::data::Sessions::new();
+        histories.iter().for_each(|history| sessions.push(history, 0));
+        let data = crate::data::Dataset::new(items, sessions);
+        for item_biases in [true, false] {
+            let config = BprMfConfig { factors: 17, item_biases, ..BprMfConfig::default() };
+            let model = BprMf::fit(&config, &data, 3).unwrap();
+            let index = Index::new(&model).unwrap();
+            let (all, filter) = (Candidates::new(&data.items, &[], None), Filter::default());
+            let queries: Vec<Query> =
+                histories.iter().map(|history| Query { history, k: 3, filter: &filter }).collect();
+            let lists = |index| recommend_each(&model, &data.items, index, &all, &queries).unwrap();
+            assert_eq!(lists(Some(&index)), lists(None));
+        }
+    }
+
+    #[test]
     fn a_search_pays_for_short_lists_of_many_items() {
         for (items, candidates, rows, k, expected) in [
             (1_000_000, 1_000_000, 1, 20, true),

@@ -49,18 +49,18 @@ impl<'m> Nearest<'m> {
 }
 
 /// The cosine of the angle between two vectors, each given with its [`length`]; 0 if a vector is zero.
-pub(crate) fn cosine((a, a_length): (&[f32], f64), (b, b_length): (&[f32], f64)) -> f32 {
+fn cosine((a, a_length): (&[f32], f64), (b, b_length): (&[f32], f64)) -> f32 {
     let lengths = a_length * b_length;
     if lengths > 0.0 { (product(a, b) / lengths) as f32 } else { 0.0 }
 }
 
 /// The Euclidean length of a vector.
-pub(crate) fn length(vector: &[f32]) -> f64 {
+pub(super) fn length(vector: &[f32]) -> f64 {
     product(vector, vector).sqrt()
 }
 
 /// The dot product of two vectors in f64, in which squares of f32 do not overflow.
-fn product(a: &[f32], b: &[f32]) -> f64 {
+pub(super) fn product(a: &[f32], b: &[f32]) -> f64 {
     // Eight independent sums: in a single one, each addition would wait for the one before.
     let mut sums = [0.0; 8];
     for (a, b) in a.chunks(8).zip(b.chunks(8)) {

@@ -48,7 +48,7 @@ impl Candidates {
     }
 
     /// The candidates that are in `only`.
-    fn narrowed(&self, only: &[ItemIndex]) -> Self {
+    pub(super) fn narrowed(&self, only: &[ItemIndex]) -> Self {
         let mut items = distinct(only);
         items.retain(|item| self.items.binary_search(item).is_ok());
         Self::of(items)
@@ -56,6 +56,11 @@ impl Candidates {
 
     fn of(items: Vec<ItemIndex>) -> Self {
         Self { items, by_support: OnceLock::new() }
+    }
+
+    /// The candidates, ascending.
+    pub(super) fn items(&self) -> &[ItemIndex] {
+        &self.items
     }
 
     /// Number of candidates.
@@ -353,7 +358,7 @@ pub fn recommend_parallel(
 }
 
 /// The distinct items of a list, ascending.
-fn distinct(list: &[ItemIndex]) -> Vec<ItemIndex> {
+pub(super) fn distinct(list: &[ItemIndex]) -> Vec<ItemIndex> {
     let mut items = list.to_vec();
     items.sort_unstable();
     items.dedup();

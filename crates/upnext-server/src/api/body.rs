@@ -1,5 +1,6 @@
 //! Strict parsing of request bodies and path parameters. A problem names the invalid field and says how to fix it.
 
+use super::recommend::item_id;
 use crate::ServerConfig;
 use crate::problem::Problem;
 use crate::service::Service;
@@ -112,6 +113,22 @@ impl FromRequestParts<Arc<Service>> for SessionId {
             return Err(Problem::new(StatusCode::BAD_REQUEST, detail).within("id"));
         };
         session_id("id", &id, &service.config)?;
+        Ok(Self(id))
+    }
+}
+
+/// An extractor for the item id in a path, decoded and checked.
+pub(crate) struct ItemId(pub(crate) String);
+
+impl FromRequestParts<Arc<Service>> for ItemId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Arc<Service>) -> Result<Self, Problem> {
+        let Ok(Path(id)) = Path::<String>::from_request_parts(parts, service).await else {
+            let detail = "the item's id is not percent-encoded UTF-8 text";
+            return Err(Problem::new(StatusCode::BAD_REQUEST, detail).within("id"));
+        };
+        item_id(&id, &service.config).map_err(|problem| problem.within("id"))?;
         Ok(Self(id))
     }
 }

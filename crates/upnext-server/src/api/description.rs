@@ -1,6 +1,6 @@
 //! `/openapi.json` and `/docs`: the description of the HTTP interface.
 
-use super::{catalogue, items, operation, recommend, sessions};
+use super::{catalogue, items, operation, recommend, sessions, similar};
 use crate::problem::Problem;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -27,6 +27,7 @@ const PAGE: &str = include_str!("docs.html");
         items::look_up,
         catalogue::catalogue,
         catalogue::examples,
+        similar::similar,
         operation::model,
         operation::models,
         operation::reload,
@@ -38,7 +39,7 @@ const PAGE: &str = include_str!("docs.html");
     tags(
         (name = "recommend", description = "Sessions that come with the request; nothing is kept."),
         (name = "sessions", description = "Sessions that the server keeps, event by event."),
-        (name = "items", description = "What the items are called, and which there are."),
+        (name = "items", description = "What the items are called, which there are, and which are similar."),
         (name = "operation", description = "Is it alive, what does it serve, how is it doing."),
         (name = "admin", description = "Needs a key of its own."),
     ),

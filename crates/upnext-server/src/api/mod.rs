@@ -7,6 +7,7 @@ mod items;
 mod operation;
 mod recommend;
 mod sessions;
+mod similar;
 
 use crate::keys::{require_admin_key, require_any_key, require_key};
 use crate::page;
@@ -33,6 +34,7 @@ pub(crate) fn router(service: &Arc<Service>) -> Router {
         .route("/v1/items/lookup", post(items::look_up))
         .route("/v1/catalogue", get(catalogue::catalogue))
         .route("/v1/examples", get(catalogue::examples))
+        .route("/v1/items/{id}/similar", get(similar::similar))
         .route("/v1/model", get(operation::model))
         .route("/v1/models", get(operation::models))
         .route_layer(from_fn_with_state(state(), require_key));

@@ -3,13 +3,16 @@
 //! A request reserves room in a bounded queue. A compute thread takes as many sessions as fit into a batch and computes
 //! them together: one session under light load, full batches under heavy load, without waiting for a batch to fill. The
 //! model is looked up once per batch, so each answer comes from one model even if the model is replaced meanwhile.
+//! Requests for similar items wait in the same queue, each as one session, and are computed one by one.
 
 mod queue;
 mod served;
+mod similar;
 mod work;
 
 pub(crate) use queue::Reservation;
 pub(crate) use served::Served;
+pub(crate) use similar::{SimilarAnswer, SimilarQuestion};
 
 use crate::locked;
 use crate::metrics::Metrics;
@@ -19,6 +22,7 @@ use crate::{Error, ServerConfig, threads};
 use arc_swap::ArcSwap;
 use axum::http::StatusCode;
 use queue::Queue;
+use similar::SimilarJob;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -90,19 +94,50 @@ impl From<Refusal> for Problem {
     }
 }
 
+/// A request in the queue.
 #[derive(Debug)]
-struct Job {
-    questions: Vec<Question>,
-    /// The model that must answer; `None`: the current one.
-    model: Option<Arc<Served>>,
-    deadline: Instant,
-    answer: oneshot::Sender<Result<Answer, Refusal>>,
+enum Job {
+    /// Lists of recommendations, which are computed in batches.
+    Lists(ListJob),
+    /// Similar items of one item.
+    Similar(SimilarJob),
 }
 
 impl Job {
-    /// Whether a client is still waiting and the deadline has not passed.
+    fn is_wanted(&self, now: Instant) -> bool {
+        match self {
+            Self::Lists(job) => job.waiter.is_wanted(now),
+            Self::Similar(job) => job.waiter.is_wanted(now),
+        }
+    }
+}
+
+/// The lists of a request, or some of them.
+#[derive(Debug)]
+struct ListJob {
+    questions: Vec<Question>,
+    /// The model that must answer; `None`: the current one.
+    model: Option<Arc<Served>>,
+    waiter: Waiter<Answer>,
+}
+
+/// A client that waits for an answer.
+#[derive(Debug)]
+struct Waiter<A> {
+    deadline: Instant,
+    answer: oneshot::Sender<Result<A, Refusal>>,
+}
+
+impl<A> Waiter<A> {
+    /// Whether the client is still waiting and the deadline has not passed.
     fn is_wanted(&self, now: Instant) -> bool {
         self.deadline > now && !self.answer.is_closed()
+    }
+
+    /// Sends the answer.
+    fn send(self, answer: Result<A, Refusal>) {
+        // Fails if the client has gone away, which is no error.
+        _ = self.answer.send(answer);
     }
 }
 
@@ -209,8 +244,18 @@ impl Engine {
         model: Option<Arc<Served>>,
         deadline: Instant,
     ) -> Result<Answer, Refusal> {
-        let (sender, receiver) = oneshot::channel();
-        self.shared.queue.push(reservation, Job { questions, model, deadline, answer: sender });
+        self.ask(reservation, deadline, |waiter| Job::Lists(ListJob { questions, model, waiter })).await
+    }
+
+    /// Adds a job to the queue and waits for its answer.
+    async fn ask<A>(
+        &self,
+        reservation: Reservation,
+        deadline: Instant,
+        job: impl FnOnce(Waiter<A>) -> Job,
+    ) -> Result<A, Refusal> {
+        let (answer, receiver) = oneshot::channel();
+        self.shared.queue.push(reservation, job(Waiter { deadline, answer }));
         match tokio::time::timeout_at(deadline.into(), receiver).await {
             Ok(Ok(answer)) => answer,
             // The job was dropped: its deadline had passed, or the server is stopping.
@@ -240,8 +285,16 @@ impl Shared {
                 continue;
             }
             let current = self.current.load_full();
-            let mut groups: Vec<(Arc<Served>, Vec<Job>)> = Vec::with_capacity(1);
-            for mut job in jobs {
+            let mut groups: Vec<(Arc<Served>, Vec<ListJob>)> = Vec::with_capacity(1);
+            let mut similar = Vec::new();
+            for job in jobs {
+                let mut job = match job {
+                    Job::Lists(job) => job,
+                    Job::Similar(job) => {
+                        similar.push(job);
+                        continue;
+                    }
+                };
                 let model = job.model.take().unwrap_or_else(|| Arc::clone(&current));
                 match groups.iter_mut().find(|(other, _)| Arc::ptr_eq(other, &model)) {
                     Some((_, jobs)) => jobs.push(job),
@@ -249,6 +302,7 @@ impl Shared {
                 }
             }
             groups.into_iter().for_each(|(model, jobs)| self.compute(&model, jobs));
+            similar.into_iter().for_each(|job| job.compute(&current));
         }
     }
 
@@ -256,13 +310,13 @@ impl Shared {
     ///
     /// The computation stops as soon as none of the answers is wanted, so that slow or abandoned requests do not delay
     /// others any longer.
-    fn compute(&self, served: &Arc<Served>, jobs: Vec<Job>) {
+    fn compute(&self, served: &Arc<Served>, jobs: Vec<ListJob>) {
         let questions: Vec<&Question> = jobs.iter().flat_map(|job| &job.questions).collect();
         self.metrics.batch(questions.len());
         // A panic must not end the compute thread.
         let mut observe = || {
             let now = Instant::now();
-            if jobs.iter().any(|job| job.is_wanted(now)) {
+            if jobs.iter().any(|job| job.waiter.is_wanted(now)) {
                 ControlFlow::Continue(())
             } else {
                 ControlFlow::Break(())
@@ -271,7 +325,7 @@ impl Shared {
         let lists = match catch_unwind(AssertUnwindSafe(|| served.answer(&questions, &mut observe))) {
             Ok(Ok(Some(lists))) => Some(lists),
             Ok(Ok(None)) => {
-                return jobs.into_iter().for_each(|job| _ = job.answer.send(Err(Refusal::TimedOut)));
+                return jobs.into_iter().for_each(|job| job.waiter.send(Err(Refusal::TimedOut)));
             }
             Ok(Err(error)) => {
                 tracing::error!(model = served.name, version = served.version(), %error, "no answer");
@@ -286,13 +340,12 @@ impl Shared {
             if jobs.len() > 1 {
                 return jobs.into_iter().for_each(|job| self.compute(served, vec![job]));
             }
-            return jobs.into_iter().for_each(|job| _ = job.answer.send(Err(Refusal::Failed)));
+            return jobs.into_iter().for_each(|job| job.waiter.send(Err(Refusal::Failed)));
         };
         let mut lists = lists.into_iter();
         for job in jobs {
             let lists = lists.by_ref().take(job.questions.len()).collect();
-            // Fails if the client has gone away, which is no error.
-            _ = job.answer.send(Ok(Answer { role: self.role, served: Arc::clone(served), lists }));
+            job.waiter.send(Ok(Answer { role: self.role, served: Arc::clone(served), lists }));
         }
     }
 }

@@ -97,6 +97,11 @@ impl Served {
         self.candidates.load().len()
     }
 
+    /// The items that the block and allow lists leave.
+    pub(super) fn candidates(&self) -> Arc<Candidates> {
+        self.candidates.load_full()
+    }
+
     /// The catalogue for people: `catalogue`, which comes from a file, or else the model's own.
     pub(crate) fn catalogue<'a>(&'a self, catalogue: Option<&'a Catalogue>) -> Option<&'a Catalogue> {
         catalogue.or(self.own_catalogue.as_ref())

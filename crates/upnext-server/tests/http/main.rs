@@ -9,6 +9,7 @@ mod recommend;
 mod robust;
 mod sessions;
 mod shop;
+mod similar;
 mod store;
 mod tls;
 mod valkey;

@@ -132,6 +132,8 @@ fn no_path_or_method_breaks_the_server() {
         "/v1/[!-~]{0,40}",
         "/v1/sessions/[!-~]{0,40}(/events)?",
         "/v1/items\\?(query|limit)=[!-~]{0,40}",
+        "/v1/items/[!-~]{0,40}/similar",
+        "/v1/items/(kettle|tea|%C3%BC)/similar(\\?(k|exclude|only|min_similarity|model)=[!-~]{0,20}){0,1}(&(k|only|model)=[!-~]{0,9}){0,3}",
         "/assets/[!-~]{0,20}"
     ];
     let methods = prop_oneof!["GET|POST|PUT|DELETE|PATCH|HEAD|OPTIONS|CONNECT|TRACE", "[A-Z]{1,9}"];

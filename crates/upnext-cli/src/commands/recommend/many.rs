@@ -1,10 +1,9 @@
 //! Recommendations for all sessions of a log, in blocks, so that memory does not grow with their number.
 
-use super::super::prepare::will_lie_in;
-use super::{ListDocument, ModelDocument, RecommendArgs, document_of, named};
-use crate::interrupt;
-use crate::output::{StdoutClosed, print, thousands, warn};
+use super::{ListDocument, ModelDocument, RecommendArgs, document_of};
+use crate::output::{StdoutClosed, named, print, thousands, warn};
 use crate::progress::{Progress, Unit};
+use crate::{interrupt, out_file};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{self, Write};
@@ -48,29 +47,14 @@ impl Sink {
     }
 }
 
+/// The file to write, and its format by its name.
 fn check_file(out: &Path, log: &Path) -> upnext_core::Result<(PathBuf, ListFormat)> {
-    let refused =
-        |reason: String| upnext_core::Error::config("--out", format!("{}: {reason}", out.display()));
     let format = ListFormat::of(out).ok_or_else(|| {
         let endings: Vec<String> = ListFormat::EXTENSIONS.iter().map(|(e, _)| format!(".{e}")).collect();
-        refused(format!("the name must end in one of {}, which says what is written", endings.join(", ")))
+        let endings = endings.join(", ");
+        out_file::refused(out, &format!("the name must end in one of {endings}, which says what is written"))
     })?;
-    if out.is_dir() {
-        return Err(refused("is a folder: name a file".to_owned()));
-    }
-    // The target of a symbolic link is written, and the link stays.
-    let path = out.canonicalize().unwrap_or_else(|_| out.to_owned());
-    if log.canonicalize().is_ok_and(|log| log == path) {
-        return Err(refused("is the log that is read: choose another file".to_owned()));
-    }
-    if log.is_dir() && will_lie_in(out, log) {
-        return Err(refused("lies in the folder that is read: choose another place".to_owned()));
-    }
-    let parent = path.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
-    if !parent.is_dir() {
-        return Err(refused(format!("there is no folder {}: make it first", parent.display())));
-    }
-    Ok((path, format))
+    Ok((out_file::check(out, Some(log))?, format))
 }
 
 /// Counts of what was recommended and skipped.

@@ -2,8 +2,8 @@
 
 use super::folder::{DataIdentity, Folder};
 use super::paper::{Protocol, Size, SizeOf, sizes};
-use crate::commands::prepare::lies_in;
 use crate::interrupt;
+use crate::out_file::lies_in;
 use crate::output::{thousands, warn};
 use crate::progress::{Progress, Unit};
 use crate::reading::bar;

@@ -7,7 +7,8 @@ use crate::arrays::Arrays;
 use crate::baselines::sparse::{Popularity, SparseScores};
 use crate::batch::{Batch, Carry};
 use crate::data::{Dataset, ItemIndex, ItemVocabulary, Sessions};
-use crate::recommender::SessionScorer;
+use crate::recommender::{SessionScorer, Similarities, SimilarityMeasure};
+use std::sync::OnceLock;
 
 /// A fitted model of any of the four kinds: the training sessions, their index, and the weights.
 #[derive(Clone)]
@@ -15,6 +16,8 @@ pub(super) struct Engine {
     scheme: Scheme,
     past: PastSessions,
     index: Index,
+    /// All sessions of each item, for similarities, where `index` leaves some out; made on first use.
+    whole_index: OnceLock<Index>,
     popularity: Popularity,
     /// The IDF weight of each item.
     rarity: Vec<f64>,
@@ -33,7 +36,8 @@ impl Engine {
         let index = Index::new(&past, items.len(), scheme.sample_size);
         let rarity =
             (0..items.len() as ItemIndex).map(|item| scheme.rarity(index.count(item), past.len())).collect();
-        Self { scheme, past, index, popularity: Popularity::new(items), rarity }
+        let whole_index = OnceLock::new();
+        Self { scheme, past, index, whole_index, popularity: Popularity::new(items), rarity }
     }
 
     pub(super) fn arrays(&self) -> Arrays {
@@ -46,6 +50,29 @@ impl Engine {
 
     pub(super) fn num_sessions(&self) -> usize {
         self.past.len()
+    }
+
+    /// The items that share a session with `item`, by the cosine of their sets of sessions.
+    pub(super) fn similarities(&self, item: ItemIndex) -> Similarities {
+        let whole = || Index::new(&self.past, self.num_items(), usize::MAX);
+        let index = if self.index.is_whole() { &self.index } else { self.whole_index.get_or_init(whole) };
+        let mut shared = vec![0_u32; self.num_items()];
+        let mut others = Vec::new();
+        for &s in index.sessions(item) {
+            for entry in self.past.session(s) {
+                let count = &mut shared[entry.item as usize];
+                if *count == 0 && entry.item != item {
+                    others.push(entry.item);
+                }
+                *count += 1;
+            }
+        }
+        let sessions = |item| f64::from(index.count(item));
+        let cosine = |other: ItemIndex| {
+            let both = f64::from(shared[other as usize]);
+            (other, (both / (sessions(item) * sessions(other)).sqrt()) as f32)
+        };
+        Similarities::Listed(SimilarityMeasure::SessionCosine, others.into_iter().map(cosine).collect())
     }
 
     pub(super) fn scorer(&self, rows: usize) -> Box<dyn SessionScorer + '_> {

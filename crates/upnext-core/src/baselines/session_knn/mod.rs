@@ -24,6 +24,9 @@
 //! current session are scored too; equal scores, and items that no neighbour contains, are ordered by popularity. In a
 //! log with an order but no times, the events are numbered and a number counts as a second, so that one day of λ2 is
 //! 86,400 events.
+//!
+//! Items are compared by the cosine of the sets of stored sessions that contain them; all training sessions count,
+//! whatever `sample_size` and their age.
 
 mod config;
 mod engine;
@@ -36,8 +39,8 @@ pub use config::{Decay, SKnnConfig, Similarity, StanConfig, VsKnnConfig, VstanCo
 
 use crate::Result;
 use crate::arrays::Arrays;
-use crate::data::{Dataset, ItemVocabulary};
-use crate::recommender::{Recommender, SessionScorer};
+use crate::data::{Dataset, ItemIndex, ItemVocabulary};
+use crate::recommender::{Recommender, SessionScorer, Similarities};
 use engine::Engine;
 
 macro_rules! session_knn {
@@ -83,6 +86,7 @@ macro_rules! session_knn {
             $model($config),
             space: Some(include_str!(concat!("../../../experiments/spaces/", $name, ".toml"))),
             reads: Nothing,
+            similarity: SessionCosine,
             |config, fit| Self::fit(config, &fit.data)
         );
 
@@ -93,6 +97,10 @@ macro_rules! session_knn {
 
             fn num_items(&self) -> usize {
                 self.0.num_items()
+            }
+
+            fn similarities(&self, item: ItemIndex) -> Option<Similarities> {
+                Some(self.0.similarities(item))
             }
 
             fn scorer(&self, rows: usize) -> Box<dyn SessionScorer + '_> {

@@ -199,6 +199,12 @@ impl Index {
         &self.sessions[if item == 0 { 0 } else { self.ends[item - 1] }..self.ends[item]]
     }
 
+    /// Whether all sessions of every item are indexed.
+    pub(super) fn is_whole(&self) -> bool {
+        let sessions: u64 = self.counts.iter().copied().map(u64::from).sum();
+        sessions == self.sessions.len() as u64
+    }
+
     /// Number of sessions with an item.
     pub(super) fn count(&self, item: ItemIndex) -> u32 {
         self.counts[item as usize]

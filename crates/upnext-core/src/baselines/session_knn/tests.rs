@@ -7,7 +7,7 @@ use crate::Error;
 use crate::batch::HistoryBatcher;
 use crate::contract::vocabulary;
 use crate::data::{ItemIndex, Sessions};
-use crate::recommender::lanes;
+use crate::recommender::{SimilarityMeasure, lanes};
 use std::f64::consts::LN_2;
 use upnext_kernels::CounterRng;
 
@@ -360,6 +360,35 @@ fn the_index_keeps_the_newest_sessions_and_counts_all() {
     assert_eq!((index.sessions(0), index.count(0)), (&[2][..], 1));
     assert_eq!((index.sessions(5), index.count(5)), (&[][..], 0));
     assert_eq!([0, 1, 2].map(|s| past.age_us(s)), [0, DAY as u64, 2 * DAY as u64]);
+}
+
+#[test]
+fn items_are_similar_by_the_sessions_that_they_share_even_beyond_the_sample() {
+    // Item 2 occurs in all three sessions, item 1 in two; an item that repeats counts once.
+    let data = data(&[&[0, 1, 2, 1], &[1, 2, 3], &[2, 4]]);
+    let of = |model: &dyn Recommender, item| match model.similarities(item) {
+        Some(Similarities::Listed(SimilarityMeasure::SessionCosine, mut listed)) => {
+            listed.sort_by_key(|&(item, _)| item);
+            listed
+        }
+        other => panic!("{other:?}"),
+    };
+    let cosine = |shared: f64, a: f64, b: f64| (shared / (a * b).sqrt()) as f32;
+    let few = SKnnConfig { sample_size: 1, k: 1, ..Default::default() };
+    let models: [Box<dyn Recommender>; 5] = [
+        Box::new(SKnn::fit(&SKnnConfig::default(), &data).unwrap()),
+        Box::new(SKnn::fit(&few, &data).unwrap()),
+        Box::new(VsKnn::fit(&VsKnnConfig::default(), &data).unwrap()),
+        Box::new(Stan::fit(&StanConfig::default(), &data).unwrap()),
+        Box::new(Vstan::fit(&VstanConfig::default(), &data).unwrap()),
+    ];
+    for model in &models {
+        let of = |item| of(model.as_ref(), item);
+        let with_2 = [(0, 1.0, 1.0), (1, 2.0, 2.0), (3, 1.0, 1.0), (4, 1.0, 1.0)];
+        assert_eq!(of(2), with_2.map(|(other, shared, n)| (other, cosine(shared, 3.0, n))));
+        assert_eq!(of(4), [(2, cosine(1.0, 1.0, 3.0))]);
+        assert_eq!(of(5), []);
+    }
 }
 
 #[test]

@@ -38,6 +38,7 @@ pub use options::{ColumnType, ItemTableLimits, ItemTableOptions, RepeatedItem};
 use crate::data::ItemVocabulary;
 use crate::data::ids::IdTable;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt;
 
 /// Attributes of items: a row for each item, found by the user's id, and typed columns, found by name.
@@ -70,6 +71,9 @@ pub struct Coverage {
 }
 
 impl ItemTable {
+    /// Possible names of the column of titles; the first that a column has, in any case, is used.
+    pub const TITLE_COLUMNS: [&'static str; 2] = ["title", "name"];
+
     /// Number of items.
     pub fn len(&self) -> usize {
         self.ids.len()
@@ -115,11 +119,16 @@ impl ItemTable {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// The position in [`columns`](Self::columns) of the titles: the column `title`, or else `name`, in any case; `None` if there
-    /// is neither.
+    /// The position of the column of titles among the columns; `None` if none has one of the names
+    /// [`TITLE_COLUMNS`](Self::TITLE_COLUMNS).
     pub fn title_column(&self) -> Option<usize> {
-        let at = |name: &str| self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
-        at("title").or_else(|| at("name"))
+        let at = |name: &&str| self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
+        Self::TITLE_COLUMNS.iter().find_map(at)
+    }
+
+    /// The title of an item; `None` if the table has no column of titles, or no title of this item.
+    pub fn title(&self, id: &str) -> Option<Cow<'_, str>> {
+        self.columns[self.title_column()?].shown(self.row(id)?)
     }
 
     /// Number of rows of the file that had the id of an earlier row, and were left out or replaced it.
