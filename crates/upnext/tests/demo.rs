@@ -27,8 +27,8 @@ fn figures(mut result: Value) -> Value {
     fn strip(value: &mut Value) {
         match value {
             Value::Object(fields) => {
-                let differs =
-                    |name: &str| name.contains("second") || name == "peak_memory_bytes" || name == "command";
+                let others = ["peak_memory_bytes", "request_ms", "command"];
+                let differs = |name: &str| name.contains("second") || others.contains(&name);
                 fields.retain(|name, _| !differs(name));
                 fields.values_mut().for_each(strip);
             }
