@@ -51,8 +51,8 @@ fn items_get_the_lists_of_the_library_and_kinds_that_cannot_are_refused() {
         }
         let text = stdout(&run(&["-k", "1"]));
         assert!(text.contains(measure.description()) && text.contains("line\\nbreak"), "{text}");
-        let headings = |text: &str| text.lines().filter(|line| line.starts_with("rank")).count();
-        assert_eq!(headings(&text), 3, "a table for each item: {text}");
+        let lists = text.lines().filter(|line| line.starts_with("Similar to ")).count();
+        assert_eq!(lists, 3, "a list for each item: {text}");
     }
 }
 
