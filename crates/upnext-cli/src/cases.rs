@@ -2,9 +2,9 @@
 
 use crate::interrupt;
 use crate::next_clicks::Unknown;
+use crate::numbers::one_or_more;
 use crate::out_file::will_lie_in;
 use std::fs::File;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use upnext_core::data::{ItemVocabulary, TestSessions};
 use upnext_core::evaluation::{CaseFormat, CaseRow, CaseWriter, Evaluation, RankedCase};
@@ -26,8 +26,8 @@ pub(crate) struct CaseArgs {
     pub(crate) cases: Option<PathBuf>,
 
     /// Add the list of this many best items to every case
-    #[arg(long, value_name = "N", requires = "cases")]
-    pub(crate) case_lists: Option<NonZero<usize>>,
+    #[arg(long, value_name = "N", requires = "cases", value_parser = one_or_more::<usize>)]
+    pub(crate) case_lists: Option<usize>,
 }
 
 impl CaseArgs {
@@ -68,7 +68,7 @@ impl<'f> CaseFile<'f> {
         has_models: bool,
         threads: usize,
     ) -> upnext_core::Result<Self> {
-        let list_length = args.case_lists.map_or(0, NonZero::get);
+        let list_length = args.case_lists.unwrap_or(0);
         let writer = CaseWriter::new(file, format, has_models, list_length > 0)
             .map_err(upnext_core::Error::io(path, "write"))?;
         Ok(Self { writer, path, unknown: args.unknown, list_length, threads })

@@ -31,6 +31,7 @@ const MODULES: &[&str] = &[
     "kinds",
     "experiment",
     "models",
+    "stages",
     "artifact",
     "model",
     "fit",

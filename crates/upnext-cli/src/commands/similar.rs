@@ -1,11 +1,11 @@
 //! `upnext similar`: the items that are most similar to an item.
 
 use super::recommend::{ModelDocument, shown};
+use crate::numbers::one_or_more;
 use crate::output::{OutputArgs, Table, printable};
 use crate::restrict::RestrictArgs;
 use serde::Serialize;
 use std::borrow::Cow;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use upnext_core::data::items::{ColumnType, ItemTable, ItemTableOptions};
@@ -27,9 +27,9 @@ pub(crate) struct SimilarArgs {
     #[arg(long, value_name = "ID", required = true, allow_negative_numbers = true)]
     item: Vec<String>,
 
-    /// Length of the lists, at least 1
-    #[arg(short, value_name = "K", default_value = "20")]
-    k: NonZeroUsize,
+    /// Length of the lists
+    #[arg(short, value_name = "K", value_parser = one_or_more::<usize>, default_value_t = 20)]
+    k: usize,
 
     #[command(flatten)]
     restrict: RestrictArgs,
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &SimilarArgs) -> anyhow::Result<()> {
         None => model.item_table().cloned(),
     };
     let titles = titles.as_deref();
-    let find = |id: &String| model.similar_items_filtered(id, args.k.get(), &filter);
+    let find = |id: &String| model.similar_items_filtered(id, args.k, &filter);
     let found = args.item.iter().map(find).collect::<upnext_core::Result<Vec<SimilarItems>>>()?;
     // There is at least one item, and all lists are of one model.
     let Some(measure) = found.first().map(|found| found.measure) else { return Ok(()) };

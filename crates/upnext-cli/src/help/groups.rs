@@ -141,6 +141,20 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "similar",
+        &[
+            "upnext similar model --item 12 -k 10",
+            "upnext similar model --item 12 --item 7 --catalogue titles.csv",
+        ],
+    ),
+    (
+        "vectors",
+        &[
+            "upnext vectors model --out items.parquet",
+            "upnext vectors model --sessions data --out sessions.parquet",
+        ],
+    ),
+    (
         "reproduce",
         &[
             "upnext reproduce rsc15 --clicks yoochoose-clicks.dat.gz --settings rsc15-top1-100",
