@@ -39,7 +39,7 @@ fn after_the_validation_a_model_is_trained_on_everything_for_the_best_number_of_
     assert_eq!(report["best_epoch"], Value::Null);
     assert_eq!(manifest(&out)["training"]["selection"]["best_epoch"], best);
     assert_eq!(manifest(&out)["experiment"]["training"]["epochs"], 12);
-    let shown = String::from_utf8(done(&mut program::upnext().arg("inspect").arg(&out)).stdout).unwrap();
+    let shown = String::from_utf8(done(program::upnext().arg("inspect").arg(&out)).stdout).unwrap();
     assert!(shown.contains(&format!("{best} of 12")) && shown.contains(&format!("\n{best}*")), "{shown}");
     assert_eq!(folder.names(), ["clicks.csv", "model", "parts", "plain"]);
 }

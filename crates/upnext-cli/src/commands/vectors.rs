@@ -152,12 +152,11 @@ fn read(args: &VectorsArgs, log: &Path) -> anyhow::Result<EventLog> {
     Ok(log)
 }
 
+/// Writes a row: the id, the vector, and the bias if there is one.
+type WriteRow<'w> = dyn FnMut(&str, &[f32], Option<f32>) -> anyhow::Result<()> + 'w;
+
 /// Writes the vectors of all items in the order of the vocabulary, and returns their number.
-fn write_items(
-    model: &Model,
-    biases: Option<&[f32]>,
-    write: &mut dyn FnMut(&str, &[f32], Option<f32>) -> anyhow::Result<()>,
-) -> anyhow::Result<u64> {
+fn write_items(model: &Model, biases: Option<&[f32]>, write: &mut WriteRow<'_>) -> anyhow::Result<u64> {
     let recommender = model.recommender();
     let mut count = 0;
     for (item, id) in (0..).zip(model.items().ids()) {

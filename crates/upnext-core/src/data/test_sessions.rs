@@ -2,7 +2,7 @@
 
 use super::events::{Event, EventLog};
 use super::part::{DroppedSessions, Part};
-use super::sessions::{Sessions, TimeMicros};
+use super::sessions::Sessions;
 use super::vocabulary::{ItemIndex, ItemVocabulary};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -81,7 +81,7 @@ impl TestSessions {
         let index: Vec<Option<ItemIndex>> = part.item_ids().iter().map(|id| items.index_of(id)).collect();
         let known = |event: &Event| index[event.item as usize];
         let mut dropped = DroppedSessions::default();
-        let (mut kept, mut others): (Vec<(TimeMicros, &str, &[Event])>, Vec<_>) = (Vec::new(), Vec::new());
+        let (mut kept, mut others) = (Vec::new(), Vec::new());
         let mut events = 0;
         for session in part.sessions() {
             let of_known = session.iter().filter(|event| known(event).is_some()).count();
@@ -156,7 +156,7 @@ impl TestSessions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Dataset;
+    use crate::data::{Dataset, TimeMicros};
 
     fn log(events: &[(&str, &str, TimeMicros)]) -> EventLog {
         let mut log = EventLog::new();

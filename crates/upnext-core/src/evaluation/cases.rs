@@ -178,7 +178,7 @@ impl<W: Write + Send> Table<W> {
             sessions: StringBuilder::new(),
             positions: UInt32Builder::new(),
             items: StringBuilder::new(),
-            ranks: [const { () }; 3].map(|()| Float64Builder::new()),
+            ranks: std::array::from_fn(|_| Float64Builder::new()),
             fell_back: BooleanBuilder::new(),
             lists: has_lists.then(|| ListBuilder::new(StringBuilder::new())),
         })

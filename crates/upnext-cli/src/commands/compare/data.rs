@@ -27,9 +27,7 @@ impl Data {
     /// Reads the logs; `with_selection` reads the validation part, too.
     pub(super) fn read(args: &CompareArgs, with_selection: bool) -> anyhow::Result<Self> {
         let quiet = args.output.quiet;
-        let read = |part| -> anyhow::Result<_> {
-            Ok(args.read.read(&[&PreparedFolder::resolve(&args.train, part)?], quiet)?)
-        };
+        let read = |part| args.read.read(&[&PreparedFolder::resolve(&args.train, part)?], quiet);
         let mut log = read(PartName::Train)?;
         warn(&log.report().warnings);
         let shape = LogShape::of(&mut log);
