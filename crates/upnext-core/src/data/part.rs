@@ -77,6 +77,7 @@ impl<'a> Part<'a> {
     }
 
     /// Number of events.
+    #[cfg(feature = "logs")]
     pub(super) fn num_events(&self) -> u64 {
         self.sessions().map(|session| session.len() as u64).sum()
     }

@@ -1,7 +1,7 @@
 //! Validation of network and training configurations, and the values of absent fields.
 //!
 //! A field is refused if its value is out of range or contradicts another field. A field without effect (γ without the
-//! `discounted` input) is accepted here if its value is in range; [`idle`] tells which they are, and files and `--set`
+//! `discounted` input) is accepted here if its value is in range; `idle` tells which they are, and files and `--set`
 //! refuse them.
 
 use super::config::{Activation, Input, Loss, NetworkConfig, Optimizer, TrainingConfig, Unit};
