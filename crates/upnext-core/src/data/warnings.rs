@@ -105,9 +105,16 @@ pub(super) fn about_placeholders(events: &[Event], sessions: &IdTable, items: &I
     let of = |ids: &IdTable, what: &str, known: &[&str], id_of: fn(&Event) -> u32| -> Vec<String> {
         let mean = events.len() / ids.len().max(1);
         let least = (10 * mean).max(20);
-        let is_placeholder = |id: &str| known.iter().any(|known| known.eq_ignore_ascii_case(id.trim()));
+        let is_placeholder = |id: &str| {
+            // Most ids are longer numbers, which need no comparison.
+            if id.len() > 1 && id.bytes().all(|byte| byte.is_ascii_digit()) {
+                return false;
+            }
+            let id = id.split('/').next().unwrap_or_default().trim();
+            known.iter().any(|known| known.eq_ignore_ascii_case(id))
+        };
         (0..ids.len() as u32)
-            .filter(|&id| is_placeholder(ids.get(id).split('/').next().unwrap_or_default()))
+            .filter(|&id| is_placeholder(ids.get(id)))
             .filter_map(|id| {
                 let count = events.iter().filter(|event| id_of(event) == id).count();
                 (count >= least).then(|| {
