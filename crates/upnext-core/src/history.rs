@@ -210,12 +210,6 @@ impl Selection {
         let best_epoch = best_of(&epochs).unwrap_or(epochs.len());
         Self { epochs, best_epoch, sessions, events }
     }
-
-    /// How the validated training ended.
-    pub(crate) fn ended(&self, patience: usize) -> Ended {
-        let is_early = patience > 0 && self.epochs.len() >= self.best_epoch + patience;
-        if is_early { Ended::Early } else { Ended::Complete }
-    }
 }
 
 /// The epoch with the largest validation MRR, the first of equals.

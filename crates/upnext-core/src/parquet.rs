@@ -1,8 +1,8 @@
 //! Shared code of all readers and writers of Parquet files: opening files that may be damaged, decoding batch by batch,
 //! writer settings, and the operating system's error inside a Parquet error.
 
-use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use ::parquet::arrow::{ArrowWriter, ProjectionMask};
 use ::parquet::basic::Compression;
 #[cfg(feature = "logs")]
 use ::parquet::basic::LogicalType;
@@ -10,11 +10,12 @@ use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::ParquetMetaData;
 use ::parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use ::parquet::file::reader::ChunkReader;
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{Field, Schema, SchemaRef};
 use std::fmt::Display;
-use std::io;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 /// Number of rows decoded or written at a time.
 pub(crate) const BATCH_ROWS: usize = 16 * 1024;
@@ -130,6 +131,38 @@ pub(crate) fn log_properties() -> WriterPropertiesBuilder {
     writer_properties().set_key_value_metadata(Some(vec![entry]))
 }
 
+/// Writes a Parquet file, batch by batch.
+pub(crate) struct BatchWriter<W: Write + Send> {
+    writer: ArrowWriter<W>,
+    schema: SchemaRef,
+}
+
+impl<W: Write + Send> BatchWriter<W> {
+    /// Begins a file with these columns.
+    pub(crate) fn new(out: W, fields: Vec<Field>, properties: WriterPropertiesBuilder) -> io::Result<Self> {
+        let schema = Arc::new(Schema::new(fields));
+        let writer = ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties.build()));
+        Ok(Self { writer: writer.map_err(io_error)?, schema })
+    }
+
+    /// Writes rows, given as one array a column.
+    pub(crate) fn write(&mut self, columns: Vec<ArrayRef>) -> io::Result<()> {
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(io::Error::other)?;
+        self.writer.write(&batch).map_err(io_error)
+    }
+
+    /// Ends the row group if it takes this many bytes of memory.
+    #[cfg(feature = "logs")]
+    pub(crate) fn end_row_group_at(&mut self, bytes: usize) -> io::Result<()> {
+        if self.writer.in_progress_size() >= bytes { self.writer.flush().map_err(io_error) } else { Ok(()) }
+    }
+
+    /// Ends the file; without this call it is incomplete.
+    pub(crate) fn finish(self) -> io::Result<()> {
+        self.writer.into_inner().map_err(io_error)?.flush()
+    }
+}
+
 /// Returns the operating system's error inside a Parquet error, so that a full disk is reported as one.
 pub(crate) fn io_error(error: ParquetError) -> io::Error {
     match error {
@@ -144,7 +177,6 @@ pub(crate) fn io_error(error: ParquetError) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ::parquet::arrow::ArrowWriter;
     use arrow_array::{ArrayRef, Int64Array};
     use bytes::Bytes;
     use std::sync::Arc;

@@ -94,8 +94,8 @@ impl Stages<'_> {
         let (begin, selection, ended) = match self.resumed {
             Some((start, summary)) if summary.selection.is_some() => {
                 let selection = summary.selection.clone().unwrap_or_default();
-                let ended = selection.ended(self.experiment.training.patience);
-                ((start, summary), selection, ended)
+                let is_early = summary.is_patience_over(self.experiment.training.patience);
+                ((start, summary), selection, if is_early { Ended::Early } else { Ended::Complete })
             }
             resumed => {
                 let begin =

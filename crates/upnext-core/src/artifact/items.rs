@@ -2,30 +2,26 @@
 
 use super::files::Problem;
 use crate::data::{ItemVocabulary, shortened_to};
-use crate::parquet::{BATCH_ROWS, ParquetFile, io_error, model_properties};
+use crate::parquet::{BATCH_ROWS, BatchWriter, ParquetFile, model_properties};
+use arrow_array::Array;
 use arrow_array::builder::{Int64Builder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field};
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
 use std::io::{self, Write};
 use std::sync::Arc;
 
 /// Writes the items.
 pub(super) fn write(items: &ItemVocabulary, out: &mut (dyn Write + Send)) -> io::Result<()> {
-    let schema = Arc::new(Schema::new(vec![
-        Field::new("item_id", DataType::Utf8, false),
-        Field::new("support", DataType::Int64, false),
-    ]));
+    let fields =
+        vec![Field::new("item_id", DataType::Utf8, false), Field::new("support", DataType::Int64, false)];
     let properties = model_properties()
         // Ids are unique, so that a dictionary would not help.
         .set_dictionary_enabled(false)
         // The manifest names the writer; here it would change the bytes with every version of the library.
-        .set_created_by("upnext".to_owned())
-        .build();
-    let mut writer = ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties)).map_err(io_error)?;
+        .set_created_by("upnext".to_owned());
+    let mut writer = BatchWriter::new(out, fields, properties)?;
     let (mut ids, mut supports) = (StringBuilder::new(), Int64Builder::new());
     let mut rows = items.ids().zip(items.supports()).peekable();
     while rows.peek().is_some() {
@@ -33,11 +29,9 @@ pub(super) fn write(items: &ItemVocabulary, out: &mut (dyn Write + Send)) -> io:
             ids.append_value(id);
             supports.append_value(i64::try_from(support).map_err(io::Error::other)?);
         }
-        let columns: Vec<ArrayRef> = vec![Arc::new(ids.finish()), Arc::new(supports.finish())];
-        let batch = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(io::Error::other)?;
-        writer.write(&batch).map_err(io_error)?;
+        writer.write(vec![Arc::new(ids.finish()), Arc::new(supports.finish())])?;
     }
-    writer.close().map(|_| ()).map_err(io_error)
+    writer.finish()
 }
 
 /// Reads the items of a file.

@@ -6,12 +6,10 @@ use super::part::Part;
 use super::prepare::Prepared;
 use super::time::format_seconds;
 use crate::error::{Error, Result};
-use crate::parquet::{BATCH_ROWS, io_error, log_properties};
+use crate::parquet::{BATCH_ROWS, BatchWriter, log_properties};
 use crate::replace::replace_file;
 use arrow_array::builder::{StringBuilder, TimestampMicrosecondBuilder};
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, Schema, TimeUnit};
-use parquet::arrow::ArrowWriter;
+use arrow_schema::{DataType, Field, TimeUnit};
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -112,13 +110,12 @@ fn write_tsv(part: &Part<'_>, file: impl Write + Send, progress: &mut dyn FnMut(
 
 fn write_parquet(part: &Part<'_>, file: impl Write + Send, progress: &mut dyn FnMut(u64)) -> io::Result<()> {
     let time_type = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let schema = Arc::new(Schema::new(vec![
+    let fields = vec![
         Field::new("session_id", DataType::Utf8, false),
         Field::new("item_id", DataType::Utf8, false),
         Field::new("time", time_type.clone(), false),
-    ]));
-    let properties = Some(log_properties().build());
-    let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), properties).map_err(io_error)?;
+    ];
+    let mut writer = BatchWriter::new(file, fields, log_properties())?;
     let mut sessions = StringBuilder::new();
     let mut items = StringBuilder::new();
     let mut times = TimestampMicrosecondBuilder::new().with_data_type(time_type);
@@ -132,13 +129,14 @@ fn write_parquet(part: &Part<'_>, file: impl Write + Send, progress: &mut dyn Fn
             times.append_value(time);
             written += 1;
         }
-        let columns: Vec<ArrayRef> =
-            vec![Arc::new(sessions.finish()), Arc::new(items.finish()), Arc::new(times.finish())];
-        let batch = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(io::Error::other)?;
-        writer.write(&batch).map_err(io_error)?;
+        writer.write(vec![
+            Arc::new(sessions.finish()),
+            Arc::new(items.finish()),
+            Arc::new(times.finish()),
+        ])?;
         progress(written);
     }
-    writer.into_inner().map_err(io_error)?.flush()
+    writer.finish()
 }
 
 /// Returns the operating system's error inside a CSV error.

@@ -3,12 +3,11 @@
 
 use super::RankedCase;
 use crate::data::write::csv_error;
-use crate::parquet::{BATCH_ROWS, io_error, writer_properties};
+use crate::parquet::{BATCH_ROWS, BatchWriter, writer_properties};
 use crate::ranking::TieRule;
+use arrow_array::ArrayRef;
 use arrow_array::builder::{BooleanBuilder, Float64Builder, ListBuilder, StringBuilder, UInt32Builder};
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, Schema};
-use parquet::arrow::ArrowWriter;
+use arrow_schema::{DataType, Field};
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::Path;
@@ -131,7 +130,7 @@ impl<W: Write + Send> CaseWriter<W> {
             Form::Csv(mut writer) => writer.flush(),
             Form::Parquet(mut table) => {
                 table.write_rows()?;
-                table.writer.into_inner().map_err(io_error)?.flush()
+                table.writer.finish()
             }
         }
     }
@@ -139,8 +138,7 @@ impl<W: Write + Send> CaseWriter<W> {
 
 /// The buffered rows of a Parquet file.
 struct Table<W: Write + Send> {
-    writer: ArrowWriter<W>,
-    schema: Arc<Schema>,
+    writer: BatchWriter<W>,
     rows: usize,
     models: Option<StringBuilder>,
     sessions: StringBuilder,
@@ -167,12 +165,8 @@ impl<W: Write + Send> Table<W> {
         fields.extend(COLUMNS.into_iter().zip(types).map(|(name, of)| Field::new(name, of, false)));
         let list = DataType::new_list(DataType::Utf8, true);
         fields.extend(has_lists.then(|| Field::new("list", list, false)));
-        let schema = Arc::new(Schema::new(fields));
-        let properties = Some(writer_properties().build());
-        let writer = ArrowWriter::try_new(out, Arc::clone(&schema), properties).map_err(io_error)?;
         Ok(Self {
-            writer,
-            schema,
+            writer: BatchWriter::new(out, fields, writer_properties())?,
             rows: 0,
             models: has_models.then(StringBuilder::new),
             sessions: StringBuilder::new(),
@@ -210,8 +204,7 @@ impl<W: Write + Send> Table<W> {
         columns.extend(self.ranks.iter_mut().map(|ranks| Arc::new(ranks.finish()) as ArrayRef));
         columns.push(Arc::new(self.fell_back.finish()));
         columns.extend(self.lists.as_mut().map(|lists| Arc::new(lists.finish()) as ArrayRef));
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(io::Error::other)?;
         self.rows = 0;
-        self.writer.write(&batch).map_err(io_error)
+        self.writer.write(columns)
     }
 }

@@ -62,6 +62,9 @@ impl Evaluation {
     /// The same evaluation with `misses` more cases, each a miss at every cut-off: next clicks on items that the model does not
     /// know. Recall, MRR and NDCG become means over all of them; coverage and popularity are those of the lists, as before.
     pub fn counting_misses(mut self, misses: u64) -> Self {
+        if misses == 0 {
+            return self;
+        }
         self.misses += misses;
         let mut ranks = self.ranks(self.ties);
         ranks.extend((0..self.misses).map(|_| f64::INFINITY));

@@ -1,9 +1,8 @@
 //! Writing vectors to Parquet files.
 
-use crate::parquet::{BATCH_ROWS, io_error, writer_properties};
-use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, FieldRef, Schema};
-use parquet::arrow::ArrowWriter;
+use crate::parquet::{BATCH_ROWS, BatchWriter, writer_properties};
+use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array, StringArray};
+use arrow_schema::{DataType, Field, FieldRef};
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -16,8 +15,7 @@ const ROW_GROUP_BYTES: usize = 128 << 20;
 /// Writes vectors of items or sessions as a Parquet file: a column of ids (text), `vector` (a list of `width` floats of
 /// 32 bits, the same number in every row), and `bias` (a float of 32 bits) if wanted. No value is null.
 pub struct VectorWriter<W: Write + Send> {
-    writer: ArrowWriter<W>,
-    schema: Arc<Schema>,
+    writer: BatchWriter<W>,
     element: FieldRef,
     width: usize,
     ids: Vec<String>,
@@ -46,12 +44,10 @@ impl<W: Write + Send> VectorWriter<W> {
         if has_biases {
             fields.push(Field::new("bias", DataType::Float32, false));
         }
-        let schema = Arc::new(Schema::new(fields));
         // Hardly any id or float occurs twice.
-        let properties = writer_properties().set_dictionary_enabled(false).build();
-        let writer = ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties)).map_err(io_error)?;
+        let writer = BatchWriter::new(out, fields, writer_properties().set_dictionary_enabled(false))?;
         let (ids, vectors, biases) = (Vec::new(), Vec::new(), has_biases.then(Vec::new));
-        Ok(Self { writer, schema, element, width, ids, vectors, biases })
+        Ok(Self { writer, element, width, ids, vectors, biases })
     }
 
     /// Appends a row. `bias` is written if the file has biases, and is 0 if it is absent.
@@ -84,7 +80,7 @@ impl<W: Write + Send> VectorWriter<W> {
     /// Those of the output.
     pub fn finish(mut self) -> io::Result<()> {
         self.write_rows()?;
-        self.writer.into_inner().map_err(io_error)?.flush()
+        self.writer.finish()
     }
 
     fn write_rows(&mut self) -> io::Result<()> {
@@ -96,12 +92,8 @@ impl<W: Write + Send> VectorWriter<W> {
         if let Some(biases) = &mut self.biases {
             columns.push(Arc::new(Float32Array::from(std::mem::take(biases))));
         }
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(io::Error::other)?;
-        self.writer.write(&batch).map_err(io_error)?;
-        if self.writer.in_progress_size() >= ROW_GROUP_BYTES {
-            self.writer.flush().map_err(io_error)?;
-        }
-        Ok(())
+        self.writer.write(columns)?;
+        self.writer.end_row_group_at(ROW_GROUP_BYTES)
     }
 }
 

@@ -5,11 +5,10 @@ mod sessions;
 use super::RecommendationList;
 use crate::data::ItemVocabulary;
 use crate::data::write::csv_error;
-use crate::parquet::{BATCH_ROWS, io_error, writer_properties};
+use crate::parquet::{BATCH_ROWS, BatchWriter, writer_properties};
+use arrow_array::ArrayRef;
 use arrow_array::builder::{BooleanBuilder, Float32Builder, StringBuilder, UInt32Builder};
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, Schema};
-use parquet::arrow::ArrowWriter;
+use arrow_schema::{DataType, Field};
 use serde::Serialize;
 use sessions::SessionRows;
 use std::ffi::OsStr;
@@ -166,7 +165,7 @@ impl<'v, W: Write + Send> ListWriter<'v, W> {
             Form::Sessions(rows) => rows.finish(),
             Form::Parquet(mut table) => {
                 table.write_rows()?;
-                table.writer.into_inner().map_err(io_error)?.flush()
+                table.writer.finish()
             }
         }
     }
@@ -174,8 +173,7 @@ impl<'v, W: Write + Send> ListWriter<'v, W> {
 
 /// The buffered rows of a Parquet file.
 struct Table<W: Write + Send> {
-    writer: ArrowWriter<W>,
-    schema: Arc<Schema>,
+    writer: BatchWriter<W>,
     rows: usize,
     sessions: StringBuilder,
     ranks: UInt32Builder,
@@ -192,12 +190,8 @@ impl<W: Write + Send> Table<W> {
             .zip(types)
             .map(|(name, data_type)| Field::new(name, data_type, false))
             .collect();
-        let schema = Arc::new(Schema::new(fields));
-        let properties = Some(writer_properties().build());
-        let writer = ArrowWriter::try_new(out, Arc::clone(&schema), properties).map_err(io_error)?;
         Ok(Self {
-            writer,
-            schema,
+            writer: BatchWriter::new(out, fields, writer_properties())?,
             rows: 0,
             sessions: StringBuilder::new(),
             ranks: UInt32Builder::new(),
@@ -227,8 +221,7 @@ impl<W: Write + Send> Table<W> {
             Arc::new(self.scores.finish()),
             Arc::new(self.fell_back.finish()),
         ];
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(io::Error::other)?;
-        self.writer.write(&batch).map_err(io_error)
+        self.writer.write(columns)
     }
 }
 

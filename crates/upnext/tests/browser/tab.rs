@@ -93,11 +93,13 @@ impl Tab {
         }
     }
 
-    /// Presses the mouse on the middle of the element that a selector finds, as a reader does.
+    /// Presses the mouse on the middle of the element that a selector finds, as a reader does: when it has come to rest, since
+    /// lines of lists glide to their places.
     #[track_caller]
     pub(crate) fn click(&mut self, selector: &str) {
         let find = format!(
-            "(() => {{ const element = document.querySelector({}); element.scrollIntoView({{block: 'center'}}); \
+            "(async () => {{ const element = document.querySelector({}); element.scrollIntoView({{block: 'center'}}); \
+             await Promise.allSettled(document.getAnimations().map(animation => animation.finished)); \
              const box = element.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2, box.width]; }})()",
             json!(selector)
         );

@@ -112,7 +112,12 @@ impl Contender {
         self.has(assignment) && self.experiment.applies(key_of(assignment))
     }
 
-    fn change(&mut self, args: &CompareArgs, evaluation: &EvaluationConfig) -> Result<()> {
+    fn change(
+        &mut self,
+        args: &CompareArgs,
+        evaluation: &EvaluationConfig,
+        has_validation: bool,
+    ) -> Result<()> {
         if !matches!(self.source, Source::Saved(_)) {
             for field in &args.fields {
                 if self.has(field) {
@@ -130,7 +135,6 @@ impl Contender {
         }
         self.experiment.evaluation = evaluation.clone();
         let (training, is_trained) = (&self.experiment.training, !matches!(self.source, Source::Saved(_)));
-        let has_validation = has_validation(&args.train);
         if training.patience > 0 && is_trained && !has_validation {
             let reason = format!(
                 "{}: early stopping needs a validation part, which {} does not have: add --set training.patience=0, or prepare the log with one",
@@ -165,8 +169,9 @@ pub(super) fn contenders(args: &CompareArgs, evaluation: &EvaluationConfig) -> R
     for word in &args.models {
         found.push(contender(word)?);
     }
+    let has_validation = has_validation(&args.train);
     for contender in &mut found {
-        contender.change(args, evaluation)?;
+        contender.change(args, evaluation, has_validation)?;
     }
     for field in &args.fields {
         // A field that none of the models uses is an error, as a misspelt one is.

@@ -9,13 +9,12 @@ use super::options::{ColumnType, ItemTableLimits, ItemTableOptions};
 use super::{ItemTable, columnar};
 use crate::data::names::damaged_parquet;
 use crate::error::Result;
-use crate::parquet::{BATCH_ROWS, ParquetFile, io_error, model_properties};
-use ::parquet::arrow::ArrowWriter;
+use crate::parquet::{BATCH_ROWS, BatchWriter, ParquetFile, model_properties};
 use ::parquet::file::metadata::KeyValue;
 use ::parquet::schema::types::ColumnPath;
+use arrow_array::ArrayRef;
 use arrow_array::builder::{Float32Builder, Float64Builder, ListBuilder, StringBuilder};
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
@@ -61,7 +60,7 @@ impl ItemTable {
         let description = serde_json::to_string(&description).map_err(io::Error::other)?;
         let id = Field::new(&self.id_name, DataType::Utf8, false);
         let fields = self.columns.iter().map(|column| Field::new(&column.name, data_type(column), true));
-        let schema = Arc::new(Schema::new(std::iter::once(id).chain(fields).collect::<Vec<_>>()));
+        let fields = std::iter::once(id).chain(fields).collect();
         let mut properties = model_properties()
             // The manifest names the writer; here it would change the bytes with every version of the library.
             .set_created_by("upnext".to_owned())
@@ -73,18 +72,16 @@ impl ItemTable {
             let path = std::iter::once(column.name.clone()).chain(path).collect();
             properties = properties.set_column_dictionary_enabled(ColumnPath::new(path), false);
         }
-        let mut writer =
-            ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties.build())).map_err(io_error)?;
+        let mut writer = BatchWriter::new(out, fields, properties)?;
         for start in (0..self.len()).step_by(BATCH_ROWS) {
             let rows = start..(start + BATCH_ROWS).min(self.len());
             let mut ids = StringBuilder::new();
             rows.clone().for_each(|row| ids.append_value(self.id(row)));
             let mut arrays: Vec<ArrayRef> = vec![Arc::new(ids.finish())];
             arrays.extend(self.columns.iter().map(|column| array(column, rows.clone())));
-            let batch = RecordBatch::try_new(Arc::clone(&schema), arrays).map_err(io::Error::other)?;
-            writer.write(&batch).map_err(io_error)?;
+            writer.write(arrays)?;
         }
-        writer.close().map(|_| ()).map_err(io_error)
+        writer.finish()
     }
 
     /// Reads a table that [`to_parquet`](Self::to_parquet) wrote; `path` names it in errors.

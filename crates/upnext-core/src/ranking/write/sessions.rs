@@ -3,11 +3,10 @@
 use super::{ListFormat, RecommendationList};
 use crate::data::ItemVocabulary;
 use crate::data::write::csv_error;
-use crate::parquet::{BATCH_ROWS, io_error, writer_properties};
+use crate::parquet::{BATCH_ROWS, BatchWriter, writer_properties};
+use arrow_array::ArrayRef;
 use arrow_array::builder::{BooleanBuilder, Float32Builder, ListBuilder, StringBuilder};
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, Schema};
-use parquet::arrow::ArrowWriter;
+use arrow_schema::{DataType, Field};
 use serde::Serialize;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
@@ -90,7 +89,7 @@ impl<W: Write + Send> SessionRows<W> {
             Self::JsonLines(mut out) => out.flush(),
             Self::Parquet(mut table) => {
                 table.write_rows()?;
-                table.writer.into_inner().map_err(io_error)?.flush()
+                table.writer.finish()
             }
         }
     }
@@ -98,8 +97,7 @@ impl<W: Write + Send> SessionRows<W> {
 
 /// The buffered rows of a Parquet file.
 pub(super) struct Table<W: Write + Send> {
-    writer: ArrowWriter<W>,
-    schema: Arc<Schema>,
+    writer: BatchWriter<W>,
     rows: usize,
     entries: usize,
     sessions: StringBuilder,
@@ -111,17 +109,14 @@ pub(super) struct Table<W: Write + Send> {
 impl<W: Write + Send> Table<W> {
     fn new(out: W) -> io::Result<Self> {
         let list = |of| DataType::List(Arc::new(Field::new("item", of, true)));
-        let schema = Arc::new(Schema::new(vec![
+        let fields = vec![
             Field::new("session_id", DataType::Utf8, false),
             Field::new("item_ids", list(DataType::Utf8), false),
             Field::new("scores", list(DataType::Float32), false),
             Field::new("fell_back", DataType::Boolean, false),
-        ]));
-        let properties = Some(writer_properties().build());
-        let writer = ArrowWriter::try_new(out, Arc::clone(&schema), properties).map_err(io_error)?;
+        ];
         Ok(Self {
-            writer,
-            schema,
+            writer: BatchWriter::new(out, fields, writer_properties())?,
             rows: 0,
             entries: 0,
             sessions: StringBuilder::new(),
@@ -139,8 +134,7 @@ impl<W: Write + Send> Table<W> {
             Arc::new(self.scores.finish()),
             Arc::new(self.fell_back.finish()),
         ];
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(io::Error::other)?;
-        self.writer.write(&batch).map_err(io_error)
+        self.writer.write(columns)
     }
 }
 
