@@ -3,7 +3,7 @@
 use crate::numbers::{one_or_more, seed};
 use std::path::{Path, PathBuf};
 use upnext_core::Result;
-use upnext_core::experiment::{Experiment, ModelConfig, ModelKind};
+use upnext_core::experiment::{Experiment, ModelConfig, ModelKind, nearest, published_names};
 
 /// The model and its training. Later arguments override earlier ones: file, `--model`, `--set`, short cuts.
 #[derive(clap::Args, Clone, Debug)]
@@ -54,6 +54,14 @@ impl ExperimentArgs {
         if let Some(kind) = &self.model {
             let kind: ModelKind = kind.parse()?;
             if kind != experiment.model.kind() {
+                if let Some(file) = &self.config {
+                    let reason = format!(
+                        "{} is for a model of kind \"{}\", whose settings mean nothing to \"{kind}\": leave out one of the two",
+                        file.display(),
+                        experiment.model.kind()
+                    );
+                    return Err(upnext_core::Error::config("--model", reason));
+                }
                 experiment.model = ModelConfig::of_kind(kind);
             }
         }
@@ -82,11 +90,24 @@ fn check_reads(experiment: &Experiment, key: &str, option: &str) -> Result<()> {
 
 /// Reads an experiment file, or if there is no such file the published setting of that name.
 pub(crate) fn load(file: &Path) -> Result<Experiment> {
-    let published = match file.to_str() {
-        Some(name) if !file.exists() => Experiment::published(name)?,
-        _ => None,
-    };
-    published.map_or_else(|| Experiment::load(file), Ok)
+    let name = file.to_str().filter(|_| !file.exists());
+    if let Some(published) = name.map(Experiment::published).transpose()?.flatten() {
+        return Ok(published);
+    }
+    match name.filter(|name| !name.contains(['/', '\\']) && !name.ends_with(".toml")) {
+        Some(name) => Err(no_such_setting(name)),
+        None => Experiment::load(file),
+    }
+}
+
+/// There is neither a file nor a published setting of this name.
+fn no_such_setting(name: &str) -> upnext_core::Error {
+    let names: Vec<&str> = published_names().collect();
+    let nearest = nearest(name, names.iter().copied());
+    let nearest = nearest.map(|nearest| format!("did you mean `{nearest}`? ")).unwrap_or_default();
+    let reason =
+        format!("there is no file `{name}`: {nearest}The published settings are {}", names.join(", "));
+    upnext_core::Error::config("--config", reason)
 }
 
 /// The argument for the number of threads.

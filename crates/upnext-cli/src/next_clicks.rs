@@ -50,7 +50,8 @@ impl Test {
         let is_cut =
             |reason: &str| upnext_core::Error::config("--unknown", format!("{}: {reason}", path.display()));
         if !PreparedFolder::is_at(path) {
-            if PreparedFolder::is_part(path) {
+            let is_whole = path.file_stem().is_some_and(|stem| stem == PartName::TestAll.as_str());
+            if PreparedFolder::is_part(path) && !is_whole {
                 if unknown == Unknown::Miss {
                     return Err(is_cut(
                         "`prepare` has dropped events on unknown items from such a part: name its folder",

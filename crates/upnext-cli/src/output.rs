@@ -65,7 +65,7 @@ pub(crate) fn warn<S: AsRef<str>>(warnings: &[S]) {
 }
 
 /// The library's options of reading and preparing a log, all of which are flags, too.
-const OPTIONS: [&str; 32] = [
+const OPTIONS: [&str; 33] = [
     "session_column",
     "item_column",
     "time_column",
@@ -88,6 +88,7 @@ const OPTIONS: [&str; 32] = [
     "skip_bad_rows",
     "holdout",
     "validation",
+    "since",
     "until",
     "scale",
     "min_item_support",
@@ -101,7 +102,10 @@ const OPTIONS: [&str; 32] = [
 ];
 
 /// Other fields with which an error of the library may begin, and the flags that set them.
-const FIELDS: [(&str, &str); 18] = [
+const FIELDS: [(&str, &str); 21] = [
+    ("validate", "--validate"),
+    ("evaluation.cutoffs", "-k"),
+    ("evaluation.candidates", "--candidates"),
     ("resume", "--resume"),
     ("init", "--init"),
     ("refit", "--no-refit"),

@@ -108,7 +108,7 @@ impl EpochBar {
         self.bar.set_position(progress.pairs + progress.pairs_left_out);
         self.bar.set_prefix(format!("epoch {} of {}", progress.epoch, self.epochs));
         self.bar.set_message(format!(
-            "loss {:.4}, {:.0} mini-batches/s, {:.0} events/s",
+            "loss {:.4}, {:.0} mini-batches/s, {:.0} pairs/s",
             progress.loss,
             progress.mini_batches_per_second(),
             progress.events_per_second()
@@ -136,7 +136,7 @@ fn epoch_line(epoch: &EpochSummary, epochs: usize) -> String {
         format!(", validation recall@{} {:.4} mrr@{} {:.4}", v.cutoff, v.recall, v.cutoff, v.mrr)
     });
     format!(
-        "epoch {:>2} of {epochs}: loss {:.4}, {:.1} s, {} mini-batches/s, {} events/s{validation}",
+        "epoch {:>2} of {epochs}: loss {:.4}, {:.1} s, {} mini-batches/s, {} pairs/s{validation}",
         epoch.epoch,
         epoch.loss,
         epoch.seconds,

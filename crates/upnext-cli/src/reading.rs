@@ -2,11 +2,13 @@
 
 use crate::interrupt;
 use crate::progress::{Progress, Unit};
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 use upnext_core::data::report::FileReport;
 use upnext_core::data::{
-    Condition, EventLog, Header, Lists, Quote, ReadOptions, ReadProgress, RowOrder, TimeSpan, TimeUnit,
+    Condition, Event, EventLog, Header, Lists, Part, Quote, ReadOptions, ReadProgress, RowOrder, TimeMicros,
+    TimeSpan, TimeUnit,
 };
 
 /// The arguments for reading a click log. What is not given is detected from the file.
@@ -346,6 +348,21 @@ fn packed(file: &FileReport) -> String {
     let both: Vec<&str> =
         [&file.compression, &file.encoding].into_iter().flatten().map(String::as_str).collect();
     if both.is_empty() { String::new() } else { format!(" ({})", both.join(", ")) }
+}
+
+/// Number of sessions with the same id and start time in both parts. Sessions of a single event, which are neither trained on
+/// nor evaluated, do not count.
+pub(crate) fn in_both(train: &Part, others: &Part) -> u64 {
+    let of = |part: &Part| -> HashSet<(String, TimeMicros)> {
+        part.sessions()
+            .filter(|s| s.len() > 1)
+            .map(|s| (part.session_id(&s[0]).to_owned(), s[0].time))
+            .collect()
+    };
+    let known = of(others);
+    let is_known =
+        |s: &&[Event]| s.len() > 1 && known.contains(&(train.session_id(&s[0]).to_owned(), s[0].time));
+    train.sessions().filter(is_known).count() as u64
 }
 
 #[cfg(test)]

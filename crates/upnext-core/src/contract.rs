@@ -2,8 +2,8 @@
 
 use crate::baselines::{
     AssociationRules, AssociationRulesConfig, BprMf, BprMfConfig, ItemKnn, ItemKnnConfig, Markov, NoFields,
-    Pop, SKnn, SKnnConfig, SPop, SequentialRules, SequentialRulesConfig, SessionAverage,
-    SessionAverageConfig, Stan, StanConfig, VsKnn, VsKnnConfig, Vstan, VstanConfig,
+    Pop, Repeat, RepeatConfig, SKnn, SKnnConfig, SPop, SequentialRules, SequentialRulesConfig,
+    SessionAverage, SessionAverageConfig, Stan, StanConfig, VsKnn, VsKnnConfig, Vstan, VstanConfig,
 };
 use crate::batch::{Batch, HistoryBatcher, SessionBatcher};
 use crate::data::{Dataset, ItemIndex, ItemVocabulary, Sessions};
@@ -30,6 +30,13 @@ fn pop_obeys_the_contract() {
 fn s_pop_obeys_the_contract() {
     let Dataset { items, sessions, .. } = example();
     obeys_the_contract(&SPop::new(&items), &items, &sessions);
+}
+
+#[test]
+fn repeat_obeys_the_contract() {
+    let data = example();
+    let model = Repeat::fit(&RepeatConfig::default(), &data).unwrap();
+    obeys_the_contract(&model, &data.items, &data.sessions);
 }
 
 #[test]

@@ -12,6 +12,8 @@ macro_rules! for_each_kind {
             Pop(crate::baselines::Pop, crate::baselines::NoFields) = "pop",
             /// The most frequent items of the session so far, then those with the largest support in training.
             SPop(crate::baselines::SPop, crate::baselines::NoFields) = "s-pop",
+            /// The items of the session so far, by the chance that the visitor clicks each again.
+            Repeat(crate::baselines::Repeat, crate::baselines::RepeatConfig) = "repeat",
             /// Items that occur in the same sessions as the last item.
             ItemKnn(crate::baselines::ItemKnn, crate::baselines::ItemKnnConfig) = "item-knn",
             /// Items that directly followed the last item.

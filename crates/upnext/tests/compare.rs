@@ -80,8 +80,21 @@ fn the_report_begins_with_the_model_to_use_and_ranks_the_differences_from_the_fi
     json(compare(&data, "s-pop,markov").arg("--report").arg(&file));
     let page = std::fs::read_to_string(&file).unwrap();
     let verdict = part(&page, "<div class=\"verdict\">", "</div>");
-    let level = "is level with it: no difference in MRR@20 or Recall@20 is more than chance.";
-    assert!(verdict.contains(level) && verdict.contains("it is the cheapest to serve"), "{verdict}");
+    let level = "level with it: no difference in MRR@20 or Recall@20 between them is significant.";
+    assert!(verdict.contains(level) && verdict.contains(" ms of one core"), "{verdict}");
+    // Two models that are the same, and one alone.
+    json(compare(&data, "markov,markov").arg("--report").arg(&file));
+    let page = std::fs::read_to_string(&file).unwrap();
+    let verdict = part(&page, "<div class=\"verdict\">", "</div>");
+    assert!(verdict.contains("<b>markov-2</b> has the same rank in every case.</p>"), "{verdict}");
+    assert!(!verdict.contains("percentage points"), "{verdict}");
+    json(compare(&data, "markov").arg("--report").arg(&file));
+    let page = std::fs::read_to_string(&file).unwrap();
+    assert!(
+        !page.contains("Use <b>")
+            && !page.contains("<nav class=\"legend\"")
+            && page.contains("<h1>Evaluation of markov</h1>")
+    );
 }
 
 #[test]

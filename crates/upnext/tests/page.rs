@@ -70,7 +70,7 @@ fn the_page_shows_the_session_of_its_address_and_the_lists_of_both_models() {
         assert_eq!(*list, expected, "{model}");
     }
     assert_eq!(lists(&dom).len(), 2);
-    assert!(dom.contains("stand in both lists") && dom.contains("in the server"), "{dom}");
+    assert!(dom.contains("are in both lists") && dom.contains("in the server"), "{dom}");
     assert!(dom.contains("&lt;img src=x onerror") && dom.contains("&lt;b&gt;A1"), "{dom}");
     assert!(!dom.contains("<img src=\"x\"") && !dom.contains("<b>A1"), "a title became markup");
     assert!(!dom.contains("NaN") && !dom.contains("undefined"), "{dom}");

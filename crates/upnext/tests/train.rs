@@ -324,6 +324,21 @@ fn missing_files_and_foreign_folders_are_named() {
 }
 
 #[test]
+fn a_validation_on_known_sessions_is_refused() {
+    let folder = Folder::new();
+    let (parts, out) = (folder.prepared_shop(300), folder.path("model"));
+    // `valid` is a part of `train`.
+    let valid = parts.join("valid.parquet");
+    let words = ["--valid", "are in", "known by heart", "--validate"];
+    refused(train(&parts, &out).arg("--valid").arg(&valid), 2, &words);
+    // A kind without epochs has nothing that a validation could choose.
+    let mut command = upnext();
+    command.arg("train").arg(&parts).args(["--model", "pop", "--validate", "--out"]).arg(&out);
+    refused(&mut command, 2, &["--validate", "\"pop\"", "no epochs"]);
+    assert!(!out.exists());
+}
+
+#[test]
 fn a_validation_log_of_another_shop_is_refused_before_training() {
     let folder = Folder::new();
     let log = folder.shop("clicks.csv", 100, 40, 1);

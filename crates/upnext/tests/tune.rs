@@ -69,8 +69,8 @@ fn a_search_ends_with_a_model_a_report_and_figures_that_can_be_had_again() {
     let difference = recall(&test["metrics"]) - recall(&test["beside"][0]["metrics"]);
     assert!((figure["value"].as_f64().unwrap() - difference).abs() < 1e-9 && figure["low"].is_number());
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
-    assert!(page.contains("<div class=\"verdict\">") && page.contains(" the setting before the search ("));
-    assert!(page.contains(">Recall@20 on the validation part, %<") && page.contains(">POP<"));
+    assert!(page.contains("<div class=\"verdict") && page.contains(" the setting before the search ("));
+    assert!(page.contains(">Recall@20 on the validation part, %<"));
     for section in ["test", "best", "course", "importance", "points", "again"] {
         assert!(page.contains(&format!("<section id=\"{section}\">")), "{section}");
     }

@@ -107,11 +107,19 @@ fn options(args: &EvaluateArgs, loaded: &Model) -> anyhow::Result<EvaluationConf
 }
 
 fn describe(done: &Done) -> String {
-    let Evaluation { cases, sessions, candidates, seconds, .. } = done.evaluation;
+    let Evaluation { cases, sessions, candidates, seconds, misses, .. } = done.evaluation;
+    let on = match misses {
+        0 => format!("{} cases", thousands(*cases as u64)),
+        misses => format!(
+            "{} next clicks ({} ranked, {} misses)",
+            thousands(*cases as u64 + misses),
+            thousands(*cases as u64),
+            thousands(*misses)
+        ),
+    };
     let mut text = format!(
-        "{} on {} cases of {} sessions, {} candidates, {} ties, {seconds:.1} s\n",
+        "{} on {on} of {} sessions, {} candidates, {} ties, {seconds:.1} s\n",
         done.kind,
-        thousands(*cases as u64),
         thousands(*sessions as u64),
         thousands(*candidates as u64),
         shown_ties(done.evaluation.ties),

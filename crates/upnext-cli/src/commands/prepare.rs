@@ -28,6 +28,10 @@ pub(crate) struct PrepareArgs {
     #[arg(long, short, value_name = "DIR")]
     out: PathBuf,
 
+    /// Keep only sessions that begin at or after this time, such as 2017-10-12 (UTC unless it names a zone)
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    since: Option<TimeMicros>,
+
     /// Keep only sessions that end before this time, such as 2017-10-15T03:00Z (UTC unless it names a zone)
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     until: Option<TimeMicros>,
@@ -102,6 +106,7 @@ fn parse_validation(text: &str) -> Result<Validation, String> {
 impl PrepareArgs {
     fn options(&self) -> PrepareOptions {
         let mut options = PrepareOptions::default();
+        options.since = self.since;
         options.until = self.until;
         options.holdout = self.holdout;
         options.validation = match self.validation {

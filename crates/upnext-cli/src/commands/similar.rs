@@ -15,7 +15,7 @@ use upnext_core::recommender::SimilarityMeasure;
 /// List the items that are most similar to an item.
 ///
 /// Networks and factor models compare the vectors of items, session neighbours the sessions that contain them, and
-/// item-knn, markov, ar and sr list the items of largest weight after this one. pop and s-pop cannot tell. The item
+/// item-knn, markov, ar and sr list the items of largest weight after this one. pop, s-pop and repeat cannot tell. The item
 /// itself is left out; a list is shorter than -k where the model knows of fewer similar items.
 #[derive(clap::Args, Debug)]
 pub(crate) struct SimilarArgs {

@@ -57,12 +57,13 @@ pub(crate) struct TrainArgs {
     #[arg(long)]
     resume: bool,
 
-    /// Start from this model, with rows for new items added. Without --config, the experiment is that of this model
+    /// Start from this model, with rows for new items added. Without --config, the experiment is that of this model, with
+    /// one epoch unless --epochs says otherwise or validation decides
     #[arg(long, value_name = "MODEL")]
     init: Option<PathBuf>,
 
     /// Learn sessions of this older log again, too: those that --replay draws
-    #[arg(long, value_name = "LOG", requires = "replay")]
+    #[arg(long, value_name = "LOG", requires_all = ["replay", "init"])]
     older: Option<PathBuf>,
 
     /// Share of the sessions of the older log that are learnt again, such as 10% or 0.1
@@ -121,6 +122,13 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
         let reason = "there is no validation, after which the model would be trained again: leave it out, or add --validate or --valid LOG";
         return Err(upnext_core::Error::config("--no-refit", reason).into());
     }
+    let kind = experiment.model.kind();
+    if has_validation && !kind.reads_training("epochs") {
+        let option = if args.validate { "--validate" } else { "--valid" };
+        let reason =
+            format!("a model of kind \"{kind}\" has no epochs that a validation could choose: leave it out");
+        return Err(upnext_core::Error::config(option, reason).into());
+    }
     // Checked before the log is read, which may take long.
     Artifact::check_target(out)?;
     let table = args.item_table.as_ref();
@@ -163,6 +171,10 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Number of epochs after which a training that starts from a model was best on the newest sessions of three public logs
+/// (`docs/retraining.md`); later ones were worse on all of them.
+const EPOCHS_AFTER_INIT: usize = 1;
+
 /// The experiment of the arguments. With a model to start from and no file, it is based on that model's experiment.
 fn experiment(args: &TrainArgs) -> anyhow::Result<Experiment> {
     let mut otherwise = Experiment::default();
@@ -172,6 +184,9 @@ fn experiment(args: &TrainArgs) -> anyhow::Result<Experiment> {
         otherwise.data = DataConfig::default();
         if !args.validate && args.valid.is_none() {
             otherwise.training.patience = 0;
+            if otherwise.model.kind().reads_training("epochs") {
+                otherwise.training.epochs = EPOCHS_AFTER_INIT;
+            }
         }
     }
     Ok(args.experiment.experiment(otherwise)?)

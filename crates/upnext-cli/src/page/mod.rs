@@ -22,7 +22,7 @@ const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
 /// The hash of [`SCRIPT`], which the policy of a page contains: SHA-256 in Base64. A test compares it with the script.
-const SCRIPT_HASH: &str = "M2MOiqH3TN25likx01xgKVrc4HiTcllU/bVWw0+cDn8=";
+const SCRIPT_HASH: &str = "xLqr7ZC1HE4He0hYK2NBtt29pxKbX03OQmBj0loL09Y=";
 
 /// A page under construction.
 pub(crate) struct Page {
@@ -76,7 +76,7 @@ impl Legend {
     /// A legend of models, given by their numbers in the plots and their names. The boxes of the first `shown` are checked.
     pub(crate) fn new<'a>(label: &str, shown: usize, models: impl Iterator<Item = (usize, &'a str)>) -> Self {
         let mut html =
-            format!("<nav class=\"legend\" aria-label=\"{label}\"><span>Show in the plots:</span>");
+            format!("<nav class=\"legend\" aria-label=\"{label}\"><span>Show in these plots:</span>");
         let mut style = String::new();
         for (place, (m, name)) in models.enumerate() {
             let (mark, name) = (svg::sample(m), escape(name));
@@ -85,6 +85,10 @@ impl Legend {
             _ = writeln!(style, "body:has(#show{m}:not(:checked)) svg .m{m}{{display:none}}");
         }
         html.push_str("</nav>\n");
+        if style.lines().count() < 2 {
+            // There is nothing to choose from.
+            html.clear();
+        }
         Self { html, style }
     }
 }

@@ -12,9 +12,9 @@
   function sort(table, column, heading) {
     const body = table.tBodies[0], text = row => (row.cells[column]?.textContent ?? "").trim();
     const rows = [...body.rows], isNumeric = column > 0 && rows.some(row => !Number.isNaN(numberOf(text(row))));
-    // The first click on figures puts the largest first.
-    const before = heading.getAttribute("aria-sort");
-    const down = before ? before === "ascending" : isNumeric;
+    // The first click on figures puts the largest first, on what a model costs the smallest.
+    const before = heading.getAttribute("aria-sort"), isCost = /, (ms|MB|s)$/.test(heading.textContent.trim());
+    const down = before ? before === "ascending" : isNumeric && !isCost;
     const compare = (a, b) => {
       if (!isNumeric) return order.compare(text(a), text(b)) * (down ? -1 : 1);
       const [x, y] = [a, b].map(row => numberOf(text(row)));

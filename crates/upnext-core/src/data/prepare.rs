@@ -1,6 +1,6 @@
 //! Filters a log and splits it by time into training and test parts (Hidasi et al., ICLR 2016, section 4).
 //!
-//! The filters drop, in this order: sessions that do not end before [`until`](PrepareOptions::until), sessions longer
+//! The filters drop, in this order: sessions that begin before [`since`](PrepareOptions::since) or do not end before [`until`](PrepareOptions::until), sessions longer
 //! than [`max_session_length`](PrepareOptions::max_session_length), immediate repeats, short sessions, rare items, and
 //! sessions that have become short. Of the rest, the sessions whose last event is within
 //! [`holdout`](PrepareOptions::holdout) of the very last event are the test part. From the test part, events on items
@@ -32,6 +32,9 @@ use std::ops::ControlFlow;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PrepareOptions {
+    /// Only sessions whose first event is at or after this time are kept. Absent: all. Written as ISO 8601.
+    #[serde(with = "optional_time", skip_serializing_if = "Option::is_none")]
+    pub since: Option<TimeMicros>,
     /// Only sessions whose last event is before this time are kept. Absent: all. Written as ISO 8601.
     #[serde(with = "optional_time", skip_serializing_if = "Option::is_none")]
     pub until: Option<TimeMicros>,
@@ -72,6 +75,7 @@ fn is_one(scale: &u64) -> bool {
 impl Default for PrepareOptions {
     fn default() -> Self {
         Self {
+            since: None,
             until: None,
             holdout: Holdout::Span(TimeSpan::DAY),
             validation: Some(Holdout::Span(TimeSpan::DAY)),
@@ -378,7 +382,7 @@ fn explain(log: &PartCounts, file: Option<&FileReport>, dropped: &[Dropped]) -> 
         )
     });
     format!(
-        "of {} events in {} sessions all were dropped ({}). {advice} the rules (`min_item_support`, `min_session_length`, `until`)",
+        "of {} events in {} sessions all were dropped ({}). {advice} the rules (`min_item_support`, `min_session_length`, `since`, `until`)",
         log.events,
         log.sessions,
         steps.join("; ")

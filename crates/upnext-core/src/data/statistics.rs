@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 pub enum DropRule {
     /// The event is a copy of another with the same session, item and time.
     Duplicate,
+    /// The session begins before `since`.
+    Since,
     /// The session does not end before `until`.
     Until,
     /// The session has more than `max_session_length` events.
@@ -39,6 +41,7 @@ impl DropRule {
     pub fn label(self) -> &'static str {
         match self {
             Self::Duplicate => "copy of another event",
+            Self::Since => "begun before `since`",
             Self::Until => "not ended before `until`",
             Self::LongSession => "session too long",
             Self::Repeat => "repeat of the item before",

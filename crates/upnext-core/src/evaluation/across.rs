@@ -2,9 +2,9 @@
 //! sessions.
 
 use super::{Evaluation, EvaluationConfig, MetricsAt, RankedCase, evaluate, metrics};
-use crate::Result;
 use crate::data::{ItemIndex, ItemVocabulary, Sessions};
 use crate::recommender::Recommender;
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -25,7 +25,7 @@ pub struct Unranked {
 ///
 /// It reads the events that it knows, and ranks among its own items. A case whose target it does not know, or none of
 /// the events before it, counts as a miss at every cut-off. The cases are the same as those of [`evaluate`] with a model
-/// for `items`, so that the two can be compared.
+/// for `items`, so that the two can be compared. Coverage is the share of the larger of the two vocabularies.
 ///
 /// # Errors
 /// Those of [`evaluate`]; [`Error::NoCases`](crate::Error::NoCases) also if the model knows less than two items of every
@@ -44,7 +44,11 @@ pub fn evaluate_across(
     let begin = Instant::now();
     let known: Vec<Option<ItemIndex>> = items.ids().map(|id| own.index_of(id)).collect();
     let translated = Translated::new(sessions, &known);
-    let evaluated = evaluate(model, own, &translated.sessions, options, threads, progress)?;
+    let evaluated = evaluate(model, own, &translated.sessions, options, threads, progress);
+    let evaluated = evaluated.map_err(|error| match error {
+        Error::NoCases { .. } => Error::NoCases { sessions: sessions.len() },
+        other => other,
+    })?;
 
     let (mut ranked, mut unranked) = (Vec::new(), Unranked::default());
     let mut own_cases = evaluated.ranked.iter().peekable();
@@ -75,7 +79,10 @@ pub fn evaluate_across(
         }
     }
     let ranks: Vec<f64> = ranked.iter().map(|case| case.rank(options.ties)).collect();
+    // A share of the own items would make a model look broad because it knows few.
+    let scale = own.len() as f64 / own.len().max(items.len()).max(1) as f64;
     let at = |of_own: &MetricsAt| MetricsAt {
+        coverage: of_own.coverage.map(|coverage| coverage * scale),
         recall: metrics::recall(&ranks, of_own.k),
         mrr: metrics::mrr(&ranks, of_own.k),
         ndcg: metrics::ndcg(&ranks, of_own.k),
@@ -131,7 +138,6 @@ impl Translated {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Error;
     use crate::contract::{ByLastItem, example, vocabulary};
     use crate::ranking::TieRule;
 
@@ -196,6 +202,23 @@ mod tests {
         let model = ByLastItem::new(1, |_, _| 0.0);
         let options = EvaluationConfig::default();
         let refused = evaluate_across((&model, &own), &items, &sessions, &options, 1, &go_on);
-        assert!(matches!(refused, Err(Error::NoCases { .. })), "{refused:?}");
+        assert!(matches!(refused, Err(Error::NoCases { sessions: 1 })), "{refused:?}");
+    }
+
+    #[test]
+    fn coverage_is_a_share_of_the_larger_vocabulary() {
+        let items = vocabulary(&[1; 6]);
+        let mut own = ItemVocabulary::new();
+        for id in ["0", "1", "2"] {
+            own.add(id, 1);
+        }
+        let mut sessions = Sessions::new();
+        sessions.push(&[0, 1], 0);
+        let model = ByLastItem::new(3, |_, item| item as f32);
+        let options = EvaluationConfig { cutoffs: vec![1, 3], lists: true, ..EvaluationConfig::default() };
+        let (evaluation, _) =
+            evaluate_across((&model, &own), &items, &sessions, &options, 1, &go_on).unwrap();
+        let coverage: Vec<Option<f64>> = evaluation.metrics.iter().map(|at| at.coverage).collect();
+        assert_eq!(coverage, [Some(1.0 / 6.0), Some(0.5)]);
     }
 }

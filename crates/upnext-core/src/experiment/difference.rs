@@ -30,6 +30,11 @@ fn of_values(key: &str, was: &Value, is: &Value, may_change: &[&str]) -> Option<
             of_values(&dotted, &of(was), &of(is), may_change)
         });
     }
-    let shown = |value: &Value| if value.is_null() { "not set".to_owned() } else { value.to_string() };
+    let shown = |value: &Value| match value.as_f64().filter(|_| value.is_f64()) {
+        _ if value.is_null() => "not set".to_owned(),
+        // A field of type f32 as it was written: 0.1, not 0.10000000149011612.
+        Some(number) if f64::from(number as f32) == number => (number as f32).to_string(),
+        _ => value.to_string(),
+    };
     Some((key.to_owned(), shown(was), shown(is)))
 }

@@ -79,7 +79,15 @@ impl Experiment {
         let (key, text) = (key.trim(), text.trim());
         let known = known_keys();
         if !known.iter().any(|known| known == key) {
-            return Err(unknown(assignment, key, &known));
+            // A field that the model has is nearer than one of another kind.
+            let kind = self.model.kind();
+            let is_own = |known: &&String| match known.strip_prefix("model.") {
+                Some(field) => field == "kind" || kind.has_field(field),
+                None => kind.check_reads(known).is_ok(),
+            };
+            let own: Vec<String> = known.iter().filter(is_own).cloned().collect();
+            let is_near = nearest(key, own.iter().map(String::as_str)).is_some();
+            return Err(unknown(assignment, key, if is_near { &own } else { &known }));
         }
         if key == "model.kind" {
             let kind = text.trim_matches('"').parse::<ModelKind>()?;
@@ -322,9 +330,9 @@ pub fn plain(message: &str) -> String {
         ("a nonzero u32", "a whole number, 1 or above"),
         ("expected f32", "expected a number"),
         ("expected f64", "expected a number"),
-        ("expected usize", "expected a whole number, 0 or above"),
-        ("expected u64", "expected a whole number, 0 or above"),
-        ("expected u32", "expected a whole number, 0 or above"),
+        ("expected usize", "expected a whole number"),
+        ("expected u64", "expected a whole number"),
+        ("expected u32", "expected a whole number"),
         ("expected u16", "expected a whole number, 0 to 65535"),
         ("expected u8", "expected a whole number, 0 to 255"),
         ("expected i64", "expected a whole number"),

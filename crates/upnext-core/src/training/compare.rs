@@ -65,8 +65,8 @@ fn same_stages(saved: &TrainingSummary, has_second_stage: bool) -> Result<()> {
     // With a second stage, the best epoch's weights are not kept.
     match (is_validated, has_second_stage) {
         (true, false) if saved.best_epoch.is_none() => Err(Error::config(
-            "refit",
-            "this training was begun to find the number of epochs, and then to train again on all of the data: go on in the same way",
+            "validate",
+            "this training was begun with a validation, to train again on all of the data afterwards: ask for the same again",
         )),
         (true, true) if saved.best_epoch.is_some() => Err(Error::config(
             "refit",

@@ -131,7 +131,7 @@ fn no_answer(error: &Error) -> Problem {
     responses(
         (status = 200, description = "The list; shorter than `k` where the model knows of fewer similar items", body = SimilarItemsAnswer),
         (status = 404, description = "The model does not know the item", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The model is of a kind that does not compare items: `pop` or `s-pop`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The model is of a kind that does not compare items: `pop`, `s-pop` or `repeat`", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", description = "What is wrong with the request", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Too many requests at a time; `Retry-After` says when to come back", body = Problem, content_type = "application/problem+json"),
     )

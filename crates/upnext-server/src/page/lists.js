@@ -35,7 +35,7 @@ function pictureOf(item) {
 }
 
 const milliseconds = ms => (ms < 9.95 ? ms.toFixed(1) : ms.toFixed(0)) + " ms";
-const score = x => (Number.isInteger(x) ? x.toLocaleString("en") : x.toPrecision(4));
+const score = x => (Number.isInteger(x) ? x.toLocaleString("en") : x.toPrecision(4)).replace("-", "−");
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** The latest round-trip times as bars, scaled to the longest. */
@@ -82,18 +82,24 @@ export class Column {
   showLatency({ roundTrip, server }) {
     this.times = [...this.times, roundTrip].slice(-24);
     const middle = [...this.times].sort((a, b) => a - b)[this.times.length >> 1];
-    const parts = server === null ? [] : [`${milliseconds(server)} in the server`];
-    if (this.times.length > 1) parts.push(`median ${milliseconds(middle)}`);
-    const text = node("div", "", node("b", "", milliseconds(roundTrip)), " round trip", node("div", "soft", parts.join(" · ")));
-    this.latency.replaceChildren(text, sparkline(this.times));
+    const trip = `${milliseconds(roundTrip)} round trip`, first = server === null ? roundTrip : server;
+    const parts = server === null ? [] : [trip];
+    if (this.times.length > 1) parts.push(`median of the round trips ${milliseconds(middle)}`);
+    const what = server === null ? " round trip" : " in the server";
+    const text = node("div", "", node("b", "", milliseconds(first)), what, node("div", "soft", parts.join(" · ")));
+    const bars = sparkline(this.times);
+    bars.append(document.createElementNS("http://www.w3.org/2000/svg", "title"));
+    bars.lastChild.textContent = "The latest round trips";
+    this.latency.replaceChildren(text, ...(this.times.length > 1 ? [bars] : []));
     this.latency.hidden = false;
   }
 
   /**
-   * Shows the response for a session, and the changes since the previous list; `describe` maps ids to items. `truth`: the id
-   * of the item that the visitor clicked next, if a session is replayed.
+   * Shows the response to a request, and the changes since the previous list if one click was added; `describe` maps ids to
+   * items. `truth`: the id of the item that the visitor clicked next, if a session is replayed.
    */
-  show(answer, timing, session, describe, truth) {
+  show(answer, timing, asked, describe, truth) {
+    const { session } = asked;
     this.showModel(answer.model);
     this.showLatency(timing);
     const unknown = answer.unknown_items.length;
@@ -102,24 +108,28 @@ export class Column {
     else if (answer.fell_back) notices.push("This model knows no item of the session, so these are the most popular items.");
     else if (unknown === 1) notices.push("An item of the session is unknown to this model and was passed over.");
     else if (unknown) notices.push(`${unknown} items of the session are unknown to this model and were passed over.`);
-    if (!answer.recommendations.length) notices.push("There is nothing to recommend.");
+    if (!answer.recommendations.length) notices.push(asked.only ? "No item passes the filters." : "There is nothing to recommend.");
     this.notice.textContent = notices.join(" ");
     this.notice.hidden = !notices.length;
 
     this.showTitles(answer);
-    this.showTruth(answer, truth);
+    this.showTruth(answer, truth, (asked.exclude_seen && session.includes(truth)) || (asked.only && !asked.only.includes(truth)));
     const places = new Map([...this.list.children].map(line => [line.dataset.id, line.getBoundingClientRect().top]));
     const focused = this.list.contains(document.activeElement);
     const scores = answer.recommendations.map(entry => entry.score);
     const highest = Math.max(...scores), lowest = Math.min(0, ...scores);
-    const before = this.ranks;
+    // What is new in a list and what moved is said of a click, not of another session or filter.
+    const { session: earlier, ...settings } = this.asked ?? { session: [] }, { session: _, ...now } = asked;
+    const isClick = earlier.length + 1 === session.length && earlier.every((id, at) => id === session[at]);
+    const before = isClick && earlier.length && JSON.stringify(settings) === JSON.stringify(now) ? this.ranks : null;
+    this.asked = asked;
     this.ranks = new Map(answer.recommendations.map(entry => [entry.item_id, entry.rank]));
     this.list.replaceChildren(...answer.recommendations.map(entry => {
       const share = highest > lowest ? (entry.score - lowest) / (highest - lowest) : 1;
       return this.line(entry, session, describe, share, before, truth);
     }));
     if (focused) this.list.querySelector("button")?.focus({ preventScroll: true });
-    if (before && !calm.matches) this.move(places);
+    if (places.size && !calm.matches) this.move(places);
   }
 
   /** The header of the list. What its last column is depends on the answer. */
@@ -132,9 +142,10 @@ export class Column {
   }
 
   /** Says where the item that the visitor clicked next stands. */
-  showTruth(answer, truth) {
+  showTruth(answer, truth, isExcluded) {
     const rank = answer.recommendations.find(entry => entry.item_id === truth)?.rank;
-    this.truth.textContent = rank ? `The visitor’s next click is number ${rank} here.` : "The visitor’s next click is not in this list.";
+    this.truth.textContent = rank ? `The visitor’s next click is number ${rank} here.`
+      : isExcluded ? "The settings exclude the visitor’s next click from the list." : "The visitor’s next click is not in this list.";
     this.truth.classList.toggle("found", Boolean(rank));
     this.truth.hidden = truth === null;
   }
@@ -186,7 +197,9 @@ export class Column {
     for (const line of this.list.children) {
       const figures = line.querySelector(".figures"), rank = other.ranks?.get(line.dataset.id);
       figures.querySelector(".other")?.remove();
-      figures.append(node("span", "other", rank ? `other: ${rank}` : "only here"));
+      const place = node("span", "other", rank ? `other: ${rank}` : "only here");
+      place.title = rank ? `Number ${rank} in the other list` : "Not in the other list";
+      figures.append(place);
     }
   }
 

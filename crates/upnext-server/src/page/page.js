@@ -138,7 +138,7 @@ async function refresh() {
       const ids = answer.recommendations.flatMap(entry => [entry.item_id, ...(entry.because ? [entry.because.item_id] : [])]);
       await lookUp([...asked.session, ...ids]);
       if (own !== turn) return;
-      column.show(answer, timing, asked.session, describe, truth);
+      column.show(answer, timing, asked, describe, truth);
       said.push(`${answer.recommendations.length} items by ${answer.model.name}`);
     } finally {
       column.root.classList.remove("waiting");
@@ -151,8 +151,8 @@ async function refresh() {
     a.compareWith(b);
     b.compareWith(a);
     const both = [...a.ranks.keys()].filter(id => b.ranks.has(id)).length;
-    $("shared").textContent = `${both} of ${a.ranks.size} items stand in both lists.`;
-    $("shared").hidden = false;
+    $("shared").textContent = `${both} of ${a.ranks.size} items are in both lists.`;
+    $("shared").hidden = !a.ranks.size;
   }
   $("problem").hidden = true;
   $("said").textContent = said.join(", ");
@@ -297,7 +297,7 @@ async function start() {
   remember(popular);
   if (popular.some(item => item.title)) {
     search.placeholder = "Add an item by its title or id";
-    $("only").placeholder = "words of a title or id";
+    $("only").placeholder = "words of a title, or an id";
   }
   session = sessionOfAddress();
   await refresh();

@@ -10,7 +10,7 @@ use crate::cases::{CaseArgs, CaseFile};
 use crate::experiment::ThreadArgs;
 use crate::interrupt;
 use crate::numbers::{one_or_more, seed, within};
-use crate::output::{OutputArgs, command_line, in_flags, warn};
+use crate::output::{OutputArgs, command_line, in_flags, thousands, warn};
 use crate::page;
 use crate::ranking::RankingArgs;
 use crate::reading::ReadArgs;
@@ -257,6 +257,7 @@ fn evaluate_all(
                     model_bytes: model_bytes(contender.source.folder().unwrap_or(&folder.of(contender)))?,
                     epochs: loaded.training().epochs.clone(),
                     selection: loaded.training().selection.clone(),
+                    items: loaded.items().len(),
                     unranked,
                     metrics: evaluation.metrics.clone(),
                 },
@@ -310,7 +311,7 @@ fn evaluate_all(
             cases: evaluations[0].cases,
             next_clicks,
             misses: num_misses,
-            candidates: evaluations[0].candidates,
+            candidates: evaluations.iter().map(|evaluation| evaluation.candidates).max().unwrap_or(0),
         },
         evaluation: options.clone(),
         models: rows,
@@ -378,7 +379,12 @@ fn evaluate(
     } else {
         let progress = |_| interrupt::check();
         let across = evaluate_across((model, loaded.items()), items, sessions, options, threads, &progress);
-        let (evaluation, unranked) = across.with_context(|| contender.name.clone())?;
+        let (evaluation, unranked) = across.with_context(|| {
+            format!(
+                "it knows {} items, and too few of the test sessions",
+                thousands(loaded.items().len() as u64)
+            )
+        })?;
         (evaluation, Some(unranked))
     };
     Ok(EvaluatedModel { loaded, evaluation, unranked, training_seconds })

@@ -78,6 +78,8 @@ pub(super) struct Row {
     /// The validated epochs that chose the number of `epochs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) selection: Option<Selection>,
+    /// Number of the model's items.
+    pub(super) items: usize,
     /// The cases that a model with other items could not rank.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unranked: Option<Unranked>,
@@ -130,12 +132,39 @@ impl Outcome {
     }
 }
 
+/// What a reader has to know of single models before their figures, a sentence each.
+pub(super) fn remarks(outcome: &Outcome) -> Vec<String> {
+    let mut remarks = Vec::new();
+    for row in &outcome.models {
+        if let Some(selection) = &row.selection {
+            remarks.push(format!(
+                "{}: {} epochs, the best of {} by validation",
+                row.name,
+                selection.best_epoch,
+                selection.epochs.len()
+            ));
+        }
+        if let Some(unranked) = row.unranked.filter(|unranked| unranked.cases > 0) {
+            remarks.push(format!(
+                "{}: {} cases are misses, since it knows other items than the training log ({} targets that it does not know, and {} after nothing that it knows); it ranks among its own {}",
+                row.name,
+                thousands(unranked.cases as u64),
+                thousands(unranked.unknown_targets as u64),
+                thousands(unranked.unknown_histories as u64),
+                thousands(row.items as u64)
+            ));
+        }
+    }
+    remarks
+}
+
 /// Formats the outcome as text.
 pub(super) fn describe(outcome: &Outcome) -> String {
     let k = outcome.cutoff();
     let data = &outcome.data;
+    let ranked = if data.misses > 0 { "ranked next clicks" } else { "cases" };
     let mut text = format!(
-        "trained on {} events of {} sessions on {} items; {} cases of {} sessions, {} candidates\n\n",
+        "trained on {} events of {} sessions on {} items; {} {ranked} of {} sessions, {} candidates\n\n",
         thousands(data.train.events as u64),
         thousands(data.train.sessions as u64),
         thousands(data.items as u64),
@@ -144,30 +173,8 @@ pub(super) fn describe(outcome: &Outcome) -> String {
         thousands(data.candidates as u64),
     );
     text.insert_str(text.len() - 1, &sentence(data.next_clicks, data.cases as u64, data.misses));
-    for row in &outcome.models {
-        if let Some(selection) = &row.selection {
-            text.insert_str(
-                text.len() - 1,
-                &format!(
-                    "{}: {} epochs, the best of {} by validation\n",
-                    row.name,
-                    selection.best_epoch,
-                    selection.epochs.len()
-                ),
-            );
-        }
-        if let Some(unranked) = row.unranked.filter(|unranked| unranked.cases > 0) {
-            text.insert_str(
-                text.len() - 1,
-                &format!(
-                    "{}: {} cases are misses, since it knows other items ({} targets, and {} after nothing that it knows)\n",
-                    row.name,
-                    thousands(unranked.cases as u64),
-                    thousands(unranked.unknown_targets as u64),
-                    thousands(unranked.unknown_histories as u64)
-                ),
-            );
-        }
+    for remark in remarks(outcome) {
+        text.insert_str(text.len() - 1, &format!("{remark}\n"));
     }
     let order = outcome.by_mrr();
     for &k in outcome.evaluation.cutoffs.iter().rev() {
@@ -229,7 +236,9 @@ fn not_apart(outcome: &Outcome, order: &[usize], metric: Metric, k: usize) -> St
     let name = metric.name();
     match (order.len(), pairs.is_empty()) {
         (0 | 1, _) => String::new(),
-        (_, true) => format!("{name}@{k}: every difference is more than chance (95 % interval, paired)\n"),
-        (_, false) => format!("{name}@{k}: no more than chance between {}\n", pairs.join(", ")),
+        (_, true) => format!("{name}@{k}: every difference is significant (95 % interval, paired)\n"),
+        (_, false) => {
+            format!("{name}@{k}: no significant difference (95 %, paired) between {}\n", pairs.join(", "))
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::TrainArgs;
 use crate::output::{thousands, warn};
+use crate::reading::in_both;
 use anyhow::Context;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,9 +43,27 @@ pub(super) fn read(
     let known = known.unwrap_or_default();
     let part_file = PreparedFolder::resolve(path, part)?;
     let replayed;
+    let valid_file = match (&args.valid, args.validate) {
+        (Some(file), _) => Some(PreparedFolder::resolve(file, PartName::Valid)?),
+        (None, true) => Some(PreparedFolder::resolve(path, PartName::Valid)?),
+        (None, false) => None,
+    };
+    let mut valid = valid_file.as_ref().map(|file| args.read.read(&[file], quiet)).transpose()?;
     let (train, dropped) = {
         let mut log = args.read.read(&[&part_file], quiet)?;
         warn(&log.report().warnings);
+        if let (Some(valid), Some(file)) = (&mut valid, &args.valid) {
+            let common = in_both(&log.grouped(), &valid.grouped());
+            if common > 0 {
+                let reason = format!(
+                    "{} sessions of {} are in {} too, and epochs would be chosen for what is known by heart: give other sessions, or use --validate with a folder that `prepare` made",
+                    thousands(common),
+                    file.display(),
+                    path.display()
+                );
+                return Err(upnext_core::Error::config("--valid", reason).into());
+            }
+        }
         (log, replayed) = with_older(args, log, seed)?;
         Dataset::extending(&log.grouped(), known.clone())?
     };
@@ -55,14 +74,8 @@ pub(super) fn read(
         let count = thousands(dropped.short_sessions);
         eprintln!("{count} sessions of a single event are left out: they have no next item to learn");
     }
-    let valid = match (&args.valid, args.validate) {
-        (Some(file), _) => Some(PreparedFolder::resolve(file, PartName::Valid)?),
-        (None, true) => Some(PreparedFolder::resolve(path, PartName::Valid)?),
-        (None, false) => None,
-    };
-    let (valid, whole) = match valid {
-        Some(file) => {
-            let log = args.read.read(&[&file], quiet)?;
+    let (valid, whole) = match valid.zip(valid_file) {
+        Some((log, file)) => {
             warn(&log.report().warnings);
             let valid =
                 TestSessions::from_log(log, &train.items).context("the validation part cannot be used")?;

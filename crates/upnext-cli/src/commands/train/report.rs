@@ -113,11 +113,12 @@ pub(super) fn describe(done: &Done, outcome: &TrainingOutcome) -> String {
     text.push('\n');
     if let Some(SelectionReport { epochs, events, sessions, best_epoch: best }) = &done.selection {
         text.push_str(&format!(
-            "\nepochs judged by validation, on {} of the events in {} sessions\n{}\n{}: trained again on all of the data for as many epochs\n",
+            "\nepochs judged by validation, on {} of the events in {} sessions\n{}\n{}: trained again on all of the data for as many epochs\n{}",
             thousands(*events),
             thousands(*sessions),
             table_of(epochs),
             best_epoch(*best, outcome.ended),
+            last_was_best(epochs.len(), *best),
         ));
     }
     if !done.epochs.is_empty() {
@@ -135,7 +136,13 @@ pub(super) fn describe(done: &Done, outcome: &TrainingOutcome) -> String {
             let can_go_on = kind.reads_training("epochs") && done.selection.is_none();
             text.push_str(if can_go_on { "; for more epochs raise --epochs\n" } else { "\n" });
         }
-        (ended, Some(best)) => text.push_str(&format!("{}\n", best_epoch(best, ended))),
+        (ended, Some(best)) => {
+            text.push_str(&format!(
+                "{}\n{}",
+                best_epoch(best, ended),
+                last_was_best(done.epochs.len(), best)
+            ));
+        }
         _ => {}
     }
     if let Some(bytes) = done.peak_memory_bytes {
@@ -150,11 +157,16 @@ fn best_epoch(best: usize, ended: Ended) -> String {
     format!("{early}epoch {best} was the best")
 }
 
+/// Advice if no epoch after the best one was tried.
+fn last_was_best(epochs: usize, best: usize) -> &'static str {
+    if epochs == best { "it was the last one: with more --epochs, a later one may be better\n" } else { "" }
+}
+
 fn table_of(epochs: &[EpochReport]) -> Table {
     let is_validated = epochs.iter().any(|epoch| epoch.summary.validation.is_some());
-    let mut headings = vec!["epoch", "loss", "seconds", "mini-batches/s", "events/s"];
+    let mut headings = vec!["epoch", "loss", "seconds", "mini-batches/s", "pairs/s"];
     if is_validated {
-        headings.extend(["valid recall", "valid mrr"]);
+        headings.extend(["validation recall", "validation mrr"]);
     }
     let mut table = Table::new(&headings);
     for epoch in epochs {

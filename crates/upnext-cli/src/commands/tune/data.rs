@@ -3,12 +3,12 @@
 use super::TuneArgs;
 use crate::interrupt;
 use crate::output::{thousands, warn};
+use crate::reading::in_both;
 use anyhow::Context;
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use upnext_core::data::folder::{PartName, PreparedFolder};
-use upnext_core::data::{Dataset, Event, EventLog, Part, PrepareOptions, TestSessions, TimeMicros, prepare};
+use upnext_core::data::{Dataset, EventLog, PrepareOptions, TestSessions, prepare};
 
 /// The sessions of a search.
 pub(super) struct SearchData {
@@ -58,21 +58,6 @@ impl SearchData {
         let valid = TestSessions::from_log(valid, &fit.items).context(NO_VALIDATION)?;
         Ok(Self { fit: fit.into(), valid })
     }
-}
-
-/// Number of sessions with the same id and start time in both parts. Sessions of a single event, which are neither trained on
-/// nor evaluated, do not count.
-fn in_both(train: &Part, others: &Part) -> u64 {
-    let of = |part: &Part| -> HashSet<(String, TimeMicros)> {
-        part.sessions()
-            .filter(|s| s.len() > 1)
-            .map(|s| (part.session_id(&s[0]).to_owned(), s[0].time))
-            .collect()
-    };
-    let known = of(others);
-    let is_known =
-        |s: &&[Event]| s.len() > 1 && known.contains(&(train.session_id(&s[0]).to_owned(), s[0].time));
-    train.sessions().filter(is_known).count() as u64
 }
 
 /// The data on which the best point is trained and tested.

@@ -19,7 +19,7 @@ use upnext_core::model::Model;
 use upnext_core::training::{TrainingPlan, checkpoint_of};
 
 /// The name of the setting before the search.
-const DEFAULT: &str = "the setting before the search";
+pub(super) const BEFORE: &str = "the setting before the search";
 
 /// The stage after a search: the best point is trained on the whole training part, and evaluated on the test part.
 pub(super) struct FinalStage<'a> {
@@ -160,7 +160,7 @@ impl FinalStage<'_> {
         };
         let mut settings = Vec::new();
         if before.resolved() != outcome.experiment.resolved() {
-            settings.push((DEFAULT, "default", before.clone()));
+            settings.push((BEFORE, "default", before.clone()));
         }
         settings.push((
             baseline.name(),

@@ -152,7 +152,7 @@ impl Outcome {
         let (all, failed) = (self.sampled.len(), self.failed());
         let below = all - self.stable - failed;
         format!(
-            "{} of {} sampled points stayed numerically stable{} ({} did not stay finite or could not be trained, {} are not above POP's recall@{} of {})",
+            "{} of {} sampled points stayed numerically stable{} ({} did not stay finite or could not be trained, {} have no higher recall@{} than POP, {})",
             thousands(self.stable as u64),
             thousands(all as u64),
             if self.options.halving { ", as long as they were trained" } else { "" },

@@ -102,21 +102,27 @@ fn resolution(outcome: &Outcome) -> String {
     let (Some(recall), Some(cases)) = (best, outcome.valid_cases.filter(|&cases| cases > 0)) else {
         return String::new();
     };
+    let figures: Vec<f64> = outcome
+        .by_figure()
+        .into_iter()
+        .take(SHOWN)
+        .filter_map(|trial| trial.figure(Objective::Recall))
+        .collect();
+    let [low, high] =
+        [figures.iter().copied().fold(recall, f64::min), figures.iter().copied().fold(recall, f64::max)];
+    let spread = if figures.len() > 1 { (high - low) * 100.0 } else { f64::INFINITY };
     // Two proportions on the same cases: at most as far apart as two on different ones.
     let points = 1.96 * (2.0 * recall * (1.0 - recall) / cases as f64).sqrt() * 100.0;
     format!(
-        " With its {} cases, two points whose Recall@{} differs by less than about {points:.1} points of a percent may differ by chance.",
+        " With its {} cases, two points whose Recall@{} differs by less than about {points:.1} percentage points may differ by chance{}.",
         thousands(cases as u64),
-        outcome.cutoff()
+        outcome.cutoff(),
+        if spread < points {
+            ": the points of this table are closer than that, so nothing separates them"
+        } else {
+            ""
+        }
     )
-}
-
-/// The reference line of POP in plots of the objective, which POP's figure is known for if that is recall.
-fn pop(outcome: &Outcome) -> Vec<(f64, String)> {
-    match outcome.options.objective {
-        Objective::Recall => vec![(outcome.pop_recall * 100.0, "POP".to_owned())],
-        Objective::Mrr => Vec::new(),
-    }
 }
 
 /// A plot of all trials and the best figure so far, in the order of the procedure.
@@ -148,7 +154,7 @@ fn course(outcome: &Outcome) -> String {
             x_range,
             from_zero: false,
             diagonal: false,
-            levels: pop(outcome),
+            levels: Vec::new(),
             lines,
             series,
         }
@@ -243,9 +249,15 @@ fn importance(outcome: &Outcome) -> String {
             figure(&escape(short(&parameter.key)), &plot.svg())
         })
         .collect();
+    if outcome.importance.iter().all(|importance| importance.share.is_none()) {
+        return format!(
+            "<p>There are too few sampled points to say which parameters matter: about twenty are needed.</p><p>● sampled, ■ refinement.</p>{}",
+            side_by_side(&plots)
+        );
+    }
     format!(
-        "<p>The share of the variance of {name} among the sampled points that a parameter explains alone (ω²; numbers in fifths of \
-         their range; points without a figure are left out{after}). What parameters do only together is not seen{}.</p>{}<p>● sampled, ■ refinement.</p>{}",
+        "<p>The share of the variance of {name} among the sampled points that a parameter explains alone (ω²; the range of a number is divided into \
+         five parts; points without a figure are left out{after}). What two parameters do only in combination is not counted{}.</p>{}<p>● sampled, ■ refinement.</p>{}",
         match outcome.options.sampler {
             upnext_core::tuning::Sampler::Random => "",
             upnext_core::tuning::Sampler::Tpe =>
@@ -317,7 +329,7 @@ fn points(outcome: &Outcome) -> String {
         })
         .collect();
     let mut html = format!(
-        "<p>A line a trial, from its values to its {name}; the darker the better by fifths, the best one thick.</p><div class=\"scroll\" tabindex=\"0\">{}</div>",
+        "<p>Each line is a trial, from its values to its {name}; the stronger, the better (in fifths), the best one thick.</p><div class=\"scroll\" tabindex=\"0\">{}</div>",
         parallel(&format!("Values and {name} of all trials"), &axes, &lines)
     );
     if !failed.is_empty() {

@@ -11,7 +11,7 @@ pub(crate) struct Difference {
     pub(crate) name: String,
     /// The row's own figure, as text.
     pub(crate) figure: String,
-    /// The difference from the reference in points of a percent; `None` for the reference itself.
+    /// The difference from the reference in percentage points; `None` for the reference itself.
     pub(crate) difference: Option<f64>,
     /// The interval of the difference, in the same unit.
     pub(crate) low_high: Option<(f64, f64)>,
@@ -81,8 +81,16 @@ pub(crate) fn forest(caption: &str, axis: &str, rows: &[Difference]) -> String {
     let step = ticks[1] - ticks[0];
     let texts: String = ticks
         .iter()
-        .map(|&tick| {
-            format!(r#"<text class="mid" x="{:.2}%" y="12">{}</text>"#, place(tick), signed_tick(tick, step))
+        .enumerate()
+        .map(|(number, &tick)| {
+            // Every second one is hidden where there is no room.
+            let zero = ticks.iter().position(|tick| tick.abs() < 1e-9).unwrap_or(0);
+            let class = if number.abs_diff(zero) % 2 == 0 { "mid" } else { "mid between" };
+            format!(
+                r#"<text class="{class}" x="{:.2}%" y="12">{}</text>"#,
+                place(tick),
+                signed_tick(tick, step)
+            )
         })
         .collect();
     _ = write!(

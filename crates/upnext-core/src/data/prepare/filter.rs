@@ -17,6 +17,9 @@ pub(super) fn filter(
         }
         events > 0
     };
+    if let Some(since) = options.since {
+        note(DropRule::Since, retain_sessions(events, |s| s[0].time >= since));
+    }
     if let Some(until) = options.until {
         note(DropRule::Until, retain_sessions(events, |s| s[s.len() - 1].time < until));
     }

@@ -50,6 +50,7 @@ fn naive(rows: &[Row], o: &PrepareOptions) -> Option<[Plain; 4]> {
         }
     }
     let end = |s: &Vec<(String, TimeMicros)>| s.last().unwrap().1;
+    sessions.retain(|_, s| o.since.is_none_or(|since| s[0].1 >= since));
     sessions.retain(|_, s| o.until.is_none_or(|until| end(s) < until));
     sessions.retain(|_, s| o.max_session_length.is_none_or(|max| s.len() <= max));
     if o.drop_repeats {
@@ -117,17 +118,22 @@ fn options() -> impl Strategy<Value = PrepareOptions> {
         1 => (1_u64..12).prop_map(Holdout::Sessions),
     ];
     (
-        (proptest::option::of(0_i64..200), holdout.clone(), proptest::option::of(holdout)),
+        (
+            (proptest::option::of(0_i64..40), proptest::option::of(0_i64..200)),
+            holdout.clone(),
+            proptest::option::of(holdout),
+        ),
         (1_u64..6, 2_usize..4, proptest::option::of(4_usize..9)),
         (any::<bool>(), any::<bool>(), any::<bool>(), 1_u64..5),
     )
         .prop_map(
             |(
-                (until, holdout, validation),
+                ((since, until), holdout, validation),
                 (support, length, longest),
                 (duplicates, repeats, iterate, scale),
             )| {
                 PrepareOptions {
+                    since: since.map(|hours| START + hours * MICROS_PER_HOUR),
                     until: until.map(|hours| START + hours * MICROS_PER_HOUR),
                     holdout,
                     validation,
@@ -203,6 +209,21 @@ fn until_needs_sessions_to_end_before_it() {
     let prepared = prepare(log(&rows), &PrepareOptions { until, ..soft() }).unwrap();
     assert_eq!(plain(prepared.test()).keys().collect::<Vec<_>>(), ["c"]);
     assert_eq!(prepared.statistics().dropped, [Dropped { rule: DropRule::Until, events: 2, sessions: 1 }]);
+}
+
+#[test]
+fn since_needs_sessions_to_begin_at_or_after_it() {
+    let rows = rows(&[
+        ("a", "x", 9),
+        ("a", "y", 40),
+        ("b", "x", 10),
+        ("b", "y", 40),
+        ("c", "x", 30),
+        ("c", "y", 39),
+    ]);
+    let since = Some(START + 10 * MICROS_PER_HOUR);
+    let prepared = prepare(log(&rows), &PrepareOptions { since, ..soft() }).unwrap();
+    assert_eq!(prepared.statistics().dropped[0], Dropped { rule: DropRule::Since, events: 2, sessions: 1 });
 }
 
 #[test]

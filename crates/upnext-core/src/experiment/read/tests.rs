@@ -128,7 +128,7 @@ fn set_refuses_what_it_cannot_read_and_changes_nothing() {
     let got = refused("training.learning_rate=fast");
     assert_eq!(got, "training.learning_rate: invalid type: string \"fast\", expected a number");
     let got = refused("training.epochs=1.5");
-    assert!(got.contains("expected a whole number, 0 or above"), "{got}");
+    assert!(got.contains("expected a whole number"), "{got}");
     let got = refused("training.epochs=-1");
     assert!(got.starts_with("training.epochs: "), "{got}");
     let got = refused("training.optimizer=adamm");

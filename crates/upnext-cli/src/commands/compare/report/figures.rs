@@ -3,7 +3,7 @@
 use super::super::outcome::Outcome;
 use super::name;
 use super::plots::shown;
-use super::verdict::significant;
+use super::verdict::{choose, significant};
 use crate::output::{seconds, thousands};
 use crate::page::svg::{Difference, forest};
 use crate::page::{percent, side_by_side, table};
@@ -26,9 +26,10 @@ pub(super) fn results(outcome: &Outcome) -> String {
         format!("<details><summary>The same at other cut-offs</summary>{others}</details>")
     };
     format!(
-        "<p>Metrics, coverage and popularity in percent, best in bold; small: the 95 % interval over {} resamples of the test sessions. \
-         Coverage: share of all items in any list of {k}. Popularity: mean support in the lists, by the largest. \
-         Request: milliseconds of one core for one list. Size: the files that are served. A click on a heading sorts.</p>{}{others}",
+        "<p>In percent, the best Recall, MRR and NDCG in bold; small: the 95 % interval over {} resamples of the test sessions. \
+         Coverage: share of all items that are in any list of {k}. Popularity: how popular the recommended items are on average, where 100 is the item with the most events; \
+         high means that the lists show what everybody knows. Request: milliseconds of one core for one list. Size: the files that are served. \
+         ★ is the model of the verdict. A click on a heading sorts.</p>{}{others}",
         thousands(outcome.comparison.bootstrap.resamples as u64),
         at(outcome, k, true)
     )
@@ -44,9 +45,12 @@ fn at(outcome: &Outcome, k: usize, with_cost: bool) -> String {
     }
     let best = |value: &dyn Fn(usize) -> f64| (0..outcome.models.len()).map(value).fold(0.0, f64::max);
     let mut rows = Vec::new();
-    for m in outcome.by_mrr() {
+    let order = outcome.by_mrr();
+    let choice = (order.len() > 1).then(|| choose(outcome, &order));
+    for m in order {
         let row = &outcome.models[m];
-        let mut cells = vec![name(outcome, m)];
+        let mark = if Some(m) == choice { " ★" } else { "" };
+        let mut cells = vec![format!("{}{mark}", name(outcome, m))];
         for metric in Metric::ALL {
             let value = |m: usize| {
                 let at = outcome.comparison.models[m].iter().find(|at| at.metric == metric && at.k == k);
@@ -100,14 +104,14 @@ pub(super) fn differences(outcome: &Outcome) -> String {
         let rows: Vec<Difference> = order.iter().map(row).collect();
         forest(
             &format!("{}@{k}: every model less {}", shown(metric), name(outcome, first)),
-            "points of a percent; bars are 95 % intervals of the difference on the same sessions",
+            "percentage points; bars are 95 % intervals of the difference on the same sessions",
             &rows,
         )
     };
     let pairs = outcome.models.len() - 1;
     format!(
         "<p>Models in the order of the metric, each compared with the first on the same resampled sessions. A bar that crosses the line at 0 \
-         is no more than chance. {}</p>{}",
+         is no more than chance; ◀ is farther behind than the axis reaches. Differences are of unrounded figures. {}</p>{}",
         if pairs >= 5 {
             format!(
                 "Each is judged on its own: of {pairs} models that are as good as the first, about one in twenty would look different. The intervals of all pairs are in the document of <code>--json</code>."

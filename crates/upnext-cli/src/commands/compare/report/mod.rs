@@ -4,7 +4,7 @@ mod figures;
 mod plots;
 mod verdict;
 
-use super::outcome::{LogReport, Outcome};
+use super::outcome::{LogReport, Outcome, remarks};
 use crate::commands::evaluate::shown_ties;
 use crate::next_clicks::sentence;
 use crate::output::thousands;
@@ -20,25 +20,35 @@ const SHOWN: usize = 5;
 
 /// The HTML of the report.
 pub(super) fn page(outcome: &Outcome) -> String {
-    let title = format!("Comparison of {} models", outcome.models.len());
+    let title = title(outcome);
     let models = outcome.by_mrr().into_iter().map(|m| (m, outcome.models[m].name.as_str()));
     let legend = Legend::new("Models in the plots", SHOWN, models);
     let mut page = Page::new("compare", &title, &legend.style);
     page.raw(&head(outcome));
-    page.raw(&legend.html);
     page.raw("<main>");
     page.section("differences", "Is the difference more than chance?", &differences(outcome));
     page.section("table", "All figures", &results(outcome));
-    page.section("cutoffs", "How long is the list?", &cutoffs(outcome));
-    page.section("groups", "Where is a model good?", &groups(outcome));
     page.section("coverage", "How much of the catalogue is recommended?", &coverage(outcome));
     page.section("time", "What does it cost?", &time(outcome));
+    // The legend stays in view beside the plots that its boxes change, and no longer.
+    page.raw("<div>");
+    page.raw(&legend.html);
+    page.section("cutoffs", "How do the metrics grow with the length of the list?", &cutoffs(outcome));
+    page.section("groups", "Where is a model good?", &groups(outcome));
     page.section("training", "How did training go?", &training(outcome));
+    page.raw("</div>");
     page.section("examples", "What would visitors have seen?", &examples(outcome));
     page.section("data", "The data", &data(outcome));
     page.section("rows", "How to get these figures again", &rows(outcome));
     page.raw("</main>");
     page.finish()
+}
+
+fn title(outcome: &Outcome) -> String {
+    match &outcome.models[..] {
+        [model] => format!("Evaluation of {}", model.name),
+        models => format!("Comparison of {} models", models.len()),
+    }
 }
 
 fn name(outcome: &Outcome, model: usize) -> String {
@@ -52,13 +62,15 @@ fn head(outcome: &Outcome) -> String {
         .map(|f| format!("<p class=\"failed\"><b>{}</b> failed: {}</p>", escape(&f.name), escape(&f.reason)))
         .collect();
     format!(
-        "<header><h1>Comparison of {} models</h1>{}<p>{} cases of {} test sessions were ranked among {} candidates. All shares are in percent.</p><p>{}</p>{failed}</header>\n",
-        outcome.models.len(),
+        "<header><h1>{}</h1>{}<p>{} {} of {} test sessions were ranked among {} candidates. All shares are in percent.</p><p>{}</p>{}{failed}</header>\n",
+        escape(&title(outcome)),
         verdict(outcome),
         thousands(outcome.data.cases as u64),
+        if outcome.data.misses > 0 { "next clicks" } else { "cases" },
         thousands(outcome.data.test.sessions as u64),
         thousands(outcome.data.candidates as u64),
         next_clicks(outcome),
+        remarks(outcome).iter().map(|remark| format!("<p>{}.</p>", escape(remark))).collect::<String>(),
     )
 }
 
@@ -91,7 +103,8 @@ fn groups(outcome: &Outcome) -> String {
         plots.push_str(&side_by_side(&pair.concat()));
     }
     format!(
-        "<p>Below each group stands its number of cases. Targets are grouped by how often training has them, in fifths of the cases.</p>{plots}"
+        "<p>Below each group stands its number of cases{}. Targets are grouped by how often training has them, in fifths of the cases.</p>{plots}",
+        if outcome.data.misses > 0 { ", which are the ranked next clicks alone" } else { "" }
     )
 }
 
@@ -126,7 +139,7 @@ fn time(outcome: &Outcome) -> String {
         }
     }
     format!(
-        "<p>Farther up is better, farther left is cheaper; all models are shown. A request is the list of {k} for one session, on one core; the figure is the median of some hundred. Training ran on {} and includes saving.</p>{}",
+        "<p>Farther up is better, farther left is cheaper; all models are shown. A request is the list of {k} for one session, on one core; the figure is the median of some hundred. Training ran on {} and includes validation and saving.</p>{}",
         if outcome.threads == 1 { "one thread".to_owned() } else { format!("{} threads", outcome.threads) },
         side_by_side(&plots)
     )
@@ -142,7 +155,8 @@ fn training(outcome: &Outcome) -> String {
     if !curves.is_empty() {
         _ = write!(
             html,
-            "<p>On the validation part, after each epoch: a curve that still rises at its end asks for more epochs, one that falls for fewer.</p>{}",
+            "<p>On the validation part, after each epoch: a curve that still rises at its end asks for more epochs.{}</p>{}",
+            chosen_epochs(outcome),
             side_by_side(&curves)
         );
     }
@@ -156,7 +170,7 @@ fn training(outcome: &Outcome) -> String {
         .collect();
     if !plots.is_empty() {
         let advice = if curves.is_empty() {
-            " The loss alone does not say when to stop: a model that was trained by <code>upnext train --valid</code> has curves of its validation here, too."
+            " The loss alone does not say when to stop: a model that was trained by <code>upnext train --validate</code> has curves of its validation here, too."
         } else {
             ""
         };
@@ -167,6 +181,32 @@ fn training(outcome: &Outcome) -> String {
         );
     }
     html
+}
+
+/// Says for how many epochs models were trained again after their validation.
+fn chosen_epochs(outcome: &Outcome) -> String {
+    let chosen = |m: usize| {
+        let selection = outcome.models[m].selection.as_ref()?;
+        let cutoff = selection.epochs.iter().find_map(|epoch| epoch.validation)?.cutoff;
+        Some(format!(
+            " Of {}’s {} epochs, the {} had the best MRR@{cutoff}, so it was trained again on all of the training part for as many.",
+            name(outcome, m),
+            selection.epochs.len(),
+            ordinal(selection.best_epoch)
+        ))
+    };
+    outcome.by_mrr().into_iter().filter_map(chosen).collect()
+}
+
+/// A number as in "the 21st".
+fn ordinal(n: usize) -> String {
+    let ending = match (n % 10, n % 100) {
+        (1, rest) if rest != 11 => "st",
+        (2, rest) if rest != 12 => "nd",
+        (3, rest) if rest != 13 => "rd",
+        _ => "th",
+    };
+    format!("{n}{ending}")
 }
 
 /// An item for people: its title with the id in a tooltip, or else its id.

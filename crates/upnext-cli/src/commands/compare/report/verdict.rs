@@ -37,18 +37,31 @@ fn unbeaten(outcome: &Outcome, order: &[usize]) -> Vec<usize> {
     order.iter().copied().filter(is_unbeaten).collect()
 }
 
-/// The model to use: of those that no other is ahead of, the one with the cheapest request; if there is none, that with the
-/// highest MRR.
-fn choose(outcome: &Outcome, order: &[usize]) -> usize {
-    let cost = |&m: &usize| outcome.models[m].request_ms;
-    let level = unbeaten(outcome, order);
-    let known = !level.is_empty() && level.iter().all(|m| cost(m).is_some());
-    let cheapest = level
-        .iter()
-        .copied()
-        .filter(|_| known)
-        .min_by(|a, b| cost(a).unwrap_or(f64::INFINITY).total_cmp(&cost(b).unwrap_or(f64::INFINITY)));
-    cheapest.or(level.first().copied()).unwrap_or(order[0])
+/// How many times cheaper a request must be for a model to be used in place of a level one with a higher MRR. The times of
+/// requests vary by a factor of two from one comparison to the next.
+const CLEARLY_CHEAPER: f64 = 3.0;
+
+/// The model to use: of those that no other is ahead of, the one with the highest MRR, or one that is clearly cheaper to
+/// serve; if there is none, that with the highest MRR.
+pub(super) fn choose(outcome: &Outcome, order: &[usize]) -> usize {
+    let cost = |m: usize| outcome.models[m].request_ms.unwrap_or(f64::INFINITY);
+    first_or_cheaper(&unbeaten(outcome, order), cost).unwrap_or(order[0])
+}
+
+/// The first of some models, or the one of lowest cost if that is clearly lower.
+fn first_or_cheaper(models: &[usize], cost: impl Fn(usize) -> f64) -> Option<usize> {
+    let first = *models.first()?;
+    let cheapest = models.iter().copied().min_by(|&a, &b| cost(a).total_cmp(&cost(b)))?;
+    Some(if cost(cheapest) * CLEARLY_CHEAPER <= cost(first) { cheapest } else { first })
+}
+
+/// Whether two models have the same rank in every case, as far as the comparison can tell.
+fn are_same(outcome: &Outcome, a: usize, b: usize) -> bool {
+    Metric::ALL.into_iter().all(|metric| {
+        let difference = outcome.comparison.difference(a, b, metric, outcome.cutoff());
+        difference
+            .is_some_and(|d| d.value == 0.0 && d.interval.is_some_and(|i| i.low == 0.0 && i.high == 0.0))
+    })
 }
 
 /// The sentence that names the model, and why this one.
@@ -57,7 +70,7 @@ fn use_line(outcome: &Outcome, order: &[usize], choice: usize) -> String {
     let level = unbeaten(outcome, order);
     let others: Vec<String> = level.iter().filter(|&&m| m != choice).map(|&m| of(m)).collect();
     let reason = match (order.len(), level.as_slice()) {
-        (1, _) => String::new(),
+        (1, _) => return String::new(),
         (_, []) => {
             let by_recall =
                 order.iter().copied().max_by(|&a, &b| recall(outcome, a).total_cmp(&recall(outcome, b)));
@@ -72,19 +85,29 @@ fn use_line(outcome: &Outcome, order: &[usize], choice: usize) -> String {
             });
             format!(" It has the highest MRR@{}.{rival}", outcome.cutoff())
         }
-        (_, [_]) => " It is the only model that no other is ahead of by more than chance.".to_owned(),
-        _ => {
-            let cheapest = if outcome.models[choice].request_ms.is_some() {
-                " Of these, it is the cheapest to serve."
+        (_, [_]) => format!(
+            " No other model is significantly better in MRR@{k} or Recall@{k}, and each of them is worse than some other.",
+            k = outcome.cutoff()
+        ),
+        (_, [first, ..]) => {
+            let why = if *first == choice {
+                format!("Of these, {} has the highest MRR@{}.", of(choice), outcome.cutoff())
             } else {
-                ""
+                let [own, other] = [choice, *first]
+                    .map(|m| outcome.models[m].request_ms.map_or(String::new(), milliseconds));
+                format!("{} answers a request in {own}, {} in {other}.", of(choice), of(*first))
             };
-            format!(
-                " {} {} level with it: no difference in MRR@{k} or Recall@{k} is more than chance.{cheapest}",
-                list(&others),
-                if others.len() == 1 { "is" } else { "are" },
-                k = outcome.cutoff()
-            )
+            let is_same = others.len() == 1 && level.iter().all(|&m| are_same(outcome, m, choice));
+            let level = if is_same {
+                "has the same rank in every case".to_owned()
+            } else {
+                format!(
+                    "{} level with it: no difference in MRR@{k} or Recall@{k} between them is significant. {why}",
+                    if others.len() == 1 { "is" } else { "are" },
+                    k = outcome.cutoff()
+                )
+            };
+            format!(" {} {level}", list(&others)) + if is_same { "." } else { "" }
         }
     };
     format!("<p class=\"use\">Use {}.</p><p>{}</p>", of(choice), reason.trim_start()).replace("<p></p>", "")
@@ -119,8 +142,11 @@ fn accuracy(outcome: &Outcome, order: &[usize], best: usize, choice: usize) -> S
                 signed(i.high * 100.0)
             )
         });
+        if are_same(outcome, choice, rival) {
+            return String::new();
+        }
         format!(
-            ", {:.2} points {} <b>{}</b>, {which}{interval}",
+            ", {:.2} percentage points {} <b>{}</b>, {which}{interval}",
             (d.value * 100.0).abs(),
             if d.value < 0.0 { "below" } else { "above" },
             name(outcome, rival)
@@ -170,6 +196,21 @@ pub(super) fn megabytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn among_level_models_only_a_clearly_cheaper_one_comes_before_the_first() {
+        let choice = |costs: &[f64]| {
+            let models: Vec<usize> = (0..costs.len()).collect();
+            first_or_cheaper(&models, |m| costs[m])
+        };
+        assert_eq!(choice(&[]), None);
+        // Times of requests vary by a factor of two.
+        assert_eq!(choice(&[0.17, 0.08, 0.09]), Some(0));
+        assert_eq!(choice(&[0.3, 0.2, 0.1]), Some(2));
+        // Unknown ones.
+        assert_eq!(choice(&[f64::INFINITY, f64::INFINITY]), Some(0));
+        assert_eq!(choice(&[0.1, f64::INFINITY]), Some(0));
+    }
 
     #[test]
     fn figures_have_three_significant_digits_and_names_an_and() {

@@ -1,12 +1,13 @@
 //! The figures on the test part: the best point beside the setting before the search and a baseline, with intervals.
 
+use super::super::final_stage::BEFORE;
 use super::super::outcome::{Outcome, Test, test_is_known};
 use super::objective;
 use crate::commands::evaluate::shown_ties;
 use crate::output::thousands;
 use crate::page::svg::signed;
 use crate::page::{escape, percent, table};
-use upnext_core::comparison::{Estimate, Metric};
+use upnext_core::comparison::{Comparison, Estimate, Metric};
 use upnext_core::tuning::Objective;
 
 /// The metric that the search maximised.
@@ -17,7 +18,7 @@ fn metric(outcome: &Outcome) -> Metric {
     }
 }
 
-/// Formats the interval of a difference in points of a percent.
+/// Formats the interval of a difference in percentage points.
 fn interval(difference: Option<Estimate>) -> String {
     difference
         .and_then(|d| d.interval)
@@ -41,7 +42,7 @@ pub(super) fn verdict(outcome: &Outcome) -> String {
             let difference = comparison.difference(0, number, metric(outcome), k)?;
             let is_chance = difference.interval.is_none_or(|i| i.contains(0.0));
             Some(format!(
-                "{:.2} points {} {} ({}{})",
+                "{:.2} percentage points {} {} ({}{})",
                 (difference.value * 100.0).abs(),
                 if difference.value < 0.0 { "below" } else { "above" },
                 escape(&beside.name),
@@ -50,11 +51,43 @@ pub(super) fn verdict(outcome: &Outcome) -> String {
             ))
         })
         .collect();
+    let keep = advice(outcome, test, comparison);
+    let class = if keep.is_empty() { "verdict" } else { "verdict keep" };
     let gains = if gains.is_empty() { String::new() } else { format!(": {}", gains.join(", and ")) };
     format!(
-        "<div class=\"verdict\"><p><b>{name} is {} % on sessions that the search never saw</b>{gains}. In parentheses: 95 % intervals of the difference on the same sessions.</p></div>",
+        "<div class=\"{class}\">{keep}<p><b>{name} of the best point is {} % on sessions that the search never saw</b>{gains}. In parentheses: 95 % intervals of the difference on the same sessions.</p></div>",
         percent(own.value)
     )
+}
+
+/// The sentence that advises against the best point, if it is not better than what was there before; else empty.
+fn advice(outcome: &Outcome, test: &Test, comparison: &Comparison) -> String {
+    let k = outcome.cutoff();
+    let Some((number, before)) = test.evaluated_beside().find(|(_, beside)| beside.name == BEFORE) else {
+        return String::new();
+    };
+    let interval = |metric| comparison.difference(0, number, metric, k).and_then(|d| d.interval);
+    let is_worse = |metric| interval(metric).is_some_and(|i| i.high < 0.0);
+    let worse: Vec<String> = [(Metric::Recall, "Recall"), (Metric::Mrr, "MRR")]
+        .into_iter()
+        .filter(|&(metric, _)| is_worse(metric))
+        .map(|(_, name)| format!("{name}@{k}"))
+        .collect();
+    let is_better = interval(metric(outcome)).is_some_and(|i| i.low > 0.0);
+    if worse.is_empty() && is_better {
+        return String::new();
+    }
+    keep(&escape(&before.name), &objective(outcome), &worse)
+}
+
+/// The advice to keep what was there before, which is better in some metrics, or not worse in any.
+fn keep(before: &str, objective: &str, better_in: &[String]) -> String {
+    let reason = if better_in.is_empty() {
+        format!("The search found nothing that is better in {objective} by more than chance")
+    } else {
+        format!("It has the better {}, by more than chance", better_in.join(" and "))
+    };
+    format!("<p class=\"use\">Keep {before}.</p><p>{reason}.</p>")
 }
 
 /// The section on the test part.
@@ -80,8 +113,8 @@ pub(super) fn test(outcome: &Outcome) -> String {
     };
     format!(
         "<p>The best point was trained again on all {} events of the training part and {judged}: {} cases of {} sessions, \
-         ranked among {} candidates, {} ties. The others were trained on the same events. In percent; small: 95 % intervals over resamples of the sessions, of \
-         differences on the same ones.</p>{known}{}",
+         ranked among {} candidates, {} ties. The others were trained on the same events. In percent, differences of unrounded figures in percentage points; small: 95 % intervals over resamples of the sessions, those of \
+         differences over the same resamples.</p>{known}{}",
         thousands(outcome.train_events.unwrap_or_default() as u64),
         thousands(test.evaluation.cases as u64),
         thousands(test.evaluation.sessions as u64),
