@@ -188,8 +188,8 @@ fn models_of_other_items_are_compared_on_the_same_cases() {
         let hits = of_model.iter().filter(|&&rank| rank <= 20.0).count();
         assert!((recall(row) - hits as f64 / of_model.len() as f64).abs() < 1e-12, "{name}");
     }
-    let stderr = stderr(&done(&mut compare(&data, &models)));
-    assert!(stderr.contains("few knows other items"), "{stderr}");
+    let stdout = String::from_utf8(done(&mut compare(&data, &models)).stdout).unwrap();
+    assert!(stdout.contains("few: ") && stdout.contains(" cases are misses"), "{stdout}");
     let foreign = folder.path("foreign");
     pop(&folder.file("foreign.csv", "SessionId,ItemId,Time\n1,x,1500000000\n1,y,1500000001\n"), &foreign);
     let output = compare(&data, &format!("pop,{}", foreign.display())).output().unwrap();

@@ -77,9 +77,9 @@ fn options_that_make_no_sense_are_refused() {
         refused(&mut evaluate(&model, &parts, options), 2, parts_of_message);
     };
     one(&["-k", "0"], &["-k", "must be a whole number of 1 or more"]);
-    one(&["-k", "20,5"], &["evaluation.cutoffs", "[20, 5]"]);
+    one(&["-k", "20,5"], &["-k:", "[20, 5]"]);
     one(&["-k", "many"], &["many"]);
-    one(&["--candidates", "19"], &["evaluation.candidates", "19"]);
+    one(&["--candidates", "19"], &["--candidates", "19"]);
     one(&["--candidates", "0"], &["--candidates", "must be a whole number of 1 or more"]);
     one(&["--ties", "lucky"], &["lucky", "conservative"]);
     one(&["--threads", "0"], &["--threads"]);

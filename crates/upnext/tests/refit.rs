@@ -101,19 +101,13 @@ fn early_stopping_ends_the_validated_epochs_only() {
 }
 
 #[test]
-fn a_kind_without_epochs_learns_everything_at_once() {
+fn a_kind_without_epochs_has_nothing_to_validate() {
     let folder = Folder::new();
-    let parts = folder.prepared_shop(300);
-    let (out, plain) = (folder.path("model"), folder.path("plain"));
-    let vstan = |out: &Path| {
-        let mut command = program::upnext();
-        command.arg("train").arg(&parts).arg("--out").arg(out).args(["--model", "vstan", "--quiet"]);
-        command
-    };
-    let report = json(vstan(&out).arg("--validate"));
-    assert_eq!(report["selection"], Value::Null);
-    done(&mut vstan(&plain));
-    assert_eq!(bits(&out), bits(&plain));
+    let (parts, out) = (folder.prepared_shop(300), folder.path("model"));
+    let mut command = program::upnext();
+    command.arg("train").arg(&parts).arg("--out").arg(&out).args(["--model", "vstan", "--quiet"]);
+    refused(command.arg("--validate"), 2, &["--validate", "\"vstan\"", "no epochs"]);
+    assert!(!out.exists());
 }
 
 #[test]
@@ -128,7 +122,7 @@ fn what_a_resumed_training_was_begun_for_is_what_it_ends_with() {
     let (again, kept) = (folder.path("again"), folder.path("kept"));
     done(&mut command(&again, "3"));
     done(command(&kept, "3").arg("--no-refit"));
-    refused(command(&again, "3").arg("--no-refit"), 2, &["--no-refit", "all of the data"]);
+    refused(command(&again, "3").arg("--no-refit"), 2, &["--validate", "all of the data"]);
     refused(&mut command(&kept, "3"), 2, &["--no-refit", "without training again"]);
     let message = refused(&mut command(&again, "4"), 2, &["training.epochs", "validation of 3 epochs"]);
     assert!(message.contains("another folder"), "{message}");

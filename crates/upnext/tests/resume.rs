@@ -207,7 +207,7 @@ fn only_the_same_training_is_resumed() {
     refused(&mut resume(&log, &["--seed", "1"]), 2, &["training.seed", "was 42", "is 1"]);
     refused(&mut resume(&log, &["--set", "model.layers=13"]), 2, &["model.layers"]);
     refused(&mut resume(&parts.join("fit.parquet"), &[]), 2, &["resume with the same data"]);
-    let text = ["--valid", parts.join("valid.parquet").to_str().unwrap()].map(str::to_owned);
+    let text = ["--valid", parts.join("test.parquet").to_str().unwrap()].map(str::to_owned);
     refused(&mut resume(&log, &text.each_ref().map(String::as_str)), 2, &["without validation"]);
     assert_eq!(bits(&out), before);
 }

@@ -57,8 +57,8 @@ pub(crate) struct TrainArgs {
     #[arg(long)]
     resume: bool,
 
-    /// Start from this model, with rows for new items added. Without --config, the experiment is that of this model, with
-    /// one epoch unless --epochs says otherwise or validation decides
+    /// Start from this model, with rows for new items added. Without --config, the experiment is that of this model, for
+    /// one epoch unless a number is given or validation decides
     #[arg(long, value_name = "MODEL")]
     init: Option<PathBuf>,
 

