@@ -26,6 +26,9 @@ pub(crate) trait Kind: Recommender + Sized + 'static {
     /// How fitted models compare items ([`Recommender::similarities`]); `None` if they cannot.
     const SIMILARITY: Option<SimilarityMeasure> = None;
 
+    /// What the scores of fitted models mean, for a model that is made of others.
+    const SCALE: Scale = Scale::Weight;
+
     /// Whether a fitted model can be trained further on other sessions.
     const CAN_TRAIN_FURTHER: bool = false;
 
@@ -54,6 +57,17 @@ pub(crate) trait Kind: Recommender + Sized + 'static {
         items: &ItemVocabulary,
         arrays: Arrays,
     ) -> Result<Self>;
+}
+
+/// What the scores of a model mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scale {
+    /// Logarithms of probabilities, up to a constant.
+    Logit,
+    /// Weights, 0 or less for items of which the model knows nothing.
+    Weight,
+    /// Probabilities, plus 1 for the items that the model is about.
+    AboveOne,
 }
 
 /// The fields of the `[training]` table that the fit of a kind reads.

@@ -34,6 +34,8 @@ macro_rules! for_each_kind {
             BprMf(crate::baselines::BprMf, crate::baselines::BprMfConfig) = "bpr-mf",
             /// Item factors, with the session as the average of its items, trained on pairs.
             SessionAverage(crate::baselines::SessionAverage, crate::baselines::SessionAverageConfig) = "session-average",
+            /// A pool of other models, with weights that are learnt on the newest sessions.
+            Blend(crate::blend::Blend, crate::blend::BlendConfig) = "blend",
         }
     };
 }

@@ -44,6 +44,7 @@ mod arrays;
 pub mod artifact;
 pub mod baselines;
 pub mod batch;
+pub mod blend;
 mod checksum;
 pub mod comparison;
 #[cfg(test)]

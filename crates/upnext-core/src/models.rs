@@ -5,7 +5,7 @@ use crate::arrays::Arrays;
 use crate::data::ItemVocabulary;
 use crate::experiment::{Experiment, ModelConfig, ModelKind};
 use crate::history::Ended;
-use crate::kind::{AnyModel, Fit, Kind};
+use crate::kind::{AnyModel, Fit, Kind, Scale};
 use crate::kinds::for_each_kind;
 use crate::recommender::SimilarityMeasure;
 
@@ -53,6 +53,13 @@ macro_rules! dispatch {
             pub fn similarity(self) -> Option<SimilarityMeasure> {
                 match self {
                     $(Self::$variant => <$model as Kind>::SIMILARITY,)*
+                }
+            }
+
+            /// What the scores of models of this kind mean.
+            pub(crate) fn scale(self) -> Scale {
+                match self {
+                    $(Self::$variant => <$model as Kind>::SCALE,)*
                 }
             }
 

@@ -6,13 +6,14 @@
 /// Implements [`Kind`](crate::kind::Kind) for a model without checkpoints that has methods `arrays` and `from_arrays`.
 /// The closure fits it.
 macro_rules! fitted_kind {
-    ($model:ident($config:ty), space: $space:expr, reads: $reads:ident, $(similarity: $similarity:ident,)? |$c:ident, $fit:ident| $call:expr) => {
+    ($model:ident($config:ty), space: $space:expr, reads: $reads:ident, $(similarity: $similarity:ident,)? $(scale: $scale:ident,)? |$c:ident, $fit:ident| $call:expr) => {
         impl crate::kind::Kind for $model {
             type Config = $config;
             const SPACE: Option<&'static str> = $space;
             const READS: crate::kind::OfTraining = crate::kind::OfTraining::$reads;
             $(const SIMILARITY: Option<crate::recommender::SimilarityMeasure> =
                 Some(crate::recommender::SimilarityMeasure::$similarity);)?
+            $(const SCALE: crate::kind::Scale = crate::kind::Scale::$scale;)?
 
             fn validate(config: &$config, _: &crate::gru4rec::config::TrainingConfig) -> crate::Result<()> {
                 config.validate()
@@ -93,6 +94,7 @@ pub use bpr_mf::{BprMf, BprMfConfig};
 pub use item_knn::{ItemKnn, ItemKnnConfig};
 pub use markov::Markov;
 pub use pop::Pop;
+pub(crate) use pop::support_levels;
 pub use repeat::{Repeat, RepeatConfig};
 pub use rules::{AssociationRules, AssociationRulesConfig, SequentialRules, SequentialRulesConfig};
 pub use s_pop::SPop;

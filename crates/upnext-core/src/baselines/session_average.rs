@@ -188,6 +188,7 @@ fitted_kind!(
     space: Some(include_str!("../../experiments/spaces/bpr-mf.toml")),
     reads: Seed,
     similarity: VectorCosine,
+    scale: Logit,
     |config, fit| Self::fit(config, &fit.data, fit.training.seed)
 );
 

@@ -84,7 +84,7 @@ macro_rules! define_kinds {
             ///
             /// # Errors
             /// [`Error::Config`] with the first invalid field.
-            pub(super) fn validate(&self, training: &TrainingConfig) -> Result<()> {
+            pub(crate) fn validate(&self, training: &TrainingConfig) -> Result<()> {
                 match self {
                     $(Self::$variant(config) => <$model as Kind>::validate(config, training),)*
                 }

@@ -9,7 +9,7 @@ use crate::data::{ItemVocabulary, Sessions};
 use crate::evaluation::evaluate;
 use crate::gru4rec::config::TrainingConfig;
 use crate::history::{Ended, EpochProgress, EpochSummary, FitEvent, TrainingSummary, ValidationSummary};
-use crate::kind::{Fit, Kind, OfTraining, Snapshot, Start};
+use crate::kind::{Fit, Kind, OfTraining, Scale, Snapshot, Start};
 use crate::recommender::SimilarityMeasure;
 use crate::{Error, Result, memory};
 use std::ops::ControlFlow;
@@ -20,6 +20,7 @@ impl Kind for Network {
     const SPACE: Option<&'static str> = Some(include_str!("../../experiments/spaces/gru4rec.toml"));
     const READS: OfTraining = OfTraining::Everything;
     const SIMILARITY: Option<SimilarityMeasure> = Some(SimilarityMeasure::VectorCosine);
+    const SCALE: Scale = Scale::Logit;
     const CAN_TRAIN_FURTHER: bool = true;
 
     fn validate(config: &NetworkConfig, training: &TrainingConfig) -> Result<()> {

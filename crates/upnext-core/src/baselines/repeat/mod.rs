@@ -186,6 +186,7 @@ fitted_kind!(
     Repeat(RepeatConfig),
     space: Some(include_str!("../../../experiments/spaces/repeat.toml")),
     reads: Nothing,
+    scale: AboveOne,
     |config, fit| Self::fit(config, &fit.data)
 );
 

@@ -1,0 +1,244 @@
+//! Maximum likelihood of a conditional logit, by Newton's method.
+
+use super::pool::CONTEXTS;
+
+/// A case: the features of the items of all lists, and which of them came next.
+#[derive(Clone, Debug)]
+pub(super) struct Case {
+    pub(super) context: usize,
+    /// Items × features.
+    pub(super) features: Vec<f32>,
+    /// The item that came next, by its place.
+    pub(super) target: usize,
+}
+
+/// Ridge on the common weights, and on the deviations of each context from them. Our choice.
+const RIDGE: [f64; 2] = [0.1, 10.0];
+
+/// Number of Newton steps at most; some ten are needed.
+const STEPS: usize = 50;
+
+/// The weights (contexts × `width`) that maximise the likelihood of the cases: the sum of `log softmax(x w)` at the target, less
+/// the ridge. The weights of a context are common ones plus its deviations.
+///
+/// The function is concave, so that there is one maximum; steps that would lower it are halved.
+pub(super) fn learn(cases: &[Case], width: usize) -> Vec<f32> {
+    let size = width * (1 + CONTEXTS);
+    let mut parameters = vec![0.0; size];
+    let mut value = Derivatives::new(cases, width, &parameters);
+    for _ in 0..STEPS {
+        let Some(step) = solve(value.curvature.clone(), value.gradient.clone()) else { break };
+        let mut share = 1.0;
+        let next = loop {
+            let moved: Vec<f64> =
+                parameters.iter().zip(&step).map(|(parameter, step)| parameter + share * step).collect();
+            let next = Derivatives::new(cases, width, &moved);
+            if next.objective >= value.objective || share < 1e-6 {
+                parameters = moved;
+                break next;
+            }
+            share /= 2.0;
+        };
+        let gain = next.objective - value.objective;
+        value = next;
+        if gain < 1e-9 * (1.0 + value.objective.abs()) {
+            break;
+        }
+    }
+    let common = &parameters[..width];
+    let of_context = |context: usize| {
+        let own = &parameters[width * (1 + context)..][..width];
+        common.iter().zip(own).map(|(common, own)| (common + own) as f32)
+    };
+    (0..CONTEXTS).flat_map(of_context).collect()
+}
+
+/// The objective with its gradient, and its second derivative with the sign changed.
+struct Derivatives {
+    objective: f64,
+    gradient: Vec<f64>,
+    /// size × size.
+    curvature: Vec<f64>,
+}
+
+impl Derivatives {
+    fn new(cases: &[Case], width: usize, parameters: &[f64]) -> Self {
+        let size = parameters.len();
+        let mut all = Self { objective: 0.0, gradient: vec![0.0; size], curvature: vec![0.0; size * size] };
+        let mut by_context = vec![(vec![0.0; width], vec![0.0; width * width]); CONTEXTS];
+        let (mut scores, mut mean) = (Vec::new(), vec![0.0; width]);
+        for case in cases {
+            let own = width * (1 + case.context);
+            let weights: Vec<f64> = (0..width).map(|f| parameters[f] + parameters[own + f]).collect();
+            let rows = case.features.chunks_exact(width);
+            scores.clear();
+            scores.extend(
+                rows.clone().map(|row| row.iter().zip(&weights).map(|(&x, w)| f64::from(x) * w).sum::<f64>()),
+            );
+            let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let target = scores[case.target] - largest;
+            let mut sum = 0.0;
+            for score in &mut scores {
+                *score = (*score - largest).exp();
+                sum += *score;
+            }
+            all.objective += target - f64::ln(sum);
+            let (gradient, curvature) = &mut by_context[case.context];
+            mean.fill(0.0);
+            for (row, score) in rows.clone().zip(&scores) {
+                let share = score / sum;
+                // Negligible items cost most of the time.
+                if share < 1e-7 {
+                    continue;
+                }
+                for (a, &x) in row.iter().enumerate() {
+                    let weighted = share * f64::from(x);
+                    mean[a] += weighted;
+                    for (b, &y) in row[..=a].iter().enumerate() {
+                        curvature[a * width + b] += weighted * f64::from(y);
+                    }
+                }
+            }
+            let row = &case.features[case.target * width..][..width];
+            for a in 0..width {
+                gradient[a] += f64::from(row[a]) - mean[a];
+                for b in 0..=a {
+                    curvature[a * width + b] -= mean[a] * mean[b];
+                }
+            }
+        }
+        for (context, (gradient, curvature)) in by_context.iter().enumerate() {
+            let own = width * (1 + context);
+            for a in 0..width {
+                all.gradient[a] += gradient[a];
+                all.gradient[own + a] += gradient[a];
+                for b in 0..width {
+                    let value = curvature[a.max(b) * width + a.min(b)];
+                    for (row, column) in [(a, b), (own + a, b), (a, own + b), (own + a, own + b)] {
+                        all.curvature[row * size + column] += value;
+                    }
+                }
+            }
+        }
+        for (at, &parameter) in parameters.iter().enumerate() {
+            let ridge = RIDGE[usize::from(at >= width)];
+            all.objective -= ridge * parameter * parameter;
+            all.gradient[at] -= 2.0 * ridge * parameter;
+            all.curvature[at * size + at] += 2.0 * ridge;
+        }
+        all
+    }
+}
+
+/// Solves `matrix x = right` by Cholesky's decomposition; `None` if the matrix is not positive definite.
+fn solve(mut matrix: Vec<f64>, mut right: Vec<f64>) -> Option<Vec<f64>> {
+    let size = right.len();
+    for row in 0..size {
+        for column in 0..=row {
+            let before: f64 = (0..column).map(|k| matrix[row * size + k] * matrix[column * size + k]).sum();
+            let value = matrix[row * size + column] - before;
+            matrix[row * size + column] = if row == column {
+                if !(value > 0.0 && value.is_finite()) {
+                    return None;
+                }
+                value.sqrt()
+            } else {
+                value / matrix[column * size + column]
+            };
+        }
+    }
+    for row in 0..size {
+        let before: f64 = (0..row).map(|k| matrix[row * size + k] * right[k]).sum();
+        right[row] = (right[row] - before) / matrix[row * size + row];
+    }
+    for row in (0..size).rev() {
+        let after: f64 = (row + 1..size).map(|k| matrix[k * size + row] * right[k]).sum();
+        right[row] = (right[row] - after) / matrix[row * size + row];
+    }
+    Some(right)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use upnext_kernels::CounterRng;
+
+    #[test]
+    fn equations_are_solved_and_indefinite_ones_refused() {
+        let matrix = vec![4.0, 2.0, 0.6, 2.0, 5.0, 1.0, 0.6, 1.0, 3.0];
+        let x = solve(matrix, vec![9.8, 15.0, 11.6]).unwrap();
+        for (x, expected) in x.iter().zip([1.0, 2.0, 3.0]) {
+            assert!((x - expected).abs() < 1e-12, "{x}");
+        }
+        assert_eq!(solve(vec![1.0, 2.0, 2.0, 1.0], vec![1.0, 1.0]), None);
+    }
+
+    /// Cases of 12 items with 4 features, whose targets are drawn by known weights.
+    fn cases(count: u64) -> Vec<Case> {
+        let rng = CounterRng::new(5, 0);
+        let mut draws = 0;
+        let mut uniform = || {
+            draws += 1;
+            rng.below(draws, 1 << 20) as f64 / f64::from(1 << 20)
+        };
+        (0..count)
+            .map(|case| {
+                let context = case as usize % CONTEXTS;
+                let features: Vec<f32> = (0..48).map(|_| (uniform() * 4.0 - 2.0) as f32).collect();
+                let truth = [1.0, -0.5, 0.25, if context == 0 { 1.0 } else { 0.0 }];
+                let scores: Vec<f64> = features
+                    .chunks_exact(4)
+                    .map(|row| row.iter().zip(truth).map(|(&x, w)| f64::from(x) * w).sum::<f64>().exp())
+                    .collect();
+                let mut left = uniform() * scores.iter().sum::<f64>();
+                let target = scores.iter().position(|score| {
+                    left -= score;
+                    left < 0.0
+                });
+                Case { context, features, target: target.unwrap_or(11) }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn derivatives_agree_with_finite_differences() {
+        let cases = cases(40);
+        let parameters: Vec<f64> = (0..20).map(|i| 0.3 - 0.05 * f64::from(i)).collect();
+        let at = Derivatives::new(&cases, 4, &parameters);
+        for p in 0..20 {
+            let moved = |by: f64| {
+                let mut moved = parameters.clone();
+                moved[p] += by;
+                Derivatives::new(&cases, 4, &moved)
+            };
+            let (up, down) = (moved(1e-5), moved(-1e-5));
+            let slope = (up.objective - down.objective) / 2e-5;
+            assert!(
+                (slope - at.gradient[p]).abs() < 1e-5 * (1.0 + slope.abs()),
+                "{p}: {slope} {}",
+                at.gradient[p]
+            );
+            for q in 0..20 {
+                let bend = -(up.gradient[q] - down.gradient[q]) / 2e-5;
+                let own = at.curvature[p * 20 + q];
+                assert!((bend - own).abs() < 1e-4 * (1.0 + bend.abs()), "{p} {q}: {bend} {own}");
+            }
+        }
+    }
+
+    #[test]
+    fn known_weights_are_found_by_context() {
+        let weights = learn(&cases(8_000), 4);
+        for (context, weights) in weights.chunks_exact(4).enumerate() {
+            let truth = [1.0, -0.5, 0.25, if context == 0 { 1.0 } else { 0.0 }];
+            for (weight, truth) in weights.iter().zip(truth) {
+                assert!((weight - truth).abs() < 0.1, "{context}: {weights:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_cases_all_weights_are_zero() {
+        assert_eq!(learn(&[], 3), [0.0; 12]);
+    }
+}
