@@ -95,6 +95,17 @@ impl EpochBar {
                 selection.best_epoch,
                 selection.epochs.len()
             )),
+            FitEvent::Member { name, number, of, sessions } => {
+                let sessions = thousands(*sessions as u64);
+                self.line(&format!("training {number} of {of}: {name}, on {sessions} sessions"));
+            }
+            FitEvent::Listing { done, of } => {
+                self.bar.set_length(*of as u64);
+                self.bar.set_position(*done as u64);
+                self.bar.set_prefix("what it expects of the newest sessions");
+                self.bar.set_message("");
+            }
+            FitEvent::LeftOut { name, reason } => warn(&[format!("{name} is left out: {reason}")]),
             _ => {}
         }
     }
@@ -116,7 +127,7 @@ impl EpochBar {
     }
 
     /// Prints a permanent line.
-    fn line(&mut self, text: &str) {
+    pub(crate) fn line(&mut self, text: &str) {
         if !self.quiet {
             self.bar.suspend(|| eprintln!("{text}"));
             self.bar.reset();

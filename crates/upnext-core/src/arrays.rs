@@ -13,6 +13,8 @@ pub struct Tensor {
 }
 
 /// The arrays of a model by name. No name is in both maps.
+///
+/// A model that is made of others has theirs as members.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Arrays {
@@ -20,6 +22,8 @@ pub struct Arrays {
     pub tensors: BTreeMap<String, Tensor>,
     /// Arrays of whole numbers, such as counts and indices.
     pub counts: BTreeMap<String, Vec<u64>>,
+    /// The arrays of the models of which the model is made, in their order, each with the unique name of its model.
+    pub members: Vec<(String, Arrays)>,
 }
 
 /// The state that a training needs besides the weights to continue with the same bits.
@@ -61,8 +65,11 @@ impl Arrays {
     /// # Errors
     /// [`Error::Weights`] that names an array that is left.
     pub fn finish(self) -> Result<()> {
-        match self.tensors.into_keys().chain(self.counts.into_keys()).next() {
-            Some(name) => Err(Error::weights(name, "is no array of this model")),
+        if let Some(name) = self.tensors.into_keys().chain(self.counts.into_keys()).next() {
+            return Err(Error::weights(name, "is no array of this model"));
+        }
+        match self.members.into_iter().next() {
+            Some((name, _)) => Err(Error::weights(name, "is no member of this model")),
             None => Ok(()),
         }
     }
@@ -84,6 +91,8 @@ mod tests {
         assert_eq!(arrays.take_tensor("a", &[2, 3]).unwrap(), tensor.values);
         assert!(arrays.clone().finish().unwrap_err().to_string().contains("`n`"));
         assert_eq!(arrays.take_counts("n").unwrap(), [1, 2]);
-        arrays.finish().unwrap();
+        arrays.clone().finish().unwrap();
+        arrays.members.push(("m".into(), Arrays::default()));
+        assert!(arrays.finish().unwrap_err().to_string().contains("`m`"));
     }
 }

@@ -5,9 +5,9 @@
 use crate::data::{Dataset, Sessions};
 use crate::experiment::Experiment;
 use crate::history::{Ended, FitEvent, Observer, TrainingSummary};
-use crate::kind::{InMemory, Start};
+use crate::kind::Start;
 use crate::model::Model;
-use crate::stages::{Stages, Trained, check_validation};
+use crate::stages::{InMemory, Stages, Trained, check_validation};
 use crate::{Error, Result};
 use std::ops::ControlFlow;
 use std::sync::Arc;

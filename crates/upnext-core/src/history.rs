@@ -35,6 +35,31 @@ pub enum FitEvent<'a> {
     Checkpoint(&'a Path),
     /// Validation has chosen the number of epochs, and a new model will be trained on all of the data.
     Refit(&'a Selection),
+    /// The training of a member of a model begins.
+    Member {
+        /// The member's name.
+        name: &'a str,
+        /// The number of this training, from 1.
+        number: usize,
+        /// Number of trainings of all members.
+        of: usize,
+        /// Number of sessions to learn from.
+        sessions: usize,
+    },
+    /// A trained member lists its best items for sessions that it has not learnt from, in groups.
+    Listing {
+        /// Number of groups done.
+        done: usize,
+        /// Number of groups.
+        of: usize,
+    },
+    /// A member of a model is left out of it.
+    LeftOut {
+        /// The member's name.
+        name: &'a str,
+        /// Why.
+        reason: &'a str,
+    },
 }
 
 /// A callback for every [`FitEvent`]; training stops if it returns [`ControlFlow::Break`].
@@ -112,6 +137,9 @@ pub struct TrainingSummary {
     /// When the model was saved (RFC 3339, UTC); absent if the same training must give the same bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
+    /// The trainings of the model's members by name. They are saved with the members.
+    #[serde(skip)]
+    pub members: Vec<(String, TrainingSummary)>,
 }
 
 /// A training that validation judged, and that chose for how many epochs the model was trained on all of the data.
@@ -162,6 +190,11 @@ pub struct ValidationSummary {
 }
 
 impl TrainingSummary {
+    /// The training of the member with this name.
+    pub(crate) fn member(&self, name: &str) -> Option<&Self> {
+        self.members.iter().find(|(other, _)| other == name).map(|(_, training)| training)
+    }
+
     /// Sets [`created`](Self::created) to the current time.
     pub fn stamp(&mut self) {
         self.created = Some(format!("{:.0}", jiff::Timestamp::now()));
@@ -173,10 +206,11 @@ impl TrainingSummary {
         self.selection.as_ref().map_or(&self.epochs, |selection| &selection.epochs)
     }
 
-    /// Seconds of all epochs, those of [`selection`](Self::selection) included.
+    /// Seconds of all epochs, those of [`selection`](Self::selection) and of members included.
     pub fn seconds(&self) -> f64 {
         let selection = self.selection.iter().flat_map(|selection| &selection.epochs);
-        selection.chain(&self.epochs).map(|epoch| epoch.seconds).sum()
+        let own: f64 = selection.chain(&self.epochs).map(|epoch| epoch.seconds).sum();
+        own + self.members.iter().map(|(_, member)| member.seconds()).sum::<f64>()
     }
 
     /// The summary of a training on `data` before its first epoch.

@@ -6,6 +6,7 @@ use crate::Result;
 use crate::arrays::{Arrays, TrainingState};
 use crate::data::{Dataset, ItemVocabulary, Sessions};
 use crate::evaluation::EvaluationConfig;
+use crate::experiment::Experiment;
 use crate::gru4rec::config::TrainingConfig;
 use crate::history::{Ended, Observer, TrainingSummary};
 use crate::recommender::{Recommender, SimilarityMeasure};
@@ -236,53 +237,30 @@ pub(crate) trait CheckpointStore {
 
     /// Returns the best model so far, with its training state if that was stored.
     fn best(&mut self) -> Result<(Arrays, Option<TrainingState>)>;
+
+    /// Trains a member of the model; one that a resumed training had finished is returned at once.
+    ///
+    /// # Errors
+    /// Those of the member's kind; [`Error::Stopped`](crate::Error::Stopped) if the observer breaks.
+    fn train_member(&mut self, member: MemberPlan<'_>, observe: &mut Observer<'_>) -> Result<TrainedMember>;
 }
 
-/// A [`CheckpointStore`] that stores the best model in memory, and no checkpoints.
-#[derive(Debug, Default)]
-pub(crate) struct InMemory {
-    /// Whether the training state of the best model is stored, too.
-    keeps_state: bool,
-    keeps_best: bool,
-    best: Option<(Arrays, Option<TrainingState>)>,
+/// The inputs of the training of a member of a model.
+pub(crate) struct MemberPlan<'a> {
+    /// A name that no other training of the same model has, which can be that of a folder.
+    pub(crate) name: &'a str,
+    pub(crate) experiment: &'a Experiment,
+    pub(crate) data: Arc<Dataset>,
+    /// Sessions on which every epoch is validated; the best one's weights are kept.
+    pub(crate) validation: Option<&'a Sessions>,
+    /// Number of threads, at least 1.
+    pub(crate) threads: usize,
+    /// An earlier model to start from.
+    pub(crate) start: Start,
 }
 
-impl InMemory {
-    /// A store without a best model yet.
-    pub(crate) fn new(keeps_state: bool) -> Self {
-        Self { keeps_state, ..Self::default() }
-    }
-}
-
-impl CheckpointStore for InMemory {
-    fn begin_stage(&mut self, _: &Arc<Dataset>, keeps_best: bool) {
-        (self.keeps_best, self.best) = (keeps_best, None);
-    }
-
-    fn keeps_best(&self) -> bool {
-        self.keeps_best
-    }
-
-    fn copies(&self) -> Copies {
-        Copies { parameters: self.keeps_best, states: self.keeps_state }
-    }
-
-    fn store_checkpoint(
-        &mut self,
-        _: &mut dyn Snapshot,
-        _: &TrainingSummary,
-    ) -> Result<Option<&std::path::Path>> {
-        Ok(None)
-    }
-
-    fn store_best(&mut self, model: &mut dyn Snapshot, _: &TrainingSummary) -> Result<()> {
-        // The former best goes first, so that there is one copy at a time.
-        self.best = None;
-        self.best = Some((model.arrays(), self.keeps_state.then(|| model.state())));
-        Ok(())
-    }
-
-    fn best(&mut self) -> Result<(Arrays, Option<TrainingState>)> {
-        Ok(self.best.take().unwrap_or_default())
-    }
+/// A trained member of a model.
+pub(crate) struct TrainedMember {
+    pub(crate) model: Box<dyn AnyModel>,
+    pub(crate) summary: TrainingSummary,
 }

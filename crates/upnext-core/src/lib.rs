@@ -42,6 +42,7 @@
 
 mod arrays;
 pub mod artifact;
+pub mod auto;
 pub mod baselines;
 pub mod batch;
 pub mod blend;

@@ -11,6 +11,7 @@ mod similar;
 mod write;
 
 pub use index::Index;
+pub(crate) use index::ListRequest;
 pub use nearest::Nearest;
 pub use recommend::{
     Candidates, Filter, Query, Recommendation, RecommendationList, recommend, recommend_each,
@@ -124,6 +125,11 @@ impl TopK {
         self.prune();
         self.entries.sort_unstable_by(Entry::order);
         &self.entries
+    }
+
+    /// The score that an item needs to enter the list.
+    pub(crate) fn floor(&self) -> f32 {
+        self.floor
     }
 
     /// Removes all items.

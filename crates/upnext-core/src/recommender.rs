@@ -73,6 +73,12 @@ pub trait SessionScorer {
         false
     }
 
+    /// The items that the model has weights for after row `b`, in any order, with their scores; `None` for a model that has
+    /// one for every item. The scores of all other items are smaller, and mean nothing but their order.
+    fn weights(&mut self, _b: usize) -> Option<&[(ItemIndex, f32)]> {
+        None
+    }
+
     /// The factors of the scores, for a model whose scores are products: the best items can then be found without
     /// scoring all of them.
     fn factors(&self) -> Option<Factors<'_>> {

@@ -4,11 +4,11 @@
 //! stage trains a new network for that many epochs on everything, as Hidasi et al. do after they have chosen their
 //! parameters (section 4.1).
 
-use crate::arrays::TrainingState;
+use crate::arrays::{Arrays, TrainingState};
 use crate::data::{Dataset, Sessions};
 use crate::experiment::Experiment;
 use crate::history::{Ended, FitEvent, Observer, Selection, TrainingSummary};
-use crate::kind::{AnyModel, CheckpointStore, Fit, Start};
+use crate::kind::{AnyModel, CheckpointStore, Copies, Fit, MemberPlan, Snapshot, Start, TrainedMember};
 use crate::{Error, Result, models};
 use std::sync::Arc;
 
@@ -55,7 +55,8 @@ pub(crate) fn check_validation(
     if has_validation {
         return Ok(());
     }
-    if experiment.training.patience > 0 {
+    // A model that is made of others holds out sessions by itself.
+    if experiment.training.patience > 0 && experiment.members().is_empty() {
         return Err(Error::config("training.patience", "early stopping needs sessions to validate on"));
     }
     if has_second_stage {
@@ -142,4 +143,72 @@ fn stage(
     let model = models::fit(&experiment.model, &mut fit)?;
     let Fit { summary, ended, state, optimizer_state_kept, .. } = fit;
     Ok(Trained { model, data, summary, ended, state, optimizer_state_kept })
+}
+
+/// A [`CheckpointStore`] that stores the best model in memory, and no checkpoints.
+#[derive(Debug, Default)]
+pub(crate) struct InMemory {
+    /// Whether the training state of the best model is stored, too.
+    keeps_state: bool,
+    keeps_best: bool,
+    best: Option<(Arrays, Option<TrainingState>)>,
+}
+
+impl InMemory {
+    /// A store without a best model yet.
+    pub(crate) fn new(keeps_state: bool) -> Self {
+        Self { keeps_state, ..Self::default() }
+    }
+}
+
+impl CheckpointStore for InMemory {
+    fn begin_stage(&mut self, _: &Arc<Dataset>, keeps_best: bool) {
+        (self.keeps_best, self.best) = (keeps_best, None);
+    }
+
+    fn keeps_best(&self) -> bool {
+        self.keeps_best
+    }
+
+    fn copies(&self) -> Copies {
+        Copies { parameters: self.keeps_best, states: self.keeps_state }
+    }
+
+    fn store_checkpoint(
+        &mut self,
+        _: &mut dyn Snapshot,
+        _: &TrainingSummary,
+    ) -> Result<Option<&std::path::Path>> {
+        Ok(None)
+    }
+
+    fn store_best(&mut self, model: &mut dyn Snapshot, _: &TrainingSummary) -> Result<()> {
+        // The former best goes first, so that there is one copy at a time.
+        self.best = None;
+        self.best = Some((model.arrays(), self.keeps_state.then(|| model.state())));
+        Ok(())
+    }
+
+    fn best(&mut self) -> Result<(Arrays, Option<TrainingState>)> {
+        Ok(self.best.take().unwrap_or_default())
+    }
+    fn train_member(&mut self, plan: MemberPlan<'_>, observe: &mut Observer<'_>) -> Result<TrainedMember> {
+        train_in_memory(plan, observe)
+    }
+}
+
+/// Trains a member of a model without checkpoints.
+///
+/// # Errors
+/// Those of the member's kind; [`Error::Stopped`] if the observer breaks.
+pub(crate) fn train_in_memory(plan: MemberPlan<'_>, observe: &mut Observer<'_>) -> Result<TrainedMember> {
+    let MemberPlan { experiment, data, validation, threads, start, .. } = plan;
+    let mut checkpoints = InMemory::new(false);
+    checkpoints.begin_stage(&data, validation.is_some());
+    let begin = (start, TrainingSummary::of(&data));
+    let trained = stage((experiment, threads, false), data, validation, begin, observe, &mut checkpoints)?;
+    if trained.ended == Ended::Interrupted {
+        return Err(Error::Stopped);
+    }
+    Ok(TrainedMember { model: trained.model, summary: trained.summary })
 }

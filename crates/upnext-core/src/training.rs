@@ -3,25 +3,27 @@
 //! It runs the same loop as [`fit`](crate::fit::fit()). While a network trains for the folder `OUT`, its checkpoint is
 //! the folder `OUT.checkpoint`, and the best model by validation `OUT.best`, if it will be the result; both are models
 //! that every command can read. `OUT` itself appears, or is replaced, when training is done, and the other two are removed. A finished model
-//! under one of these names is never touched.
+//! under one of these names is never touched. The networks of a model that is made of others are trained in the folder
+//! `OUT.members` likewise.
 
 mod compare;
 mod folders;
 
 use crate::artifact::{Artifact, Manifest};
-use crate::data::{Dataset, Sessions};
+use crate::data::{Dataset, ItemTable, Sessions};
 use crate::experiment::Experiment;
 use crate::history::{Ended, FitEvent, TrainingSummary};
 use crate::kind::Start;
 use crate::stages::{Stages, Trained, check_validation};
 use crate::{Error, Result};
-use folders::{Folders, beside, check_unfinished};
+use folders::{Folders, check_unfinished};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use folders::checkpoint_of;
+pub(crate) use folders::{MemberFolders, beside};
+pub use folders::{checkpoint_of, members_of};
 
 /// The inputs of a training.
 #[derive(Debug)]
@@ -88,19 +90,37 @@ pub fn train(
     }
     // Checkpoints do without: whoever resumes has the same data.
     let item_table = plan.all_data().item_table.clone().or_else(|| init.as_ref()?.item_table.clone());
-    let (checkpoint, best) = (checkpoint_of(plan.out), beside(plan.out, "best"));
     let initial = init.map_or(Start::New, |init| {
         let (init, arrays) = init.take_arrays();
         let items = usize::try_from(init.manifest.items).unwrap_or(usize::MAX);
         Start::From { arrays, state: init.training, items }
     });
+    let members = members_of(plan.out);
+    if !plan.resume && std::fs::symlink_metadata(&members).is_ok() {
+        return Err(is_waiting(&members));
+    }
+    let outcome = run(&plan, initial, item_table, observe)?;
+    if !plan.experiment.members().is_empty() {
+        folders::clear_members(plan.out)?;
+    }
+    Ok(outcome)
+}
+
+/// Trains and saves a model of a checked plan, which starts from `initial`.
+fn run(
+    plan: &TrainingPlan,
+    initial: Start,
+    item_table: Option<Arc<ItemTable>>,
+    observe: &mut dyn FnMut(FitEvent) -> ControlFlow<()>,
+) -> Result<TrainingOutcome> {
+    let (checkpoint, best) = (checkpoint_of(plan.out), beside(plan.out, "best"));
     let mut resumed = None;
     // Only networks have epochs, and therefore checkpoints.
     if plan.experiment.model.network().is_some() {
-        match saved_state(&plan, &checkpoint, &best)? {
+        match saved_state(plan, &checkpoint, &best)? {
             Saved::Nothing => {}
             Saved::State(artifact) => {
-                compare::same_support(&artifact, &plan)?;
+                compare::same_support(&artifact, plan)?;
                 let (artifact, arrays) = artifact.take_arrays();
                 let start = Start::Resume { arrays, state: artifact.training };
                 resumed = Some((start, artifact.manifest.training));
@@ -112,7 +132,7 @@ pub fn train(
             }
         }
     }
-    let mut checkpoints = Folders::new(&plan, checkpoint.clone(), best.clone());
+    let mut checkpoints = Folders::new(plan, checkpoint.clone(), best.clone());
     let stages = Stages {
         experiment: plan.experiment,
         data: Arc::clone(&plan.data),
@@ -142,6 +162,14 @@ impl TrainingPlan<'_> {
     }
 }
 
+fn is_waiting(folder: &Path) -> Error {
+    let reason = format!(
+        "an interrupted training waits in {}: go on with it by --resume, or remove that folder to begin anew",
+        folder.display()
+    );
+    Error::config("resume", reason)
+}
+
 /// The state from which a training starts or continues.
 enum Saved {
     /// No saved state: the training begins.
@@ -160,11 +188,7 @@ fn saved_state(plan: &TrainingPlan, checkpoint: &Path, best: &Path) -> Result<Sa
     }
     if Artifact::exists(checkpoint) {
         if !plan.resume {
-            let reason = format!(
-                "an interrupted training waits in {}: go on with it by --resume, or remove that folder to begin anew",
-                checkpoint.display()
-            );
-            return Err(Error::config("resume", reason));
+            return Err(is_waiting(checkpoint));
         }
         let saved = Artifact::load(checkpoint)?;
         compare::same_training(&saved.manifest, plan)?;

@@ -31,6 +31,7 @@ const MODULES: &[&str] = &[
     "kinds",
     "experiment",
     "models",
+    "blend",
     "stages",
     "artifact",
     "model",
@@ -44,6 +45,10 @@ const MODULES: &[&str] = &[
 const EXCEPTIONS: &[(&str, &str)] = &[
     // The library's error enum contains the problem of a log's row.
     ("error", "data"),
+    // A blend is a model that is made of models of any kind.
+    ("kinds", "blend"),
+    ("experiment", "blend"),
+    ("kind", "experiment"),
 ];
 
 /// The crates of the workspace, each with its allowed dependencies.

@@ -1,5 +1,6 @@
 //! The commands: one file each, with its arguments and its `run`.
 
+mod auto;
 mod compare;
 mod completions;
 mod demo;
@@ -21,6 +22,7 @@ mod vectors;
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Demo(demo::DemoArgs),
+    Auto(auto::AutoArgs),
     Prepare(prepare::PrepareArgs),
     Train(Box<train::TrainArgs>),
     Evaluate(evaluate::EvaluateArgs),
@@ -43,6 +45,7 @@ impl Command {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Demo(args) => demo::run(&args),
+            Self::Auto(args) => auto::run(&args),
             Self::Prepare(args) => prepare::run(&args),
             Self::Train(args) => train::run(&args),
             Self::Evaluate(args) => evaluate::run(&args),

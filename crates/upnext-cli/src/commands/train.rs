@@ -18,9 +18,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use upnext_core::artifact::{Artifact, Manifest};
 use upnext_core::data::TimeSpan;
-use upnext_core::experiment::{DataConfig, Experiment};
+use upnext_core::experiment::{DataConfig, Experiment, ModelKind};
 use upnext_core::history::Ended;
-use upnext_core::training::{TrainingOutcome, TrainingPlan, checkpoint_of, train};
+use upnext_core::training::{TrainingOutcome, TrainingPlan, checkpoint_of, members_of, train};
 
 /// Train a model on a log and save it.
 ///
@@ -114,7 +114,9 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     };
     let threads = args.threads.threads()?;
     let has_validation = args.validate || args.valid.is_some();
-    if experiment.training.patience > 0 && !has_validation {
+    // A blend holds out sessions by itself.
+    let has_own_validation = experiment.model.kind() == ModelKind::Blend;
+    if experiment.training.patience > 0 && !has_validation && !has_own_validation {
         let reason = "early stopping needs a validation part: add --validate or --valid LOG";
         return Err(upnext_core::Error::config("training.patience", reason).into());
     }
@@ -123,10 +125,13 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
         return Err(upnext_core::Error::config("--no-refit", reason).into());
     }
     let kind = experiment.model.kind();
-    if has_validation && !kind.reads_training("epochs") {
+    if has_validation && experiment.model.network().is_none() {
         let option = if args.validate { "--validate" } else { "--valid" };
-        let reason =
-            format!("a model of kind \"{kind}\" has no epochs that a validation could choose: leave it out");
+        let reason = if has_own_validation {
+            "a blend holds out the newest of its training sessions by itself (model.held_out), by which it also chooses the epochs: leave it out".to_owned()
+        } else {
+            format!("a model of kind \"{kind}\" has no epochs that a validation could choose: leave it out")
+        };
         return Err(upnext_core::Error::config(option, reason).into());
     }
     // Checked before the log is read, which may take long.
@@ -195,7 +200,7 @@ fn experiment(args: &TrainArgs) -> anyhow::Result<Experiment> {
 /// Trains with a progress bar. The first Ctrl-C requests a stop, the second ends the process.
 fn learn(plan: TrainingPlan, quiet: bool) -> anyhow::Result<TrainingOutcome> {
     let stop = interrupt::listen("stopping after this mini-batch, to save the training")?;
-    let checkpoint = checkpoint_of(plan.out);
+    let (checkpoint, members) = (checkpoint_of(plan.out), members_of(plan.out));
     let mut bar = EpochBar::new(quiet);
     let outcome = train(plan, &mut |event| {
         bar.show(&event);
@@ -209,6 +214,11 @@ fn learn(plan: TrainingPlan, quiet: bool) -> anyhow::Result<TrainingOutcome> {
             );
             anyhow::Error::new(error).context(message)
         }
+        upnext_core::Error::Stopped if members.exists() => anyhow::anyhow!(
+            "interrupted; the trainings of the members are saved in {}. Go on with them by\n  {}",
+            members.display(),
+            command_again("--resume")
+        ),
         error => error.into(),
     })
 }

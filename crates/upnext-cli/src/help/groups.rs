@@ -99,6 +99,13 @@ pub(super) const START: &[&str] = &[
 pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
     ("demo", &["upnext demo", "upnext demo --out shop --seed 7"]),
     (
+        "auto",
+        &[
+            "upnext auto data --out model --report page.html",
+            "upnext auto clicks.csv --out model --budget 8h --objective recall@20",
+        ],
+    ),
+    (
         "prepare",
         &[
             "upnext prepare clicks.csv --out data",

@@ -88,15 +88,30 @@ impl Artifact {
         Self { manifest, items, item_table, weights, counts, training: None, members: Vec::new() }
     }
 
-    /// Sets the weights and counts.
+    /// Sets the weights and counts, and the members with theirs, whose experiments are those of the manifest's.
     pub fn with_arrays(self, arrays: Arrays) -> Self {
-        Self { weights: arrays.tensors, counts: arrays.counts, ..self }
+        let Arrays { tensors: weights, counts, members } = arrays;
+        let manifest = &self.manifest;
+        let mut experiments = manifest.experiment.members();
+        let members = members.into_iter().map(|(name, arrays)| {
+            let experiment = experiments.iter_mut().find(|(other, _)| *other == name);
+            let experiment = experiment.map(|(_, experiment)| std::mem::take(experiment)).unwrap_or_default();
+            let training = manifest.training.member(&name).cloned().unwrap_or_default();
+            let artifact = Self::new(experiment, self.items.clone(), training).with_arrays(arrays);
+            Member { name, artifact }
+        });
+        let members = members.collect();
+        Self { weights, counts, members, ..self }
     }
 
-    /// Takes the weights and counts out.
+    /// Takes the weights and counts out, and the members.
     pub(crate) fn take_arrays(mut self) -> (Self, Arrays) {
-        let arrays =
-            Arrays { tensors: std::mem::take(&mut self.weights), counts: std::mem::take(&mut self.counts) };
+        let members = std::mem::take(&mut self.members).into_iter();
+        let arrays = Arrays {
+            tensors: std::mem::take(&mut self.weights),
+            counts: std::mem::take(&mut self.counts),
+            members: members.map(|Member { name, artifact }| (name, artifact.take_arrays().1)).collect(),
+        };
         (self, arrays)
     }
 
@@ -168,7 +183,7 @@ impl Artifact {
     fn read(dir: &Path, mut manifest: Manifest, items: ItemVocabulary, with_training: bool) -> Result<Self> {
         let damaged =
             |reason: &str| Error::DamagedModel { path: dir.join(MANIFEST_FILE), reason: reason.to_owned() };
-        let Arrays { tensors: weights, counts } = match manifest.file(WEIGHTS) {
+        let Arrays { tensors: weights, counts, .. } = match manifest.file(WEIGHTS) {
             Some(entry) => files::read(dir, entry, tensors::read)?,
             None => Arrays::default(),
         };
@@ -178,7 +193,7 @@ impl Artifact {
             (None, Some(_)) => return Err(damaged("its `files` lack `training`")),
             (Some(_), Some(_)) if !with_training => None,
             (Some(entry), Some(position)) => {
-                let Arrays { tensors, counts } = files::read(dir, entry, tensors::read)?;
+                let Arrays { tensors, counts, .. } = files::read(dir, entry, tensors::read)?;
                 Some(TrainingState { tensors, counts, position: position.clone() })
             }
         };
@@ -187,7 +202,9 @@ impl Artifact {
             let artifact = Self::read(dir, manifest.clone(), items.clone(), with_training)?;
             Ok(Member { name: name.clone(), artifact })
         });
-        let members = members.collect::<Result<_>>()?;
+        let members: Vec<Member> = members.collect::<Result<_>>()?;
+        let record = |member: &Member| (member.name.clone(), member.artifact.manifest.training.clone());
+        manifest.training.members = members.iter().map(record).collect();
         let item_table = manifest.file(ATTRIBUTES).map(|entry| read_item_table(dir, entry)).transpose()?;
         Ok(Self { manifest, items, item_table, weights, counts, training, members })
     }

@@ -303,6 +303,10 @@ impl SessionScorer for LastItemScorer<'_> {
     fn fell_back(&self, b: usize) -> bool {
         self.scores.is_empty(b)
     }
+
+    fn weights(&mut self, b: usize) -> Option<&[(ItemIndex, f32)]> {
+        Some(self.scores.row(b))
+    }
 }
 
 /// A dataset of these sessions over items 0..n, with their supports.

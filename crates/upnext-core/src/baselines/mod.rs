@@ -94,12 +94,12 @@ pub use bpr_mf::{BprMf, BprMfConfig};
 pub use item_knn::{ItemKnn, ItemKnnConfig};
 pub use markov::Markov;
 pub use pop::Pop;
-pub(crate) use pop::support_levels;
 pub use repeat::{Repeat, RepeatConfig};
 pub use rules::{AssociationRules, AssociationRulesConfig, SequentialRules, SequentialRulesConfig};
 pub use s_pop::SPop;
 pub use session_average::{SessionAverage, SessionAverageConfig};
 pub use session_knn::{SKnn, SKnnConfig, Stan, StanConfig, VsKnn, VsKnnConfig, Vstan, VstanConfig};
+pub(crate) use sparse::{Popularity, SparseScores};
 
 /// The configuration of a model without parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

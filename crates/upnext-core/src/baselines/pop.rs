@@ -42,7 +42,7 @@ impl Pop {
 
 /// The rank of each item's support among the distinct supports, 0 for the smallest, and the number of distinct
 /// supports.
-pub(crate) fn support_levels(supports: &[u64]) -> (Vec<u32>, usize) {
+pub(super) fn support_levels(supports: &[u64]) -> (Vec<u32>, usize) {
     let mut distinct = supports.to_vec();
     distinct.sort_unstable();
     distinct.dedup();

@@ -84,6 +84,11 @@ impl SparseScores {
         self.rows[row].is_empty()
     }
 
+    /// The scored items of a row, ascending.
+    pub(crate) fn row(&self, row: usize) -> &[(ItemIndex, f32)] {
+        &self.rows[row]
+    }
+
     /// Writes scores in the layout of [`SessionScorer::score`](crate::recommender::SessionScorer::score).
     pub(crate) fn score(&self, popularity: &Popularity, items: &[ItemIndex], scores: &mut [f32]) {
         let lanes = lanes(self.rows.len());

@@ -1,108 +1,177 @@
 //! Fits a blend: members on the older sessions, weights on the newest, then members on all.
 
-use super::learn::{Case, learn};
-use super::lists::{features, union};
+use super::held_out::HeldOut;
+use super::lists::{Catalogue, List};
 use super::pool::Pool;
-use super::scorer::Lists;
-use super::{Blend, BlendConfig, Member};
-use crate::batch::{Carry, SessionBatcher};
-use crate::data::{Dataset, ItemVocabulary, Sessions};
-use crate::experiment::ModelKind;
-use crate::gru4rec::config::TrainingConfig;
-use crate::history::{Ended, FitEvent};
-use crate::kind::{AnyModel, Fit, InMemory};
-use crate::ranking::ROWS;
-use crate::{Error, Result, models};
+use super::{Blend, BlendConfig, Fitted, take_weights};
+use crate::arrays::Arrays;
+use crate::data::{Dataset, Sessions};
+use crate::experiment::Experiment;
+use crate::history::{Ended, FitEvent, Selection};
+use crate::kind::{Fit, MemberPlan, Start, TrainedMember};
+use crate::{Error, Result};
 use std::sync::Arc;
 
 /// Number of cases from which weights are learnt, at most. They have some ten parameters, and a case takes some kilobytes.
 const CASES: usize = 20_000;
 
-/// Fits a blend to `fit.data`.
+/// A member that is to be trained on all of the data.
+struct Planned {
+    name: String,
+    experiment: Experiment,
+    start: Start,
+    /// The training on the older sessions, which chose the epochs of a network.
+    selection: Option<Selection>,
+}
+
+/// Fits a blend to `fit.data`: a new one, or one that starts from the weights and the networks of another.
 ///
 /// # Errors
 /// [`Error::Config`] if the log is too short to hold out sessions; those of the members; [`Error::Stopped`] if the observer
 /// breaks.
 pub(super) fn fit(config: &BlendConfig, fit: &mut Fit<'_>) -> Result<Blend> {
+    let all = config.experiments(fit.training, fit.evaluation);
+    let count = all.len();
+    let (pool, planned) = match std::mem::take(&mut fit.start) {
+        Start::From { arrays, items, .. } => start_from(all, arrays, items)?,
+        Start::New | Start::Resume { .. } => learn_weights(config, all, fit)?,
+    };
+    // The trainings on the older sessions come before these.
+    let before = planned.first().map_or(0, |first| if matches!(first.start, Start::New) { count } else { 0 });
+    let of = before + planned.len();
     let data = Arc::clone(&fit.data);
-    let (older, newest) = split(&data, config.held_out)?;
-    let older = Arc::new(older);
-    let mut epochs = Vec::new();
-    let mut members = Vec::new();
-    for Member(member) in &config.members {
-        let (model, best) = one(member, fit, &older, Some(&newest), fit.training.epochs)?;
-        members.push(model);
-        epochs.push(best);
+    let (mut members, mut summaries) = (Vec::new(), Vec::new());
+    for (number, Planned { name, experiment, start, selection }) in (before + 1..).zip(planned) {
+        let place = Place { name: &name, folder: &name, number, of };
+        let TrainedMember { model, mut summary } =
+            train(place, &experiment, Arc::clone(&data), None, start, fit)?;
+        summary.selection = selection;
+        members.push(Fitted::new(name.clone(), &experiment, model));
+        summaries.push((name, summary));
     }
-    let cases = cases(config, &members, &older.items, &newest);
-    if cases.is_empty() {
-        return Err(too_short(config.held_out));
-    }
-    let pool = Pool { weights: learn(&cases, 2 * members.len()) };
-    drop((cases, members));
-    let mut members = Vec::new();
-    for (Member(member), epochs) in config.members.iter().zip(epochs) {
-        members.push(one(member, fit, &data, None, epochs)?.0);
-    }
+    fit.summary.members = summaries;
     fit.ended = Ended::Complete;
     Ok(Blend::new(config.clone(), members, pool, &data.items))
 }
 
-/// Fits a member; returns its best number of epochs by validation, too.
-fn one(
-    member: &crate::experiment::ModelConfig,
-    fit: &mut Fit<'_>,
-    data: &Arc<Dataset>,
-    validation: Option<&Sessions>,
-    epochs: usize,
-) -> Result<(Box<dyn AnyModel>, usize)> {
-    let is_network = member.kind() == ModelKind::Gru4rec;
-    let training = TrainingConfig {
-        epochs,
-        patience: if validation.is_some() { fit.training.patience } else { 0 },
-        ..fit.training.clone()
-    };
-    let observe = &mut fit.observe;
-    let mut pass_on = |event: FitEvent| observe(event);
-    let mut checkpoints = InMemory::new(false);
-    let tables = (&training, fit.evaluation);
-    let validation = validation.filter(|_| is_network);
-    let mut inner = Fit::new(data, tables, validation, fit.threads, &mut pass_on, &mut checkpoints);
-    inner.checkpoints.begin_stage(data, validation.is_some());
-    let model = models::fit(member, &mut inner)?;
-    if inner.ended == Ended::Interrupted {
-        return Err(Error::Stopped);
+/// The weights of an earlier blend, and its members, whose networks go on from their weights.
+fn start_from(
+    all: Vec<(String, Experiment)>,
+    mut arrays: Arrays,
+    items: usize,
+) -> Result<(Pool, Vec<Planned>)> {
+    let mut planned = Vec::new();
+    for (name, experiment) in all {
+        // A member that was left out of the earlier blend has no weight.
+        let Some(at) = arrays.members.iter().position(|(other, _)| *other == name) else { continue };
+        let start = match experiment.model.network() {
+            Some(_) => Start::From { arrays: arrays.members.swap_remove(at).1, state: None, items },
+            None => Start::New,
+        };
+        planned.push(Planned { name, experiment, start, selection: None });
     }
-    let best = inner.summary.best_epoch.unwrap_or(epochs);
-    Ok((model, best))
+    let pool = take_weights(&mut arrays, planned.len())?;
+    Ok((pool, planned))
 }
 
-/// The older sessions with the supports that they give, and the newest ones, a share of all.
+/// Learns the weights: trains the members on the older sessions, and lists what they expect in the newest ones.
+///
+/// Members whose training diverges are left out.
+fn learn_weights(
+    config: &BlendConfig,
+    all: Vec<(String, Experiment)>,
+    fit: &mut Fit<'_>,
+) -> Result<(Pool, Vec<Planned>)> {
+    let (older, newest) = split(&fit.data, config.held_out)?;
+    let older = Arc::new(older);
+    let held = HeldOut::new(&newest, CASES);
+    if held.len() == 0 {
+        return Err(too_short(config.held_out));
+    }
+    let catalogue = Catalogue::new(older.items.supports());
+    let (mut planned, mut lists, mut last) = (Vec::new(), Vec::new(), None);
+    let of = 2 * all.len();
+    for (number, (name, mut experiment)) in (1..).zip(all) {
+        let validation = experiment.model.network().map(|_| &newest);
+        let place = Place { name: &name, folder: &format!("{name}-older"), number, of };
+        let listed = train(place, &experiment, Arc::clone(&older), validation, Start::New, fit).and_then(
+            |TrainedMember { model, summary }| {
+                let scale = experiment.model.kind().scale();
+                let found =
+                    held.lists((&*model, scale), &catalogue, config.depth, fit.threads, &mut |event| {
+                        (fit.observe)(event)
+                    })?;
+                Ok((found, summary))
+            },
+        );
+        match listed {
+            Ok((found, summary)) => {
+                let selection = validation.map(|_| Selection::of(&summary));
+                if let Some(selection) = &selection {
+                    (experiment.training.epochs, experiment.training.patience) = (selection.best_epoch, 0);
+                }
+                lists.push(found);
+                planned.push(Planned { name, experiment, start: Start::New, selection });
+            }
+            Err(error @ (Error::Diverged { .. } | Error::NonFiniteScores { .. })) => {
+                let reason = error.to_string();
+                if (fit.observe)(FitEvent::LeftOut { name: &name, reason: &reason }).is_break() {
+                    return Err(Error::Stopped);
+                }
+                last = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match last {
+        Some(error) if planned.is_empty() => return Err(error),
+        _ => {}
+    }
+    let lists: Vec<&[List]> = lists.iter().map(Vec::as_slice).collect();
+    let cases = held.cases(&lists);
+    if cases.is_empty() {
+        return Err(too_short(config.held_out));
+    }
+    Ok((Pool::learn(&cases, planned.len()), planned))
+}
+
+/// The place of a training among those of a blend.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    name: &'a str,
+    folder: &'a str,
+    number: usize,
+    of: usize,
+}
+
+/// Trains a member.
+fn train(
+    place: Place<'_>,
+    experiment: &Experiment,
+    data: Arc<Dataset>,
+    validation: Option<&Sessions>,
+    start: Start,
+    fit: &mut Fit<'_>,
+) -> Result<TrainedMember> {
+    let Place { name, folder, number, of } = place;
+    if (fit.observe)(FitEvent::Member { name, number, of, sessions: data.sessions.len() }).is_break() {
+        return Err(Error::Stopped);
+    }
+    let plan = MemberPlan { name: folder, experiment, data, validation, threads: fit.threads, start };
+    let observe = &mut fit.observe;
+    fit.checkpoints.train_member(plan, &mut |event| observe(event))
+}
+
+/// The older sessions, and the newest ones, a share of all, without what the older ones do not know.
 fn split(data: &Dataset, held_out: f32) -> Result<(Dataset, Sessions)> {
     let count = data.sessions.len();
     let newest = (count as f64 * f64::from(held_out)).round() as usize;
-    let first = count - newest.min(count);
-    let mut items = data.items.clone();
-    items.clear_support();
-    let (mut older, mut held) = (Sessions::new(), Sessions::new());
-    for (s, session) in data.sessions.iter().enumerate() {
-        if s < first {
-            session.iter().for_each(|&item| _ = items.add(data.items.id(item), 1));
-            older.push(session, data.sessions.start(s));
-        }
+    let (older, newest) = data.cut(count - newest.min(count));
+    if older.sessions.is_empty() || newest.is_empty() {
+        Err(too_short(held_out))
+    } else {
+        Ok((older, newest))
     }
-    for s in first..count {
-        // What no member can know cannot be learnt from.
-        let known: Vec<_> =
-            data.sessions.session(s).iter().copied().filter(|&item| items.support(item) > 0).collect();
-        if known.len() > 1 {
-            held.push(&known, data.sessions.start(s));
-        }
-    }
-    if older.is_empty() || held.is_empty() {
-        return Err(too_short(held_out));
-    }
-    Ok((Dataset::new(items, older), held))
 }
 
 fn too_short(held_out: f32) -> Error {
@@ -110,40 +179,4 @@ fn too_short(held_out: f32) -> Error {
         "{held_out} of the sessions are too few to learn weights from: use a larger share or a longer log, or one of the members alone"
     );
     Error::config("model.held_out", reason)
-}
-
-/// The cases of held-out sessions whose target is in any list.
-fn cases(
-    config: &BlendConfig,
-    members: &[Box<dyn AnyModel>],
-    items: &ItemVocabulary,
-    sessions: &Sessions,
-) -> Vec<Case> {
-    let order: Vec<u32> = (0..sessions.len() as u32).collect();
-    let total = sessions.num_events() - sessions.len();
-    // Evenly over all cases.
-    let every = total.div_ceil(CASES).max(1);
-    let mut batcher = SessionBatcher::new(sessions, order, ROWS.min(sessions.len()));
-    let mut lists = Lists::new(config, members, items.supports(), ROWS.min(sessions.len()));
-    let (mut events, mut cases, mut number) = (Vec::new(), Vec::new(), 0_usize);
-    while let Some(batch) = batcher.next_batch() {
-        let before = std::mem::take(&mut events);
-        events.extend(batch.carry.iter().map(|carry| match carry {
-            Carry::Fresh => 1,
-            Carry::Row(from) => 1 + before[*from],
-        }));
-        for ((lists, &target), &events) in lists.read(batch, sessions).iter().zip(&batch.targets).zip(&events)
-        {
-            number += 1;
-            if !number.is_multiple_of(every) {
-                continue;
-            }
-            let union = union(lists);
-            let Ok(target) = union.binary_search(&target) else { continue };
-            let mut own = Vec::with_capacity(union.len() * 2 * lists.len());
-            union.iter().for_each(|&item| features(lists, item, &mut own));
-            cases.push(Case { context: Pool::context(events), features: own, target });
-        }
-    }
-    cases
 }

@@ -4,7 +4,7 @@ use super::pool::CONTEXTS;
 
 /// A case: the features of the items of all lists, and which of them came next.
 #[derive(Clone, Debug)]
-pub(super) struct Case {
+pub(crate) struct Case {
     pub(super) context: usize,
     /// Items × features.
     pub(super) features: Vec<f32>,

@@ -1,10 +1,12 @@
 //! Blend: a model made of models, whose probabilities are pooled.
 //!
 //! Each member lists its best items after a session, with a probability each (`lists.rs`). The blend scores the items of
-//! all lists by a weighted sum of the logarithms (`pool.rs`), with weights that were learnt on sessions that no member had
-//! learnt from (`learn.rs`).
+//! all lists by a weighted sum of the logarithms (`pool.rs`), with weights that were learnt (`learn.rs`) on sessions that no
+//! member had learnt from (`held_out.rs`).
 
+mod config;
 mod fit;
+mod held_out;
 mod learn;
 mod lists;
 mod pool;
@@ -12,105 +14,25 @@ mod scorer;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use config::DEPTH;
+pub use config::{BlendConfig, Member};
+pub(crate) use held_out::HeldOut;
+pub(crate) use lists::{Catalogue, List};
+pub(crate) use pool::Pool;
+
 use crate::arrays::{Arrays, Tensor};
-use crate::data::ItemVocabulary;
-use crate::documented::documented;
-use crate::experiment::{Experiment, ModelConfig, ModelKind};
+use crate::baselines::Popularity;
+use crate::data::{Dataset, ItemIndex, ItemVocabulary};
+use crate::evaluation::EvaluationConfig;
+use crate::experiment::{Experiment, ModelConfig};
 use crate::gru4rec::config::TrainingConfig;
-use crate::kind::{AnyModel, Fit, Kind, OfTraining};
-use crate::recommender::{Recommender, SessionScorer};
+use crate::history::TrainingSummary;
+use crate::kind::{AnyModel, Fit, Kind, OfTraining, Scale, TrainedMember};
+use crate::ranking::Index;
+use crate::recommender::{Recommender, SessionScorer, Similarities, SimilarityMeasure};
 use crate::{Error, Result, models};
-use pool::{CONTEXTS, Pool};
+use pool::CONTEXTS;
 use scorer::BlendScorer;
-use serde::{Deserialize, Serialize};
-
-documented! {
-    /// The configuration of [`Blend`].
-    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-    #[serde(default, deny_unknown_fields)]
-    pub struct BlendConfig {
-        /// The members, 2 to 16: names of kinds, such as `["gru4rec", "vstan"]`, or tables with a `kind` and its fields. Networks
-        /// are trained by the `[training]` table. The default is our choice.
-        pub members: Vec<Member>,
-        /// Number of items that each member lists, 20 to 10,000. The default is our choice.
-        pub depth: usize,
-        /// Share of the training sessions, the newest ones, on which the weights are learnt, above 0 and below 1. The default is our
-        /// choice.
-        pub held_out: f32,
-    }
-}
-
-impl Default for BlendConfig {
-    fn default() -> Self {
-        let kinds = [ModelKind::Gru4rec, ModelKind::Vstan, ModelKind::Sr, ModelKind::Repeat];
-        Self { members: kinds.map(Member::of_kind).to_vec(), depth: 100, held_out: 0.1 }
-    }
-}
-
-/// A member of a blend: the configuration of a model of any other kind. It is written as a table, and read from a table
-/// or from the name of a kind, which stands for its defaults.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Written")]
-pub struct Member(pub ModelConfig);
-
-impl Member {
-    fn of_kind(kind: ModelKind) -> Self {
-        // A blend in a blend is refused by `validate`; its default would not end.
-        Self(ModelConfig::of_kind(kind))
-    }
-}
-
-/// The forms in which a member is read.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Written {
-    Kind(ModelKind),
-    Whole(ModelConfig),
-}
-
-impl From<Written> for Member {
-    fn from(written: Written) -> Self {
-        match written {
-            Written::Kind(ModelKind::Blend) => {
-                Self(ModelConfig::Blend(BlendConfig { members: Vec::new(), depth: 20, held_out: 0.1 }))
-            }
-            Written::Kind(kind) => Self::of_kind(kind),
-            Written::Whole(config) => Self(config),
-        }
-    }
-}
-
-impl BlendConfig {
-    /// Checks every field, and the members with the `[training]` table.
-    ///
-    /// # Errors
-    /// [`Error::Config`] with the field, the reason, and what to use instead.
-    pub fn validate(&self, training: &TrainingConfig) -> Result<()> {
-        if !(2..=16).contains(&self.members.len()) {
-            let reason = format!("a blend has 2 to 16 members, not {}", self.members.len());
-            return Err(Error::config("model.members", reason));
-        }
-        if !(20..=10_000).contains(&self.depth) {
-            return Err(Error::config("model.depth", format!("must be 20 to 10000, not {}", self.depth)));
-        }
-        if !(self.held_out > 0.0 && self.held_out < 1.0) {
-            let reason = format!("must be above 0 and below 1, not {}", self.held_out);
-            return Err(Error::config("model.held_out", reason));
-        }
-        for (at, Member(member)) in self.members.iter().enumerate() {
-            if member.kind() == ModelKind::Blend {
-                return Err(Error::config("model.members", "a blend cannot be a member: name its members"));
-            }
-            member.validate(training).map_err(|error| match error {
-                Error::Config { field, reason } => {
-                    Error::config(format!("model.members[{at}] ({}): {field}", member.kind()), reason)
-                }
-                other => other,
-            })?;
-        }
-        Ok(())
-    }
-}
 
 /// A log-linear pool of models (Genest and Zidek, *Combining probability distributions*, Statistical Science 1986), with
 /// weights by the place in the session.
@@ -120,41 +42,87 @@ impl BlendConfig {
 /// list. The weights are those of a conditional logit (McFadden 1974), fitted by maximum likelihood on sessions that no member
 /// has learnt from, for each of four places in the session with a ridge towards common weights. Items in no list come behind,
 /// by popularity. A linear pool of the same probabilities was worse on every log that it was tried on.
+///
+/// A blend that starts from another one ([`FitOptions::init`](crate::FitOptions::init)) keeps its weights and trains its
+/// networks further; all other members are fitted anew, to the sessions that are given.
 pub struct Blend {
     config: BlendConfig,
-    members: Vec<Box<dyn AnyModel>>,
+    members: Vec<Fitted>,
     pool: Pool,
-    /// Rank of each item's support among the distinct supports, from 0, divided by their number.
-    popularity: Vec<f32>,
-    supports: Vec<u64>,
+    popularity: Popularity,
+    catalogue: Catalogue,
+}
+
+/// A fitted member.
+struct Fitted {
+    name: String,
+    scale: Scale,
+    model: Box<dyn AnyModel>,
+    index: Option<Index>,
+}
+
+impl Fitted {
+    fn new(name: String, experiment: &Experiment, model: Box<dyn AnyModel>) -> Self {
+        let index = Index::new(model.recommender());
+        Self { name, scale: experiment.model.kind().scale(), model, index }
+    }
 }
 
 impl std::fmt::Debug for Blend {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Blend({:?})", self.members)
+        f.debug_list().entries(self.members.iter().map(|member| &member.model)).finish()
     }
 }
 
 impl Blend {
-    /// A blend of fitted members, in the order of the configuration.
-    fn new(config: BlendConfig, members: Vec<Box<dyn AnyModel>>, pool: Pool, items: &ItemVocabulary) -> Self {
-        let (levels, count) = crate::baselines::support_levels(items.supports());
-        let popularity = levels.iter().map(|&level| level as f32 / count.max(1) as f32).collect();
-        Self { config, members, pool, popularity, supports: items.supports().to_vec() }
+    fn new(config: BlendConfig, members: Vec<Fitted>, pool: Pool, items: &ItemVocabulary) -> Self {
+        let catalogue = Catalogue::new(items.supports());
+        Self { config, members, pool, popularity: Popularity::new(items), catalogue }
     }
 }
 
-/// The name of an array of a member in the arrays of the blend.
-fn nested(member: usize, name: &str) -> String {
-    format!("members.{member}.{name}")
+/// The blend of trained members, each with its experiment, and with the weights of a pool; its experiment, and its record.
+pub(crate) fn assemble(
+    trained: Vec<(Experiment, TrainedMember)>,
+    pool: Pool,
+    data: &Dataset,
+) -> (Box<dyn AnyModel>, Experiment, TrainingSummary) {
+    let training = TrainingConfig::default();
+    let members = trained.iter().map(|(experiment, _)| Member::trained_as(experiment, &training)).collect();
+    let config = BlendConfig { members, ..BlendConfig::default() };
+    let experiment =
+        Experiment { model: ModelConfig::Blend(config.clone()), training, ..Experiment::default() };
+    let names = experiment.members().into_iter().map(|(name, _)| name);
+    let (mut fitted, mut summaries) = (Vec::new(), Vec::new());
+    for (name, (of_member, TrainedMember { model, summary })) in names.zip(trained) {
+        fitted.push(Fitted::new(name.clone(), &of_member, model));
+        summaries.push((name, summary));
+    }
+    let summary = TrainingSummary { members: summaries, ..TrainingSummary::of(data) };
+    (Box::new(Blend::new(config, fitted, pool, &data.items)), experiment, summary)
 }
 
 /// The name of the array of weights.
 const WEIGHTS: &str = "weights";
 
+/// Takes the weights of a pool of members out of arrays.
+///
+/// # Errors
+/// [`Error::Weights`].
+fn take_weights(arrays: &mut Arrays, members: usize) -> Result<Pool> {
+    let weights = arrays.take_tensor(WEIGHTS, &[CONTEXTS, 2 * members])?;
+    if weights.iter().any(|weight| !weight.is_finite()) {
+        return Err(Error::weights(WEIGHTS, "has a value that is not finite"));
+    }
+    Ok(Pool { weights })
+}
+
 impl Kind for Blend {
     type Config = BlendConfig;
     const READS: OfTraining = OfTraining::Everything;
+    // That of the first member which can tell; by default, of the network.
+    const SIMILARITY: Option<SimilarityMeasure> = Some(SimilarityMeasure::VectorCosine);
+    const CAN_TRAIN_FURTHER: bool = true;
 
     fn validate(config: &BlendConfig, training: &TrainingConfig) -> Result<()> {
         config.validate(training)
@@ -165,15 +133,14 @@ impl Kind for Blend {
     }
 
     fn to_arrays(&self) -> Arrays {
-        let mut arrays = Arrays::default();
-        for (m, member) in self.members.iter().enumerate() {
-            let Arrays { tensors, counts } = member.arrays();
-            arrays.tensors.extend(tensors.into_iter().map(|(name, tensor)| (nested(m, &name), tensor)));
-            arrays.counts.extend(counts.into_iter().map(|(name, counts)| (nested(m, &name), counts)));
-        }
         let shape = vec![CONTEXTS, 2 * self.members.len()];
-        arrays.tensors.insert(WEIGHTS.to_owned(), Tensor { shape, values: self.pool.weights.clone() });
-        arrays
+        let weights = Tensor { shape, values: self.pool.weights.clone() };
+        let members = self.members.iter().map(|member| (member.name.clone(), member.model.arrays()));
+        Arrays {
+            tensors: [(WEIGHTS.to_owned(), weights)].into(),
+            members: members.collect(),
+            ..Arrays::default()
+        }
     }
 
     fn from_arrays(
@@ -183,32 +150,21 @@ impl Kind for Blend {
         mut arrays: Arrays,
     ) -> Result<Self> {
         config.validate(training)?;
-        let weights = arrays.take_tensor(WEIGHTS, &[CONTEXTS, 2 * config.members.len()])?;
-        if weights.iter().any(|weight| !weight.is_finite()) {
-            return Err(Error::weights(WEIGHTS, "has a value that is not finite"));
-        }
         let mut members = Vec::new();
-        for (m, Member(member)) in config.members.iter().enumerate() {
-            let prefix = nested(m, "");
-            let mut own = Arrays::default();
-            for (name, tensor) in std::mem::take(&mut arrays.tensors) {
-                match name.strip_prefix(&prefix) {
-                    Some(inner) => own.tensors.insert(inner.to_owned(), tensor),
-                    None => arrays.tensors.insert(name, tensor),
-                };
+        for (name, experiment) in config.experiments(training, &EvaluationConfig::default()) {
+            // A member may have been left out.
+            if let Some(at) = arrays.members.iter().position(|(other, _)| *other == name) {
+                let (_, own) = arrays.members.remove(at);
+                let model = models::from_arrays(&experiment, items, own)?;
+                members.push(Fitted::new(name, &experiment, model));
             }
-            for (name, counts) in std::mem::take(&mut arrays.counts) {
-                match name.strip_prefix(&prefix) {
-                    Some(inner) => own.counts.insert(inner.to_owned(), counts),
-                    None => arrays.counts.insert(name, counts),
-                };
-            }
-            let experiment =
-                Experiment { model: member.clone(), training: training.clone(), ..Experiment::default() };
-            members.push(models::from_arrays(&experiment, items, own)?);
         }
+        if members.is_empty() {
+            return Err(Error::weights(WEIGHTS, "is of no members: they are missing"));
+        }
+        let pool = take_weights(&mut arrays, members.len())?;
         arrays.finish()?;
-        Ok(Self::new(config.clone(), members, Pool { weights }, items))
+        Ok(Self::new(config.clone(), members, pool, items))
     }
 }
 
@@ -218,10 +174,37 @@ impl Recommender for Blend {
     }
 
     fn num_items(&self) -> usize {
-        self.popularity.len()
+        self.catalogue.len()
+    }
+
+    fn similarities(&self, item: ItemIndex) -> Option<Similarities> {
+        let (member, answer) =
+            self.members.iter().find_map(|member| Some((member, member.model.similarities(item)?)))?;
+        match answer {
+            Similarities::Vectors => {
+                let cosines = cosines(member.model.recommender(), item);
+                Some(Similarities::Listed(SimilarityMeasure::VectorCosine, cosines))
+            }
+            listed @ Similarities::Listed(..) => Some(listed),
+        }
     }
 
     fn scorer(&self, rows: usize) -> Box<dyn SessionScorer + '_> {
         Box::new(BlendScorer::new(self, rows))
     }
+}
+
+/// The items whose vectors have a cosine above 0 with that of `item`.
+fn cosines(model: &dyn Recommender, item: ItemIndex) -> Vec<(ItemIndex, f32)> {
+    let vector = |item| model.vector(item).unwrap_or_default();
+    let product =
+        |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum::<f64>();
+    let own = vector(item);
+    let length = product(own, own).sqrt();
+    let cosine = |other| {
+        let theirs = vector(other);
+        let cosine = (product(own, theirs) / (length * product(theirs, theirs).sqrt())) as f32;
+        (cosine > 0.0).then_some((other, cosine))
+    };
+    (0..model.num_items() as ItemIndex).filter_map(cosine).collect()
 }

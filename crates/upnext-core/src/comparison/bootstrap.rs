@@ -72,6 +72,19 @@ impl Sums {
     }
 }
 
+/// The 95 % interval of a ratio: the sum of the first numbers of all rows, divided by that of the second ones. A row is a
+/// session.
+pub(crate) fn interval_of_ratio(
+    rows: &[(f64, f64)],
+    options: super::BootstrapOptions,
+    threads: usize,
+) -> Option<Interval> {
+    let values = rows.iter().flat_map(|&(a, b)| [a, b]).collect();
+    let resamples = Resamples { sessions: rows.len(), count: options.resamples, seed: options.seed, threads };
+    let totals = resamples.totals(&Sums { columns: 2, values });
+    Interval::of(totals.ratios(0, &totals, 1))
+}
+
 /// The resamples, which are a pure function of the seed and the number of sessions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Resamples {

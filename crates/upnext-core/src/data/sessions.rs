@@ -1,6 +1,7 @@
 //! Sessions as compressed rows: one array of items, and the end of each session in it.
 
 use super::items::ItemTable;
+use super::time::YEAR_1995;
 use super::vocabulary::{ItemIndex, ItemVocabulary};
 use crate::checksum::Fingerprint;
 use std::sync::Arc;
@@ -78,6 +79,11 @@ impl Sessions {
     pub fn start(&self, s: usize) -> TimeMicros {
         self.starts[s]
     }
+
+    /// Whether the times are a counter in place of real times: all sessions start between 1970 and 1995.
+    pub fn times_are_counter(&self) -> bool {
+        !self.is_empty() && self.starts.iter().all(|start| (0..YEAR_1995).contains(start))
+    }
 }
 
 /// Training data: sessions of item indices, and the vocabulary that the indices refer to.
@@ -98,6 +104,33 @@ impl Dataset {
         Self { items, sessions, item_table: None }
     }
 
+    /// The first `until` sessions with the items that occur in them, and the others in the indices of these, without events
+    /// on other items and then without sessions of fewer than two events.
+    pub(crate) fn cut(&self, until: usize) -> (Self, Sessions) {
+        let mut support = vec![0_u64; self.items.len()];
+        let older = || (0..until.min(self.sessions.len())).map(|s| (s, self.sessions.session(s)));
+        older().flat_map(|(_, session)| session).for_each(|&item| support[item as usize] += 1);
+        let mut index: Vec<Option<ItemIndex>> = vec![None; self.items.len()];
+        let (mut items, mut first, mut row) = (ItemVocabulary::new(), Sessions::new(), Vec::new());
+        for (s, session) in older() {
+            row.clear();
+            row.extend(session.iter().map(|&item| {
+                let add = || items.add(self.items.id(item), support[item as usize]);
+                *index[item as usize].get_or_insert_with(add)
+            }));
+            first.push(&row, self.sessions.start(s));
+        }
+        let mut rest = Sessions::new();
+        for s in until..self.sessions.len() {
+            row.clear();
+            row.extend(self.sessions.session(s).iter().filter_map(|&item| index[item as usize]));
+            if row.len() > 1 {
+                rest.push(&row, self.sessions.start(s));
+            }
+        }
+        (Self { item_table: self.item_table.clone(), ..Self::new(items, first) }, rest)
+    }
+
     /// The same with a table of items.
     pub fn with_item_table(self, table: impl Into<Arc<ItemTable>>) -> Self {
         Self { item_table: Some(table.into()), ..self }
@@ -107,6 +140,21 @@ impl Dataset {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cut_has_items_of_the_first_sessions_only() {
+        let mut data = Dataset::default();
+        ["a", "b", "c", "d"].iter().for_each(|id| _ = data.items.add(id, 9));
+        for (session, start) in [(&[2, 0, 2][..], 1), (&[3, 2], 2), (&[0, 1, 3], 3), (&[1, 2], 4)] {
+            data.sessions.push(session, start);
+        }
+        let (older, rest) = data.cut(2);
+        assert_eq!(older.items.ids().collect::<Vec<_>>(), ["c", "a", "d"]);
+        assert_eq!(older.items.supports(), [3, 1, 1]);
+        assert_eq!(older.sessions.iter().collect::<Vec<_>>(), [&[0, 1, 0][..], &[2, 0]]);
+        assert_eq!((rest.iter().collect::<Vec<_>>(), rest.start(0)), (vec![&[1, 2][..]], 3));
+        assert!(data.cut(4).1.is_empty() && data.cut(0).0.items.is_empty());
+    }
 
     #[test]
     fn fingerprint_tells_order_boundaries_and_times_apart() {

@@ -124,13 +124,21 @@ impl Experiment {
         if let ModelConfig::Gru4rec(network) = &self.model {
             resolved.model = ModelConfig::Gru4rec(network.resolved(&self.training));
             resolved.training = self.training.resolved(network);
-        } else {
+        } else if !matches!(self.model, ModelConfig::Blend(_)) {
             resolved.training = TrainingConfig::default();
             if self.model.kind().reads_training("seed") {
                 resolved.training.seed = self.training.seed;
             }
         }
         resolved
+    }
+
+    /// The experiments of the members of a model that is made of others, with unique names.
+    pub(crate) fn members(&self) -> Vec<(String, Self)> {
+        match &self.model {
+            ModelConfig::Blend(blend) => blend.experiments(&self.training, &self.evaluation),
+            _ => Vec::new(),
+        }
     }
 
     /// Whether a field, such as `training.momentum`, has an effect with the other fields.

@@ -3,7 +3,7 @@
 //! Lists are the same to the bit as those of scoring every item; [`upnext_kernels::Scan`] has the method.
 
 use super::Recommendation;
-use crate::data::{ItemIndex, ItemVocabulary};
+use crate::data::ItemIndex;
 use crate::recommender::{Factors, Recommender, SessionScorer};
 use upnext_kernels::{LINE, Scan, ScanTable, TopLists};
 
@@ -22,10 +22,10 @@ impl std::fmt::Debug for Index {
 
 /// The length of a session's list, and the items to leave out of it.
 #[derive(Clone, Debug)]
-pub(super) struct ListRequest {
-    pub(super) k: usize,
+pub(crate) struct ListRequest {
+    pub(crate) k: usize,
     /// The items to leave out, ascending.
-    pub(super) hidden: Vec<ItemIndex>,
+    pub(crate) hidden: Vec<ItemIndex>,
 }
 
 impl ListRequest {
@@ -44,27 +44,27 @@ impl Index {
         bytes.is_finite().then_some(Self { bytes })
     }
 
-    /// The best candidates for each row of the scorer; `None` if scoring every candidate is expected to be faster.
+    /// The best candidates for each row of the scorer, of items with these supports; `None` if scoring every candidate is expected to be faster.
     ///
     /// It is also `None` if a score is not finite; scoring every candidate then reports the number of such scores.
-    pub(super) fn find(
+    pub(crate) fn find(
         &self,
         scorer: &dyn SessionScorer,
-        items: &ItemVocabulary,
+        supports: &[u64],
         candidates: &[ItemIndex],
         requests: &[ListRequest],
     ) -> Option<Vec<Vec<Recommendation>>> {
         let k = requests.iter().map(|request| request.k).max()?;
-        if !is_faster(items.len(), candidates.len(), requests.len(), k) {
+        if !is_faster(supports.len(), candidates.len(), requests.len(), k) {
             return None;
         }
-        self.search(scorer.factors()?, items, candidates, requests, k)
+        self.search(scorer.factors()?, supports, candidates, requests, k)
     }
 
     fn search(
         &self,
         factors: Factors,
-        items: &ItemVocabulary,
+        supports: &[u64],
         candidates: &[ItemIndex],
         requests: &[ListRequest],
         k: usize,
@@ -73,10 +73,10 @@ impl Index {
             isa: factors.isa,
             table: factors.items,
             bytes: &self.bytes,
-            priorities: items.supports(),
+            priorities: supports,
             activation: factors.activation,
         };
-        let all = candidates.len() == items.len();
+        let all = candidates.len() == supports.len();
         let keep = |row: usize, item: ItemIndex| {
             requests[row].allows(item) && (all || candidates.binary_search(&item).is_ok())
         };
@@ -108,6 +108,7 @@ mod tests {
     use super::*;
     use crate::Error;
     use crate::contract::vocabulary;
+    use crate::data::ItemVocabulary;
     use crate::gru4rec::Network;
     use crate::gru4rec::config::{Activation, NetworkConfig, Unit};
     use crate::ranking::{Candidates, Filter, Query, recommend_each};
@@ -202,8 +203,9 @@ mod tests {
             let own = Candidates::new(&items, &[], Some(&candidates));
             for k in [1, 900, candidates.len()] {
                 let requests = [ListRequest { k, hidden: Vec::new() }];
-                let found =
-                    index.search(scorer.factors().unwrap(), &items, &candidates, &requests, k).unwrap();
+                let found = index
+                    .search(scorer.factors().unwrap(), items.supports(), &candidates, &requests, k)
+                    .unwrap();
                 let plain =
                     recommend_each(&network, &items, None, &own, &[Query { history, k, filter: &filter }]);
                 assert_eq!(found[0], plain.unwrap()[0].entries);

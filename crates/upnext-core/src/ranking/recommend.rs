@@ -272,7 +272,7 @@ impl Call<'_> {
                 .map(|&i| &queries[i as usize])
                 .map(|query| ListRequest { k: query.k.min(candidates.len()), hidden: query.hidden() })
                 .collect();
-            let found = index.and_then(|index| index.find(&*scorer, items, candidates, &requests));
+            let found = index.and_then(|index| index.find(&*scorer, items.supports(), candidates, &requests));
             let best = match found {
                 Some(best) => best,
                 None => self.score_all(&mut *scorer, candidates, &requests)?,

@@ -5,10 +5,13 @@ use crate::arrays::{Arrays, TrainingState};
 use crate::artifact::{Artifact, Manifest};
 use crate::data::Dataset;
 use crate::experiment::Experiment;
-use crate::history::TrainingSummary;
-use crate::kind::{CheckpointStore, Copies, Snapshot};
-use crate::{Error, Result};
+use crate::history::{Ended, Observer, TrainingSummary};
+use crate::kind::{CheckpointStore, Copies, MemberPlan, Snapshot, TrainedMember};
+use crate::stages::train_in_memory;
+use crate::{Error, Result, models};
 use std::ffi::OsString;
+use std::fs::create_dir_all;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,8 +21,14 @@ pub fn checkpoint_of(out: &Path) -> PathBuf {
     beside(out, "checkpoint")
 }
 
+/// The folder in which the networks of a model that is made of others are trained, while that is trained for the folder
+/// `out`: its path with `.members` at the end.
+pub fn members_of(out: &Path) -> PathBuf {
+    beside(out, "members")
+}
+
 /// The folder `OUT.suffix`.
-pub(super) fn beside(out: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(out: &Path, suffix: &str) -> PathBuf {
     let mut name = out.file_name().map_or_else(OsString::new, OsString::from);
     name.push(".");
     name.push(suffix);
@@ -46,6 +55,60 @@ pub(super) fn clear(checkpoint: &Path, best: &Path, summary: &TrainingSummary) -
     if summary.best_epoch.is_some() { Artifact::remove(best) } else { Ok(()) }
 }
 
+/// Removes the trainings of the members of the model `out`.
+pub(super) fn clear_members(out: &Path) -> Result<()> {
+    let members = members_of(out);
+    match std::fs::remove_dir_all(&members) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io(&members, "remove")(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The folder in which members of a model are trained, each in a folder of its own that is a model itself.
+pub(crate) struct MemberFolders {
+    folder: PathBuf,
+    checkpoint_every: Duration,
+}
+
+impl MemberFolders {
+    pub(crate) fn new(folder: PathBuf, checkpoint_every: Duration) -> Self {
+        Self { folder, checkpoint_every }
+    }
+
+    /// Trains a member, or goes on with its interrupted training, or returns the one that is finished. Kinds without
+    /// epochs, which are fitted in one go, are not saved.
+    ///
+    /// # Errors
+    /// Those of [`train`](super::train()); [`Error::Stopped`] if the observer breaks.
+    pub(crate) fn train(&self, member: MemberPlan<'_>, observe: &mut Observer<'_>) -> Result<TrainedMember> {
+        if member.experiment.model.network().is_none() {
+            return train_in_memory(member, observe);
+        }
+        create_dir_all(&self.folder).map_err(Error::io(&self.folder, "make"))?;
+        let MemberPlan { name, experiment, data, validation, threads, start } = member;
+        let (out, items) = (&self.folder.join(name), data.items.clone());
+        let plan = TrainingPlan {
+            data,
+            validation,
+            refit: None,
+            experiment,
+            threads,
+            out,
+            init: None,
+            resume: true,
+            checkpoint_every: self.checkpoint_every,
+            keep_training_state: false,
+        };
+        let outcome = super::run(&plan, start, None, observe)?;
+        if outcome.ended == Ended::Interrupted {
+            return Err(Error::Stopped);
+        }
+        let (_, arrays) = Artifact::load_without_training(out)?.take_arrays();
+        let model = models::from_arrays(experiment, &items, arrays)?;
+        Ok(TrainedMember { model, summary: outcome.summary })
+    }
+}
+
 /// Stores the checkpoint and the best model of a plan's training in folders.
 pub(super) struct Folders {
     experiment: Experiment,
@@ -53,6 +116,7 @@ pub(super) struct Folders {
     keep_training_state: bool,
     checkpoint: PathBuf,
     best: PathBuf,
+    members: MemberFolders,
     keeps_best: bool,
     checkpoint_every: Duration,
     last: Instant,
@@ -66,6 +130,7 @@ impl Folders {
             keep_training_state: plan.keep_training_state,
             checkpoint,
             best,
+            members: MemberFolders::new(members_of(plan.out), plan.checkpoint_every),
             keeps_best: false,
             checkpoint_every: plan.checkpoint_every,
             last: Instant::now(),
@@ -120,5 +185,9 @@ impl CheckpointStore for Folders {
     fn best(&mut self) -> Result<(Arrays, Option<TrainingState>)> {
         let (best, arrays) = Artifact::load(&self.best)?.take_arrays();
         Ok((arrays, best.training))
+    }
+
+    fn train_member(&mut self, plan: MemberPlan<'_>, observe: &mut Observer<'_>) -> Result<TrainedMember> {
+        self.members.train(plan, observe)
     }
 }

@@ -135,7 +135,8 @@ impl Contender {
         }
         self.experiment.evaluation = evaluation.clone();
         let (training, is_trained) = (&self.experiment.training, !matches!(self.source, Source::Saved(_)));
-        if training.patience > 0 && is_trained && !has_validation {
+        let validates_itself = self.experiment.model.kind() == ModelKind::Blend;
+        if training.patience > 0 && is_trained && !has_validation && !validates_itself {
             let reason = format!(
                 "{}: early stopping needs a validation part, which {} does not have: add --set training.patience=0, or prepare the log with one",
                 self.name,
@@ -147,8 +148,9 @@ impl Contender {
         let is_open = matches!(self.source, Source::Kind)
             && args.epochs.is_none()
             && !args.fields.iter().any(|field| key_of(field) == "training.epochs")
-            && self.experiment.model.kind().reads_training("epochs");
-        self.is_validated = is_trained && has_validation && (is_open || training.patience > 0);
+            && self.experiment.model.network().is_some();
+        self.is_validated =
+            is_trained && has_validation && !validates_itself && (is_open || training.patience > 0);
         self.experiment.validate()
     }
 }
@@ -164,7 +166,8 @@ pub(super) fn contenders(args: &CompareArgs, evaluation: &EvaluationConfig) -> R
     }
     let mut found = Vec::new();
     if args.models.is_empty() {
-        found.extend(ModelKind::ALL.map(of_kind));
+        // A blend would train the others once more.
+        found.extend(ModelKind::ALL.into_iter().filter(|&kind| kind != ModelKind::Blend).map(of_kind));
     }
     for word in &args.models {
         found.push(contender(word)?);

@@ -273,6 +273,10 @@ impl SessionScorer for RepeatScorer<'_> {
         self.outside.resize(lanes(self.rows.len()), 0.0);
     }
 
+    fn weights(&mut self, b: usize) -> Option<&[(ItemIndex, f32)]> {
+        Some(&self.rows[b].scores)
+    }
+
     fn score(&mut self, items: &[ItemIndex], scores: &mut [f32]) {
         for (&item, scores) in items.iter().zip(scores.chunks_exact_mut(self.outside.len())) {
             let novel = self.model.novel[item as usize] + HALF;

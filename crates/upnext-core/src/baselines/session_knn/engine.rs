@@ -98,6 +98,20 @@ struct SessionKnnScorer<'m> {
     search: Search,
 }
 
+impl SessionKnnScorer<'_> {
+    /// Computes the scores after the last read, once.
+    fn search_all(&mut self) {
+        if std::mem::replace(&mut self.scored, true) {
+            return;
+        }
+        self.scores.reset(self.histories.len());
+        for (row, history) in self.histories.iter().enumerate() {
+            self.search.score(self.engine, history);
+            self.scores.set(row, &self.engine.popularity, self.search.take_scores());
+        }
+    }
+}
+
 impl SessionScorer for SessionKnnScorer<'_> {
     fn read(&mut self, batch: &Batch, _sessions: &Sessions) {
         let mut before = std::mem::take(&mut self.histories);
@@ -113,19 +127,17 @@ impl SessionScorer for SessionKnnScorer<'_> {
     }
 
     fn score(&mut self, items: &[ItemIndex], scores: &mut [f32]) {
-        if !self.scored {
-            self.scores.reset(self.histories.len());
-            for (row, history) in self.histories.iter().enumerate() {
-                self.search.score(self.engine, history);
-                self.scores.set(row, &self.engine.popularity, self.search.take_scores());
-            }
-            self.scored = true;
-        }
+        self.search_all();
         self.scores.score(&self.engine.popularity, items, scores);
     }
 
     fn fell_back(&self, b: usize) -> bool {
         self.scores.is_empty(b)
+    }
+
+    fn weights(&mut self, b: usize) -> Option<&[(ItemIndex, f32)]> {
+        self.search_all();
+        Some(self.scores.row(b))
     }
 }
 

@@ -1,0 +1,88 @@
+//! The progress of a run on stderr.
+
+use crate::output::{thousands, warn};
+use crate::page::percent;
+use crate::progress::EpochBar;
+use std::time::Instant;
+use upnext_core::auto::{AutoEvent, Character};
+
+/// A line for each step, and the bars of trainings.
+pub(super) struct Live {
+    bar: EpochBar,
+    begun: Instant,
+    measured: Option<String>,
+}
+
+impl Live {
+    pub(super) fn new(quiet: bool) -> Self {
+        Self { bar: EpochBar::new(quiet), begun: Instant::now(), measured: None }
+    }
+
+    /// Displays an event.
+    pub(super) fn show(&mut self, event: &AutoEvent) {
+        match event {
+            AutoEvent::Began(character, windows) => {
+                self.line(&format!("{}; judging on {} windows", shape(character), windows.len()));
+            }
+            AutoEvent::Training { name, window: Some((window, of)) } => {
+                self.line(&format!("{name}: learning what was before window {window} of {of}"));
+            }
+            AutoEvent::Training { name, window: None } => {
+                self.line(&format!("{name}: learning all of the training part"));
+            }
+            AutoEvent::Measuring { name } if self.measured.as_deref() != Some(name) => {
+                self.measured = Some((*name).to_owned());
+                self.line(&format!("{name}: measuring its speed"));
+            }
+            AutoEvent::Fit(event) => self.bar.show(event),
+            AutoEvent::Judged(member) => self.line(&format!(
+                "{}: Recall@20 {} %, MRR@20 {} %, alone",
+                member.name,
+                percent(member.figures.recall),
+                percent(member.figures.mrr)
+            )),
+            AutoEvent::Skipped(skipped) => self.line(&format!(
+                "{}: left out, it would need {} and {} are left",
+                skipped.name,
+                span(skipped.seconds),
+                span(skipped.left_seconds.max(0.0))
+            )),
+            AutoEvent::LeftOut { name, reason } => warn(&[format!("{name} is left out: {reason}")]),
+            AutoEvent::Saved(best) => self.line(&format!(
+                "saved: {}, Recall@20 {} %, MRR@20 {} %",
+                best.members.join(" + "),
+                percent(best.figures.recall),
+                percent(best.figures.mrr)
+            )),
+            _ => {}
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        let elapsed = self.begun.elapsed().as_secs();
+        self.bar.line(&format!("[{:>3}:{:02}] {text}", elapsed / 60, elapsed % 60));
+    }
+}
+
+/// A log in one sentence.
+pub(super) fn shape(character: &Character) -> String {
+    let days = character.days.map_or(String::new(), |days| format!(" over {days:.0} days"));
+    format!(
+        "{} events of {} sessions on {} items{days}, {} events in a session of middle length, {} % repeats, {} % of the newest events on new items",
+        thousands(character.events as u64),
+        thousands(character.sessions as u64),
+        thousands(character.items as u64),
+        character.median_length,
+        percent(character.repeats),
+        percent(character.new_items),
+    )
+}
+
+/// Seconds as a span that people read.
+pub(super) fn span(seconds: f64) -> String {
+    match seconds {
+        s if s < 99.5 => format!("{s:.0} s"),
+        s if s < 5940.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
