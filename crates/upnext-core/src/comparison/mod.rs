@@ -4,10 +4,12 @@ mod bootstrap;
 mod groups;
 #[cfg(test)]
 mod tests;
+mod windows;
 
 pub use crate::evaluation::metrics::Metric;
 pub use bootstrap::Interval;
 pub use groups::{Group, GroupBy};
+pub use windows::{Window, WindowCut, windows};
 
 use crate::data::{ItemVocabulary, Sessions};
 use crate::evaluation::Evaluation;

@@ -1,6 +1,7 @@
 //! Sessions as compressed rows: one array of items, and the end of each session in it.
 
 use super::items::ItemTable;
+use super::time::YEAR_1995;
 use super::vocabulary::{ItemIndex, ItemVocabulary};
 use crate::checksum::Fingerprint;
 use std::sync::Arc;
@@ -77,6 +78,11 @@ impl Sessions {
     /// If `s` is not below [`len`](Self::len).
     pub fn start(&self, s: usize) -> TimeMicros {
         self.starts[s]
+    }
+
+    /// Whether the times are a counter in place of real times: all sessions start between 1970 and 1995.
+    pub fn times_are_counter(&self) -> bool {
+        !self.is_empty() && self.starts.iter().all(|start| (0..YEAR_1995).contains(start))
     }
 }
 
