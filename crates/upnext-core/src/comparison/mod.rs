@@ -1,5 +1,6 @@
 //! Comparison of models on the same cases, with bootstrap confidence intervals of their metrics and differences.
 
+mod ages;
 mod bootstrap;
 mod groups;
 #[cfg(test)]
@@ -11,8 +12,9 @@ pub use bootstrap::Interval;
 pub use groups::{Group, GroupBy};
 pub use windows::{Window, WindowCut, windows};
 
-use crate::data::{ItemVocabulary, Sessions};
+use crate::data::{Dataset, Sessions};
 use crate::evaluation::Evaluation;
+use ages::Ages;
 use bootstrap::{Resamples, Sums, Totals};
 use serde::{Deserialize, Serialize};
 use upnext_kernels::CounterRng;
@@ -91,7 +93,7 @@ pub struct Comparison {
     pub models: Vec<Vec<EstimateAt>>,
     /// The differences of every pair of models.
     pub differences: Vec<Difference>,
-    /// The metrics by groups of cases, one entry per quantity of [`GroupBy::ALL`].
+    /// The metrics by groups of cases: by events seen, session length, and support and age of the target.
     pub breakdowns: Vec<Breakdown>,
 }
 
@@ -109,7 +111,7 @@ impl Comparison {
     }
 }
 
-/// Compares models by their evaluations on the same sessions. `cutoffs` must be ascending.
+/// Compares models by their evaluations on the same sessions, after a training on `train`. `cutoffs` must be ascending.
 ///
 /// Intervals are 95 % percentile intervals over bootstrap resamples of whole sessions, the same resamples for all
 /// models, groups and differences. The result does not depend on the number of threads.
@@ -124,7 +126,7 @@ impl Comparison {
 pub fn compare(
     evaluations: &[&Evaluation],
     (sessions, misses): (&Sessions, &[u32]),
-    items: &ItemVocabulary,
+    train: &Dataset,
     cutoffs: &[usize],
     options: BootstrapOptions,
     threads: usize,
@@ -142,7 +144,7 @@ pub fn compare(
         assert!(same_cases, "the evaluations are not of the same cases");
     }
     assert!(misses.is_empty() || misses.len() >= sessions.len(), "the misses of every session");
-    let columns = Columns::new(first, (sessions, misses), items, cutoffs);
+    let columns = Columns::new(first, (sessions, misses), train, cutoffs);
     let resamples =
         Resamples { sessions: columns.sessions, count: options.resamples, seed: options.seed, threads };
     let cases = columns.cases(first, misses);
@@ -234,7 +236,7 @@ impl Columns {
     fn new(
         first: &Evaluation,
         (sessions, misses): (&Sessions, &[u32]),
-        items: &ItemVocabulary,
+        train: &Dataset,
         cutoffs: &[usize],
     ) -> Self {
         let mut row = vec![usize::MAX; sessions.len().max(misses.len())];
@@ -248,8 +250,9 @@ impl Columns {
             }
         }
         let mut groups = 1;
-        let groupings = GroupBy::ALL.map(|by| {
-            let (found, of_case) = by.groups(&first.ranked, sessions, items);
+        let ages = Ages::of(train);
+        let groupings = GroupBy::all(&ages).map(|by| {
+            let (found, of_case) = by.groups(&first.ranked, sessions, (train, &ages));
             let first_group = groups;
             groups += found.len();
             Grouping { by, groups: found, first_group, of_case }

@@ -293,7 +293,7 @@ fn evaluate_all(
     let comparison = compare(
         &evaluations,
         (&test.sessions, &misses),
-        &data.train.items,
+        &data.train,
         &options.cutoffs,
         bootstrap,
         threads,
