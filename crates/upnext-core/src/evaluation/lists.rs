@@ -3,7 +3,7 @@
 
 use super::outcome::MetricsAt;
 use super::relevance::Relevance;
-use super::spread::Spread;
+use super::spread::{Spread, scale};
 use crate::data::{ItemIndex, ItemVocabulary};
 use crate::ranking::Entry;
 use crate::recommender::Recommender;
@@ -18,6 +18,8 @@ pub(super) struct ListTask<'a> {
     pub(super) length: usize,
     /// The place of each item among the candidates in the order of popularity, from 0; `u32::MAX` for other items.
     popular_place: Vec<u32>,
+    /// For each item, 1 / the length of its vector, and 0 for a vector without a direction; empty for a model without vectors.
+    pub(super) scales: Vec<f64>,
 }
 
 impl<'a> ListTask<'a> {
@@ -31,7 +33,8 @@ impl<'a> ListTask<'a> {
         let mut popular_place = vec![u32::MAX; items.len()];
         (0..).zip(candidates).for_each(|(place, &item)| popular_place[item as usize] = place);
         let length = cutoffs.last().copied().unwrap_or(0).min(candidates.len());
-        Self { model, items, cutoffs, length, popular_place }
+        let scales = (0..items.len() as ItemIndex).map_while(|item| model.vector(item)).map(scale).collect();
+        Self { model, items, cutoffs, length, popular_place, scales }
     }
 }
 
@@ -71,7 +74,7 @@ impl<'a> ListTally<'a> {
 
     /// Adds the list of a case: `rest` is the rest of its session, which begins with the target.
     pub(super) fn add(&mut self, list: &[Entry], rest: &[ItemIndex]) {
-        let ListTask { model, cutoffs, popular_place, .. } = self.task;
+        let ListTask { cutoffs, popular_place, .. } = self.task;
         self.lists += 1;
         let (mut from, mut is_hit) = (0, false);
         for (c, &k) in cutoffs.iter().enumerate() {
@@ -86,7 +89,7 @@ impl<'a> ListTally<'a> {
             let is_popular = |target: &ItemIndex| (popular_place[*target as usize] as usize) < k;
             self.surprises[c] += u64::from(is_hit && !rest.first().is_some_and(is_popular));
         }
-        self.spread.add(*model, cutoffs, list);
+        self.spread.add(self.task, list);
         self.relevance.add(cutoffs, list, rest);
     }
 

@@ -139,10 +139,10 @@ pub(crate) fn bytes(
     total.add(items, 2 * size_of::<ItemIndex>() + 1);
     if options.lists {
         // For each item, how often the lists have it up to each cut-off, and whether it is relevant; its place in the order of
-        // popularity, and its counts while a metric is computed.
+        // popularity, the length of its vector, and its counts while a metric is computed.
         let of_item = (options.cutoffs.len() + 1).saturating_mul(size_of::<u32>());
         total.add(threads + 1, items.saturating_mul(of_item));
-        total.add(items, size_of::<u32>() + 2 * size_of::<u64>());
+        total.add(items, size_of::<u32>() + 3 * size_of::<u64>());
     }
     total
 }

@@ -1,7 +1,7 @@
 //! Diversity of lists: how unlike the vectors of their items are.
 
+use super::lists::ListTask;
 use crate::ranking::Entry;
-use crate::recommender::Recommender;
 
 /// 1 in fixed point: sums of such numbers do not depend on their order, and a mean of them is exact to 2⁻⁴¹.
 const ONE: f64 = (1_u64 << 40) as f64;
@@ -14,6 +14,12 @@ pub(super) fn fixed(x: f64) -> i128 {
 /// The mean of `count` numbers with this sum in fixed point.
 pub(super) fn mean(sum: i128, count: f64) -> f64 {
     sum as f64 / (ONE * count)
+}
+
+/// 1 / the length of a vector; 0 for one of zeros, or of numbers that are not finite, which has the cosine 0 to every other.
+pub(super) fn scale(vector: &[f32]) -> f64 {
+    let square: f64 = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+    if square > 0.0 && square.is_finite() { square.sqrt().recip() } else { 0.0 }
 }
 
 /// Sums over lists of how unlike their items are, at each cut-off.
@@ -35,21 +41,20 @@ impl Spread {
     /// Adds a list, if the model has item vectors.
     ///
     /// The sum of the cosines of all ordered pairs is |Σ u|² − Σ |u|², with the unit vectors u: one pass instead of all pairs.
-    /// A vector of length 0 has the cosine 0 to every other.
-    pub(super) fn add(&mut self, model: &dyn Recommender, cutoffs: &[usize], list: &[Entry]) {
+    pub(super) fn add(&mut self, task: &ListTask, list: &[Entry]) {
         let (mut from, mut own) = (0, 0.0);
         self.units.clear();
-        for (c, &k) in cutoffs.iter().enumerate() {
+        for (c, &k) in task.cutoffs.iter().enumerate() {
             let to = k.min(list.len());
             for entry in &list[from..to] {
-                let Some(vector) = model.vector(entry.item) else { return };
+                let (Some(vector), Some(&scale)) =
+                    (task.model.vector(entry.item), task.scales.get(entry.item as usize))
+                else {
+                    return;
+                };
                 self.units.resize(vector.len(), 0.0);
-                let square: f64 = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-                if square > 0.0 && square.is_finite() {
-                    let scale = square.sqrt().recip();
-                    self.units.iter_mut().zip(vector).for_each(|(sum, &x)| *sum += f64::from(x) * scale);
-                    own += 1.0;
-                }
+                self.units.iter_mut().zip(vector).for_each(|(sum, &x)| *sum += f64::from(x) * scale);
+                own += if scale > 0.0 { 1.0 } else { 0.0 };
             }
             from = to;
             if to > 1 {
