@@ -3,6 +3,7 @@
 mod ages;
 mod bootstrap;
 mod groups;
+mod over_windows;
 #[cfg(test)]
 mod tests;
 mod windows;
@@ -10,6 +11,7 @@ mod windows;
 pub use crate::evaluation::metrics::Metric;
 pub use bootstrap::Interval;
 pub use groups::{Group, GroupBy};
+pub use over_windows::compare_over_windows;
 pub use windows::{Window, WindowCut, windows};
 
 use crate::data::{Dataset, Sessions};

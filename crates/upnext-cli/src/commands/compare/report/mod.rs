@@ -4,6 +4,7 @@ mod beyond;
 mod figures;
 mod plots;
 mod verdict;
+mod windows;
 
 use super::outcome::{LogReport, Outcome, remarks};
 use crate::commands::evaluate::shown_ties;
@@ -16,6 +17,7 @@ use plots::{Cost, against_cost, against_coverage, by_cutoff, by_group, lengths, 
 use std::fmt::Write;
 use upnext_core::comparison::Metric;
 use verdict::verdict;
+pub(super) use windows::windows_page;
 
 /// Number of models that the plots show before the reader changes the check boxes: more lines cannot be told apart.
 const SHOWN: usize = 5;
