@@ -102,7 +102,7 @@ const OPTIONS: [&str; 33] = [
 ];
 
 /// Other fields with which an error of the library may begin, and the flags that set them.
-const FIELDS: [(&str, &str); 21] = [
+const FIELDS: [(&str, &str); 22] = [
     ("validate", "--validate"),
     ("evaluation.cutoffs", "-k"),
     ("evaluation.candidates", "--candidates"),
@@ -114,6 +114,7 @@ const FIELDS: [(&str, &str); 21] = [
     ("halving", "--halving"),
     ("space", "--space"),
     ("folder", "--out"),
+    ("windows", "--windows"),
     ("rate", "--rate"),
     ("duration", "--duration"),
     ("connections", "--connections"),

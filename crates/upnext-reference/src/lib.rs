@@ -18,6 +18,7 @@ pub mod evaluation;
 pub mod example;
 #[cfg(test)]
 mod gradients;
+pub mod lists;
 pub mod loss;
 pub mod network;
 pub mod optimizer;

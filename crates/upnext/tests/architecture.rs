@@ -39,6 +39,7 @@ const MODULES: &[&str] = &[
     "training",
     "tuning",
     "comparison",
+    "auto",
 ];
 
 /// Exceptions from the order, with the reason.

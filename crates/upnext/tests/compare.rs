@@ -67,6 +67,17 @@ fn the_report_begins_with_the_model_to_use_and_ranks_the_differences_from_the_fi
     let mrr = markov["metrics"][3]["mrr"].as_f64().unwrap() * 100.0;
     assert!(verdict.contains(&format!("MRR@20: {mrr:.2} %")), "{verdict}");
 
+    let beyond = part(&page, "<h2>Beyond accuracy</h2>", "</section>");
+    for (key, digits, unit) in
+        [("gini", 3, 1.0), ("novelty", 3, 1.0), ("serendipity", 2, 100.0), ("map", 2, 100.0)]
+    {
+        let figure = markov["metrics"][3][key].as_f64().unwrap() * unit;
+        assert!(beyond.contains(&format!("{figure:.digits$}")), "{key} {figure}: {beyond}");
+    }
+    let by: Vec<_> =
+        outcome["comparison"]["breakdowns"].as_array().unwrap().iter().map(|groups| &groups["by"]).collect();
+    assert_eq!(by, ["events-seen", "session-length", "target-support", "target-age-days"]);
+    assert!(page.contains("Recall@20 by days from the target’s first training session to the last"));
     let forest = part(&page, "<table class=\"forest\">", "</table>");
     let rows: Vec<&str> =
         forest.split("<th scope=\"row\">").skip(1).filter_map(|row| row.split('<').next()).collect();

@@ -37,9 +37,25 @@ fn json_has_every_cut_off_and_the_counts() {
     assert_eq!(report["cases"], test("events") - test("sessions"));
     assert_eq!((&report["items"], &report["kind"]), (&manifest(&model)["items"], &"gru4rec".into()));
     assert_eq!(folder.names(), ["clicks.csv", "model", "parts"]);
-    let text = done(&mut evaluate::<&str>(&model, &parts, &[]));
-    assert_eq!(stderr(&text), "");
-    assert!(String::from_utf8(text.stdout).unwrap().contains("recall"));
+    // The metrics of lists are there only with lists; those of hits always.
+    let plain = json(&mut evaluate(&model, &parts, &["-k", "1,5,20"]));
+    for (with, without) in metrics.iter().zip(plain["metrics"].as_array().unwrap()) {
+        for key in ["gini", "novelty", "serendipity", "precision", "map", "popularity"] {
+            assert!(with[key].is_f64() && without[key].is_null(), "{key}");
+        }
+        assert!(with["last_hit"].is_f64() && with["last_hit"] == without["last_hit"]);
+    }
+    assert!(metrics[0]["diversity"].is_null() && metrics[1]["diversity"].as_f64() > Some(0.0));
+    let shown = |options: &[&str]| {
+        let text = done(&mut evaluate(&model, &parts, options));
+        assert_eq!(stderr(&text), "");
+        String::from_utf8(text.stdout).unwrap()
+    };
+    let (text, with_lists) = (shown(&[]), shown(&["--lists"]));
+    assert!(text.contains("recall") && text.contains("repeats") && !text.contains("gini"), "{text}");
+    assert!(with_lists.contains("gini") && with_lists.contains("diversity"), "{with_lists}");
+    let table = with_lists.split("\n\n").skip(1).flat_map(str::lines);
+    assert!(table.into_iter().all(|line| line.chars().count() <= 100), "{with_lists}");
 }
 
 #[test]

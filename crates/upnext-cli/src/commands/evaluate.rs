@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use upnext_core::data::NextClicks;
 use upnext_core::data::part::DroppedSessions;
-use upnext_core::evaluation::{Evaluation, EvaluationConfig};
+use upnext_core::evaluation::{Evaluation, EvaluationConfig, MetricsAt};
 use upnext_core::experiment::{ModelKind, TieRule};
 use upnext_core::model::Model;
 use upnext_core::replace::replace_file;
@@ -19,7 +19,8 @@ use upnext_core::replace::replace_file;
 /// Evaluate a saved model: rank the next item of every event of every test session.
 ///
 /// Recall@k is the share of the next items that are among the first k (also called hit rate, HR@k, and in many papers P@k; true
-/// precision is Recall@k / k); MRR@k is the mean of 1/rank, 0 behind k; NDCG@k the mean of 1/log2(1 + rank). Test events on items that training
+/// precision is Recall@k / k); MRR@k is the mean of 1/rank, 0 behind k; NDCG@k the mean of 1/log2(1 + rank). "last hit" is Recall@k of the
+/// last event of each session alone, "repeats" the share of the hits on items that the session had before; --lists adds metrics of lists, which docs/evaluation.md defines. Test events on items that training
 /// never saw are dropped, then sessions of fewer than two events, as in the paper; --unknown miss counts such next items as
 /// misses. Ties count against the model unless told otherwise.
 #[derive(clap::Args, Debug)]
@@ -35,7 +36,7 @@ pub(crate) struct EvaluateArgs {
     #[command(flatten)]
     ranking: RankingArgs,
 
-    /// Form the list of every case, for coverage and average popularity
+    /// Form the list of every case, for the metrics of lists: coverage, popularity, Gini index, novelty, diversity, serendipity, precision, MAP
     #[arg(long)]
     lists: bool,
 
@@ -132,7 +133,7 @@ fn describe(done: &Done) -> String {
             thousands(done.dropped.short_sessions)
         ));
     }
-    format!("{text}\n{}", metrics_table(done.evaluation))
+    format!("{text}\n{}", metrics_tables(done.evaluation))
 }
 
 /// The name of a tie rule.
@@ -140,19 +141,49 @@ pub(crate) fn shown_ties(ties: TieRule) -> String {
     serde_json::to_value(ties).ok().and_then(|ties| ties.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-/// The metrics by cut-off.
-pub(crate) fn metrics_table(evaluation: &Evaluation) -> Table {
-    let lists = evaluation.metrics.iter().any(|at| at.coverage.is_some());
-    let mut headings = vec!["k", "recall", "mrr", "ndcg"];
-    if lists {
-        headings.extend(["coverage", "popularity"]);
+/// The metrics by cut-off: those of ranks and hits, and of lists, if lists were formed.
+pub(crate) fn metrics_tables(evaluation: &Evaluation) -> String {
+    let metrics = &evaluation.metrics;
+    let share = |x: f64| format!("{x:.4}");
+    let mut first: Vec<(&str, MetricOf)> = vec![
+        ("recall", |at| Some(at.recall)),
+        ("mrr", |at| Some(at.mrr)),
+        ("ndcg", |at| Some(at.ndcg)),
+        ("last hit", |at| at.last_hit),
+        ("repeats", |at| at.repeats),
+    ];
+    let has_lists = metrics.iter().any(|at| at.coverage.is_some());
+    if has_lists {
+        first.push(("coverage", |at| at.coverage));
+        first.push(("popularity", |at| at.popularity));
     }
-    let mut table = Table::new(&headings);
-    for at in &evaluation.metrics {
-        let mut row = vec![at.k.to_string()];
-        row.extend([at.recall, at.mrr, at.ndcg].map(|x| format!("{x:.4}")));
-        row.extend([at.coverage, at.popularity].into_iter().flatten().map(|x| format!("{x:.4}")));
-        table.row(row);
+    let table = |columns: &[(&str, MetricOf)]| {
+        let headings: Vec<&str> = std::iter::once("k").chain(columns.iter().map(|column| column.0)).collect();
+        let mut table = Table::new(&headings);
+        for at in metrics {
+            let cells = columns.iter().map(|(_, of)| of(at).map_or("–".to_owned(), share));
+            table.row(std::iter::once(at.k.to_string()).chain(cells).collect());
+        }
+        table
+    };
+    let mut text = table(&first).to_string();
+    if has_lists {
+        let columns: Vec<(&str, MetricOf)> =
+            OF_LISTS.into_iter().filter(|(_, of)| metrics.iter().any(|at| of(at).is_some())).collect();
+        text.push_str(&format!("\n{}", table(&columns)));
     }
-    table
+    text
 }
+
+/// A metric at a cut-off, if it was computed.
+pub(crate) type MetricOf = fn(&MetricsAt) -> Option<f64>;
+
+/// The metrics of lists besides coverage and popularity, with their names in tables.
+pub(crate) const OF_LISTS: [(&str, MetricOf); 6] = [
+    ("precision", |at| at.precision),
+    ("map", |at| at.map),
+    ("gini", |at| at.gini),
+    ("novelty", |at| at.novelty),
+    ("diversity", |at| at.diversity),
+    ("serendipity", |at| at.serendipity),
+];

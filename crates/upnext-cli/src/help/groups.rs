@@ -40,7 +40,14 @@ pub(super) const GROUPS: &[(&str, Groups)] = &[
             ("Table of items", &["items", "item_table_column"]),
         ],
     ),
-    ("compare", &[("Training", &["fields", "epochs", "seed", "threads"]), ("Intervals", &["resamples"])]),
+    (
+        "compare",
+        &[
+            ("Training", &["fields", "epochs", "seed", "threads"]),
+            ("Windows of the training part", &["windows"]),
+            ("Intervals", &["resamples"]),
+        ],
+    ),
     (
         "tune",
         &[
@@ -131,6 +138,7 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "upnext compare data --report report.html",
             "upnext compare data --models pop,vs-knn,mine.toml,model --keep models",
+            "upnext compare data --models vs-knn,mine.toml --windows 5",
         ],
     ),
     (

@@ -11,6 +11,8 @@ mod report;
 mod run;
 mod speed;
 mod state;
+#[cfg(test)]
+mod tests;
 mod trials;
 
 pub use character::Character;

@@ -7,7 +7,7 @@ use super::trials::{self, Trial};
 use super::{AutoEvent, AutoObserver, AutoPlan, Character, speed, trainings_of};
 use crate::artifact::Artifact;
 use crate::blend;
-use crate::comparison::{Window, windows};
+use crate::comparison::{Window, windows_in_parts};
 use crate::experiment::Experiment;
 use crate::history::{FitEvent, Selection, TrainingSummary};
 use crate::kind::{MemberPlan, Start, TrainedMember};
@@ -20,6 +20,9 @@ use std::time::Instant;
 
 /// The number of windows, if the log is long enough.
 const WINDOWS: usize = 3;
+
+/// Number of equal parts of the sessions of which the last are the windows, if the times are no real ones.
+const PARTS: usize = 20;
 
 /// The numbers of windows and of epochs that a network is tried with, the best first, of which the first is taken that fits
 /// into the budget.
@@ -92,7 +95,7 @@ pub(super) fn run(plan: &AutoPlan, observe: &mut AutoObserver) -> Result<AutoRep
 fn cut(plan: &AutoPlan) -> Result<(Vec<Window>, Character)> {
     let mut refused = None;
     for count in (1..=WINDOWS).rev() {
-        match windows(&plan.data, count) {
+        match windows_in_parts(&plan.data, count, PARTS) {
             Ok(found) if found.iter().all(|window| window.judge.len() > 1) => {
                 let character = Character::of(&plan.data, &found[found.len() - 1]);
                 return Ok((found, character));

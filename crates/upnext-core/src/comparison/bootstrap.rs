@@ -108,6 +108,11 @@ impl Totals {
         self.values.iter().skip(column).step_by(self.columns).copied()
     }
 
+    /// The sum of a column in a resample.
+    pub(super) fn at(&self, resample: usize, column: usize) -> f64 {
+        self.values[resample * self.columns + column]
+    }
+
     /// The sums of a column, divided by those of a column of `by`, in the resamples.
     pub(super) fn ratios<'t>(
         &'t self,

@@ -1,7 +1,9 @@
 //! Comparison of models on the same cases, with bootstrap confidence intervals of their metrics and differences.
 
+mod ages;
 mod bootstrap;
 mod groups;
+mod over_windows;
 #[cfg(test)]
 mod tests;
 mod windows;
@@ -10,10 +12,13 @@ pub use crate::evaluation::metrics::Metric;
 pub use bootstrap::Interval;
 pub(crate) use bootstrap::interval_of_ratio;
 pub use groups::{Group, GroupBy};
+pub use over_windows::compare_over_windows;
+pub(crate) use windows::windows_in_parts;
 pub use windows::{Window, WindowCut, windows};
 
-use crate::data::{ItemVocabulary, Sessions};
+use crate::data::{Dataset, Sessions};
 use crate::evaluation::Evaluation;
+use ages::Ages;
 use bootstrap::{Resamples, Sums, Totals};
 use serde::{Deserialize, Serialize};
 use upnext_kernels::CounterRng;
@@ -92,7 +97,7 @@ pub struct Comparison {
     pub models: Vec<Vec<EstimateAt>>,
     /// The differences of every pair of models.
     pub differences: Vec<Difference>,
-    /// The metrics by groups of cases, one entry per quantity of [`GroupBy::ALL`].
+    /// The metrics by groups of cases: by events seen, session length, and support and age of the target.
     pub breakdowns: Vec<Breakdown>,
 }
 
@@ -110,7 +115,7 @@ impl Comparison {
     }
 }
 
-/// Compares models by their evaluations on the same sessions. `cutoffs` must be ascending.
+/// Compares models by their evaluations on the same sessions, after a training on `train`. `cutoffs` must be ascending.
 ///
 /// Intervals are 95 % percentile intervals over bootstrap resamples of whole sessions, the same resamples for all
 /// models, groups and differences. The result does not depend on the number of threads.
@@ -125,7 +130,7 @@ impl Comparison {
 pub fn compare(
     evaluations: &[&Evaluation],
     (sessions, misses): (&Sessions, &[u32]),
-    items: &ItemVocabulary,
+    train: &Dataset,
     cutoffs: &[usize],
     options: BootstrapOptions,
     threads: usize,
@@ -143,7 +148,7 @@ pub fn compare(
         assert!(same_cases, "the evaluations are not of the same cases");
     }
     assert!(misses.is_empty() || misses.len() >= sessions.len(), "the misses of every session");
-    let columns = Columns::new(first, (sessions, misses), items, cutoffs);
+    let columns = Columns::new(first, (sessions, misses), train, cutoffs);
     let resamples =
         Resamples { sessions: columns.sessions, count: options.resamples, seed: options.seed, threads };
     let cases = columns.cases(first, misses);
@@ -235,7 +240,7 @@ impl Columns {
     fn new(
         first: &Evaluation,
         (sessions, misses): (&Sessions, &[u32]),
-        items: &ItemVocabulary,
+        train: &Dataset,
         cutoffs: &[usize],
     ) -> Self {
         let mut row = vec![usize::MAX; sessions.len().max(misses.len())];
@@ -249,8 +254,9 @@ impl Columns {
             }
         }
         let mut groups = 1;
-        let groupings = GroupBy::ALL.map(|by| {
-            let (found, of_case) = by.groups(&first.ranked, sessions, items);
+        let ages = Ages::of(train);
+        let groupings = GroupBy::all(&ages).map(|by| {
+            let (found, of_case) = by.groups(&first.ranked, sessions, (train, &ages));
             let first_group = groups;
             groups += found.len();
             Grouping { by, groups: found, first_group, of_case }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::contract::{ByLastItem, vocabulary};
+use crate::data::ItemVocabulary;
 use crate::evaluation::{EvaluationConfig, evaluate};
 use std::ops::ControlFlow;
 
@@ -40,7 +41,8 @@ fn oracle() -> Evaluation {
 fn compared(evaluations: &[&Evaluation], threads: usize) -> Comparison {
     let (items, sessions) = chain();
     let options = BootstrapOptions { resamples: 300, seed: 5 };
-    compare(evaluations, (&sessions, &[]), &items, &[1, 5, 20], options, threads)
+    let train = Dataset::new(items, sessions.clone());
+    compare(evaluations, (&sessions, &[]), &train, &[1, 5, 20], options, threads)
 }
 
 #[test]
@@ -91,7 +93,7 @@ fn groups_add_up_to_the_whole() {
             assert!((sum / half.cases as f64 - whole).abs() < 1e-12, "{by:?}");
         }
     }
-    assert_eq!(found.breakdowns.len(), 3);
+    assert_eq!(found.breakdowns.len(), 4);
 }
 
 #[test]

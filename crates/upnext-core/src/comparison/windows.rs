@@ -50,6 +50,15 @@ pub struct Window {
 /// # Errors
 /// [`Error::Config`] if `count` is 0; [`Error::EmptyAfterFiltering`] if a window has no session that can be judged.
 pub fn windows(data: &Dataset, count: usize) -> Result<Vec<Window>> {
+    windows_in_parts(data, count, count.saturating_add(1))
+}
+
+/// As [`windows`], except that without days the sessions are cut into `parts` equal parts, more than `count`, of which the
+/// last are the windows.
+///
+/// # Errors
+/// As [`windows`].
+pub(crate) fn windows_in_parts(data: &Dataset, count: usize, parts: usize) -> Result<Vec<Window>> {
     if count == 0 {
         return Err(Error::config("windows", "must be 1 or more"));
     }
@@ -60,7 +69,7 @@ pub fn windows(data: &Dataset, count: usize) -> Result<Vec<Window>> {
             return Ok(order.windows(&bounds, judged, WindowCut::Days));
         }
     }
-    let bounds = order.shares(count);
+    let bounds = order.shares(count, parts);
     let judged = order.judged_in(&bounds);
     match judged.iter().position(|(sessions, _)| sessions.is_empty()) {
         None => Ok(order.windows(&bounds, judged, WindowCut::Shares)),
@@ -123,9 +132,10 @@ impl<'d> Order<'d> {
     }
 
     /// The places at which windows of equal shares begin, and the end of the last.
-    fn shares(&self, count: usize) -> Vec<usize> {
-        let parts = count as u128 + 1;
-        (1..=parts).map(|part| (self.sessions.len() as u128 * part / parts) as usize).collect()
+    fn shares(&self, count: usize, parts: usize) -> Vec<usize> {
+        let (count, parts) = (count as u128, parts as u128);
+        let place = |part: u128| (self.sessions.len() as u128 * part / parts.max(1)) as usize;
+        (parts.saturating_sub(count)..=parts).map(place).collect()
     }
 
     fn judged_in(&self, bounds: &[usize]) -> Vec<Judged> {
@@ -228,7 +238,7 @@ mod tests {
             ("ac", at(51)),
             ("cab", at(52)),
             ("axd", at(75)),
-            ("cc", at(76)),
+            ("cyc", at(76)),
             ("xbz", at(100)),
         ];
         let windows = windows(&data(&sessions), 2).unwrap();
@@ -242,7 +252,7 @@ mod tests {
         );
         // `axd` of the first day keeps only `a`: `x` and `d` are new then.
         assert_eq!(windows[0].dropped, DroppedSessions { unknown_events: 2, short_sessions: 1 });
-        assert_eq!(windows[1].dropped, DroppedSessions { unknown_events: 1, short_sessions: 0 });
+        assert_eq!(windows[1].dropped, DroppedSessions { unknown_events: 2, short_sessions: 0 });
         assert_eq!((windows[1].first_start_us, windows[1].last_start_us), (at(76), at(100)));
         assert_eq!(windows[0].judge.start(0), at(52));
     }
@@ -276,6 +286,14 @@ mod tests {
                 (texts(&["abc", "bb", "ac", "ca"]), texts(&["aa", "ba"])),
             ]
         );
+    }
+
+    #[test]
+    fn windows_are_the_last_of_more_parts() {
+        let sessions: Vec<(&str, TimeMicros)> = (0..20).map(|start| ("ab", start)).collect();
+        let windows = windows_in_parts(&data(&sessions), 2, 10).unwrap();
+        let sizes: Vec<_> = windows.iter().map(|w| (w.fit.sessions.len(), w.judge.len())).collect();
+        assert_eq!(sizes, [(16, 2), (18, 2)]);
     }
 
     #[test]

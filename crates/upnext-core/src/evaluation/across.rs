@@ -1,7 +1,8 @@
 //! Evaluation of a model that knows other items than the test sessions were cut to: yesterday's model on today's
 //! sessions.
 
-use super::{Evaluation, EvaluationConfig, MetricsAt, RankedCase, evaluate, metrics};
+use super::events::HitCounts;
+use super::{Evaluation, EvaluationConfig, MetricsAt, RankedCase, evaluate};
 use crate::data::{ItemIndex, ItemVocabulary, Sessions};
 use crate::recommender::Recommender;
 use crate::{Error, Result};
@@ -25,7 +26,8 @@ pub struct Unranked {
 ///
 /// It reads the events that it knows, and ranks among its own items. A case whose target it does not know, or none of
 /// the events before it, counts as a miss at every cut-off. The cases are the same as those of [`evaluate`] with a model
-/// for `items`, so that the two can be compared. Coverage is the share of the larger of the two vocabularies.
+/// for `items`, so that the two can be compared. Coverage and Gini index are those of the larger of the two vocabularies; a case
+/// that is not ranked has precision 0, and items that the model does not know are not relevant.
 ///
 /// # Errors
 /// Those of [`evaluate`]; [`Error::NoCases`](crate::Error::NoCases) also if the model knows less than two items of every
@@ -79,19 +81,19 @@ pub fn evaluate_across(
         }
     }
     let ranks: Vec<f64> = ranked.iter().map(|case| case.rank(options.ties)).collect();
+    let hits = HitCounts::of(&ranked, sessions, items.len(), (options.ties, &options.cutoffs));
     // A share of the own items would make a model look broad because it knows few.
-    let scale = own.len() as f64 / own.len().max(items.len()).max(1) as f64;
-    let at = |of_own: &MetricsAt| MetricsAt {
-        coverage: of_own.coverage.map(|coverage| coverage * scale),
-        recall: metrics::recall(&ranks, of_own.k),
-        mrr: metrics::mrr(&ranks, of_own.k),
-        ndcg: metrics::ndcg(&ranks, of_own.k),
-        ..*of_own
+    let of_items = own.len() as f64 / own.len().max(items.len()).max(1) as f64;
+    let of_cases = evaluated.ranked.len() as f64 / ranked.len().max(1) as f64;
+    let at = |(cutoff, of_own): (usize, &MetricsAt)| {
+        let mut at = of_own.of_ranks(&ranks).of_items(of_items).of_cases(of_cases);
+        hits.set(cutoff, &mut at);
+        at
     };
     let evaluation = Evaluation {
         cases: ranked.len(),
         sessions: sessions.iter().filter(|session| session.len() > 1).count(),
-        metrics: evaluated.metrics.iter().map(at).collect(),
+        metrics: evaluated.metrics.iter().enumerate().map(at).collect(),
         seconds: begin.elapsed().as_secs_f64(),
         ranked,
         ..evaluated

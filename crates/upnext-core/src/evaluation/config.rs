@@ -21,8 +21,9 @@ documented! {
         /// cut-off (30,000 for VIDEO in \[1\]). If absent, among all items, as for RSC15 in \[1\].
         #[serde(skip_serializing_if = "Option::is_none")]
         pub candidates: Option<usize>,
-        /// Whether to form the top-k list of every case, for coverage and popularity: `true` or `false`. It takes about
-        /// a fifth more time with a network of 100 units, which is why the default is `false`.
+        /// Whether to form the top-k list of every case, for the metrics of lists, such as coverage, popularity and
+        /// diversity: `true` or `false`. It takes about a fifth more time with a network of 100 units, which is why the
+        /// default is `false`.
         pub lists: bool,
     }
 }

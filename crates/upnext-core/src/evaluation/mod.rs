@@ -8,8 +8,14 @@ mod across;
 #[cfg(feature = "logs")]
 mod cases;
 mod config;
+mod events;
+#[cfg(test)]
+mod list_tests;
 mod lists;
 pub mod metrics;
+mod outcome;
+mod relevance;
+mod spread;
 #[cfg(test)]
 mod tests;
 
@@ -17,127 +23,19 @@ pub use across::{Unranked, evaluate_across};
 #[cfg(feature = "logs")]
 pub use cases::{CaseFormat, CaseRow, CaseWriter};
 pub use config::EvaluationConfig;
+pub use outcome::{Evaluation, MetricsAt, RankedCase};
 
 use crate::batch::SessionBatcher;
 use crate::data::{ItemIndex, ItemVocabulary, Sessions};
 use crate::memory::Bytes;
-use crate::ranking::{BLOCK, Entry, ROWS, TieRule, TopK, count_non_finite};
+use crate::ranking::{BLOCK, Entry, ROWS, TopK, count_non_finite};
 use crate::recommender::{Recommender, lanes};
 use crate::{Error, Result};
-use lists::ListTally;
-use serde::{Deserialize, Serialize};
+use events::HitCounts;
+use lists::{ListTally, ListTask};
 use std::ops::ControlFlow;
 use std::time::Instant;
 use upnext_kernels::{Isa, count_above};
-
-/// The result of an evaluation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Evaluation {
-    /// Number of cases: positions of sessions whose next item was ranked.
-    pub cases: usize,
-    /// Number of sessions of at least two events.
-    pub sessions: usize,
-    /// Number of candidates of each case, to which a target that is not among them is added.
-    pub candidates: usize,
-    /// The tie rule of the metrics.
-    pub ties: TieRule,
-    /// Number of next clicks that were not ranked and count as misses, of [`Evaluation::counting_misses`].
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub misses: u64,
-    /// The metrics, one entry per cut-off, ascending.
-    pub metrics: Vec<MetricsAt>,
-    /// Duration of the evaluation in seconds.
-    pub seconds: f64,
-    /// All cases, by session and position; confidence intervals are computed from them. Not serialised.
-    #[serde(skip)]
-    pub ranked: Vec<RankedCase>,
-}
-
-fn is_zero(count: &u64) -> bool {
-    *count == 0
-}
-
-impl Evaluation {
-    /// The same evaluation with `misses` more cases, each a miss at every cut-off: next clicks on items that the model does not
-    /// know. Recall, MRR and NDCG become means over all of them; coverage and popularity are those of the lists, as before.
-    pub fn counting_misses(mut self, misses: u64) -> Self {
-        if misses == 0 {
-            return self;
-        }
-        self.misses += misses;
-        let mut ranks = self.ranks(self.ties);
-        ranks.extend((0..self.misses).map(|_| f64::INFINITY));
-        for at in &mut self.metrics {
-            at.recall = metrics::recall(&ranks, at.k);
-            at.mrr = metrics::mrr(&ranks, at.k);
-            at.ndcg = metrics::ndcg(&ranks, at.k);
-        }
-        self
-    }
-
-    /// The metrics at the largest cut-off, by which models are selected. There is at least one, as [`evaluate`] checks.
-    pub(crate) fn at_largest(&self) -> MetricsAt {
-        self.metrics[self.metrics.len() - 1]
-    }
-}
-
-/// The metrics at one cut-off, each from 0 to 1.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct MetricsAt {
-    /// The cut-off.
-    pub k: usize,
-    /// Recall@k, of [`metrics::recall`].
-    pub recall: f64,
-    /// MRR@k, of [`metrics::mrr`].
-    pub mrr: f64,
-    /// NDCG@k, of [`metrics::ndcg`].
-    pub ndcg: f64,
-    /// Coverage@k: the share of the vocabulary's items that occur in the top-k list of any case (Ludewig and Jannach,
-    /// *Evaluation of session-based recommendation algorithms*, UMUAI 2018); only with [`EvaluationConfig::lists`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub coverage: Option<f64>,
-    /// Popularity@k: the mean popularity of the entries of all top-k lists (Ludewig and Jannach 2018), an item's
-    /// popularity being its support divided by the largest support; only with [`EvaluationConfig::lists`].
-    ///
-    /// Lists are ordered by score, then support, then index, and contain candidates only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub popularity: Option<f64>,
-}
-
-/// The counts from which the rank of a case's target follows under any tie rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RankedCase {
-    /// The index of the session.
-    pub session: u32,
-    /// The position in the session of the last event read, from 0; the target is the event after it.
-    pub position: u32,
-    /// Number of candidates with a larger score than the target.
-    pub larger: u32,
-    /// Number of candidates with the target's score, the target included.
-    pub equal: u32,
-    /// Whether the model knew nothing of what follows, and ordered the items by popularity.
-    pub fell_back: bool,
-}
-
-impl RankedCase {
-    /// The number of larger scores of a target that the model does not know, which is behind all items.
-    pub(crate) const BEHIND_ALL: u32 = u32::MAX;
-
-    /// The target's rank, from 1; infinite for one that the model does not know.
-    pub fn rank(&self, ties: TieRule) -> f64 {
-        if self.larger == Self::BEHIND_ALL { f64::INFINITY } else { ties.rank(self.larger, self.equal) }
-    }
-}
-
-impl Evaluation {
-    /// The ranks of all cases under a tie rule, by session and position.
-    pub fn ranks(&self, ties: TieRule) -> Vec<f64> {
-        self.ranked.iter().map(|case| case.rank(ties)).collect()
-    }
-}
 
 /// Evaluates a model on test sessions, on `threads` threads. The result does not depend on their number.
 ///
@@ -186,7 +84,7 @@ pub(crate) fn evaluate_in_blocks(
     let task = Task::new(model, items, sessions, options, progress, (rows, block));
     let threads = threads.min(order.len());
     let share = |thread: usize| order.iter().copied().skip(thread).step_by(threads).collect::<Vec<u32>>();
-    let tallies: Vec<Result<Tally>> = std::thread::scope(|scope| {
+    let tallies: Vec<Result<Tally<'_>>> = std::thread::scope(|scope| {
         let (task, share) = (&task, &share);
         let others: Vec<_> = (1..threads).map(|t| scope.spawn(move || task.rank_all(share(t)))).collect();
         let own = task.rank_all(share(0));
@@ -202,14 +100,14 @@ pub(crate) fn evaluate_in_blocks(
     total.cases.sort_unstable_by_key(|case| (case.session, case.position));
 
     let ranks: Vec<f64> = total.cases.iter().map(|case| case.rank(options.ties)).collect();
-    let largest_support = items.supports().iter().copied().max().unwrap_or(0);
-    let at = |&k: &usize| MetricsAt {
-        k,
-        recall: metrics::recall(&ranks, k),
-        mrr: metrics::mrr(&ranks, k),
-        ndcg: metrics::ndcg(&ranks, k),
-        coverage: total.lists.as_ref().map(|lists| lists.coverage(k)),
-        popularity: total.lists.as_ref().map(|lists| lists.popularity(k, largest_support)),
+    let hits = HitCounts::of(&total.cases, sessions, items.len(), (options.ties, &options.cutoffs));
+    let at = |(cutoff, &k): (usize, &usize)| {
+        let mut at = MetricsAt { k, ..MetricsAt::default() }.of_ranks(&ranks);
+        hits.set(cutoff, &mut at);
+        if let Some(lists) = &total.lists {
+            lists.set(cutoff, &mut at);
+        }
+        at
     };
     Ok(Evaluation {
         cases: ranks.len(),
@@ -217,7 +115,7 @@ pub(crate) fn evaluate_in_blocks(
         candidates: task.candidates.len(),
         ties: options.ties,
         misses: 0,
-        metrics: options.cutoffs.iter().map(at).collect(),
+        metrics: options.cutoffs.iter().enumerate().map(at).collect(),
         seconds: begin.elapsed().as_secs_f64(),
         ranked: total.cases,
     })
@@ -237,10 +135,14 @@ pub(crate) fn bytes(
     total.add(threads, lanes(ROWS) * BLOCK * size_of::<f32>());
     // The cases of every thread, and of all together, in lists that may have grown to twice their length; their ranks.
     total.add(cases, 4 * size_of::<RankedCase>() + size_of::<f64>());
-    // The candidates while they are sorted, and whether an item is one.
+    // The candidates while they are sorted, and whether an item is one; afterwards, the items that a session has shown.
     total.add(items, 2 * size_of::<ItemIndex>() + 1);
     if options.lists {
-        total.add(threads + 1, items.saturating_mul(size_of::<u32>()));
+        // For each item, how often the lists have it up to each cut-off, and whether it is relevant; its place in the order of
+        // popularity, the length of its vector, and its counts while a metric is computed.
+        let of_item = (options.cutoffs.len() + 1).saturating_mul(size_of::<u32>());
+        total.add(threads + 1, items.saturating_mul(of_item));
+        total.add(items, size_of::<u32>() + 3 * size_of::<u64>());
     }
     total
 }
@@ -254,25 +156,21 @@ struct Task<'a> {
     /// The candidates, ascending, since blocks of adjacent items are scored fastest.
     candidates: Vec<ItemIndex>,
     is_candidate: Vec<bool>,
-    /// Length of the top-k lists; 0 for none.
-    list_length: usize,
+    /// The task of the top-k lists, if they are formed.
+    lists: Option<ListTask<'a>>,
     rows: usize,
     block: usize,
 }
 
 /// The result of a thread.
-struct Tally {
+struct Tally<'a> {
     cases: Vec<RankedCase>,
-    lists: Option<ListTally>,
+    lists: Option<ListTally<'a>>,
 }
 
-impl Tally {
-    fn new(task: &Task) -> Self {
-        let length = task.list_length;
-        Self {
-            cases: Vec::new(),
-            lists: (length > 0).then(|| ListTally::new(task.items.len(), length.min(task.candidates.len()))),
-        }
+impl<'a> Tally<'a> {
+    fn new(task: &'a Task) -> Self {
+        Self { cases: Vec::new(), lists: task.lists.as_ref().map(ListTally::new) }
     }
 
     fn merge(&mut self, other: Self) {
@@ -288,22 +186,21 @@ impl<'a> Task<'a> {
         model: &'a dyn Recommender,
         items: &'a ItemVocabulary,
         sessions: &'a Sessions,
-        options: &EvaluationConfig,
+        options: &'a EvaluationConfig,
         progress: &'a (dyn Fn(usize) -> ControlFlow<()> + Sync),
         (rows, block): (usize, usize),
     ) -> Self {
         let mut candidates = items.by_support();
         candidates.truncate(options.candidates.unwrap_or(usize::MAX));
+        let lists = options.lists.then(|| ListTask::new(model, items, &options.cutoffs, &candidates));
         candidates.sort_unstable();
         let mut is_candidate = vec![false; items.len()];
         candidates.iter().for_each(|&item| is_candidate[item as usize] = true);
-        let longest = options.cutoffs.last().copied().unwrap_or(0);
-        let list_length = if options.lists { longest } else { 0 };
-        Self { model, items, sessions, progress, candidates, is_candidate, list_length, rows, block }
+        Self { model, items, sessions, progress, candidates, is_candidate, lists, rows, block }
     }
 
     /// Ranks all cases of the sessions whose indices are in `order`.
-    fn rank_all(&self, order: Vec<u32>) -> Result<Tally> {
+    fn rank_all(&self, order: Vec<u32>) -> Result<Tally<'_>> {
         let isa = Isa::detect();
         let rows = self.rows.min(order.len());
         let mut tally = Tally::new(self);
@@ -311,7 +208,8 @@ impl<'a> Task<'a> {
         let mut batcher = SessionBatcher::new(self.sessions, order, rows);
         let mut scores = vec![0.0; lanes(rows) * rows.max(self.block)];
         let [mut target, mut larger, mut equal] = [const { Vec::new() }; 3];
-        let mut best = vec![TopK::new(self.list_length.min(self.candidates.len())); rows];
+        let list_length = self.lists.as_ref().map_or(0, |lists| lists.length);
+        let mut best = vec![TopK::new(list_length); rows];
         while let Some(batch) = batcher.next_batch() {
             let (rows, lanes) = (batch.len(), lanes(batch.len()));
             scorer.read(batch, self.sessions);
@@ -364,8 +262,9 @@ impl<'a> Task<'a> {
                 });
             }
             if let Some(lists) = &mut tally.lists {
-                for best in &mut best[..rows] {
-                    lists.add(best.sorted());
+                for (b, best) in best[..rows].iter_mut().enumerate() {
+                    let rest = &self.sessions.session(batch.session(b))[batch.position(b) + 1..];
+                    lists.add(best.sorted(), rest);
                     best.clear();
                 }
             }

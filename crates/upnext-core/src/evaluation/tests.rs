@@ -3,6 +3,7 @@
 use super::*;
 use crate::baselines::Pop;
 use crate::contract::{ByLastItem, vocabulary};
+use crate::ranking::TieRule;
 use std::ops::ControlFlow;
 
 fn options(cutoffs: &[usize]) -> EvaluationConfig {

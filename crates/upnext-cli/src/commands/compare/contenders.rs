@@ -137,11 +137,18 @@ impl Contender {
         let (training, is_trained) = (&self.experiment.training, !matches!(self.source, Source::Saved(_)));
         let validates_itself = self.experiment.model.kind() == ModelKind::Blend;
         if training.patience > 0 && is_trained && !has_validation && !validates_itself {
-            let reason = format!(
-                "{}: early stopping needs a validation part, which {} does not have: add --set training.patience=0, or prepare the log with one",
-                self.name,
-                args.train.display()
-            );
+            let reason = if args.windows.is_some() {
+                format!(
+                    "{}: early stopping needs a validation part, which a window does not have: add --set training.patience=0",
+                    self.name
+                )
+            } else {
+                format!(
+                    "{}: early stopping needs a validation part, which {} does not have: add --set training.patience=0, or prepare the log with one",
+                    self.name,
+                    args.train.display()
+                )
+            };
             return Err(Error::config("training.patience", reason));
         }
         // A kind has no published number of epochs: validation gives each log its own.
@@ -172,7 +179,8 @@ pub(super) fn contenders(args: &CompareArgs, evaluation: &EvaluationConfig) -> R
     for word in &args.models {
         found.push(contender(word)?);
     }
-    let has_validation = has_validation(&args.train);
+    // A window has no validation part.
+    let has_validation = args.windows.is_none() && has_validation(&args.train);
     for contender in &mut found {
         contender.change(args, evaluation, has_validation)?;
     }

@@ -2,9 +2,11 @@
 
 mod contenders;
 mod data;
+mod folder;
 mod outcome;
 mod report;
 mod serving;
+mod windows;
 
 use crate::cases::{CaseArgs, CaseFile};
 use crate::experiment::ThreadArgs;
@@ -18,6 +20,7 @@ use crate::train_and_rank::{Trained, rank, train_until_stopped};
 use anyhow::Context;
 use contenders::{Contender, Source, contenders};
 use data::{Data, catalogue, titles, warn_of_other_data};
+use folder::ModelsFolder;
 use outcome::{DataReport, Example, Failed, Outcome, Row, describe};
 use serving::{model_bytes, request_ms};
 use std::path::{Path, PathBuf};
@@ -46,7 +49,8 @@ const LIST: usize = 10;
 /// Every model is trained on TRAIN and ranks the next item of every event of TEST, by the same rules and among the same
 /// candidates. With a validation part in TRAIN, it chooses the number of epochs of kinds that are trained in epochs. A saved
 /// model may know other items than TRAIN: what it does not know, it misses. The intervals (95 %) come from drawing test sessions anew; for every pair of models there is the
-/// interval of their difference on the same sessions.
+/// interval of their difference on the same sessions. With --windows, the models are trained and judged on several days of TRAIN, one after the other, each on the
+/// sessions before it, and the test part stays unseen.
 #[derive(clap::Args, Debug)]
 pub(crate) struct CompareArgs {
     /// Training log, or a folder that `prepare` made
@@ -91,7 +95,12 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
 
-    /// Number of resamples of the test sessions for the intervals
+    /// Judge on N windows of the training part instead of the test part, which is not read: its last N days, or equal shares of
+    /// its sessions where days are too few
+    #[arg(long, value_name = "N", value_parser = one_or_more::<usize>)]
+    windows: Option<usize>,
+
+    /// Number of resamples of the sessions for the intervals
     #[arg(long, value_name = "N", default_value_t = BootstrapOptions::default().resamples,
         value_parser = |text: &str| within::<usize>(text, 100, 100_000))]
     resamples: usize,
@@ -115,7 +124,7 @@ impl CompareArgs {
 /// Runs the command.
 pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
     let threads = args.threads.threads()?;
-    if args.test.is_none() && !PreparedFolder::is_at(&args.train) {
+    if args.test.is_none() && args.windows.is_none() && !PreparedFolder::is_at(&args.train) {
         let reason = "a single log is no test of what was learnt from it: name a test log, or prepare a folder with both by `upnext prepare`";
         return Err(upnext_core::Error::config("TEST", reason).into());
     }
@@ -126,6 +135,10 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
     let contenders = contenders(args, &evaluation)?;
     if let Some(file) = &args.report {
         page::check(file)?;
+    }
+    if let Some(count) = args.windows {
+        windows::check(args, &contenders)?;
+        return windows::run(args, &contenders, &evaluation, (threads, count));
     }
     let folder = ModelsFolder::new(args.keep.as_deref())?;
     for contender in &contenders {
@@ -159,47 +172,21 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
         }
         text
     })?;
-    match outcome.failed.as_slice() {
-        [] => Ok(()),
-        failed => anyhow::bail!(
-            "{} of {} models failed: {}",
-            failed.len(),
-            contenders.len(),
-            failed.iter().map(|f| format!("{}: {}", f.name, f.reason)).collect::<Vec<_>>().join("; ")
-        ),
+    all_succeeded(&outcome.failed, contenders.len())
+}
+
+/// An error that names the models that failed, of `count` in all, if there are some.
+fn all_succeeded(failed: &[Failed], count: usize) -> anyhow::Result<()> {
+    let reasons: Vec<String> = failed.iter().map(|f| format!("{}: {}", f.name, f.reason)).collect();
+    if failed.is_empty() {
+        return Ok(());
     }
+    anyhow::bail!("{} of {count} models failed: {}", failed.len(), reasons.join("; "))
 }
 
 /// The evaluation settings of all models.
 fn evaluation(args: &CompareArgs) -> upnext_core::Result<EvaluationConfig> {
     args.ranking.over(EvaluationConfig { lists: true, ..Default::default() })
-}
-
-/// The folder for trained models.
-enum ModelsFolder {
-    Kept(PathBuf),
-    /// A temporary folder, which is removed after the comparison.
-    Temporary(tempfile::TempDir),
-}
-
-impl ModelsFolder {
-    fn new(keep: Option<&Path>) -> anyhow::Result<Self> {
-        Ok(match keep {
-            Some(folder) => {
-                std::fs::create_dir_all(folder).map_err(upnext_core::Error::io(folder, "create"))?;
-                Self::Kept(folder.to_owned())
-            }
-            None => Self::Temporary(tempfile::tempdir().context("cannot make a temporary folder")?),
-        })
-    }
-
-    fn of(&self, contender: &Contender) -> PathBuf {
-        let folder = match self {
-            Self::Kept(folder) => folder,
-            Self::Temporary(folder) => folder.path(),
-        };
-        folder.join(contender.folder_name())
-    }
 }
 
 /// Trains and evaluates the models one after the other, and compares them.
@@ -290,14 +277,8 @@ fn evaluate_all(
     }
     let bootstrap = BootstrapOptions { resamples: args.resamples, seed: args.seed.unwrap_or(1) };
     let evaluations: Vec<&Evaluation> = evaluations.iter().collect();
-    let comparison = compare(
-        &evaluations,
-        (&test.sessions, &misses),
-        &data.train.items,
-        &options.cutoffs,
-        bootstrap,
-        threads,
-    );
+    let comparison =
+        compare(&evaluations, (&test.sessions, &misses), &data.train, &options.cutoffs, bootstrap, threads);
     let next_clicks = data.test.next_clicks;
     let (train, test) = data.reports;
     Ok(Outcome {

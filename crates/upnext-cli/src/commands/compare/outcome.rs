@@ -1,5 +1,6 @@
 //! The outcome of a comparison, for `--json`, the report and the text output.
 
+use crate::commands::evaluate::{MetricOf, OF_LISTS};
 use crate::next_clicks::sentence;
 use crate::output::{Table, seconds, thousands};
 use serde::Serialize;
@@ -213,8 +214,10 @@ pub(super) fn describe(outcome: &Outcome) -> String {
         }
         text.push_str(&format!("{table}\n"));
     }
+    text.push_str(&format!("beyond accuracy, at {k}\n{}\n", beyond_accuracy(outcome, &order, k)));
+    let names: Vec<&str> = outcome.models.iter().map(|model| model.name.as_str()).collect();
     for metric in [Metric::Recall, Metric::Mrr] {
-        text.push_str(&not_apart(outcome, &order, metric, k));
+        text.push_str(&not_apart((&names, &outcome.comparison), &order, metric, k));
     }
     for failed in &outcome.failed {
         text.push_str(&format!("{} failed: {}\n", failed.name, failed.reason));
@@ -222,14 +225,38 @@ pub(super) fn describe(outcome: &Outcome) -> String {
     text
 }
 
-/// Describes which pairs of models have no significant difference.
-fn not_apart(outcome: &Outcome, order: &[usize], metric: Metric, k: usize) -> String {
+/// The metrics besides accuracy, coverage and popularity, with their names in tables.
+pub(super) fn beyond() -> impl Iterator<Item = (&'static str, MetricOf)> {
+    let of_hits: [(&str, MetricOf); 2] = [("last hit", |at| at.last_hit), ("repeats", |at| at.repeats)];
+    of_hits.into_iter().chain(OF_LISTS)
+}
+
+/// The table of the metrics besides accuracy at a cut-off.
+fn beyond_accuracy(outcome: &Outcome, order: &[usize], k: usize) -> Table {
+    let headings: Vec<&str> = std::iter::once("model").chain(beyond().map(|metric| metric.0)).collect();
+    let mut table = Table::new(&headings);
+    for &i in order {
+        let row = &outcome.models[i];
+        let Some(at) = row.metrics.iter().find(|at| at.k == k) else { continue };
+        let cells = beyond().map(|(_, of)| of(at).map_or("–".to_owned(), |x| format!("{x:.4}")));
+        table.row(std::iter::once(row.name.clone()).chain(cells).collect());
+    }
+    table
+}
+
+/// Describes which pairs of models, given by their names and their comparison, have no significant difference.
+pub(super) fn not_apart(
+    (names, comparison): (&[&str], &Comparison),
+    order: &[usize],
+    metric: Metric,
+    k: usize,
+) -> String {
     let mut pairs = Vec::new();
     for (place, &a) in order.iter().enumerate() {
         for &b in &order[place + 1..] {
-            let interval = outcome.comparison.difference(a, b, metric, k).and_then(|d| d.interval);
+            let interval = comparison.difference(a, b, metric, k).and_then(|d| d.interval);
             if interval.is_some_and(|interval| interval.contains(0.0)) {
-                pairs.push(format!("{} and {}", outcome.models[a].name, outcome.models[b].name));
+                pairs.push(format!("{} and {}", names[a], names[b]));
             }
         }
     }

@@ -118,9 +118,8 @@ impl FinalStage<'_> {
         let (beside, others) = self.beside(outcome, before, &parts, &sessions.sessions)?;
         let bootstrap = BootstrapOptions { seed: before.training.seed, ..BootstrapOptions::default() };
         let all: Vec<&Evaluation> = std::iter::once(&evaluation).chain(&others).collect();
-        let items = &parts.train.items;
         let mut comparison =
-            compare(&all, (&sessions.sessions, &[]), items, &options.cutoffs, bootstrap, self.threads);
+            compare(&all, (&sessions.sessions, &[]), &parts.train, &options.cutoffs, bootstrap, self.threads);
         // Not shown, and most of the document.
         comparison.breakdowns.clear();
         Ok(Some(Test {

@@ -1,7 +1,7 @@
 //! The outcome of a search, for `--json`, `result.json` and the report.
 
 use super::live::short;
-use crate::commands::evaluate::metrics_table;
+use crate::commands::evaluate::metrics_tables;
 use crate::output::{Table, command_line, thousands};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -219,7 +219,7 @@ pub(super) fn describe(outcome: &Outcome) -> String {
             },
             thousands(test.evaluation.cases as u64),
             test.log.display(),
-            metrics_table(&test.evaluation)
+            metrics_tables(&test.evaluation)
         ));
         text.push_str(&describe_beside(test, k));
         if test.also_in_training > 0 {

@@ -1,19 +1,23 @@
 //! The report of a comparison. The check boxes of the legend show and hide models by CSS alone.
 
+mod beyond;
 mod figures;
 mod plots;
 mod verdict;
+mod windows;
 
 use super::outcome::{LogReport, Outcome, remarks};
 use crate::commands::evaluate::shown_ties;
 use crate::next_clicks::sentence;
 use crate::output::thousands;
 use crate::page::{Legend, Page, escape, figure, side_by_side, svg, table};
+use beyond::beyond_accuracy;
 use figures::{differences, results};
 use plots::{Cost, against_cost, against_coverage, by_cutoff, by_group, lengths, shown, validation};
 use std::fmt::Write;
 use upnext_core::comparison::Metric;
 use verdict::verdict;
+pub(super) use windows::windows_page;
 
 /// Number of models that the plots show before the reader changes the check boxes: more lines cannot be told apart.
 const SHOWN: usize = 5;
@@ -28,6 +32,7 @@ pub(super) fn page(outcome: &Outcome) -> String {
     page.raw("<main>");
     page.section("differences", "Is the difference more than chance?", &differences(outcome));
     page.section("table", "All figures", &results(outcome));
+    page.section("beyond", "Beyond accuracy", &beyond_accuracy(outcome));
     page.section("coverage", "How much of the catalogue is recommended?", &coverage(outcome));
     page.section("time", "What does it cost?", &time(outcome));
     // The legend stays in view beside the plots that its boxes change, and no longer.
@@ -103,7 +108,7 @@ fn groups(outcome: &Outcome) -> String {
         plots.push_str(&side_by_side(&pair.concat()));
     }
     format!(
-        "<p>Below each group stands its number of cases{}. Targets are grouped by how often training has them, in fifths of the cases.</p>{plots}",
+        "<p>Below each group stands its number of cases{}. Targets are grouped by how often training has them, in fifths of the cases, and by their age, which is 0 for the newest.</p>{plots}",
         if outcome.data.misses > 0 { ", which are the ranked next clicks alone" } else { "" }
     )
 }
