@@ -102,7 +102,9 @@ const OPTIONS: [&str; 33] = [
 ];
 
 /// Other fields with which an error of the library may begin, and the flags that set them.
-const FIELDS: [(&str, &str); 22] = [
+const FIELDS: [(&str, &str); 24] = [
+    ("objective", "--objective"),
+    ("seed", "--seed"),
     ("validate", "--validate"),
     ("evaluation.cutoffs", "-k"),
     ("evaluation.candidates", "--candidates"),

@@ -68,7 +68,7 @@ fn the_configuration_of_each_kind_is_shown_with_comments_and_can_be_read_again()
         let shown = show(&["--model", kind]);
         assert_eq!(
             shown.contains("\n[training]\n"),
-            ["gru4rec", "bpr-mf", "session-average"].contains(&kind)
+            ["gru4rec", "bpr-mf", "session-average", "blend"].contains(&kind)
         );
         let file = folder.file("shown.toml", &shown);
         assert_eq!(show(&["--config", file.to_str().unwrap()]), shown, "{kind}");

@@ -104,15 +104,17 @@ impl Artifact {
         Self { weights, counts, members, ..self }
     }
 
-    /// Takes the weights and counts out, and the members.
+    /// Takes the weights and counts out, and the members, whose trainings become part of the model's.
     pub(crate) fn take_arrays(mut self) -> (Self, Arrays) {
-        let members = std::mem::take(&mut self.members).into_iter();
-        let arrays = Arrays {
-            tensors: std::mem::take(&mut self.weights),
-            counts: std::mem::take(&mut self.counts),
-            members: members.map(|Member { name, artifact }| (name, artifact.take_arrays().1)).collect(),
-        };
-        (self, arrays)
+        let (mut trainings, mut members) = (Vec::new(), Vec::new());
+        for Member { name, artifact } in std::mem::take(&mut self.members) {
+            let (artifact, arrays) = artifact.take_arrays();
+            trainings.push((name.clone(), artifact.manifest.training));
+            members.push((name, arrays));
+        }
+        self.manifest.training.members = trainings;
+        let (tensors, counts) = (std::mem::take(&mut self.weights), std::mem::take(&mut self.counts));
+        (self, Arrays { tensors, counts, members })
     }
 
     /// Whether the folder `dir` holds a model, of any version, even with damaged files. A folder in which the first
@@ -202,9 +204,7 @@ impl Artifact {
             let artifact = Self::read(dir, manifest.clone(), items.clone(), with_training)?;
             Ok(Member { name: name.clone(), artifact })
         });
-        let members: Vec<Member> = members.collect::<Result<_>>()?;
-        let record = |member: &Member| (member.name.clone(), member.artifact.manifest.training.clone());
-        manifest.training.members = members.iter().map(record).collect();
+        let members = members.collect::<Result<_>>()?;
         let item_table = manifest.file(ATTRIBUTES).map(|entry| read_item_table(dir, entry)).transpose()?;
         Ok(Self { manifest, items, item_table, weights, counts, training, members })
     }

@@ -81,6 +81,8 @@ impl<'a> Plan<'a> {
         let mut manifest = Manifest { training_position, ..artifact.manifest.clone() };
         manifest.describe(items);
         (manifest.files, manifest.members) = (Vec::new(), Vec::new());
+        // It is in the manifests of the members.
+        manifest.training.members = Vec::new();
         manifest.to_json()?;
         let has_weights = !(weights.is_empty() && counts.is_empty());
         // Planned even if nothing is written, as a check.

@@ -299,14 +299,15 @@ impl Run<'_> {
             trained.push((experiment, one));
         }
         let data = &self.plan.data;
-        let (model, experiment, summary) =
-            if let (1, Some((experiment, one))) = (trained.len(), trained.pop()) {
-                (one.model, experiment, one.summary)
-            } else {
+        let only = if members.len() == 1 { trained.pop() } else { None };
+        let (model, experiment, summary) = match only {
+            Some((experiment, one)) => (one.model, experiment, one.summary),
+            None => {
                 let listed: Vec<&Listed> = members.iter().map(|&member| &self.tried[member].listed).collect();
                 let pool = learn(&self.backtests, windows, &listed, true);
                 blend::assemble(trained, pool, data)
-            };
+            }
+        };
         let items = (data.items.clone(), data.item_table.clone());
         let summary = TrainingSummary { finished: true, ..summary };
         Model::new(model, items, experiment.resolved(), summary, None, None).save(self.plan.out)

@@ -55,7 +55,7 @@ pub struct Member {
 
 /// The forms in which a member is read.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a member is the name of a kind of models, or a table with a kind")]
 enum Written {
     Name(String),
     Table(Map<String, Value>),
@@ -72,15 +72,17 @@ impl TryFrom<Written> for Member {
         let training = match table.remove("training") {
             None => Map::new(),
             Some(Value::Object(fields)) => fields,
-            Some(_) => return Err("`training` of a member is a table, as in { seed = 7 }".to_owned()),
+            Some(_) => {
+                return Err("the training of a member is a table, as in training = { seed = 7 }".to_owned());
+            }
         };
         let kind = match table.get("kind") {
             Some(Value::String(name)) => name.parse::<ModelKind>().map_err(|error| match error {
                 Error::Config { reason, .. } => reason,
                 other => other.to_string(),
             })?,
-            Some(_) => return Err("`kind` of a member is the name of a kind of models".to_owned()),
-            None => return Err("a member needs a `kind`, as in { kind = \"vstan\" }".to_owned()),
+            Some(_) => return Err("the kind of a member is the name of a kind of models".to_owned()),
+            None => return Err("a member needs a kind, as in { kind = \"vstan\" }".to_owned()),
         };
         if kind == ModelKind::Blend {
             return Err("a blend cannot be a member: name its members instead".to_owned());
@@ -231,7 +233,7 @@ mod tests {
         refused("[\"pop\"]", &["2 to 16"]);
         refused("[\"pop\", \"blend\"]", &["cannot be a member"]);
         refused("[\"pop\", \"vsknn\"]", &["`vsknn` is no model", "vs-knn"]);
-        refused("[\"pop\", { k = 3 }]", &["needs a `kind`"]);
+        refused("[\"pop\", { k = 3 }]", &["needs a kind"]);
         refused("[\"pop\", { kind = \"sr\", stepz = 3 }]", &["sr", "stepz"]);
         refused("[\"pop\", { kind = \"vs-knn\", k = 0 }]", &["members[1] (vs-knn)", "k"]);
         refused("[\"pop\", { kind = \"gru4rec\", training = { epoch = 3 } }]", &["gru4rec", "epoch"]);

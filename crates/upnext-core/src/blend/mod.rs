@@ -119,6 +119,7 @@ fn take_weights(arrays: &mut Arrays, members: usize) -> Result<Pool> {
 
 impl Kind for Blend {
     type Config = BlendConfig;
+    const SPACE: Option<&'static str> = Some(include_str!("../../experiments/spaces/blend.toml"));
     const READS: OfTraining = OfTraining::Everything;
     // That of the first member which can tell; by default, of the network.
     const SIMILARITY: Option<SimilarityMeasure> = Some(SimilarityMeasure::VectorCosine);

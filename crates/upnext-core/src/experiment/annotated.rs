@@ -1,10 +1,12 @@
 //! Experiments as TOML: the fields that apply, with or without their documentation.
 
-use super::{DataConfig, EvaluationConfig, Experiment, ModelKind, Published};
+use super::{DataConfig, EvaluationConfig, Experiment, ModelConfig, ModelKind, Published};
+use crate::blend::Member;
 use crate::documented::{Documented, FieldDoc};
 use crate::gru4rec::config::TrainingConfig;
 use crate::{Error, Result};
 use std::fmt::Write;
+use toml::{Table, Value};
 
 /// Number of characters after which a comment is wrapped.
 const WIDTH: usize = 100;
@@ -68,7 +70,7 @@ impl Experiment {
     /// Those of [`to_toml`](Self::to_toml).
     pub fn to_annotated_toml(&self) -> Result<String> {
         let kind = self.model.kind();
-        let of_kind = Self { model: super::ModelConfig::of_kind(kind), ..Self::default() };
+        let of_kind = Self { model: ModelConfig::of_kind(kind), ..Self::default() };
         // Not resolved: a field that is absent by default has no default value, and its text says what applies.
         let defaults = sections(&toml_text(&of_kind)?);
         let mut text = String::new();
@@ -122,8 +124,47 @@ pub(super) fn about(field: &FieldDoc, default: Option<&str>) -> String {
 
 /// All fields of an experiment as TOML.
 pub(super) fn toml_text(experiment: &Experiment) -> Result<String> {
-    toml::to_string(experiment)
-        .map_err(|e| Error::config("experiment", format!("cannot be written as TOML: {e}")))
+    let mut experiment = experiment.clone();
+    let members = match &mut experiment.model {
+        ModelConfig::Blend(blend) => std::mem::take(&mut blend.members),
+        _ => Vec::new(),
+    };
+    let text = toml::to_string(&experiment).map_err(unwritable)?;
+    if members.is_empty() {
+        return Ok(text);
+    }
+    let members = members.iter().map(member_value).collect::<Result<_>>()?;
+    Ok(text.replacen("members = []", &format!("members = {}", Value::Array(members)), 1))
+}
+
+fn unwritable(e: toml::ser::Error) -> Error {
+    Error::config("experiment", format!("cannot be written as TOML: {e}"))
+}
+
+/// A member of a blend in one line: the name of its kind, or a table with the fields that are not the kind's defaults.
+fn member_value(member: &Member) -> Result<Value> {
+    let kind = member.model.kind();
+    let table = |member: &Member| Table::try_from(member).map_err(unwritable);
+    let defaults = table(&Member::new(ModelConfig::of_kind(kind)))?;
+    let mut own = table(member)?;
+    own.retain(|field, value| field == "kind" || defaults.get(field) != Some(value));
+    if own.len() == 1 {
+        return Ok(Value::String(kind.name().to_owned()));
+    }
+    own.iter_mut().for_each(|(_, value)| shorten(value));
+    Ok(Value::Table(own))
+}
+
+/// Writes numbers of type f32 as they were: 0.1, not 0.10000000149011612.
+fn shorten(value: &mut Value) {
+    match value {
+        Value::Float(number) if f64::from(*number as f32) == *number => {
+            *number = (*number as f32).to_string().parse().unwrap_or(*number);
+        }
+        Value::Array(values) => values.iter_mut().for_each(shorten),
+        Value::Table(fields) => fields.iter_mut().for_each(|(_, value)| shorten(value)),
+        _ => {}
+    }
 }
 
 /// The tables of a text that the TOML writer has made, which has a line for each header and each field.

@@ -112,7 +112,7 @@ fn a_second_training_on_all_of_the_data_has_the_bits_of_one_for_the_best_number_
         assert_eq!(refits, usize::from(kind == ModelKind::Gru4rec), "{kind}");
         assert_eq!(chosen.is_some(), kind == ModelKind::Gru4rec, "{kind}");
         let mut plain = experiment.clone();
-        plain.training.epochs = chosen.unwrap_or(1);
+        plain.training.epochs = chosen.unwrap_or(experiment.training.epochs);
         let expected = fit(Arc::clone(&whole), &plain, FitOptions::default().threads(1)).unwrap().model;
         assert_eq!(fitted.model.arrays(), expected.arrays(), "{kind}");
         assert_eq!(fitted.history.sessions, 60, "{kind}");

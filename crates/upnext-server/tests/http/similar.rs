@@ -43,7 +43,9 @@ fn items_that_share_sessions_are_similar_and_the_answer_names_model_and_measure(
 
 #[test]
 fn every_kind_that_can_answers_and_the_others_say_which_can() {
-    for kind in ModelKind::ALL.into_iter().filter(|&kind| kind != ModelKind::Gru4rec) {
+    // The network has learnt too little from these sessions to be asked, and a blend needs more.
+    let unfit = [ModelKind::Gru4rec, ModelKind::Blend];
+    for kind in ModelKind::ALL.into_iter().filter(|kind| !unfit.contains(kind)) {
         let shop = of_kind(kind, |_, _| {});
         let reply = shop.client().get("/v1/items/kettle/similar");
         match kind.similarity() {

@@ -81,6 +81,7 @@ pub(super) fn shape(character: &Character) -> String {
 /// Seconds as a span that people read.
 pub(super) fn span(seconds: f64) -> String {
     match seconds {
+        s if s > 0.0 && s < 0.5 => "less than a second".to_owned(),
         s if s < 99.5 => format!("{s:.0} s"),
         s if s < 5940.0 => format!("{:.0} min", s / 60.0),
         s => format!("{:.1} h", s / 3600.0),

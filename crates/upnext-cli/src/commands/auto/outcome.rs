@@ -102,7 +102,7 @@ pub(super) fn describe(outcome: &Outcome) -> String {
         "model",
         "recall@20",
         "mrr@20",
-        &format!("{} behind the saved one, %", report.objective),
+        &format!("{} minus the saved one’s, %", report.objective),
     ]);
     for (at, candidate) in report.candidates.iter().enumerate().take(SHOWN.max(report.winner + 1)) {
         let mark = if at == report.winner { " (saved)" } else { "" };

@@ -121,10 +121,11 @@ fn a_field_that_the_kind_does_not_read_is_refused_with_the_kinds_that_do() {
         message.starts_with("mine.toml:4:1: training.learning_rate: a model of kind \"vs-knn\""),
         "{message}"
     );
-    assert!(message.ends_with("it is for gru4rec"), "{message}");
+    assert!(message.ends_with("it is for gru4rec, blend"), "{message}");
     let refused = |kind, assignment| of_kind(kind).set(assignment).unwrap_err().to_string();
     assert!(
-        refused(ModelKind::Pop, "training.seed=1").ends_with("it is for gru4rec, bpr-mf, session-average")
+        refused(ModelKind::Pop, "training.seed=1")
+            .ends_with("it is for gru4rec, bpr-mf, session-average, blend")
     );
     assert!(refused(ModelKind::BprMf, "training.epochs=3").ends_with("use model.epochs"));
     of_kind(ModelKind::BprMf).set("training.seed=1").unwrap();
@@ -156,15 +157,19 @@ fn page() -> String {
             table(&mut page, &format!("### `kind = \"{kind}\"`"), "model", kind);
         }
     }
-    let readers = |field: &str| {
-        let names = ModelKind::ALL.into_iter().filter(|kind| kind.reads_training(field));
+    let named = |reads: &dyn Fn(ModelKind) -> bool| {
+        let names = ModelKind::ALL.into_iter().filter(|&kind| reads(kind));
         names.map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(", ")
     };
+    let all = |kind: ModelKind| kind.reads_training("epochs");
+    let seed_alone = |kind: ModelKind| kind.reads_training("seed") && !all(kind);
     table(&mut page, "## `[training]`", "training", ModelKind::Gru4rec);
-    _ = writeln!(page, "Read by {}; of these fields, `seed` alone is read by {}.\n", readers("epochs"), {
-        let all = readers("seed");
-        all.replace(&format!("{}, ", readers("epochs")), "").replace(&format!(", {}", readers("epochs")), "")
-    });
+    _ = writeln!(
+        page,
+        "Read by {}; of these fields, `seed` alone is read by {}.\n",
+        named(&all),
+        named(&seed_alone)
+    );
     page.push_str("These fields have an effect only with a value of another one:\n\n");
     page.push_str("| field | has an effect with |\n|---|---|\n");
     for (key, idle) in idle_fields() {
