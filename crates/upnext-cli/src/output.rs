@@ -331,8 +331,17 @@ mod tests {
     ];
 
     /// Fields of errors that no option sets.
-    const NO_FIELDS: [&str; 8] =
-        ["evaluation", "experiment", "manifest", "members", "trial", "URL", "session_prefix", "start_s"];
+    const NO_FIELDS: [&str; 9] = [
+        "data",
+        "evaluation",
+        "experiment",
+        "manifest",
+        "members",
+        "trial",
+        "URL",
+        "session_prefix",
+        "start_s",
+    ];
 
     /// The string literals of Rust code, without comments and tests.
     fn literals(code: &str) -> Vec<String> {

@@ -110,7 +110,7 @@ impl State {
 
     fn save(&self) -> Result<()> {
         let text = serde_json::to_vec_pretty(&self.saved)
-            .map_err(|error| Error::config("run", error.to_string()))?;
+            .map_err(|error| Error::config("resume", error.to_string()))?;
         replace_file::<_, Error>(&self.path, |mut file| {
             file.write_all(&text).map_err(Error::io(&self.path, "write"))
         })
