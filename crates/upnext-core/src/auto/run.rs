@@ -106,7 +106,7 @@ fn cut(plan: &AutoPlan) -> Result<(Vec<Window>, Character)> {
     }
     Err(refused.unwrap_or_else(|| {
         let reason = format!(
-            "{} sessions are too few to judge models on the newest of them: use a longer log, or `train` one kind",
+            "{} sessions are too few to judge models on the newest of them: use a longer log, or train one kind of model",
             plan.data.sessions.len()
         );
         Error::config("data", reason)
