@@ -19,6 +19,7 @@ mod progress;
 mod ranking;
 mod reading;
 mod restrict;
+mod serving;
 mod train_and_rank;
 
 use clap::{FromArgMatches, Parser};

@@ -27,6 +27,9 @@ pub(crate) trait Kind: Recommender + Sized + 'static {
     /// How fitted models compare items ([`Recommender::similarities`]); `None` if they cannot.
     const SIMILARITY: Option<SimilarityMeasure> = None;
 
+    /// Whether a fit holds out some of its sessions by itself, to validate on them.
+    const VALIDATES_ITSELF: bool = false;
+
     /// What the scores of fitted models mean, for a model that is made of others.
     const SCALE: Scale = Scale::Weight;
 

@@ -56,6 +56,13 @@ macro_rules! dispatch {
                 }
             }
 
+            /// Whether a fit of this kind holds out some of its sessions by itself, to validate on them.
+            pub fn validates_itself(self) -> bool {
+                match self {
+                    $(Self::$variant => <$model as Kind>::VALIDATES_ITSELF,)*
+                }
+            }
+
             /// What the scores of models of this kind mean.
             pub(crate) fn scale(self) -> Scale {
                 match self {

@@ -22,6 +22,7 @@ pub use similar::{SimilarEntry, SimilarList, SimilarQuery, VectorLengths, simila
 pub use write::{ListFormat, ListRows, ListWriter};
 
 use crate::data::ItemIndex;
+use crate::recommender::lanes;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
@@ -127,15 +128,40 @@ impl TopK {
         &self.entries
     }
 
-    /// The score that an item needs to enter the list.
-    pub(crate) fn floor(&self) -> f32 {
-        self.floor
-    }
-
     /// Removes all items.
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
         self.floor = f32::NEG_INFINITY;
+    }
+}
+
+/// The scores that an item needs to enter the empty lists of `rows` rows, one for each lane; infinite beyond the rows.
+pub(crate) fn first_floors(rows: usize) -> Vec<f32> {
+    let mut floors = vec![f32::INFINITY; lanes(rows)];
+    floors[..rows].fill(f32::NEG_INFINITY);
+    floors
+}
+
+/// Adds a block of scored items to the lists of the rows, which have these floors, where `allows(row, item)`.
+#[inline]
+pub(crate) fn add_block(
+    best: &mut [TopK],
+    floors: &mut [f32],
+    (block, scores): (&[ItemIndex], &[f32]),
+    supports: &[u64],
+    allows: impl Fn(usize, ItemIndex) -> bool,
+) {
+    for (&item, scores) in block.iter().zip(scores.chunks_exact(floors.len())) {
+        // Few items enter a list; this test of all lanes has no branch.
+        if !scores.iter().zip(&*floors).fold(false, |any, (score, floor)| any | (score >= floor)) {
+            continue;
+        }
+        for (b, (best, &score)) in best.iter_mut().zip(scores).enumerate() {
+            if best.admits(score) && allows(b, item) {
+                best.push(Entry { score, support: supports[item as usize], item });
+                floors[b] = best.floor;
+            }
+        }
     }
 }
 

@@ -55,8 +55,7 @@ pub(crate) fn check_validation(
     if has_validation {
         return Ok(());
     }
-    // A model that is made of others holds out sessions by itself.
-    if experiment.training.patience > 0 && experiment.members().is_empty() {
+    if experiment.training.patience > 0 && !experiment.model.kind().validates_itself() {
         return Err(Error::config("training.patience", "early stopping needs sessions to validate on"));
     }
     if has_second_stage {

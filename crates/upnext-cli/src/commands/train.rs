@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use upnext_core::artifact::{Artifact, Manifest};
 use upnext_core::data::TimeSpan;
-use upnext_core::experiment::{DataConfig, Experiment, ModelKind};
+use upnext_core::experiment::{DataConfig, Experiment};
 use upnext_core::history::Ended;
 use upnext_core::training::{TrainingOutcome, TrainingPlan, checkpoint_of, members_of, train};
 
@@ -114,9 +114,8 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     };
     let threads = args.threads.threads()?;
     let has_validation = args.validate || args.valid.is_some();
-    // A blend holds out sessions by itself.
-    let has_own_validation = experiment.model.kind() == ModelKind::Blend;
-    if experiment.training.patience > 0 && !has_validation && !has_own_validation {
+    let kind = experiment.model.kind();
+    if experiment.training.patience > 0 && !has_validation && !kind.validates_itself() {
         let reason = "early stopping needs a validation part: add --validate or --valid LOG";
         return Err(upnext_core::Error::config("training.patience", reason).into());
     }
@@ -124,10 +123,9 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
         let reason = "there is no validation, after which the model would be trained again: leave it out, or add --validate or --valid LOG";
         return Err(upnext_core::Error::config("--no-refit", reason).into());
     }
-    let kind = experiment.model.kind();
     if has_validation && experiment.model.network().is_none() {
         let option = if args.validate { "--validate" } else { "--valid" };
-        let reason = if has_own_validation {
+        let reason = if kind.validates_itself() {
             "a blend holds out the newest of its training sessions by itself (model.held_out), by which it also chooses the epochs: leave it out".to_owned()
         } else {
             format!("a model of kind \"{kind}\" has no epochs that a validation could choose: leave it out")

@@ -6,7 +6,9 @@
 mod html;
 pub(crate) mod svg;
 
+use crate::output::OutputArgs;
 use anyhow::Context;
+use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
@@ -119,6 +121,23 @@ pub(crate) fn check(file: &Path) -> anyhow::Result<()> {
             anyhow::bail!("{}: exists and is no report of upnext: choose another name", file.display())
         }
     }
+}
+
+/// Writes the page of a result, if a file is given for it, and prints the result with the name of that file.
+pub(crate) fn write_and_print<T: Serialize>(
+    file: Option<&Path>,
+    output: &OutputArgs,
+    result: &T,
+    page: impl FnOnce(&T) -> String,
+    text: impl FnOnce(&T) -> String,
+) -> anyhow::Result<()> {
+    if let Some(file) = file {
+        write(file, &page(result))?;
+    }
+    output.print(result, |result| {
+        let report = file.map_or(String::new(), |file| format!("report in {}\n", file.display()));
+        text(result) + &report
+    })
 }
 
 /// Writes a page atomically.

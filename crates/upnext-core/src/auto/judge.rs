@@ -1,17 +1,13 @@
 //! Judging of members and blends by what they listed for held-out sessions.
 
+use super::report::{Figures, WindowReport};
 use super::{CUTOFF, Objective};
 use crate::blend::{Catalogue, HeldOut, List, Pool};
 use crate::comparison::{BootstrapOptions, Interval, Metric, Window, interval_of_ratio};
-use crate::data::{Dataset, Sessions};
+use crate::data::{Dataset, Sessions, TimeMicros};
 use crate::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
-
-use super::report::Figures;
-
-/// Number of cases of a half of a window, at most.
-const CASES: usize = 20_000;
 
 /// A window: the sessions before it, and its own, of which the earlier half is for learning and the later for judging.
 pub(super) struct Backtest {
@@ -21,6 +17,8 @@ pub(super) struct Backtest {
     pub(super) learning: HeldOut,
     pub(super) judging: HeldOut,
     pub(super) catalogue: Catalogue,
+    /// The starts of its first session and of its last.
+    starts: [TimeMicros; 2],
 }
 
 impl Backtest {
@@ -32,20 +30,33 @@ impl Backtest {
             let half = if 2 * s < window.judge.len() { &mut earlier } else { &mut later };
             half.push(window.judge.session(s), window.judge.start(s));
         }
-        let (learning, judging) = (HeldOut::new(&earlier, CASES), HeldOut::new(&later, CASES));
+        let (learning, judging) = (HeldOut::new(&earlier), HeldOut::new(&later));
         if learning.len() == 0 || judging.len() == 0 {
             return Err(Error::config("data", "has too few sessions to judge models: a window has only one"));
         }
         let catalogue = Catalogue::new(window.fit.items.supports());
-        Ok(Self { fit: Arc::new(window.fit), validation: earlier, learning, judging, catalogue })
+        let starts = [window.first_start_us, window.last_start_us];
+        Ok(Self { fit: Arc::new(window.fit), validation: earlier, learning, judging, catalogue, starts })
+    }
+
+    pub(super) fn report(&self) -> WindowReport {
+        WindowReport {
+            first_start_us: self.starts[0],
+            last_start_us: self.starts[1],
+            sessions_before: self.fit.sessions.len(),
+            learning_cases: self.learning.len(),
+            judging_cases: self.judging.len(),
+        }
     }
 }
+
+/// The lists of a member for the cases of a window's earlier half, and of its later half.
+pub(super) type Halves = (Vec<List>, Vec<List>);
 
 /// What a member listed in the windows from `first` on.
 pub(super) struct Listed {
     pub(super) first: usize,
-    /// The lists for the cases of each window's earlier half, and of its later half.
-    pub(super) windows: Vec<(Vec<List>, Vec<List>)>,
+    pub(super) windows: Vec<Halves>,
 }
 
 impl Listed {

@@ -1,6 +1,6 @@
 //! A run: what is tried in which order, within the budget.
 
-use super::judge::{Backtest, Judged, Listed, best, judge, learn, sets};
+use super::judge::{Backtest, Halves, Judged, Listed, best, judge, learn, sets};
 use super::report::{AutoReport, CandidateReport, Figures, MemberReport, SkippedReport, WindowReport};
 use super::state::State;
 use super::trials::{self, Trial};
@@ -8,6 +8,7 @@ use super::{AutoEvent, AutoObserver, AutoPlan, Character, speed, trainings_of};
 use crate::artifact::Artifact;
 use crate::blend;
 use crate::comparison::{Window, windows_in_parts};
+use crate::data::Dataset;
 use crate::experiment::Experiment;
 use crate::history::{FitEvent, Selection, TrainingSummary};
 use crate::kind::{MemberPlan, Start, TrainedMember};
@@ -43,7 +44,6 @@ struct Tried {
 struct Run<'r> {
     plan: &'r AutoPlan<'r>,
     observe: &'r mut AutoObserver<'r>,
-    begun: Instant,
     state: State,
     trainings: MemberFolders,
     backtests: Vec<Backtest>,
@@ -60,22 +60,12 @@ pub(super) fn run(plan: &AutoPlan, observe: &mut AutoObserver) -> Result<AutoRep
     let folder = trainings_of(plan.out);
     let state = State::begin(&folder, plan)?;
     let (cut, character) = cut(plan)?;
-    let shown: Vec<(i64, i64)> =
-        cut.iter().map(|window| (window.first_start_us, window.last_start_us)).collect();
     let backtests = cut.into_iter().map(Backtest::new).collect::<Result<Vec<_>>>()?;
-    let window = |((first_start_us, last_start_us), backtest): (&(i64, i64), &Backtest)| WindowReport {
-        first_start_us: *first_start_us,
-        last_start_us: *last_start_us,
-        sessions_before: backtest.fit.sessions.len(),
-        learning_cases: backtest.learning.len(),
-        judging_cases: backtest.judging.len(),
-    };
-    let windows: Vec<WindowReport> = shown.iter().zip(&backtests).map(window).collect();
+    let windows: Vec<WindowReport> = backtests.iter().map(Backtest::report).collect();
     let mut pass_on = |event: AutoEvent| observe(event);
     let mut run = Run {
         plan,
         observe: &mut pass_on,
-        begun: Instant::now(),
         state,
         trainings: MemberFolders::new(folder.clone(), plan.checkpoint_every),
         backtests,
@@ -118,15 +108,6 @@ impl Run<'_> {
         if (self.observe)(event).is_break() { Err(Error::Stopped) } else { Ok(()) }
     }
 
-    /// Seconds of the run so far.
-    fn seconds(&self) -> f64 {
-        self.state.seconds_before() + self.begun.elapsed().as_secs_f64()
-    }
-
-    fn left(&self) -> f64 {
-        self.plan.budget.as_secs_f64() - self.seconds()
-    }
-
     fn try_all(&mut self, character: &Character) -> Result<()> {
         let all = 0..self.backtests.len();
         for trial in trials::cheap(character) {
@@ -155,40 +136,34 @@ impl Run<'_> {
     /// The windows and the number of epochs with which a network fits into the budget; `None` if it does not.
     fn extent(&mut self, trial: &Trial, used: Option<Range<usize>>) -> Result<Option<(Range<usize>, usize)>> {
         let count = self.backtests.len();
-        let found = match self.state.extent(&trial.name) {
-            Some(known) => known,
-            None => {
-                let Self { plan, observe, .. } = self;
-                let mut go_on = || observe(AutoEvent::Measuring { name: &trial.name }).is_continue();
-                let epoch =
-                    speed::seconds_per_epoch(&plan.data, &trial.experiment, plan.threads, &mut go_on)?;
-                let pairs =
-                    |data: &crate::data::Dataset| (data.sessions.num_events() - data.sessions.len()) as f64;
-                let of_all = |windows: &[Backtest]| {
-                    let before: f64 = windows.iter().map(|backtest| pairs(&backtest.fit)).sum();
-                    1.0 + before / pairs(&plan.data)
-                };
-                let needed = |(windows, epochs): (usize, usize)| {
-                    epoch * epochs as f64 * of_all(&self.backtests[count - windows..])
-                };
-                let left = self.left();
-                let may = |&(windows, _): &(usize, usize)| match &used {
-                    Some(used) => windows == used.len(),
-                    None => windows <= count,
-                };
-                let found = EXTENTS.into_iter().filter(may).find(|&extent| needed(extent) <= left);
-                if found.is_none() {
-                    let least = EXTENTS.into_iter().filter(may).map(needed).fold(f64::INFINITY, f64::min);
-                    let skipped =
-                        SkippedReport { name: trial.name.clone(), seconds: least, left_seconds: left };
-                    self.tell(AutoEvent::Skipped(&skipped))?;
-                    self.skipped.push(skipped);
-                }
-                self.state.set_extent(&trial.name, found, self.begun.elapsed())?;
-                found
-            }
+        let at = |(windows, epochs): (usize, usize)| (count - windows.min(count)..count, epochs);
+        if let Some(begun) = self.state.extent(&trial.name) {
+            return Ok(Some(at(begun)));
+        }
+        let Self { plan, observe, .. } = self;
+        let mut go_on = || observe(AutoEvent::Measuring { name: &trial.name }).is_continue();
+        let epoch = speed::seconds_per_epoch(&plan.data, &trial.experiment, plan.threads, &mut go_on)?;
+        let pairs = |data: &Dataset| (data.sessions.num_events() - data.sessions.len()) as f64;
+        let needed = |(windows, epochs): (usize, usize)| {
+            let before: f64 = self.backtests[count - windows..].iter().map(|window| pairs(&window.fit)).sum();
+            epoch * epochs as f64 * (1.0 + before / pairs(&plan.data))
         };
-        Ok(found.map(|(windows, epochs)| (count - windows.min(count)..count, epochs)))
+        let left = plan.budget.as_secs_f64() - self.state.seconds();
+        let may = |&(windows, _): &(usize, usize)| match &used {
+            Some(used) => windows == used.len(),
+            None => windows <= count,
+        };
+        let extents = || EXTENTS.into_iter().filter(may);
+        if let Some(extent) = extents().find(|&extent| needed(extent) <= left) {
+            self.state.set_extent(&trial.name, extent)?;
+            return Ok(Some(at(extent)));
+        }
+        let seconds = extents().map(needed).fold(f64::INFINITY, f64::min);
+        let skipped = SkippedReport { name: trial.name.clone(), seconds, left_seconds: left };
+        self.tell(AutoEvent::Skipped(&skipped))?;
+        self.skipped.push(skipped);
+        self.state.keep()?;
+        Ok(None)
     }
 
     /// Fits a model before each of these windows and lists what it expects there; `false` if it is left out.
@@ -227,18 +202,17 @@ impl Run<'_> {
         self.tried.push(Tried { name, experiment, selection, listed, seconds, final_seconds: None });
         let report = self.member(self.tried.len() - 1, alone.figures);
         self.tell(AutoEvent::Judged(&report))?;
-        self.state.keep(self.begun.elapsed())?;
+        self.state.keep()?;
         Ok(true)
     }
 
     /// Fits a model to the sessions before a window, and lists what it expects in both of its halves.
-    #[allow(clippy::type_complexity)] // the lists of two halves
     fn list(
         &mut self,
         name: &str,
         experiment: &Experiment,
         window: usize,
-    ) -> Result<((Vec<blend::List>, Vec<blend::List>), TrainingSummary)> {
+    ) -> Result<(Halves, TrainingSummary)> {
         let Self { plan, observe, trainings, backtests, .. } = self;
         let backtest = &backtests[window];
         let mut observe = |event: FitEvent| observe(AutoEvent::Fit(event));
@@ -273,8 +247,8 @@ impl Run<'_> {
         if before.as_ref() != Some(&members) {
             self.save(&members, windows)?;
         }
-        let reports = self.candidate_reports();
-        self.tell(AutoEvent::Saved(&reports[self.winner]))
+        let winner = self.candidate(self.winner);
+        self.tell(AutoEvent::Saved(&winner))
     }
 
     /// Trains a set of members on all of the data, and saves their blend, or the only one.
@@ -325,21 +299,20 @@ impl Run<'_> {
         }
     }
 
-    fn candidate_reports(&self) -> Vec<CandidateReport> {
+    fn candidate(&self, at: usize) -> CandidateReport {
+        let (members, judged) = &self.candidates[at];
         let winner = &self.candidates[self.winner].1;
-        let report = |(at, (members, judged)): (usize, &(Vec<usize>, Judged))| CandidateReport {
+        CandidateReport {
             members: members.iter().map(|&member| self.tried[member].name.clone()).collect(),
             figures: judged.figures,
             windows: judged.windows.clone(),
             behind: if at == self.winner { None } else { judged.behind(winner, self.plan.threads) },
-        };
-        self.candidates.iter().enumerate().map(report).collect()
+        }
     }
 
     fn report(&self, character: Character, windows: Vec<WindowReport>) -> AutoReport {
         let mut order: Vec<usize> = (0..self.candidates.len()).collect();
         order.sort_by(|&a, &b| self.candidates[b].1.value().total_cmp(&self.candidates[a].1.value()));
-        let reports = self.candidate_reports();
         let alone = |member: usize| {
             let of = self.candidates.iter().find(|(members, _)| *members == [member]);
             of.map_or_else(Figures::default, |(_, judged)| judged.figures)
@@ -349,11 +322,11 @@ impl Run<'_> {
             character,
             windows,
             members: (0..self.tried.len()).map(|member| self.member(member, alone(member))).collect(),
-            candidates: order.iter().map(|&at| reports[at].clone()).collect(),
+            candidates: order.iter().map(|&at| self.candidate(at)).collect(),
             winner: order.iter().position(|&at| at == self.winner).unwrap_or(0),
             skipped: self.skipped.clone(),
             budget_seconds: self.plan.budget.as_secs_f64(),
-            seconds: self.seconds(),
+            seconds: self.state.seconds(),
         }
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::Instant;
 
 /// The name of the file.
 const FILE: &str = "run.json";
@@ -18,6 +18,8 @@ pub(super) struct State {
     saved: Saved,
     /// Seconds of earlier processes.
     before: f64,
+    /// When this process began.
+    begun: Instant,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,8 +29,8 @@ struct Saved {
     objective: Objective,
     seed: u64,
     seconds: f64,
-    /// The numbers of windows and epochs of each network; `None` for one that was not begun.
-    extents: BTreeMap<String, Option<(usize, usize)>>,
+    /// The numbers of windows and epochs of each network that was begun.
+    extents: BTreeMap<String, (usize, usize)>,
 }
 
 impl State {
@@ -70,7 +72,7 @@ impl State {
         }
         std::fs::create_dir_all(folder).map_err(Error::io(folder, "make"))?;
         let before = saved.seconds;
-        let state = Self { path, saved, before };
+        let state = Self { path, saved, before, begun: Instant::now() };
         state.save()?;
         Ok(state)
     }
@@ -80,31 +82,25 @@ impl State {
         std::fs::remove_dir_all(folder).map_err(Error::io(folder, "remove"))
     }
 
-    /// Seconds of earlier processes.
-    pub(super) fn seconds_before(&self) -> f64 {
-        self.before
+    /// Seconds of the run so far, those of earlier processes included.
+    pub(super) fn seconds(&self) -> f64 {
+        self.before + self.begun.elapsed().as_secs_f64()
     }
 
-    /// What has been decided about a network, if it has.
-    #[allow(clippy::option_option)] // decided, and decided to begin it
-    pub(super) fn extent(&self, name: &str) -> Option<Option<(usize, usize)>> {
-        // With more time, a network that was not begun is considered again.
-        self.saved.extents.get(name).copied().filter(Option::is_some)
+    /// The numbers of windows and epochs with which a network was begun, if it was.
+    pub(super) fn extent(&self, name: &str) -> Option<(usize, usize)> {
+        self.saved.extents.get(name).copied()
     }
 
-    pub(super) fn set_extent(
-        &mut self,
-        name: &str,
-        extent: Option<(usize, usize)>,
-        elapsed: Duration,
-    ) -> Result<()> {
+    /// Saves that a network is begun.
+    pub(super) fn set_extent(&mut self, name: &str, extent: (usize, usize)) -> Result<()> {
         self.saved.extents.insert(name.to_owned(), extent);
-        self.keep(elapsed)
+        self.keep()
     }
 
-    /// Saves the time so far, of which `elapsed` is of this process.
-    pub(super) fn keep(&mut self, elapsed: Duration) -> Result<()> {
-        self.saved.seconds = self.before + elapsed.as_secs_f64();
+    /// Saves the time so far.
+    pub(super) fn keep(&mut self) -> Result<()> {
+        self.saved.seconds = self.seconds();
         self.save()
     }
 

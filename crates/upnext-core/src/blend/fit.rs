@@ -12,9 +12,6 @@ use crate::kind::{Fit, MemberPlan, Start, TrainedMember};
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// Number of cases from which weights are learnt, at most. They have some ten parameters, and a case takes some kilobytes.
-const CASES: usize = 20_000;
-
 /// A member that is to be trained on all of the data.
 struct Planned {
     name: String,
@@ -32,12 +29,11 @@ struct Planned {
 pub(super) fn fit(config: &BlendConfig, fit: &mut Fit<'_>) -> Result<Blend> {
     let all = config.experiments(fit.training, fit.evaluation);
     let count = all.len();
-    let (pool, planned) = match std::mem::take(&mut fit.start) {
-        Start::From { arrays, items, .. } => start_from(all, arrays, items)?,
-        Start::New | Start::Resume { .. } => learn_weights(config, all, fit)?,
+    // Learning the weights takes a training of each member before these.
+    let (before, (pool, planned)) = match std::mem::take(&mut fit.start) {
+        Start::From { arrays, items, .. } => (0, start_from(all, arrays, items)?),
+        Start::New | Start::Resume { .. } => (count, learn_weights(config, all, fit)?),
     };
-    // The trainings on the older sessions come before these.
-    let before = planned.first().map_or(0, |first| if matches!(first.start, Start::New) { count } else { 0 });
     let of = before + planned.len();
     let data = Arc::clone(&fit.data);
     let (mut members, mut summaries) = (Vec::new(), Vec::new());
@@ -84,7 +80,7 @@ fn learn_weights(
 ) -> Result<(Pool, Vec<Planned>)> {
     let (older, newest) = split(&fit.data, config.held_out)?;
     let older = Arc::new(older);
-    let held = HeldOut::new(&newest, CASES);
+    let held = HeldOut::new(&newest);
     if held.len() == 0 {
         return Err(too_short(config.held_out));
     }

@@ -10,6 +10,10 @@ use crate::kind::{AnyModel, Scale};
 use crate::ranking::ROWS;
 use crate::{Error, Result};
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Number of cases, at most. Weights have some ten parameters, and a case takes some kilobytes.
+const CASES: usize = 20_000;
 
 /// Held-out sessions, whose cases are the positions that an event follows.
 pub(crate) struct HeldOut {
@@ -22,10 +26,10 @@ pub(crate) struct HeldOut {
 }
 
 impl HeldOut {
-    /// Sessions with about `limit` cases in all, evenly from these. Those of less than two events have no case.
-    pub(crate) fn new(sessions: &Sessions, limit: usize) -> Self {
+    /// Sessions with about 20,000 cases in all at most, evenly from these. Those of less than two events have no case.
+    pub(crate) fn new(sessions: &Sessions) -> Self {
         let total: usize = sessions.iter().map(|session| session.len().saturating_sub(1)).sum();
-        let every = total.div_ceil(limit).max(1);
+        let every = total.div_ceil(CASES).max(1);
         let mut held =
             Self { sessions: Sessions::new(), first: Vec::new(), targets: Vec::new(), contexts: Vec::new() };
         let long = (0..sessions.len()).filter(|&s| sessions.session(s).len() > 1);
@@ -56,32 +60,40 @@ impl HeldOut {
         threads: usize,
         observe: &mut Observer<'_>,
     ) -> Result<Vec<List>> {
+        // Sessions are read together in groups, which are dealt to the threads in turn.
+        let order: Vec<u32> = (0..self.sessions.len() as u32).collect();
+        let groups: Vec<&[u32]> = order.chunks(4 * ROWS).collect();
+        let (threads, is_stopped) = (threads.min(groups.len()).max(1), AtomicBool::new(false));
+        let work = |thread: usize, go_on: &mut dyn FnMut(usize) -> bool| {
+            let mut lister = Lister::new((model, scale), None, depth, ROWS);
+            let mut found = Vec::new();
+            for (number, group) in groups.iter().enumerate().skip(thread).step_by(threads) {
+                if !go_on(number) {
+                    break;
+                }
+                self.group(&mut lister, catalogue, group, &mut found);
+            }
+            found
+        };
         let mut lists = vec![List::default(); self.len()];
-        // Sessions are read together in groups, which threads take in turn; between rounds, the caller can stop.
-        let groups: Vec<Vec<u32>> = (0..self.sessions.len() as u32)
-            .collect::<Vec<_>>()
-            .chunks(4 * ROWS)
-            .map(<[u32]>::to_vec)
-            .collect();
-        for (done, round) in (0..).step_by(threads).zip(groups.chunks(threads)) {
-            if observe(FitEvent::Listing { done, of: groups.len() }).is_break() {
-                return Err(Error::Stopped);
-            }
-            let work = |group: &Vec<u32>| {
-                self.group(Lister::new((model, scale), None, depth, ROWS), catalogue, group)
-            };
-            let found: Vec<Vec<(usize, List)>> = std::thread::scope(|scope| {
-                let others: Vec<_> = round[1..].iter().map(|group| scope.spawn(|| work(group))).collect();
-                let own = work(&round[0]);
-                let others = others.into_iter().map(|thread| match thread.join() {
-                    Ok(found) => found,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                });
-                std::iter::once(own).chain(others).collect()
+        std::thread::scope(|scope| {
+            let (work, is_stopped) = (&work, &is_stopped);
+            let until_stopped = move |thread| work(thread, &mut |_| !is_stopped.load(Ordering::Relaxed));
+            let others: Vec<_> =
+                (1..threads).map(|thread| scope.spawn(move || until_stopped(thread))).collect();
+            let own = work(0, &mut |done| {
+                let stops = observe(FitEvent::Listing { done, of: groups.len() }).is_break();
+                is_stopped.store(stops, Ordering::Relaxed);
+                !stops
             });
-            for (case, list) in found.into_iter().flatten() {
-                lists[case] = list;
-            }
+            let others = others.into_iter().map(|thread| match thread.join() {
+                Ok(found) => found,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            std::iter::once(own).chain(others).flatten().for_each(|(case, list)| lists[case] = list);
+        });
+        if is_stopped.into_inner() {
+            return Err(Error::Stopped);
         }
         let broken = lists.iter().filter(|list| !list.is_finite()).count() as u64;
         if broken > 0 {
@@ -94,17 +106,21 @@ impl HeldOut {
         Ok(lists)
     }
 
-    /// The lists of the cases of some sessions, with the numbers of the cases.
-    fn group(&self, mut lister: Lister, catalogue: &Catalogue, group: &[u32]) -> Vec<(usize, List)> {
-        let mut found = Vec::new();
+    /// Adds the lists of the cases of some sessions, with the numbers of the cases.
+    fn group(
+        &self,
+        lister: &mut Lister,
+        catalogue: &Catalogue,
+        group: &[u32],
+        found: &mut Vec<(usize, List)>,
+    ) {
         let mut batcher = SessionBatcher::new(&self.sessions, group.to_vec(), ROWS.min(group.len()));
         while let Some(batch) = batcher.next_batch() {
             lister.read(batch, &self.sessions);
             let case = |row: usize| self.first[batch.session(row)] + batch.position(row);
-            found
-                .extend(lister.lists(catalogue).into_iter().enumerate().map(|(row, list)| (case(row), list)));
+            let lists = lister.lists(catalogue).into_iter().enumerate();
+            found.extend(lists.map(|(row, list)| (case(row), list)));
         }
-        found
     }
 
     /// The numbers of the cases of each session.

@@ -3,7 +3,9 @@
 use crate::batch::Batch;
 use crate::data::{ItemIndex, Sessions};
 use crate::kind::{AnyModel, Scale};
-use crate::ranking::{BLOCK, Entry, Index, ListRequest, TopK, count_non_finite};
+use crate::ranking::{
+    BLOCK, Entry, Index, ListRequest, Recommendation, TopK, add_block, count_non_finite, first_floors,
+};
 use crate::recommender::{SessionScorer, lanes};
 
 /// The logarithm that is assumed for the smallest probability of an empty list.
@@ -149,8 +151,8 @@ impl<'m> Lister<'m> {
         let Catalogue { supports, all, .. } = catalogue;
         let request = ListRequest { k: self.depth.min(all.len()), hidden: Vec::new() };
         let found = self.index?.find(&*self.scorer, supports, all, &vec![request; self.rows])?;
-        let list = |found: &Vec<crate::ranking::Recommendation>| {
-            let entry = |one: &crate::ranking::Recommendation| Entry {
+        let list = |found: &Vec<Recommendation>| {
+            let entry = |one: &Recommendation| Entry {
                 score: one.score,
                 support: supports[one.item as usize],
                 item: one.item,
@@ -165,9 +167,7 @@ impl<'m> Lister<'m> {
         let lanes = lanes(self.rows);
         self.scores.resize(lanes * BLOCK, 0.0);
         let mut broken = vec![false; self.rows];
-        // The score that an item needs to enter the list of each lane; infinite in the lanes beyond the rows.
-        let mut floors = vec![f32::INFINITY; lanes];
-        floors[..self.rows].fill(f32::NEG_INFINITY);
+        let mut floors = first_floors(self.rows);
         for block in catalogue.all.chunks(BLOCK) {
             let scores = &mut self.scores[..block.len() * lanes];
             self.scorer.score(block, scores);
@@ -176,19 +176,8 @@ impl<'m> Lister<'m> {
                     broken.iter_mut().zip(scores).for_each(|(broken, score)| *broken |= !score.is_finite());
                 }
             }
-            for (&item, scores) in block.iter().zip(scores.chunks_exact(lanes)) {
-                // Few items enter a list; this test of all lanes has no branch.
-                if !scores.iter().zip(&floors).fold(false, |any, (score, floor)| any | (score >= floor)) {
-                    continue;
-                }
-                for (b, &score) in scores[..self.rows].iter().enumerate() {
-                    if self.best[b].admits(score) {
-                        let support = catalogue.supports[item as usize];
-                        self.best[b].push(Entry { score, support, item });
-                        floors[b] = self.best[b].floor();
-                    }
-                }
-            }
+            let best = &mut self.best[..self.rows];
+            add_block(best, &mut floors, (block, scores), &catalogue.supports, |_, _| true);
         }
         let list = |(best, broken): (&mut TopK, &bool)| {
             if *broken { List::broken() } else { List::new(best.sorted(), self.scale) }

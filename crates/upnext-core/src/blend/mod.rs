@@ -123,6 +123,7 @@ impl Kind for Blend {
     const READS: OfTraining = OfTraining::Everything;
     // That of the first member which can tell; by default, of the network.
     const SIMILARITY: Option<SimilarityMeasure> = Some(SimilarityMeasure::VectorCosine);
+    const VALIDATES_ITSELF: bool = true;
     const CAN_TRAIN_FURTHER: bool = true;
 
     fn validate(config: &BlendConfig, training: &TrainingConfig) -> Result<()> {

@@ -80,9 +80,4 @@ impl SessionScorer for BlendScorer<'_> {
     fn fell_back(&self, b: usize) -> bool {
         self.scores.is_empty(b)
     }
-
-    fn weights(&mut self, b: usize) -> Option<&[(ItemIndex, f32)]> {
-        self.pool();
-        if self.broken.is_empty() { Some(self.scores.row(b)) } else { None }
-    }
 }

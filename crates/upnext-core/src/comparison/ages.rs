@@ -1,5 +1,6 @@
 //! How old items are at the end of training: when a training session first had them.
 
+use super::windows::Order;
 use crate::data::time::MICROS_PER_DAY;
 use crate::data::{Dataset, ItemIndex};
 
@@ -16,32 +17,21 @@ impl Ages {
     /// times are real and the sessions span a day; else the share of the sessions after the first with it, in percent. Both are
     /// rounded down. Items of an earlier training, without a session, are as old as the first session.
     pub(super) fn of(train: &Dataset) -> Self {
-        let sessions = &train.sessions;
-        let start = |s: u32| sessions.start(s as usize);
-        let mut order: Vec<u32> = (0..sessions.len() as u32).collect();
-        order.sort_by_key(|&s| start(s));
-        let span = match order[..] {
-            [first, .., last] => start(last).saturating_sub(start(first)),
-            _ => 0,
+        let order = Order::of(train);
+        let Some(last) = order.sessions.len().checked_sub(1) else {
+            return Self { in_days: false, of_item: vec![0; train.items.len()] };
         };
-        let in_days = !sessions.times_are_counter() && span >= MICROS_PER_DAY;
+        let micros = |place: usize| order.start(last).saturating_sub(order.start(place));
+        let in_days = !train.sessions.times_are_counter() && micros(0) >= MICROS_PER_DAY;
         let age = |place: usize| {
-            let after = order.len() - 1 - place;
             if in_days {
-                let micros = start(order[order.len() - 1]).saturating_sub(start(order[place]));
-                (micros / MICROS_PER_DAY) as u64
+                (micros(place) / MICROS_PER_DAY) as u64
             } else {
-                (after as u128 * 100 / order.len() as u128) as u64
+                ((last - place) as u128 * 100 / (last as u128 + 1)) as u64
             }
         };
-        let oldest = if order.is_empty() { 0 } else { age(0) };
-        let mut of_item = vec![None; train.items.len()];
-        for (place, &s) in order.iter().enumerate() {
-            for &item in sessions.session(s as usize) {
-                of_item[item as usize].get_or_insert_with(|| age(place));
-            }
-        }
-        Self { in_days, of_item: of_item.into_iter().map(|age| age.unwrap_or(oldest)).collect() }
+        let of_item = |&place: &usize| age(if place > last { 0 } else { place });
+        Self { in_days, of_item: order.first_seen.iter().map(of_item).collect() }
     }
 
     /// The age of an item.

@@ -3,11 +3,10 @@
 //! International Journal of Forecasting 2000).
 
 use crate::data::time::MICROS_PER_DAY;
-use crate::data::{Dataset, DroppedSessions, ItemIndex, ItemVocabulary, Sessions, TimeMicros};
+use crate::data::{Dataset, DroppedSessions, ItemIndex, Sessions, TimeMicros};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
-use std::sync::Arc;
 
 /// How the sessions of a training part are cut into windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,16 +87,16 @@ pub(crate) fn windows_in_parts(data: &Dataset, count: usize, parts: usize) -> Re
 type Judged = (Vec<(Vec<ItemIndex>, TimeMicros)>, DroppedSessions);
 
 /// The sessions of the data in the order of their starts.
-struct Order<'d> {
+pub(super) struct Order<'d> {
     data: &'d Dataset,
     /// Indices of sessions; sessions that start at the same time are in the order of the data.
-    sessions: Vec<u32>,
+    pub(super) sessions: Vec<u32>,
     /// The place in `sessions` of the first session with each item; `usize::MAX` for items without a session.
-    first_seen: Vec<usize>,
+    pub(super) first_seen: Vec<usize>,
 }
 
 impl<'d> Order<'d> {
-    fn of(data: &'d Dataset) -> Self {
+    pub(super) fn of(data: &'d Dataset) -> Self {
         let mut sessions: Vec<u32> = (0..data.sessions.len() as u32).collect();
         sessions.sort_by_key(|&s| data.sessions.start(s as usize));
         let mut first_seen = vec![usize::MAX; data.items.len()];
@@ -110,7 +109,7 @@ impl<'d> Order<'d> {
         Self { data, sessions, first_seen }
     }
 
-    fn start(&self, place: usize) -> TimeMicros {
+    pub(super) fn start(&self, place: usize) -> TimeMicros {
         self.data.sessions.start(self.sessions[place] as usize)
     }
 
@@ -161,7 +160,7 @@ impl<'d> Order<'d> {
 
     fn windows(&self, bounds: &[usize], judged: Vec<Judged>, cut: WindowCut) -> Vec<Window> {
         let window = |(pair, (sessions, dropped)): (&[usize], Judged)| {
-            let (fit, index) = self.fit(pair[0]);
+            let (fit, index) = self.data.part(self.sessions[..pair[0]].iter().map(|&s| s as usize));
             let mut judge = Sessions::new();
             let mut row = Vec::new();
             for (session, start) in sessions {
@@ -174,32 +173,12 @@ impl<'d> Order<'d> {
         };
         bounds.windows(2).zip(judged).map(window).collect()
     }
-
-    /// The data of the first sessions, with their items in the order of their occurrence, and the index of each item there.
-    fn fit(&self, until: usize) -> (Dataset, Vec<Option<ItemIndex>>) {
-        let of_data = &self.data.sessions;
-        let sessions = || self.sessions[..until].iter().map(|&s| s as usize);
-        let mut support = vec![0_u64; self.data.items.len()];
-        sessions().flat_map(|s| of_data.session(s)).for_each(|&item| support[item as usize] += 1);
-        let mut index: Vec<Option<ItemIndex>> = vec![None; self.data.items.len()];
-        let (mut items, mut fit, mut row) = (ItemVocabulary::new(), Sessions::new(), Vec::new());
-        for s in sessions() {
-            row.clear();
-            row.extend(of_data.session(s).iter().map(|&item| {
-                let add = || items.add(self.data.items.id(item), support[item as usize]);
-                *index[item as usize].get_or_insert_with(add)
-            }));
-            fit.push(&row, of_data.start(s));
-        }
-        let fit =
-            Dataset { item_table: self.data.item_table.as_ref().map(Arc::clone), ..Dataset::new(items, fit) };
-        (fit, index)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::ItemVocabulary;
 
     /// 2023-11-14, far from any counter.
     const BEGIN: TimeMicros = 1_700_000_000_000_000;

@@ -104,23 +104,32 @@ impl Dataset {
         Self { items, sessions, item_table: None }
     }
 
-    /// The first `until` sessions with the items that occur in them, and the others in the indices of these, without events
-    /// on other items and then without sessions of fewer than two events.
-    pub(crate) fn cut(&self, until: usize) -> (Self, Sessions) {
+    /// Some of the sessions, with their items in the order of their occurrence there; and the index there of each item.
+    pub(crate) fn part(
+        &self,
+        sessions: impl Iterator<Item = usize> + Clone,
+    ) -> (Self, Vec<Option<ItemIndex>>) {
         let mut support = vec![0_u64; self.items.len()];
-        let older = || (0..until.min(self.sessions.len())).map(|s| (s, self.sessions.session(s)));
-        older().flat_map(|(_, session)| session).for_each(|&item| support[item as usize] += 1);
+        let events = sessions.clone().flat_map(|s| self.sessions.session(s));
+        events.for_each(|&item| support[item as usize] += 1);
         let mut index: Vec<Option<ItemIndex>> = vec![None; self.items.len()];
-        let (mut items, mut first, mut row) = (ItemVocabulary::new(), Sessions::new(), Vec::new());
-        for (s, session) in older() {
+        let (mut items, mut part, mut row) = (ItemVocabulary::new(), Sessions::new(), Vec::new());
+        for s in sessions {
             row.clear();
-            row.extend(session.iter().map(|&item| {
+            row.extend(self.sessions.session(s).iter().map(|&item| {
                 let add = || items.add(self.items.id(item), support[item as usize]);
                 *index[item as usize].get_or_insert_with(add)
             }));
-            first.push(&row, self.sessions.start(s));
+            part.push(&row, self.sessions.start(s));
         }
-        let mut rest = Sessions::new();
+        (Self { item_table: self.item_table.clone(), ..Self::new(items, part) }, index)
+    }
+
+    /// The first `until` sessions with the items that occur in them, and the others in the indices of these, without events
+    /// on other items and then without sessions of fewer than two events.
+    pub(crate) fn cut(&self, until: usize) -> (Self, Sessions) {
+        let (first, index) = self.part(0..until.min(self.sessions.len()));
+        let (mut rest, mut row) = (Sessions::new(), Vec::new());
         for s in until..self.sessions.len() {
             row.clear();
             row.extend(self.sessions.session(s).iter().filter_map(|&item| index[item as usize]));
@@ -128,7 +137,7 @@ impl Dataset {
                 rest.push(&row, self.sessions.start(s));
             }
         }
-        (Self { item_table: self.item_table.clone(), ..Self::new(items, first) }, rest)
+        (first, rest)
     }
 
     /// The same with a table of items.

@@ -124,7 +124,7 @@ impl Experiment {
         if let ModelConfig::Gru4rec(network) = &self.model {
             resolved.model = ModelConfig::Gru4rec(network.resolved(&self.training));
             resolved.training = self.training.resolved(network);
-        } else if !matches!(self.model, ModelConfig::Blend(_)) {
+        } else if !self.model.kind().reads_training("epochs") {
             resolved.training = TrainingConfig::default();
             if self.model.kind().reads_training("seed") {
                 resolved.training.seed = self.training.seed;

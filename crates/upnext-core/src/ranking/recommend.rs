@@ -1,7 +1,7 @@
 //! Recommendations: the best items after each of many sessions.
 
 use super::index::ListRequest;
-use super::{BLOCK, Entry, Index, ROWS, TopK, count_non_finite};
+use super::{BLOCK, Entry, Index, ROWS, TopK, add_block, count_non_finite, first_floors};
 use crate::batch::HistoryBatcher;
 use crate::data::{ItemIndex, ItemVocabulary, Sessions};
 use crate::recommender::{Recommender, SessionScorer, lanes};
@@ -294,26 +294,14 @@ impl Call<'_> {
         let (rows, lanes) = (requests.len(), lanes(requests.len()));
         let mut scores = vec![0.0; lanes * BLOCK.min(candidates.len())];
         let mut best: Vec<TopK> = requests.iter().map(|request| TopK::new(request.k)).collect();
-        // The score that an item needs to enter the list of each lane; infinite in the lanes beyond the rows.
-        let mut floors = vec![f32::INFINITY; lanes];
-        floors[..rows].fill(f32::NEG_INFINITY);
+        let mut floors = first_floors(rows);
         let mut not_finite = 0;
         for block in candidates.chunks(BLOCK) {
             let scores = &mut scores[..block.len() * lanes];
             scorer.score(block, scores);
             not_finite += count_non_finite(scores, lanes, rows);
-            for (&item, scores) in block.iter().zip(scores.chunks_exact(lanes)) {
-                // Few items enter a list; this test of all lanes has no branch.
-                if !scores.iter().zip(&floors).fold(false, |any, (score, floor)| any | (score >= floor)) {
-                    continue;
-                }
-                for (b, &score) in scores[..rows].iter().enumerate() {
-                    if best[b].admits(score) && requests[b].allows(item) {
-                        best[b].push(Entry { score, support: self.items.support(item), item });
-                        floors[b] = best[b].floor;
-                    }
-                }
-            }
+            let allows = |b: usize, item| requests[b].allows(item);
+            add_block(&mut best, &mut floors, (block, scores), self.items.supports(), allows);
             self.check_stopped()?;
         }
         if not_finite > 0 {

@@ -118,14 +118,7 @@ pub(crate) fn run(args: &AutoArgs) -> anyhow::Result<()> {
         test,
         threads,
     };
-    if let Some(file) = &args.report {
-        pages::write(file, &page::page(&outcome))?;
-    }
-    args.output.print(&outcome, |outcome| {
-        let page =
-            args.report.as_ref().map_or(String::new(), |file| format!("report in {}\n", file.display()));
-        format!("{}{page}", describe(outcome))
-    })
+    pages::write_and_print(args.report.as_deref(), &args.output, &outcome, page::page, describe)
 }
 
 /// Reads the training part, and the test part of a prepared folder.

@@ -3,11 +3,11 @@
 use super::live::{shape, span};
 use crate::output::{Table, printable};
 use crate::page::percent;
+use crate::serving::{model_bytes, request_times};
 use serde::Serialize;
 use std::path::Path;
-use std::time::Instant;
 use upnext_core::Model;
-use upnext_core::auto::{AutoReport, CandidateReport};
+use upnext_core::auto::{AutoReport, CUTOFF, CandidateReport};
 use upnext_core::data::Dataset;
 use upnext_core::evaluation::Evaluation;
 
@@ -40,35 +40,13 @@ pub(super) struct Served {
     pub(super) p99_ms: f64,
 }
 
-/// Number of sessions for which recommendations are timed.
-const TIMED: usize = 300;
-
 impl Served {
-    /// Recommends for the newest sessions of the data, one by one.
+    /// Recommends for some sessions of the data, one by one.
     pub(super) fn measure(model: &Model, data: &Dataset, out: &Path) -> anyhow::Result<Self> {
-        let count = data.sessions.len();
-        let mut times = Vec::new();
-        for s in count.saturating_sub(TIMED)..count {
-            let ids: Vec<&str> = data.sessions.session(s).iter().map(|&item| data.items.id(item)).collect();
-            let begun = Instant::now();
-            model.recommend(&ids, 20)?;
-            times.push(begun.elapsed().as_secs_f64() * 1e3);
-        }
-        times.sort_unstable_by(f64::total_cmp);
+        let times = request_times(model, (&data.sessions, &data.items), CUTOFF)?;
         let at = |share: f64| times.get((times.len() as f64 * share) as usize).copied().unwrap_or(0.0);
-        Ok(Self { bytes: bytes_in(out)?, median_ms: at(0.5), p99_ms: at(0.99) })
+        Ok(Self { bytes: model_bytes(out)?, median_ms: at(0.5), p99_ms: at(0.99) })
     }
-}
-
-/// Bytes of all files in a folder.
-fn bytes_in(folder: &Path) -> anyhow::Result<u64> {
-    let mut bytes = 0;
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let meta = entry.metadata()?;
-        bytes += if meta.is_dir() { bytes_in(&entry.path())? } else { meta.len() };
-    }
-    Ok(bytes)
 }
 
 impl Outcome<'_> {

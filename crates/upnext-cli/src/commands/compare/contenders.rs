@@ -135,7 +135,7 @@ impl Contender {
         }
         self.experiment.evaluation = evaluation.clone();
         let (training, is_trained) = (&self.experiment.training, !matches!(self.source, Source::Saved(_)));
-        let validates_itself = self.experiment.model.kind() == ModelKind::Blend;
+        let validates_itself = self.experiment.model.kind().validates_itself();
         if training.patience > 0 && is_trained && !has_validation && !validates_itself {
             let reason = if args.windows.is_some() {
                 format!(

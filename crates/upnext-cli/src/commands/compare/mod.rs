@@ -5,7 +5,6 @@ mod data;
 mod folder;
 mod outcome;
 mod report;
-mod serving;
 mod windows;
 
 use crate::cases::{CaseArgs, CaseFile};
@@ -16,13 +15,13 @@ use crate::output::{OutputArgs, command_line, in_flags, thousands, warn};
 use crate::page;
 use crate::ranking::RankingArgs;
 use crate::reading::ReadArgs;
+use crate::serving::{model_bytes, request_ms};
 use crate::train_and_rank::{Trained, rank, train_until_stopped};
 use anyhow::Context;
 use contenders::{Contender, Source, contenders};
 use data::{Data, catalogue, titles, warn_of_other_data};
 use folder::ModelsFolder;
 use outcome::{DataReport, Example, Failed, Outcome, Row, describe};
-use serving::{model_bytes, request_ms};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -162,16 +161,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
         })?,
         None => evaluate_all(None)?,
     };
-    if let Some(file) = &args.report {
-        page::write(file, &report::page(&outcome))?;
-    }
-    args.output.print(&outcome, |outcome| {
-        let mut text = describe(outcome);
-        if let Some(file) = &args.report {
-            text.push_str(&format!("report in {}\n", file.display()));
-        }
-        text
-    })?;
+    page::write_and_print(args.report.as_deref(), &args.output, &outcome, report::page, describe)?;
     all_succeeded(&outcome.failed, contenders.len())
 }
 

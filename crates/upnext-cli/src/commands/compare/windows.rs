@@ -117,16 +117,7 @@ pub(super) fn run(
         }
     }
     let outcome = outcome(args, contenders, evaluation, (cut, reports), of_models, threads)?;
-    if let Some(file) = &args.report {
-        page::write(file, &report::windows_page(&outcome))?;
-    }
-    args.output.print(&outcome, |outcome| {
-        let mut text = describe(outcome);
-        if let Some(file) = &args.report {
-            text.push_str(&format!("report in {}\n", file.display()));
-        }
-        text
-    })?;
+    page::write_and_print(args.report.as_deref(), &args.output, &outcome, report::windows_page, describe)?;
     super::all_succeeded(&outcome.failed, contenders.len())
 }
 

@@ -51,16 +51,7 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<()> {
     let quiet = task.output.quiet;
     let data = Data::of(&mut folder, &task.clicks, task.protocol, &task.read, &task.prepare, quiet)?;
     let outcome = tables(&task, &folder, &data)?;
-    if let Some(file) = &task.report {
-        page::write(file, &report::page(&outcome))?;
-    }
-    task.output.print(&outcome, |outcome| {
-        let mut text = describe(outcome);
-        if let Some(file) = &task.report {
-            text.push_str(&format!("report in {}\n", file.display()));
-        }
-        text
-    })?;
+    page::write_and_print(task.report.as_deref(), &task.output, &outcome, report::page, describe)?;
     match outcome.failed.as_slice() {
         [] => Ok(()),
         failed => anyhow::bail!("{} of {} rows failed: {}", failed.len(), task.rows.len(), reasons(failed)),

@@ -1,7 +1,7 @@
 //! The table of metrics besides accuracy.
 
 use super::super::outcome::Outcome;
-use super::name;
+use super::{at_other_cutoffs, name};
 use crate::commands::evaluate::MetricOf;
 use crate::page::{percent, table};
 
@@ -27,19 +27,7 @@ fn plain(x: f64) -> String {
 /// The metrics at the largest cut-off, followed by those at the others.
 pub(super) fn beyond_accuracy(outcome: &Outcome) -> String {
     let k = outcome.cutoff();
-    let others: String = outcome
-        .evaluation
-        .cutoffs
-        .iter()
-        .rev()
-        .skip(1)
-        .map(|&k| format!("<h3>At {k}</h3>{}", at(outcome, k)))
-        .collect();
-    let others = if others.is_empty() {
-        others
-    } else {
-        format!("<details><summary>The same at other cut-offs</summary>{others}</details>")
-    };
+    let others = at_other_cutoffs(outcome, |k| at(outcome, k));
     format!(
         "<p>For lists of {k}. Last hit: Recall of the last event of each session alone. Repeats: share of the hits whose item the session had before, which a visitor may find again alone. \
          Precision and MAP: all items of the rest of the session are relevant, not the next one alone. \

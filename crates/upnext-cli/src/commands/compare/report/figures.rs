@@ -1,9 +1,9 @@
 //! The figures of a comparison: the table of all models, and their differences from the first.
 
 use super::super::outcome::Outcome;
-use super::name;
 use super::plots::shown;
 use super::verdict::{choose, significant};
+use super::{at_other_cutoffs, name};
 use crate::output::{seconds, thousands};
 use crate::page::svg::{Difference, forest};
 use crate::page::{percent, side_by_side, table};
@@ -12,19 +12,7 @@ use upnext_core::comparison::Metric;
 /// The metrics at the largest cut-off, followed by those at the others.
 pub(super) fn results(outcome: &Outcome) -> String {
     let k = outcome.cutoff();
-    let others: String = outcome
-        .evaluation
-        .cutoffs
-        .iter()
-        .rev()
-        .skip(1)
-        .map(|&k| format!("<h3>At {k}</h3>{}", at(outcome, k, false)))
-        .collect();
-    let others = if others.is_empty() {
-        others
-    } else {
-        format!("<details><summary>The same at other cut-offs</summary>{others}</details>")
-    };
+    let others = at_other_cutoffs(outcome, |k| at(outcome, k, false));
     format!(
         "<p>In percent, the best Recall, MRR and NDCG in bold; small: the 95 % interval over {} resamples of the test sessions. \
          Coverage: share of all items that are in any list of {k}. Popularity: how popular the recommended items are on average, where 100 is the item with the most events; \

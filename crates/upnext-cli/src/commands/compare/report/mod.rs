@@ -22,6 +22,16 @@ pub(super) use windows::windows_page;
 /// Number of models that the plots show before the reader changes the check boxes: more lines cannot be told apart.
 const SHOWN: usize = 5;
 
+/// What `at` shows at the cut-offs below the largest, folded; empty if there are none.
+fn at_other_cutoffs(outcome: &Outcome, at: impl Fn(usize) -> String) -> String {
+    let others = outcome.evaluation.cutoffs.iter().rev().skip(1);
+    let others: String = others.map(|&k| format!("<h3>At {k}</h3>{}", at(k))).collect();
+    if others.is_empty() {
+        return others;
+    }
+    format!("<details><summary>The same at other cut-offs</summary>{others}</details>")
+}
+
 /// The HTML of the report.
 pub(super) fn page(outcome: &Outcome) -> String {
     let title = title(outcome);

@@ -15,16 +15,16 @@ const REQUESTS: usize = 200;
 /// The time after which no further request is timed.
 const ENOUGH: Duration = Duration::from_secs(1);
 
-/// Median milliseconds of one core for the list of one session, as `serve` computes it when no other request waits.
+/// Milliseconds of one core for the list of one session, as `serve` computes it when no other request waits, of some
+/// sessions: ascending.
 ///
 /// Unlike the time of an evaluation, which scores many sessions together on all threads, this is what a request costs.
-pub(super) fn request_ms(
+pub(crate) fn request_times(
     model: &Model,
     (sessions, items): (&Sessions, &ItemVocabulary),
-    options: &EvaluationConfig,
-) -> upnext_core::Result<Option<f64>> {
+    k: usize,
+) -> upnext_core::Result<Vec<f64>> {
     let step = sessions.len().div_ceil(REQUESTS).max(1);
-    let k = options.cutoffs.last().copied().unwrap_or(1);
     let histories: Vec<Vec<&str>> = (0..sessions.len())
         .step_by(step)
         .map(|s| sessions.session(s))
@@ -45,11 +45,21 @@ pub(super) fn request_ms(
         times.push(start.elapsed().as_secs_f64() * 1000.0);
     }
     times.sort_by(f64::total_cmp);
+    Ok(times)
+}
+
+/// The median of [`request_times`]; `None` if no session could be timed.
+pub(crate) fn request_ms(
+    model: &Model,
+    data: (&Sessions, &ItemVocabulary),
+    options: &EvaluationConfig,
+) -> upnext_core::Result<Option<f64>> {
+    let times = request_times(model, data, options.cutoffs.last().copied().unwrap_or(1))?;
     Ok(times.get(times.len() / 2).copied())
 }
 
 /// Size of a saved model's files in bytes, without its training state, which is not served.
-pub(super) fn model_bytes(folder: &Path) -> upnext_core::Result<u64> {
+pub(crate) fn model_bytes(folder: &Path) -> upnext_core::Result<u64> {
     fn bytes(manifest: &Manifest) -> u64 {
         let served = manifest.files.iter().filter(|file| file.name != "training").map(|file| file.bytes);
         served.sum::<u64>() + manifest.members.iter().map(|member| bytes(&member.manifest)).sum::<u64>()
