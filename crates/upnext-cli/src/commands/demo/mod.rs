@@ -7,6 +7,7 @@ mod sample;
 use crate::experiment::ThreadArgs;
 use crate::numbers::{one_or_more, seed};
 use crate::output::{OutputArgs, Table, print, thousands};
+use anyhow::Context;
 use command_line::{CommandLine, Output, program_outside_path};
 use folder::{Folder, MADE_BY, REPORT_FILE};
 use sample::Sample;
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use upnext_core::artifact::EpochSummary;
 use upnext_core::comparison::{Comparison, Estimate, Metric};
-use upnext_core::data::Statistics;
+use upnext_core::data::{Statistics, TimeSpan};
 use upnext_core::evaluation::Evaluation;
 use upnext_core::experiment::ModelKind;
 
@@ -44,10 +45,16 @@ const GRU4REC: [&str; 6] = [
 /// Number of epochs of the network.
 const EPOCHS: &str = "5";
 
-/// Show all steps on a simulated shop: click log, preparation, training, comparison, recommendations.
+/// Name of the best model.
+const BEST: &str = "best";
+
+/// Name of the best model's page.
+const BEST_PAGE: &str = "best.html";
+
+/// Show all steps on a simulated shop: click log, preparation, training, comparison, recommendations, the best model.
 ///
-/// Every step is a command of this program, which is printed before it runs and gives the same figures when repeated. The
-/// files remain.
+/// Every step is a command of this program, which is printed before it runs and gives the same figures when repeated, except
+/// that the last one, `auto`, tries what the machine has time for. The files remain.
 #[derive(clap::Args, Debug)]
 pub(crate) struct DemoArgs {
     /// Folder for the files: a new or empty one, or that of an earlier demo, whose files are replaced
@@ -61,6 +68,10 @@ pub(crate) struct DemoArgs {
     /// Sessions in the shop
     #[arg(long, value_name = "N", value_parser = one_or_more::<u64>, hide = true)]
     sessions: Option<u64>,
+
+    /// Time for the last step, the search for the best model
+    #[arg(long, value_name = "SPAN", default_value = "1m")]
+    budget: TimeSpan,
 
     #[command(flatten)]
     threads: ThreadArgs,
@@ -82,6 +93,9 @@ struct Report<'a> {
     compared: Vec<ComparedModel>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sample: Option<Shown>,
+    /// What `auto` found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    best: Option<BestModel>,
     seconds: f64,
     next: Vec<String>,
 }
@@ -117,6 +131,16 @@ struct ComparedModel {
     mrr: Estimate,
     /// Absent for a model that was trained without a record of it.
     training_seconds: Option<f64>,
+}
+
+/// The best model, with its figures on the test part.
+#[derive(Serialize)]
+struct BestModel {
+    members: Vec<String>,
+    #[serde(rename = "recall@20")]
+    recall: f64,
+    #[serde(rename = "mrr@20")]
+    mrr: f64,
 }
 
 /// The sample session and its recommendations.
@@ -179,6 +203,24 @@ impl Compared {
     }
 }
 
+/// Fields of the output of `auto`.
+#[derive(Deserialize)]
+struct Found {
+    candidates: Vec<Candidate>,
+    winner: usize,
+    test: Tested,
+}
+
+#[derive(Deserialize)]
+struct Candidate {
+    members: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Tested {
+    evaluation: Evaluation,
+}
+
 /// Fields of the output of `recommend`.
 #[derive(Deserialize)]
 struct Recommended {
@@ -207,6 +249,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
             models: Vec::new(),
             compared: Vec::new(),
             sample: None,
+            best: None,
             seconds: 0.0,
             next: Vec::new(),
         },
@@ -226,8 +269,9 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let network = folder.name(ModelKind::Gru4rec.name())?;
     demo.compare(&folder, &data)?;
     demo.recommend(&network, &data)?;
+    demo.find_best(&folder, &data)?;
 
-    demo.report.next = what_next(&folder, &data, &network)?;
+    demo.report.next = what_next(&folder, &data)?;
     demo.report.seconds = begun.elapsed().as_secs_f64();
     demo.report.finished = true;
     folder.write_report(&demo.report)?;
@@ -317,11 +361,9 @@ impl Demo<'_> {
         let evaluate = CommandLine::new(["evaluate", model, data]).with(threads);
         let (mut recall, mut mrr) = (0.0, 0.0);
         self.step(&evaluate, |output| {
-            let Evaluation { cases, metrics, .. } = output.read()?;
-            let at = metrics.iter().find(|at| at.k == CUTOFF);
-            let at = at.ok_or_else(|| anyhow::anyhow!("`evaluate` gives no figures at {CUTOFF}"))?;
-            (recall, mrr) = (at.recall, at.mrr);
-            let cases = thousands(cases as u64);
+            let evaluation = output.read()?;
+            (recall, mrr) = recall_and_mrr(&evaluation)?;
+            let cases = thousands(evaluation.cases as u64);
             Ok(format!(
                 "of {cases} next clicks {:.1}% are among the first {CUTOFF}: recall@{CUTOFF} {recall:.4}, mrr@{CUTOFF} {mrr:.4}",
                 recall * 100.0
@@ -379,19 +421,59 @@ impl Demo<'_> {
         Ok(())
     }
 
+    /// Finds the best model, which is usually a blend of several.
+    fn find_best(&mut self, folder: &Folder, data: &str) -> anyhow::Result<()> {
+        let [best, page] = [folder.name(BEST)?, folder.name(BEST_PAGE)?];
+        let budget = self.args.budget.to_string();
+        let mut command =
+            CommandLine::new(["auto", data, "--out", &best, "--budget", &budget, "--report", &page]);
+        for (option, value) in [
+            ("--seed", self.args.seed.map(|seed| seed.to_string())),
+            ("--threads", self.args.threads.given().map(|threads| threads.to_string())),
+        ] {
+            command = command.with(value.iter().flat_map(|value| [option, value]));
+        }
+        let mut found = None;
+        self.step(&command, |output| {
+            let Found { candidates, winner, test: Tested { evaluation } } = output.read()?;
+            let members = candidates.into_iter().nth(winner).context("`auto` names no winner")?.members;
+            let (recall, mrr) = recall_and_mrr(&evaluation)?;
+            let text = format!(
+                "{}: recall@{CUTOFF} {recall:.4}, mrr@{CUTOFF} {mrr:.4} on the last day\nHow it was found: open {page} in a browser",
+                members.join(" + ")
+            );
+            found = Some(BestModel { members, recall, mrr });
+            Ok(text)
+        })?;
+        self.report.best = found;
+        Ok(())
+    }
+
     /// Prints the comparison and suggestions for next commands.
     fn conclude(&self) -> anyhow::Result<()> {
         let next: String = self.report.next.iter().map(|command| format!("  {command}\n")).collect();
         self.say(&format!(
-            "\nThe last day's next clicks, ranked among all items by each model, the best first:\n\n{}\n\
+            "\nThe last day's next clicks, ranked among all items by each model, the best first:\n\n{}\n{}\
              Done in {:.0} s. The files are in {}, these figures in {}. What to try next:\n\n{next}  \
              upnext prepare YOUR_CLICKS.csv --out mine     # a log with a session, an item and a time column\n",
             table_of(&self.report.compared),
+            self.report.best.as_ref().map_or_else(String::new, |best| format!(
+                "The best model for this log, by `auto`: {}, recall@{CUTOFF} {:.4}, mrr@{CUTOFF} {:.4}\n\n",
+                best.members.join(" + "),
+                best.recall,
+                best.mrr
+            )),
             self.report.seconds,
             self.args.out.display(),
             self.args.out.join(REPORT_FILE).display(),
         ))
     }
+}
+
+fn recall_and_mrr(evaluation: &Evaluation) -> anyhow::Result<(f64, f64)> {
+    let at = evaluation.metrics.iter().find(|at| at.k == CUTOFF);
+    let at = at.with_context(|| format!("a command gives no figures at {CUTOFF}"))?;
+    Ok((at.recall, at.mrr))
 }
 
 fn table_of(compared: &[ComparedModel]) -> Table {
@@ -437,12 +519,12 @@ fn describe_training(output: &Output) -> anyhow::Result<String> {
 }
 
 /// Suggested next commands.
-fn what_next(folder: &Folder, data: &str, network: &str) -> anyhow::Result<Vec<String>> {
-    let [longer, lists] = [folder.name("longer")?, folder.name("lists.csv")?];
+fn what_next(folder: &Folder, data: &str) -> anyhow::Result<Vec<String>> {
+    let [best, longer, lists] = [folder.name(BEST)?, folder.name("longer")?, folder.name("lists.csv")?];
     let validated = ["--validate", "--epochs", "20", "--set", "training.patience=2"];
     Ok([
-        CommandLine::new(["inspect", network]),
-        CommandLine::new(["recommend", network, "--sessions", data, "--out", &lists]),
+        CommandLine::new(["inspect", &best]),
+        CommandLine::new(["recommend", &best, "--sessions", data, "--out", &lists]),
         CommandLine::new(["train", data, "--out", &longer]).with(validated).with(GRU4REC),
     ]
     .map(|command| command.to_string())
