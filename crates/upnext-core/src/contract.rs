@@ -75,7 +75,7 @@ fn models_of_item_to_item_weights_obey_the_contract_and_return_from_their_arrays
     check!(AssociationRules, AssociationRulesConfig::default());
     check!(AssociationRules, AssociationRulesConfig { pruning: 2 });
     check!(SequentialRules, SequentialRulesConfig::default());
-    check!(SequentialRules, SequentialRulesConfig { steps: 2, pruning: 2 });
+    check!(SequentialRules, SequentialRulesConfig { steps: 2, pruning: 2, half_life: 0.3 });
 }
 
 #[test]

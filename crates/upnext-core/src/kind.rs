@@ -72,6 +72,8 @@ pub(crate) enum Scale {
     Weight,
     /// Probabilities, plus 1 for the items that the model is about.
     AboveOne,
+    /// Weights that are the same after every session, such as numbers of events.
+    Fixed,
 }
 
 /// The fields of the `[training]` table that the fit of a kind reads.

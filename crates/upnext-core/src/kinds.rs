@@ -10,6 +10,8 @@ macro_rules! for_each_kind {
             Gru4rec(crate::gru4rec::Network, crate::gru4rec::config::NetworkConfig) = "gru4rec",
             /// The items with the largest support in training.
             Pop(crate::baselines::Pop, crate::baselines::NoFields) = "pop",
+            /// The items with the largest support of late, by events that count less the older they are.
+            DecayPop(crate::baselines::DecayPop, crate::baselines::DecayPopConfig) = "decay-pop",
             /// The most frequent items of the session so far, then those with the largest support in training.
             SPop(crate::baselines::SPop, crate::baselines::NoFields) = "s-pop",
             /// The items of the session so far, by the chance that the visitor clicks each again.

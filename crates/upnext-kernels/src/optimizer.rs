@@ -207,6 +207,35 @@ impl std::fmt::Debug for Rows {
     }
 }
 
+/// Smallest length of a row that is scaled, so that a row of zeros stays one.
+const TINY: f32 = 1e-12;
+
+/// Scales the first `columns` floats of row `r` of a parameter to the length 1.
+///
+/// # Safety
+/// `r` must be a row of the parameter that `rows` points to, and `columns` at most its stride; no other thread may use the row
+/// during the call.
+#[inline(always)]
+unsafe fn scale_row<S: Simd>(s: S, rows: Rows, r: usize, columns: usize) {
+    let row = rows.value.wrapping_add(r * rows.stride);
+    let whole = columns - columns % S::LANES;
+    // SAFETY: columns 0..`columns` of row r lie in the parameter.
+    unsafe {
+        let mut squares = s.zero();
+        for j in (0..whole).step_by(S::LANES) {
+            let x = s.load_ptr(row.add(j));
+            squares = s.fma(x, x, squares);
+        }
+        let rest = std::slice::from_raw_parts_mut(row.add(whole), columns - whole);
+        let length = (s.sum(squares) + rest.iter().map(|x| x * x).sum::<f32>()).sqrt();
+        let factor = 1.0 / length.max(TINY);
+        for j in (0..whole).step_by(S::LANES) {
+            s.store_ptr(row.add(j), s.mul(s.splat(factor), s.load_ptr(row.add(j))));
+        }
+        rest.iter_mut().for_each(|x| *x *= factor);
+    }
+}
+
 /// Updates the first `width` floats of row `r`: adds L2 to the gradient, multiplies by `scale`, and applies the optimiser.
 ///
 /// # Safety

@@ -35,6 +35,10 @@ pub struct Network {
     pub input_to_deeper_layers: bool,
     /// Units of each feed-forward layer between the recurrent layers and the output.
     pub feed_forward: Vec<usize>,
+    /// Whether the input is added to the output of the top layer; with `Shared` input only.
+    pub input_to_output: bool,
+    /// The length of the session's vector, if the items' vectors have the length 1.
+    pub cosine_scale: Option<f64>,
     /// Activation of the GRU's candidate and of the plain recurrent unit: tanh, relu or linear.
     pub hidden_activation: Activation,
     /// Activation of the scores.
@@ -52,6 +56,8 @@ impl Default for Network {
             embedding_size: 100,
             input_to_deeper_layers: false,
             feed_forward: Vec::new(),
+            input_to_output: false,
+            cosine_scale: None,
             hidden_activation: Activation::Tanh,
             output_activation: Activation::Linear,
         }

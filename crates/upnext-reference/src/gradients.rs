@@ -6,7 +6,7 @@
 mod tests;
 
 use super::loss::{activate, is_negative, log_q, sigmoid};
-use super::network::{Step, hidden_activation, input_vector};
+use super::network::{Step, hidden_activation, input_vector, session_vector};
 use super::{Parameters, Tensor, gates};
 use crate::config::{Activation, Input, Loss, Network, Training, Unit};
 
@@ -236,7 +236,8 @@ fn backward(network: &Network, training: &Training, parameters: &Parameters, ste
         }
 
         // Section 3: the output layer.
-        let top = inputs.pop().unwrap_or_default();
+        let o = inputs.pop().unwrap_or_default();
+        let top = session_vector(network, &o, &x);
         let activation = network.output_activation;
         let weight = parameters.tensor("output.weight");
         let y: Vec<f64> = columns
@@ -262,6 +263,18 @@ fn backward(network: &Network, training: &Training, parameters: &Parameters, ste
             }
         }
 
+        // Section 3: the session's vector.
+        let mut dx = vec![0.0; x.len()];
+        if let Some(scale) = network.cosine_scale {
+            let before = session_vector(&Network { cosine_scale: None, ..network.clone() }, &o, &x);
+            let length = times(&before, &before).iter().sum::<f64>().sqrt();
+            let along = times(&top, &dy).iter().sum::<f64>() / (scale * scale);
+            dy = (0..dy.len()).map(|j| scale / length * (dy[j] - top[j] * along)).collect();
+        }
+        if network.input_to_output {
+            add(&mut dx, &dy);
+        }
+
         // Section 5: feed-forward layers.
         for k in (0..network.feed_forward.len()).rev() {
             let slope: Vec<f64> = outputs[k].iter().map(|y| 1.0 - y * y).collect();
@@ -272,7 +285,6 @@ fn backward(network: &Network, training: &Training, parameters: &Parameters, ste
         }
 
         // Section 4: recurrent layers.
-        let mut dx = vec![0.0; x.len()];
         for l in (0..depth).rev() {
             let dh = times(&dy, &mask(l, b, dy.len()));
             let recurrent = format!("layer{l}.recurrent");

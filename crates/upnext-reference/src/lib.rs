@@ -24,7 +24,7 @@ pub mod network;
 pub mod optimizer;
 
 pub use difference::{gradient, touched_rows};
-pub use network::{Outcome, Step, forward};
+pub use network::{Outcome, Step, forward, scale_items};
 pub use optimizer::{OptimizerState, apply};
 
 use config::{Input, Network, Unit};

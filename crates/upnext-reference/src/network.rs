@@ -83,6 +83,7 @@ pub fn forward(network: &Network, training: &Training, parameters: &Parameters, 
             below = a.iter().map(|x| x.tanh()).collect();
             drop_out(&mut below, step.hidden_masks.get(network.layers.len() + k), b);
         }
+        let below = session_vector(network, &below, &input);
         let activation = network.output_activation;
         let (weight, bias) = (parameters.tensor("output.weight"), parameters.tensor("output.bias"));
         for &item in step.targets.iter().chain(step.samples) {
@@ -92,6 +93,33 @@ pub fn forward(network: &Network, training: &Training, parameters: &Parameters, 
     }
     outcome.loss = batch_loss(training, &outcome.scores, step.targets, step.samples, step.support);
     outcome
+}
+
+/// The vector that is scored: the top layer's output, plus the input, scaled to a length, as far as the network asks for these.
+pub(super) fn session_vector(network: &Network, top: &[f64], input: &[f64]) -> Vec<f64> {
+    let mut vector = top.to_vec();
+    if network.input_to_output {
+        assert_eq!(vector.len(), input.len(), "the input is as wide as the output");
+        vector.iter_mut().zip(input).for_each(|(x, input)| *x += input);
+    }
+    if let Some(scale) = network.cosine_scale {
+        let length = dot(&vector, &vector).sqrt();
+        vector.iter_mut().for_each(|x| *x *= scale / length);
+    }
+    vector
+}
+
+/// Scales the vectors of all items to the length 1, if the network asks for it: before the first step, and after every update.
+/// (Those that an update leaves alone have that length.)
+pub fn scale_items(network: &Network, parameters: &mut Parameters) {
+    if network.cosine_scale.is_some() {
+        let weight = parameters.tensor_mut("output.weight");
+        let width = weight.width();
+        for row in weight.values.chunks_exact_mut(width) {
+            let length = dot(row, row).sqrt();
+            row.iter_mut().for_each(|x| *x /= length);
+        }
+    }
 }
 
 /// The first layer's input in row b: `[n]` for `one-hot` and `discounted`, else a table's row `[d]` after dropout.

@@ -2,17 +2,21 @@
 
 use super::report::{Figures, WindowReport};
 use super::{CUTOFF, Objective};
-use crate::blend::{Catalogue, HeldOut, List, Pool};
+use crate::blend::{CASES, Catalogue, HeldOut, List, Pool};
 use crate::comparison::{BootstrapOptions, Interval, Metric, Window, interval_of_ratio};
 use crate::data::{Dataset, Sessions, TimeMicros};
 use crate::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A window: the sessions before it, and its own, of which the earlier half is for learning and the later for judging.
+/// A window: the sessions before it, and its own, of which every other one is for learning, the rest for judging.
+///
+/// They alternate, because what comes next becomes less like what was before as a day goes on: weights that are learnt in its
+/// morning are not those of the day, and a saved model answers for the whole day.
 pub(super) struct Backtest {
     pub(super) fit: Arc<Dataset>,
-    /// The sessions of the earlier half, on which networks choose their epochs.
+    /// The sessions for learning, on which networks choose their epochs, too.
     pub(super) validation: Sessions,
     pub(super) learning: HeldOut,
     pub(super) judging: HeldOut,
@@ -22,21 +26,23 @@ pub(super) struct Backtest {
 }
 
 impl Backtest {
+    /// One of `windows`.
+    ///
     /// # Errors
     /// [`Error::Config`] if a half has no case.
-    pub(super) fn new(window: Window) -> Result<Self> {
-        let (mut earlier, mut later) = (Sessions::new(), Sessions::new());
+    pub(super) fn new(window: Window, windows: usize) -> Result<Self> {
+        let (mut even, mut odd) = (Sessions::new(), Sessions::new());
         for s in 0..window.judge.len() {
-            let half = if 2 * s < window.judge.len() { &mut earlier } else { &mut later };
+            let half = if s % 2 == 0 { &mut even } else { &mut odd };
             half.push(window.judge.session(s), window.judge.start(s));
         }
-        let (learning, judging) = (HeldOut::new(&earlier), HeldOut::new(&later));
+        let (learning, judging) = (HeldOut::new(&even, CASES / windows), HeldOut::new(&odd, CASES));
         if learning.len() == 0 || judging.len() == 0 {
             return Err(Error::config("data", "has too few sessions to judge models: a window has only one"));
         }
         let catalogue = Catalogue::new(window.fit.items.supports());
         let starts = [window.first_start_us, window.last_start_us];
-        Ok(Self { fit: Arc::new(window.fit), validation: earlier, learning, judging, catalogue, starts })
+        Ok(Self { fit: Arc::new(window.fit), validation: even, learning, judging, catalogue, starts })
     }
 
     pub(super) fn report(&self) -> WindowReport {
@@ -50,7 +56,7 @@ impl Backtest {
     }
 }
 
-/// The lists of a member for the cases of a window's earlier half, and of its later half.
+/// The lists of a member for the cases of a window's half for learning, and of its half for judging.
 pub(super) type Halves = (Vec<List>, Vec<List>);
 
 /// What a member listed in the windows from `first` on.
@@ -90,7 +96,7 @@ impl Judged {
     }
 }
 
-/// The weights of members, learnt on the earlier halves of these windows, or on both halves.
+/// The weights of members, learnt on the halves for learning of these windows, or on both halves.
 pub(super) fn learn(backtests: &[Backtest], windows: Range<usize>, members: &[&Listed], both: bool) -> Pool {
     let mut cases = Vec::new();
     for window in windows {
@@ -105,7 +111,7 @@ pub(super) fn learn(backtests: &[Backtest], windows: Range<usize>, members: &[&L
     Pool::learn(&cases, members.len())
 }
 
-/// Judges a member alone, or the blend of several, on the later halves of these windows.
+/// Judges a member alone, or the blend of several, on the halves for judging of these windows.
 pub(super) fn judge(
     backtests: &[Backtest],
     windows: Range<usize>,
@@ -138,16 +144,81 @@ pub(super) fn judge(
     Judged { figures, windows: of_windows, sessions }
 }
 
-/// The sets of members that are judged: each alone, all, and all but one.
-pub(super) fn sets(members: usize) -> Vec<Vec<usize>> {
-    let mut sets: Vec<Vec<usize>> = (0..members).map(|member| vec![member]).collect();
-    if members > 1 {
-        sets.push((0..members).collect());
+/// A set of members, by their numbers, with its figures.
+pub(super) type Candidate = (Vec<usize>, Judged);
+
+/// Judges sets of members on these windows: each member alone, all, and then, as long as the best of them is as good as the
+/// best so far, the last set without each one of its members. `go_on` is asked between the rounds.
+///
+/// # Errors
+/// [`Error::Stopped`] if `go_on` says so.
+pub(super) fn search(
+    backtests: &[Backtest],
+    windows: &Range<usize>,
+    members: &[&Listed],
+    (objective, threads): (Objective, usize),
+    go_on: &mut dyn FnMut(usize) -> Result<()>,
+) -> Result<Vec<Candidate>> {
+    let mut candidates: Vec<Candidate> = Vec::new();
+    let is_fixed = |member: usize| HeldOut::is_fixed(members[member].halves(windows.end - 1).1);
+    let mut round: Vec<Vec<usize>> = (0..members.len()).map(|member| vec![member]).collect();
+    if members.len() > 1 {
+        round.push((0..members.len()).collect());
     }
-    if members > 2 {
-        sets.extend((0..members).map(|out| (0..members).filter(|&member| member != out).collect()));
+    loop {
+        // Members that say the same after every session list nothing, unless they are alone.
+        round.retain(|set| set.len() == 1 || !set.iter().all(|&member| is_fixed(member)));
+        go_on(round.len())?;
+        let judged = in_parallel(&round, threads, |set| {
+            let listed: Vec<&Listed> = set.iter().map(|&member| members[member]).collect();
+            judge(backtests, windows.clone(), &listed, objective)
+        });
+        let first = candidates.len();
+        candidates.extend(std::mem::take(&mut round).into_iter().zip(judged));
+        let of_several = candidates[first..].iter().filter(|(set, _)| set.len() > 1);
+        let Some((set, judged)) = of_several.max_by(|a, b| a.1.value().total_cmp(&b.1.value())) else {
+            break;
+        };
+        // The set of all is always compared with those of all but one.
+        let is_as_good = first == 0 || judged.value() >= largest(&candidates) * (1.0 - AS_GOOD);
+        if set.len() < 3 || !is_as_good {
+            break;
+        }
+        round =
+            set.iter().map(|&out| set.iter().copied().filter(|&member| member != out).collect()).collect();
     }
-    sets
+    Ok(candidates)
+}
+
+/// What `work` makes of each input, in their order, on `threads` threads.
+fn in_parallel<T: Sync, R: Send>(inputs: &[T], threads: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let take = || {
+        let mut found = Vec::new();
+        while let Some((at, input)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, inputs.get(at)?)))
+        {
+            found.push((at, work(input)));
+        }
+        found
+    };
+    let mut found = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(take)).collect();
+        let mut found = take();
+        for thread in others {
+            match thread.join() {
+                Ok(more) => found.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        found
+    });
+    found.sort_unstable_by_key(|&(at, _)| at);
+    found.into_iter().map(|(_, result)| result).collect()
+}
+
+fn largest(candidates: &[Candidate]) -> f64 {
+    candidates.iter().map(|(_, judged)| judged.value()).fold(0.0, f64::max)
 }
 
 /// The share of the largest objective that a candidate with fewer members may lack to be preferred.
@@ -155,9 +226,9 @@ const AS_GOOD: f64 = 0.001;
 
 /// The best of candidates: of those within a thousandth of the largest objective, the one with the fewest members, and of
 /// these the largest.
-pub(super) fn best(candidates: &[(Vec<usize>, Judged)]) -> usize {
+pub(super) fn best(candidates: &[Candidate]) -> usize {
     let values: Vec<f64> = candidates.iter().map(|(_, judged)| judged.value()).collect();
-    let largest = values.iter().copied().fold(0.0, f64::max);
+    let largest = largest(candidates);
     let as_good = (0..candidates.len()).filter(|&c| values[c] >= largest * (1.0 - AS_GOOD));
     as_good
         .min_by(|&a, &b| {
@@ -172,11 +243,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sets_are_each_member_all_and_all_but_one() {
-        assert_eq!(sets(1), [[0]]);
-        assert_eq!(sets(2), [vec![0], vec![1], vec![0, 1]]);
-        let of_three = [vec![0], vec![1], vec![2], vec![0, 1, 2], vec![1, 2], vec![0, 2], vec![0, 1]];
-        assert_eq!(sets(3), of_three);
+    fn results_of_threads_are_in_the_order_of_the_inputs() {
+        let inputs: Vec<usize> = (0..100).collect();
+        for threads in [1, 3, 200] {
+            assert_eq!(
+                in_parallel(&inputs, threads, |input| input * 2),
+                (0..200).step_by(2).collect::<Vec<_>>()
+            );
+        }
+        assert!(in_parallel(&[] as &[usize], 2, |input| *input).is_empty());
     }
 
     #[test]
@@ -186,7 +261,7 @@ mod tests {
             windows: Vec::new(),
             sessions: vec![(value * 10.0, 10.0)],
         };
-        let candidates = |values: &[(&[usize], f64)]| -> Vec<(Vec<usize>, Judged)> {
+        let candidates = |values: &[(&[usize], f64)]| -> Vec<Candidate> {
             values.iter().map(|&(members, value)| (members.to_vec(), judged(value))).collect()
         };
         assert_eq!(best(&candidates(&[(&[0], 0.3), (&[1], 0.2), (&[0, 1], 0.35)])), 2);

@@ -1,8 +1,8 @@
 //! Auto: the best model for a log within a budget of time.
 //!
 //! The sessions of the last days are windows (`docs/auto.md`): every candidate is fitted on the sessions before a window and
-//! lists what it expects in it. The earlier half of a window's sessions is for learning weights of blends and numbers of
-//! epochs, the later half for judging. Cheap models come first, so that a model is there after minutes; networks follow as
+//! lists what it expects in it. Every other session of a window is for learning weights of blends and numbers of epochs, the
+//! rest for judging. Cheap models come first, so that a model is there after minutes; networks follow as
 //! far as the budget allows. The winner is trained on all of the data.
 
 mod character;
@@ -131,8 +131,18 @@ pub enum AutoEvent<'a> {
         /// Why.
         reason: &'a str,
     },
-    /// The best model so far has been trained on all of the data, and saved.
-    Saved(&'a CandidateReport),
+    /// Sets of members are judged.
+    Judging {
+        /// The number of sets.
+        sets: usize,
+    },
+    /// The best model so far, which is saved.
+    Best {
+        /// The model.
+        candidate: &'a CandidateReport,
+        /// Whether it is another one than before, which has been trained on all of the data.
+        is_new: bool,
+    },
 }
 
 /// A callback for every [`AutoEvent`]; the run stops if it returns [`ControlFlow::Break`].

@@ -1,6 +1,6 @@
 //! A run: what is tried in which order, within the budget.
 
-use super::judge::{Backtest, Halves, Judged, Listed, best, judge, learn, sets};
+use super::judge::{Backtest, Candidate, Halves, Listed, best, judge, learn, search};
 use super::report::{AutoReport, CandidateReport, Figures, MemberReport, SkippedReport, WindowReport};
 use super::state::State;
 use super::trials::{self, Trial};
@@ -15,7 +15,7 @@ use crate::kind::{MemberPlan, Start, TrainedMember};
 use crate::model::Model;
 use crate::training::MemberFolders;
 use crate::{Error, Result};
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -50,7 +50,7 @@ struct Run<'r> {
     tried: Vec<Tried>,
     skipped: Vec<SkippedReport>,
     /// The sets of members that were judged, by their indices.
-    candidates: Vec<(Vec<usize>, Judged)>,
+    candidates: Vec<Candidate>,
     winner: usize,
 }
 
@@ -60,7 +60,9 @@ pub(super) fn run(plan: &AutoPlan, observe: &mut AutoObserver) -> Result<AutoRep
     let folder = trainings_of(plan.out);
     let state = State::begin(&folder, plan)?;
     let (cut, character) = cut(plan)?;
-    let backtests = cut.into_iter().map(Backtest::new).collect::<Result<Vec<_>>>()?;
+    let windows = cut.len();
+    let backtests =
+        cut.into_iter().map(|window| Backtest::new(window, windows)).collect::<Result<Vec<_>>>()?;
     let windows: Vec<WindowReport> = backtests.iter().map(Backtest::report).collect();
     let mut pass_on = |event: AutoEvent| observe(event);
     let mut run = Run {
@@ -75,7 +77,7 @@ pub(super) fn run(plan: &AutoPlan, observe: &mut AutoObserver) -> Result<AutoRep
         winner: 0,
     };
     run.tell(AutoEvent::Began(&character, &windows))?;
-    run.try_all(&character)?;
+    run.try_all()?;
     let report = run.report(character, windows);
     State::end(&folder)?;
     Ok(report)
@@ -108,9 +110,9 @@ impl Run<'_> {
         if (self.observe)(event).is_break() { Err(Error::Stopped) } else { Ok(()) }
     }
 
-    fn try_all(&mut self, character: &Character) -> Result<()> {
+    fn try_all(&mut self) -> Result<()> {
         let all = 0..self.backtests.len();
-        for trial in trials::cheap(character) {
+        for trial in trials::cheap() {
             self.try_one(trial, all.clone())?;
         }
         if !self.tried.is_empty() {
@@ -118,7 +120,7 @@ impl Run<'_> {
         }
         // Networks are judged on the last windows, as many as the first one has time for.
         let mut used = None;
-        for trial in trials::networks(character, self.plan.seed) {
+        for trial in trials::networks(self.plan.seed) {
             let Some((windows, epochs)) = self.extent(&trial, used.clone())? else { continue };
             let mut trial = trial;
             trial.experiment.training.epochs = epochs;
@@ -233,22 +235,24 @@ impl Run<'_> {
         Ok((halves, summary))
     }
 
-    /// Judges every set of the members on these windows, and trains and saves the best if it is another than before.
+    /// Judges sets of the members on these windows, and trains and saves the best if it is another than before.
     fn judge_all(&mut self, windows: Range<usize>) -> Result<()> {
         let before = self.candidates.get(self.winner).map(|(members, _)| members.clone());
-        let judged = |members: Vec<usize>| {
-            let listed: Vec<&Listed> = members.iter().map(|&member| &self.tried[member].listed).collect();
-            let judged = judge(&self.backtests, windows.clone(), &listed, self.plan.objective);
-            (members, judged)
+        let Self { plan, observe, backtests, tried, .. } = self;
+        let listed: Vec<&Listed> = tried.iter().map(|tried| &tried.listed).collect();
+        let mut go_on = |sets| match observe(AutoEvent::Judging { sets }) {
+            ControlFlow::Break(()) => Err(Error::Stopped),
+            ControlFlow::Continue(()) => Ok(()),
         };
-        self.candidates = sets(self.tried.len()).into_iter().map(judged).collect();
+        self.candidates = search(backtests, &windows, &listed, (plan.objective, plan.threads), &mut go_on)?;
         self.winner = best(&self.candidates);
         let members = self.candidates[self.winner].0.clone();
-        if before.as_ref() != Some(&members) {
+        let is_new = before.as_ref() != Some(&members);
+        if is_new {
             self.save(&members, windows)?;
         }
         let winner = self.candidate(self.winner);
-        self.tell(AutoEvent::Saved(&winner))
+        self.tell(AutoEvent::Best { candidate: &winner, is_new })
     }
 
     /// Trains a set of members on all of the data, and saves their blend, or the only one.

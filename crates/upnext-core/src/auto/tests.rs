@@ -49,7 +49,7 @@ fn without_time_for_a_network_the_best_of_the_cheap_models_is_saved() {
     assert!(report.windows.iter().all(|window| window.learning_cases > 50 && window.judging_cases > 50));
     assert_eq!(report.skipped.len(), 3);
     let names: Vec<&str> = report.members.iter().map(|member| member.name.as_str()).collect();
-    assert_eq!(names, ["sr", "vstan", "repeat"]);
+    assert_eq!(names, ["sr", "vstan", "repeat", "decay-pop-fast", "decay-pop-slow"]);
     let winner = &report.candidates[report.winner];
     let alone = report.candidates.iter().filter(|candidate| candidate.members.len() == 1);
     assert!(alone.clone().all(|one| one.figures.mrr <= winner.figures.mrr * 1.001), "{report:?}");

@@ -1,6 +1,6 @@
 //! The models that are tried, in their order, by rules whose evidence is in `docs/auto.md`.
 
-use super::Character;
+use crate::baselines::DecayPopConfig;
 use crate::experiment::{Experiment, ModelConfig, ModelKind};
 use crate::gru4rec::config::{NetworkConfig, TrainingConfig};
 
@@ -11,24 +11,28 @@ pub(super) struct Trial {
     pub(super) experiment: Experiment,
 }
 
-/// The smallest share of repeats with which `repeat` is tried.
-const REPEATS: f64 = 0.005;
+/// Half-lives of popularity: that of the last minutes to hours, and that of the last day or so.
+const HALF_LIVES: [(&str, f32); 2] = [("decay-pop-fast", 0.002), ("decay-pop-slow", 0.05)];
 
 /// The models that are fitted in seconds to minutes.
-pub(super) fn cheap(character: &Character) -> Vec<Trial> {
-    let mut kinds = vec![ModelKind::Sr, ModelKind::Vstan];
-    if character.repeats >= REPEATS {
-        kinds.push(ModelKind::Repeat);
-    }
-    let trial = |kind: ModelKind| Trial {
-        name: kind.to_string(),
-        experiment: Experiment { model: ModelConfig::of_kind(kind), ..Experiment::default() },
+///
+/// `repeat` is one of them even where visitors never return to an item: the others list the session's items, and a blend learns
+/// from it that these do not come next.
+pub(super) fn cheap() -> Vec<Trial> {
+    let trial = |name: &str, model: ModelConfig| Trial {
+        name: name.to_owned(),
+        experiment: Experiment { model, ..Experiment::default() },
     };
-    kinds.into_iter().map(trial).collect()
+    let kinds = [ModelKind::Sr, ModelKind::Vstan, ModelKind::Repeat];
+    let by_default = kinds.into_iter().map(|kind| trial(kind.name(), ModelConfig::of_kind(kind)));
+    let of_late = HALF_LIVES
+        .into_iter()
+        .map(|(name, half_life)| trial(name, ModelConfig::DecayPop(DecayPopConfig { half_life })));
+    by_default.chain(of_late).collect()
 }
 
 /// The networks, in the order of what they are expected to gain for their time.
-pub(super) fn networks(_character: &Character, seed: u64) -> Vec<Trial> {
+pub(super) fn networks(seed: u64) -> Vec<Trial> {
     let trial = |name: &str, model: NetworkConfig, training: TrainingConfig| Trial {
         name: name.to_owned(),
         experiment: Experiment { model: ModelConfig::Gru4rec(model), training, ..Experiment::default() },

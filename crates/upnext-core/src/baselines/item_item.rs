@@ -120,15 +120,15 @@ impl Counted {
 }
 
 impl ItemItem {
-    /// Computes the weights row by row. `count` is called with the session and the position of every event of the row's
-    /// item, and adds to the sums; `weight` turns a sum into a weight, which must be above 0.
+    /// Computes the weights row by row. `count` is called with the session, its number, and the position of every event of the
+    /// row's item, and adds to the sums; `weight` turns a sum into a weight, which must be above 0.
     ///
     /// Each row keeps its `keep` largest weights; of equal ones, those of larger support, then of lower index.
     pub(super) fn count(
         items: &ItemVocabulary,
         sessions: &Sessions,
         keep: usize,
-        count: impl Fn(&[ItemIndex], usize, &mut Sums),
+        count: impl Fn((usize, &[ItemIndex]), usize, &mut Sums),
         weight: impl Fn(Counted) -> f64,
     ) -> Self {
         let n = items.len();
@@ -140,7 +140,8 @@ impl ItemItem {
         let mut weights = Vec::new();
         for item in 0..n as ItemIndex {
             for &(session, position) in occurrences.of(item) {
-                count(sessions.session(session as usize), position as usize, &mut sums);
+                let number = session as usize;
+                count((number, sessions.session(number)), position as usize, &mut sums);
             }
             let total = sums.total();
             row.clear();
@@ -335,7 +336,7 @@ mod tests {
             &data.items,
             &data.sessions,
             keep,
-            |session, at, sums| {
+            |(_, session), at, sums| {
                 session.iter().filter(|&&j| j != session[at]).for_each(|&j| sums.add(j, 1.0));
             },
             |pair| pair.sum,
@@ -371,7 +372,7 @@ mod tests {
                 &data.items,
                 &data.sessions,
                 keep,
-                |session, at, sums| session[at + 1..].iter().for_each(|&j| sums.add(j, 1.0)),
+                |(_, session), at, sums| session[at + 1..].iter().for_each(|&j| sums.add(j, 1.0)),
                 |pair| pair.sum,
             );
             model.row(0).collect::<Vec<_>>()
@@ -390,7 +391,7 @@ mod tests {
             &data.items,
             &data.sessions,
             1,
-            |session, at, sums| session[at + 1..].iter().for_each(|&j| sums.add(j, 1.0)),
+            |(_, session), at, sums| session[at + 1..].iter().for_each(|&j| sums.add(j, 1.0)),
             |pair| pair.share(),
         );
         assert_eq!(rows(&model), [vec![(1, 0.75)], vec![], vec![]]);

@@ -67,7 +67,7 @@ impl ItemKnn {
             &data.items,
             &sets,
             config.neighbours,
-            |set, at, sums| {
+            |(_, set), at, sums| {
                 set[..at].iter().chain(&set[at + 1..]).for_each(|&neighbour| sums.add(neighbour, 1.0));
             },
             |pair| pair.sum / (damped[pair.item as usize] * damped[pair.neighbour as usize]).sqrt(),

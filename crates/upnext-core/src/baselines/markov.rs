@@ -26,7 +26,7 @@ impl Markov {
             &data.items,
             &data.sessions,
             usize::MAX,
-            |session, at, sums| {
+            |(_, session), at, sums| {
                 if let Some(&next) = session.get(at + 1) {
                     sums.add(next, 1.0);
                 }

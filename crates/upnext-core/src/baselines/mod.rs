@@ -41,10 +41,11 @@ macro_rules! fitted_kind {
 
 /// Implements [`Kind`](crate::kind::Kind) for a model that is determined by the items' support.
 macro_rules! support_kind {
-    ($model:ident) => {
+    ($model:ident $(, scale: $scale:ident)?) => {
         impl crate::kind::Kind for $model {
             type Config = super::NoFields;
             const CAN_TRAIN_FURTHER: bool = true;
+            $(const SCALE: crate::kind::Scale = crate::kind::Scale::$scale;)?
 
             fn validate(
                 config: &super::NoFields,
@@ -75,6 +76,8 @@ macro_rules! support_kind {
 }
 
 mod bpr_mf;
+mod decay;
+mod decay_pop;
 mod factors;
 mod item_item;
 mod item_knn;
@@ -91,6 +94,7 @@ use crate::Result;
 use serde::{Deserialize, Serialize};
 
 pub use bpr_mf::{BprMf, BprMfConfig};
+pub use decay_pop::{DecayPop, DecayPopConfig};
 pub use item_knn::{ItemKnn, ItemKnnConfig};
 pub use markov::Markov;
 pub use pop::Pop;

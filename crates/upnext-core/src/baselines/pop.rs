@@ -50,7 +50,7 @@ pub(super) fn support_levels(supports: &[u64]) -> (Vec<u32>, usize) {
     (supports.iter().map(level).collect(), distinct.len())
 }
 
-support_kind!(Pop);
+support_kind!(Pop, scale: Fixed);
 
 impl Recommender for Pop {
     fn name(&self) -> &str {
@@ -62,16 +62,23 @@ impl Recommender for Pop {
     }
 
     fn scorer(&self, _rows: usize) -> Box<dyn SessionScorer + '_> {
-        Box::new(PopScorer { scores: &self.scores, rows: 0 })
+        Box::new(FixedScorer::new(&self.scores))
     }
 }
 
-struct PopScorer<'m> {
+/// The scorer of a model whose scores are the same after every session.
+pub(super) struct FixedScorer<'m> {
     scores: &'m [f32],
     rows: usize,
 }
 
-impl SessionScorer for PopScorer<'_> {
+impl<'m> FixedScorer<'m> {
+    pub(super) fn new(scores: &'m [f32]) -> Self {
+        Self { scores, rows: 0 }
+    }
+}
+
+impl SessionScorer for FixedScorer<'_> {
     fn read(&mut self, batch: &Batch, _sessions: &Sessions) {
         self.rows = batch.len();
     }

@@ -1,5 +1,6 @@
 //! Association rules and sequential rules: items that occur in the same sessions as the last item, or after it.
 
+use super::decay::{check_half_life, weights_of_sessions};
 use super::item_item::{ItemItem, check_kept, item_item_model};
 use crate::data::Dataset;
 use crate::documented::documented;
@@ -55,7 +56,7 @@ impl AssociationRules {
             &data.items,
             &data.sessions,
             config.pruning,
-            |session, at, sums| {
+            |(_, session), at, sums| {
                 session[..at].iter().chain(&session[at + 1..]).for_each(|&other| sums.add(other, 1.0));
             },
             |pair| pair.share(),
@@ -65,6 +66,9 @@ impl AssociationRules {
 }
 
 item_item_model!(AssociationRules(AssociationRulesConfig) = "ar", space: Some(include_str!("../../experiments/spaces/ar.toml")));
+
+/// The smallest weight of an event, however old it is.
+const SMALLEST: f64 = 1e-30;
 
 documented! {
     /// The configuration of [`SequentialRules`].
@@ -77,12 +81,15 @@ documented! {
         /// Number of rules of largest weight to keep per item, 1 or more; the number of items keeps all. The default is
         /// that of Ludewig and Jannach (UMUAI 2018).
         pub pruning: usize,
+        /// Age at which an event counts half, as a share of the training events, from 0 to 1. The default, 0, turns it off:
+        /// all events count alike, as in the publication.
+        pub half_life: f32,
     }
 }
 
 impl Default for SequentialRulesConfig {
     fn default() -> Self {
-        Self { steps: 10, pruning: 20 }
+        Self { steps: 10, pruning: 20, half_life: 0.0 }
     }
 }
 
@@ -95,6 +102,7 @@ impl SequentialRulesConfig {
         if self.steps == 0 {
             return Err(Error::config("model.steps", "is 0: use 1 for direct successors only, or more"));
         }
+        check_half_life(self.half_life, true)?;
         check_kept("model.pruning", self.pruning)
     }
 }
@@ -105,6 +113,9 @@ impl SequentialRulesConfig {
 /// The score is the weight divided by the sum of the last item's weights. The publication divides by another number
 /// that depends on the last item only, which gives the same order. Equal scores, and items without a rule, are ordered
 /// by popularity.
+///
+/// With a `half_life`, what an event adds is multiplied by `2^(−a / h)`, `a` the number of training events in later sessions,
+/// `h` the share `half_life` of all. This is ours.
 #[derive(Clone, Debug)]
 pub struct SequentialRules {
     rows: ItemItem,
@@ -117,16 +128,19 @@ impl SequentialRules {
     /// Those of [`SequentialRulesConfig::validate`].
     pub fn fit(config: &SequentialRulesConfig, data: &Dataset) -> Result<Self> {
         config.validate()?;
+        let decays = config.half_life > 0.0;
+        let weights = decays.then(|| weights_of_sessions(&data.sessions, config.half_life));
         let rows = ItemItem::count(
             &data.items,
             &data.sessions,
             config.pruning,
-            |session, at, sums| {
+            |(number, session), at, sums| {
+                let weight = weights.as_ref().map_or(1.0, |weights| weights[number].max(SMALLEST));
                 for (before, &later) in session[at + 1..].iter().take(config.steps).enumerate() {
-                    sums.add(later, 1.0 / (before + 1) as f64);
+                    sums.add(later, weight / (before + 1) as f64);
                 }
             },
-            |pair| pair.share(),
+            |pair| pair.share().max(f64::from(f32::MIN_POSITIVE)),
         );
         Ok(Self { rows })
     }
@@ -161,7 +175,7 @@ mod tests {
     fn sequential_rules_count_what_comes_later_by_its_distance() {
         let data = dataset(4, &[&[0, 1, 2, 3], &[0, 2]]);
         let of_0 = |steps| {
-            let config = SequentialRulesConfig { steps, pruning: ALL };
+            let config = SequentialRulesConfig { steps, pruning: ALL, half_life: 0.0 };
             let model = SequentialRules::fit(&config, &data).unwrap();
             assert_eq!(model.rows.row(3).count(), 0);
             model.rows.row(0).collect::<Vec<_>>()
@@ -173,6 +187,23 @@ mod tests {
         assert_eq!(of_0(3), [(1, share(1.0)), (2, share(1.5)), (3, share(1.0 / 3.0))]);
         assert_eq!(of_0(10), of_0(3));
         assert_eq!(of_0(usize::MAX), of_0(3));
+    }
+
+    #[test]
+    fn older_events_count_less() {
+        let data = dataset(3, &[&[0, 1, 1, 1], &[0, 2]]);
+        // A half-life of one event of six: the first session weighs a quarter.
+        let config = SequentialRulesConfig { steps: 1, pruning: ALL, half_life: 1.0 / 6.0 };
+        let model = SequentialRules::fit(&config, &data).unwrap();
+        let row: Vec<_> = model.rows.row(0).collect();
+        assert_eq!(row.len(), 2);
+        for ((item, weight), expected) in row.into_iter().zip([(1, 0.2), (2, 0.8)]) {
+            assert!(item == expected.0 && (weight - expected.1).abs() < 1e-6, "{item}: {weight}");
+        }
+        // However old, a rule is better than none.
+        let config = SequentialRulesConfig { half_life: 1e-6, ..config };
+        let model = SequentialRules::fit(&config, &data).unwrap();
+        assert!(model.rows.row(0).all(|(_, weight)| weight > 0.0));
     }
 
     #[test]
@@ -228,7 +259,7 @@ mod tests {
         let data = example();
         let rules = AssociationRules::fit(&AssociationRulesConfig { pruning: ALL }, &data).unwrap();
         are_shares_of(&rules.rows, &data, |_, _| 1.0);
-        let config = SequentialRulesConfig { steps: 4, pruning: ALL };
+        let config = SequentialRulesConfig { steps: 4, pruning: ALL, half_life: 0.0 };
         let rules = SequentialRules::fit(&config, &data).unwrap();
         are_shares_of(&rules.rows, &data, |x, y| {
             if (x + 1..=x + 4).contains(&y) { 1.0 / (y - x) as f64 } else { 0.0 }
@@ -253,6 +284,7 @@ mod tests {
         for (config, field) in [
             (SequentialRulesConfig { steps: 0, ..Default::default() }, "model.steps: is 0"),
             (SequentialRulesConfig { pruning: 0, ..Default::default() }, "model.pruning: is 0"),
+            (SequentialRulesConfig { half_life: 2.0, ..Default::default() }, "model.half_life: is a share"),
         ] {
             let refused = SequentialRules::fit(&config, &data).unwrap_err().to_string();
             assert!(refused.starts_with(field), "{refused}");

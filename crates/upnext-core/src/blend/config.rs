@@ -4,6 +4,7 @@ use crate::documented::documented;
 use crate::evaluation::EvaluationConfig;
 use crate::experiment::{Experiment, ModelConfig, ModelKind};
 use crate::gru4rec::config::TrainingConfig;
+use crate::kind::Scale;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -144,6 +145,10 @@ impl BlendConfig {
             let reason = format!("must be above 0 and below 1, not {}", self.held_out);
             return Err(Error::config("model.held_out", reason));
         }
+        if self.members.iter().all(|member| member.model.kind().scale() == Scale::Fixed) {
+            let reason = "all of them recommend the same after every session: add one that reads the session, such as gru4rec or vstan";
+            return Err(Error::config("model.members", reason));
+        }
         for (at, member) in self.members.iter().enumerate() {
             let kind = member.model.kind();
             let place = format!("model.members[{at}] ({kind})");
@@ -231,6 +236,7 @@ mod tests {
             assert!(words.iter().all(|word| message.contains(word)), "{message}");
         };
         refused("[\"pop\"]", &["2 to 16"]);
+        refused("[\"pop\", \"decay-pop\"]", &["the same after every session"]);
         refused("[\"pop\", \"blend\"]", &["cannot be a member"]);
         refused("[\"pop\", \"vsknn\"]", &["`vsknn` is no model", "vs-knn"]);
         refused("[\"pop\", { k = 3 }]", &["needs a kind"]);

@@ -1,6 +1,6 @@
 //! Fits a blend: members on the older sessions, weights on the newest, then members on all.
 
-use super::held_out::HeldOut;
+use super::held_out::{CASES, HeldOut};
 use super::lists::{Catalogue, List};
 use super::pool::Pool;
 use super::{Blend, BlendConfig, Fitted, take_weights};
@@ -80,7 +80,7 @@ fn learn_weights(
 ) -> Result<(Pool, Vec<Planned>)> {
     let (older, newest) = split(&fit.data, config.held_out)?;
     let older = Arc::new(older);
-    let held = HeldOut::new(&newest);
+    let held = HeldOut::new(&newest, CASES);
     if held.len() == 0 {
         return Err(too_short(config.held_out));
     }

@@ -1,7 +1,7 @@
 //! Sessions that no member has learnt from, and the lists of members for them.
 
 use super::learn::Case;
-use super::lists::{Catalogue, List, Lister};
+use super::lists::{Catalogue, FEATURES, List, Lister, Source, fixed};
 use super::pool::{Pool, features, union};
 use crate::batch::SessionBatcher;
 use crate::data::{ItemIndex, Sessions};
@@ -12,8 +12,8 @@ use crate::{Error, Result};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Number of cases, at most. Weights have some ten parameters, and a case takes some kilobytes.
-const CASES: usize = 20_000;
+/// Number of cases that weights are learnt from, at most: there are some ten weights a member, and a case takes some kilobytes.
+pub(crate) const CASES: usize = 20_000;
 
 /// Held-out sessions, whose cases are the positions that an event follows.
 pub(crate) struct HeldOut {
@@ -26,10 +26,10 @@ pub(crate) struct HeldOut {
 }
 
 impl HeldOut {
-    /// Sessions with about 20,000 cases in all at most, evenly from these. Those of less than two events have no case.
-    pub(crate) fn new(sessions: &Sessions) -> Self {
+    /// Sessions with about `most` cases in all at most, evenly from these. Those of less than two events have no case.
+    pub(crate) fn new(sessions: &Sessions, most: usize) -> Self {
         let total: usize = sessions.iter().map(|session| session.len().saturating_sub(1)).sum();
-        let every = total.div_ceil(CASES).max(1);
+        let every = total.div_ceil(most).max(1);
         let mut held =
             Self { sessions: Sessions::new(), first: Vec::new(), targets: Vec::new(), contexts: Vec::new() };
         let long = (0..sessions.len()).filter(|&s| sessions.session(s).len() > 1);
@@ -63,9 +63,10 @@ impl HeldOut {
         // Sessions are read together in groups, which are dealt to the threads in turn.
         let order: Vec<u32> = (0..self.sessions.len() as u32).collect();
         let groups: Vec<&[u32]> = order.chunks(4 * ROWS).collect();
+        let source = Source::new((model, scale), None, fixed((model, scale)));
         let (threads, is_stopped) = (threads.min(groups.len()).max(1), AtomicBool::new(false));
         let work = |thread: usize, go_on: &mut dyn FnMut(usize) -> bool| {
-            let mut lister = Lister::new((model, scale), None, depth, ROWS);
+            let mut lister = Lister::new(source.clone(), depth, ROWS);
             let mut found = Vec::new();
             for (number, group) in groups.iter().enumerate().skip(thread).step_by(threads) {
                 if !go_on(number) {
@@ -131,7 +132,19 @@ impl HeldOut {
 
     /// The rank of the target of each case under a pool of members' lists, by the conservative rule.
     pub(crate) fn ranks(&self, pool: &Pool, lists: &[&[List]], catalogue: &Catalogue) -> Vec<f64> {
+        // Items that a lone member says the same of after every session, by their weights.
+        let mut fixed = match lists {
+            [[List { fixed: Some(fixed), .. }, ..]] => fixed.to_vec(),
+            _ => Vec::new(),
+        };
+        fixed.sort_unstable_by(f32::total_cmp);
         let rank = |case: usize| {
+            if let [of_member] = lists
+                && !fixed.is_empty()
+            {
+                let own = of_member[case].of(self.targets[case]).log;
+                return (fixed.len() - fixed.partition_point(|&other| other < own)) as f64;
+            }
             let own: Vec<&List> = lists.iter().map(|of_member| &of_member[case]).collect();
             let scores = pool.scores(self.contexts[case], &own);
             let target = self.targets[case];
@@ -144,13 +157,18 @@ impl HeldOut {
         (0..self.len()).map(rank).collect()
     }
 
+    /// Whether the lists of a member are the same after every session, so that it lists nothing.
+    pub(crate) fn is_fixed(lists: &[List]) -> bool {
+        lists.first().is_some_and(|list| list.fixed.is_some())
+    }
+
     /// The cases for learning weights whose target is in any of the members' lists.
     pub(crate) fn cases(&self, lists: &[&[List]]) -> Vec<Case> {
         let case = |case: usize| {
             let lists: Vec<&List> = lists.iter().map(|of_member| &of_member[case]).collect();
             let union = union(&lists);
             let target = union.binary_search(&self.targets[case]).ok()?;
-            let mut own = Vec::with_capacity(union.len() * 2 * lists.len());
+            let mut own = Vec::with_capacity(union.len() * FEATURES * lists.len());
             union.iter().for_each(|&item| features(&lists, item, &mut own));
             Some(Case { context: self.contexts[case], features: own, target })
         };

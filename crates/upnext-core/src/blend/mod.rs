@@ -16,7 +16,7 @@ mod tests;
 
 pub(crate) use config::DEPTH;
 pub use config::{BlendConfig, Member};
-pub(crate) use held_out::HeldOut;
+pub(crate) use held_out::{CASES, HeldOut};
 pub(crate) use lists::{Catalogue, List};
 pub(crate) use pool::Pool;
 
@@ -31,17 +31,22 @@ use crate::kind::{AnyModel, Fit, Kind, OfTraining, Scale, TrainedMember};
 use crate::ranking::Index;
 use crate::recommender::{Recommender, SessionScorer, Similarities, SimilarityMeasure};
 use crate::{Error, Result, models};
+use lists::FEATURES;
 use pool::CONTEXTS;
 use scorer::BlendScorer;
+use std::sync::Arc;
 
 /// A log-linear pool of models (Genest and Zidek, *Combining probability distributions*, Statistical Science 1986), with
 /// weights by the place in the session.
 ///
-/// After a session, member `m` lists its `depth` best items with probabilities `p_m(i)`. The score of an item that any member
-/// lists is `Σ_m w_m ℓ_m(i) + v_m [i is not in the list of m]`, with `ℓ_m(i) = log p_m(i)`, or one below the smallest of the
-/// list. The weights are those of a conditional logit (McFadden 1974), fitted by maximum likelihood on sessions that no member
-/// has learnt from, for each of four places in the session with a ridge towards common weights. Items in no list come behind,
-/// by popularity. A linear pool of the same probabilities was worse on every log that it was tried on.
+/// After a session, member `m` lists its `depth` best items with probabilities `p_m(i)` and ranks `r_m(i)`. The score of an item
+/// that any member lists is `Σ_m u_m ℓ_m(i) − v_m log r_m(i) + w_m [i is not in the list of m]`, with `ℓ_m(i) = log p_m(i)`;
+/// outside the list, `ℓ_m` is one below its smallest, and `r_m` its length plus 2. The ranks calibrate members whose scores are
+/// no logarithms of probabilities, such as networks trained with BPR-max. Members whose scores do not depend on the session
+/// (`pop`, `decay-pop`) list nothing: they weigh what the others list, with `ℓ_m(i) = log (score + 0.1)`. The weights are
+/// those of a conditional logit (McFadden 1974), fitted by maximum likelihood on sessions that no member has learnt from, for
+/// each of four places in the session with a ridge towards common weights. Items in no list come behind, by popularity. A
+/// linear pool of the same probabilities was worse on every log that it was tried on.
 ///
 /// A blend that starts from another one ([`FitOptions::init`](crate::FitOptions::init)) keeps its weights and trains its
 /// networks further; all other members are fitted anew, to the sessions that are given.
@@ -59,12 +64,15 @@ struct Fitted {
     scale: Scale,
     model: Box<dyn AnyModel>,
     index: Option<Index>,
+    /// The logarithms of weights that are the same after every session.
+    fixed: Option<Arc<[f32]>>,
 }
 
 impl Fitted {
     fn new(name: String, experiment: &Experiment, model: Box<dyn AnyModel>) -> Self {
-        let index = Index::new(model.recommender());
-        Self { name, scale: experiment.model.kind().scale(), model, index }
+        let (index, scale) = (Index::new(model.recommender()), experiment.model.kind().scale());
+        let fixed = lists::fixed((&*model, scale));
+        Self { name, scale, model, index, fixed }
     }
 }
 
@@ -110,7 +118,7 @@ const WEIGHTS: &str = "weights";
 /// # Errors
 /// [`Error::Weights`].
 fn take_weights(arrays: &mut Arrays, members: usize) -> Result<Pool> {
-    let weights = arrays.take_tensor(WEIGHTS, &[CONTEXTS, 2 * members])?;
+    let weights = arrays.take_tensor(WEIGHTS, &[CONTEXTS, FEATURES * members])?;
     if weights.iter().any(|weight| !weight.is_finite()) {
         return Err(Error::weights(WEIGHTS, "has a value that is not finite"));
     }
@@ -135,7 +143,7 @@ impl Kind for Blend {
     }
 
     fn to_arrays(&self) -> Arrays {
-        let shape = vec![CONTEXTS, 2 * self.members.len()];
+        let shape = vec![CONTEXTS, FEATURES * self.members.len()];
         let weights = Tensor { shape, values: self.pool.weights.clone() };
         let members = self.members.iter().map(|member| (member.name.clone(), member.model.arrays()));
         Arrays {

@@ -1,29 +1,29 @@
 //! The pool: weights of the members' features by the place in the session.
 
 use super::learn::{Case, learn};
-use super::lists::List;
+use super::lists::{FEATURES, List, Opinion};
 use crate::data::ItemIndex;
 
 /// Number of places in a session with weights of their own: after 1, 2, 3, and 4 or more events.
 pub(super) const CONTEXTS: usize = 4;
 
-/// The weights of a pool: for each place in a session and each member, that of the logarithm of an item's probability, and
-/// that of an item that the member does not list.
+/// The weights of a pool: for each place in a session and each member, those of the logarithm of an item's probability, of
+/// that of one by its rank, and of an item that the member does not list.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Pool {
-    /// `CONTEXTS` × (2 × members).
+    /// `CONTEXTS` × (`FEATURES` × members).
     pub(super) weights: Vec<f32>,
 }
 
 impl Pool {
     /// The weights under which the targets of these cases are the likeliest.
     pub(crate) fn learn(cases: &[Case], members: usize) -> Self {
-        Self { weights: learn(cases, 2 * members) }
+        Self { weights: learn(cases, FEATURES * members) }
     }
 
     /// The pool of one member, whose scores are the logarithms of its probabilities.
     pub(crate) fn alone() -> Self {
-        Self { weights: [1.0, 0.0].repeat(CONTEXTS) }
+        Self { weights: [1.0, 0.0, 0.0].repeat(CONTEXTS) }
     }
 
     /// The context after `events` events of a session, at least one.
@@ -31,17 +31,20 @@ impl Pool {
         events.clamp(1, CONTEXTS) - 1
     }
 
-    /// The scores of the items of all lists, one list of each member, ascending by item; the scores of all other items are
-    /// equal and smaller than these would be without any list.
+    /// The scores of the items of all lists, one list of each member, ascending by item.
     pub(crate) fn scores(&self, context: usize, lists: &[&List]) -> Vec<(ItemIndex, f32)> {
-        let weights = &self.weights[context * 2 * lists.len()..][..2 * lists.len()];
+        let weights = &self.weights[context * FEATURES * lists.len()..][..FEATURES * lists.len()];
+        let members = || lists.iter().zip(weights.chunks_exact(FEATURES));
+        let value = |weights: &[f32], features: [f32; FEATURES]| -> f32 {
+            weights.iter().zip(features).map(|(weight, x)| weight * x).sum()
+        };
         let mut outside = 0.0;
         let mut scores = Vec::with_capacity(lists.iter().map(|list| list.items.len()).sum());
-        for (list, weights) in lists.iter().zip(weights.chunks_exact(2)) {
-            outside += weights[0] * list.floor + weights[1];
-            scores.extend(
-                list.items.iter().map(|&(item, log)| (item, weights[0] * (log - list.floor) - weights[1])),
-            );
+        for (list, weights) in members().filter(|(list, _)| list.fixed.is_none()) {
+            let missing = value(weights, list.outside.features());
+            outside += missing;
+            let above = |&(item, of): &(ItemIndex, Opinion)| (item, value(weights, of.features()) - missing);
+            scores.extend(list.items.iter().map(above));
         }
         // Stable, so that an item's parts are added in the order of the members.
         scores.sort_by_key(|&(item, _)| item);
@@ -50,7 +53,12 @@ impl Pool {
             first.1 += if is_same { next.1 } else { 0.0 };
             is_same
         });
-        scores.iter_mut().for_each(|(_, score)| *score += outside);
+        for (item, score) in &mut scores {
+            *score += outside;
+            for (list, weights) in members() {
+                *score += list.fixed.as_ref().map_or(0.0, |fixed| weights[0] * fixed[*item as usize]);
+            }
+        }
         scores
     }
 }
@@ -64,14 +72,9 @@ pub(super) fn union(lists: &[&List]) -> Vec<ItemIndex> {
     items
 }
 
-/// The two features of each member for an item: the logarithm of its probability, and whether it is not in the list.
+/// The features of all members for an item.
 pub(super) fn features(lists: &[&List], item: ItemIndex, features: &mut Vec<f32>) {
-    for list in lists {
-        match list.log_of(item) {
-            Some(log) => features.extend([log, 0.0]),
-            None => features.extend([list.floor, 1.0]),
-        }
-    }
+    lists.iter().for_each(|list| features.extend(list.of(item).features()));
 }
 
 #[cfg(test)]
@@ -80,21 +83,30 @@ mod tests {
 
     #[test]
     fn scores_are_the_weighted_sums_of_the_features() {
+        let opinion = |log: f32, place: f32, missing: f32| Opinion { log, place, missing };
+        let listed = |items: &[(ItemIndex, f32)], outside: f32| List {
+            items: items.iter().map(|&(item, log)| (item, opinion(log, 0.5 * log, 0.0))).collect(),
+            outside: opinion(outside, outside - 3.0, 1.0),
+            fixed: None,
+        };
+        let fixed = (0..10).map(|item| (item as f32 + 0.1).ln()).collect();
         let lists = [
-            List { items: vec![(1, -0.5), (4, -1.0)], floor: -2.0 },
-            List { items: vec![], floor: -9.0 },
-            List { items: vec![(0, -0.25), (4, -3.0), (9, -1.5)], floor: -4.0 },
+            listed(&[(1, -0.5), (4, -1.0)], -2.0),
+            listed(&[], -9.0),
+            List { fixed: Some(fixed), ..List::default() },
+            listed(&[(0, -0.25), (4, -3.0), (9, -1.5)], -4.0),
         ];
         let lists: Vec<&List> = lists.iter().collect();
-        let pool = Pool { weights: (0..CONTEXTS * 6).map(|i| 0.3 * i as f32 - 2.0).collect() };
+        let width = FEATURES * lists.len();
+        let pool = Pool { weights: (0..CONTEXTS * width).map(|i| 0.3 * (i % 17) as f32 - 2.0).collect() };
         for context in 0..CONTEXTS {
             let scores = pool.scores(context, &lists);
             assert_eq!(scores.iter().map(|&(item, _)| item).collect::<Vec<_>>(), union(&lists));
             for (item, score) in scores {
                 let mut own = Vec::new();
                 features(&lists, item, &mut own);
-                let expected: f32 =
-                    pool.weights[context * 6..][..6].iter().zip(&own).map(|(weight, x)| weight * x).sum();
+                let weights = &pool.weights[context * width..][..width];
+                let expected: f32 = weights.iter().zip(&own).map(|(weight, x)| weight * x).sum();
                 assert!((score - expected).abs() < 1e-4, "{context} {item}: {score} {expected}");
             }
         }

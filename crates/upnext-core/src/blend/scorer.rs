@@ -1,6 +1,6 @@
 //! The session scorer of a blend.
 
-use super::lists::{List, Lister};
+use super::lists::{List, Lister, Source};
 use super::pool::Pool;
 use super::{Blend, Fitted};
 use crate::baselines::SparseScores;
@@ -24,7 +24,9 @@ pub(super) struct BlendScorer<'m> {
 impl<'m> BlendScorer<'m> {
     pub(super) fn new(blend: &'m Blend, rows: usize) -> Self {
         let lister = |member: &'m Fitted| {
-            Lister::new((&*member.model, member.scale), member.index.as_ref(), blend.config.depth, rows)
+            let Fitted { model, scale, index, fixed, .. } = member;
+            let source = Source::new((&**model, *scale), index.as_ref(), fixed.clone());
+            Lister::new(source, blend.config.depth, rows)
         };
         Self {
             blend,

@@ -220,7 +220,7 @@ fn every_kind_compares_items_by_its_measure_or_names_the_kinds_that_do() {
     }
     let cannot: Vec<ModelKind> =
         ModelKind::ALL.into_iter().filter(|kind| kind.similarity().is_none()).collect();
-    assert_eq!(cannot, [ModelKind::Pop, ModelKind::SPop, ModelKind::Repeat]);
+    assert_eq!(cannot, [ModelKind::Pop, ModelKind::DecayPop, ModelKind::SPop, ModelKind::Repeat]);
 }
 
 #[test]

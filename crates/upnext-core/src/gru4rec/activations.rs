@@ -1,6 +1,7 @@
 //! The forward and backward passes of a network, from its input to the input of its output layer.
 
 use super::config::{NetworkConfig, TrainingConfig};
+use super::head::Head;
 use super::input::StepInput;
 use super::layers::{Cpu, DenseBuffers, LayerBuffers, LayerInput};
 use super::network::{Network, Stream};
@@ -14,6 +15,7 @@ pub(crate) struct Activations {
     pub(crate) input: StepInput,
     pub(crate) layers: Vec<LayerBuffers>,
     pub(crate) feed_forward: Vec<DenseBuffers>,
+    head: Option<Head>,
 }
 
 /// Dropout of a training step: its probabilities and random streams.
@@ -47,6 +49,7 @@ impl Activations {
             feed_forward: (0..config.feed_forward.len())
                 .map(|k| DenseBuffers::new(config, k, rows))
                 .collect(),
+            head: Head::new(config, rows),
         }
     }
 
@@ -76,10 +79,17 @@ impl Activations {
             let parameters = &network.values.feed_forward[k];
             upper[0].forward(cpu, parameters, below, batch.len(), hidden(self.layers.len() + k));
         }
+        if let Some(mut head) = self.head.take() {
+            head.forward(cpu, self.top(), &self.input.dense, batch.len());
+            self.head = Some(head);
+        }
     }
 
     /// B × out: the input of the output layer.
     pub(crate) fn top(&self) -> &Matrix {
+        if let Some(head) = &self.head {
+            return &head.state;
+        }
         match self.feed_forward.last() {
             Some(layer) => &layer.state,
             None => &self.layers[self.layers.len() - 1].state,
@@ -88,6 +98,9 @@ impl Activations {
 
     /// B × out each: the input of the output layer, and the buffer of its gradient.
     pub(crate) fn top_and_gradient(&mut self) -> (&Matrix, &mut Matrix) {
+        if let Some(head) = &mut self.head {
+            return (&head.state, &mut head.d_state);
+        }
         match self.feed_forward.last_mut() {
             Some(layer) => (&layer.state, &mut layer.d_state),
             None => {
@@ -101,6 +114,17 @@ impl Activations {
     /// The backward pass: from the gradient of [`top`](Self::top) to those of all pre-activations and of the input
     /// vectors.
     pub(crate) fn backward(&mut self, cpu: Cpu, network: &Network, rows: usize) {
+        let mut input_seen = false;
+        if let Some(mut head) = self.head.take() {
+            let top = self.layers.len() - 1;
+            let d_top = match self.feed_forward.last_mut() {
+                Some(layer) => &mut layer.d_state,
+                None => &mut self.layers[top].d_state,
+            };
+            head.backward(cpu, d_top, &mut self.input.d_dense, rows);
+            input_seen = head.adds_input;
+            self.head = Some(head);
+        }
         for k in (0..self.feed_forward.len()).rev() {
             let (lower, upper) = self.feed_forward.split_at_mut(k);
             let top = self.layers.len() - 1;
@@ -108,7 +132,6 @@ impl Activations {
             upper[0].backward(cpu, &network.values.feed_forward[k], rows, d_below);
         }
         let vectors = !self.input.is_sparse();
-        let mut input_seen = false;
         for l in (0..self.layers.len()).rev() {
             let (lower, upper) = self.layers.split_at_mut(l);
             let parameters = &network.values.layers[l];

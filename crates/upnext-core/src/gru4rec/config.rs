@@ -60,6 +60,13 @@ documented! {
         /// Units of each feed-forward layer (tanh) between the recurrent layers and the output, each 1 to 65,536; `[]`
         /// for none. None is best in \[1\].
         pub feed_forward: Vec<usize>,
+        /// Whether the vector of the current item is added to the output of the top layer before the scores: `true`, with
+        /// `shared` input only, or `false`. The default is that of \[1\], which has no such connection.
+        pub input_to_output: bool,
+        /// Length s of the session's vector, whose scores are then `s cos + bias`, since the items' vectors have the length 1
+        /// (after NISER, Gupta et al. 2019): above 0 and up to 1,000. If absent, as in \[1\], vectors have any length.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub cosine_scale: Option<f32>,
         /// Activation of the GRU's candidate and of the plain recurrent unit: `tanh`, `relu` or `linear`; the LSTM has
         /// `tanh` only. The default is that of \[1\].
         pub hidden_activation: Activation,
@@ -81,6 +88,8 @@ impl Default for NetworkConfig {
             embedding_size: 100,
             input_to_deeper_layers: false,
             feed_forward: Vec::new(),
+            input_to_output: false,
+            cosine_scale: None,
             hidden_activation: Activation::Tanh,
             output_activation: None,
         }

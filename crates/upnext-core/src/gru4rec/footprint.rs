@@ -93,6 +93,9 @@ fn add_activations(total: &mut Bytes, network: &NetworkConfig, items: usize, row
     for &width in &network.feed_forward {
         total.add(4, Matrix::bytes(rows, width));
     }
+    if network.input_to_output || network.cosine_scale.is_some() {
+        total.add(2, Matrix::bytes(rows, network.output_width()));
+    }
     if network.has_embedding() {
         total.add(3, Matrix::bytes(rows, network.input_width(items)));
     }

@@ -9,6 +9,7 @@ pub mod config;
 mod cpu;
 mod epochs;
 pub(crate) mod footprint;
+mod head;
 mod input;
 mod layers;
 mod negatives;

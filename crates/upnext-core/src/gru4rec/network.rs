@@ -39,10 +39,11 @@ impl Network {
     /// Creates a network over `items` items. `activation` is applied to the scores.
     ///
     /// Weights are uniform in ±sqrt(6 / (rows + columns)), a pure function of `seed`; biases are 0
-    /// (`docs/algorithms.md`, section 1).
+    /// (`docs/algorithms.md`, section 1). With `cosine_scale`, the vectors of items are then scaled to the length 1.
     pub fn new(config: NetworkConfig, activation: Activation, items: usize, seed: u64) -> Self {
         let mut network = Self::zeros(config, activation, items, Layout::zeros);
         network.initialise_rows(0, seed);
+        network.scale_items(0);
         network
     }
 
@@ -79,7 +80,30 @@ impl Network {
         }
         if count > 0 {
             self.initialise_rows(known, seed);
+            self.scale_items(known);
         }
+    }
+
+    /// Scales the vectors of the items from `first` on to the length 1, if the configuration asks for it.
+    pub(crate) fn scale_items(&mut self, first: usize) {
+        if self.config.cosine_scale.is_none() {
+            return;
+        }
+        let out = self.config.output_width();
+        for item in first..self.items {
+            let vector = &mut self.values.output.row_mut(item)[..out];
+            let length = length(vector);
+            if length > 0.0 {
+                vector.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
+            }
+        }
+    }
+
+    /// Whether the vectors of all items have the length that the configuration asks for, within rounding.
+    fn has_scaled_items(&self) -> bool {
+        let out = self.config.output_width();
+        let is_scaled = |item| (length(&self.values.output.values(item)[..out]) - 1.0).abs() < 1e-3;
+        self.config.cosine_scale.is_none() || (0..self.items).all(is_scaled)
     }
 
     /// The network's configuration.
@@ -151,10 +175,14 @@ impl Network {
         for (layout, value) in self.layouts.iter().zip(self.values.iter_mut()) {
             import(layout, value, "", false, tensors)?;
         }
-        match tensors.keys().next() {
-            Some(name) => Err(Error::weights(name, "this network has no such parameter")),
-            None => Ok(self),
+        if let Some(name) = tensors.keys().next() {
+            return Err(Error::weights(name, "this network has no such parameter"));
         }
+        if !self.has_scaled_items() {
+            let reason = "the length of a row is not 1, as it has to be with model.cosine_scale";
+            return Err(Error::weights("output.weight", reason));
+        }
+        Ok(self)
     }
 
     /// Whether every parameter is a finite number.
@@ -166,6 +194,10 @@ impl Network {
     pub(crate) fn is_within(&self, limit: f32) -> bool {
         self.values.iter().all(|value| value.data().iter().all(|x| x.abs() <= limit))
     }
+}
+
+fn length(vector: &[f32]) -> f64 {
+    vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt()
 }
 
 /// Adds a parameter, or a matrix of its shape, to `tensors` under `prefix` and the parameter's name.
@@ -266,6 +298,21 @@ mod tests {
         let mut foreign = tensors;
         foreign.insert("x".into(), Tensor { shape: vec![1], values: vec![0.0] });
         assert!(build(foreign).unwrap_err().to_string().contains('x'));
+    }
+
+    #[test]
+    fn items_of_a_cosine_have_the_length_1_and_others_are_refused() {
+        let config = NetworkConfig { layers: vec![6], cosine_scale: Some(9.0), ..NetworkConfig::default() };
+        let mut network = Network::new(config.clone(), Activation::Linear, 10, 1);
+        network.add_items(3, 1);
+        for item in 0..13 {
+            assert!((length(&network.values.output.row(item)[..6]) - 1.0).abs() < 1e-6);
+        }
+        let mut tensors = network.tensors();
+        assert!(Network::from_tensors(config.clone(), Activation::Linear, 13, &mut tensors.clone()).is_ok());
+        tensors.get_mut("output.weight").unwrap().values[3] += 0.1;
+        let refused = Network::from_tensors(config, Activation::Linear, 13, &mut tensors).unwrap_err();
+        assert!(refused.to_string().contains("output.weight"), "{refused}");
     }
 
     #[test]

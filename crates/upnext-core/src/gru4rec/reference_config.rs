@@ -21,6 +21,8 @@ pub(crate) fn plain(
         embedding_size: network.embedding_size,
         input_to_deeper_layers: network.input_to_deeper_layers,
         feed_forward: network.feed_forward.clone(),
+        input_to_output: network.input_to_output,
+        cosine_scale: network.cosine_scale.map(f64::from),
         hidden_activation: network.hidden_activation,
         output_activation: network.output_activation_for(training.loss),
     };

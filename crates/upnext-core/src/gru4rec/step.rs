@@ -18,6 +18,8 @@ pub(crate) struct TrainingStep {
     output: Output,
     rule: UpdateRule,
     clip_norm: f64,
+    /// Number of values of an output row that are scaled to the length 1 after an update; 0 for none.
+    unit: usize,
     /// 1 / configured batch size.
     weight: f32,
     /// The rows of the input tables that a step uses, part by part; `None` with `shared` input, which has none.
@@ -65,6 +67,7 @@ impl TrainingStep {
             output: Output::new(loss, out, rows, items),
             rule: training.update_rule(),
             clip_norm: f64::from(training.clip_norm),
+            unit: if config.cosine_scale.is_some() { out } else { 0 },
             weight: 1.0 / rows as f32,
             input_uses: (!shared).then(|| std::array::from_fn(|part| RowGroups::of_part(items, part, PARTS))),
             gradients: network.layouts.map(gradient_buffer),
@@ -113,7 +116,7 @@ impl TrainingStep {
         let gradients =
             Gradients { rows, activations: &self.activations, inputs: &batch.inputs, ones: &self.ones };
         let owned = Owned::all(&mut self.output.parts, self.input_uses.as_mut());
-        let update = Update { cpu, rule: &self.rule, clip_norm: self.clip_norm };
+        let update = Update { cpu, rule: &self.rule, clip_norm: self.clip_norm, unit: self.unit };
         update.run(&mut network.values, state, &mut self.gradients, gradients, owned, items.background);
         loss
     }

@@ -77,6 +77,7 @@ impl Case {
                 }
             }
         }
+        network.scale_items(0);
         // Resets the padding between the gates, which must be 0.
         let tensors = network.tensors();
         network =
@@ -140,12 +141,22 @@ impl Case {
             let close = is.iter().zip(&expected.hidden[l]).all(|(a, b)| (a - b).abs() < 2e-6);
             assert!(close, "{name}: state of layer {l}\n{is:?}\n{:?}", expected.hidden[l]);
         }
-        // With SGD at rate 1, what a step subtracts is the gradient.
+        // With SGD at rate 1, what a step subtracts is the gradient, before items are scaled.
         let gradient = reference::gradient(&network, &training, &parameters, &example.step());
+        let mut moved = parameters.clone();
         for (tensor, g) in &gradient.0 {
-            for (i, &g) in g.values.iter().enumerate() {
-                let is = f64::from(before[tensor].values[i]) - f64::from(after[tensor].values[i]);
-                assert!((is - g).abs() < 1e-6 + 1e-5 * g.abs(), "{name}: {tensor}[{i}] is {is}, not {g}");
+            moved.tensor_mut(tensor).values.iter_mut().zip(&g.values).for_each(|(x, g)| *x -= g);
+        }
+        reference::scale_items(&network, &mut moved);
+        for (tensor, should) in &moved.0 {
+            for (i, &should) in should.values.iter().enumerate() {
+                let is = f64::from(after[tensor].values[i]);
+                let g = gradient.tensor(tensor).values[i];
+                let own = f64::from(before[tensor].values[i]);
+                assert!(
+                    (is - should).abs() < 1e-6 + 1e-5 * g.abs(),
+                    "{name}: {tensor}[{i}] goes from {own} to {is}, not to {should}"
+                );
             }
         }
         let largest = gradient.0.values().flat_map(|g| &g.values).fold(0.0, |m: f64, g| m.max(g.abs()));
@@ -302,6 +313,35 @@ fn every_hidden_activation_agrees_with_the_reference() {
 }
 
 #[test]
+fn input_to_output_and_cosines_agree_with_the_reference() {
+    for (input, input_to_output) in
+        [(Input::Shared, false), (Input::Shared, true), (Input::OneHot, false), (Input::Embedding, false)]
+    {
+        for cosine_scale in [None, Some(9.0)] {
+            for (layers, feed_forward, deeper) in
+                [(vec![6], vec![], false), (vec![17], vec![5], false), (vec![4, 18], vec![], true)]
+            {
+                for isa in Isa::available() {
+                    let network = NetworkConfig {
+                        input,
+                        input_to_output,
+                        cosine_scale,
+                        layers: layers.clone(),
+                        feed_forward: feed_forward.clone(),
+                        input_to_deeper_layers: deeper,
+                        embedding_size: 5,
+                        ..NetworkConfig::default()
+                    };
+                    let dropout_embedding = if input == Input::Shared { Some(0.3) } else { Some(0.0) };
+                    let training = TrainingConfig { dropout_embedding, dropout_hidden: 0.2, ..sgd() };
+                    Case { isa, ..Case::new(network, training) }.check();
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn every_instruction_set_and_batch_size_agrees_with_the_reference() {
     for isa in Isa::available() {
         for rows in [1, 2, 3, 17, 33] {
@@ -336,10 +376,14 @@ fn trained(training: &TrainingConfig, network: &NetworkConfig, threads: usize) -
 
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
-    for input in [Input::OneHot, Input::Embedding, Input::Shared] {
+    for (input, cosine_scale) in
+        [(Input::OneHot, None), (Input::Embedding, None), (Input::Shared, None), (Input::Shared, Some(9.0))]
+    {
         for clip_norm in [0.0, 0.01] {
             let network = NetworkConfig {
                 input,
+                cosine_scale,
+                input_to_output: cosine_scale.is_some(),
                 layers: vec![17, 9],
                 feed_forward: vec![8],
                 embedding_size: 6,
@@ -367,8 +411,11 @@ fn any_number_of_threads_gives_the_same_bits() {
 fn optimisers_follow_the_reference_through_several_steps() {
     for optimizer in [Optimizer::Adagrad, Optimizer::Rmsprop, Optimizer::Sgd, Optimizer::Adam] {
         for (momentum, l2, clip_norm) in [(0.0, 0.0, 0.0), (0.3, 0.0, 0.0), (0.3, 0.02, 0.05)] {
-            for input in [Input::OneHot, Input::Shared] {
-                let network = NetworkConfig { input, layers: vec![6], ..NetworkConfig::default() };
+            for (input, cosine_scale) in
+                [(Input::OneHot, None), (Input::Shared, None), (Input::Shared, Some(5.0))]
+            {
+                let network =
+                    NetworkConfig { input, cosine_scale, layers: vec![6], ..NetworkConfig::default() };
                 let training =
                     TrainingConfig { optimizer, learning_rate: 0.05, momentum, l2, clip_norm, ..sgd() };
                 follow_reference(&network, &training);
@@ -413,6 +460,7 @@ fn follow_reference(network: &NetworkConfig, training: &TrainingConfig) {
         let gradients = reference::gradient(&plain_network, &plain_training, &expected, &example.step());
         let touched = reference::touched_rows(&plain_network, &example.step());
         reference::apply(&plain_training, &mut expected, &gradients, &touched, &mut expected_state);
+        reference::scale_items(&plain_network, &mut expected);
         for (name, tensor) in net.tensors() {
             for (i, (&is, &should)) in tensor.values.iter().zip(&expected.tensor(&name).values).enumerate() {
                 // For a gradient near 0, the first steps of Adagrad, RMSProp and Adam depend on its sign only.

@@ -136,6 +136,8 @@ pub(crate) struct Update<'a> {
     pub(crate) rule: &'a UpdateRule,
     /// Largest global norm of the gradients; 0 turns clipping off.
     pub(crate) clip_norm: f64,
+    /// Number of values of an output row that are scaled to the length 1; 0 for none.
+    pub(crate) unit: usize,
 }
 
 impl Update<'_> {
@@ -152,7 +154,7 @@ impl Update<'_> {
         mut owned: [Owned; PARTS],
         background: Background,
     ) {
-        let Self { cpu, rule, clip_norm } = self;
+        let Self { cpu, rule, clip_norm, unit } = self;
         let clip = clip_norm > 0.0;
         let mut scale = 1.0;
         if clip {
@@ -177,7 +179,8 @@ impl Update<'_> {
             match parameter {
                 Parameter::Dense(parameter) => dense.push(parameter),
                 Parameter::Table(Table { value, state, kind }) => {
-                    tables.push((TableParts::new(value, state, PARTS), kind));
+                    let unit = if matches!(kind, TableKind::Output) { unit } else { 0 };
+                    tables.push((TableParts::new(value, state, PARTS).of_unit_rows(unit), kind));
                 }
             }
         }

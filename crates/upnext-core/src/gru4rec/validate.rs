@@ -155,6 +155,15 @@ impl NetworkConfig {
                 "a network with one recurrent layer has no deeper one: use false, or two or more layers",
             );
         }
+        if self.input_to_output && self.input != Input::Shared {
+            return refuse(
+                "model.input_to_output",
+                "only the vectors of shared input can be added to the output: use input shared, or false",
+            );
+        }
+        if let Some(scale) = self.cosine_scale {
+            check(scale > 0.0 && scale <= 1000.0, "model.cosine_scale", scale, "above 0 and at most 1000")?;
+        }
         if !matches!(self.hidden_activation, Activation::Tanh | Activation::Relu | Activation::Linear) {
             return refuse(
                 "model.hidden_activation",

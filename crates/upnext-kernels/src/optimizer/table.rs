@@ -1,6 +1,6 @@
 //! Updates of the rows of a table that a step has used, in parts for several threads.
 
-use super::{GradientRows, OptimizerState, Rows, UpdateRule, update_row};
+use super::{GradientRows, OptimizerState, Rows, UpdateRule, scale_row, update_row};
 use crate::matrix::Matrix;
 use crate::rows::RowGroups;
 use crate::simd::{Isa, Kernel, Simd};
@@ -11,7 +11,8 @@ const AHEAD: usize = 4;
 
 /// Updates the used rows of a part of a table.
 ///
-/// Each row is updated once, by the sum of its gradients plus L2, multiplied by `scale`.
+/// Each row is updated once, by the sum of its gradients plus L2, multiplied by `scale`, and then scaled if the table's rows
+/// have a length ([`TableParts::of_unit_rows`]).
 ///
 /// # Panics
 /// If the groups belong to another part or table, the state is that of another optimiser, or a gradient is missing.
@@ -23,7 +24,7 @@ pub fn update_table(
     groups: &RowGroups,
     gradients: GradientRows,
 ) {
-    let TablePart { rows, table_rows, width, part, .. } = part;
+    let TablePart { rows, table_rows, width, unit, part, .. } = part;
     assert!(
         groups.table_rows() == table_rows && groups.part() == part,
         "groups of part {:?} of {} rows for part {part:?} of {table_rows}",
@@ -32,7 +33,7 @@ pub fn update_table(
     );
     assert!(gradients.gradients.stride() >= width, "{:?} for rows of {width}", gradients.gradients);
     rows.check(rule);
-    isa.run(UpdateTable { rule, scale, rows, width, groups, gradients });
+    isa.run(UpdateTable { rule, scale, rows, width, unit, groups, gradients });
 }
 
 struct UpdateTable<'a> {
@@ -40,6 +41,7 @@ struct UpdateTable<'a> {
     scale: f32,
     rows: Rows,
     width: usize,
+    unit: usize,
     groups: &'a RowGroups,
     gradients: GradientRows<'a>,
 }
@@ -49,7 +51,7 @@ impl Kernel for UpdateTable<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { rule, scale, rows, width, groups, gradients } = self;
+        let Self { rule, scale, rows, width, unit, groups, gradients } = self;
         for (g, &row) in groups.rows().iter().enumerate() {
             if let Some(&ahead) = groups.rows().get(g + AHEAD) {
                 rows.prefetch(ahead as usize, width);
@@ -60,6 +62,9 @@ impl Kernel for UpdateTable<'_> {
             // that `update_table` has asserted; `update_table` has also checked the state.
             unsafe {
                 update_row(s, rule, scale, rows, row as usize, width, |j| gradients.sum(s, uses, j));
+                if unit > 0 {
+                    scale_row(s, rows, row as usize, unit);
+                }
             }
         }
     }
@@ -71,6 +76,8 @@ pub struct TableParts<'a> {
     rows: Rows,
     table_rows: usize,
     width: usize,
+    /// Number of values of a row whose length is 1 after an update; 0 for any length.
+    unit: usize,
     parts: usize,
     taken: AtomicU64,
     lifetime: std::marker::PhantomData<&'a mut f32>,
@@ -82,6 +89,7 @@ pub struct TablePart<'a> {
     rows: Rows,
     table_rows: usize,
     width: usize,
+    unit: usize,
     // Private, since updates are only safe while no two parts are the same.
     part: (usize, usize),
     lifetime: std::marker::PhantomData<&'a mut f32>,
@@ -96,7 +104,16 @@ impl<'a> TableParts<'a> {
         assert!((1..=64).contains(&parts), "{parts} parts of a table");
         let (table_rows, width) = (value.rows(), value.width().next_multiple_of(crate::LINE));
         let (rows, taken) = (Rows::new(value, state), AtomicU64::new(0));
-        Self { rows, table_rows, width, parts, taken, lifetime: std::marker::PhantomData }
+        Self { rows, table_rows, width, unit: 0, parts, taken, lifetime: std::marker::PhantomData }
+    }
+
+    /// The same parts, in which every row that is updated is then scaled so that its first `columns` values have the length 1.
+    ///
+    /// # Panics
+    /// If the table has fewer columns.
+    pub fn of_unit_rows(self, columns: usize) -> Self {
+        assert!(columns <= self.width, "{columns} of {} columns", self.width);
+        Self { unit: columns, ..self }
     }
 
     /// Hands out part `part`.
@@ -107,7 +124,7 @@ impl<'a> TableParts<'a> {
         assert!(part < self.parts, "part {part} of {}", self.parts);
         let before = self.taken.fetch_or(1 << part, Ordering::Relaxed);
         assert!(before & (1 << part) == 0, "part {part} of a table twice");
-        let Self { rows, table_rows, width, lifetime, .. } = *self;
-        TablePart { rows, table_rows, width, part: (part, self.parts), lifetime }
+        let Self { rows, table_rows, width, unit, lifetime, .. } = *self;
+        TablePart { rows, table_rows, width, unit, part: (part, self.parts), lifetime }
     }
 }

@@ -166,6 +166,40 @@ fn dense_updates_equal_table_updates() {
 }
 
 #[test]
+fn updated_rows_can_be_scaled_to_the_length_1() {
+    let sgd = UpdateRule::new(Optimizer::Sgd, 0.1);
+    for isa in Isa::available() {
+        for (columns, width) in [(1, 2), (5, 6), (16, 17), (33, 40)] {
+            let mut value = Matrix::zeros(4, width);
+            for r in 0..4 {
+                (0..width).for_each(|j| value.row_mut(r)[j] = ((r * width + j) as f32 * 0.7).sin());
+            }
+            let start = value.clone();
+            let mut gradients = Matrix::zeros(2, width);
+            for u in 0..2 {
+                (0..width).for_each(|j| gradients.row_mut(u)[j] = ((u + 3 * j) as f32).cos());
+            }
+            let mut state = OptimizerState::new(&sgd, 4, width);
+            let mut groups = RowGroups::new(4);
+            groups.group([(0, 1), (1, 3)].into_iter());
+            let source = GradientRows { gradients: &gradients, source: None };
+            let part = TableParts::new(&mut value, &mut state, 1).of_unit_rows(columns).take(0);
+            update_table(isa, &sgd, 1.0, part, &groups, source);
+            for (u, r) in [1, 3].into_iter().enumerate() {
+                let moved = |j: usize| f64::from(start.row(r)[j]) - 0.1 * f64::from(gradients.row(u)[j]);
+                let length = (0..columns).map(|j| moved(j).powi(2)).sum::<f64>().sqrt();
+                for j in 0..width {
+                    let should = if j < columns { moved(j) / length } else { moved(j) };
+                    let is = f64::from(value.row(r)[j]);
+                    assert!((is - should).abs() < 1e-6, "{isa} row {r} column {j}: {is}, not {should}");
+                }
+            }
+            assert!([0, 2].into_iter().all(|r| value.row(r) == start.row(r)), "{isa}");
+        }
+    }
+}
+
+#[test]
 fn a_part_of_a_table_is_given_away_once_and_takes_its_own_groups_only() {
     let sgd = UpdateRule::new(Optimizer::Sgd, 0.1);
     let refused = |run: &dyn Fn(&TableParts)| {

@@ -174,6 +174,36 @@ fn docs_gradients_of_every_loss_and_activation_agree_with_finite_differences() {
 }
 
 #[test]
+fn docs_gradients_of_session_vectors_agree_with_finite_differences() {
+    let mut seed = 500;
+    for (input, input_to_output) in
+        [(Input::Shared, false), (Input::Shared, true), (Input::OneHot, false), (Input::Embedding, false)]
+    {
+        for cosine_scale in [None, Some(0.5), Some(9.0)] {
+            for (layers, feed_forward) in [(vec![3], vec![]), (vec![3, 2], vec![4])] {
+                seed += 1;
+                let network = Network {
+                    input,
+                    input_to_output,
+                    cosine_scale,
+                    layers,
+                    feed_forward,
+                    embedding_size: 3,
+                    ..Network::default()
+                };
+                let training = Training {
+                    batch_size: 5,
+                    dropout_embedding: 0.3,
+                    dropout_hidden: 0.2,
+                    ..Training::default()
+                };
+                assert!(compare(&network, &training, 4, 3, seed) > 1e-3);
+            }
+        }
+    }
+}
+
+#[test]
 fn docs_gradients_of_every_hidden_activation_agree_with_finite_differences() {
     for (seed, activation) in [Activation::Tanh, Activation::Relu, Activation::Linear].into_iter().enumerate()
     {

@@ -10,12 +10,14 @@ use upnext_core::auto::{AutoEvent, Character};
 pub(super) struct Live {
     bar: EpochBar,
     begun: Instant,
+    /// The names in the last lines of their kind.
     measured: Option<String>,
+    trained: Option<String>,
 }
 
 impl Live {
     pub(super) fn new(quiet: bool) -> Self {
-        Self { bar: EpochBar::new(quiet), begun: Instant::now(), measured: None }
+        Self { bar: EpochBar::new(quiet), begun: Instant::now(), measured: None, trained: None }
     }
 
     /// Displays an event.
@@ -24,8 +26,9 @@ impl Live {
             AutoEvent::Began(character, windows) => {
                 self.line(&format!("{}; judging on {} windows", shape(character), windows.len()));
             }
-            AutoEvent::Training { name, window: Some((window, of)) } => {
-                self.line(&format!("{name}: learning what was before window {window} of {of}"));
+            AutoEvent::Training { name, window: Some(_) } if self.trained.as_deref() != Some(name) => {
+                self.trained = Some((*name).to_owned());
+                self.line(&format!("{name}: learning what was before the windows"));
             }
             AutoEvent::Training { name, window: None } => {
                 self.line(&format!("{name}: learning all of the training part"));
@@ -48,8 +51,9 @@ impl Live {
                 span(skipped.left_seconds.max(0.0))
             )),
             AutoEvent::LeftOut { name, reason } => warn(&[format!("{name} is left out: {reason}")]),
-            AutoEvent::Saved(best) => self.line(&format!(
-                "saved: {}, Recall@20 {} %, MRR@20 {} %",
+            AutoEvent::Best { candidate: best, is_new } => self.line(&format!(
+                "{}: {}, Recall@20 {} %, MRR@20 {} %",
+                if *is_new { "saved" } else { "still the best" },
                 best.members.join(" + "),
                 percent(best.figures.recall),
                 percent(best.figures.mrr)

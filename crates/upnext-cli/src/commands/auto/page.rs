@@ -79,6 +79,7 @@ fn kind_in_words(kind: ModelKind) -> &'static str {
         ModelKind::Gru4rec => "a recurrent network, which reads the session in its order",
         ModelKind::Vstan => "what visitors of similar sessions looked at",
         ModelKind::Sr => "what usually follows the last item",
+        ModelKind::DecayPop => "what is popular of late, by which the others are weighed",
         ModelKind::Repeat => "what the visitor has seen in this session and may want again",
         _ => "",
     }
@@ -136,7 +137,7 @@ fn judged(outcome: &Outcome) -> String {
         "A window is a part of the sessions"
     };
     format!(
-        "<p>{cut}: models learn the sessions before it. Its earlier half teaches the blend its weights and networks their number of epochs, and its later half judges. The figures are those of the saved model.</p>{}",
+        "<p>{cut}: models learn the sessions before it. Every other one of its own sessions teaches the blend its weights and networks their number of epochs; the rest judge. The figures are those of the saved model.</p>{}",
         table("figures", &headings, &rows)
     )
 }
