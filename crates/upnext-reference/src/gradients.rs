@@ -269,7 +269,8 @@ fn backward(network: &Network, training: &Training, parameters: &Parameters, ste
             let before = session_vector(&Network { cosine_scale: None, ..network.clone() }, &o, &x);
             let length = times(&before, &before).iter().sum::<f64>().sqrt();
             let along = times(&top, &dy).iter().sum::<f64>() / (scale * scale);
-            dy = (0..dy.len()).map(|j| scale / length * (dy[j] - top[j] * along)).collect();
+            let factor = if length > 0.0 { scale / length } else { 0.0 };
+            dy = (0..dy.len()).map(|j| factor * (dy[j] - top[j] * along)).collect();
         }
         if network.input_to_output {
             add(&mut dx, &dy);

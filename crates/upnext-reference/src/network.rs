@@ -103,8 +103,11 @@ pub(super) fn session_vector(network: &Network, top: &[f64], input: &[f64]) -> V
         vector.iter_mut().zip(input).for_each(|(x, input)| *x += input);
     }
     if let Some(scale) = network.cosine_scale {
+        // A vector of zeros stays one, and has no gradient.
         let length = dot(&vector, &vector).sqrt();
-        vector.iter_mut().for_each(|x| *x *= scale / length);
+        if length > 0.0 {
+            vector.iter_mut().for_each(|x| *x *= scale / length);
+        }
     }
     vector
 }

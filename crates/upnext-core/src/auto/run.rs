@@ -120,7 +120,7 @@ impl Run<'_> {
         }
         // Networks are judged on the last windows, as many as the first one has time for.
         let mut used = None;
-        for trial in trials::networks(self.plan.seed) {
+        for trial in trials::networks(self.plan.data.items.len(), self.plan.seed) {
             let Some((windows, epochs)) = self.extent(&trial, used.clone())? else { continue };
             let mut trial = trial;
             trial.experiment.training.epochs = epochs;

@@ -31,11 +31,16 @@ pub(super) fn cheap() -> Vec<Trial> {
     by_default.chain(of_late).collect()
 }
 
-/// The networks, in the order of what they are expected to gain for their time.
-pub(super) fn networks(seed: u64) -> Vec<Trial> {
+/// The networks, in the order of what they are expected to gain for their time, for a log of this many items.
+pub(super) fn networks(items: usize, seed: u64) -> Vec<Trial> {
     let trial = |name: &str, model: NetworkConfig, training: TrainingConfig| Trial {
         name: name.to_owned(),
         experiment: Experiment { model: ModelConfig::Gru4rec(model), training, ..Experiment::default() },
+    };
+    let cosine = NetworkConfig {
+        input_to_output: true,
+        cosine_scale: Some(scale_for(items)),
+        ..NetworkConfig::default()
     };
     let small = TrainingConfig { seed, patience: 2, ..TrainingConfig::default() };
     let large = TrainingConfig {
@@ -46,10 +51,31 @@ pub(super) fn networks(seed: u64) -> Vec<Trial> {
         learning_rate: 0.07,
         ..small.clone()
     };
+    let plain = TrainingConfig { dropout_hidden: 0.2, ..small.clone() };
     let second = TrainingConfig { seed: seed.wrapping_add(1), ..small.clone() };
     vec![
-        trial("gru4rec-100", NetworkConfig::default(), small),
-        trial("gru4rec-480", NetworkConfig { layers: vec![480], ..NetworkConfig::default() }, large),
-        trial("gru4rec-100-seed-2", NetworkConfig::default(), second),
+        trial("gru4rec-cosine-100", cosine.clone(), small),
+        trial("gru4rec-plain-100", NetworkConfig::default(), plain),
+        trial("gru4rec-cosine-480", NetworkConfig { layers: vec![480], ..cosine.clone() }, large),
+        trial("gru4rec-cosine-100-seed-2", cosine, second),
     ]
+}
+
+/// The scale of cosines: the best one grew with the logarithm of the number of items, from 9 for 2,900 items to 12 for 43,000.
+fn scale_for(items: usize) -> f32 {
+    (1.15 * (items.max(3) as f64).ln()).round() as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scales_are_those_that_were_the_best() {
+        assert_eq!([2_873, 12_456, 42_933].map(scale_for), [9.0, 11.0, 12.0]);
+        assert!(scale_for(0) > 0.0);
+        for trial in networks(1_000, 3).into_iter().chain(cheap()) {
+            trial.experiment.validate().unwrap();
+        }
+    }
 }

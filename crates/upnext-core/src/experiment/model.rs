@@ -192,7 +192,7 @@ mod tests {
         }
         let message = "spop".parse::<ModelKind>().unwrap_err().to_string();
         assert!(
-            message.contains("did you mean `s-pop`?") && message.contains("gru4rec, pop, s-pop"),
+            message.contains("did you mean `s-pop`?") && message.contains("gru4rec, pop, decay-pop, s-pop"),
             "{message}"
         );
     }

@@ -4,8 +4,9 @@ use super::config::NetworkConfig;
 use super::layers::Cpu;
 use upnext_kernels::{Matrix, add_scaled, dot, padded};
 
-/// Smallest length of a vector that is scaled.
-const TINY: f32 = 1e-12;
+/// Smallest length of a vector that is scaled; a shorter one, such as one of which dropout has left nothing, becomes 0 and has no
+/// gradient.
+const TINY: f32 = 1e-9;
 
 /// The last stage before the scores, for networks that have `input_to_output` or `cosine_scale` (`docs/algorithms.md`,
 /// section 1).
@@ -46,7 +47,8 @@ impl Head {
                 add_scaled(cpu.isa, 1.0, &input.row(b)[..width], row);
             }
             if let Some(scale) = self.scale {
-                let factor = scale / dot(cpu.isa, row, row).sqrt().max(TINY);
+                let length = dot(cpu.isa, row, row).sqrt();
+                let factor = if length < TINY { 0.0 } else { scale / length };
                 row.iter_mut().for_each(|x| *x *= factor);
                 self.factors[b] = factor;
             }

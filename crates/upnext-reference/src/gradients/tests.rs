@@ -191,12 +191,7 @@ fn docs_gradients_of_session_vectors_agree_with_finite_differences() {
                     embedding_size: 3,
                     ..Network::default()
                 };
-                let training = Training {
-                    batch_size: 5,
-                    dropout_embedding: 0.3,
-                    dropout_hidden: 0.2,
-                    ..Training::default()
-                };
+                let training = Training { batch_size: 5, dropout_embedding: 0.3, ..Training::default() };
                 assert!(compare(&network, &training, 4, 3, seed) > 1e-3);
             }
         }

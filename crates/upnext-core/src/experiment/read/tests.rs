@@ -136,7 +136,7 @@ fn set_refuses_what_it_cannot_read_and_changes_nothing() {
     assert!(refused("training.epochs").contains("use key=value"));
     assert!(refused("training.epochs=").starts_with("training.epochs: "));
     assert!(refused("training={}").contains("unknown key"));
-    assert!(refused("model.kind=lda").contains("gru4rec, pop, s-pop"));
+    assert!(refused("model.kind=lda").contains("gru4rec, pop, decay-pop, s-pop"));
     assert_eq!(experiment, Experiment::default());
 }
 
