@@ -121,6 +121,26 @@ fn similar_items_are_those_of_the_first_member_that_can_tell() {
 }
 
 #[test]
+fn a_lone_member_that_says_the_same_after_every_session_is_judged_by_its_weights() {
+    use crate::baselines::{DecayPop, DecayPopConfig};
+    let data = example();
+    let model = DecayPop::fit(&DecayPopConfig { half_life: 0.02 }, &data).unwrap();
+    let held = HeldOut::new(&data.sessions, usize::MAX);
+    let catalogue = Catalogue::new(data.items.supports());
+    let mut go_on = |_: FitEvent| ControlFlow::Continue(());
+    let lists = held.lists((&model, Scale::Fixed), &catalogue, 20, 2, &mut go_on).unwrap();
+    let ranks = held.ranks(&Pool::alone(), &[&lists], &catalogue);
+    let scores = &model.arrays().tensors["scores"].values;
+    let targets = data.sessions.iter().flat_map(|session| session.iter().skip(1));
+    let as_good = |target: &u32| scores.iter().filter(|&&score| score >= scores[*target as usize]).count();
+    let expected: Vec<f64> = targets.map(|target| as_good(target) as f64).collect();
+    assert_eq!(ranks, expected);
+    let by_support = |item: usize| data.items.supports()[item];
+    let disagree = |a: usize, b: usize| by_support(a) > by_support(b) && scores[a] < scores[b];
+    assert!((0..scores.len()).any(|a| (0..scores.len()).any(|b| disagree(a, b))), "popularity would do");
+}
+
+#[test]
 fn every_kind_can_be_a_member() {
     for kind in crate::experiment::ModelKind::ALL
         .into_iter()
