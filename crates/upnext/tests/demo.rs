@@ -122,7 +122,7 @@ fn it_shows_each_command_and_leaves_the_files_that_it_names() {
     );
     assert!(shown.contains("The visitor really went on to"), "{shown}");
     let (_, last) = shown.split_once("the best first:").unwrap();
-    let last = last.lines().take_while(|line| !line.starts_with("Done in"));
+    let last = last.lines().take_while(|line| !line.starts_with("The best model"));
     let page = std::fs::read_to_string(place.path().join("demo/report.html")).unwrap();
     let models: Vec<&str> = last.filter_map(|line| line.split_whitespace().next()).skip(1).collect();
     assert_eq!(models.len(), 5, "{shown}");

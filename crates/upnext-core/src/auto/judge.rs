@@ -2,7 +2,7 @@
 
 use super::report::{Figures, WindowReport};
 use super::{CUTOFF, Objective};
-use crate::blend::{CASES, Catalogue, HeldOut, List, Pool};
+use crate::blend::{CASES, Case, Catalogue, HeldOut, List, Pool, refine};
 use crate::comparison::{BootstrapOptions, Interval, Metric, Window, interval_of_ratio};
 use crate::data::{Dataset, Sessions, TimeMicros};
 use crate::{Error, Result};
@@ -96,10 +96,10 @@ impl Judged {
     }
 }
 
-/// The weights of members, learnt on the halves for learning of these windows, or on both halves.
-pub(super) fn learn(backtests: &[Backtest], windows: Range<usize>, members: &[&Listed], both: bool) -> Pool {
+/// The cases of the halves for learning of these windows, or of both halves.
+fn cases(backtests: &[Backtest], windows: &Range<usize>, members: &[&Listed], both: bool) -> Vec<Case> {
     let mut cases = Vec::new();
-    for window in windows {
+    for window in windows.clone() {
         let backtest = &backtests[window];
         let (learning, judging): (Vec<_>, Vec<_>) =
             members.iter().map(|member| member.halves(window)).unzip();
@@ -108,25 +108,67 @@ pub(super) fn learn(backtests: &[Backtest], windows: Range<usize>, members: &[&L
             cases.extend(backtest.judging.cases(&judging));
         }
     }
-    Pool::learn(&cases, members.len())
+    cases
+}
+
+/// The weights of members, learnt on both halves of these windows, and refined by the objective if that is given.
+pub(super) fn learn(
+    backtests: &[Backtest],
+    windows: &Range<usize>,
+    members: &[&Listed],
+    objective: Option<Objective>,
+) -> Pool {
+    let cases = cases(backtests, windows, members, true);
+    let pool = Pool::learn(&cases, members.len());
+    objective.map_or_else(|| pool.clone(), |objective| refine(&pool, &cases, &gain_of(objective)))
+}
+
+fn gain_of(Objective(metric): Objective) -> impl Fn(f64) -> f64 {
+    move |rank| metric.gain(rank, CUTOFF)
 }
 
 /// Judges a member alone, or the blend of several, on the halves for judging of these windows.
 pub(super) fn judge(
     backtests: &[Backtest],
-    windows: Range<usize>,
+    windows: &Range<usize>,
     members: &[&Listed],
-    Objective(objective): Objective,
+    objective: Objective,
 ) -> Judged {
     let pool = match members {
         [_] => Pool::alone(),
-        _ => learn(backtests, windows.clone(), members, false),
+        _ => Pool::learn(&cases(backtests, windows, members, false), members.len()),
     };
+    judge_pool(backtests, windows, members, &pool, objective)
+}
+
+/// Judges a blend whose weights are refined by the objective; `None` if that has gained nothing beyond chance on the halves for
+/// judging, which the refinement has not seen.
+pub(super) fn judge_refined(
+    backtests: &[Backtest],
+    windows: &Range<usize>,
+    members: &[&Listed],
+    (objective, threads): (Objective, usize),
+) -> Option<Judged> {
+    let cases = cases(backtests, windows, members, false);
+    let pool = Pool::learn(&cases, members.len());
+    let refined = refine(&pool, &cases, &gain_of(objective));
+    let judged = |pool: &Pool| judge_pool(backtests, windows, members, pool, objective);
+    let (before, after) = (judged(&pool), judged(&refined));
+    after.behind(&before, threads).is_some_and(|difference| difference.low > 0.0).then_some(after)
+}
+
+fn judge_pool(
+    backtests: &[Backtest],
+    windows: &Range<usize>,
+    members: &[&Listed],
+    pool: &Pool,
+    Objective(objective): Objective,
+) -> Judged {
     let (mut sessions, mut of_windows, mut total) = (Vec::new(), Vec::new(), (Figures::default(), 0.0));
-    for window in windows {
+    for window in windows.clone() {
         let Backtest { judging, catalogue, .. } = &backtests[window];
         let lists: Vec<&[List]> = members.iter().map(|member| member.halves(window).1).collect();
-        let ranks = judging.ranks(&pool, &lists, catalogue);
+        let ranks = judging.ranks(pool, &lists, catalogue);
         let sum =
             |metric: Metric, ranks: &[f64]| ranks.iter().map(|&rank| metric.gain(rank, CUTOFF)).sum::<f64>();
         for cases in judging.cases_of_sessions() {
@@ -171,7 +213,7 @@ pub(super) fn search(
         go_on(round.len())?;
         let judged = in_parallel(&round, threads, |set| {
             let listed: Vec<&Listed> = set.iter().map(|&member| members[member]).collect();
-            judge(backtests, windows.clone(), &listed, objective)
+            judge(backtests, windows, &listed, objective)
         });
         let first = candidates.len();
         candidates.extend(std::mem::take(&mut round).into_iter().zip(judged));

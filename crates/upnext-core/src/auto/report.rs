@@ -40,9 +40,9 @@ pub struct WindowReport {
     pub last_start_us: TimeMicros,
     /// Number of sessions before it.
     pub sessions_before: usize,
-    /// Number of cases for learning weights and epochs, those of its earlier sessions.
+    /// Number of cases for learning weights and epochs, those of every other session.
     pub learning_cases: usize,
-    /// Number of cases for judging, those of its later sessions.
+    /// Number of cases for judging, those of the rest.
     pub judging_cases: usize,
 }
 
@@ -84,6 +84,8 @@ pub struct CandidateReport {
     pub figures: Figures,
     /// Its figures in each window.
     pub windows: Vec<Figures>,
+    /// Whether the weights of a blend were refined by the objective, which is tried for the winner.
+    pub refined: bool,
     /// Its objective minus that of the winner: a 95 % interval over sessions; `None` for the winner.
     pub behind: Option<Interval>,
 }

@@ -1,6 +1,6 @@
 //! A run: what is tried in which order, within the budget.
 
-use super::judge::{Backtest, Candidate, Halves, Listed, best, judge, learn, search};
+use super::judge::{Backtest, Candidate, Halves, Listed, best, judge, judge_refined, learn, search};
 use super::report::{AutoReport, CandidateReport, Figures, MemberReport, SkippedReport, WindowReport};
 use super::state::State;
 use super::trials::{self, Trial};
@@ -52,6 +52,8 @@ struct Run<'r> {
     /// The sets of members that were judged, by their indices.
     candidates: Vec<Candidate>,
     winner: usize,
+    /// Whether the weights of the winner are refined by the objective.
+    is_refined: bool,
 }
 
 pub(super) fn run(plan: &AutoPlan, observe: &mut AutoObserver) -> Result<AutoReport> {
@@ -75,6 +77,7 @@ pub(super) fn run(plan: &AutoPlan, observe: &mut AutoObserver) -> Result<AutoRep
         skipped: Vec::new(),
         candidates: Vec::new(),
         winner: 0,
+        is_refined: false,
     };
     run.tell(AutoEvent::Began(&character, &windows))?;
     run.try_all()?;
@@ -199,7 +202,7 @@ impl Run<'_> {
             experiment.training.patience = 0;
         }
         let listed = Listed { first: windows.start, windows: listed };
-        let alone = judge(&self.backtests, windows, &[&listed], self.plan.objective);
+        let alone = judge(&self.backtests, &windows, &[&listed], self.plan.objective);
         let seconds = begun.elapsed().as_secs_f64();
         self.tried.push(Tried { name, experiment, selection, listed, seconds, final_seconds: None });
         let report = self.member(self.tried.len() - 1, alone.figures);
@@ -237,7 +240,9 @@ impl Run<'_> {
 
     /// Judges sets of the members on these windows, and trains and saves the best if it is another than before.
     fn judge_all(&mut self, windows: Range<usize>) -> Result<()> {
-        let before = self.candidates.get(self.winner).map(|(members, _)| members.clone());
+        let winner =
+            |run: &Self| run.candidates.get(run.winner).map(|(members, _)| (members.clone(), run.is_refined));
+        let before = winner(self);
         let Self { plan, observe, backtests, tried, .. } = self;
         let listed: Vec<&Listed> = tried.iter().map(|tried| &tried.listed).collect();
         let mut go_on = |sets| match observe(AutoEvent::Judging { sets }) {
@@ -247,16 +252,27 @@ impl Run<'_> {
         self.candidates = search(backtests, &windows, &listed, (plan.objective, plan.threads), &mut go_on)?;
         self.winner = best(&self.candidates);
         let members = self.candidates[self.winner].0.clone();
-        let is_new = before.as_ref() != Some(&members);
-        if is_new {
-            self.save(&members, windows)?;
+        let refined = match &members[..] {
+            [_] => None,
+            _ => {
+                let listed: Vec<&Listed> = members.iter().map(|&member| listed[member]).collect();
+                judge_refined(backtests, &windows, &listed, (plan.objective, plan.threads))
+            }
+        };
+        self.is_refined = refined.is_some();
+        if let Some(judged) = refined {
+            self.candidates[self.winner].1 = judged;
         }
-        let winner = self.candidate(self.winner);
-        self.tell(AutoEvent::Best { candidate: &winner, is_new })
+        let is_new = before != winner(self);
+        if is_new {
+            self.save(&members, &windows)?;
+        }
+        let candidate = self.candidate(self.winner);
+        self.tell(AutoEvent::Best { candidate: &candidate, is_new })
     }
 
     /// Trains a set of members on all of the data, and saves their blend, or the only one.
-    fn save(&mut self, members: &[usize], windows: Range<usize>) -> Result<()> {
+    fn save(&mut self, members: &[usize], windows: &Range<usize>) -> Result<()> {
         let mut trained = Vec::new();
         for &member in members {
             let begun = Instant::now();
@@ -282,7 +298,8 @@ impl Run<'_> {
             Some((experiment, one)) => (one.model, experiment, one.summary),
             None => {
                 let listed: Vec<&Listed> = members.iter().map(|&member| &self.tried[member].listed).collect();
-                let pool = learn(&self.backtests, windows, &listed, true);
+                let objective = self.is_refined.then_some(self.plan.objective);
+                let pool = learn(&self.backtests, windows, &listed, objective);
                 blend::assemble(trained, pool, data)
             }
         };
@@ -310,6 +327,7 @@ impl Run<'_> {
             members: members.iter().map(|&member| self.tried[member].name.clone()).collect(),
             figures: judged.figures,
             windows: judged.windows.clone(),
+            refined: at == self.winner && self.is_refined,
             behind: if at == self.winner { None } else { judged.behind(winner, self.plan.threads) },
         }
     }

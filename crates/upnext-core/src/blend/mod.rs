@@ -10,6 +10,7 @@ mod held_out;
 mod learn;
 mod lists;
 mod pool;
+mod refine;
 mod scorer;
 #[cfg(test)]
 mod tests;
@@ -17,8 +18,10 @@ mod tests;
 pub(crate) use config::DEPTH;
 pub use config::{BlendConfig, Member};
 pub(crate) use held_out::{CASES, HeldOut};
+pub(crate) use learn::Case;
 pub(crate) use lists::{Catalogue, List};
 pub(crate) use pool::Pool;
+pub(crate) use refine::refine;
 
 use crate::arrays::{Arrays, Tensor};
 use crate::baselines::Popularity;

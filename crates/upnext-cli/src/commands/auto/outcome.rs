@@ -92,6 +92,9 @@ pub(super) fn describe(outcome: &Outcome) -> String {
         ]);
     }
     text.push_str(&format!("{table}\n"));
+    if outcome.winner().refined {
+        text.push_str(&format!("the weights of the saved blend are refined by {}\n", report.objective));
+    }
     if let Some(test) = &outcome.test
         && let Some(at) = test.evaluation.metrics.iter().find(|at| at.k == 20)
     {

@@ -67,8 +67,14 @@ fn won(outcome: &Outcome) -> String {
             ]
         })
         .collect();
+    let refined = match outcome.winner().refined {
+        true => format!(
+            " Its weights were refined by {objective}, which holds on sessions that the refinement has not seen."
+        ),
+        false => String::new(),
+    };
     format!(
-        "<p>The best first, by {objective}. An interval that does not contain 0 is a difference beyond chance. Of models within a thousandth of the best, the one with the fewest members is saved.</p>{}",
+        "<p>The best first, by {objective}. An interval that does not contain 0 is a difference beyond chance. Of models within a thousandth of the best, the one with the fewest members is saved.{refined}</p>{}",
         table("figures", &headings, &rows)
     )
 }
