@@ -76,6 +76,10 @@ impl Listed {
 pub(super) struct Judged {
     pub(super) figures: Figures,
     pub(super) windows: Vec<Figures>,
+    /// The weights with which it was judged.
+    pool: Pool,
+    /// Whether these were refined by the objective.
+    pub(super) is_refined: bool,
     /// The objective's gains and the number of cases of each judged session, of all windows one after the other.
     sessions: Vec<(f64, f64)>,
 }
@@ -120,7 +124,10 @@ pub(super) fn learn(
 ) -> Pool {
     let cases = cases(backtests, windows, members, true);
     let pool = Pool::learn(&cases, members.len());
-    objective.map_or_else(|| pool.clone(), |objective| refine(&pool, &cases, &gain_of(objective)))
+    match objective {
+        Some(objective) => refine(&pool, &cases, &gain_of(objective)),
+        None => pool,
+    }
 }
 
 fn gain_of(Objective(metric): Objective) -> impl Fn(f64) -> f64 {
@@ -138,37 +145,36 @@ pub(super) fn judge(
         [_] => Pool::alone(),
         _ => Pool::learn(&cases(backtests, windows, members, false), members.len()),
     };
-    judge_pool(backtests, windows, members, &pool, objective)
+    judge_pool(backtests, windows, members, pool, objective)
 }
 
-/// Judges a blend whose weights are refined by the objective; `None` if that has gained nothing beyond chance on the halves for
+/// Judges a blend, which was judged as `before`, with its weights refined by the objective; `None` if that has gained nothing beyond chance on the halves for
 /// judging, which the refinement has not seen.
 pub(super) fn judge_refined(
     backtests: &[Backtest],
     windows: &Range<usize>,
     members: &[&Listed],
+    before: &Judged,
     (objective, threads): (Objective, usize),
 ) -> Option<Judged> {
     let cases = cases(backtests, windows, members, false);
-    let pool = Pool::learn(&cases, members.len());
-    let refined = refine(&pool, &cases, &gain_of(objective));
-    let judged = |pool: &Pool| judge_pool(backtests, windows, members, pool, objective);
-    let (before, after) = (judged(&pool), judged(&refined));
-    after.behind(&before, threads).is_some_and(|difference| difference.low > 0.0).then_some(after)
+    let refined = refine(&before.pool, &cases, &gain_of(objective));
+    let after = Judged { is_refined: true, ..judge_pool(backtests, windows, members, refined, objective) };
+    after.behind(before, threads).is_some_and(|difference| difference.low > 0.0).then_some(after)
 }
 
 fn judge_pool(
     backtests: &[Backtest],
     windows: &Range<usize>,
     members: &[&Listed],
-    pool: &Pool,
+    pool: Pool,
     Objective(objective): Objective,
 ) -> Judged {
     let (mut sessions, mut of_windows, mut total) = (Vec::new(), Vec::new(), (Figures::default(), 0.0));
     for window in windows.clone() {
         let Backtest { judging, catalogue, .. } = &backtests[window];
         let lists: Vec<&[List]> = members.iter().map(|member| member.halves(window).1).collect();
-        let ranks = judging.ranks(pool, &lists, catalogue);
+        let ranks = judging.ranks(&pool, &lists, catalogue);
         let sum =
             |metric: Metric, ranks: &[f64]| ranks.iter().map(|&rank| metric.gain(rank, CUTOFF)).sum::<f64>();
         for cases in judging.cases_of_sessions() {
@@ -183,7 +189,7 @@ fn judge_pool(
     }
     let (figures, cases) = total;
     let figures = Figures { recall: figures.recall / cases, mrr: figures.mrr / cases };
-    Judged { figures, windows: of_windows, sessions }
+    Judged { figures, windows: of_windows, pool, is_refined: false, sessions }
 }
 
 /// A set of members, by their numbers, with its figures.
@@ -237,12 +243,11 @@ fn in_parallel<T: Sync, R: Send>(inputs: &[T], threads: usize, work: impl Fn(&T)
     let next = AtomicUsize::new(0);
     let take = || {
         let mut found = Vec::new();
-        while let Some((at, input)) =
-            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, inputs.get(at)?)))
-        {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(input) = inputs.get(at) else { break found };
             found.push((at, work(input)));
         }
-        found
     };
     let mut found = std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(take)).collect();
@@ -301,6 +306,8 @@ mod tests {
         let judged = |value: f64| Judged {
             figures: Figures::default(),
             windows: Vec::new(),
+            pool: Pool::alone(),
+            is_refined: false,
             sessions: vec![(value * 10.0, 10.0)],
         };
         let candidates = |values: &[(&[usize], f64)]| -> Vec<Candidate> {

@@ -52,8 +52,6 @@ struct Run<'r> {
     /// The sets of members that were judged, by their indices.
     candidates: Vec<Candidate>,
     winner: usize,
-    /// Whether the weights of the winner are refined by the objective.
-    is_refined: bool,
 }
 
 pub(super) fn run(plan: &AutoPlan, observe: &mut AutoObserver) -> Result<AutoReport> {
@@ -77,7 +75,6 @@ pub(super) fn run(plan: &AutoPlan, observe: &mut AutoObserver) -> Result<AutoRep
         skipped: Vec::new(),
         candidates: Vec::new(),
         winner: 0,
-        is_refined: false,
     };
     run.tell(AutoEvent::Began(&character, &windows))?;
     run.try_all()?;
@@ -240,8 +237,10 @@ impl Run<'_> {
 
     /// Judges sets of the members on these windows, and trains and saves the best if it is another than before.
     fn judge_all(&mut self, windows: Range<usize>) -> Result<()> {
-        let winner =
-            |run: &Self| run.candidates.get(run.winner).map(|(members, _)| (members.clone(), run.is_refined));
+        let winner = |run: &Self| {
+            let (members, judged) = run.candidates.get(run.winner)?;
+            Some((members.clone(), judged.is_refined))
+        };
         let before = winner(self);
         let Self { plan, observe, backtests, tried, .. } = self;
         let listed: Vec<&Listed> = tried.iter().map(|tried| &tried.listed).collect();
@@ -251,30 +250,28 @@ impl Run<'_> {
         };
         self.candidates = search(backtests, &windows, &listed, (plan.objective, plan.threads), &mut go_on)?;
         self.winner = best(&self.candidates);
-        let members = self.candidates[self.winner].0.clone();
-        let refined = match &members[..] {
-            [_] => None,
-            _ => {
-                let listed: Vec<&Listed> = members.iter().map(|&member| listed[member]).collect();
-                judge_refined(backtests, &windows, &listed, (plan.objective, plan.threads))
+        let (members, judged) = &mut self.candidates[self.winner];
+        if members.len() > 1 {
+            let listed: Vec<&Listed> = members.iter().map(|&member| listed[member]).collect();
+            let by = (plan.objective, plan.threads);
+            if let Some(refined) = judge_refined(backtests, &windows, &listed, judged, by) {
+                *judged = refined;
             }
-        };
-        self.is_refined = refined.is_some();
-        if let Some(judged) = refined {
-            self.candidates[self.winner].1 = judged;
         }
         let is_new = before != winner(self);
         if is_new {
-            self.save(&members, &windows)?;
+            self.save(&windows)?;
         }
         let candidate = self.candidate(self.winner);
         self.tell(AutoEvent::Best { candidate: &candidate, is_new })
     }
 
-    /// Trains a set of members on all of the data, and saves their blend, or the only one.
-    fn save(&mut self, members: &[usize], windows: &Range<usize>) -> Result<()> {
+    /// Trains the members of the winner on all of the data, and saves their blend, or the only one.
+    fn save(&mut self, windows: &Range<usize>) -> Result<()> {
+        let (members, judged) = &self.candidates[self.winner];
+        let (members, objective) = (members.clone(), judged.is_refined.then_some(self.plan.objective));
         let mut trained = Vec::new();
-        for &member in members {
+        for &member in &members {
             let begun = Instant::now();
             let (name, experiment) = (self.tried[member].name.clone(), self.tried[member].experiment.clone());
             self.tell(AutoEvent::Training { name: &name, window: None })?;
@@ -298,7 +295,6 @@ impl Run<'_> {
             Some((experiment, one)) => (one.model, experiment, one.summary),
             None => {
                 let listed: Vec<&Listed> = members.iter().map(|&member| &self.tried[member].listed).collect();
-                let objective = self.is_refined.then_some(self.plan.objective);
                 let pool = learn(&self.backtests, windows, &listed, objective);
                 blend::assemble(trained, pool, data)
             }
@@ -327,7 +323,7 @@ impl Run<'_> {
             members: members.iter().map(|&member| self.tried[member].name.clone()).collect(),
             figures: judged.figures,
             windows: judged.windows.clone(),
-            refined: at == self.winner && self.is_refined,
+            refined: judged.is_refined,
             behind: if at == self.winner { None } else { judged.behind(winner, self.plan.threads) },
         }
     }

@@ -79,35 +79,25 @@ impl Activations {
             let parameters = &network.values.feed_forward[k];
             upper[0].forward(cpu, parameters, below, batch.len(), hidden(self.layers.len() + k));
         }
-        if let Some(mut head) = self.head.take() {
-            head.forward(cpu, self.top(), &self.input.dense, batch.len());
-            self.head = Some(head);
+        if let Some(head) = &mut self.head {
+            let output = output_of(&self.layers, &self.feed_forward);
+            head.forward(cpu, output, &self.input.dense, batch.len());
         }
     }
 
     /// B × out: the input of the output layer.
     pub(crate) fn top(&self) -> &Matrix {
-        if let Some(head) = &self.head {
-            return &head.state;
-        }
-        match self.feed_forward.last() {
-            Some(layer) => &layer.state,
-            None => &self.layers[self.layers.len() - 1].state,
+        match &self.head {
+            Some(head) => &head.state,
+            None => output_of(&self.layers, &self.feed_forward),
         }
     }
 
     /// B × out each: the input of the output layer, and the buffer of its gradient.
     pub(crate) fn top_and_gradient(&mut self) -> (&Matrix, &mut Matrix) {
-        if let Some(head) = &mut self.head {
-            return (&head.state, &mut head.d_state);
-        }
-        match self.feed_forward.last_mut() {
-            Some(layer) => (&layer.state, &mut layer.d_state),
-            None => {
-                let top = self.layers.len() - 1;
-                let layer = &mut self.layers[top];
-                (&layer.state, &mut layer.d_state)
-            }
+        match &mut self.head {
+            Some(head) => (&head.state, &mut head.d_state),
+            None => output_and_gradient_of(&mut self.layers, &mut self.feed_forward),
         }
     }
 
@@ -115,15 +105,10 @@ impl Activations {
     /// vectors.
     pub(crate) fn backward(&mut self, cpu: Cpu, network: &Network, rows: usize) {
         let mut input_seen = false;
-        if let Some(mut head) = self.head.take() {
-            let top = self.layers.len() - 1;
-            let d_top = match self.feed_forward.last_mut() {
-                Some(layer) => &mut layer.d_state,
-                None => &mut self.layers[top].d_state,
-            };
-            head.backward(cpu, d_top, &mut self.input.d_dense, rows);
+        if let Some(head) = &mut self.head {
+            let (_, d_output) = output_and_gradient_of(&mut self.layers, &mut self.feed_forward);
+            head.backward(cpu, d_output, &mut self.input.d_dense, rows);
             input_seen = head.adds_input;
-            self.head = Some(head);
         }
         for k in (0..self.feed_forward.len()).rev() {
             let (lower, upper) = self.feed_forward.split_at_mut(k);
@@ -150,5 +135,28 @@ impl Activations {
             }
         }
         self.input.backward(cpu, rows);
+    }
+}
+
+/// B × out: the output of the top layer.
+fn output_of<'a>(layers: &'a [LayerBuffers], feed_forward: &'a [DenseBuffers]) -> &'a Matrix {
+    match feed_forward.last() {
+        Some(layer) => &layer.state,
+        None => &layers[layers.len() - 1].state,
+    }
+}
+
+/// B × out each: the output of the top layer, and the buffer of its gradient.
+fn output_and_gradient_of<'a>(
+    layers: &'a mut [LayerBuffers],
+    feed_forward: &'a mut [DenseBuffers],
+) -> (&'a Matrix, &'a mut Matrix) {
+    match feed_forward.last_mut() {
+        Some(layer) => (&layer.state, &mut layer.d_state),
+        None => {
+            let top = layers.len() - 1;
+            let layer = &mut layers[top];
+            (&layer.state, &mut layer.d_state)
+        }
     }
 }

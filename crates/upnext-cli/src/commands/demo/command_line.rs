@@ -43,6 +43,14 @@ impl CommandLine {
         self
     }
 
+    /// Appends an option with its value, if there is one.
+    pub(super) fn with_option(self, option: &str, value: Option<impl ToString>) -> Self {
+        match value {
+            Some(value) => self.with([option, &value.to_string()]),
+            None => self,
+        }
+    }
+
     /// Runs the command; its progress and messages go to stderr.
     pub(super) fn run(&self, quiet: bool) -> anyhow::Result<Output> {
         let begun = Instant::now();

@@ -308,12 +308,9 @@ impl Demo<'_> {
 
     fn simulate(&mut self, clicks: &str) -> anyhow::Result<()> {
         // With --force, so that the command can be repeated.
-        let mut command = CommandLine::new(["simulate", "--out", clicks, "--force"]);
-        for (option, value) in [("--seed", self.args.seed), ("--sessions", self.args.sessions)] {
-            if let Some(value) = value {
-                command = command.with([option, &value.to_string()]);
-            }
-        }
+        let command = CommandLine::new(["simulate", "--out", clicks, "--force"])
+            .with_option("--seed", self.args.seed)
+            .with_option("--sessions", self.args.sessions);
         self.step(&command, |output| {
             let Simulated { events, sessions, items, days } = output.read()?;
             Ok(format!(
@@ -347,18 +344,14 @@ impl Demo<'_> {
 
     fn train_and_evaluate(&mut self, kind: ModelKind, data: &str, model: &str) -> anyhow::Result<()> {
         let mut train = CommandLine::new(["train", data, "--out", model, "--model", kind.name()]);
-        let threads = self.args.threads.given().map(|threads| threads.to_string());
-        let threads: Vec<&str> = threads.iter().flat_map(|threads| ["--threads", threads]).collect();
+        let threads = self.args.threads.given();
         if kind == ModelKind::Gru4rec {
             train = train.with(["--epochs", EPOCHS]).with(GRU4REC);
-            if let Some(seed) = self.args.seed {
-                train = train.with(["--seed", &seed.to_string()]);
-            }
-            train = train.with(threads.iter().copied());
+            train = train.with_option("--seed", self.args.seed).with_option("--threads", threads);
         }
         let training_seconds = self.step(&train, describe_training)?;
 
-        let evaluate = CommandLine::new(["evaluate", model, data]).with(threads);
+        let evaluate = CommandLine::new(["evaluate", model, data]).with_option("--threads", threads);
         let (mut recall, mut mrr) = (0.0, 0.0);
         self.step(&evaluate, |output| {
             let evaluation = output.read()?;
@@ -382,9 +375,7 @@ impl Demo<'_> {
         let page = folder.name(PAGE)?;
         let mut command =
             CommandLine::new(["compare", data, "--models", &models.join(","), "--report", &page]);
-        if let Some(threads) = self.args.threads.given() {
-            command = command.with(["--threads", &threads.to_string()]);
-        }
+        command = command.with_option("--threads", self.args.threads.given());
         let mut compared = Vec::new();
         self.step(&command, |output| {
             compared = output.read::<Compared>()?.best_first();
@@ -427,12 +418,8 @@ impl Demo<'_> {
         let budget = self.args.budget.to_string();
         let mut command =
             CommandLine::new(["auto", data, "--out", &best, "--budget", &budget, "--report", &page]);
-        for (option, value) in [
-            ("--seed", self.args.seed.map(|seed| seed.to_string())),
-            ("--threads", self.args.threads.given().map(|threads| threads.to_string())),
-        ] {
-            command = command.with(value.iter().flat_map(|value| [option, value]));
-        }
+        command =
+            command.with_option("--seed", self.args.seed).with_option("--threads", self.args.threads.given());
         let mut found = None;
         self.step(&command, |output| {
             let Found { candidates, winner, test: Tested { evaluation } } = output.read()?;
