@@ -18,21 +18,34 @@ const RIDGE: [f64; 2] = [0.1, 10.0];
 /// Number of Newton steps at most; some ten are needed.
 const STEPS: usize = 50;
 
+/// The smallest probability of an item that counts in the curvature. Most items have less, and cost most of the time; without
+/// them a step is a little too long or too short, and the maximum is the same.
+const COUNTS: f64 = 1e-3;
+
+/// The share of the objective that a last step has gained less than.
+const GAIN: f64 = 1e-8;
+
 /// The weights (contexts × `width`) that maximise the likelihood of the cases: the sum of `log softmax(x w)` at the target, less
 /// the ridge. The weights of a context are common ones plus its deviations.
 ///
-/// The function is concave, so that there is one maximum; steps that would lower it are halved.
+/// The function is concave, so that there is one maximum; steps that would lower it are halved. Features that are 0 in all
+/// cases have a weight of 0.
 pub(super) fn learn(cases: &[Case], width: usize) -> Vec<f32> {
-    let size = width * (1 + CONTEXTS);
+    let mut weights = vec![0.0; CONTEXTS * width];
+    let used = used(cases, width);
+    if used.is_empty() {
+        return weights;
+    }
+    let size = used.len() * (1 + CONTEXTS);
     let mut parameters = vec![0.0; size];
-    let mut value = Derivatives::new(cases, width, &parameters);
+    let mut value = Derivatives::new(cases, (width, &used), &parameters);
     for _ in 0..STEPS {
         let Some(step) = solve(value.curvature.clone(), value.gradient.clone()) else { break };
         let mut share = 1.0;
         let next = loop {
             let moved: Vec<f64> =
                 parameters.iter().zip(&step).map(|(parameter, step)| parameter + share * step).collect();
-            let next = Derivatives::new(cases, width, &moved);
+            let next = Derivatives::new(cases, (width, &used), &moved);
             if next.objective >= value.objective || share < 1e-6 {
                 parameters = moved;
                 break next;
@@ -41,16 +54,25 @@ pub(super) fn learn(cases: &[Case], width: usize) -> Vec<f32> {
         };
         let gain = next.objective - value.objective;
         value = next;
-        if gain < 1e-9 * (1.0 + value.objective.abs()) {
+        if gain < GAIN * (1.0 + value.objective.abs()) {
             break;
         }
     }
-    let common = &parameters[..width];
-    let of_context = |context: usize| {
-        let own = &parameters[width * (1 + context)..][..width];
-        common.iter().zip(own).map(|(common, own)| (common + own) as f32)
+    for (context, weights) in weights.chunks_exact_mut(width).enumerate() {
+        let own = &parameters[used.len() * (1 + context)..];
+        for ((&feature, common), own) in used.iter().zip(&parameters).zip(own) {
+            weights[feature] = (common + own) as f32;
+        }
+    }
+    weights
+}
+
+/// The features that are not 0 in all cases.
+fn used(cases: &[Case], width: usize) -> Vec<usize> {
+    let is_used = |&feature: &usize| {
+        cases.iter().any(|case| case.features.iter().skip(feature).step_by(width).any(|&x| x != 0.0))
     };
-    (0..CONTEXTS).flat_map(of_context).collect()
+    (0..width).filter(is_used).collect()
 }
 
 /// The objective with its gradient, and its second derivative with the sign changed.
@@ -62,19 +84,22 @@ struct Derivatives {
 }
 
 impl Derivatives {
-    fn new(cases: &[Case], width: usize, parameters: &[f64]) -> Self {
-        let size = parameters.len();
-        let mut all = Self { objective: 0.0, gradient: vec![0.0; size], curvature: vec![0.0; size * size] };
+    /// Of cases with `all` features, of which `used` have parameters.
+    fn new(cases: &[Case], (all, used): (usize, &[usize]), parameters: &[f64]) -> Self {
+        let (size, width) = (parameters.len(), used.len());
+        let mut objective = 0.0;
         let mut by_context = vec![(vec![0.0; width], vec![0.0; width * width]); CONTEXTS];
-        let (mut scores, mut mean) = (Vec::new(), vec![0.0; width]);
+        let (mut rows, mut scores, mut mean) = (Vec::new(), Vec::new(), vec![0.0; width]);
         for case in cases {
-            let own = width * (1 + case.context);
-            let weights: Vec<f64> = (0..width).map(|f| parameters[f] + parameters[own + f]).collect();
-            let rows = case.features.chunks_exact(width);
+            let own = &parameters[width * (1 + case.context)..];
+            let weights: Vec<f64> = parameters[..width].iter().zip(own).map(|(a, b)| a + b).collect();
+            rows.clear();
+            for row in case.features.chunks_exact(all) {
+                rows.extend(used.iter().map(|&feature| f64::from(row[feature])));
+            }
+            let of_items = || rows.chunks_exact(width);
             scores.clear();
-            scores.extend(
-                rows.clone().map(|row| row.iter().zip(&weights).map(|(&x, w)| f64::from(x) * w).sum::<f64>()),
-            );
+            scores.extend(of_items().map(|row| dot(row, &weights)));
             let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let target = scores[case.target] - largest;
             let mut sum = 0.0;
@@ -82,38 +107,32 @@ impl Derivatives {
                 *score = (*score - largest).exp();
                 sum += *score;
             }
-            all.objective += target - f64::ln(sum);
-            let (gradient, curvature) = &mut by_context[case.context];
+            objective += target - f64::ln(sum);
             mean.fill(0.0);
-            for (row, score) in rows.clone().zip(&scores) {
-                let share = score / sum;
-                // Negligible items cost most of the time.
-                if share < 1e-7 {
-                    continue;
-                }
-                for (a, &x) in row.iter().enumerate() {
-                    let weighted = share * f64::from(x);
-                    mean[a] += weighted;
-                    for (b, &y) in row[..=a].iter().enumerate() {
-                        curvature[a * width + b] += weighted * f64::from(y);
-                    }
-                }
+            for (row, score) in of_items().zip(&mut scores) {
+                *score /= sum;
+                add(&mut mean, *score, row);
             }
-            let row = &case.features[case.target * width..][..width];
-            for a in 0..width {
-                gradient[a] += f64::from(row[a]) - mean[a];
-                for b in 0..=a {
-                    curvature[a * width + b] -= mean[a] * mean[b];
+            let (gradient, curvature) = &mut by_context[case.context];
+            add(gradient, 1.0, &rows[case.target * width..][..width]);
+            add(gradient, -1.0, &mean);
+            for (row, &share) in
+                rows.chunks_exact_mut(width).zip(&scores).filter(|(_, share)| **share > COUNTS)
+            {
+                add(row, -1.0, &mean);
+                for (curvature, &x) in curvature.chunks_exact_mut(width).zip(&*row) {
+                    add(curvature, share * x, row);
                 }
             }
         }
+        let mut all = Self { objective, gradient: vec![0.0; size], curvature: vec![0.0; size * size] };
         for (context, (gradient, curvature)) in by_context.iter().enumerate() {
             let own = width * (1 + context);
             for a in 0..width {
                 all.gradient[a] += gradient[a];
                 all.gradient[own + a] += gradient[a];
                 for b in 0..width {
-                    let value = curvature[a.max(b) * width + a.min(b)];
+                    let value = curvature[a * width + b];
                     for (row, column) in [(a, b), (own + a, b), (a, own + b), (own + a, own + b)] {
                         all.curvature[row * size + column] += value;
                     }
@@ -128,6 +147,15 @@ impl Derivatives {
         }
         all
     }
+}
+
+fn dot(x: &[f64], y: &[f64]) -> f64 {
+    x.iter().zip(y).map(|(x, y)| x * y).sum()
+}
+
+/// `to += factor · x`.
+fn add(to: &mut [f64], factor: f64, x: &[f64]) {
+    to.iter_mut().zip(x).for_each(|(to, x)| *to += factor * x);
 }
 
 /// Solves `matrix x = right` by Cholesky's decomposition; `None` if the matrix is not positive definite.
@@ -173,6 +201,9 @@ mod tests {
         assert_eq!(solve(vec![1.0, 2.0, 2.0, 1.0], vec![1.0, 1.0]), None);
     }
 
+    /// All of four features.
+    const ALL: (usize, &[usize]) = (4, &[0, 1, 2, 3]);
+
     /// Cases of 12 items with 4 features, whose targets are drawn by known weights.
     fn cases(count: u64) -> Vec<Case> {
         let rng = CounterRng::new(5, 0);
@@ -204,12 +235,12 @@ mod tests {
     fn derivatives_agree_with_finite_differences() {
         let cases = cases(40);
         let parameters: Vec<f64> = (0..20).map(|i| 0.3 - 0.05 * f64::from(i)).collect();
-        let at = Derivatives::new(&cases, 4, &parameters);
+        let at = Derivatives::new(&cases, ALL, &parameters);
         for p in 0..20 {
             let moved = |by: f64| {
                 let mut moved = parameters.clone();
                 moved[p] += by;
-                Derivatives::new(&cases, 4, &moved)
+                Derivatives::new(&cases, ALL, &moved)
             };
             let (up, down) = (moved(1e-5), moved(-1e-5));
             let slope = (up.objective - down.objective) / 2e-5;
@@ -238,7 +269,21 @@ mod tests {
     }
 
     #[test]
-    fn without_cases_all_weights_are_zero() {
+    fn features_that_are_0_everywhere_change_nothing() {
+        let mut cases = cases(200);
+        let weights = learn(&cases, 4);
+        for case in &mut cases {
+            let rows = case.features.chunks_exact(4);
+            case.features = rows.flat_map(|row| [row[0], 0.0, row[1], row[2], row[3], 0.0]).collect();
+        }
+        let wider = weights.chunks_exact(4).flat_map(|w| [w[0], 0.0, w[1], w[2], w[3], 0.0]);
+        assert_eq!(learn(&cases, 6), wider.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn without_cases_or_features_all_weights_are_zero() {
         assert_eq!(learn(&[], 3), [0.0; 12]);
+        let alike = Case { context: 0, features: vec![0.0; 6], target: 1 };
+        assert_eq!(learn(&[alike], 3), [0.0; 12]);
     }
 }
