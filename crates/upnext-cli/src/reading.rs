@@ -1,6 +1,7 @@
 //! The arguments for reading a click log, shared by all commands that read one.
 
 use crate::interrupt;
+use crate::output::thousands;
 use crate::progress::{Progress, Unit};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -348,6 +349,20 @@ fn packed(file: &FileReport) -> String {
     let both: Vec<&str> =
         [&file.compression, &file.encoding].into_iter().flatten().map(String::as_str).collect();
     if both.is_empty() { String::new() } else { format!(" ({})", both.join(", ")) }
+}
+
+/// Refuses validation sessions that are sessions of the training data, too: `what` would be chosen for them.
+pub(crate) fn refuse_known(train: &Part, validation: &Part, what: &str) -> upnext_core::Result<()> {
+    match in_both(train, validation) {
+        0 => Ok(()),
+        common => Err(upnext_core::Error::config(
+            "--valid",
+            format!(
+                "{} of its sessions are in the training log, too, and {what} would be chosen for what is known by heart: give other sessions, or instead of both logs a folder that `prepare` made (`train` takes --validate with it)",
+                thousands(common)
+            ),
+        )),
+    }
 }
 
 /// Number of sessions with the same id and start time in both parts. Sessions of a single event, which are neither trained on

@@ -12,6 +12,7 @@ use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
+use upnext_core::comparison::Metric;
 use upnext_core::replace::{check_file, replace_file};
 
 pub(crate) use html::{escape, table};
@@ -80,14 +81,15 @@ impl Legend {
         let mut html =
             format!("<nav class=\"legend\" aria-label=\"{label}\"><span>Show in these plots:</span>");
         let mut style = String::new();
-        for (place, (m, name)) in models.enumerate() {
+        let models: Vec<_> = models.collect();
+        for (place, &(m, name)) in models.iter().enumerate() {
             let (mark, name) = (svg::sample(m), escape(name));
             let checked = if place < shown { " checked" } else { "" };
             _ = write!(html, "<label><input type=\"checkbox\" id=\"show{m}\"{checked}>{mark}{name}</label>");
             _ = writeln!(style, "body:has(#show{m}:not(:checked)) svg .m{m}{{display:none}}");
         }
         html.push_str("</nav>\n");
-        if style.lines().count() < 2 {
+        if models.len() < 2 {
             // There is nothing to choose from.
             html.clear();
         }
@@ -103,6 +105,15 @@ pub(crate) fn figure(caption: &str, svg: &str) -> String {
 /// Figures side by side, as many as fit into a row.
 pub(crate) fn side_by_side(figures: &str) -> String {
     format!("<div class=\"plots\">{figures}</div>")
+}
+
+/// The name of a metric for headings.
+pub(crate) fn shown(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Recall => "Recall",
+        Metric::Mrr => "MRR",
+        Metric::Ndcg => "NDCG",
+    }
 }
 
 /// Formats a fraction as a percentage with two decimals.

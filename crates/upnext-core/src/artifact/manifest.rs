@@ -135,13 +135,14 @@ impl Manifest {
         self.vocabulary_fingerprint = items.fingerprint();
     }
 
-    /// Reads the manifest of the model in the folder `dir`, and no other file.
+    /// Reads the manifest of the model in the folder `dir`, and no other file. `dir` may be that of a member
+    /// ([`Artifact::load`](super::Artifact::load)).
     ///
     /// # Errors
     /// [`Error::NotAModel`], [`Error::ManifestFile`], [`Error::NewerFormat`], [`Error::DamagedModel`] and
     /// [`Error::Io`].
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
-        read_one_version(dir.as_ref(), |text| Self::parse(text, &dir.as_ref().join(MANIFEST_FILE)))
+        load(dir.as_ref(), |_, _, manifest| Ok(manifest.clone()))
     }
 
     /// Whether the model uses the same indices for the same items as this vocabulary.
@@ -271,10 +272,51 @@ pub(super) fn is_member_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 100 && name.bytes().all(fits)
 }
 
+/// Reads one version of the model, or the member of a model, in the folder `dir` with `read`, which receives the model's folder
+/// and its manifest, and that of what is to be read: of the member, or of the model once more.
+pub(super) fn load<T>(
+    dir: &Path,
+    mut read: impl FnMut(&Path, &Manifest, &Manifest) -> Result<T>,
+) -> Result<T> {
+    let (root, names) = root_of(dir);
+    read_one_version(root, |text| {
+        let manifest = Manifest::parse(text, &root.join(MANIFEST_FILE))?;
+        let mut found = &manifest;
+        for name in &names {
+            let own = found.members.iter().find(|member| member.name == *name);
+            found = &own.ok_or_else(|| not_a_member(dir, root, found))?.manifest;
+        }
+        read(root, &manifest, found)
+    })
+}
+
+/// The folder of the model that the folder `dir` of a member lies in, with the names of the members on the way down; for
+/// the folder of a model, and where there is none, itself.
+fn root_of(dir: &Path) -> (&Path, Vec<&str>) {
+    let (mut root, mut names) = (dir, Vec::new());
+    while !root.join(MANIFEST_FILE).exists() {
+        let enclosing = root.parent().filter(|folder| folder.ends_with("members")).and_then(Path::parent);
+        let name = root.file_name().and_then(|name| name.to_str());
+        let (Some(enclosing), Some(name)) = (enclosing, name) else { return (dir, Vec::new()) };
+        root = if enclosing.as_os_str().is_empty() { Path::new(".") } else { enclosing };
+        names.insert(0, name);
+    }
+    (root, names)
+}
+
+fn not_a_member(dir: &Path, root: &Path, manifest: &Manifest) -> Error {
+    let names: Vec<&str> = manifest.members.iter().map(|member| member.name.as_str()).collect();
+    let reason = match names.as_slice() {
+        [] => format!("the model in {} is not composed of others", root.display()),
+        names => format!("the model in {} has no such member: it has {}", root.display(), names.join(", ")),
+    };
+    Error::NotAModel { path: dir.to_owned(), reason }
+}
+
 /// Reads one version of the model in the folder `dir` with `read`, which receives the manifest's bytes. If `read` fails
 /// and the model was saved in the meantime, it is called again, because files of the old manifest may have been
 /// removed.
-pub(super) fn read_one_version<T>(dir: &Path, mut read: impl FnMut(&[u8]) -> Result<T>) -> Result<T> {
+fn read_one_version<T>(dir: &Path, mut read: impl FnMut(&[u8]) -> Result<T>) -> Result<T> {
     let mut text = read_text(dir);
     for _ in 0..READ_ATTEMPTS {
         let error = match text.as_deref().map(&mut read) {

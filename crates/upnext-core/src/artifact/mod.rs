@@ -156,7 +156,8 @@ impl Artifact {
         write::remove(dir.as_ref(), &mut write::StepHook::default())
     }
 
-    /// Reads a model with its training state, if it has one.
+    /// Reads a model with its training state, if it has one. `dir` may be a member's folder in that of a model that is composed
+    /// of others, as in `model/members/vstan`: then it is that member alone, with the items of the model.
     ///
     /// # Errors
     /// [`Error::NotAModel`], [`Error::ManifestFile`], [`Error::NewerFormat`], [`Error::DamagedModel`] and
@@ -174,14 +175,16 @@ impl Artifact {
     }
 
     fn load_parts(dir: &Path, with_training: bool) -> Result<Self> {
-        manifest::read_one_version(dir, |text| {
-            let manifest = Manifest::parse(text, &dir.join(MANIFEST_FILE))?;
-            let items = read_items(dir, &manifest)?;
-            Self::read(dir, manifest, items, with_training)
+        manifest::load(dir, |root, manifest, member| {
+            let items = read_items(root, manifest)?;
+            let mut artifact = Self::read(root, member.clone(), items, with_training)?;
+            artifact.item_table =
+                manifest.file(ATTRIBUTES).map(|entry| read_item_table(root, entry)).transpose()?;
+            Ok(artifact)
         })
     }
 
-    /// Reads a model, or a member of one, over these items.
+    /// Reads a model, or a member of one, over these items, without their table.
     fn read(dir: &Path, mut manifest: Manifest, items: ItemVocabulary, with_training: bool) -> Result<Self> {
         let damaged =
             |reason: &str| Error::DamagedModel { path: dir.join(MANIFEST_FILE), reason: reason.to_owned() };
@@ -205,8 +208,7 @@ impl Artifact {
             Ok(Member { name: name.clone(), artifact })
         });
         let members = members.collect::<Result<_>>()?;
-        let item_table = manifest.file(ATTRIBUTES).map(|entry| read_item_table(dir, entry)).transpose()?;
-        Ok(Self { manifest, items, item_table, weights, counts, training, members })
+        Ok(Self { manifest, items, item_table: None, weights, counts, training, members })
     }
 }
 

@@ -262,8 +262,10 @@ fn contender(word: &str) -> Result<Contender> {
     let name = |name: Option<&std::ffi::OsStr>| {
         name.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
     };
-    if path.is_dir() {
-        let manifest = Manifest::load(&path)?;
+    // A member of a saved model may have no folder, where it has no file.
+    let saved = Manifest::load(&path);
+    if path.is_dir() || saved.is_ok() {
+        let manifest = saved?;
         let resolved = path.canonicalize().unwrap_or_else(|_| path.clone());
         let name = name(resolved.file_name());
         return Ok(Contender {

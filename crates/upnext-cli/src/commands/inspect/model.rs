@@ -5,8 +5,10 @@ use crate::output::{OutputArgs, Table, printable, thousands};
 use anyhow::Context;
 use serde::Serialize;
 use serde_json::Value;
-use std::path::Path;
-use upnext_core::artifact::{Artifact, MANIFEST_FILE, Manifest, TrainingSummary, ValidationSummary};
+use std::path::{Path, PathBuf};
+use upnext_core::artifact::{
+    Artifact, MANIFEST_FILE, Manifest, MemberManifest, TrainingSummary, ValidationSummary,
+};
 use upnext_core::data::items::Coverage;
 use upnext_core::experiment::{Experiment, ModelConfig, ModelKind};
 use upnext_core::model::Model;
@@ -33,6 +35,9 @@ struct Shape<'a> {
     /// Number of elements in all tensors.
     parameters: u64,
     tensors: Vec<TensorShape>,
+    /// The models that it is composed of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    members: Vec<MemberShape>,
     bytes: u64,
     /// All files, the manifest first.
     files: Vec<FileSize>,
@@ -60,6 +65,15 @@ struct TensorShape {
 }
 
 #[derive(Serialize)]
+struct MemberShape {
+    name: String,
+    kind: ModelKind,
+    /// Its folder, by which every command reads it alone.
+    path: PathBuf,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
 struct FileSize {
     name: String,
     bytes: u64,
@@ -78,9 +92,9 @@ struct Popular {
     support: u64,
 }
 
-/// Whether `path` is a model, possibly a damaged one.
+/// Whether `path` is a model, possibly a damaged one, or a member of one.
 pub(super) fn is_model(path: &Path) -> bool {
-    path.join(MANIFEST_FILE).exists()
+    path.join(MANIFEST_FILE).exists() || Manifest::load(path).is_ok()
 }
 
 /// Describes a model. All of its files are read, so that damage is detected.
@@ -120,6 +134,7 @@ pub(super) fn run(path: &Path, output: OutputArgs) -> anyhow::Result<()> {
         vocabulary_fingerprint: manifest.vocabulary_fingerprint,
         parameters,
         tensors,
+        members: manifest.members.iter().map(|member| of_member(path, member)).collect(),
         bytes: files.iter().map(|file| file.bytes).sum(),
         files,
         changed: changed(model.experiment())?,
@@ -131,6 +146,15 @@ pub(super) fn run(path: &Path, output: OutputArgs) -> anyhow::Result<()> {
         training: model.training().clone(),
     };
     output.print(&shape, describe)
+}
+
+fn of_member(path: &Path, MemberManifest { name, manifest, .. }: &MemberManifest) -> MemberShape {
+    MemberShape {
+        name: name.clone(),
+        kind: manifest.experiment.model.kind(),
+        path: path.join("members").join(name),
+        bytes: files_of(manifest).iter().map(|file| file.bytes).sum(),
+    }
 }
 
 /// The files listed in a manifest, including those of members.
@@ -170,6 +194,14 @@ fn describe(shape: &Shape) -> String {
         for Changed { key, value, default } in &shape.changed {
             let default = if default.is_null() { "absent".to_owned() } else { default.to_string() };
             table.row(vec![key.clone(), value.to_string(), default]);
+        }
+        tables.push(table);
+    }
+    if !shape.members.is_empty() {
+        let mut table = Table::new(&["member", "kind", "bytes", "alone in"]);
+        for MemberShape { name, kind, path, bytes } in &shape.members {
+            let (kind, path) = (kind.name().to_owned(), printable(&path.display().to_string()));
+            table.row(vec![name.clone(), kind, thousands(*bytes), path]);
         }
         tables.push(table);
     }

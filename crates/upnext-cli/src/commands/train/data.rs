@@ -2,7 +2,7 @@
 
 use super::TrainArgs;
 use crate::output::{thousands, warn};
-use crate::reading::in_both;
+use crate::reading::refuse_known;
 use anyhow::Context;
 use std::path::Path;
 use std::sync::Arc;
@@ -52,17 +52,8 @@ pub(super) fn read(
     let (train, dropped) = {
         let mut log = args.read.read(&[&part_file], quiet)?;
         warn(&log.report().warnings);
-        if let (Some(valid), Some(file)) = (&mut valid, &args.valid) {
-            let common = in_both(&log.grouped(), &valid.grouped());
-            if common > 0 {
-                let reason = format!(
-                    "{} sessions of {} are in {} too, and epochs would be chosen for what is known by heart: give other sessions, or use --validate with a folder that `prepare` made",
-                    thousands(common),
-                    file.display(),
-                    path.display()
-                );
-                return Err(upnext_core::Error::config("--valid", reason).into());
-            }
+        if let (Some(valid), Some(_)) = (&mut valid, &args.valid) {
+            refuse_known(&log.grouped(), &valid.grouped(), "epochs")?;
         }
         (log, replayed) = with_older(args, log, seed)?;
         Dataset::extending(&log.grouped(), known.clone())?

@@ -2,8 +2,8 @@
 
 use super::TuneArgs;
 use crate::interrupt;
-use crate::output::{thousands, warn};
-use crate::reading::in_both;
+use crate::output::warn;
+use crate::reading::{in_both, refuse_known};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,13 +47,7 @@ impl SearchData {
     }
 
     fn of(mut fit: EventLog, mut valid: EventLog) -> anyhow::Result<Self> {
-        let common = in_both(&fit.grouped(), &valid.grouped());
-        if common > 0 {
-            anyhow::bail!(
-                "{} sessions of the validation log are in the training log too, and a search would choose what knows them by heart: give other sessions",
-                thousands(common)
-            );
-        }
+        refuse_known(&fit.grouped(), &valid.grouped(), "settings")?;
         let (fit, _) = Dataset::from_log(fit)?;
         let valid = TestSessions::from_log(valid, &fit.items).context(NO_VALIDATION)?;
         Ok(Self { fit: fit.into(), valid })

@@ -7,9 +7,10 @@ use super::live::short;
 use super::outcome::{Outcome, value};
 use crate::output::{shell_word, thousands};
 use crate::page::svg::{Axis, Plot, Point, Series, parallel};
-use crate::page::{Page, escape, figure, percent, side_by_side, table};
+use crate::page::{Page, escape, figure, percent, shown, side_by_side, table};
 use std::fmt::Write;
 use test_part::{test, verdict};
+use upnext_core::comparison::Metric;
 use upnext_core::tuning::{Domain, Objective, Phase, Trial, TrialResult};
 
 /// The HTML of the report.
@@ -30,11 +31,15 @@ pub(super) fn page(outcome: &Outcome) -> String {
 
 /// The objective of the search for headings.
 fn objective(outcome: &Outcome) -> String {
-    let name = match outcome.options.objective {
-        Objective::Recall => "Recall",
-        Objective::Mrr => "MRR",
-    };
-    format!("{name}@{}", outcome.cutoff())
+    format!("{}@{}", shown(metric(outcome)), outcome.cutoff())
+}
+
+/// The metric that the search maximised.
+fn metric(outcome: &Outcome) -> Metric {
+    match outcome.options.objective {
+        Objective::Recall => Metric::Recall,
+        Objective::Mrr => Metric::Mrr,
+    }
 }
 
 fn head(outcome: &Outcome) -> String {

@@ -73,6 +73,37 @@ fn a_table_of_items_is_kept_once_and_makes_another_model() {
 }
 
 #[test]
+fn a_member_is_read_alone_by_its_folder() {
+    let (_place, dir) = saved();
+    let csv = dir.with_file_name("items.csv");
+    fs::write(&csv, "item_id,title\n0,Cup\n").unwrap();
+    let table = Arc::new(ItemTable::read(&csv, &Default::default()).unwrap());
+    Artifact { item_table: Some(Arc::clone(&table)), ..nested() }.save(&dir).unwrap();
+    let expected = |member: &Artifact| Artifact { item_table: Some(Arc::clone(&table)), ..member.clone() };
+    let (outer, nested) = (dir.join("members/gru"), nested());
+    assert_same(&Artifact::load(&outer).unwrap(), &expected(&nested.members[0].artifact));
+    let inner = Artifact::load(outer.join("members/old/")).unwrap();
+    assert_same(&inner, &expected(&nested.members[0].artifact.members[1].artifact));
+    assert_eq!(inner.item_table.as_deref(), Some(&*table));
+    assert_eq!(Manifest::load(&outer).unwrap().experiment.training.seed, 5);
+    // Saved elsewhere, it is a model like any other.
+    let alone = dir.with_file_name("alone");
+    Artifact::load(&outer).unwrap().save(&alone).unwrap();
+    assert_same(&Artifact::load(&alone).unwrap(), &Artifact::load(&outer).unwrap());
+
+    let refused = |path: &str| Artifact::load(dir.join(path)).unwrap_err().to_string();
+    assert!(
+        refused("members/new").contains("has no such member: it has gru, s-knn-2"),
+        "{}",
+        refused("members/new")
+    );
+    let leaf = refused("members/s-knn-2/members/gru");
+    assert!(leaf.contains("is not composed of others"), "{leaf}");
+    assert!(refused("member/gru").contains("there is no such folder"));
+    assert!(!Artifact::exists(&outer));
+}
+
+#[test]
 fn a_member_makes_another_model() {
     let (_place, dir) = saved();
     let version = Manifest::load(&dir).unwrap().version();

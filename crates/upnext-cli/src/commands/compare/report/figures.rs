@@ -1,12 +1,11 @@
 //! The figures of a comparison: the table of all models, and their differences from the first.
 
 use super::super::outcome::Outcome;
-use super::plots::shown;
 use super::verdict::{choose, significant};
 use super::{at_other_cutoffs, name};
 use crate::output::{seconds, thousands};
 use crate::page::svg::{Difference, forest};
-use crate::page::{percent, side_by_side, table};
+use crate::page::{percent, shown, side_by_side, table};
 use upnext_core::comparison::Metric;
 
 /// The metrics at the largest cut-off, followed by those at the others.

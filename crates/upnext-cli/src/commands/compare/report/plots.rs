@@ -4,18 +4,9 @@ use super::super::outcome::Outcome;
 use super::SHOWN;
 use super::verdict::{megabytes, milliseconds};
 use crate::output::{seconds, thousands};
-use crate::page::percent;
 use crate::page::svg::{Plot, Point, Series, bars, epoch_ticks};
+use crate::page::{percent, shown};
 use upnext_core::comparison::{Breakdown, Estimate, Group, Interval, Metric};
-
-/// The name of a metric for headings.
-pub(super) fn shown(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Recall => "Recall",
-        Metric::Mrr => "MRR",
-        Metric::Ndcg => "NDCG",
-    }
-}
 
 fn ends(interval: Option<Interval>) -> Option<(f64, f64)> {
     interval.map(|interval| (interval.low * 100.0, interval.high * 100.0))

@@ -2,9 +2,8 @@
 
 use super::super::windows::{WindowsOutcome, by_window, facts, value};
 use super::SHOWN;
-use super::plots::shown;
 use crate::page::svg::{Difference, Plot, Point, Series, forest};
-use crate::page::{Legend, Page, escape, figure, percent, side_by_side, table};
+use crate::page::{Legend, Page, escape, figure, percent, shown, side_by_side, table};
 use upnext_core::comparison::Metric;
 
 /// The HTML of the report.

@@ -2,21 +2,12 @@
 
 use super::super::final_stage::BEFORE;
 use super::super::outcome::{Outcome, Test, test_is_known};
-use super::objective;
+use super::{metric, objective};
 use crate::commands::evaluate::shown_ties;
 use crate::output::thousands;
 use crate::page::svg::signed;
-use crate::page::{escape, percent, table};
-use upnext_core::comparison::{Comparison, Estimate, Metric};
-use upnext_core::tuning::Objective;
-
-/// The metric that the search maximised.
-fn metric(outcome: &Outcome) -> Metric {
-    match outcome.options.objective {
-        Objective::Recall => Metric::Recall,
-        Objective::Mrr => Metric::Mrr,
-    }
-}
+use crate::page::{escape, percent, shown, table};
+use upnext_core::comparison::{Comparison, Estimate, Interval, Metric};
 
 /// Formats the interval of a difference in percentage points.
 fn interval(difference: Option<Estimate>) -> String {
@@ -62,32 +53,35 @@ pub(super) fn verdict(outcome: &Outcome) -> String {
 
 /// The sentence that advises against the best point, if it is not better than what was there before; else empty.
 fn advice(outcome: &Outcome, test: &Test, comparison: &Comparison) -> String {
-    let k = outcome.cutoff();
     let Some((number, before)) = test.evaluated_beside().find(|(_, beside)| beside.name == BEFORE) else {
         return String::new();
     };
-    let interval = |metric| comparison.difference(0, number, metric, k).and_then(|d| d.interval);
-    let is_worse = |metric| interval(metric).is_some_and(|i| i.high < 0.0);
-    let worse: Vec<String> = [(Metric::Recall, "Recall"), (Metric::Mrr, "MRR")]
-        .into_iter()
-        .filter(|&(metric, _)| is_worse(metric))
-        .map(|(_, name)| format!("{name}@{k}"))
-        .collect();
-    let is_better = interval(metric(outcome)).is_some_and(|i| i.low > 0.0);
-    if worse.is_empty() && is_better {
-        return String::new();
-    }
-    keep(&escape(&before.name), &objective(outcome), &worse)
+    let ahead = |metric| {
+        let difference = comparison.difference(0, number, metric, outcome.cutoff());
+        difference.and_then(|difference| difference.interval)
+    };
+    let ahead = [Metric::Recall, Metric::Mrr].map(|metric| (metric, ahead(metric)));
+    keep(&before.name, (metric(outcome), outcome.cutoff()), &ahead)
 }
 
-/// The advice to keep what was there before, which is better in some metrics, or not worse in any.
-fn keep(before: &str, objective: &str, better_in: &[String]) -> String {
-    let reason = if better_in.is_empty() {
-        format!("The search found nothing that is better in {objective} by more than chance")
-    } else {
-        format!("It has the better {}, by more than chance", better_in.join(" and "))
+/// The advice to keep what was there before, unless the intervals by which the best point is `ahead` of it say that this is
+/// better in the objective, and worse in nothing.
+fn keep(before: &str, (objective, k): (Metric, usize), ahead: &[(Metric, Option<Interval>)]) -> String {
+    let name = |metric: Metric| format!("{}@{k}", shown(metric));
+    let is_worse = |ahead: &Option<Interval>| ahead.is_some_and(|ahead| ahead.high < 0.0);
+    let worse: Vec<String> =
+        ahead.iter().filter(|(_, ahead)| is_worse(ahead)).map(|&(metric, _)| name(metric)).collect();
+    let is_better = |&(metric, ahead): &(Metric, Option<Interval>)| {
+        metric == objective && ahead.is_some_and(|ahead| ahead.low > 0.0)
     };
-    format!("<p class=\"use\">Keep {before}.</p><p>{reason}.</p>")
+    let reason = if !worse.is_empty() {
+        format!("It has the better {}, by more than chance", worse.join(" and "))
+    } else if !ahead.iter().any(is_better) {
+        format!("The search found nothing that is better in {} by more than chance", name(objective))
+    } else {
+        return String::new();
+    };
+    format!("<p class=\"use\">Keep {}.</p><p>{reason}.</p>", escape(before))
 }
 
 /// The section on the test part.
@@ -185,4 +179,28 @@ fn figures(outcome: &Outcome, test: &Test) -> String {
         table("figures", &headings, &rows),
         table("figures", &by_cutoff, &others)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_there_before_is_kept_unless_the_best_point_is_better_and_worse_in_nothing() {
+        let interval = |low: f64, high: f64| -> Option<Interval> {
+            serde_json::from_value(serde_json::json!({ "low": low, "high": high })).unwrap()
+        };
+        let advice = |recall, mrr| {
+            keep("the <default>", (Metric::Mrr, 20), &[(Metric::Recall, recall), (Metric::Mrr, mrr)])
+        };
+        assert_eq!(advice(interval(-0.01, 0.01), interval(0.001, 0.02)), "");
+        let level = advice(interval(0.001, 0.02), interval(-0.001, 0.02));
+        assert!(level.contains("nothing that is better in MRR@20"), "{level}");
+        assert!(level.contains("Keep the &lt;default&gt;."), "{level}");
+        let worse = advice(interval(-0.02, -0.01), interval(0.001, 0.02));
+        assert!(worse.contains("It has the better Recall@20, by more"), "{worse}");
+        let both = advice(interval(-0.02, -0.01), interval(-0.02, -0.01));
+        assert!(both.contains("the better Recall@20 and MRR@20, by more"), "{both}");
+        assert!(advice(None, None).contains("nothing that is better"));
+    }
 }
