@@ -102,8 +102,9 @@ const OPTIONS: [&str; 33] = [
 ];
 
 /// Other fields with which an error of the library may begin, and the flags that set them.
-const FIELDS: [(&str, &str); 24] = [
+const FIELDS: [(&str, &str); 25] = [
     ("objective", "--objective"),
+    ("out", "--out"),
     ("seed", "--seed"),
     ("validate", "--validate"),
     ("evaluation.cutoffs", "-k"),

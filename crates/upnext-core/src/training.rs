@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use folders::{MemberFolders, beside};
+pub(crate) use folders::{MemberFolders, beside, clear_trainings};
 pub use folders::{checkpoint_of, members_of};
 
 /// The inputs of a training.
@@ -101,7 +101,7 @@ pub fn train(
     }
     let outcome = run(&plan, initial, item_table, observe)?;
     if !plan.experiment.members().is_empty() {
-        folders::clear_members(plan.out)?;
+        clear_trainings(&members)?;
     }
     Ok(outcome)
 }

@@ -54,8 +54,13 @@ fn what_auto_cannot_do_is_refused() {
     let out = folder.path("model");
     refused(auto(&parts, &out).args(["--objective", "hits"]), 2, &["mrr@20"]);
     let log = folder.file("short.csv", "session_id,item_id,time\na,x,1\na,y,2\nb,x,3\nb,y,4\n");
-    refused(&mut auto(&log, &out), 1, &["session"]);
-    assert!(!out.exists());
+    refused(&mut auto(&log, &out), 1, &["too few to judge"]);
+    assert_eq!(folder.names(), ["clicks.csv", "parts", "short.csv"]);
+    let trainings = folder.path("model.auto");
+    std::fs::create_dir(&trainings).unwrap();
+    std::fs::write(trainings.join("mine.txt"), "precious").unwrap();
+    refused(&mut auto(&parts, &out), 1, &["model.auto", "move it"]);
+    assert!(trainings.join("mine.txt").exists());
 }
 
 #[test]

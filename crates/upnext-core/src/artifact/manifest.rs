@@ -267,7 +267,7 @@ impl Manifest {
 }
 
 /// Whether this is a valid name for a member, and for the folder of its files.
-pub(super) fn is_member_name(name: &str) -> bool {
+pub(crate) fn is_member_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     !name.is_empty() && name.len() <= 100 && name.bytes().all(fits)
 }

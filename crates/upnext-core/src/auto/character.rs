@@ -1,6 +1,6 @@
 //! What a log looks like, as far as it decides which models are tried.
 
-use crate::comparison::{Window, WindowCut};
+use crate::comparison::Window;
 use crate::data::Dataset;
 use serde::Serialize;
 
@@ -40,8 +40,7 @@ impl Character {
             }
         }
         let share = |part: u64, of: u64| part as f64 / of.max(1) as f64;
-        let kept = last.judge.num_events() as u64;
-        let days = (last.cut == WindowCut::Days).then(|| {
+        let days = (!sessions.times_are_counter()).then(|| {
             let starts = (0..sessions.len()).map(|s| sessions.start(s));
             let (first, last) = starts.fold((i64::MAX, i64::MIN), |(a, b), t| (a.min(t), b.max(t)));
             last.saturating_sub(first) as f64 / 86_400e6
@@ -52,7 +51,7 @@ impl Character {
             items: data.items.len(),
             median_length: lengths.get(lengths.len() / 2).copied().unwrap_or(0),
             repeats: share(repeats, nexts),
-            new_items: share(last.dropped.unknown_events, last.dropped.unknown_events + kept),
+            new_items: share(last.dropped.unknown_events, last.events as u64),
             days,
         }
     }

@@ -3,7 +3,7 @@
 use super::report::{Figures, WindowReport};
 use super::{CUTOFF, Objective};
 use crate::blend::{CASES, Case, Catalogue, HeldOut, List, Pool, refine};
-use crate::comparison::{BootstrapOptions, Interval, Metric, Window, interval_of_ratio};
+use crate::comparison::{BootstrapOptions, Interval, Window, WindowCut, interval_of_ratio};
 use crate::data::{Dataset, Sessions, TimeMicros};
 use crate::{Error, Result};
 use std::ops::Range;
@@ -23,6 +23,7 @@ pub(super) struct Backtest {
     pub(super) catalogue: Catalogue,
     /// The starts of its first session and of its last.
     starts: [TimeMicros; 2],
+    cut: WindowCut,
 }
 
 impl Backtest {
@@ -42,7 +43,8 @@ impl Backtest {
         }
         let catalogue = Catalogue::new(window.fit.items.supports());
         let starts = [window.first_start_us, window.last_start_us];
-        Ok(Self { fit: Arc::new(window.fit), validation: even, learning, judging, catalogue, starts })
+        let fit = Arc::new(window.fit);
+        Ok(Self { fit, validation: even, learning, judging, catalogue, starts, cut: window.cut })
     }
 
     pub(super) fn report(&self) -> WindowReport {
@@ -52,23 +54,31 @@ impl Backtest {
             sessions_before: self.fit.sessions.len(),
             learning_cases: self.learning.len(),
             judging_cases: self.judging.len(),
+            judging_sessions: self.judging.cases_of_sessions().count(),
+            cut: self.cut,
         }
     }
 }
 
-/// The lists of a member for the cases of a window's half for learning, and of its half for judging.
-pub(super) type Halves = (Vec<List>, Vec<List>);
+/// What a member fitted before a window listed in it.
+pub(super) struct OfWindow {
+    /// For the cases of the half for learning.
+    pub(super) learning: Vec<List>,
+    /// For the cases of the half for judging.
+    pub(super) judging: Vec<List>,
+    /// The ranks of the targets of these, by the member alone.
+    pub(super) ranks: Vec<f64>,
+}
 
 /// What a member listed in the windows from `first` on.
 pub(super) struct Listed {
     pub(super) first: usize,
-    pub(super) windows: Vec<Halves>,
+    pub(super) windows: Vec<OfWindow>,
 }
 
 impl Listed {
-    fn halves(&self, window: usize) -> (&[List], &[List]) {
-        let (learning, judging) = &self.windows[window - self.first];
-        (learning, judging)
+    fn of(&self, window: usize) -> &OfWindow {
+        &self.windows[window - self.first]
     }
 }
 
@@ -76,166 +86,166 @@ impl Listed {
 pub(super) struct Judged {
     pub(super) figures: Figures,
     pub(super) windows: Vec<Figures>,
-    /// The weights with which it was judged.
-    pool: Pool,
+    /// The weights with which a blend was judged; `None` for a member alone.
+    pool: Option<Pool>,
     /// Whether these were refined by the objective.
     pub(super) is_refined: bool,
     /// The objective's gains and the number of cases of each judged session, of all windows one after the other.
     sessions: Vec<(f64, f64)>,
 }
 
+/// The fewest sessions that intervals are made from, and weights refined on: a resample of fewer says little. Our choice.
+const FEWEST: usize = 30;
+
 impl Judged {
-    /// The objective, of figures.
+    /// The mean of the objective over all cases.
     pub(super) fn value(&self) -> f64 {
         let (gains, cases) =
             self.sessions.iter().fold((0.0, 0.0), |(a, b), (gain, cases)| (a + gain, b + cases));
         gains / f64::max(cases, 1.0)
     }
 
-    /// The 95 % interval of the objective minus that of `other`.
+    /// The 95 % interval of the objective minus that of `other`; `None` for fewer than [`FEWEST`] sessions.
     pub(super) fn behind(&self, other: &Self, threads: usize) -> Option<Interval> {
+        if self.sessions.len() < FEWEST {
+            return None;
+        }
         let pairs = self.sessions.iter().zip(&other.sessions);
         let rows: Vec<(f64, f64)> = pairs.map(|(own, other)| (own.0 - other.0, own.1)).collect();
         interval_of_ratio(&rows, BootstrapOptions::default(), threads)
     }
 }
 
-/// The cases of the halves for learning of these windows, or of both halves.
-fn cases(backtests: &[Backtest], windows: &Range<usize>, members: &[&Listed], both: bool) -> Vec<Case> {
-    let mut cases = Vec::new();
-    for window in windows.clone() {
-        let backtest = &backtests[window];
-        let (learning, judging): (Vec<_>, Vec<_>) =
-            members.iter().map(|member| member.halves(window)).unzip();
-        cases.extend(backtest.learning.cases(&learning));
-        if both {
-            cases.extend(backtest.judging.cases(&judging));
-        }
-    }
-    cases
-}
-
-/// The weights of members, learnt on both halves of these windows, and refined by the objective if that is given.
-pub(super) fn learn(
-    backtests: &[Backtest],
-    windows: &Range<usize>,
-    members: &[&Listed],
-    objective: Option<Objective>,
-) -> Pool {
-    let cases = cases(backtests, windows, members, true);
-    let pool = Pool::learn(&cases, members.len());
-    match objective {
-        Some(objective) => refine(&pool, &cases, &gain_of(objective)),
-        None => pool,
-    }
-}
-
-fn gain_of(Objective(metric): Objective) -> impl Fn(f64) -> f64 {
-    move |rank| metric.gain(rank, CUTOFF)
-}
-
-/// Judges a member alone, or the blend of several, on the halves for judging of these windows.
-pub(super) fn judge(
-    backtests: &[Backtest],
-    windows: &Range<usize>,
-    members: &[&Listed],
-    objective: Objective,
-) -> Judged {
-    let pool = match members {
-        [_] => Pool::alone(),
-        _ => Pool::learn(&cases(backtests, windows, members, false), members.len()),
-    };
-    judge_pool(backtests, windows, members, pool, objective)
-}
-
-/// Judges a blend, which was judged as `before`, with its weights refined by the objective; `None` if that has gained nothing beyond chance on the halves for
-/// judging, which the refinement has not seen.
-pub(super) fn judge_refined(
-    backtests: &[Backtest],
-    windows: &Range<usize>,
-    members: &[&Listed],
-    before: &Judged,
-    (objective, threads): (Objective, usize),
-) -> Option<Judged> {
-    let cases = cases(backtests, windows, members, false);
-    let refined = refine(&before.pool, &cases, &gain_of(objective));
-    let after = Judged { is_refined: true, ..judge_pool(backtests, windows, members, refined, objective) };
-    after.behind(before, threads).is_some_and(|difference| difference.low > 0.0).then_some(after)
-}
-
-fn judge_pool(
-    backtests: &[Backtest],
-    windows: &Range<usize>,
-    members: &[&Listed],
-    pool: Pool,
-    Objective(objective): Objective,
-) -> Judged {
-    let (mut sessions, mut of_windows, mut total) = (Vec::new(), Vec::new(), (Figures::default(), 0.0));
-    for window in windows.clone() {
-        let Backtest { judging, catalogue, .. } = &backtests[window];
-        let lists: Vec<&[List]> = members.iter().map(|member| member.halves(window).1).collect();
-        let ranks = judging.ranks(&pool, &lists, catalogue);
-        let sum =
-            |metric: Metric, ranks: &[f64]| ranks.iter().map(|&rank| metric.gain(rank, CUTOFF)).sum::<f64>();
-        for cases in judging.cases_of_sessions() {
-            sessions.push((sum(objective, &ranks[cases.clone()]), cases.len() as f64));
-        }
-        let (recall, mrr, cases) =
-            (sum(Metric::Recall, &ranks), sum(Metric::Mrr, &ranks), ranks.len() as f64);
-        total.0.recall += recall;
-        total.0.mrr += mrr;
-        total.1 += cases;
-        of_windows.push(Figures { recall: recall / cases, mrr: mrr / cases });
-    }
-    let (figures, cases) = total;
-    let figures = Figures { recall: figures.recall / cases, mrr: figures.mrr / cases };
-    Judged { figures, windows: of_windows, pool, is_refined: false, sessions }
-}
-
 /// A set of members, by their numbers, with its figures.
 pub(super) type Candidate = (Vec<usize>, Judged);
 
-/// Judges sets of members on these windows: each member alone, all, and then, as long as the best of them is as good as the
-/// best so far, the last set without each one of its members. `go_on` is asked between the rounds.
-///
-/// # Errors
-/// [`Error::Stopped`] if `go_on` says so.
-pub(super) fn search(
-    backtests: &[Backtest],
-    windows: &Range<usize>,
-    members: &[&Listed],
-    (objective, threads): (Objective, usize),
-    go_on: &mut dyn FnMut(usize) -> Result<()>,
-) -> Result<Vec<Candidate>> {
-    let mut candidates: Vec<Candidate> = Vec::new();
-    let is_fixed = |member: usize| HeldOut::is_fixed(members[member].halves(windows.end - 1).1);
-    let mut round: Vec<Vec<usize>> = (0..members.len()).map(|member| vec![member]).collect();
-    if members.len() > 1 {
-        round.push((0..members.len()).collect());
-    }
-    loop {
-        // Members that say the same after every session list nothing, unless they are alone.
-        round.retain(|set| set.len() == 1 || !set.iter().all(|&member| is_fixed(member)));
-        go_on(round.len())?;
-        let judged = in_parallel(&round, threads, |set| {
-            let listed: Vec<&Listed> = set.iter().map(|&member| members[member]).collect();
-            judge(backtests, windows, &listed, objective)
-        });
-        let first = candidates.len();
-        candidates.extend(std::mem::take(&mut round).into_iter().zip(judged));
-        let of_several = candidates[first..].iter().filter(|(set, _)| set.len() > 1);
-        let Some((set, judged)) = of_several.max_by(|a, b| a.1.value().total_cmp(&b.1.value())) else {
-            break;
+/// Judges sets of members by what they listed in some windows.
+pub(super) struct Judge<'a> {
+    pub(super) backtests: &'a [Backtest],
+    pub(super) windows: Range<usize>,
+    pub(super) members: &'a [&'a Listed],
+    pub(super) objective: Objective,
+    pub(super) threads: usize,
+}
+
+impl Judge<'_> {
+    /// Cases for learning weights, with the lists of these members: of the halves for learning, or of both halves, evenly drawn.
+    fn cases(&self, members: &[usize], both: bool) -> Vec<Case> {
+        let of_window = |window: usize| &self.backtests[window];
+        let count = |window: usize| {
+            let Backtest { learning, judging, .. } = of_window(window);
+            learning.len() + if both { judging.len() } else { 0 }
         };
-        // The set of all is always compared with those of all but one.
-        let is_as_good = first == 0 || judged.value() >= largest(&candidates) * (1.0 - AS_GOOD);
-        if set.len() < 3 || !is_as_good {
-            break;
+        let every = self.windows.clone().map(count).sum::<usize>().div_ceil(CASES);
+        let mut cases = Vec::new();
+        for window in self.windows.clone() {
+            let Backtest { learning, judging, .. } = of_window(window);
+            let listed = |member: &usize| self.members[*member].of(window);
+            let lists: Vec<&[List]> = members.iter().map(|member| &*listed(member).learning).collect();
+            cases.extend(learning.cases(&lists, every));
+            if both {
+                let lists: Vec<&[List]> = members.iter().map(|member| &*listed(member).judging).collect();
+                cases.extend(judging.cases(&lists, every));
+            }
         }
-        round =
-            set.iter().map(|&out| set.iter().copied().filter(|&member| member != out).collect()).collect();
+        cases
     }
-    Ok(candidates)
+
+    /// The weights of some members, learnt on both halves of the windows, and refined by the objective if that is asked for.
+    pub(super) fn learn(&self, members: &[usize], refined: bool) -> Pool {
+        let (cases, all) = (self.cases(members, true), members.len());
+        let own: Vec<usize> = (0..all).collect();
+        let pool = Pool::learn(&cases, all, &own);
+        if refined { refine(&pool, &cases, (all, &own), &self.gain()) } else { pool }
+    }
+
+    fn gain(&self) -> impl Fn(f64) -> f64 {
+        let Objective(metric) = self.objective;
+        move |rank| metric.gain(rank, CUTOFF)
+    }
+
+    /// A member alone, by its own ranks.
+    pub(super) fn alone(&self, member: usize) -> Judged {
+        self.of_ranks(|window| self.members[member].of(window).ranks.clone())
+    }
+
+    /// A blend with these weights, on the halves for judging.
+    fn blend(&self, members: &[usize], pool: Pool) -> Judged {
+        let ranks = |window: usize| {
+            let Backtest { judging, catalogue, .. } = &self.backtests[window];
+            let lists = |&member: &usize| &*self.members[member].of(window).judging;
+            judging.ranks(&pool, &members.iter().map(lists).collect::<Vec<_>>(), catalogue)
+        };
+        let judged = self.of_ranks(ranks);
+        Judged { pool: Some(pool), ..judged }
+    }
+
+    fn of_ranks(&self, ranks: impl Fn(usize) -> Vec<f64>) -> Judged {
+        let (mut sessions, mut of_windows, mut all) = (Vec::new(), Vec::new(), Vec::new());
+        for window in self.windows.clone() {
+            let ranks = ranks(window);
+            for cases in self.backtests[window].judging.cases_of_sessions() {
+                let gain = ranks[cases.clone()].iter().map(|&rank| self.gain()(rank)).sum();
+                sessions.push((gain, cases.len() as f64));
+            }
+            of_windows.push(Figures::of(&ranks));
+            all.extend(ranks);
+        }
+        Judged { figures: Figures::of(&all), windows: of_windows, pool: None, is_refined: false, sessions }
+    }
+
+    /// A blend, which was judged as `before`, with its weights refined by the objective; `None` if that has gained nothing
+    /// beyond chance on the halves for judging, which the refinement has not seen.
+    pub(super) fn refined(&self, members: &[usize], before: &Judged) -> Option<Judged> {
+        let pool = before.pool.as_ref()?;
+        let (cases, all) = (self.cases(members, false), members.len());
+        let own: Vec<usize> = (0..all).collect();
+        let refined = refine(pool, &cases, (all, &own), &self.gain());
+        let after = Judged { is_refined: true, ..self.blend(members, refined) };
+        after.behind(before, self.threads).is_some_and(|difference| difference.low > 0.0).then_some(after)
+    }
+
+    /// Judges sets of members: each member alone, all, and then, as long as the best of them is as good as the best so far, the
+    /// last set without each one of its members. `go_on` is asked between the rounds.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] if `go_on` says so.
+    pub(super) fn search(&self, go_on: &mut dyn FnMut(usize) -> Result<()>) -> Result<Vec<Candidate>> {
+        let count = self.members.len();
+        let is_fixed =
+            |member: usize| HeldOut::is_fixed(&self.members[member].of(self.windows.end - 1).judging);
+        let mut candidates: Vec<Candidate> =
+            (0..count).map(|member| (vec![member], self.alone(member))).collect();
+        let mut round: Vec<Vec<usize>> = Vec::new();
+        if count > 1 {
+            round.push((0..count).collect());
+        }
+        // One copy of the features, for all sets and threads.
+        let cases = if count > 1 { self.cases(&(0..count).collect::<Vec<_>>(), false) } else { Vec::new() };
+        loop {
+            // Members that say the same after every session list nothing.
+            round.retain(|set| !set.iter().all(|&member| is_fixed(member)));
+            go_on(round.len())?;
+            let judged =
+                in_parallel(&round, self.threads, |set| self.blend(set, Pool::learn(&cases, count, set)));
+            let first = candidates.len();
+            candidates.extend(std::mem::take(&mut round).into_iter().zip(judged));
+            let of_round = candidates[first..].iter();
+            let Some((set, judged)) = of_round.max_by(|a, b| a.1.value().total_cmp(&b.1.value())) else {
+                break;
+            };
+            // The set of all is always compared with those of all but one.
+            let is_as_good = first == count || judged.value() >= largest(&candidates) * (1.0 - AS_GOOD);
+            if set.len() < 3 || !is_as_good {
+                break;
+            }
+            round = set
+                .iter()
+                .map(|&out| set.iter().copied().filter(|&member| member != out).collect())
+                .collect();
+        }
+        Ok(candidates)
+    }
 }
 
 /// What `work` makes of each input, in their order, on `threads` threads.
@@ -290,6 +300,45 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_half_that_judges_is_not_learnt_from() {
+        use crate::baselines::{Vstan, VstanConfig};
+        use crate::comparison::windows_of_shares;
+        use crate::kind::Scale;
+        let data = crate::contract::example();
+        let window = windows_of_shares(&data, 1, 4).unwrap().remove(0);
+        let model = Vstan::fit(&VstanConfig::default(), &window.fit).unwrap();
+        let (items, sessions) = (window.fit.items.clone(), window.judge.clone());
+        let backtest = Backtest::new(window, 1).unwrap();
+        let cases = |half: &Sessions| half.num_events() - half.len();
+        assert_eq!(backtest.learning.len(), cases(&backtest.validation));
+        assert_eq!(backtest.learning.len() + backtest.judging.len(), cases(&sessions));
+        let lists = |half: &HeldOut| {
+            let mut go_on = |_: crate::history::FitEvent| std::ops::ControlFlow::Continue(());
+            half.lists((&model, Scale::Weight), &backtest.catalogue, 20, 1, &mut go_on).unwrap()
+        };
+        let of_window = OfWindow {
+            learning: lists(&backtest.learning),
+            judging: lists(&backtest.judging),
+            ranks: backtest.judging.ranks_alone(&model, &items, 1).unwrap(),
+        };
+        let listed = Listed { first: 0, windows: vec![of_window] };
+        let (backtests, members) = ([backtest], [&listed]);
+        let judge = Judge {
+            backtests: &backtests,
+            windows: 0..1,
+            members: &members,
+            objective: Objective::default(),
+            threads: 1,
+        };
+        let [Backtest { learning, judging, .. }] = &backtests;
+        let OfWindow { learning: of_learning, judging: of_judging, .. } = &listed.windows[0];
+        let own = learning.cases(&[of_learning], 1).len();
+        let both = own + judging.cases(&[of_judging], 1).len();
+        assert!(0 < own && own < both);
+        assert_eq!([judge.cases(&[0], false).len(), judge.cases(&[0], true).len()], [own, both]);
+    }
+
+    #[test]
     fn results_of_threads_are_in_the_order_of_the_inputs() {
         let inputs: Vec<usize> = (0..100).collect();
         for threads in [1, 3, 200] {
@@ -306,7 +355,7 @@ mod tests {
         let judged = |value: f64| Judged {
             figures: Figures::default(),
             windows: Vec::new(),
-            pool: Pool::alone(),
+            pool: None,
             is_refined: false,
             sessions: vec![(value * 10.0, 10.0)],
         };

@@ -16,7 +16,9 @@ mod tests;
 mod trials;
 
 pub use character::Character;
-pub use report::{AutoReport, CandidateReport, Figures, MemberReport, SkippedReport, WindowReport};
+pub use report::{
+    AutoReport, CandidateReport, Figures, LeftOutReport, MemberReport, SkippedReport, WindowReport,
+};
 
 use crate::comparison::Metric;
 use crate::data::Dataset;
@@ -59,7 +61,7 @@ impl FromStr for Objective {
         let found = Metric::ALL.into_iter().map(Self).find(|objective| objective.to_string() == text);
         found.ok_or_else(|| {
             let all = Metric::ALL.map(|metric| Self(metric).to_string()).join(", ");
-            Error::config("objective", format!("`{text}` is none: use one of {all}"))
+            Error::config("objective", format!("`{text}` is no objective: use one of {all}"))
         })
     }
 }
@@ -131,10 +133,10 @@ pub enum AutoEvent<'a> {
         /// Why.
         reason: &'a str,
     },
-    /// Sets of members are judged.
+    /// Blends of members are judged.
     Judging {
-        /// The number of sets.
-        sets: usize,
+        /// The number of blends of this round.
+        blends: usize,
     },
     /// The best model so far, which is saved.
     Best {
@@ -154,8 +156,9 @@ pub type AutoObserver<'a> = dyn FnMut(AutoEvent) -> ControlFlow<()> + 'a;
 /// far in `OUT`.
 ///
 /// # Errors
-/// [`Error::Config`] for a log that is too short to judge models, and where an interrupted run waits; [`Error::Stopped`] if
-/// the observer breaks; errors of training, reading and writing.
+/// [`Error::Config`] for a log that is too short to judge models, and where an interrupted run waits or another process is at
+/// work; [`Error::WillNotReplace`] where `OUT` or `OUT.auto` is something else; [`Error::Stopped`] if the observer breaks;
+/// errors of training, reading and writing.
 ///
 /// # Panics
 /// If the number of threads is 0.

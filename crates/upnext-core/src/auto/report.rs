@@ -1,8 +1,9 @@
 //! The record of a run.
 
-use super::{Character, Objective};
-use crate::comparison::Interval;
+use super::{CUTOFF, Character, Objective};
+use crate::comparison::{Interval, WindowCut};
 use crate::data::TimeMicros;
+use crate::evaluation::metrics;
 use crate::experiment::{Experiment, ModelKind};
 use serde::Serialize;
 
@@ -24,6 +25,8 @@ pub struct AutoReport {
     pub winner: usize,
     /// The networks that were not begun, since the budget would not have sufficed.
     pub skipped: Vec<SkippedReport>,
+    /// The models that were left out, since they could not be trained or judged.
+    pub left_out: Vec<LeftOutReport>,
     /// Seconds of the budget.
     pub budget_seconds: f64,
     /// Seconds of the whole run, those of earlier processes included.
@@ -44,9 +47,13 @@ pub struct WindowReport {
     pub learning_cases: usize,
     /// Number of cases for judging, those of the rest.
     pub judging_cases: usize,
+    /// Number of their sessions.
+    pub judging_sessions: usize,
+    /// Whether it is a day, or a share of the sessions.
+    pub cut: WindowCut,
 }
 
-/// A metric with its 95 % interval over sessions.
+/// The means of the metrics over cases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Figures {
@@ -54,6 +61,16 @@ pub struct Figures {
     pub recall: f64,
     /// MRR@20.
     pub mrr: f64,
+    /// NDCG@20.
+    pub ndcg: f64,
+}
+
+impl Figures {
+    /// The figures of cases whose targets have these ranks.
+    pub(super) fn of(ranks: &[f64]) -> Self {
+        use metrics::{mrr, ndcg, recall};
+        Self { recall: recall(ranks, CUTOFF), mrr: mrr(ranks, CUTOFF), ndcg: ndcg(ranks, CUTOFF) }
+    }
 }
 
 /// A model that was tried.
@@ -68,7 +85,7 @@ pub struct MemberReport {
     pub experiment: Experiment,
     /// Its figures, alone.
     pub figures: Figures,
-    /// Seconds of its fits before all windows, with listing.
+    /// Seconds of its fits before all windows, with listing. For what an interrupted run had finished, those of that run.
     pub seconds: f64,
     /// Seconds of its fit to all of the data; `None` if it is not part of the best model.
     pub final_seconds: Option<f64>,
@@ -86,7 +103,8 @@ pub struct CandidateReport {
     pub windows: Vec<Figures>,
     /// Whether the weights of a blend were refined by the objective, which is tried for the winner.
     pub refined: bool,
-    /// Its objective minus that of the winner: a 95 % interval over sessions; `None` for the winner.
+    /// Its objective minus that of the winner: a 95 % interval over sessions; `None` for the winner, and where there are fewer than 30
+    /// sessions. The winner is the best of all candidates on the same cases, which the interval does not allow for.
     pub behind: Option<Interval>,
 }
 
@@ -96,8 +114,18 @@ pub struct CandidateReport {
 pub struct SkippedReport {
     /// Its name.
     pub name: String,
-    /// The seconds that it would have taken.
-    pub seconds: f64,
+    /// The seconds that it would have taken; `None` if no time was left to measure its speed.
+    pub seconds: Option<f64>,
     /// The seconds that were left.
     pub left_seconds: f64,
+}
+
+/// A model that was left out.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct LeftOutReport {
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub reason: String,
 }

@@ -1,5 +1,6 @@
 //! The configuration of a blend and of its members.
 
+use crate::artifact::is_member_name;
 use crate::documented::documented;
 use crate::evaluation::EvaluationConfig;
 use crate::experiment::{Experiment, ModelConfig, ModelKind};
@@ -16,7 +17,8 @@ documented! {
     pub struct BlendConfig {
         /// The members, 2 to 16: names of kinds, such as `["gru4rec", "vstan"]`, or tables with a `kind` and its fields.
         /// Networks are trained by the `[training]` table, of which a member's own `training` table changes fields, as in
-        /// `{ kind = "gru4rec", training = { seed = 7 } }`. The default is our choice.
+        /// `{ kind = "gru4rec", training = { seed = 7 } }`. A member is named after its kind, or by a `name`. The default is our
+        /// choice.
         pub members: Vec<Member>,
         /// Number of items that each member lists, 20 to 10,000. The default is our choice.
         pub depth: usize,
@@ -46,6 +48,10 @@ impl Default for BlendConfig {
 #[serde(try_from = "Written")]
 #[non_exhaustive]
 pub struct Member {
+    /// Its name, of `a` to `z`, `0` to `9` and `-`; `None` stands for the name of its kind, with a number from the second of a
+    /// kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The model.
     #[serde(flatten)]
     pub model: ModelConfig,
@@ -77,6 +83,11 @@ impl TryFrom<Written> for Member {
                 return Err("the training of a member is a table, as in training = { seed = 7 }".to_owned());
             }
         };
+        let name = match table.remove("name") {
+            None => None,
+            Some(Value::String(name)) => Some(name),
+            Some(_) => return Err("the name of a member is a text, as in name = \"large\"".to_owned()),
+        };
         let kind = match table.get("kind") {
             Some(Value::String(name)) => name.parse::<ModelKind>().map_err(|error| match error {
                 Error::Config { reason, .. } => reason,
@@ -90,20 +101,20 @@ impl TryFrom<Written> for Member {
         }
         let model =
             serde_json::from_value(Value::Object(table)).map_err(|error| format!("{kind}: {error}"))?;
-        let member = Self { model, training };
+        let member = Self { name, model, training };
         member.training(&TrainingConfig::default()).map_err(|error| format!("{kind}: training: {error}"))?;
         Ok(member)
     }
 }
 
 impl Member {
-    /// A member that is trained by the `[training]` table.
+    /// A member that is trained by the `[training]` table, and named after its kind.
     pub fn new(model: ModelConfig) -> Self {
-        Self { model, training: Map::new() }
+        Self { name: None, model, training: Map::new() }
     }
 
     /// The member of an experiment in a blend with this `[training]` table.
-    pub(super) fn trained_as(experiment: &Experiment, all: &TrainingConfig) -> Self {
+    pub(super) fn trained_as(name: &str, experiment: &Experiment, all: &TrainingConfig) -> Self {
         let kind = experiment.model.kind();
         let table = |training: &TrainingConfig| match serde_json::to_value(training) {
             Ok(Value::Object(fields)) => fields,
@@ -112,7 +123,8 @@ impl Member {
         let all = table(all);
         let mut training = table(&experiment.training);
         training.retain(|field, value| kind.reads_training(field) && all.get(field) != Some(value));
-        Self { model: experiment.model.clone(), training }
+        let name = (name != kind.name()).then(|| name.to_owned());
+        Self { name, model: experiment.model.clone(), training }
     }
 
     /// The `[training]` table of this member.
@@ -149,9 +161,19 @@ impl BlendConfig {
             let reason = "all of them recommend the same after every session: add one that reads the session, such as gru4rec or vstan";
             return Err(Error::config("model.members", reason));
         }
+        let names = self.names();
         for (at, member) in self.members.iter().enumerate() {
             let kind = member.model.kind();
             let place = format!("model.members[{at}] ({kind})");
+            if !is_member_name(&names[at]) {
+                let reason = format!("name: `{}` has other characters than a to z, 0 to 9 and -", names[at]);
+                return Err(Error::config(place, reason));
+            }
+            if names[..at].contains(&names[at]) {
+                let reason =
+                    format!("name: another member is named {}, too: name them differently", names[at]);
+                return Err(Error::config(place, reason));
+            }
             if kind == ModelKind::Blend {
                 return Err(Error::config(place, "a blend cannot be a member: name its members instead"));
             }
@@ -167,19 +189,28 @@ impl BlendConfig {
         Ok(())
     }
 
-    /// The experiments of the members, whose names are those of their kinds, with numbers from the second of a kind.
+    /// The names of the members: their own, or those of their kinds, with numbers from the second of a kind.
+    fn names(&self) -> Vec<String> {
+        let kind = |member: &Member| member.model.kind();
+        let by_kind = |at: usize, member: &Member| {
+            let same = |other: &&Member| other.name.is_none() && kind(other) == kind(member);
+            match self.members[..at].iter().filter(same).count() {
+                0 => kind(member).to_string(),
+                before => format!("{}-{}", kind(member), before + 1),
+            }
+        };
+        let name =
+            |(at, member): (usize, &Member)| member.name.clone().unwrap_or_else(|| by_kind(at, member));
+        self.members.iter().enumerate().map(name).collect()
+    }
+
+    /// The experiments of the members, with their names.
     pub(crate) fn experiments(
         &self,
         training: &TrainingConfig,
         evaluation: &EvaluationConfig,
     ) -> Vec<(String, Experiment)> {
-        let kind = |member: &Member| member.model.kind();
-        let experiment = |(at, member): (usize, &Member)| {
-            let before = self.members[..at].iter().filter(|other| kind(other) == kind(member)).count();
-            let name = match before {
-                0 => kind(member).to_string(),
-                n => format!("{}-{}", kind(member), n + 1),
-            };
+        let experiment = |(name, member): (String, &Member)| {
             let experiment = Experiment {
                 model: member.model.clone(),
                 // `validate` has refused fields that do not parse.
@@ -189,7 +220,7 @@ impl BlendConfig {
             };
             (name, experiment.resolved())
         };
-        self.members.iter().enumerate().map(experiment).collect()
+        self.names().into_iter().zip(&self.members).map(experiment).collect()
     }
 }
 
@@ -230,6 +261,17 @@ mod tests {
     }
 
     #[test]
+    fn members_have_names_of_their_own_or_those_of_their_kinds() {
+        let experiment =
+            read("[\"sr\", { kind = \"sr\", name = \"late-2\", half_life = 0.1 }, \"sr\", \"vstan\"]")
+                .unwrap();
+        let names: Vec<String> = experiment.members().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["sr", "late-2", "sr-2", "vstan"]);
+        let text = toml::to_string(&experiment).unwrap();
+        assert_eq!(Experiment::from_toml(&text, "again").unwrap(), experiment);
+    }
+
+    #[test]
     fn members_that_make_no_sense_are_refused_by_place_and_reason() {
         let refused = |members: &str, words: &[&str]| {
             let message = read(members).unwrap_err().to_string();
@@ -240,6 +282,12 @@ mod tests {
         refused("[\"pop\", \"blend\"]", &["cannot be a member"]);
         refused("[\"pop\", \"vsknn\"]", &["`vsknn` is no model", "vs-knn"]);
         refused("[\"pop\", { k = 3 }]", &["needs a kind"]);
+        refused("[\"pop\", { kind = \"sr\", name = \"Late\" }]", &["members[1] (sr)", "`Late`", "a to z"]);
+        refused(
+            "[\"sr\", { kind = \"vstan\", name = \"sr\" }]",
+            &["members[1] (vstan)", "name them differently"],
+        );
+        refused("[\"sr\", { kind = \"vstan\", name = 3 }]", &["name of a member is a text"]);
         refused("[\"pop\", { kind = \"sr\", stepz = 3 }]", &["sr", "stepz"]);
         refused("[\"pop\", { kind = \"vs-knn\", k = 0 }]", &["members[1] (vs-knn)", "k"]);
         refused("[\"pop\", { kind = \"gru4rec\", training = { epoch = 3 } }]", &["gru4rec", "epoch"]);

@@ -8,7 +8,7 @@ use crate::arrays::Arrays;
 use crate::data::{Dataset, Sessions};
 use crate::experiment::Experiment;
 use crate::history::{Ended, FitEvent, Selection};
-use crate::kind::{Fit, MemberPlan, Start, TrainedMember};
+use crate::kind::{Fit, MemberPlan, Scale, Start, TrainedMember};
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -119,16 +119,18 @@ fn learn_weights(
             Err(error) => return Err(error),
         }
     }
+    let lists_nothing = |member: &Planned| member.experiment.model.kind().scale() == Scale::Fixed;
     match last {
-        Some(error) if planned.is_empty() => return Err(error),
+        Some(error) if planned.iter().all(lists_nothing) => return Err(error),
         _ => {}
     }
     let lists: Vec<&[List]> = lists.iter().map(Vec::as_slice).collect();
-    let cases = held.cases(&lists);
+    let cases = held.cases(&lists, 1);
     if cases.is_empty() {
         return Err(too_short(config.held_out));
     }
-    Ok((Pool::learn(&cases, planned.len()), planned))
+    let members: Vec<usize> = (0..planned.len()).collect();
+    Ok((Pool::learn(&cases, members.len(), &members), planned))
 }
 
 /// The place of a training among those of a blend.

@@ -4,15 +4,18 @@ use super::learn::Case;
 use super::lists::{Catalogue, FEATURES, List, Lister, Source, fixed};
 use super::pool::{Pool, features, union};
 use crate::batch::SessionBatcher;
-use crate::data::{ItemIndex, Sessions};
+use crate::data::{ItemIndex, ItemVocabulary, Sessions};
+use crate::evaluation::{EvaluationConfig, evaluate};
+use crate::experiment::TieRule;
 use crate::history::{FitEvent, Observer};
 use crate::kind::{AnyModel, Scale};
 use crate::ranking::ROWS;
 use crate::{Error, Result};
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Number of cases that weights are learnt from, at most: there are some ten weights a member, and a case takes some kilobytes.
+/// Number of cases that weights are learnt from, at most: there are twelve weights a member, and a case with eight members takes
+/// up to fifty kilobytes.
 pub(crate) const CASES: usize = 20_000;
 
 /// Held-out sessions, whose cases are the positions that an event follows.
@@ -130,21 +133,25 @@ impl HeldOut {
         self.first.iter().zip(ends).map(|(&first, end)| first..end)
     }
 
+    /// The rank of the target of each case under a model alone, by the conservative rule.
+    ///
+    /// # Errors
+    /// Those of [`evaluate`].
+    pub(crate) fn ranks_alone(
+        &self,
+        model: &dyn AnyModel,
+        items: &ItemVocabulary,
+        threads: usize,
+    ) -> Result<Vec<f64>> {
+        let options = EvaluationConfig { ties: TieRule::Conservative, ..EvaluationConfig::default() };
+        let go_on = |_: usize| ControlFlow::Continue(());
+        let found = evaluate(model.recommender(), items, &self.sessions, &options, threads, &go_on)?;
+        Ok(found.ranks(options.ties))
+    }
+
     /// The rank of the target of each case under a pool of members' lists, by the conservative rule.
     pub(crate) fn ranks(&self, pool: &Pool, lists: &[&[List]], catalogue: &Catalogue) -> Vec<f64> {
-        // Items that a lone member says the same of after every session, by their weights.
-        let mut fixed = match lists {
-            [[List { fixed: Some(fixed), .. }, ..]] => fixed.to_vec(),
-            _ => Vec::new(),
-        };
-        fixed.sort_unstable_by(f32::total_cmp);
         let rank = |case: usize| {
-            if let [of_member] = lists
-                && !fixed.is_empty()
-            {
-                let own = of_member[case].of(self.targets[case]).log;
-                return (fixed.len() - fixed.partition_point(|&other| other < own)) as f64;
-            }
             let own: Vec<&List> = lists.iter().map(|of_member| &of_member[case]).collect();
             let scores = pool.scores(self.contexts[case], &own);
             let target = self.targets[case];
@@ -162,8 +169,8 @@ impl HeldOut {
         lists.first().is_some_and(|list| list.fixed.is_some())
     }
 
-    /// The cases for learning weights whose target is in any of the members' lists.
-    pub(crate) fn cases(&self, lists: &[&[List]]) -> Vec<Case> {
+    /// Every `every`-th case for learning weights, of those whose target is in any of the members' lists.
+    pub(crate) fn cases(&self, lists: &[&[List]], every: usize) -> Vec<Case> {
         let case = |case: usize| {
             let lists: Vec<&List> = lists.iter().map(|of_member| &of_member[case]).collect();
             let union = union(&lists);
@@ -172,6 +179,6 @@ impl HeldOut {
             union.iter().for_each(|&item| features(&lists, item, &mut own));
             Some(Case { context: self.contexts[case], features: own, target })
         };
-        (0..self.len()).filter_map(case).collect()
+        (0..self.len()).step_by(every.max(1)).filter_map(case).collect()
     }
 }

@@ -33,6 +33,11 @@ impl Opinion {
     pub(super) fn features(self) -> [f32; FEATURES] {
         [self.log, self.place, self.missing]
     }
+
+    /// Whether these are the features of an item that is in the list.
+    pub(super) fn is_listed(features: &[f32]) -> bool {
+        features[2] == 0.0
+    }
 }
 
 /// The list of a member for one session.
@@ -95,7 +100,7 @@ impl List {
     /// What the member says of an item.
     pub(super) fn of(&self, item: ItemIndex) -> Opinion {
         if let Some(fixed) = &self.fixed {
-            return Opinion { log: fixed[item as usize], ..Opinion::default() };
+            return Opinion { log: fixed[item as usize], place: 0.0, missing: 1.0 };
         }
         match self.items.binary_search_by_key(&item, |&(item, _)| item) {
             Ok(at) => self.items[at].1,
@@ -297,7 +302,7 @@ mod tests {
             assert!((log - (support as f32 + LEAST).ln()).abs() < 1e-6);
         }
         let list = List { fixed: Some(known), ..List::default() };
-        assert_eq!(list.of(1).features()[1..], [0.0, 0.0]);
+        assert_eq!(list.of(1).features()[1..], [0.0, 1.0]);
         let others = Vstan::fit(&VstanConfig::default(), &data).unwrap();
         assert!(fixed((&others, Scale::Weight)).is_none());
     }

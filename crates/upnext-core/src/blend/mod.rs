@@ -92,20 +92,22 @@ impl Blend {
     }
 }
 
-/// The blend of trained members, each with its experiment, and with the weights of a pool; its experiment, and its record.
+/// The blend of trained members, each with its name and experiment, and with the weights of a pool; its experiment, and its
+/// record.
 pub(crate) fn assemble(
-    trained: Vec<(Experiment, TrainedMember)>,
+    trained: Vec<(String, Experiment, TrainedMember)>,
     pool: Pool,
     data: &Dataset,
 ) -> (Box<dyn AnyModel>, Experiment, TrainingSummary) {
     let training = TrainingConfig::default();
-    let members = trained.iter().map(|(experiment, _)| Member::trained_as(experiment, &training)).collect();
-    let config = BlendConfig { members, ..BlendConfig::default() };
+    let member = |(name, experiment, _): &(String, Experiment, TrainedMember)| {
+        Member::trained_as(name, experiment, &training)
+    };
+    let config = BlendConfig { members: trained.iter().map(member).collect(), ..BlendConfig::default() };
     let experiment =
         Experiment { model: ModelConfig::Blend(config.clone()), training, ..Experiment::default() };
-    let names = experiment.members().into_iter().map(|(name, _)| name);
     let (mut fitted, mut summaries) = (Vec::new(), Vec::new());
-    for (name, (of_member, TrainedMember { model, summary })) in names.zip(trained) {
+    for (name, of_member, TrainedMember { model, summary }) in trained {
         fitted.push(Fitted::new(name.clone(), &of_member, model));
         summaries.push((name, summary));
     }

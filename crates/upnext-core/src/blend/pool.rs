@@ -1,6 +1,6 @@
 //! The pool: weights of the members' features by the place in the session.
 
-use super::learn::{Case, learn};
+use super::learn::{Case, Subset, learn};
 use super::lists::{FEATURES, List, Opinion};
 use crate::data::ItemIndex;
 
@@ -16,14 +16,10 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// The weights under which the targets of these cases are the likeliest.
-    pub(crate) fn learn(cases: &[Case], members: usize) -> Self {
-        Self { weights: learn(cases, FEATURES * members) }
-    }
-
-    /// The pool of one member, whose scores are the logarithms of its probabilities.
-    pub(crate) fn alone() -> Self {
-        Self { weights: [1.0, 0.0, 0.0].repeat(CONTEXTS) }
+    /// The weights of some members under which the targets of these cases, with the features of `all` members, are the
+    /// likeliest.
+    pub(crate) fn learn(cases: &[Case], all: usize, members: &[usize]) -> Self {
+        Self { weights: learn(cases, Subset { all, members }) }
     }
 
     /// The context after `events` events of a session, at least one.
@@ -40,7 +36,11 @@ impl Pool {
         };
         let mut outside = 0.0;
         let mut scores = Vec::with_capacity(lists.iter().map(|list| list.items.len()).sum());
-        for (list, weights) in members().filter(|(list, _)| list.fixed.is_none()) {
+        for (list, weights) in members() {
+            if list.fixed.is_some() {
+                outside += weights[2];
+                continue;
+            }
             let missing = value(weights, list.outside.features());
             outside += missing;
             let above = |&(item, of): &(ItemIndex, Opinion)| (item, value(weights, of.features()) - missing);

@@ -1,6 +1,6 @@
 //! Refinement of weights by the metric that counts, after they have been learnt by maximum likelihood.
 
-use super::learn::Case;
+use super::learn::{Case, Subset};
 use super::pool::{CONTEXTS, Pool};
 
 /// The steps by which a weight is moved, one after the other, in shares of its size.
@@ -9,12 +9,19 @@ const STEPS: [f32; 3] = [0.2, 0.1, 0.05];
 /// The size that a weight is taken to have at least.
 const SIZE: f32 = 0.3;
 
-/// A pool whose weights have been moved as long as the sum of `gain(rank)` over the cases rises: one weight after the other, in
-/// all contexts by the same amount, up or down.
+/// A pool of some of `all` members whose weights have been moved where that raises the sum of `gain(rank)` over the cases: one
+/// weight after the other, in all contexts by the same amount, up or down, once by each of three steps.
 ///
 /// The likelihood counts what a list of twenty never shows, and the metric does not. Whether the gain holds has to be seen on
 /// other cases than these.
-pub(crate) fn refine(pool: &Pool, cases: &[Case], gain: &dyn Fn(f64) -> f64) -> Pool {
+pub(crate) fn refine(
+    pool: &Pool,
+    cases: &[Case],
+    (all, members): (usize, &[usize]),
+    gain: &dyn Fn(f64) -> f64,
+) -> Pool {
+    let subset = Subset { all, members };
+    let cases: Vec<Case> = cases.iter().filter_map(|case| subset.of(case)).collect();
     let mut weights = pool.weights.clone();
     let width = weights.len() / CONTEXTS;
     let mut scores: Vec<Vec<f32>> = cases.iter().map(|case| scores_of(case, &weights, width)).collect();
@@ -60,15 +67,16 @@ mod tests {
     use super::*;
     use upnext_kernels::CounterRng;
 
-    /// Cases of ten items and two features, of which the first tells the target.
+    /// Cases of ten items of one member, whose first feature tells the target.
     fn cases() -> Vec<Case> {
         let rng = CounterRng::new(9, 0);
         (0..400)
             .map(|case| {
                 let uniform = |at: u64| rng.below(100 * case + at, 1 << 20) as f32 / (1 << 20) as f32;
-                let mut features: Vec<f32> = (0..20).map(uniform).collect();
+                let row = |item: u64| [uniform(2 * item), uniform(2 * item + 1), 0.0];
+                let mut features: Vec<f32> = (0..10).flat_map(row).collect();
                 let target = rng.below(100 * case + 30, 10) as usize;
-                features[2 * target] += 0.5;
+                features[3 * target] += 0.5;
                 Case { context: case as usize % CONTEXTS, features, target }
             })
             .collect()
@@ -76,7 +84,7 @@ mod tests {
 
     fn total(pool: &Pool, cases: &[Case], gain: impl Fn(f64) -> f64) -> f64 {
         let rank = |case: &Case| {
-            let scores = scores_of(case, &pool.weights, 2);
+            let scores = scores_of(case, &pool.weights, 3);
             scores.iter().filter(|&&score| score >= scores[case.target]).count() as f64
         };
         cases.iter().map(|case| gain(rank(case))).sum()
@@ -85,15 +93,15 @@ mod tests {
     #[test]
     fn weights_move_to_where_the_metric_is_better_and_stay_where_it_is_best() {
         let (cases, gain) = (cases(), |rank: f64| 1.0 / rank);
-        let pool = Pool { weights: [0.5, 1.0].repeat(CONTEXTS) };
-        let refined = refine(&pool, &cases, &gain);
+        let pool = Pool { weights: [0.5, 1.0, 0.0].repeat(CONTEXTS) };
+        let refined = refine(&pool, &cases, (1, &[0]), &gain);
         assert!(total(&refined, &cases, gain) > 1.05 * total(&pool, &cases, gain), "{refined:?}");
         assert!(refined.weights[0] / refined.weights[1] > 1.0, "{refined:?}");
         let by = refined.weights[0] - pool.weights[0];
-        let moved = refined.weights.iter().zip(&pool.weights).step_by(2);
+        let moved = refined.weights.iter().zip(&pool.weights).step_by(3);
         assert!(moved.into_iter().all(|(a, b)| (a - b - by).abs() < 1e-5), "{refined:?}");
-        let best = Pool { weights: [1.0, 0.0].repeat(CONTEXTS) };
+        let best = Pool { weights: [1.0, 0.0, 0.0].repeat(CONTEXTS) };
         let all = |rank: f64| f64::from(rank < 100.0);
-        assert_eq!(refine(&best, &cases, &all), best);
+        assert_eq!(refine(&best, &cases, (1, &[0]), &all), best);
     }
 }

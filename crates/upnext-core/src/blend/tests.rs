@@ -70,6 +70,13 @@ fn a_member_that_diverges_is_left_out_and_said() {
     assert_eq!(names, ["vstan", "sr", "repeat"]);
     let again = models::from_arrays(model.experiment(), model.items(), model.arrays()).unwrap();
     assert_eq!(again.arrays(), model.arrays());
+    // Where nobody is left who reads the session, its error is the blend's.
+    let experiment = self::experiment(
+        "[{ kind = \"gru4rec\", layers = [8] }, \"pop\"]",
+        "learning_rate = 1e30\noptimizer = \"sgd\"\n",
+    );
+    let error = fit(example(), &experiment, FitOptions::default().threads(1)).unwrap_err();
+    assert!(matches!(error, Error::Diverged { .. }), "{error}");
 }
 
 #[test]
@@ -118,27 +125,6 @@ fn similar_items_are_those_of_the_first_member_that_can_tell() {
     assert!((own - 1.0).abs() < 1e-5 && listed.iter().all(|&(_, cosine)| cosine > 0.0 && cosine < 1.0001));
     let listed = fitted("[\"repeat\", \"vstan\"]", 1).recommender().similarities(0).unwrap();
     assert_eq!(listed.measure(), SimilarityMeasure::SessionCosine);
-}
-
-#[test]
-fn a_lone_member_that_says_the_same_after_every_session_is_judged_by_its_weights() {
-    use crate::baselines::{DecayPop, DecayPopConfig};
-    let data = example();
-    let model = DecayPop::fit(&DecayPopConfig { half_life: 0.02 }, &data).unwrap();
-    let held = HeldOut::new(&data.sessions, usize::MAX);
-    let catalogue = Catalogue::new(data.items.supports());
-    let mut go_on = |_: FitEvent| ControlFlow::Continue(());
-    let lists = held.lists((&model, Scale::Fixed), &catalogue, 20, 2, &mut go_on).unwrap();
-    let ranks = held.ranks(&Pool::alone(), &[&lists], &catalogue);
-    // Items of which hardly anything is left count as equal.
-    let scores: Vec<f32> = model.arrays().tensors["scores"].values.iter().map(|x| x + 0.1).collect();
-    let targets = data.sessions.iter().flat_map(|session| session.iter().skip(1));
-    let as_good = |target: &u32| scores.iter().filter(|&&score| score >= scores[*target as usize]).count();
-    let expected: Vec<f64> = targets.map(|target| as_good(target) as f64).collect();
-    assert_eq!(ranks, expected);
-    let by_support = |item: usize| data.items.supports()[item];
-    let disagree = |a: usize, b: usize| by_support(a) > by_support(b) && scores[a] < scores[b];
-    assert!((0..scores.len()).any(|a| (0..scores.len()).any(|b| disagree(a, b))), "popularity would do");
 }
 
 #[test]

@@ -13,8 +13,8 @@ pub use bootstrap::Interval;
 pub(crate) use bootstrap::interval_of_ratio;
 pub use groups::{Group, GroupBy};
 pub use over_windows::compare_over_windows;
-pub(crate) use windows::windows_in_parts;
 pub use windows::{Window, WindowCut, windows};
+pub(crate) use windows::{windows_of_days, windows_of_shares};
 
 use crate::data::{Dataset, Sessions};
 use crate::evaluation::Evaluation;

@@ -27,6 +27,8 @@ pub struct Window {
     pub fit: Dataset,
     /// The sessions of the window, in the indices of [`fit`](Self::fit); each has at least two events.
     pub judge: Sessions,
+    /// Number of events of the window's sessions, before any was dropped.
+    pub events: usize,
     /// What was dropped from the window: events on items that `fit` lacks, then sessions of fewer than two events.
     pub dropped: DroppedSessions,
     /// How the windows were cut, the same for all.
@@ -49,25 +51,31 @@ pub struct Window {
 /// # Errors
 /// [`Error::Config`] if `count` is 0; [`Error::EmptyAfterFiltering`] if a window has no session that can be judged.
 pub fn windows(data: &Dataset, count: usize) -> Result<Vec<Window>> {
-    windows_in_parts(data, count, count.saturating_add(1))
-}
-
-/// As [`windows`], except that without days the sessions are cut into `parts` equal parts, more than `count`, of which the
-/// last are the windows.
-///
-/// # Errors
-/// As [`windows`].
-pub(crate) fn windows_in_parts(data: &Dataset, count: usize, parts: usize) -> Result<Vec<Window>> {
     if count == 0 {
         return Err(Error::config("windows", "must be 1 or more"));
     }
-    let order = Order::of(data);
-    if let Some(bounds) = order.days(count) {
-        let judged = order.judged_in(&bounds);
-        if judged.iter().all(|(sessions, _)| !sessions.is_empty()) {
-            return Ok(order.windows(&bounds, judged, WindowCut::Days));
-        }
+    match windows_of_days(data, count) {
+        Some(windows) => Ok(windows),
+        None => windows_of_shares(data, count, count.saturating_add(1)),
     }
+}
+
+/// The last `count` days as windows, as [`windows`] has them; `None` if the times are no real ones, or the days too few, or a
+/// day has no session that can be judged.
+pub(crate) fn windows_of_days(data: &Dataset, count: usize) -> Option<Vec<Window>> {
+    let order = Order::of(data);
+    let bounds = order.days(count)?;
+    let judged = order.judged_in(&bounds);
+    let can_be_judged = judged.iter().all(|(sessions, _)| !sessions.is_empty());
+    can_be_judged.then(|| order.windows(&bounds, judged, WindowCut::Days))
+}
+
+/// The last `count` of `parts` equal parts of the sessions, in the order of their starts, as windows.
+///
+/// # Errors
+/// [`Error::EmptyAfterFiltering`] if one has no session that can be judged.
+pub(crate) fn windows_of_shares(data: &Dataset, count: usize, parts: usize) -> Result<Vec<Window>> {
+    let order = Order::of(data);
     let bounds = order.shares(count, parts);
     let judged = order.judged_in(&bounds);
     match judged.iter().position(|(sessions, _)| sessions.is_empty()) {
@@ -169,7 +177,9 @@ impl<'d> Order<'d> {
                 judge.push(&row, start);
             }
             let (first_start_us, last_start_us) = (self.start(pair[0]), self.start(pair[1] - 1));
-            Window { fit, judge, dropped, cut, first_start_us, last_start_us }
+            let length = |&s: &u32| self.data.sessions.session(s as usize).len();
+            let events = self.sessions[pair[0]..pair[1]].iter().map(length).sum();
+            Window { fit, judge, events, dropped, cut, first_start_us, last_start_us }
         };
         bounds.windows(2).zip(judged).map(window).collect()
     }
@@ -270,7 +280,7 @@ mod tests {
     #[test]
     fn windows_are_the_last_of_more_parts() {
         let sessions: Vec<(&str, TimeMicros)> = (0..20).map(|start| ("ab", start)).collect();
-        let windows = windows_in_parts(&data(&sessions), 2, 10).unwrap();
+        let windows = windows_of_shares(&data(&sessions), 2, 10).unwrap();
         let sizes: Vec<_> = windows.iter().map(|w| (w.fit.sessions.len(), w.judge.len())).collect();
         assert_eq!(sizes, [(16, 2), (18, 2)]);
     }

@@ -7,11 +7,11 @@ use crate::data::Dataset;
 use crate::experiment::Experiment;
 use crate::history::{Ended, Observer, TrainingSummary};
 use crate::kind::{CheckpointStore, Copies, MemberPlan, Snapshot, TrainedMember};
+use crate::replace::names_in;
 use crate::stages::train_in_memory;
 use crate::{Error, Result, models};
 use std::ffi::OsString;
 use std::fs::create_dir_all;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -55,13 +55,17 @@ pub(super) fn clear(checkpoint: &Path, best: &Path, summary: &TrainingSummary) -
     if summary.best_epoch.is_some() { Artifact::remove(best) } else { Ok(()) }
 }
 
-/// Removes the trainings of the members of the model `out`.
-pub(super) fn clear_members(out: &Path) -> Result<()> {
-    let members = members_of(out);
-    match std::fs::remove_dir_all(&members) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io(&members, "remove")(error)),
-        _ => Ok(()),
+/// Removes the trainings in a folder of [`MemberFolders`], and the folder if nothing else is in it.
+pub(crate) fn clear_trainings(folder: &Path) -> Result<()> {
+    for name in names_in(folder)?.unwrap_or_default() {
+        let path = folder.join(name);
+        if Artifact::exists(&path) {
+            Artifact::remove(&path)?;
+        }
     }
+    // What somebody else has put there stays.
+    _ = std::fs::remove_dir(folder);
+    Ok(())
 }
 
 /// The folder in which members of a model are trained, each in a folder of its own that is a model itself.

@@ -4,7 +4,8 @@ use crate::output::{thousands, warn};
 use crate::page::percent;
 use crate::progress::EpochBar;
 use std::time::Instant;
-use upnext_core::auto::{AutoEvent, Character};
+use upnext_core::auto::{AutoEvent, Character, SkippedReport};
+use upnext_core::history::FitEvent;
 
 /// A line for each step, and the bars of trainings.
 pub(super) struct Live {
@@ -13,22 +14,34 @@ pub(super) struct Live {
     /// The names in the last lines of their kind.
     measured: Option<String>,
     trained: Option<String>,
+    /// Whether the last training had epochs.
+    has_epochs: bool,
+    /// Number of blends that have been judged since the last best model.
+    blends: usize,
 }
 
 impl Live {
     pub(super) fn new(quiet: bool) -> Self {
-        Self { bar: EpochBar::new(quiet), begun: Instant::now(), measured: None, trained: None }
+        let bar = EpochBar::new(quiet);
+        Self { bar, begun: Instant::now(), measured: None, trained: None, has_epochs: false, blends: 0 }
     }
 
     /// Displays an event.
     pub(super) fn show(&mut self, event: &AutoEvent) {
         match event {
             AutoEvent::Began(character, windows) => {
-                self.line(&format!("{}; judging on {} windows", shape(character), windows.len()));
+                let on = match windows.len() {
+                    1 => "one window".to_owned(),
+                    n => format!("{n} windows"),
+                };
+                self.line(&format!("{}; judging on {on}", shape(character)));
             }
             AutoEvent::Training { name, window: Some(_) } if self.trained.as_deref() != Some(name) => {
-                self.trained = Some((*name).to_owned());
+                (self.trained, self.has_epochs) = (Some((*name).to_owned()), false);
                 self.line(&format!("{name}: learning what was before the windows"));
+            }
+            AutoEvent::Training { name, window: Some((window, windows)) } if self.has_epochs => {
+                self.line(&format!("{name}: learning what was before window {window} of {windows}"));
             }
             AutoEvent::Training { name, window: None } => {
                 self.line(&format!("{name}: learning all of the training part"));
@@ -37,27 +50,36 @@ impl Live {
                 self.measured = Some((*name).to_owned());
                 self.line(&format!("{name}: measuring its speed"));
             }
-            AutoEvent::Fit(event) => self.bar.show(event),
+            AutoEvent::Fit(event) => {
+                self.has_epochs |= matches!(event, FitEvent::Epoch(_));
+                self.bar.show(event);
+            }
+            AutoEvent::Judging { blends } => {
+                if self.blends == 0 && *blends > 0 {
+                    self.line("judging blends");
+                }
+                self.blends += blends;
+            }
             AutoEvent::Judged(member) => self.line(&format!(
                 "{}: Recall@20 {} %, MRR@20 {} %, alone",
                 member.name,
                 percent(member.figures.recall),
                 percent(member.figures.mrr)
             )),
-            AutoEvent::Skipped(skipped) => self.line(&format!(
-                "{}: left out, it would need {} and {} are left",
-                skipped.name,
-                span(skipped.seconds),
-                span(skipped.left_seconds.max(0.0))
-            )),
+            AutoEvent::Skipped(skipped) => {
+                self.line(&format!("{}: left out, {}", skipped.name, reason(skipped)));
+            }
             AutoEvent::LeftOut { name, reason } => warn(&[format!("{name} is left out: {reason}")]),
-            AutoEvent::Best { candidate: best, is_new } => self.line(&format!(
-                "{}: {}, Recall@20 {} %, MRR@20 {} %",
-                if *is_new { "saved" } else { "still the best" },
-                best.members.join(" + "),
-                percent(best.figures.recall),
-                percent(best.figures.mrr)
-            )),
+            AutoEvent::Best { candidate: best, is_new } => {
+                self.line(&format!(
+                    "{}: {}, Recall@20 {} %, MRR@20 {} %",
+                    if *is_new { "saved" } else { "still the best" },
+                    best.members.join(" + "),
+                    percent(best.figures.recall),
+                    percent(best.figures.mrr)
+                ));
+                self.blends = 0;
+            }
             _ => {}
         }
     }
@@ -80,6 +102,16 @@ pub(super) fn shape(character: &Character) -> String {
         percent(character.repeats),
         percent(character.new_items),
     )
+}
+
+/// Why a network was not begun.
+pub(super) fn reason(skipped: &SkippedReport) -> String {
+    match skipped.seconds {
+        Some(seconds) => {
+            format!("it would need {} and {} are left", span(seconds), span(skipped.left_seconds.max(0.0)))
+        }
+        None => "no time is left".to_owned(),
+    }
 }
 
 /// Seconds as a span that people read.

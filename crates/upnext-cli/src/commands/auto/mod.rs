@@ -7,10 +7,10 @@ mod page;
 use crate::experiment::ThreadArgs;
 use crate::interrupt;
 use crate::numbers::seed;
-use crate::output::{OutputArgs, command_again, thousands, warn};
+use crate::output::{OutputArgs, command_again, shell_word, thousands, warn};
 use crate::page as pages;
+use crate::progress::{Progress, Unit};
 use crate::reading::{ReadArgs, in_both};
-use crate::train_and_rank::rank;
 use anyhow::Context;
 use live::Live;
 use outcome::{Outcome, Served, TestResult, describe};
@@ -24,7 +24,7 @@ use upnext_core::artifact::Artifact;
 use upnext_core::auto::{AutoPlan, Objective, auto, trainings_of};
 use upnext_core::data::folder::{PartName, PreparedFolder};
 use upnext_core::data::{Dataset, TestSessions, TimeSpan};
-use upnext_core::evaluation::EvaluationConfig;
+use upnext_core::evaluation::{EvaluationConfig, evaluate};
 
 /// Find, train and save the best model for a log.
 ///
@@ -109,7 +109,7 @@ pub(crate) fn run(args: &AutoArgs) -> anyhow::Result<()> {
         error => error.into(),
     })?;
     let model = Model::load(&args.out)?;
-    let test = test.map(|test| judge(&model, &test, threads, args.output.quiet)).transpose()?;
+    let test = test.map(|test| judge(&model, &test, threads, args)).transpose()?.flatten();
     let outcome = Outcome {
         train: &args.train,
         out: &args.out,
@@ -150,12 +150,34 @@ fn read(args: &AutoArgs) -> anyhow::Result<(Arc<Dataset>, Option<TestSessions>)>
     Ok((Arc::new(data), test.context("the test part cannot be used")?))
 }
 
-/// The figures of the model on the test part, which is looked at once.
-fn judge(model: &Model, test: &TestSessions, threads: usize, quiet: bool) -> anyhow::Result<TestResult> {
+/// The figures of the model on the test part, which is looked at once; `None` if Ctrl-C was pressed meanwhile.
+fn judge(
+    model: &Model,
+    test: &TestSessions,
+    threads: usize,
+    args: &AutoArgs,
+) -> anyhow::Result<Option<TestResult>> {
     let begun = Instant::now();
-    let options = EvaluationConfig::default();
-    let evaluation = rank(model.recommender(), model.items(), &test.sessions, &options, threads, quiet)?;
-    Ok(TestResult { evaluation, seconds: begun.elapsed().as_secs_f64() })
+    let (options, sessions) = (EvaluationConfig::default(), &test.sessions);
+    let progress = Progress::new(args.output.quiet, "ranking", Unit::Events);
+    progress.at(0, (sessions.num_events() - sessions.len()) as u64);
+    let ranked = evaluate(model.recommender(), model.items(), sessions, &options, threads, &|more| {
+        progress.add(more as u64);
+        interrupt::check()
+    });
+    drop(progress);
+    match ranked {
+        Ok(evaluation) => Ok(Some(TestResult { evaluation, seconds: begun.elapsed().as_secs_f64() })),
+        Err(upnext_core::Error::Stopped) => {
+            let words = [&args.out, &args.train].map(|path| shell_word(&path.display().to_string()));
+            let command = format!("upnext evaluate {} {}", words[0], words[1]);
+            warn(&[format!(
+                "interrupted before the figures on the test part; the model is saved: {command}"
+            )]);
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn interrupted(out: &Path) -> anyhow::Error {

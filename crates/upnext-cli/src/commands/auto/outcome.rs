@@ -1,13 +1,14 @@
 //! The result of a run: its document, and what the terminal shows.
 
-use super::live::{shape, span};
+use super::live::{reason, shape, span};
 use crate::output::{Table, printable};
-use crate::page::percent;
+use crate::page::svg::signed;
 use crate::serving::{model_bytes, request_times};
 use serde::Serialize;
 use std::path::Path;
 use upnext_core::Model;
-use upnext_core::auto::{AutoReport, CUTOFF, CandidateReport};
+use upnext_core::auto::{AutoReport, CUTOFF, CandidateReport, Figures, Objective};
+use upnext_core::comparison::Metric;
 use upnext_core::data::Dataset;
 use upnext_core::evaluation::Evaluation;
 
@@ -65,6 +66,39 @@ pub(super) fn name(candidate: &CandidateReport) -> String {
     candidate.members.join(" + ")
 }
 
+/// The most members that a blend may have more or less than the winner to be named by them.
+const DIFFERENCES: usize = 3;
+
+/// The name of a candidate with these members in a list that the winner heads: by what it has more or less than that.
+pub(super) fn name_beside(members: &[String], winner: &[String]) -> String {
+    let beyond = |all: &[String], others: &[String]| -> Vec<String> {
+        all.iter().filter(|member| !others.contains(member)).cloned().collect()
+    };
+    let (more, less) = (beyond(members, winner), beyond(winner, members));
+    match members {
+        [alone] => format!("{alone} alone"),
+        _ if winner.len() == 1 || more.len() + less.len() > DIFFERENCES => members.join(" + "),
+        _ => {
+            let part = |word: &str, members: &[String]| {
+                (!members.is_empty()).then(|| format!("{word} {}", members.join(" and ")))
+            };
+            let parts: Vec<String> =
+                [part("without", &less), part("with", &more)].into_iter().flatten().collect();
+            format!("the saved one {}", parts.join(", "))
+        }
+    }
+}
+
+/// The metrics of tables: Recall and MRR, and the objective if it is another.
+pub(super) fn metrics(objective: Objective) -> Vec<(Metric, fn(&Figures) -> f64)> {
+    let mut all: Vec<(Metric, fn(&Figures) -> f64)> =
+        vec![(Metric::Recall, |at| at.recall), (Metric::Mrr, |at| at.mrr)];
+    if objective.0 == Metric::Ndcg {
+        all.push((Metric::Ndcg, |at| at.ndcg));
+    }
+    all
+}
+
 /// An interval in percentage points.
 pub(super) fn interval(candidate: &CandidateReport) -> String {
     candidate.behind.map_or_else(String::new, |i| format!("{:+.2} to {:+.2}", i.low * 100.0, i.high * 100.0))
@@ -75,21 +109,21 @@ const SHOWN: usize = 8;
 
 pub(super) fn describe(outcome: &Outcome) -> String {
     let report = &outcome.report;
-    let mut text = format!("{}\n\n", shape(&report.character));
-    let mut table = Table::new(&[
-        "model",
-        "recall@20",
-        "mrr@20",
-        &format!("{} minus the saved one’s, %", report.objective),
-    ]);
+    let winner = outcome.winner();
+    let mut text = format!("{}\n\nsaved: {}\n\n", shape(&report.character), printable(&name(winner)));
+    let metrics = metrics(report.objective);
+    let mut headings = vec!["model".to_owned()];
+    headings.extend(metrics.iter().map(|(metric, _)| format!("{}@{CUTOFF}", metric.name())));
+    headings.push(format!("{} minus the saved one’s, points", report.objective));
+    let mut table = Table::new(&headings.iter().map(String::as_str).collect::<Vec<_>>());
     for (at, candidate) in report.candidates.iter().enumerate().take(SHOWN.max(report.winner + 1)) {
-        let mark = if at == report.winner { " (saved)" } else { "" };
-        table.row(vec![
-            format!("{}{mark}", printable(&name(candidate))),
-            format!("{:.4}", candidate.figures.recall),
-            format!("{:.4}", candidate.figures.mrr),
-            interval(candidate),
-        ]);
+        let name = match at == report.winner {
+            true => "the saved one".to_owned(),
+            false => name_beside(&candidate.members, &winner.members),
+        };
+        let figures = metrics.iter().map(|(_, of)| format!("{:.4}", of(&candidate.figures)));
+        let cells = [printable(&name)].into_iter().chain(figures).chain([interval(candidate)]);
+        table.row(cells.collect());
     }
     text.push_str(&format!("{table}\n"));
     if outcome.winner().refined {
@@ -104,12 +138,12 @@ pub(super) fn describe(outcome: &Outcome) -> String {
         ));
     }
     for skipped in &report.skipped {
-        let needs = span(skipped.seconds);
-        text.push_str(&format!("{} was left out: it needs {needs} more (--budget)\n", skipped.name));
+        let reason = reason(skipped).replace("are left", "were left").replace("is left", "was left");
+        text.push_str(&format!("{} was left out: {reason} (--budget)\n", skipped.name));
     }
     let served = &outcome.served;
     text.push_str(&format!(
-        "{} of {}; the model has {} MB and answers in {:.2} ms (p99 {:.2} ms) on one core\nmodel in {}\n",
+        "it took {} of a budget of {}; the model has {} MB and answers in {:.2} ms (p99 {:.2} ms) on one core\nmodel in {}\n",
         span(report.seconds),
         span(report.budget_seconds),
         served.bytes.div_ceil(1_000_000),
@@ -119,16 +153,32 @@ pub(super) fn describe(outcome: &Outcome) -> String {
     ));
     if report.candidates.len() > 1
         && let Some(alone) = outcome.best_alone()
-        && outcome.winner().members.len() > 1
+        && winner.members.len() > 1
     {
-        let gain = |a: f64, b: f64| format!("{} %", percent(a - b));
-        let (best, alone_figures) = (outcome.winner().figures, alone.figures);
+        let points = |of: fn(&Figures) -> f64| signed((of(&alone.figures) - of(&winner.figures)) * 100.0);
         text.push_str(&format!(
-            "the best model alone, {}, has {} less recall@20 and {} less mrr@20\n",
+            "the best model alone is {}: recall@{CUTOFF} {}, mrr@{CUTOFF} {} points\n",
             name(alone),
-            gain(best.recall, alone_figures.recall),
-            gain(best.mrr, alone_figures.mrr)
+            points(|at| at.recall),
+            points(|at| at.mrr)
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_are_named_by_what_they_have_more_or_less_than_the_winner() {
+        let members = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let winner = members(&["sr", "vstan", "repeat"]);
+        let named = |names: &[&str]| name_beside(&members(names), &winner);
+        assert_eq!(named(&["vstan"]), "vstan alone");
+        assert_eq!(named(&["sr", "vstan"]), "the saved one without repeat");
+        assert_eq!(named(&["sr", "repeat", "pop"]), "the saved one without vstan, with pop");
+        assert_eq!(named(&["repeat", "a", "b"]), "repeat + a + b");
+        assert_eq!(name_beside(&winner, &members(&["sr"])), "sr + vstan + repeat");
+    }
 }

@@ -1,10 +1,11 @@
 //! The page of a run, for whoever decides about it.
 
 use super::live::{shape, span};
-use super::outcome::{Outcome, interval, name};
+use super::outcome::{Outcome, interval, metrics, name, name_beside};
 use crate::output::{shell_word, thousands};
-use crate::page::{Page, escape, percent, table};
-use upnext_core::auto::{MemberReport, WindowReport};
+use crate::page::{Page, escape, percent, shown, table};
+use upnext_core::auto::{CUTOFF, CandidateReport, MemberReport, SkippedReport, WindowReport};
+use upnext_core::comparison::WindowCut;
 use upnext_core::experiment::ModelKind;
 
 /// The HTML of the page.
@@ -49,46 +50,51 @@ fn head(outcome: &Outcome) -> String {
 
 fn won(outcome: &Outcome) -> String {
     let report = &outcome.report;
-    let objective = report.objective.to_string();
-    let headings =
-        ["model", "Recall@20, %", "MRR@20, %", &format!("{objective}: points behind, 95 % interval")]
-            .map(str::to_owned);
-    let rows: Vec<Vec<String>> = report
-        .candidates
-        .iter()
-        .enumerate()
-        .map(|(at, candidate)| {
-            let mark = if at == report.winner { " <b>(saved)</b>" } else { "" };
-            vec![
-                format!("{}{mark}", escape(&name(candidate))),
-                percent(candidate.figures.recall),
-                percent(candidate.figures.mrr),
-                interval(candidate),
-            ]
-        })
-        .collect();
+    let (objective, metrics) = (report.objective.to_string(), metrics(report.objective));
+    let mut headings = vec!["model".to_owned()];
+    headings.extend(metrics.iter().map(|(metric, _)| format!("{}@{CUTOFF}, %", shown(*metric))));
+    headings.push(format!("{objective} minus the saved one’s: points, 95 % interval"));
+    let row = |(at, candidate): (usize, &CandidateReport)| {
+        let name = match at == report.winner {
+            true => "<b>the saved one</b>".to_owned(),
+            false => escape(&name_beside(&candidate.members, &outcome.winner().members)),
+        };
+        let figures = metrics.iter().map(|(_, of)| percent(of(&candidate.figures)));
+        [name].into_iter().chain(figures).chain([interval(candidate)]).collect()
+    };
+    let rows: Vec<Vec<String>> = report.candidates.iter().enumerate().map(row).collect();
     let refined = match outcome.winner().refined {
         true => format!(
             " Its weights were refined by {objective}, which holds on sessions that the refinement has not seen."
         ),
         false => String::new(),
     };
+    let sessions: usize = report.windows.iter().map(|window| window.judging_sessions).sum();
     format!(
-        "<p>The best first, by {objective}. An interval that does not contain 0 is a difference beyond chance. Of models within a thousandth of the best, the one with the fewest members is saved.{refined}</p>{}",
+        "<p>The best first, by {objective}, on {} sessions that judge. Of models within a thousandth of the best, the one with the fewest members is saved.{refined} \
+         An interval that does not contain 0 is a difference beyond the chance of the sessions; it does not allow for the fact that the saved one is the best of {} on the same sessions, so that its lead over models close to it is a little too large.</p>{}",
+        thousands(sessions as u64),
+        report.candidates.len(),
         table("figures", &headings, &rows)
     )
 }
 
-/// A kind in words.
-fn kind_in_words(kind: ModelKind) -> &'static str {
-    match kind {
-        ModelKind::Gru4rec => "a recurrent network, which reads the session in its order",
+/// What a model goes by, in words.
+fn in_words(member: &MemberReport) -> String {
+    let words = match member.kind {
         ModelKind::Vstan => "what visitors of similar sessions looked at",
         ModelKind::Sr => "what usually follows the last item",
         ModelKind::DecayPop => "what is popular of late, by which the others are weighed",
         ModelKind::Repeat => "what the visitor has seen in this session and may want again",
         _ => "",
-    }
+    };
+    let Some(network) = member.experiment.model.network() else { return words.to_owned() };
+    let units: usize = network.layers.iter().sum();
+    let scores = if network.cosine_scale.is_some() { ", which compares directions" } else { "" };
+    format!(
+        "a recurrent network of {units} units, which reads the session in its order{scores}; seed {}",
+        member.experiment.training.seed
+    )
 }
 
 fn tried(outcome: &Outcome) -> String {
@@ -97,7 +103,7 @@ fn tried(outcome: &Outcome) -> String {
     let row = |member: &MemberReport| {
         vec![
             escape(&member.name),
-            kind_in_words(member.kind).to_owned(),
+            in_words(member),
             percent(member.figures.recall),
             percent(member.figures.mrr),
             span(member.seconds),
@@ -137,13 +143,10 @@ fn judged(outcome: &Outcome) -> String {
         ]
     };
     let rows: Vec<Vec<String>> = outcome.report.windows.iter().enumerate().map(row).collect();
-    let cut = if outcome.report.character.days.is_some() {
-        "A window is a day"
-    } else {
-        "A window is a part of the sessions"
-    };
+    let is_day = outcome.report.windows.iter().all(|window| window.cut == WindowCut::Days);
+    let cut = if is_day { "A window is a day" } else { "A window is a part of the sessions" };
     format!(
-        "<p>{cut}: models learn the sessions before it. Every other one of its own sessions teaches the blend its weights and networks their number of epochs; the rest judge. The figures are those of the saved model.</p>{}",
+        "<p>{cut}: models learn the sessions before it. Every other one of its own sessions teaches the blend its weights and networks their number of epochs; the rest judge. The figures are those of the winner, its members fitted before each window.</p>{}",
         table("figures", &headings, &rows)
     )
 }
@@ -159,19 +162,32 @@ fn costs(outcome: &Outcome) -> String {
 }
 
 fn more(outcome: &Outcome) -> String {
-    let skipped = &outcome.report.skipped;
-    if skipped.is_empty() {
-        return "<p>Everything that this program tries by itself fitted into the time. Other settings can be searched by <code>upnext tune</code>.</p>".to_owned();
-    }
-    let rows: Vec<Vec<String>> = skipped
+    let report = &outcome.report;
+    let left_out: Vec<Vec<String>> = report
+        .left_out
         .iter()
-        .map(|skipped| {
-            vec![escape(&skipped.name), span(skipped.seconds), span(skipped.left_seconds.max(0.0))]
-        })
+        .map(|left_out| vec![escape(&left_out.name), escape(&left_out.reason)])
         .collect();
+    let failed = match left_out.is_empty() {
+        true => String::new(),
+        false => format!(
+            "<p>These models could not be trained or judged.</p>{}",
+            table("figures", &["left out", "why"].map(str::to_owned), &left_out)
+        ),
+    };
+    if report.skipped.is_empty() {
+        return format!(
+            "<p>Everything that this program tries by itself fitted into the time. Other settings can be searched by <code>upnext tune</code>.</p>{failed}"
+        );
+    }
+    let row = |skipped: &SkippedReport| {
+        let needed = skipped.seconds.map_or_else(|| "not measured".to_owned(), span);
+        vec![escape(&skipped.name), needed, span(skipped.left_seconds.max(0.0))]
+    };
+    let rows: Vec<Vec<String>> = report.skipped.iter().map(row).collect();
     let headings = ["left out", "it would need", "time that was left"].map(str::to_owned);
     format!(
-        "<p>These networks did not fit into the time. On the logs that this program was made with, the first network brought one to three points of Recall@20 to the blend of the others, and each further one a few tenths.</p>{}",
+        "<p>These networks did not fit into the time. On the logs that this program was made with, the first network brought one to three points of Recall@20 to the blend of the others, and each further one a few tenths.</p>{}{failed}",
         table("figures", &headings, &rows)
     )
 }

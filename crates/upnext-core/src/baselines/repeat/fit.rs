@@ -56,10 +56,11 @@ impl Repeat {
         let tendencies = repeats
             .iter()
             .zip(&expected)
-            .map(|(&repeats, &expected)| ((repeats + item_shrinkage) / (expected + item_shrinkage)) as f32);
+            .map(|(&repeats, &expected)| ((repeats + item_shrinkage) / (expected + item_shrinkage)) as f32)
+            .map(|tendency| tendency.max(f32::MIN_POSITIVE));
         Ok(Self::new(
             data.items.len(),
-            chances.iter().map(|&chance| chance as f32).collect(),
+            chances.iter().map(|&chance| share(chance)).collect(),
             tendencies.collect(),
             novel.iter().map(|&count| count as f32).collect(),
             calibration(&classes),
@@ -125,6 +126,11 @@ impl Class {
         self.repeats += other.repeats;
     }
 
+    /// The mean of `S`.
+    fn at(&self) -> f32 {
+        ((self.sum / self.pairs as f64) as f32).max(f32::MIN_POSITIVE)
+    }
+
     /// The share of repeats; a pair that is half a repeat keeps it above 0 and below 1.
     fn share(&self) -> f64 {
         (self.repeats as f64 + 0.5) / (self.pairs as f64 + 1.0)
@@ -147,7 +153,7 @@ fn calibration(classes: &[Class]) -> Calibration {
     for point in points {
         pooled.push(point);
         while let [.., before, last] = &mut pooled[..] {
-            if before.share() < last.share() {
+            if before.at() < last.at() && share(before.share()) < share(last.share()) {
                 break;
             }
             before.merge(*last);
@@ -155,9 +161,14 @@ fn calibration(classes: &[Class]) -> Calibration {
         }
     }
     Calibration {
-        at: pooled.iter().map(|class| (class.sum / class.pairs as f64) as f32).collect(),
-        share: pooled.iter().map(|class| class.share() as f32).collect(),
+        at: pooled.iter().map(Class::at).collect(),
+        share: pooled.iter().map(|class| share(class.share())).collect(),
     }
+}
+
+/// A share strictly between 0 and 1, also where `f32` would round it to one of them.
+fn share(share: f64) -> f32 {
+    (share as f32).clamp(f32::MIN_POSITIVE, 1.0 - f32::EPSILON / 2.0)
 }
 
 #[cfg(test)]
@@ -203,5 +214,11 @@ mod tests {
         assert_eq!(at, [0.1, 0.25, 0.8]);
         assert_eq!(share, [0.105, 50.5 / 199.0, 0.905]);
         assert_eq!(calibration(&[]), Calibration::default());
+        // Shares and places that are the same as f32 are pooled, and none is 0 or 1.
+        let many = 1 << 40;
+        let classes = [class(many, 0.1, many - 1), class(many, 0.2, many), class(1, 0.3, 1)];
+        let Calibration { at, share } = calibration(&classes);
+        assert_eq!((at.len(), share.len()), (1, 1));
+        assert!(0.0 < share[0] && share[0] < 1.0);
     }
 }

@@ -102,6 +102,15 @@ fn arrays_keep_every_bit_and_damaged_ones_are_refused() {
 }
 
 #[test]
+fn a_model_with_hardly_any_shrinkage_can_be_read_again() {
+    let data = example();
+    let config = RepeatConfig { shrinkage: 1e-30, item_shrinkage: 1e-44 };
+    let model = Repeat::fit(&config, &data).unwrap();
+    Repeat::from_arrays(&config, &data.items, model.arrays()).unwrap();
+    assert!(lists(&model, &data.items, &[1]).iter().all(|&(_, score)| score.is_finite()));
+}
+
+#[test]
 fn shrinkages_are_checked() {
     for (config, field) in [
         (RepeatConfig { shrinkage: 0.0, ..Default::default() }, "model.shrinkage"),
