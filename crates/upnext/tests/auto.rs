@@ -43,8 +43,10 @@ fn one_command_finds_a_model_and_shows_what_was_tried() {
     // The terminal shows the same, and the progress on stderr.
     let output = done(auto(&parts, &out).args(["--budget", "0.001s", "--objective", "recall@20"]));
     let text = String::from_utf8(output.stdout.clone()).unwrap();
-    assert!(text.contains("(saved)") && text.contains("on the test part"), "{text}");
+    assert!(text.contains("on the test part"), "{text}");
+    assert!(text.contains("saved: ") && text.contains("the saved one"), "{text}");
     assert!(stderr(&output).contains("vstan: learning what was before the windows"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("judging blends"), "{}", stderr(&output));
 }
 
 #[test]
@@ -75,6 +77,21 @@ fn a_blend_is_trained_evaluated_and_recommends_like_every_kind() {
     assert_eq!(names, ["gru4rec", "vstan", "sr"]);
     assert!(json(&mut evaluate::<&str>(&out, &parts, &[]))["metrics"].as_array().unwrap().len() > 1);
     assert_eq!(folder.names(), ["clicks.csv", "model", "parts"]);
+    // Each member is a model of its own.
+    let vstan = out.join("members").join("vstan");
+    let alone = json(&mut evaluate::<&str>(&vstan, &parts, &[]));
+    assert_eq!(alone["kind"], "vstan");
+    let text = String::from_utf8(done(upnext().arg("inspect").arg(&out)).stdout).unwrap();
+    assert!(text.contains("alone in") && text.contains(&vstan.display().to_string()), "{text}");
+    let shape = json(upnext().arg("inspect").arg(&out));
+    let parameters = |shape: &serde_json::Value| shape["parameters"].as_u64().unwrap();
+    let of_member = json(upnext().arg("inspect").arg(out.join("members").join("gru4rec")));
+    assert!(parameters(&shape) > parameters(&of_member), "{shape}");
+    refused(
+        &mut evaluate::<&str>(&out.join("members").join("stan"), &parts, &[]),
+        1,
+        &["no such member", "vstan"],
+    );
     // It goes on from itself, and `--validate` is not for it.
     let next = folder.path("next");
     done(upnext().arg("train").arg(&parts).arg("--out").arg(&next).arg("--init").arg(&out));

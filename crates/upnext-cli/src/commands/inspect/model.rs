@@ -32,7 +32,7 @@ struct Shape<'a> {
     upnext_version: String,
     items: usize,
     vocabulary_fingerprint: String,
-    /// Number of elements in all tensors.
+    /// Number of elements in all tensors, those of members included.
     parameters: u64,
     tensors: Vec<TensorShape>,
     /// The models that it is composed of.
@@ -71,6 +71,8 @@ struct MemberShape {
     /// Its folder, by which every command reads it alone.
     path: PathBuf,
     bytes: u64,
+    /// The fields of its experiment that differ from their defaults.
+    changed: Vec<Changed>,
 }
 
 #[derive(Serialize)]
@@ -102,18 +104,7 @@ pub(super) fn run(path: &Path, output: OutputArgs) -> anyhow::Result<()> {
     let artifact = Artifact::load(path)?;
     let has_training_state = artifact.training.is_some();
     let manifest = artifact.manifest.clone();
-    let tensors: Vec<TensorShape> = artifact
-        .weights
-        .iter()
-        .map(|(name, tensor)| TensorShape { name: name.clone(), shape: tensor.shape.clone() })
-        .chain(
-            artifact
-                .counts
-                .iter()
-                .map(|(name, counts)| TensorShape { name: name.clone(), shape: vec![counts.len()] }),
-        )
-        .collect();
-    let parameters = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>() as u64).sum();
+    let (tensors, parameters) = (tensors_of(&artifact), parameters_of(&artifact));
     // Building the model checks that the weights fit its configuration.
     let model = Model::from_artifact(artifact)
         .with_context(|| format!("{}: its weights are not those of its configuration", path.display()))?;
@@ -134,7 +125,11 @@ pub(super) fn run(path: &Path, output: OutputArgs) -> anyhow::Result<()> {
         vocabulary_fingerprint: manifest.vocabulary_fingerprint,
         parameters,
         tensors,
-        members: manifest.members.iter().map(|member| of_member(path, member)).collect(),
+        members: manifest
+            .members
+            .iter()
+            .map(|member| of_member(path, member))
+            .collect::<anyhow::Result<_>>()?,
         bytes: files.iter().map(|file| file.bytes).sum(),
         files,
         changed: changed(model.experiment())?,
@@ -148,13 +143,35 @@ pub(super) fn run(path: &Path, output: OutputArgs) -> anyhow::Result<()> {
     output.print(&shape, describe)
 }
 
-fn of_member(path: &Path, MemberManifest { name, manifest, .. }: &MemberManifest) -> MemberShape {
-    MemberShape {
+fn tensors_of(artifact: &Artifact) -> Vec<TensorShape> {
+    let weights = artifact
+        .weights
+        .iter()
+        .map(|(name, tensor)| TensorShape { name: name.clone(), shape: tensor.shape.clone() });
+    let counts = artifact
+        .counts
+        .iter()
+        .map(|(name, counts)| TensorShape { name: name.clone(), shape: vec![counts.len()] });
+    weights.chain(counts).collect()
+}
+
+fn parameters_of(artifact: &Artifact) -> u64 {
+    let own: u64 =
+        tensors_of(artifact).iter().map(|tensor| tensor.shape.iter().product::<usize>() as u64).sum();
+    own + artifact.members.iter().map(|member| parameters_of(&member.artifact)).sum::<u64>()
+}
+
+fn of_member(
+    path: &Path,
+    MemberManifest { name, manifest, .. }: &MemberManifest,
+) -> anyhow::Result<MemberShape> {
+    Ok(MemberShape {
         name: name.clone(),
         kind: manifest.experiment.model.kind(),
         path: path.join("members").join(name),
         bytes: files_of(manifest).iter().map(|file| file.bytes).sum(),
-    }
+        changed: changed(&manifest.experiment)?,
+    })
 }
 
 /// The files listed in a manifest, including those of members.
@@ -189,19 +206,27 @@ fn collect_changed(changed: &mut Vec<Changed>, key: &str, value: &Value, default
 /// Formats the description of a model as tables.
 fn describe(shape: &Shape) -> String {
     let mut tables = vec![overview(shape)];
-    if !shape.changed.is_empty() {
+    // The table of members says more, in less space.
+    let shown = |changed: &&Changed| shape.members.is_empty() || changed.key != "model.members";
+    let changed: Vec<&Changed> = shape.changed.iter().filter(shown).collect();
+    if !changed.is_empty() {
         let mut table = Table::new(&["configuration, where not the default", "", "default"]);
-        for Changed { key, value, default } in &shape.changed {
+        for Changed { key, value, default } in changed {
             let default = if default.is_null() { "absent".to_owned() } else { default.to_string() };
             table.row(vec![key.clone(), value.to_string(), default]);
         }
         tables.push(table);
     }
     if !shape.members.is_empty() {
-        let mut table = Table::new(&["member", "kind", "bytes", "alone in"]);
-        for MemberShape { name, kind, path, bytes } in &shape.members {
+        let mut table = Table::new(&["member", "kind", "bytes", "alone in", "where not the default"]);
+        for MemberShape { name, kind, path, bytes, changed } in &shape.members {
             let (kind, path) = (kind.name().to_owned(), printable(&path.display().to_string()));
-            table.row(vec![name.clone(), kind, thousands(*bytes), path]);
+            let fields = changed.iter().map(|Changed { key, value, .. }| {
+                let field = key.split_once('.').map_or(key.as_str(), |(_, field)| field);
+                format!("{field} {value}")
+            });
+            let fields = fields.collect::<Vec<_>>().join(", ");
+            table.row(vec![name.clone(), kind, thousands(*bytes), path, fields]);
         }
         tables.push(table);
     }
