@@ -1,4 +1,4 @@
-//! The models that are tried, in their order, by rules whose evidence is in `docs/auto.md`.
+//! The models that are tried, in their order, by rules whose evidence is in `docs/results.md`.
 
 use crate::baselines::DecayPopConfig;
 use crate::experiment::{Experiment, ModelConfig, ModelKind};
@@ -56,8 +56,8 @@ pub(super) fn networks(items: usize, seed: u64) -> Vec<Trial> {
     vec![
         trial("gru4rec-cosine-100", cosine.clone(), small),
         trial("gru4rec-plain-100", NetworkConfig::default(), plain),
-        trial("gru4rec-cosine-480", NetworkConfig { layers: vec![480], ..cosine.clone() }, large),
-        trial("gru4rec-cosine-100-seed-2", cosine, second),
+        trial("gru4rec-cosine-100-seed-2", cosine.clone(), second),
+        trial("gru4rec-cosine-480", NetworkConfig { layers: vec![480], ..cosine }, large),
     ]
 }
 
