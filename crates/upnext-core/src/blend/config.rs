@@ -308,5 +308,7 @@ mod tests {
         experiment.set("model.members=vstan, repeat").unwrap();
         let names: Vec<String> = experiment.members().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["vstan", "repeat"]);
+        experiment.set("model.members=pop").unwrap();
+        assert!(experiment.validate().unwrap_err().to_string().contains("2 to 16 members, not 1"));
     }
 }

@@ -93,7 +93,7 @@ impl Blend {
 }
 
 /// The blend of trained members, each with its name and experiment, and with the weights of a pool; its experiment, and its
-/// record.
+/// record. The experiment trains a blend like it from its name on, whose weights are learnt on the newest sessions.
 pub(crate) fn assemble(
     trained: Vec<(String, Experiment, TrainedMember)>,
     pool: Pool,

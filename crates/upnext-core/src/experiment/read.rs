@@ -154,10 +154,8 @@ fn readings(text: &str) -> Vec<Value> {
     readings.extend(text.parse().ok().filter(|_| readings.is_empty()).map(Value::Float));
     readings.push(Value::String(text.to_owned()));
     readings.extend(toml(&format!("[{text}]")));
-    if text.contains(',') {
-        let texts = text.split(',').map(|part| Value::String(part.trim().to_owned()));
-        readings.push(Value::Array(texts.collect()));
-    }
+    let texts = text.split(',').map(|part| Value::String(part.trim().to_owned()));
+    readings.push(Value::Array(texts.collect()));
     readings
 }
 

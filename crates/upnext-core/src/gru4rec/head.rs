@@ -55,7 +55,7 @@ impl Head {
         }
     }
 
-    /// Turns the gradient of the vectors into those of the top layer's output and, if it was added, of the input.
+    /// Sets the gradients of the top layer's output and, if it was added, of the input from that of the vectors.
     ///
     /// With `o` before scaling and `y = s o / |o|`, `do = s / |o| (dy − y (y · dy) / s²)`.
     pub(crate) fn backward(&mut self, cpu: Cpu, d_top: &mut Matrix, d_input: &mut Matrix, rows: usize) {

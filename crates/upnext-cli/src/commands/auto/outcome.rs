@@ -101,7 +101,8 @@ pub(super) fn metrics(objective: Objective) -> Vec<(Metric, fn(&Figures) -> f64)
 
 /// An interval in percentage points.
 pub(super) fn interval(candidate: &CandidateReport) -> String {
-    candidate.behind.map_or_else(String::new, |i| format!("{:+.2} to {:+.2}", i.low * 100.0, i.high * 100.0))
+    let points = |value: f64| signed(value * 100.0);
+    candidate.behind.map_or_else(String::new, |i| format!("{} to {}", points(i.low), points(i.high)))
 }
 
 /// Number of candidates that the terminal shows.
@@ -110,7 +111,7 @@ const SHOWN: usize = 8;
 pub(super) fn describe(outcome: &Outcome) -> String {
     let report = &outcome.report;
     let winner = outcome.winner();
-    let mut text = format!("{}\n\nsaved: {}\n\n", shape(&report.character), printable(&name(winner)));
+    let mut text = format!("{}\n\nsaved: {}\n\n", shape(&report.character), name(winner));
     let metrics = metrics(report.objective);
     let mut headings = vec!["model".to_owned()];
     headings.extend(metrics.iter().map(|(metric, _)| format!("{}@{CUTOFF}", metric.name())));

@@ -90,20 +90,18 @@ fn in_words(member: &MemberReport) -> String {
     };
     let Some(network) = member.experiment.model.network() else { return words.to_owned() };
     let units: usize = network.layers.iter().sum();
-    let scores = if network.cosine_scale.is_some() { ", which compares directions" } else { "" };
+    let scores = if network.cosine_scale.is_some() { ", by directions" } else { "" };
     format!(
-        "a recurrent network of {units} units, which reads the session in its order{scores}; seed {}",
+        "a recurrent network of {units} units{scores}, seed {}: reads the session in its order",
         member.experiment.training.seed
     )
 }
 
 fn tried(outcome: &Outcome) -> String {
-    let headings = ["model", "what it is", "Recall@20, %", "MRR@20, %", "judging", "on all of the log"]
-        .map(str::to_owned);
+    let headings = ["model", "Recall@20, %", "MRR@20, %", "judging", "on all of the log"].map(str::to_owned);
     let row = |member: &MemberReport| {
         vec![
-            escape(&member.name),
-            in_words(member),
+            format!("{}<br><small>{}</small>", escape(&member.name), in_words(member)),
             percent(member.figures.recall),
             percent(member.figures.mrr),
             span(member.seconds),
@@ -112,7 +110,7 @@ fn tried(outcome: &Outcome) -> String {
     };
     let rows: Vec<Vec<String>> = outcome.report.members.iter().map(row).collect();
     format!(
-        "<p>Each alone, with the time for judging it and for training it on all of the log; the run took {} of {}.</p>{}",
+        "<p>Each alone, with the time for judging it and for training it on all of the log; the run took {} of a budget of {}.</p>{}",
         span(outcome.report.seconds),
         span(outcome.report.budget_seconds),
         table("figures", &headings, &rows)
