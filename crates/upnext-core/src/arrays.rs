@@ -75,6 +75,12 @@ impl Arrays {
     }
 }
 
+/// Whether this is a valid name for a member, and for the folder of its files.
+pub(crate) fn is_member_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !name.is_empty() && name.len() <= 100 && name.bytes().all(fits)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -56,7 +56,7 @@ fn what_auto_cannot_do_is_refused() {
     let out = folder.path("model");
     refused(auto(&parts, &out).args(["--objective", "hits"]), 2, &["mrr@20"]);
     let log = folder.file("short.csv", "session_id,item_id,time\na,x,1\na,y,2\nb,x,3\nb,y,4\n");
-    refused(&mut auto(&log, &out), 1, &["too few to judge"]);
+    refused(&mut auto(&log, &out), 1, &["too few sessions to judge"]);
     assert_eq!(folder.names(), ["clicks.csv", "parts", "short.csv"]);
     let trainings = folder.path("model.auto");
     std::fs::create_dir(&trainings).unwrap();

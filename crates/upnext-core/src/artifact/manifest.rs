@@ -2,6 +2,7 @@
 
 use super::files::quoted;
 use super::{MANIFEST_FILE, TRAINING, format_1};
+use crate::arrays::is_member_name;
 use crate::checksum::{self, Fingerprint};
 use crate::data::{ItemVocabulary, shortened_to};
 use crate::experiment::Experiment;
@@ -264,12 +265,6 @@ impl Manifest {
         let members = self.members.iter().flat_map(|member| member.manifest.paths());
         self.files.iter().map(|entry| entry.file.as_str()).chain(members).collect()
     }
-}
-
-/// Whether this is a valid name for a member, and for the folder of its files.
-pub(crate) fn is_member_name(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    !name.is_empty() && name.len() <= 100 && name.bytes().all(fits)
 }
 
 /// Reads one version of the model, or the member of a model, in the folder `dir` with `read`, which receives the model's folder

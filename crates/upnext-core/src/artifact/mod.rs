@@ -30,7 +30,6 @@ mod tests;
 mod write;
 
 pub use crate::history::{EpochSummary, TrainingSummary, ValidationSummary};
-pub(crate) use manifest::is_member_name;
 pub use manifest::{Checksum, FileEntry, Manifest, MemberManifest};
 
 pub use crate::arrays::{Arrays, Tensor, TrainingState};

@@ -1,8 +1,9 @@
 //! Checks that a save replaces nothing but a model, and removes files that earlier saves left.
 
-use super::manifest::{self, Manifest, is_member_name};
+use super::manifest::{self, Manifest};
 use super::write::{Step, StepHook};
 use super::{ATTRIBUTES, ITEMS, MANIFEST_FILE, TRAINING, WEIGHTS, files, format_1};
+use crate::arrays::is_member_name;
 use crate::replace::{LOCK_FILE, Lock, UNFINISHED, check_writable, is_of_the_system, names_in};
 use crate::{Error, Result};
 use serde_json::Value;

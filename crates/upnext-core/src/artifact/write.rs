@@ -5,8 +5,9 @@
 //! removed. Files that a killed save leaves belong to no model, and are removed by the next save.
 
 use super::files::BUFFER;
-use super::manifest::{self, Checksum, FileEntry, Manifest, MemberManifest, is_member_name};
+use super::manifest::{self, Checksum, FileEntry, Manifest, MemberManifest};
 use super::{ATTRIBUTES, Artifact, ITEMS, MANIFEST_FILE, Member, TRAINING, WEIGHTS, items, target, tensors};
+use crate::arrays::is_member_name;
 use crate::checksum::{self, Hashed};
 use crate::data::ItemVocabulary;
 use crate::replace::{Unfinished, folder_of, replace_file, sync_folder};

@@ -156,9 +156,9 @@ pub type AutoObserver<'a> = dyn FnMut(AutoEvent) -> ControlFlow<()> + 'a;
 /// far in `OUT`.
 ///
 /// # Errors
-/// [`Error::Config`] for a log that is too short to judge models, and where an interrupted run waits or another process is at
-/// work; [`Error::WillNotReplace`] where `OUT` or `OUT.auto` is something else; [`Error::Stopped`] if the observer breaks;
-/// errors of training, reading and writing.
+/// [`Error::EmptyAfterFiltering`] for a log that is too short to judge models; [`Error::Config`] where an interrupted run waits
+/// or another process is at work; [`Error::WillNotReplace`] where `OUT` or `OUT.auto` is something else; [`Error::Stopped`] if
+/// the observer breaks; errors of training, reading and writing.
 ///
 /// # Panics
 /// If the number of threads is 0.

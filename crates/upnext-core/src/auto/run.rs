@@ -101,11 +101,13 @@ fn cut(plan: &AutoPlan) -> Result<(Vec<Window>, Character)> {
     let shares = counts().filter_map(|count| windows_of_shares(&plan.data, count, PARTS).ok());
     let can_be_judged = |windows: &Vec<Window>| windows.iter().all(|window| window.judge.len() > 1);
     let found = days.chain(shares).find(can_be_judged).ok_or_else(|| {
-        let reason = format!(
-            "{} sessions are too few to judge models on the newest of them, which need two sessions with two events on items of the older ones: use a longer log, or train one kind of model",
-            plan.data.sessions.len()
-        );
-        Error::config("data", reason)
+        Error::EmptyAfterFiltering {
+            left_without: "too few sessions to judge models on",
+            why: format!(
+                "the newest of the {} sessions need two with two events on items of the older ones: use a longer log, or train one kind of model",
+                plan.data.sessions.len()
+            ),
+        }
     })?;
     let character = Character::of(&plan.data, &found[found.len() - 1]);
     Ok((found, character))

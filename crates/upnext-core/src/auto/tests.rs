@@ -233,7 +233,7 @@ fn a_log_that_is_too_short_is_refused() {
     let events = [("a", "x", 1), ("a", "y", 2), ("b", "x", 3), ("b", "y", 4)];
     let data = Arc::new(Dataset::from_events(events).unwrap().0);
     let refused = auto(&plan(&data, &out, 60, false), &mut go_on).unwrap_err().to_string();
-    assert!(refused.contains("are too few to judge models"), "{refused}");
+    assert!(refused.contains("too few sessions to judge models on"), "{refused}");
     assert!(!out.exists() && !trainings_of(&out).exists());
 }
 

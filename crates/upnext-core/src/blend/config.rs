@@ -1,6 +1,6 @@
 //! The configuration of a blend and of its members.
 
-use crate::artifact::is_member_name;
+use crate::arrays::is_member_name;
 use crate::documented::documented;
 use crate::evaluation::EvaluationConfig;
 use crate::experiment::{Experiment, ModelConfig, ModelKind};
