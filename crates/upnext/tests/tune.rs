@@ -197,7 +197,11 @@ fn validation_sessions_that_training_knows_are_refused() {
     let (log, parts) = (folder.shop("clicks.csv", 300, 60, 1), folder.path("parts"));
     done(upnext().arg("prepare").arg(&log).arg("--out").arg(&parts));
     let mut command = tune(&log, &folder.path("a"), 2);
-    refused(command.arg("--valid").arg(&log), 2, &["--valid", "are in the training log, too", "known by heart"]);
+    refused(
+        command.arg("--valid").arg(&log),
+        2,
+        &["--valid", "are in the training log, too", "known by heart"],
+    );
     let mut command = tune(&parts, &folder.path("b"), 2);
     refused(command.arg("--valid").arg(&log), 2, &["--valid", "single log"]);
     // Other sessions are accepted, and the final model is trained on them, too.

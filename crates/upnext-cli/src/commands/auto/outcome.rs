@@ -89,10 +89,12 @@ pub(super) fn name_beside(members: &[String], winner: &[String]) -> String {
     }
 }
 
+/// A metric of figures.
+type Column = (Metric, fn(&Figures) -> f64);
+
 /// The metrics of tables: Recall and MRR, and the objective if it is another.
-pub(super) fn metrics(objective: Objective) -> Vec<(Metric, fn(&Figures) -> f64)> {
-    let mut all: Vec<(Metric, fn(&Figures) -> f64)> =
-        vec![(Metric::Recall, |at| at.recall), (Metric::Mrr, |at| at.mrr)];
+pub(super) fn metrics(objective: Objective) -> Vec<Column> {
+    let mut all: Vec<Column> = vec![(Metric::Recall, |at| at.recall), (Metric::Mrr, |at| at.mrr)];
     if objective.0 == Metric::Ndcg {
         all.push((Metric::Ndcg, |at| at.ndcg));
     }
