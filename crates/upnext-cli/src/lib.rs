@@ -9,6 +9,7 @@ mod commands;
 mod experiment;
 mod help;
 mod interrupt;
+mod invocation;
 mod item_table;
 mod next_clicks;
 mod numbers;
@@ -21,6 +22,8 @@ mod reading;
 mod restrict;
 mod serving;
 mod train_and_rank;
+
+pub use invocation::Invocation;
 
 use clap::{FromArgMatches, Parser};
 use help::ERROR;
@@ -42,13 +45,30 @@ struct Cli {
 
 /// Runs the program on the arguments of the process.
 pub fn main() -> ExitCode {
+    ExitCode::from(run(Invocation::of_process()))
+}
+
+/// Runs the program as it was called, and returns its exit code. Messages that repeat the call name the first one of the
+/// process.
+pub fn run(invocation: Invocation) -> u8 {
+    let arguments = invocation.arguments.clone();
+    invocation.keep();
     let mut command = help::command();
-    let matches = command.get_matches_mut();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit());
-    match cli.command.run() {
-        Ok(()) => ExitCode::SUCCESS,
+    let matches = command.try_get_matches_from_mut(arguments);
+    let cli = matches
+        .and_then(|matches| Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command)));
+    let done = match cli {
+        Ok(cli) => cli.command.run(),
+        Err(error) => {
+            // Help and version are such errors, too. A closed stdout needs no more.
+            _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(1);
+        }
+    };
+    match done {
+        Ok(()) => 0,
         // A reader such as `head` closed stdout: it needs no more.
-        Err(error) if error.is::<output::StdoutClosed>() => ExitCode::SUCCESS,
+        Err(error) if error.is::<output::StdoutClosed>() => 0,
         Err(error) => {
             let mut message = in_flags(&error.to_string());
             for cause in error.chain().skip(1).map(|cause| in_flags(&cause.to_string())) {
@@ -64,7 +84,7 @@ pub fn main() -> ExitCode {
                 error.downcast_ref(),
                 Some(Config { .. } | ExperimentFile { .. } | UnknownKey { .. })
             );
-            ExitCode::from(if wrong_usage { 2 } else { 1 })
+            if wrong_usage { 2 } else { 1 }
         }
     }
 }

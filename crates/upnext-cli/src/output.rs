@@ -1,6 +1,7 @@
 //! Results on stdout: tables with aligned columns, or one JSON document.
 
 use crate::help::{HEADING, WARNING};
+use crate::invocation;
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, Write};
@@ -227,7 +228,7 @@ pub(crate) fn command_again(option: &str) -> String {
 }
 
 fn words() -> Vec<String> {
-    std::env::args_os().map(|argument| shell_word(&argument.to_string_lossy())).collect()
+    invocation::arguments().iter().map(|argument| shell_word(&argument.to_string_lossy())).collect()
 }
 
 /// Formats seconds with three significant digits.

@@ -15,6 +15,9 @@ pub(crate) trait Documented {
 pub(crate) struct FieldDoc {
     /// The name in files.
     pub(crate) name: &'static str,
+    /// The type in Rust.
+    #[cfg_attr(not(test), allow(dead_code))] // The classes of Python are made by a test.
+    pub(crate) of: &'static str,
     /// The lines of the doc comment.
     pub(crate) lines: &'static [&'static str],
 }
@@ -43,7 +46,11 @@ macro_rules! documented {
 
         impl crate::documented::Documented for $name {
             const FIELDS: &'static [crate::documented::FieldDoc] = &[
-                $(crate::documented::FieldDoc { name: stringify!($field), lines: &[$($line),+] },)*
+                $(crate::documented::FieldDoc {
+                    name: stringify!($field),
+                    of: stringify!($type),
+                    lines: &[$($line),+],
+                },)*
             ];
         }
     };

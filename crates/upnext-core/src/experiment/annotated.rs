@@ -202,4 +202,6 @@ fn comment(out: &mut String, paragraph: &str) {
 }
 
 #[cfg(test)]
+mod python;
+#[cfg(test)]
 mod tests;

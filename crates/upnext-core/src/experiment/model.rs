@@ -12,12 +12,22 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 macro_rules! define_kinds {
-    ($($(#[$doc:meta])* $variant:ident($model:ty, $config:ty) = $name:literal,)*) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident($model:ty, $config:ty) = $name:literal,)*) => {
         /// A kind of model.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[non_exhaustive]
         pub enum ModelKind {
-            $($(#[$doc])* #[serde(rename = $name)] $variant,)*
+            $($(#[doc = $doc])+ #[serde(rename = $name)] $variant,)*
+        }
+
+        #[cfg(test)]
+        impl ModelKind {
+            /// The name of the variant, and its doc comment.
+            pub(super) fn doc(self) -> (&'static str, &'static str) {
+                match self {
+                    $(Self::$variant => (stringify!($variant), concat!($($doc),+)),)*
+                }
+            }
         }
 
         impl ModelKind {
@@ -62,7 +72,7 @@ macro_rules! define_kinds {
         #[serde(tag = "kind")]
         #[non_exhaustive]
         pub enum ModelConfig {
-            $($(#[$doc])* #[serde(rename = $name)] $variant($config),)*
+            $($(#[doc = $doc])+ #[serde(rename = $name)] $variant($config),)*
         }
 
         impl ModelConfig {

@@ -1,6 +1,7 @@
 //! Command lines of this program, displayed as a user would type them and run as processes, so that the demo does
 //! exactly what it shows.
 
+use crate::invocation;
 use crate::output::shell_word;
 use anyhow::{Context, bail};
 use serde::de::DeserializeOwned;
@@ -54,8 +55,10 @@ impl CommandLine {
     /// Runs the command; its progress and messages go to stderr.
     pub(super) fn run(&self, quiet: bool) -> anyhow::Result<Output> {
         let begun = Instant::now();
-        let mut command = Command::new(program()?);
-        command.args(&self.words).arg("--json");
+        let program = invocation::program().context("cannot find the file of this program")?;
+        let [program, before @ ..] = program.as_slice() else { bail!("this program has no name") };
+        let mut command = Command::new(program);
+        command.args(before).args(&self.words).arg("--json");
         if quiet {
             command.arg("--quiet");
         }
@@ -84,14 +87,9 @@ impl fmt::Display for CommandLine {
     }
 }
 
-/// The path of this executable.
-fn program() -> anyhow::Result<PathBuf> {
-    std::env::current_exe().context("cannot find the file of this program")
-}
-
 /// The path of this executable, if `upnext` alone would not start it.
 pub(super) fn program_outside_path() -> Option<PathBuf> {
-    let program = program().ok()?.canonicalize().ok()?;
+    let program = invocation::executable()?.canonicalize().ok()?;
     let name = program.file_name().unwrap_or(OsStr::new("upnext"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_this = |folder: PathBuf| same_file(&folder.join(name), &program);

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The variable that lets the test write the page instead of comparing it.
-const WRITE: &str = "UPNEXT_WRITE_PAGES";
+pub(super) const WRITE: &str = "UPNEXT_WRITE_PAGES";
 
-fn of_kind(kind: ModelKind) -> Experiment {
+pub(super) fn of_kind(kind: ModelKind) -> Experiment {
     Experiment { model: ModelConfig::of_kind(kind), ..Experiment::default() }
 }
 

@@ -1,0 +1,306 @@
+//! Fitted models: recommending, evaluating, vectors.
+
+use crate::arrow::Table;
+use crate::data::Sessions;
+use crate::errors::{OrRaise, json, options, raise};
+use crate::work::{threads, whole};
+use arrow_array::builder::{Float32Builder, StringBuilder, UInt32Builder};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Field, Schema};
+use numpy::{PyArray1, PyArray2, PyArrayMethods};
+use pyo3::prelude::*;
+use std::path::PathBuf;
+use std::sync::Arc;
+use upnext_core::Error;
+use upnext_core::data::ItemIndex;
+use upnext_core::evaluation::EvaluationConfig;
+use upnext_core::experiment::TieRule;
+use upnext_core::ranking::{Filter, recommend_parallel};
+
+/// A fitted model.
+#[pyclass(frozen, module = "upnext._upnext")]
+pub(crate) struct Model {
+    pub(crate) inner: upnext_core::Model,
+}
+
+/// The figures of a model on test sessions.
+#[pyclass(frozen, module = "upnext._upnext")]
+pub(crate) struct Evaluation {
+    inner: upnext_core::evaluation::Evaluation,
+}
+
+/// A list of items with scores, the ids of the session that the model does not know, and whether it got the most popular items.
+type Listed = (Vec<(String, f32)>, Vec<String>, bool);
+
+impl Model {
+    pub(crate) fn new(inner: upnext_core::Model) -> Self {
+        Self { inner }
+    }
+
+    /// A filter by ids; unknown ones exclude nothing, and allow nothing.
+    fn filter(&self, exclude_seen: bool, exclude: &[String], only: Option<&[String]>) -> Filter {
+        let known = |ids: &[String]| -> Vec<ItemIndex> {
+            ids.iter().filter_map(|id| self.inner.items().index_of(id)).collect()
+        };
+        Filter { exclude_seen, exclude: known(exclude), only: only.map(known) }
+    }
+
+    fn vectors<'py>(
+        &self,
+        py: Python<'py>,
+        rows: Vec<f32>,
+        width: usize,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let height = rows.len().checked_div(width).unwrap_or(0);
+        PyArray1::from_vec(py, rows).reshape([height, width])
+    }
+
+    fn has_no_vectors(&self, py: Python<'_>) -> PyErr {
+        raise(py, &Error::NoVectors { model: self.inner.recommender().name().to_owned() })
+    }
+}
+
+#[pymethods]
+impl Model {
+    /// Loads a model from its folder.
+    #[staticmethod]
+    fn load(py: Python<'_>, folder: PathBuf) -> PyResult<Self> {
+        py.detach(|| upnext_core::Model::load(&folder)).or_raise(py).map(Self::new)
+    }
+
+    /// Loads a model with its training state, if it has one.
+    #[staticmethod]
+    fn load_to_train(py: Python<'_>, folder: PathBuf) -> PyResult<Self> {
+        use upnext_core::artifact::Artifact;
+        let load = || upnext_core::Model::from_artifact(Artifact::load(&folder)?);
+        py.detach(load).or_raise(py).map(Self::new)
+    }
+
+    /// Saves the model in a folder, replacing a model that is there.
+    fn save(&self, py: Python<'_>, folder: PathBuf) -> PyResult<()> {
+        py.detach(|| self.inner.save(&folder)).or_raise(py)
+    }
+
+    /// The name of its kind.
+    #[getter]
+    fn kind(&self) -> &'static str {
+        self.inner.kind().name()
+    }
+
+    /// Its configuration, as JSON.
+    #[getter]
+    fn experiment(&self, py: Python<'_>) -> PyResult<String> {
+        json(py, self.inner.experiment())
+    }
+
+    /// The record of its training, as JSON.
+    #[getter]
+    fn training(&self, py: Python<'_>) -> PyResult<String> {
+        json(py, self.inner.training())
+    }
+
+    /// The ids of its items, in the order of its vectors.
+    #[getter]
+    fn items(&self) -> Vec<String> {
+        self.inner.items().ids().map(str::to_owned).collect()
+    }
+
+    /// The number of training events of each item.
+    #[getter]
+    fn supports(&self) -> Vec<u64> {
+        self.inner.items().supports().to_vec()
+    }
+
+    /// Recommends for one session.
+    #[pyo3(signature = (session, k, exclude_seen=false, exclude=vec![], only=None))]
+    fn recommend(
+        &self,
+        py: Python<'_>,
+        session: Vec<String>,
+        k: usize,
+        exclude_seen: bool,
+        exclude: Vec<String>,
+        only: Option<Vec<String>>,
+    ) -> PyResult<Listed> {
+        let filter = self.filter(exclude_seen, &exclude, only.as_deref());
+        let k = k.min(self.inner.items().len());
+        let mut lists = py.detach(|| self.inner.recommend_filtered(&[session], k, &filter)).or_raise(py)?;
+        let list = lists.pop().unwrap_or_default();
+        let items = list.items.into_iter().map(|item| (item.id, item.score)).collect();
+        Ok((items, list.unknown, list.fell_back))
+    }
+
+    /// Recommends for many sessions: a table with `session`, `rank`, `item` and `score`, the number of sessions that got
+    /// the most popular items, and that of events on items that the model does not know.
+    #[pyo3(signature = (sessions, k, exclude_seen=false, exclude=vec![], only=None, num_threads=None))]
+    #[allow(clippy::too_many_arguments)] // the options of a list, by name in Python
+    fn recommend_many(
+        &self,
+        py: Python<'_>,
+        sessions: &Sessions,
+        k: usize,
+        exclude_seen: bool,
+        exclude: Vec<String>,
+        only: Option<Vec<String>>,
+        num_threads: Option<usize>,
+    ) -> PyResult<(Table, u64, u64)> {
+        let filter = self.filter(exclude_seen, &exclude, only.as_deref());
+        let (k, threads) = (k.min(self.inner.items().len()), threads(num_threads));
+        let fields = [
+            ("session", DataType::Utf8),
+            ("rank", DataType::UInt32),
+            ("item", DataType::Utf8),
+            ("score", DataType::Float32),
+        ];
+        let schema = Arc::new(Schema::new(fields.map(|(name, of)| Field::new(name, of, false)).to_vec()));
+        let (batches, fell_back, unknown) = whole(py, |stop| {
+            let (mut batches, mut fell_back, mut unknown) = (Vec::new(), 0, 0);
+            sessions.with_part(|part| {
+                let items = self.inner.items();
+                let all: Vec<_> = part.sessions().collect();
+                for block in all.chunks((BLOCK / k.max(1)).max(threads)) {
+                    let histories: Vec<Vec<ItemIndex>> = block
+                        .iter()
+                        .map(|events| {
+                            events.iter().filter_map(|event| items.index_of(part.item_id(event))).collect()
+                        })
+                        .collect();
+                    let of_block: Vec<&[ItemIndex]> = histories.iter().map(Vec::as_slice).collect();
+                    let model = self.inner.recommender();
+                    let lists =
+                        recommend_parallel(threads, model, items, &of_block, k, &filter, &|| stop.check())?;
+                    let (mut ids, mut ranks) = (StringBuilder::new(), UInt32Builder::new());
+                    let (mut listed, mut scores) = (StringBuilder::new(), Float32Builder::new());
+                    for ((events, history), list) in block.iter().zip(&histories).zip(&lists) {
+                        fell_back += u64::from(list.fell_back);
+                        unknown += (events.len() - history.len()) as u64;
+                        for (rank, entry) in (1..).zip(&list.entries) {
+                            ids.append_value(part.session_id(&events[0]));
+                            ranks.append_value(rank);
+                            listed.append_value(items.id(entry.item));
+                            scores.append_value(entry.score);
+                        }
+                    }
+                    let columns: Vec<ArrayRef> = vec![
+                        Arc::new(ids.finish()),
+                        Arc::new(ranks.finish()),
+                        Arc::new(listed.finish()),
+                        Arc::new(scores.finish()),
+                    ];
+                    batches.extend(RecordBatch::try_new(Arc::clone(&schema), columns).ok());
+                }
+                Ok(())
+            })?;
+            Ok((batches, fell_back, unknown))
+        })?;
+        Ok((Table::new(schema, batches), fell_back, unknown))
+    }
+
+    /// Evaluates the model on sessions, by the options of the library as JSON.
+    #[pyo3(signature = (sessions, evaluation_options, count_unknown=false, num_threads=None))]
+    fn evaluate(
+        &self,
+        py: Python<'_>,
+        sessions: &Sessions,
+        evaluation_options: &str,
+        count_unknown: bool,
+        num_threads: Option<usize>,
+    ) -> PyResult<Evaluation> {
+        let given: EvaluationConfig = options(py, evaluation_options)?;
+        let inner = whole(py, |stop| {
+            let cases = sessions.cases(self.inner.items())?;
+            let found =
+                self.inner
+                    .evaluate_observed(&cases.sessions, &given, threads(num_threads), &|_| stop.check())?;
+            let misses =
+                if count_unknown { cases.misses().iter().map(|&misses| u64::from(misses)).sum() } else { 0 };
+            Ok(found.counting_misses(misses))
+        })?;
+        Ok(Evaluation { inner })
+    }
+
+    /// The items that are most similar to an item, with their similarities, and what these are.
+    #[pyo3(signature = (item, k, exclude=vec![], only=None))]
+    fn similar_items(
+        &self,
+        py: Python<'_>,
+        item: &str,
+        k: usize,
+        exclude: Vec<String>,
+        only: Option<Vec<String>>,
+    ) -> PyResult<(Vec<(String, f32)>, String)> {
+        let filter = self.filter(false, &exclude, only.as_deref());
+        let list = py.detach(|| self.inner.similar_items_filtered(item, k, &filter)).or_raise(py)?;
+        let items = list.items.into_iter().map(|similar| (similar.id, similar.similarity)).collect();
+        Ok((items, json(py, &list.measure)?))
+    }
+
+    /// The vectors of all items, n × d.
+    fn item_vectors<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        match py.detach(|| self.inner.item_vectors()) {
+            Some((width, rows)) => self.vectors(py, rows, width),
+            None => Err(self.has_no_vectors(py)),
+        }
+    }
+
+    /// The biases of all items; `None` for a model without them.
+    fn item_biases<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyArray1<f32>>> {
+        self.inner.item_biases().map(|biases| PyArray1::from_vec(py, biases))
+    }
+
+    /// The vectors of sessions, one row a session, with the sessions' ids.
+    fn session_vectors<'py>(
+        &self,
+        py: Python<'py>,
+        sessions: &Sessions,
+    ) -> PyResult<(Vec<String>, Bound<'py, PyArray2<f32>>)> {
+        let found = py.detach(|| {
+            sessions.with_part(|part| {
+                let items = self.inner.items();
+                let all: Vec<_> = part.sessions().collect();
+                let histories: Vec<Vec<ItemIndex>> = all
+                    .iter()
+                    .map(|events| {
+                        events.iter().filter_map(|event| items.index_of(part.item_id(event))).collect()
+                    })
+                    .collect();
+                let of_all: Vec<&[ItemIndex]> = histories.iter().map(Vec::as_slice).collect();
+                let rows = self.inner.session_vectors(&of_all)?;
+                Some((
+                    all.iter().map(|events| part.session_id(&events[0]).to_owned()).collect::<Vec<_>>(),
+                    rows,
+                ))
+            })
+        });
+        match (found, self.inner.vector_width()) {
+            (Some((ids, rows)), Some(width)) => Ok((ids, self.vectors(py, rows, width)?)),
+            _ => Err(self.has_no_vectors(py)),
+        }
+    }
+
+    /// Whether it keeps what a further training needs.
+    fn __eq__(&self, other: &Self) -> bool {
+        let same = |a: &upnext_core::Model, b: &upnext_core::Model| {
+            a.experiment() == b.experiment()
+                && a.items().fingerprint() == b.items().fingerprint()
+                && a.arrays() == b.arrays()
+        };
+        same(&self.inner, &other.inner)
+    }
+}
+
+/// Number of entries of lists that are made at once.
+const BLOCK: usize = 1 << 20;
+
+#[pymethods]
+impl Evaluation {
+    /// The figures, as JSON.
+    fn json(&self, py: Python<'_>) -> PyResult<String> {
+        json(py, &self.inner)
+    }
+
+    /// The ranks of all cases, by session and position, by the conservative rule.
+    fn ranks<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
+        PyArray1::from_vec(py, self.inner.ranks(TieRule::Conservative))
+    }
+}

@@ -1,0 +1,39 @@
+"""Session-based recommendations: which item comes next in a session, learnt from a click log.
+
+>>> import upnext
+>>> data = upnext.prepare(log, session="visitor", item="sku", time="ts")        # doctest: +SKIP
+>>> model = upnext.GRU4Rec(epochs=5).fit(data.train)                             # doctest: +SKIP
+>>> model.evaluate(data.test)                                                    # doctest: +SKIP
+>>> model.recommend(["kettle", "tea"], k=10)                                     # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from . import _upnext, errors
+from ._data import Data, Sessions, UpnextWarning, prepare, read
+from ._load import load
+from ._recommender import Recommender
+from ._results import Evaluation, Item, Recommendations
+from ._table import Table
+from .errors import UpnextError
+from .models import *  # noqa: F403
+from .models import __all__ as _kinds
+
+__version__ = _upnext.version()
+
+__all__ = [
+    "Data",
+    "Evaluation",
+    "Item",
+    "Recommendations",
+    "Recommender",
+    "Sessions",
+    "Table",
+    "UpnextError",
+    "UpnextWarning",
+    "errors",
+    "load",
+    "prepare",
+    "read",
+    *_kinds,
+]

@@ -1,0 +1,212 @@
+"""Click logs: from whatever holds them to the library's sessions."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from . import _upnext
+from ._table import Table
+from .errors import DataError
+
+#: Options of reading by their names here, and by those of the library.
+_COLUMNS = {
+    "session": "session_column",
+    "item": "item_column",
+    "time": "time_column",
+    "user": "user_column",
+    "order_column": "order_column",
+}
+
+_RULES = (
+    "since",
+    "until",
+    "holdout",
+    "validation",
+    "min_item_support",
+    "min_session_length",
+    "max_session_length",
+    "drop_duplicates",
+    "drop_repeats",
+    "iterate_filters",
+    "scale",
+)
+
+
+class UpnextWarning(UserWarning):
+    """Something in a log that looks wrong."""
+
+
+class Sessions:
+    """Sessions of a click log: events on items, in their order.
+
+    ``len()`` is the number of sessions. Models are fitted to sessions and evaluated on them, and recommend for them.
+    """
+
+    def __init__(self, inner: _upnext.Sessions) -> None:
+        self._inner = inner
+
+    def _counts(self) -> dict[str, int]:
+        return json.loads(self._inner.counts())
+
+    def __len__(self) -> int:
+        return self._counts()["sessions"]
+
+    @property
+    def n_events(self) -> int:
+        """Number of events."""
+        return self._counts()["events"]
+
+    @property
+    def n_items(self) -> int:
+        """Number of items."""
+        return self._counts()["items"]
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """How the files were read: the columns, the format, and what was found in them. Empty for parts of a log."""
+        return json.loads(self._inner.report())
+
+    def to_arrow(self) -> Table:
+        """The events as a table with the columns ``session``, ``item`` and ``time``."""
+        return Table(self._inner.table())
+
+    def __repr__(self) -> str:
+        counts = self._counts()
+        return f"<Sessions: {counts['sessions']:,} sessions, {counts['events']:,} events, {counts['items']:,} items>"
+
+
+class Data:
+    """A prepared log: ``train`` and ``test``, with ``statistics``; ``fit`` and ``valid`` if a validation part was split off."""
+
+    def __init__(self, parts: dict[str, Sessions], statistics: dict[str, Any]) -> None:
+        self.train = parts["train"]
+        self.test = parts["test"]
+        self.fit = parts.get("fit")
+        self.valid = parts.get("valid")
+        self._test_all = parts.get("test_all")
+        self.statistics = statistics
+
+    def __repr__(self) -> str:
+        return f"<Data: train {self.train!r}, test {self.test!r}>"
+
+
+def read(
+    log: Any,
+    *,
+    session: str | Sequence[str] | None = None,
+    item: str | None = None,
+    time: str | None = None,
+    user: str | None = None,
+    **options: Any,
+) -> Sessions:
+    """Reads a click log.
+
+    Parameters
+    ----------
+    log : path, frame, or lists
+        A path or several of them (CSV, JSON, Parquet, Arrow, plain or compressed; folders, too); anything with the Arrow
+        PyCapsule interface (pandas from 2.2, Polars, pyarrow, DuckDB); a pandas frame of an older version; a mapping from
+        column names to arrays or lists; or an iterable of lists of item ids, one a session, in their order.
+    session, item, time, user : str
+        The columns. Those that are left out are found by their names and values.
+    options
+        Other options of reading, by the names of the library's ``ReadOptions``, such as ``session_gap="30m"``,
+        ``time_unit="seconds"`` or ``skip_bad_rows=True``.
+
+    What looks wrong in the log is a :class:`UpnextWarning`.
+    """
+    if isinstance(log, Sessions):
+        return log
+    given = {"session": session, "item": item, "time": time, "user": user, **options}
+    chosen = {_COLUMNS.get(name, name): value for name, value in given.items() if value is not None}
+    if isinstance(chosen.get("session_column"), str):
+        chosen["session_column"] = [chosen["session_column"]]
+    inner = _read(log, json.dumps(chosen))
+    for text in inner.warnings():
+        warnings.warn(text, UpnextWarning, stacklevel=3)
+    return Sessions(inner)
+
+
+def _read(log: Any, options: str) -> _upnext.Sessions:
+    if isinstance(log, (str, os.PathLike)):
+        return _upnext.read([log], options)
+    if isinstance(log, (list, tuple)) and log and all(isinstance(path, (str, os.PathLike)) for path in log):
+        return _upnext.read(list(log), options)
+    if isinstance(log, Mapping):
+        log = _arrow().table({name: _column(values) for name, values in log.items()})
+    if hasattr(log, "__arrow_c_stream__"):
+        return _upnext.read_arrow(log, options)
+    if hasattr(log, "to_arrow_table"):  # DuckDB before it had the interface.
+        return _upnext.read_arrow(log.to_arrow_table(), options)
+    if type(log).__module__.split(".")[0] == "pandas":
+        return _upnext.read_arrow(_arrow().Table.from_pandas(log, preserve_index=False), options)
+    if isinstance(log, Iterable):
+        if options != "{}":
+            raise DataError("sessions that are lists have no columns: leave out the options of reading")
+        return _upnext.read_lists([ids(session) for session in log])
+    raise DataError(
+        f"a log cannot be a {type(log).__name__}: give a path, a frame, a mapping of columns, or lists of item ids"
+    )
+
+
+def _arrow() -> Any:
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise DataError("this kind of log needs pyarrow: pip install 'upnext[arrow]'") from error
+    return pyarrow
+
+
+def _column(values: Any) -> Any:
+    return values if hasattr(values, "__arrow_c_array__") else _arrow().array(values)
+
+
+def ids(session: Any) -> list[str]:
+    """The ids of a session as the library has them: texts, and whole numbers without a point."""
+    if isinstance(session, (str, bytes)):
+        raise DataError(f"a session is a list of item ids, as in [{session!r}]")
+    return [identifier(item) for item in session]
+
+
+def identifier(item: Any) -> str:
+    """One id as text."""
+    if isinstance(item, str):
+        return item
+    if isinstance(item, bytes):
+        return item.decode()
+    if item is None or item != item:
+        raise DataError("a session has an event without an item id: leave it out")
+    if isinstance(item, float) or (hasattr(item, "is_integer") and not isinstance(item, int)):
+        if float(item).is_integer():
+            return str(int(item))
+    return str(item)
+
+
+def prepare(log: Any, **options: Any) -> Data:
+    """Filters a log and splits it by time into a training and a test part, by the rules of the paper.
+
+    Parameters
+    ----------
+    log
+        As for :func:`read`, whose options these are, too.
+    holdout : str, default "1d"
+        What is held out at the end as the test part: a span (``"1d"``, ``"12h"``), a share (``"10%"``) or a number of sessions.
+    validation : str or None, default None
+        The validation part, split off the training part by the same rule.
+    min_item_support : int, default 5
+        Items with fewer events are dropped.
+    min_session_length : int, default 2
+        Sessions with fewer events are dropped.
+    max_session_length, since, until, drop_duplicates, drop_repeats, iterate_filters, scale
+        As in ``upnext prepare --help``.
+    """
+    rules = {name: options.pop(name) for name in _RULES if options.get(name) is not None}
+    options = {name: value for name, value in options.items() if name not in _RULES}
+    rules.setdefault("validation", "none")
+    sessions = read(log, **options)
+    parts, statistics = sessions._inner.prepare(json.dumps(rules))
+    return Data({name: Sessions(part) for name, part in parts}, json.loads(statistics))
