@@ -54,9 +54,9 @@ class Recommender:
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        fitted = (self._fitted, other._fitted)
-        same = fitted[0] == fitted[1] if all(fitted) else not any(fitted)
-        return same and self._experiment() == other._experiment()
+        if self._fitted is None or other._fitted is None:
+            return self._fitted is other._fitted and self._experiment() == other._experiment()
+        return self._fitted == other._fitted
 
     __hash__ = object.__hash__
 

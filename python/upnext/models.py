@@ -27,7 +27,7 @@ class GRU4Rec(Recommender):
         The input of the first layer: `one-hot` (the current item), `discounted` (a weighted sum of the items so
         far), `embedding` (a table of vectors of its own) or `shared` (the output table, the constrained embedding
         of [2]). The default is that of Hidasi and Czapp (RecSys 2023) for RSC15; `one-hot` is the best in [1].
-    discount : float, default 0.800000011920929
+    discount : float, default 0.8
         γ of the `discounted` input, 0 < γ ≤ 1: an event `t` steps ago has weight `γ^t`. The default is our choice,
         since [1] gives no value.
     embedding_size : int, default 100
@@ -36,7 +36,7 @@ class GRU4Rec(Recommender):
     input_to_deeper_layers : bool, default False
         Whether every deeper layer also reads the network's input, through separate weights: `true`, for two or more
         layers, or `false`. [1] found it better for deep networks; the default has one layer.
-    feed_forward : Sequence[int], default (,)
+    feed_forward : Sequence[int], default ()
         Units of each feed-forward layer (tanh) between the recurrent layers and the output, each 1 to 65,536; `[]`
         for none. None is best in [1].
     input_to_output : bool, default False
@@ -86,7 +86,7 @@ class GRU4Rec(Recommender):
         Czapp (RecSys 2023) for RSC15.
     optimizer : str, default "adagrad"
         The optimiser: `adagrad`, `rmsprop`, `sgd` or `adam`. The default is the best of [1].
-    learning_rate : float, default 0.10000000149011612
+    learning_rate : float, default 0.1
         Learning rate η, above 0. The default is that of Hidasi and Czapp (RecSys 2023) for RSC15.
     momentum : float, default 0.0
         Momentum μ, 0 ≤ μ < 1: `v ← μ v + Δ`, `θ ← θ + v`. The default is that of Hidasi and Czapp (RecSys 2023) for
@@ -94,11 +94,11 @@ class GRU4Rec(Recommender):
     epsilon : float | None, default None
         ε, above 0, added inside the square root of Adagrad and RMSProp and outside that of Adam; SGD has none. If
         absent, 1e-6, our choice, and for Adam 1e-8, that of Kingma and Ba (2015).
-    rmsprop_decay : float, default 0.8999999761581421
+    rmsprop_decay : float, default 0.9
         ρ of RMSProp, 0 ≤ ρ < 1. The default is that of Tieleman and Hinton (2012).
-    adam_beta1 : float, default 0.8999999761581421
+    adam_beta1 : float, default 0.9
         β₁ of Adam, 0 ≤ β₁ < 1. The default is that of Kingma and Ba (2015).
-    adam_beta2 : float, default 0.9990000128746033
+    adam_beta2 : float, default 0.999
         β₂ of Adam, 0 ≤ β₂ < 1. The default is that of Kingma and Ba (2015).
     l2 : float, default 0.0
         Strength of L2 regularisation, 0 or above: `l2 · θ` is added to the gradient of each parameter that a step
@@ -128,10 +128,10 @@ class GRU4Rec(Recommender):
         unit: str = "gru",
         layers: Sequence[int] = (100,),
         input: str = "shared",
-        discount: float = 0.800000011920929,
+        discount: float = 0.8,
         embedding_size: int = 100,
         input_to_deeper_layers: bool = False,
-        feed_forward: Sequence[int] = (,),
+        feed_forward: Sequence[int] = (),
         input_to_output: bool = False,
         cosine_scale: float | None = None,
         hidden_activation: str = "tanh",
@@ -147,12 +147,12 @@ class GRU4Rec(Recommender):
         dropout_embedding: float | None = None,
         dropout_hidden: float = 0.0,
         optimizer: str = "adagrad",
-        learning_rate: float = 0.10000000149011612,
+        learning_rate: float = 0.1,
         momentum: float = 0.0,
         epsilon: float | None = None,
-        rmsprop_decay: float = 0.8999999761581421,
-        adam_beta1: float = 0.8999999761581421,
-        adam_beta2: float = 0.9990000128746033,
+        rmsprop_decay: float = 0.9,
+        adam_beta1: float = 0.9,
+        adam_beta2: float = 0.999,
         l2: float = 0.0,
         clip_norm: float = 0.0,
         session_order: str = "time",
@@ -208,7 +208,7 @@ class DecayPop(Recommender):
 
     Parameters
     ----------
-    half_life : float, default 0.009999999776482582
+    half_life : float, default 0.01
         Age at which an event counts half, as a share of the training events: above 0, at most 1. The default is our
         choice: the best of several on the day before the last of a news log.
     """
@@ -220,7 +220,7 @@ class DecayPop(Recommender):
     def __init__(
         self,
         *,
-        half_life: float = 0.009999999776482582,
+        half_life: float = 0.01,
     ) -> None:
         self.half_life = half_life
 
@@ -547,9 +547,9 @@ class BPRMF(Recommender):
     factors : int, default 100
         Dimension of the vectors of sessions and items, 1 to 65,536. The default is the number of units of [1]'s
         networks.
-    learning_rate : float, default 0.10000000149011612
+    learning_rate : float, default 0.1
         Learning rate η, above 0. The default is our choice: [1] gives no value.
-    regularization : float, default 0.003000000026077032
+    regularization : float, default 0.003
         Strength of L2 regularisation, 0 ≤ λ < 1 / η: `λ θ` is added to the gradient. The default is our choice: [1]
         gives no value.
     epochs : int, default 20
@@ -572,8 +572,8 @@ class BPRMF(Recommender):
         self,
         *,
         factors: int = 100,
-        learning_rate: float = 0.10000000149011612,
-        regularization: float = 0.003000000026077032,
+        learning_rate: float = 0.1,
+        regularization: float = 0.003,
         epochs: int = 20,
         item_biases: bool = False,
         seed: int = 42,
@@ -593,9 +593,9 @@ class SessionAverage(Recommender):
     ----------
     factors : int, default 100
         Dimension of the vectors of items, 1 to 65,536. The default is the number of units of [1]'s networks.
-    learning_rate : float, default 0.10000000149011612
+    learning_rate : float, default 0.1
         Learning rate η, above 0. The default is our choice.
-    regularization : float, default 0.0003000000142492354
+    regularization : float, default 0.0003
         Strength of L2 regularisation, 0 ≤ λ < 1 / η: `λ θ` is added to the gradient. The default is our choice.
     epochs : int, default 40
         Epochs of as many draws as there are training pairs, 1 or more. The default is our choice.
@@ -615,8 +615,8 @@ class SessionAverage(Recommender):
         self,
         *,
         factors: int = 100,
-        learning_rate: float = 0.10000000149011612,
-        regularization: float = 0.0003000000142492354,
+        learning_rate: float = 0.1,
+        regularization: float = 0.0003,
         epochs: int = 40,
         item_biases: bool = False,
         seed: int = 42,
@@ -641,7 +641,7 @@ class Blend(Recommender):
         `name`. The default is our choice.
     depth : int, default 100
         Number of items that each member lists, 20 to 10,000. The default is our choice.
-    held_out : float, default 0.10000000149011612
+    held_out : float, default 0.1
         Share of the training sessions, the newest ones, on which the weights are learnt, above 0 and below 1. The
         default is our choice.
     epochs : int, default 10
@@ -677,7 +677,7 @@ class Blend(Recommender):
         Czapp (RecSys 2023) for RSC15.
     optimizer : str, default "adagrad"
         The optimiser: `adagrad`, `rmsprop`, `sgd` or `adam`. The default is the best of [1].
-    learning_rate : float, default 0.10000000149011612
+    learning_rate : float, default 0.1
         Learning rate η, above 0. The default is that of Hidasi and Czapp (RecSys 2023) for RSC15.
     momentum : float, default 0.0
         Momentum μ, 0 ≤ μ < 1: `v ← μ v + Δ`, `θ ← θ + v`. The default is that of Hidasi and Czapp (RecSys 2023) for
@@ -685,11 +685,11 @@ class Blend(Recommender):
     epsilon : float | None, default None
         ε, above 0, added inside the square root of Adagrad and RMSProp and outside that of Adam; SGD has none. If
         absent, 1e-6, our choice, and for Adam 1e-8, that of Kingma and Ba (2015).
-    rmsprop_decay : float, default 0.8999999761581421
+    rmsprop_decay : float, default 0.9
         ρ of RMSProp, 0 ≤ ρ < 1. The default is that of Tieleman and Hinton (2012).
-    adam_beta1 : float, default 0.8999999761581421
+    adam_beta1 : float, default 0.9
         β₁ of Adam, 0 ≤ β₁ < 1. The default is that of Kingma and Ba (2015).
-    adam_beta2 : float, default 0.9990000128746033
+    adam_beta2 : float, default 0.999
         β₂ of Adam, 0 ≤ β₂ < 1. The default is that of Kingma and Ba (2015).
     l2 : float, default 0.0
         Strength of L2 regularisation, 0 or above: `l2 · θ` is added to the gradient of each parameter that a step
@@ -718,7 +718,7 @@ class Blend(Recommender):
         *,
         members: Sequence[str | dict | Recommender] = ("gru4rec", "vstan", "sr", "repeat",),
         depth: int = 100,
-        held_out: float = 0.10000000149011612,
+        held_out: float = 0.1,
         epochs: int = 10,
         batch_size: int = 32,
         samples: int = 2048,
@@ -730,12 +730,12 @@ class Blend(Recommender):
         dropout_embedding: float | None = None,
         dropout_hidden: float = 0.0,
         optimizer: str = "adagrad",
-        learning_rate: float = 0.10000000149011612,
+        learning_rate: float = 0.1,
         momentum: float = 0.0,
         epsilon: float | None = None,
-        rmsprop_decay: float = 0.8999999761581421,
-        adam_beta1: float = 0.8999999761581421,
-        adam_beta2: float = 0.9990000128746033,
+        rmsprop_decay: float = 0.9,
+        adam_beta1: float = 0.9,
+        adam_beta2: float = 0.999,
         l2: float = 0.0,
         clip_norm: float = 0.0,
         session_order: str = "time",
