@@ -52,7 +52,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("kind", "experiment"),
 ];
 
-/// The crates of the workspace, each with its allowed dependencies.
+/// The crates, each with its allowed dependencies.
 const CRATES: &[(&str, &[&str])] = &[
     ("upnext-kernels", &[]),
     ("upnext-reference", &["upnext-kernels"]),
@@ -60,6 +60,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("upnext-server", &["upnext-kernels", "upnext-core"]),
     ("upnext-cli", &["upnext-core", "upnext-server"]),
     ("upnext", &["upnext-core", "upnext-cli"]),
+    ("upnext-python", &["upnext-core", "upnext-cli"]),
 ];
 
 /// External dependencies that only one crate may have.
