@@ -196,13 +196,29 @@ impl Judge<'_> {
 
     /// A blend, which was judged as `before`, with its weights refined by the objective; `None` if that has gained nothing
     /// beyond chance on the halves for judging, which the refinement has not seen.
-    pub(super) fn refined(&self, members: &[usize], before: &Judged) -> Option<Judged> {
+    fn refined(&self, members: &[usize], before: &Judged) -> Option<Judged> {
         let pool = before.pool.as_ref()?;
         let (cases, all) = (self.cases(members, false), members.len());
         let own: Vec<usize> = (0..all).collect();
         let refined = refine(pool, &cases, (all, &own), &self.gain());
         let after = Judged { is_refined: true, ..self.blend(members, refined) };
         after.behind(before, self.threads).is_some_and(|difference| difference.low > 0.0).then_some(after)
+    }
+
+    /// Refines the weights of the best blends, where that holds.
+    pub(super) fn refine_best(&self, candidates: &mut [Candidate]) {
+        let mut order: Vec<usize> = (0..candidates.len()).filter(|&c| candidates[c].0.len() > 1).collect();
+        order.sort_by(|&a, &b| candidates[b].1.value().total_cmp(&candidates[a].1.value()));
+        order.truncate(REFINED);
+        let refined = in_parallel(&order, self.threads, |&at| {
+            let (members, judged) = &candidates[at];
+            if judged.is_refined { None } else { self.refined(members, judged) }
+        });
+        for (at, refined) in order.into_iter().zip(refined) {
+            if let Some(refined) = refined {
+                candidates[at].1 = refined;
+            }
+        }
     }
 
     /// Judges sets of members: each member alone, all, and then, as long as the best of them is as good as the best so far, the
@@ -245,6 +261,17 @@ impl Judge<'_> {
                 .collect();
         }
         Ok(candidates)
+    }
+}
+
+/// Number of the best blends whose weights are refined. Our choice.
+const REFINED: usize = 3;
+
+/// Puts a candidate that was judged before in the place of the one with the same members, or behind the others.
+pub(super) fn put(candidates: &mut Vec<Candidate>, before: Candidate) {
+    match candidates.iter_mut().find(|(members, _)| *members == before.0) {
+        Some(same) => *same = before,
+        None => candidates.push(before),
     }
 }
 
@@ -365,5 +392,11 @@ mod tests {
         assert_eq!(best(&candidates(&[(&[0], 0.3), (&[1], 0.2), (&[0, 1], 0.35)])), 2);
         assert_eq!(best(&candidates(&[(&[0], 0.34999), (&[1], 0.2), (&[0, 1], 0.35)])), 0);
         assert_eq!(best(&candidates(&[(&[0, 1, 2], 0.35), (&[0, 2], 0.3499), (&[0, 1], 0.34999)])), 2);
+        // One that was refined before stays the best until another is better.
+        let mut now = candidates(&[(&[0], 0.3), (&[0, 1], 0.34), (&[0, 1, 2], 0.36)]);
+        for (members, value) in [(vec![0, 1], 0.37), (vec![1, 2], 0.35)] {
+            put(&mut now, (members, Judged { is_refined: true, ..judged(value) }));
+        }
+        assert_eq!((now.len(), best(&now), now[1].1.is_refined), (4, 1, true));
     }
 }

@@ -1,6 +1,6 @@
 //! A run: what is tried in which order, within the budget.
 
-use super::judge::{Backtest, Candidate, Judge, Listed, OfWindow, best};
+use super::judge::{Backtest, Candidate, Judge, Listed, OfWindow, best, put};
 use super::report::{
     AutoReport, CandidateReport, Figures, LeftOutReport, MemberReport, SkippedReport, WindowReport,
 };
@@ -271,6 +271,8 @@ impl Run<'_> {
             let is_new = self.is_new(&best);
             if is_new && let Err(member) = self.save(&windows)? {
                 self.tried.remove(member);
+                // Their members have other numbers now.
+                self.candidates.clear();
                 continue;
             }
             if is_new {
@@ -296,12 +298,16 @@ impl Run<'_> {
             ControlFlow::Continue(()) => Ok(()),
         };
         let mut candidates = judge.search(&mut go_on)?;
-        let winner = best(&candidates);
-        let (members, judged) = &mut candidates[winner];
-        if let Some(refined) = judge.refined(members, judged) {
-            *judged = refined;
+        // Refined weights can make a smaller blend better than all that are not: the one that is saved is kept among them.
+        let before = std::mem::take(&mut self.candidates).into_iter().nth(self.winner);
+        if let Some(before) =
+            before.filter(|(_, judged)| judged.is_refined && judged.windows.len() == windows.len())
+        {
+            put(&mut candidates, before);
         }
-        (self.candidates, self.winner) = (candidates, winner);
+        judge.refine_best(&mut candidates);
+        self.winner = best(&candidates);
+        self.candidates = candidates;
         Ok(())
     }
 
