@@ -48,10 +48,22 @@ pub(crate) fn rank(
     threads: usize,
     quiet: bool,
 ) -> upnext_core::Result<Evaluation> {
+    rank_while((model, items), sessions, options, threads, quiet, &|| ControlFlow::Continue(()))
+}
+
+/// As [`rank`], until `go_on` breaks.
+pub(crate) fn rank_while(
+    (model, items): (&dyn Recommender, &ItemVocabulary),
+    sessions: &Sessions,
+    options: &EvaluationConfig,
+    threads: usize,
+    quiet: bool,
+    go_on: &(dyn Fn() -> ControlFlow<()> + Sync),
+) -> upnext_core::Result<Evaluation> {
     let progress = Progress::new(quiet, "ranking", Unit::Events);
     progress.at(0, (sessions.num_events() - sessions.len()) as u64);
     evaluate(model, items, sessions, options, threads, &|more| {
         progress.add(more as u64);
-        ControlFlow::Continue(())
+        go_on()
     })
 }

@@ -156,7 +156,7 @@ impl Judge<'_> {
         let (cases, all) = (self.cases(members, true), members.len());
         let own: Vec<usize> = (0..all).collect();
         let pool = Pool::learn(&cases, all, &own);
-        if refined { refine(&pool, &cases, (all, &own), &self.gain()) } else { pool }
+        if refined { refine(&pool, &cases, &self.gain()) } else { pool }
     }
 
     fn gain(&self) -> impl Fn(f64) -> f64 {
@@ -198,9 +198,7 @@ impl Judge<'_> {
     /// beyond chance on the halves for judging, which the refinement has not seen.
     fn refined(&self, members: &[usize], before: &Judged) -> Option<Judged> {
         let pool = before.pool.as_ref()?;
-        let (cases, all) = (self.cases(members, false), members.len());
-        let own: Vec<usize> = (0..all).collect();
-        let refined = refine(pool, &cases, (all, &own), &self.gain());
+        let refined = refine(pool, &self.cases(members, false), &self.gain());
         let after = Judged { is_refined: true, ..self.blend(members, refined) };
         after.behind(before, self.threads).is_some_and(|difference| difference.low > 0.0).then_some(after)
     }

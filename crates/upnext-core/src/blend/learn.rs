@@ -45,13 +45,6 @@ impl Subset<'_> {
         target
     }
 
-    /// The case for these members alone, if any of them lists the target.
-    pub(super) fn of(&self, case: &Case) -> Option<Case> {
-        let mut features = Vec::new();
-        let target = self.gather(case, &mut features)?;
-        Some(Case { context: case.context, features, target })
-    }
-
     /// The features, by their places in a row, by which the items of any case differ.
     fn used(&self, cases: &[Case]) -> Vec<usize> {
         let differs = |&place: &usize| {
@@ -330,7 +323,12 @@ mod tests {
     fn some_members_learn_what_they_learn_without_the_others() {
         let cases = cases(300);
         let subset = Subset { all: 3, members: &[0, 2] };
-        let alone: Vec<Case> = cases.iter().filter_map(|case| subset.of(case)).collect();
+        let of_subset = |case: &Case| {
+            let mut features = Vec::new();
+            let target = subset.gather(case, &mut features)?;
+            Some(Case { context: case.context, features, target })
+        };
+        let alone: Vec<Case> = cases.iter().filter_map(of_subset).collect();
         // The first member lists two thirds of the items, and more of the targets.
         assert!((150..270).contains(&alone.len()), "{}", alone.len());
         for case in &alone {

@@ -1,6 +1,6 @@
 //! Refinement of weights by the metric that counts, after they have been learnt by maximum likelihood.
 
-use super::learn::{Case, Subset};
+use super::learn::Case;
 use super::pool::{CONTEXTS, Pool};
 
 /// The steps by which a weight is moved, one after the other, in shares of its size.
@@ -9,19 +9,12 @@ const STEPS: [f32; 3] = [0.2, 0.1, 0.05];
 /// The size that a weight is taken to have at least.
 const SIZE: f32 = 0.3;
 
-/// A pool of some of `all` members whose weights have been moved where that raises the sum of `gain(rank)` over the cases: one
+/// A pool whose weights have been moved where that raises the sum of `gain(rank)` over the cases: one
 /// weight after the other, in all contexts by the same amount, up or down, once by each of three steps.
 ///
 /// The likelihood counts what a list of twenty never shows, and the metric does not. Whether the gain holds has to be seen on
 /// other cases than these.
-pub(crate) fn refine(
-    pool: &Pool,
-    cases: &[Case],
-    (all, members): (usize, &[usize]),
-    gain: &dyn Fn(f64) -> f64,
-) -> Pool {
-    let subset = Subset { all, members };
-    let cases: Vec<Case> = cases.iter().filter_map(|case| subset.of(case)).collect();
+pub(crate) fn refine(pool: &Pool, cases: &[Case], gain: &dyn Fn(f64) -> f64) -> Pool {
     let mut weights = pool.weights.clone();
     let width = weights.len() / CONTEXTS;
     let mut scores: Vec<Vec<f32>> = cases.iter().map(|case| scores_of(case, &weights, width)).collect();
@@ -94,7 +87,7 @@ mod tests {
     fn weights_move_to_where_the_metric_is_better_and_stay_where_it_is_best() {
         let (cases, gain) = (cases(), |rank: f64| 1.0 / rank);
         let pool = Pool { weights: [0.5, 1.0, 0.0].repeat(CONTEXTS) };
-        let refined = refine(&pool, &cases, (1, &[0]), &gain);
+        let refined = refine(&pool, &cases, &gain);
         assert!(total(&refined, &cases, gain) > 1.05 * total(&pool, &cases, gain), "{refined:?}");
         assert!(refined.weights[0] / refined.weights[1] > 1.0, "{refined:?}");
         let by = refined.weights[0] - pool.weights[0];
@@ -102,6 +95,6 @@ mod tests {
         assert!(moved.into_iter().all(|(a, b)| (a - b - by).abs() < 1e-5), "{refined:?}");
         let best = Pool { weights: [1.0, 0.0, 0.0].repeat(CONTEXTS) };
         let all = |rank: f64| f64::from(rank < 100.0);
-        assert_eq!(refine(&best, &cases, (1, &[0]), &all), best);
+        assert_eq!(refine(&best, &cases, &all), best);
     }
 }

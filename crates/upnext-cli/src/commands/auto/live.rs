@@ -67,7 +67,7 @@ impl Live {
                 percent(member.figures.mrr)
             )),
             AutoEvent::Skipped(skipped) => {
-                self.line(&format!("{}: left out, {}", skipped.name, reason(skipped)));
+                self.line(&format!("{}: left out, {}", skipped.name, reason(skipped, ["is", "are"])));
             }
             AutoEvent::LeftOut { name, reason } => warn(&[format!("{name} is left out: {reason}")]),
             AutoEvent::Best { candidate: best, is_new } => {
@@ -104,13 +104,13 @@ pub(super) fn shape(character: &Character) -> String {
     )
 }
 
-/// Why a network was not begun.
-pub(super) fn reason(skipped: &SkippedReport) -> String {
+/// Why a network was not begun, with the verbs for no time and for some.
+pub(super) fn reason(skipped: &SkippedReport, [is, are]: [&str; 2]) -> String {
     match skipped.seconds {
         Some(seconds) => {
-            format!("it would need {} and {} are left", span(seconds), span(skipped.left_seconds.max(0.0)))
+            format!("it would need {} and {} {are} left", span(seconds), span(skipped.left_seconds.max(0.0)))
         }
-        None => "no time is left".to_owned(),
+        None => format!("no time {is} left"),
     }
 }
 

@@ -9,8 +9,8 @@ use crate::interrupt;
 use crate::numbers::seed;
 use crate::output::{OutputArgs, command_again, shell_word, thousands, warn};
 use crate::page as pages;
-use crate::progress::{Progress, Unit};
 use crate::reading::{ReadArgs, in_both};
+use crate::train_and_rank::rank_while;
 use anyhow::Context;
 use live::Live;
 use outcome::{Outcome, Served, TestResult, describe};
@@ -24,7 +24,7 @@ use upnext_core::artifact::Artifact;
 use upnext_core::auto::{AutoPlan, Objective, auto, trainings_of};
 use upnext_core::data::folder::{PartName, PreparedFolder};
 use upnext_core::data::{Dataset, TestSessions, TimeSpan};
-use upnext_core::evaluation::{EvaluationConfig, evaluate};
+use upnext_core::evaluation::EvaluationConfig;
 
 /// Find, train and save the best model for a log.
 ///
@@ -158,15 +158,9 @@ fn judge(
     args: &AutoArgs,
 ) -> anyhow::Result<Option<TestResult>> {
     let begun = Instant::now();
-    let (options, sessions) = (EvaluationConfig::default(), &test.sessions);
-    let progress = Progress::new(args.output.quiet, "ranking", Unit::Events);
-    progress.at(0, (sessions.num_events() - sessions.len()) as u64);
-    let ranked = evaluate(model.recommender(), model.items(), sessions, &options, threads, &|more| {
-        progress.add(more as u64);
-        interrupt::check()
-    });
-    drop(progress);
-    match ranked {
+    let (options, quiet) = (EvaluationConfig::default(), args.output.quiet);
+    let of_model = (model.recommender(), model.items());
+    match rank_while(of_model, &test.sessions, &options, threads, quiet, &interrupt::check) {
         Ok(evaluation) => Ok(Some(TestResult { evaluation, seconds: begun.elapsed().as_secs_f64() })),
         Err(upnext_core::Error::Stopped) => {
             let words = [&args.out, &args.train].map(|path| shell_word(&path.display().to_string()));

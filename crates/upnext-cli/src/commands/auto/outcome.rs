@@ -141,7 +141,7 @@ pub(super) fn describe(outcome: &Outcome) -> String {
         ));
     }
     for skipped in &report.skipped {
-        let reason = reason(skipped).replace("are left", "were left").replace("is left", "was left");
+        let reason = reason(skipped, ["was", "were"]);
         text.push_str(&format!("{} was left out: {reason} (--budget)\n", skipped.name));
     }
     let served = &outcome.served;

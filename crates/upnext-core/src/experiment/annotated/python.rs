@@ -1,12 +1,11 @@
 //! The classes of the Python package, one a kind, from the doc comments of the configurations: `python/upnext/models.py`.
 
 use super::docs_of;
-use super::tests::{WRITE, of_kind};
+use super::tests::{is_written, of_kind};
 use crate::documented::FieldDoc;
 use crate::experiment::ModelKind;
 use serde_json::Value;
 use std::fmt::Write as _;
-use std::path::Path;
 
 /// Number of characters after which a line of a doc string is wrapped.
 const WIDTH: usize = 116;
@@ -150,15 +149,5 @@ fn the_classes_of_python_are_those_of_the_doc_comments() {
             "{kind}"
         );
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../python/upnext/models.py");
-    let expected = module();
-    if std::env::var_os(WRITE).is_some() {
-        std::fs::write(&path, expected).unwrap();
-        return;
-    }
-    let stored = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        stored == expected,
-        "python/upnext/models.py is not what the doc comments say: write it anew by\n  {WRITE}=1 cargo test -p upnext-core --lib the_classes_of_python"
-    );
+    is_written("python/upnext/models.py", "the_classes_of_python", &module());
 }

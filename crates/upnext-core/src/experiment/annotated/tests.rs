@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The variable that lets the test write the page instead of comparing it.
-pub(super) const WRITE: &str = "UPNEXT_WRITE_PAGES";
+const WRITE: &str = "UPNEXT_WRITE_PAGES";
 
 pub(super) fn of_kind(kind: ModelKind) -> Experiment {
     Experiment { model: ModelConfig::of_kind(kind), ..Experiment::default() }
@@ -199,16 +199,20 @@ fn table(page: &mut String, heading: &str, name: &str, kind: ModelKind) {
 
 #[test]
 fn the_page_of_all_fields_is_that_of_the_doc_comments() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
-    let expected = page();
+    is_written("docs/configuration.md", "the_page_of_all_fields", &page());
+}
+
+/// Checks that a file of the repository is what a test makes, or writes it.
+pub(super) fn is_written(file: &str, test: &str, expected: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
     if std::env::var_os(WRITE).is_some() {
         std::fs::write(&path, expected).unwrap();
         return;
     }
     let stored = std::fs::read_to_string(&path).unwrap_or_default();
-    // Not assert_eq: both pages would be printed.
+    // Not assert_eq: both texts would be printed.
     assert!(
         stored == expected,
-        "docs/configuration.md is not what the doc comments say: write it anew by\n  {WRITE}=1 cargo test -p upnext-core --lib the_page_of_all_fields"
+        "{file} is not what the doc comments say: write it anew by\n  {WRITE}=1 cargo test -p upnext-core --lib {test}"
     );
 }
