@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from . import _upnext, errors
+from ._commands import Auto, Comparison, Tuning, auto, compare, tune
 from ._data import Data, Sessions, UpnextWarning, prepare, read
 from ._load import load
 from ._recommender import Recommender
@@ -22,6 +23,8 @@ from .models import __all__ as _kinds
 __version__ = _upnext.version()
 
 __all__ = [
+    "Auto",
+    "Comparison",
     "Data",
     "Evaluation",
     "Item",
@@ -29,11 +32,15 @@ __all__ = [
     "Recommender",
     "Sessions",
     "Table",
+    "Tuning",
     "UpnextError",
     "UpnextWarning",
+    "auto",
+    "compare",
     "errors",
     "load",
     "prepare",
     "read",
+    "tune",
     *_kinds,
 ]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 from . import _upnext
 from ._table import Table
-from .errors import DataError
+from .errors import ConfigError, DataError
 
 #: Options of reading by their names here, and by those of the library.
 _COLUMNS = {
@@ -21,19 +24,8 @@ _COLUMNS = {
     "order_column": "order_column",
 }
 
-_RULES = (
-    "since",
-    "until",
-    "holdout",
-    "validation",
-    "min_item_support",
-    "min_session_length",
-    "max_session_length",
-    "drop_duplicates",
-    "drop_repeats",
-    "iterate_filters",
-    "scale",
-)
+#: The names of the options of reading and of preparing.
+_READ_OPTIONS, _PREPARE_OPTIONS = (frozenset(names) for names in _upnext.option_names())
 
 
 class UpnextWarning(UserWarning):
@@ -82,6 +74,8 @@ class Sessions:
 class Data:
     """A prepared log: ``train`` and ``test``, with ``statistics``; ``fit`` and ``valid`` if a validation part was split off."""
 
+    _written: tempfile.TemporaryDirectory[str] | None = None
+
     def __init__(self, parts: dict[str, Sessions], statistics: dict[str, Any]) -> None:
         self.train = parts["train"]
         self.test = parts["test"]
@@ -89,6 +83,17 @@ class Data:
         self.valid = parts.get("valid")
         self._test_all = parts.get("test_all")
         self.statistics = statistics
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes all parts into a folder, as ``upnext prepare`` does."""
+        self.train._inner.write(path)
+
+    def _folder(self) -> Path:
+        """A folder with all parts, which is there as long as this object."""
+        if self._written is None:
+            self._written = tempfile.TemporaryDirectory(prefix="upnext-")
+            self.save(Path(self._written.name, "data"))
+        return Path(self._written.name, "data")
 
     def __repr__(self) -> str:
         return f"<Data: train {self.train!r}, test {self.test!r}>"
@@ -123,12 +128,24 @@ def read(
         return log
     given = {"session": session, "item": item, "time": time, "user": user, **options}
     chosen = {_COLUMNS.get(name, name): value for name, value in given.items() if value is not None}
+    for name in chosen:
+        if name not in _READ_OPTIONS:
+            raise ConfigError(f"{name}: there is no such option: there are {', '.join(sorted(_READ_OPTIONS))}")
     if isinstance(chosen.get("session_column"), str):
         chosen["session_column"] = [chosen["session_column"]]
     inner = _read(log, json.dumps(chosen))
-    for text in inner.warnings():
+    sessions = Sessions(inner)
+    for text in [*inner.warnings(), *_skipped(sessions.report)]:
         warnings.warn(text, UpnextWarning, stacklevel=3)
-    return Sessions(inner)
+    return sessions
+
+
+def _skipped(report: dict[str, Any]) -> Iterator[str]:
+    """A sentence about the rows of a file that are no events."""
+    for file in report.get("files", ()):
+        if file.get("skipped"):
+            counts = ", ".join(f"{count:,} rows: {reason}" for reason, count in file["skipped"].items())
+            yield f"{file['path']}: rows that are no events were skipped ({counts}); the first: {file['first_skipped']}"
 
 
 def _read(log: Any, options: str) -> _upnext.Sessions:
@@ -147,7 +164,8 @@ def _read(log: Any, options: str) -> _upnext.Sessions:
     if isinstance(log, Iterable):
         if options != "{}":
             raise DataError("sessions that are lists have no columns: leave out the options of reading")
-        return _upnext.read_lists([ids(session) for session in log])
+        sessions = list(log)
+        return _upnext.read_lists([ids(session) for session in sessions], all(map(are_numbers, sessions)))
     raise DataError(
         f"a log cannot be a {type(log).__name__}: give a path, a frame, a mapping of columns, or lists of item ids"
     )
@@ -170,6 +188,18 @@ def ids(session: Any) -> list[str]:
     if isinstance(session, (str, bytes)):
         raise DataError(f"a session is a list of item ids, as in [{session!r}]")
     return [identifier(item) for item in session]
+
+
+def are_numbers(session: Any) -> bool:
+    """Whether all ids of a session are whole numbers."""
+    return all(isinstance(item, Integral) and not isinstance(item, bool) for item in session)
+
+
+def as_given(found: str, numbers: bool) -> Any:
+    """An id in the form of those that were given: a whole number if they are such, and it is the text of one."""
+    if numbers and found.removeprefix("-").isascii() and found.removeprefix("-").isdigit() and str(int(found)) == found:
+        return int(found)
+    return found
 
 
 def identifier(item: Any) -> str:
@@ -204,8 +234,8 @@ def prepare(log: Any, **options: Any) -> Data:
     max_session_length, since, until, drop_duplicates, drop_repeats, iterate_filters, scale
         As in ``upnext prepare --help``.
     """
-    rules = {name: options.pop(name) for name in _RULES if options.get(name) is not None}
-    options = {name: value for name, value in options.items() if name not in _RULES}
+    rules = {name: options[name] for name in _PREPARE_OPTIONS if options.get(name) is not None}
+    options = {name: value for name, value in options.items() if name not in _PREPARE_OPTIONS}
     rules.setdefault("validation", "none")
     sessions = read(log, **options)
     parts, statistics = sessions._inner.prepare(json.dumps(rules))

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from . import _upnext
-from ._data import Sessions, identifier, ids, read
+from ._data import Sessions, are_numbers, as_given, identifier, ids, read
+from ._pages import frame
+from ._progress import Bar, is_shown
 from ._results import Evaluation, Item, Recommendations
 from ._table import Table
 from .errors import ConfigError, NotFittedError
@@ -51,6 +53,10 @@ class Recommender:
         params = [f"{name}={value!r}" for name, value in self.get_params().items() if value != defaults.get(name)]
         return f"{type(self).__name__}({', '.join(params)})"
 
+    def _repr_html_(self) -> str | None:
+        page = self._fitted and self._fitted.page()
+        return page and frame(page, 360)
+
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
@@ -77,6 +83,7 @@ class Recommender:
         init: Recommender | None = None,
         n_threads: int | None = None,
         callback: Callable[[str, dict[str, Any]], object] | None = None,
+        progress: bool | None = None,
         keep_training_state: bool = True,
         **options: Any,
     ) -> Recommender:
@@ -96,10 +103,16 @@ class Recommender:
         callback
             Called as ``callback(event, record)`` with ``"begin"``, ``"mini-batch"``, ``"epoch"`` and others; a training whose
             callback returns ``False`` ends there.
+        progress : bool
+            Whether to show a bar of tqdm; by default in terminals and notebooks, if tqdm is installed.
+        keep_training_state : bool
+            Whether to keep what a further training needs, which may double the size of a saved model.
 
         Ctrl-C stops a training within a mini-batch: the model is then what it had learnt so far, and ``KeyboardInterrupt`` is
         raised.
         """
+        if validation is not None and "epochs" not in self._training_fields:
+            raise ConfigError(f"validation: a {type(self).__name__} has no epochs, whose number validation would choose")
         data = read(sessions, **options)
         fit, valid, refit = data, None, None
         if isinstance(validation, str):
@@ -109,17 +122,28 @@ class Recommender:
             fit, valid, refit = Sessions(parts["train"]), Sessions(parts["test"]), data
         elif validation is not None:
             valid = read(validation)
-        told = callback and (lambda event, record: callback(event, json.loads(record)))
-        fitted, ended, raised = _upnext.fit(
-            json.dumps(self._experiment()),
-            fit._inner,
-            valid and valid._inner,
-            refit and refit._inner,
-            init and init._model,
-            n_threads,
-            keep_training_state,
-            told,
-        )
+        bar = Bar() if is_shown(progress) else None
+
+        def tell(event: str, record: str) -> object:
+            known = json.loads(record)
+            if bar is not None:
+                bar(event, known)
+            return callback(event, known) if callback is not None else None
+
+        try:
+            fitted, ended, raised = _upnext.fit(
+                json.dumps(self._experiment()),
+                fit._inner,
+                valid and valid._inner,
+                refit and refit._inner,
+                init and init._model,
+                n_threads,
+                keep_training_state,
+                tell if bar is not None or callback is not None else None,
+            )
+        finally:
+            if bar is not None:
+                bar.close()
         self._fitted, self.ended_ = fitted, ended
         if raised is not None:
             raise raised
@@ -164,9 +188,15 @@ class Recommender:
         exclude: Sequence[Any] = (),
         only: Sequence[Any] | None = None,
     ) -> Recommendations:
-        """The ``k`` best next items of a session, which is a list of item ids."""
+        """The ``k`` best next items of a session, which is a list of item ids.
+
+        Ids come back as whole numbers if those of the session are.
+        """
         allowed = None if only is None else ids(only)
-        return Recommendations(*self._model.recommend(ids(session), k, exclude_seen, ids(exclude), allowed))
+        found, unknown, fell_back = self._model.recommend(ids(session), k, exclude_seen, ids(exclude), allowed)
+        numbers = len(session) > 0 and are_numbers(session)
+        items = [(as_given(item, numbers), score) for item, score in found]
+        return Recommendations(items, [as_given(item, numbers) for item in unknown], fell_back)
 
     def recommend_many(
         self,
@@ -194,7 +224,8 @@ class Recommender:
         """The items that are most similar to an item, by what the kind compares."""
         allowed = None if only is None else ids(only)
         similar, _ = self._model.similar_items(identifier(item), k, ids(exclude), allowed)
-        return [Item(*entry) for entry in similar]
+        numbers = are_numbers([item])
+        return [Item(as_given(other, numbers), similarity) for other, similarity in similar]
 
     def item_vectors(self) -> Any:
         """The vectors of all items, n × d, in the order of ``items_``."""
@@ -244,6 +275,13 @@ class Recommender:
         return Evaluation(self._model.evaluate(inner, json.dumps(chosen), count_unknown, n_threads))
 
     # Saving.
+
+    def to_onnx(self, path: str | os.PathLike[str], k: int | None = None) -> None:
+        """Writes a network as an ONNX graph of one event, and the ids of its items beside it.
+
+        The graph gives the scores of all items, or with ``k`` the best items and their scores (``docs/onnx.md``).
+        """
+        self._model.to_onnx(path, k)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Saves the model in a folder, which every command of ``upnext`` reads; a model that is there is replaced."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import html
 import json
 from typing import Any, NamedTuple
 
 from . import _upnext
+from ._pages import columns, frame
 
 
 class Item(NamedTuple):
     """A listed item with its score, or its similarity."""
 
-    id: str
+    id: str | int
     score: float
 
 
@@ -23,13 +23,13 @@ class Recommendations(list):
     that these are the most popular items.
     """
 
-    def __init__(self, items: list[tuple[str, float]], unknown: list[str], fell_back: bool) -> None:
+    def __init__(self, items: list[tuple[str | int, float]], unknown: list[str | int], fell_back: bool) -> None:
         super().__init__(Item(*item) for item in items)
         self.unknown = unknown
         self.fell_back = fell_back
 
     @property
-    def ids(self) -> list[str]:
+    def ids(self) -> list[str | int]:
         """The ids of the items."""
         return [item.id for item in self]
 
@@ -75,19 +75,11 @@ class Evaluation:
 
         return pandas.DataFrame(self.metrics).set_index("k")
 
-    def _rows(self) -> tuple[list[str], list[list[str]]]:
-        names = [name for name in self.metrics[0] if name != "k"] if self.metrics else []
-        rows = [[str(at["k"])] + [f"{at.get(name, float('nan')):.4f}" for name in names] for at in self.metrics]
-        return ["k", *names], rows
-
     def __repr__(self) -> str:
-        header, rows = self._rows()
-        widths = [max(map(len, column)) for column in zip(header, *rows)]
-        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in [header, *rows]]
-        return "\n".join([f"{self.cases:,} cases of {self._record['sessions']:,} sessions", *lines])
+        names = [name for name in self.metrics[0] if name != "k"] if self.metrics else []
+        rows = [[str(at["k"]), *(f"{at.get(name, float('nan')):.4f}" for name in names)] for at in self.metrics]
+        head = f"{self.cases:,} cases of {self._record['sessions']:,} sessions"
+        return f"{head}\n{columns(['k', *names], rows)}"
 
     def _repr_html_(self) -> str:
-        header, rows = self._rows()
-        cells = lambda row, tag: "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row)  # noqa: E731
-        body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
-        return f"<table><caption>{self.cases:,} cases</caption><tr>{cells(header, 'th')}</tr>{body}</table>"
+        return frame(self._inner.page(), 100 + 36 * len(self.metrics))

@@ -6,6 +6,7 @@
 
 mod cases;
 mod commands;
+pub mod embedded;
 mod experiment;
 mod help;
 mod interrupt;
@@ -27,7 +28,7 @@ pub use invocation::Invocation;
 
 use clap::{FromArgMatches, Parser};
 use help::ERROR;
-use output::in_flags;
+use output::message;
 use std::process::ExitCode;
 
 /// Recommends what comes next in a session, learnt from a click log.
@@ -70,14 +71,7 @@ pub fn run(invocation: Invocation) -> u8 {
         // A reader such as `head` closed stdout: it needs no more.
         Err(error) if error.is::<output::StdoutClosed>() => 0,
         Err(error) => {
-            let mut message = in_flags(&error.to_string());
-            for cause in error.chain().skip(1).map(|cause| in_flags(&cause.to_string())) {
-                // Most messages already include their cause.
-                if !message.contains(&cause) {
-                    message.push_str("\n  because: ");
-                    message.push_str(&cause);
-                }
-            }
+            let message = message(&error);
             anstream::eprintln!("{ERROR}error:{ERROR:#} {message}");
             use upnext_core::Error::{Config, ExperimentFile, UnknownKey};
             let wrong_usage = matches!(

@@ -1,10 +1,11 @@
 //! Results on stdout: tables with aligned columns, or one JSON document.
 
 use crate::help::{HEADING, WARNING};
-use crate::invocation;
+use crate::{embedded, invocation};
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, Write};
+use std::path::Path;
 
 /// The arguments for the form of the output.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -47,8 +48,24 @@ impl fmt::Display for StdoutClosed {
 
 impl std::error::Error for StdoutClosed {}
 
+/// The message of an error with its causes.
+pub(crate) fn message(error: &anyhow::Error) -> String {
+    let mut message = in_flags(&error.to_string());
+    for cause in error.chain().skip(1).map(|cause| in_flags(&cause.to_string())) {
+        // Most messages already include their cause.
+        if !message.contains(&cause) {
+            message.push_str("\n  because: ");
+            message.push_str(&cause);
+        }
+    }
+    message
+}
+
 /// Prints to stdout. `println!` would panic if the reader has closed it or the disk is full.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    if embedded::keep(|printed| printed.result.push_str(text)) {
+        return Ok(());
+    }
     // Removes the styles of headings unless stdout is a terminal with colours.
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -61,7 +78,10 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 /// Prints warnings to stderr.
 pub(crate) fn warn<S: AsRef<str>>(warnings: &[S]) {
     for warning in warnings {
-        anstream::eprintln!("{WARNING}warning:{WARNING:#} {}", in_flags(warning.as_ref()));
+        let text = in_flags(warning.as_ref());
+        if !embedded::keep(|printed| printed.warnings.push(text.clone())) {
+            anstream::eprintln!("{WARNING}warning:{WARNING:#} {text}");
+        }
     }
 }
 
@@ -213,13 +233,30 @@ pub(crate) fn shell_word(word: &str) -> String {
     }
 }
 
+/// A path for a page: in a call by another program, whose data and models may be in temporary folders, those alone by their
+/// last name.
+pub(crate) fn shown_path(path: &Path) -> String {
+    match path.file_name() {
+        Some(name) if embedded::is_embedded() && path.starts_with(std::env::temp_dir()) => {
+            name.to_string_lossy().into_owned()
+        }
+        _ => path.display().to_string(),
+    }
+}
+
 /// The command line of this process, for documents.
 pub(crate) fn command_line() -> String {
+    if let Some(shown) = embedded::shown() {
+        return shown;
+    }
     std::iter::once("upnext".to_owned()).chain(words().into_iter().skip(1)).collect::<Vec<_>>().join(" ")
 }
 
 /// The command line of this process with a further option, as a suggestion to the user.
 pub(crate) fn command_again(option: &str) -> String {
+    if embedded::is_embedded() {
+        return format!("the same call with {}=True", option.trim_start_matches('-').replace('-', "_"));
+    }
     let mut words = words();
     if !words.iter().any(|word| word == option) {
         words.push(option.to_owned());

@@ -110,6 +110,15 @@ pub enum Error {
         model: String,
     },
 
+    /// A request for the ONNX graph of a model of a kind that has none.
+    #[error(
+        "{model} has no ONNX graph: only networks (gru4rec) do, such as the one that is a member of a blend"
+    )]
+    NoGraph {
+        /// The name of the kind.
+        model: String,
+    },
+
     /// A request for similar items to a model of a kind that does not compare items.
     #[error("{model} cannot tell which items are similar: ask a model of one of the kinds {}", .kinds.join(", "))]
     NoSimilarity {

@@ -34,6 +34,7 @@
 //!
 //! - `logs`: files of click logs, tables of items and lists (CSV and Parquet, plain or gzip), [`data::prepare()`], `simulate`.
 //! - `arrow`: `EventLog::from_batches`, which has Arrow types in its signature; with it `logs`.
+//! - `onnx`: networks as ONNX graphs.
 //! - `toml`: experiment files, published settings, `Experiment::set`, and `tuning`.
 //! - `zstd`: zstd in logs, and models that upnext 0.1.0 saved before their items were compressed by Snappy. It compiles C.
 
@@ -63,6 +64,8 @@ mod kinds;
 mod memory;
 pub mod model;
 mod models;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 mod parquet;
 pub mod ranking;
 pub mod recommender;

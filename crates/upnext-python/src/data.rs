@@ -2,18 +2,20 @@
 
 use crate::arrow::{Table, batches};
 use crate::errors::{OrRaise, json, options};
-use crate::model::Model;
+use crate::table::Ids;
 use crate::work::whole;
-use arrow_array::builder::{StringBuilder, TimestampMicrosecondBuilder};
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use arrow_array::builder::TimestampMicrosecondBuilder;
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchReader};
+use arrow_schema::{Field, Schema};
 use pyo3::prelude::*;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use upnext_core::data::part::DroppedSessions;
 use upnext_core::data::{
-    Dataset, EventLog, ItemVocabulary, Part, PrepareOptions, Prepared, ReadOptions, TestSessions, prepare,
+    Dataset, EventLog, Format, ItemVocabulary, Part, PrepareOptions, Prepared, ReadOptions, TestSessions,
+    prepare, write_log, write_parts,
 };
+use upnext_core::experiment::fields_of;
 
 /// The part of a preparation that sessions are of.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,8 +37,22 @@ enum Source {
 #[pyclass(frozen, module = "upnext._upnext")]
 pub(crate) struct Sessions {
     source: Source,
+    ids: IdTypes,
     /// The sessions as training data, and what was dropped of them, made on first use.
     dataset: OnceLock<(Arc<Dataset>, DroppedSessions)>,
+}
+
+/// Whether the ids were whole numbers where they were read from, and are to be such numbers in tables of results.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct IdTypes {
+    pub(crate) sessions: Ids,
+    pub(crate) items: Ids,
+}
+
+/// The names of the options of reading, and of those of preparing.
+#[pyfunction]
+pub(crate) fn option_names() -> (Vec<&'static str>, Vec<&'static str>) {
+    (fields_of::<ReadOptions>().to_vec(), fields_of::<PrepareOptions>().to_vec())
 }
 
 /// Reads files and folders.
@@ -44,7 +60,7 @@ pub(crate) struct Sessions {
 pub(crate) fn read(py: Python<'_>, paths: Vec<PathBuf>, read_options: &str) -> PyResult<Sessions> {
     let read_options: ReadOptions = options(py, read_options)?;
     let log = whole(py, |stop| EventLog::read_all(&paths, &read_options, &mut |_| stop.check()))?;
-    Ok(Sessions::new(Source::Log(log.into())))
+    Ok(Sessions::new(Source::Log(log.into()), IdTypes::default()))
 }
 
 /// Reads an object with the method `__arrow_c_stream__`.
@@ -55,27 +71,37 @@ pub(crate) fn read_arrow(
     read_options: &str,
 ) -> PyResult<Sessions> {
     let (read_options, batches): (ReadOptions, _) = (options(py, read_options)?, batches(object)?);
+    let schema = batches.schema();
     // The stream may call Python for its batches, which needs the interpreter's lock on this thread or another.
     let log = whole(py, |stop| {
         let until_stopped = batches.take_while(|_| stop.check().is_continue());
         EventLog::from_batches(until_stopped, &read_options)
     })?;
-    Ok(Sessions::new(Source::Log(log.into())))
+    // A key of several columns is a text.
+    let of = |column: &str| {
+        let fields = schema.fields().iter().enumerate();
+        let mut found = fields.filter(|(i, field)| format!("column {} ({})", i + 1, field.name()) == column);
+        found.next().map_or(Ids::Texts, |(_, field)| Ids::of(field.data_type()))
+    };
+    let columns = log.report().files.first();
+    let ids = columns
+        .map_or(IdTypes::default(), |file| IdTypes { sessions: of(&file.session), items: of(&file.item) });
+    Ok(Sessions::new(Source::Log(log.into()), ids))
 }
 
-/// Sessions that are lists of ids, in their order; their ids are their numbers from 0 unless there are others.
+/// Sessions that are lists of ids, in their order; their ids are their numbers from 0. `are_numbers` says that the items' ids
+/// were whole numbers.
 #[pyfunction]
-#[pyo3(signature = (sessions, ids=None))]
-pub(crate) fn read_lists(sessions: Vec<Vec<String>>, ids: Option<Vec<String>>) -> Sessions {
+pub(crate) fn read_lists(sessions: Vec<Vec<String>>, are_numbers: bool) -> Sessions {
     let mut log = EventLog::new();
     for (number, session) in sessions.iter().enumerate() {
-        let own = number.to_string();
-        let id = ids.as_ref().and_then(|ids| ids.get(number)).unwrap_or(&own);
+        let id = number.to_string();
         for (place, item) in session.iter().enumerate() {
-            log.push(id, item, (number + place) as i64 * 1_000_000);
+            log.push(&id, item, (number + place) as i64 * 1_000_000);
         }
     }
-    Sessions::new(Source::Log(log.into()))
+    let items = if are_numbers { Ids::Numbers } else { Ids::Texts };
+    Sessions::new(Source::Log(log.into()), IdTypes { sessions: Ids::Numbers, items })
 }
 
 fn locked(log: &Mutex<EventLog>) -> MutexGuard<'_, EventLog> {
@@ -83,8 +109,12 @@ fn locked(log: &Mutex<EventLog>) -> MutexGuard<'_, EventLog> {
 }
 
 impl Sessions {
-    fn new(source: Source) -> Self {
-        Self { source, dataset: OnceLock::new() }
+    fn new(source: Source, ids: IdTypes) -> Self {
+        Self { source, ids, dataset: OnceLock::new() }
+    }
+
+    pub(crate) fn id_types(&self) -> IdTypes {
+        self.ids
     }
 
     /// Calls `with` with the sessions.
@@ -168,7 +198,7 @@ impl Sessions {
         let rules: PrepareOptions = options(py, rules)?;
         let log = py.detach(|| self.to_log());
         let prepared = Arc::new(whole(py, |stop| prepare(log, &rules, &mut |_| stop.check()))?);
-        let part = |of| Self::new(Source::Prepared(Arc::clone(&prepared), of));
+        let part = |of| Self::new(Source::Prepared(Arc::clone(&prepared), of), self.ids);
         let mut parts = vec![("train", part(Of::Train)), ("test", part(Of::Test))];
         if prepared.test_all().is_some() {
             parts.push(("test_all", part(Of::TestAll)));
@@ -183,29 +213,34 @@ impl Sessions {
     fn table(&self, py: Python<'_>) -> PyResult<Table> {
         let batch = py.detach(|| {
             self.with_part(|part| {
-                let (mut sessions, mut items) = (StringBuilder::new(), StringBuilder::new());
+                let (mut sessions, mut items) = (Vec::new(), Vec::new());
                 let mut times = TimestampMicrosecondBuilder::new();
                 for event in part.sessions().flatten() {
-                    sessions.append_value(part.session_id(event));
-                    items.append_value(part.item_id(event));
+                    sessions.push(part.session_id(event));
+                    items.push(part.item_id(event));
                     times.append_value(event.time);
                 }
-                let columns: Vec<ArrayRef> =
-                    vec![Arc::new(sessions.finish()), Arc::new(items.finish()), Arc::new(times.finish())];
-                let time = DataType::Timestamp(TimeUnit::Microsecond, None);
-                let fields = [("session", DataType::Utf8), ("item", DataType::Utf8), ("time", time)]
-                    .map(|(name, of)| Field::new(name, of, false));
-                RecordBatch::try_new(Arc::new(Schema::new(fields.to_vec())), columns)
+                let sessions = self.ids.sessions.column(&sessions);
+                let items = self.ids.items.column(&items);
+                let columns: Vec<ArrayRef> = vec![sessions, items, Arc::new(times.finish())];
+                let fields: Vec<Field> = ["session", "item", "time"]
+                    .iter()
+                    .zip(&columns)
+                    .map(|(&name, column)| Field::new(name, column.data_type().clone(), false))
+                    .collect();
+                RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
             })
         });
         let batch = batch.map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))?;
         Ok(Table::new(batch.schema(), vec![batch]))
     }
 
-    /// The sessions as cases of a model: their number, and what was dropped, as JSON.
-    fn check_cases(&self, py: Python<'_>, model: &Model) -> PyResult<(usize, String)> {
-        let cases = py.detach(|| self.cases(model.inner.items())).or_raise(py)?;
-        let count = cases.sessions.num_events() - cases.sessions.len();
-        Ok((count, json(py, &cases.dropped)?))
+    /// Writes the sessions as a Parquet log, or all parts of the preparation that they are of as a folder.
+    fn write(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        let write = || match &self.source {
+            Source::Log(log) => write_log(&locked(log).grouped(), &path, Format::Parquet),
+            Source::Prepared(prepared, _) => write_parts(prepared, &path, Format::Parquet, &mut |_, _| ()),
+        };
+        py.detach(write).or_raise(py)
     }
 }

@@ -16,11 +16,15 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
         | Error::NewerFormat { .. }
         | Error::Weights { .. } => "ModelFileError",
         Error::UnknownItem { .. } => "UnknownItemError",
-        Error::NoVectors { .. } | Error::NoSimilarity { .. } => "NotSupportedError",
+        Error::NoVectors { .. } | Error::NoSimilarity { .. } | Error::NoGraph { .. } => "NotSupportedError",
         _ => "DataError",
     };
-    let text = error.to_string();
-    match py.import("upnext.errors").and_then(|module| module.getattr(name)?.call1((&text,))) {
+    raise_as(py, name, &error.to_string())
+}
+
+/// An exception of `upnext.errors`.
+pub(crate) fn raise_as(py: Python<'_>, name: &str, text: &str) -> PyErr {
+    match py.import("upnext.errors").and_then(|module| module.getattr(name)?.call1((text,))) {
         Ok(exception) => PyErr::from_value(exception),
         Err(error) => error,
     }
@@ -39,13 +43,15 @@ impl<T> OrRaise<T> for upnext_core::Result<T> {
 
 /// Reads options from JSON, whose fields Python has filled in.
 pub(crate) fn options<T: serde::de::DeserializeOwned>(py: Python<'_>, json: &str) -> PyResult<T> {
-    serde_json::from_str(json).map_err(|error| {
-        let text = error.to_string();
+    let read = &mut serde_json::Deserializer::from_str(json);
+    serde_path_to_error::deserialize(read).map_err(|error| {
+        let field = match error.path().to_string().as_str() {
+            "." => "options".to_owned(),
+            path => path.to_owned(),
+        };
+        let text = error.inner().to_string();
         let text = text.split(" at line ").next().unwrap_or_default();
-        raise(
-            py,
-            &Error::Config { field: "options".to_owned(), reason: upnext_core::experiment::plain(text) },
-        )
+        raise(py, &Error::Config { field, reason: upnext_core::experiment::plain(text) })
     })
 }
 

@@ -3,8 +3,9 @@
 use crate::arrow::Table;
 use crate::data::Sessions;
 use crate::errors::{OrRaise, json, options, raise};
+use crate::table::column;
 use crate::work::{threads, whole};
-use arrow_array::builder::{Float32Builder, StringBuilder, UInt32Builder};
+use arrow_array::builder::{Float32Builder, UInt32Builder};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 use numpy::{PyArray1, PyArray2, PyArrayMethods};
@@ -12,7 +13,7 @@ use pyo3::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;
 use upnext_core::Error;
-use upnext_core::data::ItemIndex;
+use upnext_core::data::{Event, ItemIndex, Part};
 use upnext_core::evaluation::EvaluationConfig;
 use upnext_core::experiment::TieRule;
 use upnext_core::ranking::{Filter, recommend_parallel};
@@ -53,6 +54,15 @@ impl Model {
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let height = rows.len().checked_div(width).unwrap_or(0);
         PyArray1::from_vec(py, rows).reshape([height, width])
+    }
+
+    /// The known items of sessions.
+    fn histories(&self, part: &Part<'_>, sessions: &[&[Event]]) -> Vec<Vec<ItemIndex>> {
+        let items = self.inner.items();
+        let known = |events: &&[Event]| {
+            events.iter().filter_map(|event| items.index_of(part.item_id(event))).collect()
+        };
+        sessions.iter().map(known).collect()
     }
 
     fn has_no_vectors(&self, py: Python<'_>) -> PyErr {
@@ -146,52 +156,51 @@ impl Model {
     ) -> PyResult<(Table, u64, u64)> {
         let filter = self.filter(exclude_seen, &exclude, only.as_deref());
         let (k, threads) = (k.min(self.inner.items().len()), threads(num_threads));
-        let fields = [
-            ("session", DataType::Utf8),
-            ("rank", DataType::UInt32),
-            ("item", DataType::Utf8),
-            ("score", DataType::Float32),
-        ];
-        let schema = Arc::new(Schema::new(fields.map(|(name, of)| Field::new(name, of, false)).to_vec()));
-        let (batches, fell_back, unknown) = whole(py, |stop| {
+        let (items, id_types) = (self.inner.items(), sessions.id_types());
+        let item_type = id_types.items.column_type(items.ids());
+        let (schema, batches, fell_back, unknown) = whole(py, |stop| {
             let (mut batches, mut fell_back, mut unknown) = (Vec::new(), 0, 0);
-            sessions.with_part(|part| {
-                let items = self.inner.items();
-                let all: Vec<_> = part.sessions().collect();
+            let schema = sessions.with_part(|part| {
+                let all: Vec<&[Event]> = part.sessions().collect();
+                let ids = all.iter().map(|events| part.session_id(&events[0]));
+                let session_type = id_types.sessions.column_type(ids);
+                let fields = [
+                    ("session", session_type.clone()),
+                    ("rank", DataType::UInt32),
+                    ("item", item_type.clone()),
+                    ("score", DataType::Float32),
+                ];
+                let fields: Vec<Field> = fields.map(|(name, of)| Field::new(name, of, false)).to_vec();
+                let schema = Arc::new(Schema::new(fields));
                 for block in all.chunks((BLOCK / k.max(1)).max(threads)) {
-                    let histories: Vec<Vec<ItemIndex>> = block
-                        .iter()
-                        .map(|events| {
-                            events.iter().filter_map(|event| items.index_of(part.item_id(event))).collect()
-                        })
-                        .collect();
+                    let histories = self.histories(part, block);
                     let of_block: Vec<&[ItemIndex]> = histories.iter().map(Vec::as_slice).collect();
                     let model = self.inner.recommender();
                     let lists =
                         recommend_parallel(threads, model, items, &of_block, k, &filter, &|| stop.check())?;
-                    let (mut ids, mut ranks) = (StringBuilder::new(), UInt32Builder::new());
-                    let (mut listed, mut scores) = (StringBuilder::new(), Float32Builder::new());
+                    let (mut ids, mut listed) = (Vec::new(), Vec::new());
+                    let (mut ranks, mut scores) = (UInt32Builder::new(), Float32Builder::new());
                     for ((events, history), list) in block.iter().zip(&histories).zip(&lists) {
                         fell_back += u64::from(list.fell_back);
                         unknown += (events.len() - history.len()) as u64;
                         for (rank, entry) in (1..).zip(&list.entries) {
-                            ids.append_value(part.session_id(&events[0]));
+                            ids.push(part.session_id(&events[0]));
                             ranks.append_value(rank);
-                            listed.append_value(items.id(entry.item));
+                            listed.push(items.id(entry.item));
                             scores.append_value(entry.score);
                         }
                     }
                     let columns: Vec<ArrayRef> = vec![
-                        Arc::new(ids.finish()),
+                        column(&session_type, ids.into_iter()),
                         Arc::new(ranks.finish()),
-                        Arc::new(listed.finish()),
+                        column(&item_type, listed.into_iter()),
                         Arc::new(scores.finish()),
                     ];
                     batches.extend(RecordBatch::try_new(Arc::clone(&schema), columns).ok());
                 }
-                Ok(())
+                Ok(schema)
             })?;
-            Ok((batches, fell_back, unknown))
+            Ok((schema, batches, fell_back, unknown))
         })?;
         Ok((Table::new(schema, batches), fell_back, unknown))
     }
@@ -256,14 +265,8 @@ impl Model {
     ) -> PyResult<(Vec<String>, Bound<'py, PyArray2<f32>>)> {
         let found = py.detach(|| {
             sessions.with_part(|part| {
-                let items = self.inner.items();
-                let all: Vec<_> = part.sessions().collect();
-                let histories: Vec<Vec<ItemIndex>> = all
-                    .iter()
-                    .map(|events| {
-                        events.iter().filter_map(|event| items.index_of(part.item_id(event))).collect()
-                    })
-                    .collect();
+                let all: Vec<&[Event]> = part.sessions().collect();
+                let histories = self.histories(part, &all);
                 let of_all: Vec<&[ItemIndex]> = histories.iter().map(Vec::as_slice).collect();
                 let rows = self.inner.session_vectors(&of_all)?;
                 Some((
@@ -278,7 +281,18 @@ impl Model {
         }
     }
 
-    /// Whether it keeps what a further training needs.
+    /// Writes the graph of a step, and the ids of the items beside it.
+    #[pyo3(signature = (path, k=None))]
+    fn to_onnx(&self, py: Python<'_>, path: PathBuf, k: Option<usize>) -> PyResult<()> {
+        py.detach(|| upnext_core::onnx::export(&self.inner, &path, k)).or_raise(py)
+    }
+
+    /// A page with the curves of the training; `None` for a kind without epochs.
+    fn page(&self, py: Python<'_>) -> Option<String> {
+        py.detach(|| upnext_cli::embedded::training_page(&self.inner))
+    }
+
+    /// Whether it is the same model: configuration, items and parameters.
     fn __eq__(&self, other: &Self) -> bool {
         let same = |a: &upnext_core::Model, b: &upnext_core::Model| {
             a.experiment() == b.experiment()
@@ -297,6 +311,11 @@ impl Evaluation {
     /// The figures, as JSON.
     fn json(&self, py: Python<'_>) -> PyResult<String> {
         json(py, &self.inner)
+    }
+
+    /// A page with the figures.
+    fn page(&self) -> String {
+        upnext_cli::embedded::evaluation_page(&self.inner)
     }
 
     /// The ranks of all cases, by session and position, by the conservative rule.

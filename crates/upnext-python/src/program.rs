@@ -1,8 +1,13 @@
-//! The program in the package.
+//! The program in the package: as a console script, and its commands as functions.
 
+use crate::errors::{OrRaise, options, raise, raise_as};
+use crate::work::interruptible;
 use pyo3::prelude::*;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use upnext_cli::Invocation;
+use upnext_cli::embedded::{self, Failure};
+use upnext_core::Experiment;
 
 /// The version of the package.
 #[pyfunction]
@@ -15,4 +20,28 @@ pub(crate) fn version() -> &'static str {
 pub(crate) fn main(py: Python<'_>, arguments: Vec<OsString>, program: Vec<OsString>) -> u8 {
     let arguments = std::iter::once("upnext".into()).chain(arguments).collect();
     py.detach(|| upnext_cli::run(Invocation { arguments, program: Some(program) }))
+}
+
+/// Runs a command and returns what it prints, a JSON document with `--json`, and its warnings. `shown` is the call in words.
+#[pyfunction]
+pub(crate) fn call(py: Python<'_>, arguments: Vec<OsString>, shown: &str) -> PyResult<(String, Vec<String>)> {
+    let ((printed, done), signal) = interruptible(py, |stop| {
+        stop.also(embedded::interrupt);
+        embedded::call(arguments, shown)
+    });
+    match (done, signal) {
+        (Ok(()), None) => Ok((printed.result, printed.warnings)),
+        (_, Some(raised)) => Err(raised),
+        (Err(Failure::Library(error)), None) => Err(raise(py, &error)),
+        (Err(Failure::Other(text)), None) => Err(raise_as(py, "UpnextError", &text)),
+        (Err(_), None) => Err(raise_as(py, "UpnextError", "failed for an unknown reason")),
+    }
+}
+
+/// Writes an experiment, which is JSON, as a file that the commands read.
+#[pyfunction]
+pub(crate) fn experiment_file(py: Python<'_>, experiment: &str, path: PathBuf) -> PyResult<()> {
+    let experiment: Experiment = options(py, experiment)?;
+    let text = experiment.to_toml().or_raise(py)?;
+    std::fs::write(&path, text).map_err(upnext_core::Error::io(&path, "write")).or_raise(py)
 }

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 use std::ops::ControlFlow;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
 use std::time::Duration;
@@ -10,17 +11,30 @@ use std::time::Duration;
 const EVERY: Duration = Duration::from_millis(100);
 
 /// What asks a work to stop.
-pub(crate) struct Stop(AtomicBool);
+#[derive(Default)]
+pub(crate) struct Stop {
+    is_set: AtomicBool,
+    /// What is called besides.
+    also: OnceLock<fn()>,
+}
 
 impl Stop {
     /// Asks to stop.
     pub(crate) fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.is_set.store(true, Ordering::Relaxed);
+        if let Some(also) = self.also.get() {
+            also();
+        }
+    }
+
+    /// Has a function called when the work is asked to stop.
+    pub(crate) fn also(&self, function: fn()) {
+        _ = self.also.set(function);
     }
 
     /// The answer of an observer.
     pub(crate) fn check(&self) -> ControlFlow<()> {
-        if self.0.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.is_set.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 
@@ -30,7 +44,7 @@ pub(crate) fn interruptible<T: Send>(
     py: Python<'_>,
     work: impl FnOnce(&Stop) -> T + Send,
 ) -> (T, Option<PyErr>) {
-    let (stop, is_done) = (Stop(AtomicBool::new(false)), AtomicBool::new(false));
+    let (stop, is_done) = (Stop::default(), AtomicBool::new(false));
     let (mut raised, caller) = (None, std::thread::current());
     let result = std::thread::scope(|scope| {
         let (stop, is_done) = (&stop, &is_done);

@@ -36,6 +36,7 @@ const MODULES: &[&str] = &[
     "artifact",
     "model",
     "fit",
+    "onnx",
     "training",
     "tuning",
     "comparison",

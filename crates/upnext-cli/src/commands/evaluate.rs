@@ -143,8 +143,22 @@ pub(crate) fn shown_ties(ties: TieRule) -> String {
 
 /// The metrics by cut-off: those of ranks and hits, and of lists, if lists were formed.
 pub(crate) fn metrics_tables(evaluation: &Evaluation) -> String {
+    let table = |columns: &Vec<(&str, MetricOf)>| {
+        let headings: Vec<&str> = std::iter::once("k").chain(columns.iter().map(|column| column.0)).collect();
+        let mut table = Table::new(&headings);
+        for at in &evaluation.metrics {
+            let cells = columns.iter().map(|(_, of)| of(at).map_or("–".to_owned(), |x| format!("{x:.4}")));
+            table.row(std::iter::once(at.k.to_string()).chain(cells).collect());
+        }
+        table.to_string()
+    };
+    metric_columns(evaluation).iter().map(table).collect::<Vec<_>>().join("\n")
+}
+
+/// The columns of the tables of metrics, which do not fit into one: those of ranks and hits, and those of lists, if lists were
+/// formed.
+pub(crate) fn metric_columns(evaluation: &Evaluation) -> Vec<Vec<(&'static str, MetricOf)>> {
     let metrics = &evaluation.metrics;
-    let share = |x: f64| format!("{x:.4}");
     let mut first: Vec<(&str, MetricOf)> = vec![
         ("recall", |at| Some(at.recall)),
         ("mrr", |at| Some(at.mrr)),
@@ -152,27 +166,12 @@ pub(crate) fn metrics_tables(evaluation: &Evaluation) -> String {
         ("last hit", |at| at.last_hit),
         ("repeats", |at| at.repeats),
     ];
-    let has_lists = metrics.iter().any(|at| at.coverage.is_some());
-    if has_lists {
-        first.push(("coverage", |at| at.coverage));
-        first.push(("popularity", |at| at.popularity));
+    if !metrics.iter().any(|at| at.coverage.is_some()) {
+        return vec![first];
     }
-    let table = |columns: &[(&str, MetricOf)]| {
-        let headings: Vec<&str> = std::iter::once("k").chain(columns.iter().map(|column| column.0)).collect();
-        let mut table = Table::new(&headings);
-        for at in metrics {
-            let cells = columns.iter().map(|(_, of)| of(at).map_or("–".to_owned(), share));
-            table.row(std::iter::once(at.k.to_string()).chain(cells).collect());
-        }
-        table
-    };
-    let mut text = table(&first).to_string();
-    if has_lists {
-        let columns: Vec<(&str, MetricOf)> =
-            OF_LISTS.into_iter().filter(|(_, of)| metrics.iter().any(|at| of(at).is_some())).collect();
-        text.push_str(&format!("\n{}", table(&columns)));
-    }
-    text
+    first.extend([("coverage", (|at| at.coverage) as MetricOf), ("popularity", |at| at.popularity)]);
+    let of_lists = OF_LISTS.into_iter().filter(|(_, of)| metrics.iter().any(|at| of(at).is_some())).collect();
+    vec![first, of_lists]
 }
 
 /// A metric at a cut-off, if it was computed.

@@ -5,6 +5,7 @@ mod compare;
 mod completions;
 mod demo;
 mod evaluate;
+mod export;
 mod inspect;
 mod load;
 mod man;
@@ -17,6 +18,8 @@ mod simulate;
 mod train;
 mod tune;
 mod vectors;
+
+pub(crate) use evaluate::metric_columns;
 
 /// A command with its arguments.
 #[derive(clap::Subcommand)]
@@ -31,6 +34,7 @@ pub(crate) enum Command {
     Recommend(recommend::RecommendArgs),
     Similar(similar::SimilarArgs),
     Vectors(vectors::VectorsArgs),
+    Export(export::ExportArgs),
     Reproduce(Box<reproduce::ReproduceArgs>),
     Serve(Box<serve::ServeArgs>),
     Load(Box<load::LoadArgs>),
@@ -54,6 +58,7 @@ impl Command {
             Self::Recommend(args) => recommend::run(&args),
             Self::Similar(args) => similar::run(&args),
             Self::Vectors(args) => vectors::run(&args),
+            Self::Export(args) => export::run(&args),
             Self::Reproduce(args) => reproduce::run(&args),
             Self::Serve(args) => serve::run(&args),
             Self::Load(args) => load::run(&args),

@@ -171,6 +171,13 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "export",
+        &[
+            "upnext export onnx model --out model.onnx",
+            "upnext export onnx model/members/gru4rec --out model.onnx -k 20",
+        ],
+    ),
+    (
         "reproduce",
         &[
             "upnext reproduce rsc15 --clicks yoochoose-clicks.dat.gz --settings rsc15-top1-100",

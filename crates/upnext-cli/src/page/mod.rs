@@ -3,6 +3,7 @@
 //! Everything can be read without scripts. The one script of a page (`script.js`) sorts tables, and its policy allows
 //! only that one, by its hash, so that no text can become another.
 
+pub(crate) mod fitted;
 mod html;
 pub(crate) mod svg;
 

@@ -59,7 +59,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// The names of a struct's fields, as its `Deserialize` implementation lists them.
-pub(super) fn fields_of<T: DeserializeOwned>() -> &'static [&'static str] {
+pub fn fields_of<T: DeserializeOwned>() -> &'static [&'static str] {
     let mut fields: &'static [&'static str] = &[];
     // The probe always returns an error; only the requested names matter.
     let _ = T::deserialize(FieldProbe(&mut fields));

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::evaluation::EvaluationConfig;
 pub use crate::ranking::TieRule;
 pub(crate) use difference::first_difference;
-pub use keys::{known_keys, nearest};
+pub use keys::{fields_of, known_keys, nearest};
 pub use model::{ModelConfig, ModelKind};
 pub use published::{published_names, published_text};
 #[cfg(feature = "toml")]

@@ -2,7 +2,7 @@
 
 use super::live::{shape, span};
 use super::outcome::{Outcome, interval, metrics, name, name_beside};
-use crate::output::{shell_word, thousands};
+use crate::output::{shell_word, shown_path, thousands};
 use crate::page::{Page, escape, percent, shown, table};
 use upnext_core::auto::{CUTOFF, CandidateReport, MemberReport, SkippedReport, WindowReport};
 use upnext_core::comparison::WindowCut;
@@ -191,7 +191,7 @@ fn more(outcome: &Outcome) -> String {
 }
 
 fn usage(outcome: &Outcome) -> String {
-    let model = shell_word(&outcome.out.display().to_string());
+    let model = shell_word(&shown_path(outcome.out));
     format!(
         "<pre>{}</pre>",
         escape(&format!(

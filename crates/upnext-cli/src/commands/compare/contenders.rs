@@ -3,6 +3,7 @@
 use super::CompareArgs;
 use super::data::has_validation;
 use crate::commands::evaluate::shown_ties;
+use crate::embedded;
 use crate::next_clicks::Unknown;
 use crate::output::shell_word;
 use std::collections::HashSet;
@@ -51,8 +52,11 @@ impl Contender {
         self.name.replace('/', "-")
     }
 
-    /// The commands that compute the same figures.
+    /// The commands that compute the same figures; none in a call by another program, whose data may be in no file.
     pub(super) fn commands(&self, args: &CompareArgs, fields: &[String]) -> Vec<String> {
+        if embedded::is_embedded() {
+            return Vec::new();
+        }
         let word = |path: &Path| shell_word(&path.display().to_string());
         let train = match &self.source {
             Source::Saved(_) => None,

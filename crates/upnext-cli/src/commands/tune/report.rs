@@ -5,7 +5,7 @@ mod test_part;
 
 use super::live::short;
 use super::outcome::{Outcome, value};
-use crate::output::{shell_word, thousands};
+use crate::output::{shell_word, shown_path, thousands};
 use crate::page::svg::{Axis, Plot, Point, Series, parallel};
 use crate::page::{Page, escape, figure, percent, shown, side_by_side, table};
 use std::fmt::Write;
@@ -352,10 +352,10 @@ fn points(outcome: &Outcome) -> String {
 }
 
 fn again(outcome: &Outcome) -> String {
-    let train = shell_word(&outcome.train.display().to_string());
+    let train = shell_word(&shown_path(outcome.train.as_ref()));
     let mut command = format!("upnext train {train} --out model --config best.toml");
     if let Some(test) = &outcome.test {
-        let _ = write!(command, "\nupnext evaluate model {}", shell_word(&test.log.display().to_string()));
+        let _ = write!(command, "\nupnext evaluate model {}", shell_word(&shown_path(test.log.as_ref())));
     }
     let toml = outcome.experiment.to_toml().unwrap_or_else(|error| error.to_string());
     format!(

@@ -9,7 +9,7 @@ mod windows;
 use super::outcome::{LogReport, Outcome, remarks};
 use crate::commands::evaluate::shown_ties;
 use crate::next_clicks::sentence;
-use crate::output::thousands;
+use crate::output::{shown_path, thousands};
 use crate::page::{Legend, Page, escape, figure, shown, side_by_side, svg, table};
 use beyond::beyond_accuracy;
 use figures::{differences, results};
@@ -277,7 +277,7 @@ fn data(outcome: &Outcome) -> String {
     let count = |n: u64| thousands(n);
     let share = |x: f64| format!("{:.1} %", x * 100.0);
     let rows = [
-        row("log", &|log| log.path.display().to_string()),
+        row("log", &|log| shown_path(&log.path)),
         row("events", &|log| count(log.shape.counts.events)),
         row("sessions", &|log| count(log.shape.counts.sessions)),
         row("items", &|log| count(log.shape.counts.items)),
@@ -325,12 +325,15 @@ fn rows(outcome: &Outcome) -> String {
     );
     for m in outcome.by_mrr() {
         let row = &outcome.models[m];
+        let commands = match &row.commands[..] {
+            [] => String::new(),
+            commands => format!("<pre>{}</pre>", escape(&commands.join("\n"))),
+        };
         let toml = row.experiment.to_toml().unwrap_or_else(|error| error.to_string());
         _ = write!(
             html,
-            "<details><summary>{}</summary><pre>{}</pre><pre>{}</pre></details>",
+            "<details><summary>{}</summary>{commands}<pre>{}</pre></details>",
             name(outcome, m),
-            escape(&row.commands.join("\n")),
             escape(&toml)
         );
     }
