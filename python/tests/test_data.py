@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -12,7 +16,7 @@ import upnext
 
 
 def events(sessions: upnext.Sessions) -> list[tuple]:
-    table = sessions.to_arrow().to_arrow().to_pydict()
+    table = sessions.to_arrow().to_pydict()
     return sorted(zip(table["session"], table["item"], table["time"]))
 
 
@@ -28,8 +32,7 @@ def test_frames_of_all_libraries_are_the_same_log(frame, tmp_path):
     others = [polars, relation, pa.Table.from_pandas(frame), {name: frame[name].to_numpy() for name in frame}]
     for other in others:
         assert events(upnext.read(other, **COLUMNS)) == expected, type(other)
-    by_file = [(session, int(item), time) for session, item, time in events(upnext.read(file, **COLUMNS))]
-    assert sorted(by_file) == expected
+    assert events(upnext.read(file, **COLUMNS)) == expected
 
 
 @pytest.mark.parametrize(
@@ -55,13 +58,16 @@ def test_types_of_columns_do_not_matter(frame, change):
 def test_ids_come_back_as_they_were(frame, network, data):
     assert {type(item) for _, item, _ in events(data.test)} == {int}
     assert all(type(item.id) is int for item in network.recommend([3, 4], k=5))
+    assert all(type(item.id) is int for item in network.recommend(np.array([3.0, 4.0]), k=5))
     assert all(type(item.id) is str for item in network.recommend(["3", "4"], k=5))
     assert network.recommend([3, 999_999]).unknown == [999_999]
+    assert set(network.items_) == set(range(30)) and network.session_vectors([[3]])[0] == [0]
     table = network.recommend_many(data.test, k=2).to_arrow()
     assert (table.schema.field("item").type, table.schema.field("session").type) == (pa.int64(), pa.string())
     texts = frame.astype({"sku": "string"})
     table = network.recommend_many(texts, k=2, **COLUMNS).to_arrow()
     assert table.schema.field("item").type == pa.string()
+    assert set(upnext.Pop().fit(texts, **COLUMNS).items_) == {str(item) for item in range(30)}
 
 
 def test_huge_ids_are_exact():
@@ -89,44 +95,144 @@ def test_whole_numbers_that_a_missing_one_made_floats_are_whole(frame):
     )
 
 
-def test_empty_and_wrong_logs_are_refused_in_words(frame):
-    with pytest.raises(upnext.errors.DataError, match="no event|no row|empty"):
-        upnext.read(frame.head(0), **COLUMNS)
-    with pytest.raises(upnext.errors.UpnextError, match="nowhere"):
-        upnext.read(frame, session="nowhere", item="sku", time="ts")
-    with pytest.raises(upnext.errors.ConfigError, match="sesion"):
-        upnext.read(frame, sesion="visitor")
-    with pytest.raises(upnext.errors.DataError, match="int"):
-        upnext.read(7)
-    with pytest.raises(upnext.errors.DataError, match="list of item ids"):
-        upnext.read(["a", 3])
-    with pytest.raises(upnext.errors.FileError):
-        upnext.read("/no/such/file.csv")
-    with pytest.raises(upnext.errors.DataError, match="leave out"):
-        upnext.read([[1, 2]], session="visitor")
+@pytest.mark.parametrize(
+    ("log", "options", "error", "words"),
+    [
+        (lambda frame: frame.head(0), COLUMNS, "DataError", "no event|no row|empty"),
+        (lambda frame: frame, {"session": "nowhere", "item": "sku", "time": "ts"}, "UpnextError", "^(?!.*record batches).*nowhere"),
+        (lambda frame: frame, {"sesion": "visitor"}, "ConfigError", "did you mean session"),
+        (lambda frame: 7, {}, "DataError", "cannot be a int|cannot be an int"),
+        (lambda frame: b"x", {}, "DataError", "bytes"),
+        (lambda frame: ["a", 3], {}, "DataError", "list of item ids"),
+        (lambda frame: ["a", "b"], {}, "DataError", "one session is"),
+        (lambda frame: "/no/such/file.csv", {}, "MissingFileError", "/no/such/file.csv"),
+        (lambda frame: [[1, 2]], {"session": "visitor"}, "DataError", "leave out"),
+        (lambda frame: frame.to_dict("records"), {}, "DataError", "make a frame"),
+        (lambda frame: frame[["sku"]].to_numpy(), {}, "DataError", "2 dimensions"),
+        (lambda frame: [frame, frame], {}, "DataError", "concatenate"),
+        (lambda frame: {"visitor": [1, 2], "sku": [1]}, {}, "DataError", "one length"),
+        (lambda frame: [[1, True]], {}, "DataError", "whole number, not a bool"),
+        (lambda frame: [[1, None]], {}, "DataError", "without an item id"),
+        (lambda frame: [{1, 2}], {}, "DataError", "in their order"),
+        (lambda frame: frame.assign(sku=[[1]] * len(frame)).assign(ts="soon"), COLUMNS, "DataError", "ts"),
+    ],
+)
+def test_wrong_logs_are_refused_in_words(frame, log, options, error, words):
+    with pytest.raises(getattr(upnext.errors, error), match=words):
+        upnext.read(log(frame), **options)
 
 
-def test_lists_and_generators_are_sessions():
+def test_options_for_what_was_read_already_are_refused(data):
+    for call in [
+        lambda: upnext.read(data.train, item="sku"),
+        lambda: upnext.Pop().fit(data.train, item="sku"),
+        lambda: upnext.Pop().fit(data.train, epoks=4),
+        lambda: upnext.compare(data, ["pop"], item="sku"),
+        lambda: upnext.prepare(data.train, item="sku"),
+        lambda: upnext.prepare(data.train, min_item_suport=2),
+    ]:
+        with pytest.raises(upnext.errors.ConfigError, match="sku|item|epoks|min_item_support"):
+            call()
+    with pytest.raises(upnext.errors.DataError, match="data.train"):
+        upnext.read(data)
+
+
+def test_lists_generators_and_series_are_sessions():
+    import polars as pl
+
     sessions = [["kettle", "tea", "cup"], ["kettle", "tea"], ["tea", "cup"]] * 3
-    for form in (sessions, (session for session in sessions), [np.array(session) for session in sessions]):
-        assert upnext.read(form).n_events == 21
+    for form in (
+        sessions,
+        (session for session in sessions),
+        [np.array(session) for session in sessions],
+        [tuple(session) for session in sessions],
+        pd.Series(sessions),
+        pl.Series(sessions),
+        pa.array(sessions),
+    ):
+        assert list(upnext.read(form)) == sessions
     model = upnext.SR().fit(sessions)
     assert model.recommend(["kettle"], k=1).ids == ["tea"]
-    table = model.recommend_many([["kettle"], ["tea"]], k=1).to_arrow().to_pydict()
+    table = model.recommend_many([["kettle"], ["tea"]], k=1)
     assert table["session"] == [0, 1] and table["item"] == ["tea", "cup"]
+    assert len(upnext.prepare(sessions * 5, min_item_support=1).test) > 0
+    with pytest.warns(upnext.UpnextWarning, match="1 of 3 sessions are empty"):
+        assert len(upnext.read([["a"], [], ["b"]])) == 2
+    with pytest.warns(upnext.UpnextWarning, match="the same item"):
+        upnext.read([[1, 2], ["1", "2"]])
+
+
+def test_warnings_name_the_line_of_the_caller(frame):
+    with pytest.warns(upnext.UpnextWarning) as direct:
+        upnext.read([["a"], []])
+    with pytest.warns(upnext.UpnextWarning) as within:
+        upnext.SR().fit([["a", "b"], []])
+    assert {warning.filename for warning in [*direct, *within]} == {__file__}
+    late = frame.copy()
+    late.loc[late.index[-1], "ts"] = pd.Timestamp("2051-01-01")
+    with pytest.warns(upnext.UpnextWarning, match="future|clock|later|wrong"):
+        upnext.prepare(late, **COLUMNS)
+
+
+def test_what_is_held_out_can_be_given_in_several_forms(frame):
+    days = upnext.prepare(frame, **COLUMNS, holdout=pd.Timedelta("1D"))
+    assert len(days.test) == len(upnext.prepare(frame, **COLUMNS, holdout="1d").test)
+    share = upnext.prepare(frame, **COLUMNS, holdout=0.1)
+    assert len(share.test) == len(upnext.prepare(frame, **COLUMNS, holdout="10%").test)
+    assert len(upnext.prepare(frame, **COLUMNS, holdout=50).test) == 50
+    early = upnext.prepare(frame, **COLUMNS, until=pd.Timestamp("2023-11-18"), since="2023-11-15")
+    assert early.train.to_pandas()["time"].min() >= pd.Timestamp("2023-11-15")
+    for wrong in ("1 fortnight", 1.5, True, [1]):
+        with pytest.raises(upnext.errors.ConfigError, match="holdout"):
+            upnext.prepare(frame, **COLUMNS, holdout=wrong)
+
+
+def test_the_arguments_of_prepare_are_the_options_of_the_library():
+    import inspect
+
+    from upnext import _upnext
+
+    names = set(inspect.signature(upnext.prepare).parameters) - {"log", "options"}
+    assert names == set(_upnext.option_names()[1])
 
 
 def test_a_prepared_log_is_that_of_the_command_line(frame, tmp_path):
-    from upnext.__main__ import main  # noqa: F401
+    frame.to_csv(tmp_path / "clicks.csv", index=False)
+    options = ["--session-column=visitor", "--item-column=sku", "--time-column=ts", "--validation=1d", "--quiet"]
+    program = [sys.executable, "-m", "upnext", "prepare", "clicks.csv", "--out", "by-program", *options]
+    subprocess.run(program, cwd=tmp_path, check=True, capture_output=True)
+    data = upnext.prepare(frame, **COLUMNS, validation="1d")
+    data.save(tmp_path / "by-package")
+    for folder in ("by-program", "by-package"):
+        loaded = upnext.Data.load(tmp_path / folder)
+        for name, part in data._parts().items():
+            assert events(getattr(loaded, name)) == events(part), (folder, name)
+        assert loaded.statistics["train"] == data.statistics["train"]
+    assert "valid" in repr(data) and "<table>" in data._repr_html_()
+    with pytest.raises(upnext.errors.UpnextError, match="upnext prepare|prepare"):
+        upnext.Data.load(tmp_path)
 
-    data = upnext.prepare(frame, **COLUMNS, holdout="1d")
-    data.save(tmp_path / "data")
-    assert events(upnext.read(tmp_path / "data" / "test.parquet")) == [
-        (session, str(item), time) for session, item, time in events(data.test)
-    ] or len(data.test) == len(upnext.read(tmp_path / "data" / "test.parquet"))
-    assert data.statistics and "train" in repr(data)
-    with pytest.raises(upnext.errors.ConfigError, match="holdout"):
-        upnext.prepare(frame, **COLUMNS, holdout="1 fortnight")
+
+def test_sessions_are_lists_and_tables_and_pickle(data, frame):
+    import pickle
+
+    import polars as pl
+
+    first = data.test[0]
+    assert first == next(iter(data.test)) and all(type(item) is int for item in first)
+    assert data.test[-1] == list(data.test)[-1] and len(list(data.train)) == len(data.train)
+    with pytest.raises(IndexError):
+        data.test[len(data.test)]
+    assert len(data.test.to_pandas()) == data.test.n_events == pl.DataFrame(data.test).height
+    again = pickle.loads(pickle.dumps(data))
+    assert {name: events(part) for name, part in again._parts().items()} == {
+        name: events(part) for name, part in data._parts().items()
+    }
+    assert upnext.SR().fit(again.train) == upnext.SR().fit(data.train)
+    lists = upnext.read([["a", "b"], ["c"]])
+    assert list(pickle.loads(pickle.dumps(lists))) == list(lists)
+    assert lists.to_arrow().column_names == ["session", "item"]
+    assert "column 1 (visitor)" in repr(upnext.read(frame, **COLUMNS)) and "<table>" in data.train._repr_html_()
 
 
 def test_a_table_is_read_by_every_library(network, data):
@@ -134,7 +240,9 @@ def test_a_table_is_read_by_every_library(network, data):
     import polars as pl
 
     table = network.recommend_many(data.test, k=3)
-    assert len(table) == 3 * len(data.test) and "rank" in repr(table)
+    assert len(table) == 3 * len(data.test) and "rank" in repr(table) and "<table>" in table._repr_html_()
+    assert table["rank"][:3] == [1, 2, 3] and set(table["fell_back"]) == {False}
+    assert pickle.loads(pickle.dumps(table)).to_arrow() == table.to_arrow()
     assert pl.DataFrame(table).height == len(table.to_pandas()) == len(table)
     arrow = table.to_arrow()
     assert duckdb.sql("select count(*) from arrow").fetchall() == [(len(table),)]

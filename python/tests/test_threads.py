@@ -71,7 +71,7 @@ PROGRAM = """
             global pressed
             pressed = time.monotonic()
             os.kill(os.getpid(), signal.SIGINT)
-    model = upnext.GRU4Rec(**{{**SMALL, "epochs": 100000}})
+    model = {model}
     try:
         {call}
         print("not interrupted")
@@ -81,8 +81,12 @@ PROGRAM = """
 """
 
 
-def run(call: str, after: str) -> str:
-    program = textwrap.dedent(PROGRAM).format(tests=os.path.dirname(__file__), call=call, after=after)
+NETWORK = "upnext.GRU4Rec(**{**SMALL, 'epochs': 100000})"
+PRESS = "pressed = time.monotonic() + 2; threading.Timer(2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()"
+
+
+def run(call: str, after: str, model: str = NETWORK) -> str:
+    program = textwrap.dedent(PROGRAM).format(tests=os.path.dirname(__file__), call=call, after=after, model=model)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -98,8 +102,24 @@ def test_ctrl_c_stops_a_training_within_a_second_and_keeps_the_model():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_ctrl_c_stops_a_search_and_the_process_lives(tmp_path):
-    press = "pressed = time.monotonic() + 2; threading.Timer(2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()"
-    call = f"{press}; upnext.tune(frame, {{'learning_rate': [0.1, 0.2]}}, model=model, trials=2, out={str(tmp_path / 't')!r})"
+    call = f"{PRESS}; upnext.tune(frame, {{'learning_rate': [0.1, 0.2]}}, model=model, trials=2, out={str(tmp_path / 't')!r})"
     shown = run(call, "print(upnext.compare((frame, frame.head(2000)), ['pop']).names)")
     assert shown.startswith("interrupted") and "resume=True" in shown and shown.strip().endswith("['pop']"), shown
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("model", ["upnext.BPRMF(epochs=100000)", "upnext.SessionAverage(epochs=100000)"])
+def test_ctrl_c_stops_kinds_without_mini_batches(model):
+    shown = run(f"{PRESS}; model.fit(frame)", "print(model._fitted)", model)
+    first, second = shown.strip().splitlines()
+    assert first.startswith("interrupted") and float(first.split()[1]) < 1.0 and second == "None", shown
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_ctrl_c_stops_the_call_of_this_thread_alone():
+    other = "thread = threading.Thread(target=lambda: done.append(upnext.compare((frame, frame.tail(2000)), [model]).names))"
+    model = "upnext.GRU4Rec(layers=[32], epochs=12); done = []"
+    call = f"{other}; thread.start(); time.sleep(0.5); {PRESS}; upnext.compare((frame, frame.tail(2000)), ['pop'])"
+    shown = run(call, "thread.join(); print(done)", model)
+    assert shown.startswith("interrupted") and shown.strip().endswith("[['gru4rec']]"), shown

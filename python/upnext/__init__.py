@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from . import _upnext, errors
 from ._commands import Auto, Comparison, Tuning, auto, compare, tune
-from ._data import Data, Sessions, UpnextWarning, prepare, read
+from ._data import Data, Sessions, prepare, read
 from ._load import load
 from ._recommender import Recommender
 from ._results import Evaluation, Item, Recommendations
 from ._table import Table
-from .errors import UpnextError
+from .errors import UpnextError, UpnextWarning
 from .models import *  # noqa: F403
 from .models import __all__ as _kinds
 

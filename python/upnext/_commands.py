@@ -5,40 +5,72 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import _upnext, models
-from ._data import Data, UpnextWarning, read
-from ._load import load
+from . import _upnext
+from ._checks import count, counts, in_python, span, threads, to_json, translated, warn
+from ._data import Data, Sessions, read
+from ._folders import Folder
+from ._load import load, of_kind
 from ._pages import Report, columns
 from ._progress import is_shown
 from ._recommender import Recommender
-from .errors import ConfigError, UpnextError
+from .errors import ConfigError, DataError, UpnextError
 
 
-def _call(command: str, arguments: list[Any], shown: str, progress: bool | None) -> dict[str, Any]:
-    """Runs a command and returns its document."""
-    words = [command, *map(os.fspath, map(_word, arguments)), "--json", *([] if is_shown(progress) else ["--quiet"])]
-    try:
-        result, found = _upnext.call(words, shown)
-    except UpnextError as error:
-        raise type(error)(_in_python(str(error))) from None
-    for text in found:
-        warnings.warn(_in_python(text), UpnextWarning, stacklevel=3)
-    return json.loads(result)
+class _Call:
+    """A command, its data and its files, which are there as long as its result."""
 
+    def __init__(self, data: Any, options: dict[str, Any]) -> None:
+        self._folder = Folder()
+        self.path = self._folder.path
+        self.data = data
+        self.shown = repr(os.fspath(data)) if isinstance(data, (str, os.PathLike)) else "data"
+        self.logs = self._logs(data, options)
 
-def _word(argument: Any) -> Any:
-    return argument if isinstance(argument, os.PathLike) else str(argument)
+    def _logs(self, data: Any, options: dict[str, Any]) -> list[Path]:
+        """The paths of a log, of a prepared one, or of a training and a test part."""
+        if isinstance(data, Data):
+            if options:
+                raise ConfigError(f"{', '.join(options)}: a prepared log has been read already: leave such options out")
+            return data._paths()
+        if isinstance(data, tuple) and len(data) == 2:
+            return [self._log(part, f"{name}.parquet", options) for name, part in zip(("train", "test"), data)]
+        return [self._log(data, "log.parquet", options)]
 
+    def _log(self, log: Any, name: str, options: dict[str, Any]) -> Path:
+        if isinstance(log, (str, os.PathLike)) and not options:
+            return Path(log)
+        path = self.path / name
+        own = {} if isinstance(log, Sessions) else options
+        read(log, **own)._inner.write(path)
+        return path
 
-def _in_python(text: str) -> str:
-    """A message that names flags, with the arguments that stand for them."""
-    return re.sub(r"(?<![\w-])--?([a-z][a-z-]*)", lambda flag: flag[1].replace("-", "_"), text)
+    def experiment(self, model: Recommender, name: str) -> Path:
+        """An experiment file of a model."""
+        path = self.path / f"{name}.toml"
+        _upnext.experiment_file(model._checked(), path)
+        return path
+
+    def run(self, command: str, options: list[Any], shown: str, progress: bool | None) -> dict[str, Any]:
+        """Runs the command and returns its document."""
+        words = [command, *options, "--json", *([] if is_shown(progress) else ["--quiet"]), "--", *self.logs]
+        try:
+            result, found = _upnext.call([os.fspath(word) if isinstance(word, os.PathLike) else str(word) for word in words], shown)
+        except UpnextError as error:
+            raise translated(type(error)(self._without_folders(str(error)))) from None
+        for text in found:
+            warn(self._without_folders(text))
+        return json.loads(self._without_folders(result))
+
+    def _without_folders(self, text: str) -> str:
+        """A text in which temporary files have no folder."""
+        folders = {self.path, *(path.parent for path in self.logs if isinstance(self.data, Data) and self.data._written is not None)}
+        for folder in folders:
+            text = text.replace(f"{folder}{os.sep}", "").replace(json.dumps(f"{folder}{os.sep}")[1:-1], "")
+        return text
 
 
 def _options(**given: Any) -> list[Any]:
@@ -48,100 +80,89 @@ def _options(**given: Any) -> list[Any]:
         flag = f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"
         if value is True:
             words.append(flag)
+        elif isinstance(value, list):
+            words += [flag, ",".join(map(str, value))]
         elif value is not None and value is not False:
-            several = isinstance(value, Sequence) and not isinstance(value, str)
-            words += [flag, ",".join(map(str, value)) if several else value]
+            # One word, so that a value that begins with a dash is no option.
+            words += [flag, value] if len(name) == 1 else [f"{flag}={os.fspath(value) if isinstance(value, os.PathLike) else value}"]
     return words
 
 
-class _Folders:
-    """Folders of a call, which are there as long as its result."""
-
-    def __init__(self) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="upnext-")
-        self.path = Path(self._temporary.name)
-
-    def data(self, data: Any, options: dict[str, Any]) -> list[Path]:
-        """The paths of a log, of a prepared one, or of a training and a test part."""
-        if isinstance(data, Data):
-            return [data._folder()]
-        if isinstance(data, tuple) and len(data) == 2:
-            return [self._log(part, f"{name}.parquet", options) for name, part in zip(("train", "test"), data)]
-        return [self._log(data, "log.parquet", options)]
-
-    def _log(self, log: Any, name: str, options: dict[str, Any]) -> Path:
-        if isinstance(log, (str, os.PathLike)) and not options:
-            return Path(log)
-        path = self.path / name
-        read(log, **options)._inner.write(path)
-        return path
-
-    def experiment(self, model: Recommender, name: str) -> Path:
-        """An experiment file of a model."""
-        path = self.path / "experiments" / f"{name}.toml"
-        path.parent.mkdir(exist_ok=True)
-        _upnext.experiment_file(json.dumps(model._experiment()), path)
-        return path
-
-
-def _named(given: Any) -> list[tuple[str | None, Any]]:
-    if isinstance(given, Mapping):
-        for name in given:
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", str(name)):
-                raise ConfigError(f"models: {name!r} cannot be a name: use letters, digits, '.', '_' and '-'")
-        return list(given.items())
-    if isinstance(given, (str, os.PathLike, Recommender, type)):
-        given = [given]
-    return [(None, model) for model in given]
+def _whole(value: Any, name: str) -> int | None:
+    return None if value is None else count(value, name)
 
 
 class Comparison(Report):
     """Models on the same test sessions, with intervals.
 
-    ``comparison["vstan"]`` is the fitted model of that name.
+    ``comparison["vstan"]`` is the fitted model of that name, ``comparison["vstan", "mrr@20"]`` one of its figures; iterating
+    gives the names, those with the highest MRR first.
     """
 
-    def __init__(self, record: dict[str, Any], page: str, folders: _Folders, fitted: dict[str, Recommender]) -> None:
+    def __init__(self, record: dict[str, Any], page: str, call: _Call, fitted: dict[str, Recommender]) -> None:
         super().__init__(record, page)
-        self._folders = folders
+        self._call = call
         self._fitted = fitted
 
     @property
+    def _k(self) -> int:
+        return self._record["evaluation"]["cutoffs"][-1]
+
+    @property
     def names(self) -> list[str]:
-        """The names of the models, the best MRR first."""
-        k = self._record["evaluation"]["cutoffs"][-1]
-        return sorted((row["name"] for row in self._record["models"]), key=lambda name: -self[name, f"mrr@{k}"])
+        """The names of the models, the highest MRR first."""
+        figures = {(found["model"], found["metric"], found["k"]): found["value"] for found in self.intervals()}
+        return sorted((row["name"] for row in self._record["models"]), key=lambda name: -figures[name, "mrr", self._k])
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """The models that could not be trained or evaluated, with the reasons."""
+        return {row["name"]: in_python(row["reason"]) for row in self._record["failed"]}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self._record["models"])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
 
     def __getitem__(self, key: Any) -> Any:
-        if isinstance(key, tuple):
-            name, figure = key
+        name, figure = key if isinstance(key, tuple) and len(key) == 2 else (key, None)
+        if name not in self:
+            raise KeyError(f"{name!r} is none of the models: {', '.join(self.names)}")
+        if figure is not None:
             for found in self.intervals():
                 if found["model"] == name and f"{found['metric']}@{found['k']}" == figure:
                     return found["value"]
-            raise KeyError(f"{name}: no {figure}")
-        if key not in self._fitted:
-            folder = self._folders.path / "models" / key.replace("/", "-")
-            if not folder.is_dir():
-                raise KeyError(key)
-            self._fitted[key] = load(folder)
-        return self._fitted[key]
+            raise KeyError(f"{figure!r} is none of the figures: recall, mrr and ndcg at {self._record['evaluation']['cutoffs']}")
+        if name not in self._fitted:
+            self._fitted[name] = load(self._call.path / "models" / name.replace("/", "-"))
+        return self._fitted[name]
 
     def intervals(self) -> list[dict[str, Any]]:
-        """The metrics of every model with the ends of their 95 % intervals."""
+        """The metrics of every model with the ends of their 95 % intervals: ``model``, ``metric``, ``k``, ``value``, ``low``, ``high``."""
         models = zip(self._record["models"], self._record["comparison"]["models"])
         return [{"model": row["name"], **figure} for row, figures in models for figure in figures]
 
     def differences(self) -> list[dict[str, Any]]:
-        """The differences of every pair of models, second minus first, with the ends of their 95 % intervals."""
+        """The differences of every pair of models on the same sessions, ``second`` minus ``first``, with the ends of their 95 %
+        intervals: ``first``, ``second``, ``metric``, ``k``, ``value``, ``low``, ``high``."""
         names = [row["name"] for row in self._record["models"]]
         pairs = self._record["comparison"]["differences"]
-        ends = lambda pair: {"first": names[pair["first"]], "second": names[pair["second"]]}  # noqa: E731
-        return [{**ends(pair), **figure} for pair in pairs for figure in pair["figures"]]
+        return [
+            {"first": names[pair["first"]], "second": names[pair["second"]], **figure} for pair in pairs for figure in pair["figures"]
+        ]
 
-    def to_pandas(self) -> Any:
-        """The metrics as a frame, one row a model, the best first."""
+    def to_pandas(self, what: str = "metrics") -> Any:
+        """A frame: of ``"metrics"``, one row a model, the highest MRR first; or of ``"intervals"`` or ``"differences"``."""
         import pandas
 
+        if what in ("intervals", "differences"):
+            return pandas.DataFrame(getattr(self, what)())
+        if what != "metrics":
+            raise ConfigError(f"what: `{what}` is none of metrics, intervals, differences")
         return pandas.DataFrame(self._rows()).set_index("model")
 
     def _rows(self) -> list[dict[str, Any]]:
@@ -150,13 +171,13 @@ class Comparison(Report):
         for name in self.names:
             row: dict[str, Any] = {"model": name}
             for at in of[name]["metrics"]:
-                row |= {f"{metric}@{at['k']}": value for metric, value in at.items() if metric != "k"}
-            rows.append(row | {key: of[name][key] for key in ("training_seconds", "request_ms")})
+                row.update({f"{metric}@{at['k']}": value for metric, value in at.items() if metric != "k"})
+            row.update({key: of[name][key] for key in ("training_seconds", "request_ms")})
+            rows.append(row)
         return rows
 
     def __repr__(self) -> str:
-        k = self._record["evaluation"]["cutoffs"][-1]
-        of = {(found["model"], found["metric"]): found for found in self.intervals() if found["k"] == k}
+        of = {(found["model"], found["metric"]): found for found in self.intervals() if found["k"] == self._k}
         rows = []
         for name in self.names:
             cells = [name]
@@ -165,21 +186,22 @@ class Comparison(Report):
                 ends = f" [{found['low']:.4f}, {found['high']:.4f}]" if found.get("low") is not None else ""
                 cells.append(f"{found['value']:.4f}{ends}")
             rows.append(cells)
-        return columns(["model", f"recall@{k}", f"mrr@{k}", f"ndcg@{k}"], rows)
+        failed = "".join(f"\n{name} failed: {reason}" for name, reason in self.failed.items())
+        return columns(["model", *(f"{metric}@{self._k}" for metric in ("recall", "mrr", "ndcg"))], rows) + failed
 
 
 def compare(
     data: Any,
     models: Any = None,
     *,
-    k: Sequence[int] = (1, 5, 10, 20),
+    k: int | Sequence[int] = (1, 5, 10, 20),
     ties: str = "conservative",
     candidates: int | None = None,
     unknown: str = "leave-out",
     epochs: int | None = None,
     seed: int | None = None,
     resamples: int | None = None,
-    catalogue: str | os.PathLike[str] | None = None,
+    catalogue: Any = None,
     n_threads: int | None = None,
     progress: bool | None = None,
     **options: Any,
@@ -194,74 +216,121 @@ def compare(
         Names of kinds, models that are fitted here, fitted models, paths of saved models and experiment files: one of them,
         a list, or a mapping from names. By default all kinds. If the data has a validation part, it chooses the number of
         epochs of kinds that are given by their names.
-    k, ties, candidates, unknown, epochs, seed, resamples, catalogue
-        As in ``upnext compare --help``.
-    progress : bool
+    k, ties, candidates, unknown
+        As for :meth:`Recommender.evaluate`.
+    epochs, seed : int, default None
+        For all models that have them, instead of their own.
+    resamples : int, default 2000
+        Number of resamples of the sessions for the intervals.
+    catalogue : path or frame, default None
+        Titles of items for the page: ``item_id`` and ``title``.
+    progress : bool, default None
         Whether to show progress; by default in terminals and notebooks.
     """
-    folders, fitted, words, taken = _Folders(), {}, [], set()
-    for name, model in _named(models or ()):
-        if isinstance(model, (str, os.PathLike)) and name is None:
-            words.append(os.fspath(model))
-            continue
-        if isinstance(model, (str, os.PathLike)):
-            model = _of_kind(os.fspath(model))
-        if isinstance(model, type):
-            model = model()
-        base = name = name or model.kind
-        number = 1
-        while name in taken or name in words:
-            number += 1
-            name = f"{base}-{number}"
-        taken.add(name)
-        if model._fitted is None:
-            words.append(str(folders.experiment(model, name)))
+    if isinstance(data, Sessions) or not isinstance(data, (Data, tuple, str, os.PathLike)):
+        raise DataError("compare takes a prepared log (upnext.prepare), the folder of one, or (train, test)")
+    call = _Call(data, options)
+    named, fitted, words = _named(models), {}, []
+    for name, model in named:
+        if isinstance(model, str):
+            words.append(model)
+        elif model._fitted is None:
+            words.append(str(call.experiment(model, name)))
         else:
             fitted[name] = model
-            (folders.path / "fitted").mkdir(exist_ok=True)
-            words.append(str(folders.path / "fitted" / name))
+            (call.path / "fitted").mkdir(exist_ok=True)
+            words.append(str(call.path / "fitted" / name))
             model.save(words[-1])
-    page = folders.path / "report.html"
-    shown = f"upnext.compare({_shown(data)}, {[Path(word).stem if os.sep in word else word for word in words]})"
-    arguments = [
-        *folders.data(data, options),
-        *_options(models=",".join(words) or None, keep=folders.path / "models", report=page, k=list(k), ties=ties),
-        *_options(candidates=candidates, unknown=unknown, epochs=epochs, seed=seed, resamples=resamples),
-        *_options(catalogue=catalogue, threads=n_threads),
+    page = call.path / "report.html"
+    shown = f"upnext.compare({call.shown}, {dict(named)!r})" if named else f"upnext.compare({call.shown})"
+    given = [
+        *_options(models=words or None, keep=call.path / "models", report=page, k=counts(k, "k"), ties=ties, unknown=unknown),
+        *_options(candidates=_whole(candidates, "candidates"), epochs=_whole(epochs, "epochs"), seed=seed),
+        *_options(resamples=resamples, catalogue=_catalogue(catalogue, call), threads=threads(n_threads)),
     ]
-    record = _call("compare", arguments, shown, progress)
-    return Comparison(record, page.read_text(encoding="utf-8"), folders, fitted)
+    record = call.run("compare", given, shown, progress)
+    return Comparison(record, page.read_text(encoding="utf-8"), call, fitted)
 
 
-def _of_kind(kind: str) -> Recommender:
-    for name in models.__all__:
-        if getattr(models, name).kind == kind:
-            return getattr(models, name)()
-    raise ConfigError(f"models: there is no kind {kind!r}")
+def _named(given: Any) -> list[tuple[str, Any]]:
+    """The models with unique names; kinds and paths that have no name of their own are texts."""
+    if given is None:
+        return []
+    if isinstance(given, (str, os.PathLike, Recommender, type)):
+        given = [given]
+    named: list[tuple[str, Any]] = []
+    taken: set[str] = set()
+    pairs = [(str(name), model) for name, model in given.items()] if isinstance(given, Mapping) else [(None, model) for model in given]
+    if not pairs:
+        raise ConfigError("models: there is none: leave the argument out for all kinds")
+    taken.update(os.fspath(model) for name, model in pairs if name is None and isinstance(model, (str, os.PathLike)))
+    for name, model in pairs:
+        if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            raise ConfigError(f"models: {name!r} cannot be a name: use letters, digits, '.', '_' and '-'")
+        if isinstance(model, os.PathLike):
+            model = os.fspath(model)
+        if isinstance(model, str) and name is None:
+            if "," in model:
+                raise ConfigError(f"models: {model!r} has a comma: give a list of names, and load a model whose path has one")
+            named.append((model, model))
+            continue
+        if isinstance(model, str):
+            kind = of_kind(model)
+            model = kind() if kind is not None else load(model)
+        if isinstance(model, type) and issubclass(model, Recommender):
+            model = model()
+        if not isinstance(model, Recommender):
+            raise ConfigError(f"models: a {type(model).__name__} is no model, kind or path: {model!r}")
+        own, number = name or model.kind, 1
+        while name is None and own in taken:
+            number += 1
+            own = f"{model.kind}-{number}"
+        taken.add(own)
+        named.append((own, model))
+    return named
 
 
-def _shown(data: Any) -> str:
-    return repr(os.fspath(data)) if isinstance(data, (str, os.PathLike)) else "data"
+def _catalogue(catalogue: Any, call: _Call) -> Any:
+    if catalogue is None or isinstance(catalogue, (str, os.PathLike)):
+        return catalogue
+    import pyarrow
+    import pyarrow.parquet
+
+    path = call.path / "catalogue.parquet"
+    pyarrow.parquet.write_table(pyarrow.table(catalogue), path)
+    return path
 
 
 class Tuning(Report):
-    """A search for parameters: its trials, and the best model, trained on all of the training part."""
+    """A search for parameters: its trials, and the best model, trained on all of the training part.
 
-    def __init__(self, record: dict[str, Any], page: str, folder: Path, folders: _Folders) -> None:
+    ``folder`` has the search's files; it is temporary unless ``out`` was given.
+    """
+
+    def __init__(self, record: dict[str, Any], page: str, folder: Path, call: _Call) -> None:
         super().__init__(record, page)
         self.folder = folder
-        self._folders = folders
+        self._call = call
         self._model: Recommender | None = None
 
     @property
     def best_params(self) -> dict[str, Any]:
         """The searched parameters of the best trial."""
-        return {key.split(".")[-1]: value for key, value in self._record["best"]["values"].items()}
+        return _short_names(self._record["best"]["values"])
 
     @property
     def trials(self) -> list[dict[str, Any]]:
-        """The trials, in their order, each with its values and figures on the validation part."""
-        return self._record["sampled"] + self._record["refined"]
+        """The trials, each once, with ``params`` and the figures on the validation part."""
+        found: dict[str, dict[str, Any]] = {}
+        for trial in self._record["sampled"] + self._record["refined"]:
+            row = {"params": _short_names(trial["values"]), **{key: value for key, value in trial.items() if key != "values"}}
+            found.setdefault(json.dumps(row["params"]), row)
+        return list(found.values())
+
+    @property
+    def test(self) -> dict[str, Any] | None:
+        """The figures on the test part, if there is one."""
+        return self._record.get("test")
 
     @property
     def model(self) -> Recommender:
@@ -274,25 +343,30 @@ class Tuning(Report):
         """The trials as a frame."""
         import pandas
 
-        return pandas.DataFrame([{**trial["values"], **trial} for trial in self.trials]).drop(columns="values")
+        return pandas.DataFrame([{**trial["params"], **trial} for trial in self.trials]).drop(columns="params")
 
     def __repr__(self) -> str:
         best, params = self._record["best"], ", ".join(f"{name}={value!r}" for name, value in self.best_params.items())
-        figures = f"recall {best['recall']:.4f}, mrr {best['mrr']:.4f} on the validation part"
+        k = self._record["experiment"]["evaluation"]["cutoffs"][-1]
+        figures = f"recall@{k} {best['recall']:.4f}, mrr@{k} {best['mrr']:.4f} on the validation part"
         return f"<Tuning: {len(self.trials)} trials, the best: {params} ({figures})>"
+
+
+def _short_names(values: dict[str, Any]) -> dict[str, Any]:
+    return {key.split(".")[-1]: value for key, value in values.items()}
 
 
 def tune(
     data: Any,
     space: Mapping[str, Any] | str | os.PathLike[str] | None = None,
     *,
-    model: Recommender | type | str = "gru4rec",
+    model: Recommender | type[Recommender] | str = "gru4rec",
     trials: int = 100,
     objective: str = "recall",
     sampler: str = "random",
     halving: bool = False,
     refine: bool = True,
-    validation: str = "1d",
+    validation: Any = None,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
     seed: int | None = None,
@@ -305,35 +379,66 @@ def tune(
     Parameters
     ----------
     data : Data, path or log
-        A prepared log with a validation part, or a log, of which ``validation`` is split off.
-    space : mapping or path
+        A log that was prepared with a validation part, or another log, of which ``validation`` is split off.
+    space : mapping or path, default None
         What to search: from a parameter's name to a list of values, or to ``{"uniform": [low, high]}``, ``{"log": [low, high]}``
         or ``{"integer": [low, high]}``; or a file, as ``upnext tune --show-space`` prints one. By default that of the kind.
-    model
-        A model whose other parameters are kept, or the name of a kind.
-    trials, objective, sampler, halving, refine
-        As in ``upnext tune --help``.
+    model : model, class or kind
+        A model whose other parameters are kept.
+    trials : int, default 100
+        Number of points to sample.
+    objective : str, default "recall"
+        ``"recall"`` or ``"mrr"`` at the largest cut-off.
+    sampler : str, default "random"
+        ``"random"``, or ``"tpe"``, which samples near good points.
+    halving : bool, default False
+        Stop the worst trials after a ninth and a third of their epochs.
+    refine : bool, default True
+        Improve the best point one parameter at a time afterwards, by further trials.
+    validation : default "1d"
+        For a log that is not prepared, as for :func:`prepare`.
     out, resume
         A folder for the search, which goes on there with ``resume=True`` after Ctrl-C.
     """
-    folders = _Folders()
-    model = _of_kind(model) if isinstance(model, str) else model() if isinstance(model, type) else model
+    if isinstance(space, (Recommender, type)) or (isinstance(space, str) and of_kind(space) is not None):
+        raise ConfigError("space: is a mapping from parameters to values; the model is given by model=")
+    if isinstance(data, Data) and validation is not None:
+        raise ConfigError("validation: a prepared log has its own: prepare(…, validation='1d')")
+    if isinstance(data, Data) and data.valid is None:
+        raise DataError("the log was prepared without a validation part: prepare(…, validation='1d')")
+    if resume and out is None:
+        raise ConfigError("resume: needs the folder of the search: out=")
+    call = _Call(data, options)
+    start = _model_of(model)
     if isinstance(space, Mapping):
-        space = _space_file(folders.path / "space.toml", space, model)
-    folder = Path(out) if out is not None else folders.path / "tuned"
-    log = folders.data(data, options)
-    arguments = [
-        log[0],
-        *_options(config=folders.experiment(model, model.kind), space=space, trials=trials, objective=objective),
-        *_options(sampler=sampler, halving=halving, no_refine=not refine, out=folder, resume=resume, seed=seed),
-        *_options(validation=None if isinstance(data, Data) else validation, threads=n_threads),
-        *_options(test=log[1] if len(log) > 1 else None),
+        space = _space_file(call.path / "space.toml", space, start)
+    folder = Path(out) if out is not None else call.path / "tuned"
+    given = [
+        *_options(config=call.experiment(start, start.kind), space=space, trials=count(trials, "trials"), halving=bool(halving)),
+        *_options(objective=str(objective).partition("@")[0], sampler=sampler, no_refine=not refine, out=folder, resume=bool(resume)),
+        *_options(seed=seed, validation=span(validation, "validation"), threads=threads(n_threads)),
     ]
+    if len(call.logs) > 1:
+        given += _options(test=call.logs.pop())
+    shown = f"upnext.tune({call.shown}, model={start!r}, trials={trials})"
     try:
-        record = _call("tune", arguments, f"upnext.tune({_shown(data)}, model={model!r})", progress)
+        record = call.run("tune", given, shown, progress)
     except KeyboardInterrupt:
         raise _interrupted(out, "the trials so far are") from None
-    return Tuning(record, (folder / "report.html").read_text(encoding="utf-8"), folder, folders)
+    return Tuning(record, (folder / "report.html").read_text(encoding="utf-8"), folder, call)
+
+
+def _model_of(model: Any) -> Recommender:
+    if isinstance(model, str):
+        kind = of_kind(model)
+        if kind is None:
+            raise ConfigError(f"model: there is no kind {model!r}")
+        return kind()
+    if isinstance(model, type) and issubclass(model, Recommender):
+        return model()
+    if isinstance(model, Recommender):
+        return model
+    raise ConfigError(f"model: a {type(model).__name__} is no model or kind")
 
 
 def _interrupted(out: Any, what: str) -> KeyboardInterrupt:
@@ -347,8 +452,12 @@ def _space_file(path: Path, space: Mapping[str, Any], model: Recommender) -> Pat
     for name, domain in space.items():
         if name not in model._names():
             raise ConfigError(f"space: {type(model).__name__} has no parameter {name}: it has {', '.join(model._names())}")
+        if hasattr(domain, "tolist"):
+            domain = domain.tolist()
+        if isinstance(domain, str) or not isinstance(domain, (Mapping, Sequence, set, frozenset, range)):
+            raise ConfigError(f"space: {name} needs a list of values, or a range such as {{'uniform': [0, 1]}}, and not {domain!r}")
         domain = domain if isinstance(domain, Mapping) else {"choice": list(domain)}
-        values = ", ".join(f"{key} = {json.dumps(list(value))}" for key, value in domain.items())
+        values = ", ".join(f"{key} = {to_json(list(value))}" for key, value in domain.items())
         tables["model" if name in model._model_fields else "training"].append(f"{name} = {{ {values} }}")
     lines = [line for table, fields in tables.items() if fields for line in [f"[{table}]", *fields]]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -356,18 +465,27 @@ def _space_file(path: Path, space: Mapping[str, Any], model: Recommender) -> Pat
 
 
 class Auto(Report):
-    """The best model for a log, and what else was tried."""
+    """The best model for a log, and what else was tried.
 
-    def __init__(self, record: dict[str, Any], page: str, folder: Path, folders: _Folders) -> None:
+    ``model`` is the fitted model, ``folder`` the folder in which it is saved; that is temporary unless ``out`` was given.
+    """
+
+    def __init__(self, record: dict[str, Any], page: str, folder: Path, call: _Call) -> None:
         super().__init__(record, page)
         self.folder = folder
-        self._folders = folders
+        self._call = call
         self.model = load(folder)
 
     @property
     def candidates(self) -> list[dict[str, Any]]:
-        """The candidates, the best first, with their figures on the last days of the training part."""
+        """The candidates, the best first: their ``members``, and their ``figures`` on the last days of the training part."""
         return self._record["candidates"]
+
+    @property
+    def test(self) -> dict[str, Any] | None:
+        """The metrics on the test part at 20, if there is one."""
+        test = self._record.get("test")
+        return test and test["evaluation"]["metrics"][-1]
 
     def to_pandas(self) -> Any:
         """The candidates as a frame, the best first."""
@@ -377,17 +495,20 @@ class Auto(Report):
         return pandas.DataFrame(rows).set_index("members")
 
     def __repr__(self) -> str:
+        shown = self.candidates[:8]
         rows = [
             [" + ".join(found["members"]), *(f"{found['figures'][metric]:.4f}" for metric in ("recall", "mrr", "ndcg"))]
-            for found in self.candidates[:8]
+            for found in shown
         ]
-        return columns(["candidate", "recall@20", "mrr@20", "ndcg@20"], rows)
+        head = f"the best {len(shown)} of {len(self.candidates)} candidates, on the last days of the training part"
+        tail = f"\non the test part: recall@20 {self.test['recall']:.4f}, mrr@20 {self.test['mrr']:.4f}" if self.test else ""
+        return f"{head}\n{columns(['candidate', 'recall@20', 'mrr@20', 'ndcg@20'], rows)}{tail}"
 
 
 def auto(
     data: Any,
     *,
-    budget: str = "30m",
+    budget: Any = "30m",
     objective: str = "mrr@20",
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
@@ -402,22 +523,28 @@ def auto(
     ----------
     data : Data, path or log
         A prepared log, whose test part is looked at once, or whatever :func:`upnext.read` takes, with its options.
-    budget : str
+    budget : str or timedelta, default "30m"
         Time for all of it, such as ``"20m"``, ``"2h"`` or ``"1d"``.
-    objective : str
+    objective : str, default "mrr@20"
         ``"recall@20"``, ``"mrr@20"`` or ``"ndcg@20"``.
     out, resume
-        A folder for the model, in which the best one so far is after Ctrl-C; ``resume=True`` goes on with the search.
+        A folder for the model; an earlier one there is replaced. It has the best model so far after Ctrl-C, and ``resume=True``
+        goes on with the search.
     """
-    folders = _Folders()
-    folder = Path(out) if out is not None else folders.path / "model"
-    page = folders.path / "report.html"
-    arguments = [
-        folders.data(data, options)[0],
-        *_options(out=folder, budget=budget, objective=objective, report=page, resume=resume, seed=seed, threads=n_threads),
-    ]
+    if isinstance(data, tuple):
+        raise DataError("auto takes a log, or a prepared one: upnext.prepare")
+    if resume and out is None:
+        raise ConfigError("resume: needs the folder of the model: out=")
+    call = _Call(data, options)
+    folder = Path(out) if out is not None else call.path / "model"
+    page = call.path / "report.html"
+    limit = budget if isinstance(budget, str) or not hasattr(budget, "total_seconds") else f"{int(budget.total_seconds())}s"
+    goal = objective if "@" in str(objective) else f"{objective}@20"
+    given = _options(
+        out=folder, budget=limit, objective=goal, report=page, resume=bool(resume), seed=seed, threads=threads(n_threads)
+    )
     try:
-        record = _call("auto", arguments, f"upnext.auto({_shown(data)}, budget={budget!r})", progress)
+        record = call.run("auto", given, f"upnext.auto({call.shown}, budget={limit!r})", progress)
     except KeyboardInterrupt:
         raise _interrupted(out, "the best model so far is") from None
-    return Auto(record, page.read_text(encoding="utf-8"), folder, folders)
+    return Auto(record, page.read_text(encoding="utf-8"), folder, call)

@@ -4,108 +4,188 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 from . import _upnext
-from ._table import Table
-from .errors import ConfigError, DataError
+from ._checks import SHORT, span, text_of_time, to_json, translated, unknown, warn
+from ._folders import Folder
+from ._ids import texts
+from ._pages import columns, html_table
+from ._table import Arrow
+from .errors import ConfigError, DataError, UpnextError
 
-#: Options of reading by their names here, and by those of the library.
-_COLUMNS = {
-    "session": "session_column",
-    "item": "item_column",
-    "time": "time_column",
-    "user": "user_column",
-    "order_column": "order_column",
-}
+#: The names of the options of reading as they are here, and those of the library for them.
+_READ_OPTIONS = {SHORT.get(name, name): name for name in _upnext.option_names()[0]}
 
-#: The names of the options of reading and of preparing.
-_READ_OPTIONS, _PREPARE_OPTIONS = (frozenset(names) for names in _upnext.option_names())
+#: Number of sessions that are looked up at once.
+_BLOCK = 4096
 
 
-class UpnextWarning(UserWarning):
-    """Something in a log that looks wrong."""
-
-
-class Sessions:
+class Sessions(Arrow):
     """Sessions of a click log: events on items, in their order.
 
-    ``len()`` is the number of sessions. Models are fitted to sessions and evaluated on them, and recommend for them.
+    ``len()`` is the number of sessions, ``sessions[0]`` the items of one, and iterating gives the items of each. As a table
+    (``to_pandas()``, ``to_polars()``, ``to_arrow()``) they are events with the columns ``session``, ``item`` and ``time``; sessions
+    that were lists have no times.
     """
 
-    def __init__(self, inner: _upnext.Sessions) -> None:
+    def __init__(self, inner: _upnext.Sessions, report: dict[str, Any] | None = None) -> None:
         self._inner = inner
-
-    def _counts(self) -> dict[str, int]:
-        return json.loads(self._inner.counts())
+        self._report = report or {}
+        self._counts: dict[str, int] = json.loads(inner.counts())
+        #: Of the sessions of a fit part: those of the training part.
+        self._whole: Sessions | None = None
 
     def __len__(self) -> int:
-        return self._counts()["sessions"]
+        return self._counts["sessions"]
+
+    def __bool__(self) -> bool:
+        return True
 
     @property
     def n_events(self) -> int:
         """Number of events."""
-        return self._counts()["events"]
+        return self._counts["events"]
 
     @property
     def n_items(self) -> int:
         """Number of items."""
-        return self._counts()["items"]
+        return self._counts["items"]
 
     @property
     def report(self) -> dict[str, Any]:
-        """How the files were read: the columns, the format, and what was found in them. Empty for parts of a log."""
-        return json.loads(self._inner.report())
+        """How the log was read: its columns, their format, and what was found. Empty for lists."""
+        return self._report
 
-    def to_arrow(self) -> Table:
-        """The events as a table with the columns ``session``, ``item`` and ``time``."""
-        return Table(self._inner.table())
+    def __iter__(self) -> Iterator[list[str | int]]:
+        for first in range(0, len(self), _BLOCK):
+            yield from self._inner.items(first, _BLOCK)
+
+    def __getitem__(self, place: int) -> list[str | int]:
+        if not -len(self) <= place < len(self):
+            raise IndexError(f"there are {len(self)} sessions")
+        return self._inner.items(place % len(self), 1)[0]
+
+    def _table(self) -> _upnext.Table:
+        return self._inner.table()
+
+    def _span(self) -> str:
+        first, last = (self._counts.get(f"{end}_time_us") for end in ("first", "last"))
+        if not self._inner.has_times or first is None or last is None:
+            return ""
+        import datetime
+
+        start = datetime.datetime(1970, 1, 1)
+        days = [(start + datetime.timedelta(microseconds=time)).strftime("%Y-%m-%d %H:%M") for time in (first, last)]
+        return " to ".join(days)
+
+    def _columns(self) -> str:
+        files = self._report.get("files") or [{}]
+        return ", ".join(files[0][name] for name in ("session", "item", "time") if files[0].get(name))
 
     def __repr__(self) -> str:
-        counts = self._counts()
-        return f"<Sessions: {counts['sessions']:,} sessions, {counts['events']:,} events, {counts['items']:,} items>"
+        read_from = f", read from {self._columns()}" if self._columns() else ""
+        return f"<Sessions: {len(self):,} sessions, {self.n_events:,} events, {self.n_items:,} items{read_from}>"
+
+    def _row(self) -> list[Any]:
+        return [len(self), self.n_events, self.n_items, self._span()]
+
+    def _repr_html_(self) -> str:
+        return html_table(self._columns() or "sessions", ["sessions", "events", "items", "time"], [self._row()])
+
+    def __reduce__(self) -> Any:
+        if not self._inner.has_times:
+            return read, (list(self),)
+        import pyarrow
+
+        sink = pyarrow.BufferOutputStream()
+        table = self.to_arrow()
+        with pyarrow.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        return _unpickled, (sink.getvalue().to_pybytes(),)
+
+
+def _unpickled(content: bytes) -> Sessions:
+    import pyarrow
+
+    options = '{"session_column": ["session"], "item_column": "item", "time_column": "time"}'
+    return Sessions(_upnext.read_arrow(pyarrow.ipc.open_stream(content).read_all(), options))
 
 
 class Data:
-    """A prepared log: ``train`` and ``test``, with ``statistics``; ``fit`` and ``valid`` if a validation part was split off."""
+    """A prepared log.
 
-    _written: tempfile.TemporaryDirectory[str] | None = None
+    ``train`` and ``test``, and with a validation part ``fit`` and ``valid``, which are ``train`` without its end and that end;
+    ``test_all`` is the test part with its events on items that ``train`` does not have. ``statistics`` counts what was dropped.
+    """
 
-    def __init__(self, parts: dict[str, Sessions], statistics: dict[str, Any]) -> None:
-        self.train = parts["train"]
-        self.test = parts["test"]
-        self.fit = parts.get("fit")
-        self.valid = parts.get("valid")
-        self._test_all = parts.get("test_all")
+    def __init__(
+        self, parts: dict[str, Sessions], statistics: dict[str, Any], path: Path | None = None
+    ) -> None:
+        self.train, self.test = parts["train"], parts["test"]
+        self.fit, self.valid, self.test_all = parts.get("fit"), parts.get("valid"), parts.get("test_all")
+        if self.fit is not None:
+            self.fit._whole = self.train
         self.statistics = statistics
+        self._path = path
+        self._written: Folder | None = None
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Data:
+        """The parts of a folder that ``save`` or ``upnext prepare`` has written."""
+        try:
+            files, statistics = _upnext.prepared_folder(path)
+        except UpnextError as error:
+            raise translated(error) from None
+        return Data({name: read(file) for name, file in files}, json.loads(statistics), Path(path))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes all parts into a folder, as ``upnext prepare`` does."""
-        self.train._inner.write(path)
+        """Writes all parts into a folder, as ``upnext prepare`` does; parts that are there are replaced."""
+        if not self.train._inner.write_folder(path):
+            raise DataError("a prepared log that was loaded or unpickled cannot be written again: prepare its log")
 
-    def _folder(self) -> Path:
-        """A folder with all parts, which is there as long as this object."""
-        if self._written is None:
-            self._written = tempfile.TemporaryDirectory(prefix="upnext-")
-            self.save(Path(self._written.name, "data"))
-        return Path(self._written.name, "data")
+    def _paths(self) -> list[Path]:
+        """A folder with all parts, or a training and a test log, which are there as long as this object."""
+        if self._path is not None:
+            return [self._path]
+        first = self._written is None
+        self._written = self._written or Folder()
+        folder = self._written.path
+        if self.train._inner.origin[1]:
+            if first:
+                self.save(folder / "data")
+            return [folder / "data"]
+        paths = [folder / "train.parquet", folder / "test.parquet"]
+        if first:
+            for part, path in zip((self.train, self.test), paths):
+                part._inner.write(path)
+        return paths
+
+    def _parts(self) -> dict[str, Sessions]:
+        names = ("train", "test", "test_all", "fit", "valid")
+        return {name: part for name in names if (part := getattr(self, name)) is not None}
+
+    def __reduce__(self) -> Any:
+        return Data, (self._parts(), self.statistics)
 
     def __repr__(self) -> str:
-        return f"<Data: train {self.train!r}, test {self.test!r}>"
+        rows = [[name, *map(str, part._row())] for name, part in self._parts().items()]
+        return columns(["part", "sessions", "events", "items", "time"], rows)
+
+    def _repr_html_(self) -> str:
+        rows = [[name, *part._row()] for name, part in self._parts().items()]
+        return html_table(self.train._columns(), ["part", "sessions", "events", "items", "time"], rows)
 
 
 def read(
     log: Any,
     *,
-    session: str | Sequence[str] | None = None,
-    item: str | None = None,
-    time: str | None = None,
-    user: str | None = None,
+    session: str | int | Sequence[str | int] | None = None,
+    item: str | int | None = None,
+    time: str | int | None = None,
+    user: str | int | None = None,
     **options: Any,
 ) -> Sessions:
     """Reads a click log.
@@ -116,28 +196,42 @@ def read(
         A path or several of them (CSV, JSON, Parquet, Arrow, plain or compressed; folders, too); anything with the Arrow
         PyCapsule interface (pandas from 2.2, Polars, pyarrow, DuckDB); a pandas frame of an older version; a mapping from
         column names to arrays or lists; or an iterable of lists of item ids, one a session, in their order.
-    session, item, time, user : str
-        The columns. Those that are left out are found by their names and values.
+    session, item, time, user : str or int
+        The columns, by name or position from 1; several for ``session`` are a key together. Those that are left out are found by
+        their names and values. With ``user`` and without ``session``, the events of a user are cut at pauses of 30 minutes.
     options
-        Other options of reading, by the names of the library's ``ReadOptions``, such as ``session_gap="30m"``,
-        ``time_unit="seconds"`` or ``skip_bad_rows=True``.
+        The others of ``upnext prepare --help``, with underscores: ``order="rows"`` for logs without times, ``session_gap="30m"``,
+        ``time_unit="ms"``, ``time_format``, ``timezone``, ``where``, ``nulls``, ``skip_bad_rows=True``, ``delimiter`` and so on.
 
-    What looks wrong in the log is a :class:`UpnextWarning`.
+    Returns
+    -------
+    Sessions
+        Its ``repr`` says which columns were taken.
+
+    What looks wrong in the log, and what was skipped, is a :class:`upnext.errors.UpnextWarning`.
     """
-    if isinstance(log, Sessions):
-        return log
     given = {"session": session, "item": item, "time": time, "user": user, **options}
-    chosen = {_COLUMNS.get(name, name): value for name, value in given.items() if value is not None}
-    for name in chosen:
-        if name not in _READ_OPTIONS:
-            raise ConfigError(f"{name}: there is no such option: there are {', '.join(sorted(_READ_OPTIONS))}")
-    if isinstance(chosen.get("session_column"), str):
-        chosen["session_column"] = [chosen["session_column"]]
-    inner = _read(log, json.dumps(chosen))
-    sessions = Sessions(inner)
-    for text in [*inner.warnings(), *_skipped(sessions.report)]:
-        warnings.warn(text, UpnextWarning, stacklevel=3)
-    return sessions
+    given = {name: value for name, value in given.items() if value is not None}
+    unknown(given, _READ_OPTIONS, "reading a log")
+    if isinstance(log, Sessions):
+        if given:
+            raise ConfigError(f"{', '.join(given)}: these sessions have been read already: leave such options out")
+        return log
+    for name in ("item", "time", "user", "order_column"):
+        if name in given:
+            given[name] = str(given[name])
+    if "session" in given:
+        several = isinstance(session, Sequence) and not isinstance(session, str)
+        given["session"] = [str(column) for column in (session if several else [session])]
+    options_text = to_json({_READ_OPTIONS[name]: value for name, value in given.items()})
+    try:
+        inner = _read(log, options_text, given)
+    except UpnextError as error:
+        raise translated(error) from None
+    report = json.loads(inner.report())
+    for text in [*report.get("warnings", ()), *_skipped(report)]:
+        warn(text)
+    return Sessions(inner, report)
 
 
 def _skipped(report: dict[str, Any]) -> Iterator[str]:
@@ -148,27 +242,78 @@ def _skipped(report: dict[str, Any]) -> Iterator[str]:
             yield f"{file['path']}: rows that are no events were skipped ({counts}); the first: {file['first_skipped']}"
 
 
-def _read(log: Any, options: str) -> _upnext.Sessions:
+def _read(log: Any, options: str, given: dict[str, Any]) -> _upnext.Sessions:
     if isinstance(log, (str, os.PathLike)):
         return _upnext.read([log], options)
+    if isinstance(log, Data):
+        raise DataError("a prepared log has several parts: give data.train or data.test")
+    if isinstance(log, bytes):
+        raise DataError("a log cannot be bytes: give a path, a frame, a mapping of columns, or lists of item ids")
     if isinstance(log, (list, tuple)) and log and all(isinstance(path, (str, os.PathLike)) for path in log):
+        if not any(os.path.exists(path) for path in log):
+            raise DataError(f"{log[0]}: there is no such file; if these are item ids, one session is [{list(log[:3])!r}]")
         return _upnext.read(list(log), options)
     if isinstance(log, Mapping):
-        log = _arrow().table({name: _column(values) for name, values in log.items()})
+        log = _arrow_table(log)
+    if hasattr(log, "collect") and hasattr(log, "lazy") and not hasattr(log, "__arrow_c_stream__"):
+        raise DataError("a lazy frame has no rows yet: call collect() first")
+    if type(log).__name__ in ("Series", "Array", "ChunkedArray") or type(log).__name__.endswith("Array"):
+        log = _lists(log)
+    if hasattr(log, "to_arrow_table") and not hasattr(log, "__arrow_c_stream__"):  # DuckDB before it had the interface.
+        log = log.to_arrow_table()
+    if type(log).__module__.split(".")[0] == "pandas" and not hasattr(log, "__arrow_c_stream__"):
+        log = _arrow().Table.from_pandas(log, preserve_index=False)
     if hasattr(log, "__arrow_c_stream__"):
-        return _upnext.read_arrow(log, options)
-    if hasattr(log, "to_arrow_table"):  # DuckDB before it had the interface.
-        return _upnext.read_arrow(log.to_arrow_table(), options)
-    if type(log).__module__.split(".")[0] == "pandas":
-        return _upnext.read_arrow(_arrow().Table.from_pandas(log, preserve_index=False), options)
-    if isinstance(log, Iterable):
-        if options != "{}":
-            raise DataError("sessions that are lists have no columns: leave out the options of reading")
-        sessions = list(log)
-        return _upnext.read_lists([ids(session) for session in sessions], all(map(are_numbers, sessions)))
-    raise DataError(
-        f"a log cannot be a {type(log).__name__}: give a path, a frame, a mapping of columns, or lists of item ids"
-    )
+        return _frame(log, options, given)
+    if getattr(getattr(log, "dtype", None), "names", None):  # An array of records.
+        return _frame(_arrow_table({name: log[name] for name in log.dtype.names}), options, given)
+    if getattr(log, "ndim", 1) != 1:
+        raise DataError(f"a log cannot be an array of {log.ndim} dimensions: give a mapping from column names to its columns")
+    if not isinstance(log, Iterable):
+        raise DataError(
+            f"a log cannot be a {type(log).__name__}: give a path, a frame, a mapping of columns, or lists of item ids"
+        )
+    if given:
+        raise DataError("sessions that are lists have no columns: leave out the options of reading")
+    sessions = []
+    numbers = mixed = False
+    for place, session in enumerate(log):
+        if isinstance(session, Mapping):
+            raise DataError("rows that are mappings are no sessions: make a frame of them, such as pandas.DataFrame(rows)")
+        if hasattr(session, "columns"):
+            raise DataError("a list of frames is no log: concatenate them")
+        ids, are_numbers, are_mixed = texts(session, f"session {place}")
+        mixed = mixed or are_mixed or (bool(sessions) and bool(ids) and are_numbers != numbers)
+        numbers = are_numbers if not sessions else numbers and are_numbers
+        sessions.append(ids)
+    if mixed:
+        warn("some ids are texts and some whole numbers: 1 and '1' are the same item")
+    empty = sum(not session for session in sessions)
+    if empty:
+        warn(f"{empty:,} of {len(sessions):,} sessions are empty: they are left out")
+    return _upnext.read_lists(sessions, numbers)
+
+
+def _lists(array: Any) -> Any:
+    for method in ("to_pylist", "to_list", "tolist"):
+        if hasattr(array, method):
+            return getattr(array, method)()
+    return array
+
+
+def _frame(frame: Any, options: str, given: dict[str, Any]) -> _upnext.Sessions:
+    try:
+        return _upnext.read_arrow(frame, options)
+    except UpnextError:
+        raise
+    except Exception as error:  # Of the library that has made the frame, or of its types.
+        wanted = [*given.get("session", ()), *(given[name] for name in ("item", "time", "user") if name in given)]
+        names = list(getattr(frame, "columns", ()))
+        if len(wanted) >= 3 and len(names) > len(wanted) and all(name in names for name in wanted):
+            return _upnext.read_arrow(frame[wanted], options)
+        raise DataError(
+            f"the frame cannot be read as Arrow ({error}): name the columns by session, item and time, and give them one type each"
+        ) from None
 
 
 def _arrow() -> Any:
@@ -179,64 +324,99 @@ def _arrow() -> Any:
     return pyarrow
 
 
-def _column(values: Any) -> Any:
-    return values if hasattr(values, "__arrow_c_array__") else _arrow().array(values)
+def _arrow_table(columns: Mapping[str, Any]) -> Any:
+    pyarrow = _arrow()
+    try:
+        arrays = {
+            str(name): values if hasattr(values, "__arrow_c_array__") else pyarrow.array(values) for name, values in columns.items()
+        }
+        return pyarrow.table(arrays)
+    except (pyarrow.ArrowException, TypeError) as error:
+        raise DataError(
+            f"a mapping is a log if it goes from column names to columns of one length and type ({error}); sessions are a list of lists"
+        ) from None
 
 
-def ids(session: Any) -> list[str]:
-    """The ids of a session as the library has them: texts, and whole numbers without a point."""
-    if isinstance(session, (str, bytes)):
-        raise DataError(f"a session is a list of item ids, as in [{session!r}]")
-    return [identifier(item) for item in session]
-
-
-def are_numbers(session: Any) -> bool:
-    """Whether all ids of a session are whole numbers."""
-    return all(isinstance(item, Integral) and not isinstance(item, bool) for item in session)
-
-
-def as_given(found: str, numbers: bool) -> Any:
-    """An id in the form of those that were given: a whole number if they are such, and it is the text of one."""
-    if numbers and found.removeprefix("-").isascii() and found.removeprefix("-").isdigit() and str(int(found)) == found:
-        return int(found)
-    return found
-
-
-def identifier(item: Any) -> str:
-    """One id as text."""
-    if isinstance(item, str):
-        return item
-    if isinstance(item, bytes):
-        return item.decode()
-    if item is None or item != item:
-        raise DataError("a session has an event without an item id: leave it out")
-    if isinstance(item, float) or (hasattr(item, "is_integer") and not isinstance(item, int)):
-        if float(item).is_integer():
-            return str(int(item))
-    return str(item)
-
-
-def prepare(log: Any, **options: Any) -> Data:
+def prepare(
+    log: Any,
+    *,
+    holdout: Any = None,
+    validation: Any = None,
+    min_item_support: int | None = None,
+    min_session_length: int | None = None,
+    max_session_length: int | None = None,
+    since: Any = None,
+    until: Any = None,
+    drop_duplicates: bool | None = None,
+    drop_repeats: bool | None = None,
+    iterate_filters: bool | None = None,
+    scale: int | None = None,
+    **options: Any,
+) -> Data:
     """Filters a log and splits it by time into a training and a test part, by the rules of the paper.
 
     Parameters
     ----------
     log
         As for :func:`read`, whose options these are, too.
-    holdout : str, default "1d"
-        What is held out at the end as the test part: a span (``"1d"``, ``"12h"``), a share (``"10%"``) or a number of sessions.
-    validation : str or None, default None
-        The validation part, split off the training part by the same rule.
+    holdout : str, float, int or timedelta, default "1d"
+        What is held out at the end as the test part: a span of time (``"1d"``, ``"12h"``), a share (``"10%"``, 0.1) or a number of
+        sessions (``"500 sessions"``, 500). The default for logs without times is ``"10%"``.
+    validation : the same or None, default None
+        The validation part, split off the training part by the same rule: ``data.valid``, with ``data.fit`` before it.
     min_item_support : int, default 5
         Items with fewer events are dropped.
     min_session_length : int, default 2
         Sessions with fewer events are dropped.
-    max_session_length, since, until, drop_duplicates, drop_repeats, iterate_filters, scale
-        As in ``upnext prepare --help``.
+    max_session_length : int, default None
+        Longer sessions are dropped.
+    since, until : str or datetime, default None
+        Events before ``since``, and from ``until`` on, are dropped.
+    drop_duplicates, drop_repeats, iterate_filters : bool, default False
+        Drop copies of events; drop events on the item of the one before; repeat the filters until nothing changes.
+    scale : int, default None
+        Keep the last 1/scale of the training pairs.
+
+    Returns
+    -------
+    Data
     """
-    rules = {name: options[name] for name in _PREPARE_OPTIONS if options.get(name) is not None}
-    options = {name: value for name, value in options.items() if name not in _PREPARE_OPTIONS}
-    rules.setdefault("validation", "none")
+    given = {
+        "holdout": span(holdout, "holdout"),
+        "validation": span(validation, "validation") or "none",
+        "min_item_support": min_item_support,
+        "min_session_length": min_session_length,
+        "max_session_length": max_session_length,
+        "since": since if since is None or isinstance(since, str) else text_of_time(since),
+        "until": until if until is None or isinstance(until, str) else text_of_time(until),
+        "drop_duplicates": drop_duplicates,
+        "drop_repeats": drop_repeats,
+        "iterate_filters": iterate_filters,
+        "scale": scale,
+    }
+    rules = {name: value for name, value in given.items() if value is not None}
+    unknown([name for name in options if name not in _READ_OPTIONS], [*rules, *given, *_READ_OPTIONS], "preparing a log")
+    if isinstance(log, Data):
+        raise DataError("this log has been prepared already")
     sessions = read(log, **options)
-    parts, statistics = sessions._inner.prepare(json.dumps(rules))
-    return Data({name: Sessions(part) for name, part in parts}, json.loads(statistics))
+    if not sessions._inner.has_times:
+        rules.setdefault("holdout", "10%")
+    # A log that was read for this alone is not needed afterwards.
+    parts, statistics = _split(sessions, rules, consume=not isinstance(log, Sessions))
+    return Data(parts, statistics)
+
+
+def _split(
+    sessions: Sessions, rules: dict[str, Any], *, consume: bool = False
+) -> tuple[dict[str, Sessions], dict[str, Any]]:
+    """The parts of a log by the rules of ``prepare``, with its warnings."""
+    try:
+        parts, text = sessions._inner.prepare(to_json(rules), consume)
+    except UpnextError as error:
+        raise translated(error) from None
+    statistics = json.loads(text)
+    said = set(sessions.report.get("warnings", ()))
+    for warning in statistics.get("warnings", ()):
+        if warning not in said:
+            warn(warning)
+    return {name: Sessions(part, sessions.report) for name, part in parts}, statistics

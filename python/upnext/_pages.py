@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,34 @@ def frame(page: str, height: int) -> str:
     """A page inside another one, whose styles it does not touch."""
     text = html.escape(page, quote=True)
     return f'<iframe srcdoc="{text}" style="width:100%;height:{height}px;border:0" loading="lazy"></iframe>'
+
+
+def html_table(caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A small table of a notebook."""
+    cell = lambda value, tag: f"<{tag}>{html.escape(format_cell(value))}</{tag}>"  # noqa: E731
+    head = "".join(cell(name, "th") for name in header)
+    body = "".join(f"<tr>{''.join(cell(value, 'td') for value in row)}</tr>" for row in rows)
+    return f"<table><caption>{html.escape(caption)}</caption><tr>{head}</tr>{body}</table>"
+
+
+def format_cell(value: Any) -> str:
+    """A value as tables show it."""
+    if isinstance(value, bool) or value is None:
+        return "" if value is None else str(value)
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return f"{value:,}" if isinstance(value, int) and abs(value) >= 10_000 else str(value)
+
+
+def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as text: the first column is aligned left, the others right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows)]
+
+    def line(row: Sequence[str]) -> str:
+        places = enumerate(zip(row, widths))
+        return "  ".join(cell.ljust(width) if place == 0 else cell.rjust(width) for place, (cell, width) in places)
+
+    return "\n".join(line(row).rstrip() for row in [header, *rows])
 
 
 class Report:
@@ -30,13 +59,4 @@ class Report:
         Path(path).write_text(self._page, encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        return frame(self._page, 640)
-
-
-def columns(header: list[str], rows: list[list[str]]) -> str:
-    """A table as text: the first column is aligned left, the others right."""
-    widths = [max(map(len, column)) for column in zip(header, *rows)]
-    line = lambda row: "  ".join(  # noqa: E731
-        cell.ljust(width) if place == 0 else cell.rjust(width) for place, (cell, width) in enumerate(zip(row, widths))
-    )
-    return "\n".join(line(row).rstrip() for row in [header, *rows])
+        return frame(self._page, 720)

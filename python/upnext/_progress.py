@@ -10,7 +10,7 @@ def is_shown(progress: bool | None) -> bool:
     """Whether to show progress: as asked for, or else where someone looks at it."""
     if progress is not None:
         return progress
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    return "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
 
 
 class Bar:

@@ -2,39 +2,60 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from . import _upnext
-from ._data import Sessions, are_numbers, as_given, identifier, ids, read
+from ._checks import count, counts, plain, span, threads, to_json, translated, warn
+from ._data import Sessions, _split, read
+from ._ids import text, texts
 from ._pages import frame
 from ._progress import Bar, is_shown
 from ._results import Evaluation, Item, Recommendations
 from ._table import Table
-from .errors import ConfigError, NotFittedError
+from .errors import ConfigError, NotFittedError, UpnextError
+
+#: What becomes of next clicks on items that a model does not know.
+_UNKNOWN = ("leave-out", "miss")
 
 
 class Recommender:
     """A model of sessions: fitted to some, it recommends what comes next in others.
 
-    The subclasses are the kinds. Their keyword arguments are the fields of the library's configuration, with its defaults.
+    The subclasses are the kinds. Their keyword arguments are the fields of the library's configuration, with its defaults; they
+    are checked by ``fit``. ``get_params``, ``set_params``, ``copy``, ``pickle`` and ``sklearn.base.clone`` work as usual; fitted
+    models are equal if they are the same model: configuration, items and parameters.
     """
 
     kind: str
     _model_fields: tuple[str, ...] = ()
     _training_fields: tuple[str, ...] = ()
     _fitted: _upnext.Model | None = None
+    _ended: str = "complete"
+    #: The log and the part of it that the model was fitted to.
+    _fitted_on: tuple[int, str] | None = None
+    #: Whether ids are whole numbers for the user, where they can be.
+    _numbers: bool = True
 
     # Parameters, as scikit-learn has them.
 
     @classmethod
     def _names(cls) -> tuple[str, ...]:
         return cls._model_fields + cls._training_fields
+
+    @classmethod
+    def _defaults(cls) -> dict[str, Any]:
+        parameters = inspect.signature(cls.__init__).parameters
+        return {name: parameters[name].default for name in cls._names()}
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The parameters by their names."""
@@ -49,29 +70,69 @@ class Recommender:
         return self
 
     def __repr__(self) -> str:
-        defaults = {name: p.default for name, p in inspect.signature(type(self).__init__).parameters.items()}
-        params = [f"{name}={value!r}" for name, value in self.get_params().items() if value != defaults.get(name)]
+        defaults = self._defaults()
+        params = []
+        for name, value in self.get_params().items():
+            shown = value.tolist() if isinstance(value, np.ndarray) else value
+            if type(shown) is not type(defaults[name]) or shown != defaults[name]:
+                params.append(f"{name}={shown!r}")
         return f"{type(self).__name__}({', '.join(params)})"
 
-    def _repr_html_(self) -> str | None:
-        page = self._fitted and self._fitted.page()
-        return page and frame(page, 360)
+    def _repr_html_(self) -> str:
+        import html
+
+        fitted = f"<br>fitted: {self.n_items_:,} items" if self._fitted is not None else ""
+        page = self._fitted.page() if self._fitted is not None else None
+        return f"<code>{html.escape(repr(self))}</code>{fitted}" + (frame(page, 420) if page else "")
 
     def __eq__(self, other: object) -> bool:
-        if type(self) is not type(other):
+        if not isinstance(other, Recommender) or type(self) is not type(other):
             return NotImplemented
         if self._fitted is None or other._fitted is None:
             return self._fitted is other._fitted and self._experiment() == other._experiment()
         return self._fitted == other._fitted
 
-    __hash__ = object.__hash__
+    def __hash__(self) -> int:
+        return hash(type(self))
 
     def _table(self, names: tuple[str, ...]) -> dict[str, Any]:
-        values = {name: getattr(self, name) for name in names}
-        return {name: _plain(value) for name, value in values.items() if value is not None}
+        defaults, table = self._defaults(), {}
+        for name in names:
+            value = getattr(self, name)
+            if value is None:
+                if defaults[name] is not None:
+                    raise ConfigError(f"{name}: None is no value of it; its default is {defaults[name]!r}")
+                continue
+            try:
+                table[name] = _members(value) if name == "members" else plain(value)
+                to_json(table[name])
+            except ConfigError as error:
+                raise ConfigError(f"{name}: {error}") from None
+        return table
 
     def _experiment(self) -> dict[str, Any]:
         return {"model": {"kind": self.kind, **self._table(self._model_fields)}, "training": self._table(self._training_fields)}
+
+    def _checked(self) -> str:
+        """The parameters as JSON, after the checks that need no data."""
+        experiment = to_json(self._experiment())
+        try:
+            _upnext.resolved(experiment)
+        except UpnextError as error:
+            raise self._named(error) from None
+        return experiment
+
+    def _named(self, error: UpnextError) -> UpnextError:
+        """An error of a parameter that names it, which the library does not for values of a wrong type."""
+        for name in self._model_fields if str(error).startswith("model: ") else ():
+            if getattr(self, name) is None:
+                continue
+            try:
+                _upnext.resolved(to_json({"model": {"kind": self.kind, **self._table((name,))}}))
+            except UpnextError as alone:
+                if str(alone).startswith("model: "):
+                    return type(error)(f"{name}: {str(alone)[len('model: ') :]}")
+        return translated(error)
 
     # Fitting.
 
@@ -80,74 +141,122 @@ class Recommender:
         sessions: Any,
         *,
         validation: Any = None,
-        init: Recommender | None = None,
+        refit: bool = True,
+        init: Recommender | str | os.PathLike[str] | None = None,
         n_threads: int | None = None,
         callback: Callable[[str, dict[str, Any]], object] | None = None,
         progress: bool | None = None,
         keep_training_state: bool = True,
         **options: Any,
     ) -> Recommender:
-        """Fits the model to sessions.
+        """Fits the model to sessions, and returns it.
 
         Parameters
         ----------
         sessions
-            Training sessions: a part of a prepared log, or whatever :func:`upnext.read` takes, with its options.
-        validation : str or sessions
-            Newer sessions, on which the number of epochs is chosen before the model is trained on all of them: what is
-            split off the end (``"1d"``, ``"10%"``), or sessions that are not among the others.
-        init : model
+            Training sessions: ``data.train`` of a prepared log, or whatever :func:`upnext.read` takes, with its options.
+        validation : span of time, share, number of sessions, or sessions; default None
+            Newer sessions, on which the number of epochs is chosen: what is split off the end (``"1d"``, ``"10%"``, 500), or sessions
+            that are not among the others, such as ``data.valid`` with ``data.fit``. Then the model is trained again on all of them.
+        refit : bool, default True
+            Whether a validated model is trained again; otherwise it has the weights of the best epoch.
+        init : model or path, default None
             A fitted model of the same configuration, whose training goes on; new items are added.
-        n_threads : int
-            Number of threads, by default all cores. The model does not depend on it.
-        callback
-            Called as ``callback(event, record)`` with ``"begin"``, ``"mini-batch"``, ``"epoch"`` and others; a training whose
-            callback returns ``False`` ends there.
-        progress : bool
+        n_threads : int, default None
+            Number of threads; all cores for ``None`` and -1. The model does not depend on it.
+        callback : function, default None
+            Called as ``callback(event, record)`` on this thread; a training whose callback returns ``False`` ends there. Events:
+            ``"begin"`` (``epochs``, ``epochs_done``), ``"mini-batch"`` (``epoch``, ``pairs``, ``of``, ``loss``, ``seconds``; some of them),
+            ``"epoch"`` (``epoch``, ``loss``, ``seconds``, ``validation``), ``"refit"`` (``best_epoch``), ``"member"`` (``name``, ``number``,
+            ``of``) and ``"left-out"`` (``name``, ``reason``).
+        progress : bool, default None
             Whether to show a bar of tqdm; by default in terminals and notebooks, if tqdm is installed.
-        keep_training_state : bool
+        keep_training_state : bool, default True
             Whether to keep what a further training needs, which may double the size of a saved model.
 
-        Ctrl-C stops a training within a mini-batch: the model is then what it had learnt so far, and ``KeyboardInterrupt`` is
-        raised.
+        Ctrl-C stops a training within a second, and ``KeyboardInterrupt`` is raised: a network is then what it had learnt so far,
+        and a model of another kind stays as it was.
         """
-        if validation is not None and "epochs" not in self._training_fields:
-            raise ConfigError(f"validation: a {type(self).__name__} has no epochs, whose number validation would choose")
+        experiment = self._checked()
         data = read(sessions, **options)
-        fit, valid, refit = data, None, None
-        if isinstance(validation, str):
-            rules = {"holdout": validation, "validation": "none", "min_item_support": 1}
-            parts, _ = data._inner.prepare(json.dumps(rules))
-            parts = dict(parts)
-            fit, valid, refit = Sessions(parts["train"]), Sessions(parts["test"]), data
-        elif validation is not None:
-            valid = read(validation)
+        fit, valid, whole = self._validation(data, validation, options)
+        start = self._start(init)
         bar = Bar() if is_shown(progress) else None
 
         def tell(event: str, record: str) -> object:
             known = json.loads(record)
             if bar is not None:
                 bar(event, known)
-            return callback(event, known) if callback is not None else None
+            answer = callback(event, known) if callback is not None else None
+            return not (isinstance(answer, (bool, np.bool_)) and not answer)
 
         try:
-            fitted, ended, raised = _upnext.fit(
-                json.dumps(self._experiment()),
+            fitted, ended, doubts, raised = _upnext.fit(
+                experiment,
                 fit._inner,
-                valid and valid._inner,
-                refit and refit._inner,
-                init and init._model,
-                n_threads,
+                valid._inner if valid is not None else None,
+                refit,
+                whole._inner if whole is not None else None,
+                start,
+                threads(n_threads),
                 keep_training_state,
                 tell if bar is not None or callback is not None else None,
             )
+        except UpnextError as error:
+            raise self._named(error) from None
         finally:
             if bar is not None:
                 bar.close()
-        self._fitted, self.ended_ = fitted, ended
+        self._fitted, self._ended, self._fitted_on = fitted, ended, data._inner.origin
+        self._numbers = data._inner.items_are_numbers
+        for doubt in doubts:
+            warn(doubt)
         if raised is not None:
             raise raised
         return self
+
+    def _validation(
+        self, data: Sessions, validation: Any, options: dict[str, Any]
+    ) -> tuple[Sessions, Sessions | None, Sessions | None]:
+        """The sessions to fit, those to validate on, and all of them, if they are there already."""
+        if validation is None:
+            return data, None, None
+        if "epochs" not in self._training_fields or self.kind == "blend":
+            has = "holds out sessions by itself" if self.kind == "blend" else "has no epochs, whose number validation would choose"
+            raise ConfigError(f"validation: a {type(self).__name__} {has}: leave it out")
+        is_text = isinstance(validation, str) and not os.path.exists(validation)
+        if is_text or isinstance(validation, Real) or hasattr(validation, "total_seconds"):
+            rules = {"holdout": span(validation, "validation"), "validation": "none", "min_item_support": 1}
+            try:
+                parts, _ = _split(data, rules)
+            except UpnextError as error:
+                raise type(error)(str(error).replace("holdout", "validation")) from None
+            return parts["train"], parts["test"], data
+        valid = read(validation) if isinstance(validation, Sessions) else read(validation, **options)
+        (log, part), (other, held_out) = data._inner.origin, valid._inner.origin
+        if log == other and part == "train" and held_out == "valid":
+            raise ConfigError(
+                "validation: data.train contains data.valid: use fit(data.fit, validation=data.valid), or fit(data.train, validation='1d')"
+            )
+        common = data._inner.in_both(valid._inner)
+        if common:
+            raise ConfigError(
+                f"validation: {common:,} of its sessions are among the training sessions, and epochs would be chosen for what is known by heart: give other sessions"
+            )
+        return data, valid, data._whole if log == other and held_out == "valid" else None
+
+    def _start(self, init: Any) -> _upnext.Model | None:
+        if init is None:
+            return None
+        if isinstance(init, (str, os.PathLike)):
+            from ._load import load
+
+            init = load(init, to_train=True)
+        if not isinstance(init, Recommender):
+            raise ConfigError(f"init: must be a fitted model or its path, not a {type(init).__name__}")
+        if not init._model.can_train_further:
+            raise ConfigError(f"init: a {type(init).__name__} cannot be trained further: fit it to all sessions")
+        return init._model
 
     @property
     def _model(self) -> _upnext.Model:
@@ -168,9 +277,15 @@ class Recommender:
         return training.get("selection", {}).get("best_epoch") or training.get("best_epoch")
 
     @property
-    def items_(self) -> list[str]:
+    def ended_(self) -> str:
+        """How the training ended: ``"complete"``, ``"early"`` by ``patience``, or ``"interrupted"``."""
+        _ = self._model
+        return self._ended
+
+    @property
+    def items_(self) -> list[str | int]:
         """The ids of the items, in the order of the vectors."""
-        return self._model.items
+        return self._model.items(self._numbers)
 
     @property
     def n_items_(self) -> int:
@@ -188,15 +303,16 @@ class Recommender:
         exclude: Sequence[Any] = (),
         only: Sequence[Any] | None = None,
     ) -> Recommendations:
-        """The ``k`` best next items of a session, which is a list of item ids.
+        """The ``k`` best next items of a session, which is a list of item ids in their order.
 
-        Ids come back as whole numbers if those of the session are.
+        ``exclude_seen`` leaves out the session's own items, ``exclude`` others, and ``only`` all but these. Ids come back as whole
+        numbers if those of the session are.
         """
-        allowed = None if only is None else ids(only)
-        found, unknown, fell_back = self._model.recommend(ids(session), k, exclude_seen, ids(exclude), allowed)
-        numbers = len(session) > 0 and are_numbers(session)
-        items = [(as_given(item, numbers), score) for item, score in found]
-        return Recommendations(items, [as_given(item, numbers) for item in unknown], fell_back)
+        model = self._model
+        history, numbers, _ = texts(session, "session")
+        numbers = numbers if history else self._numbers
+        found = model.recommend(history, count(k, "k"), numbers, bool(exclude_seen), *_filters(exclude, only))
+        return Recommendations(*found)
 
     def recommend_many(
         self,
@@ -209,35 +325,48 @@ class Recommender:
         n_threads: int | None = None,
         **options: Any,
     ) -> Table:
-        """The ``k`` best next items of many sessions: a table with ``session``, ``rank``, ``item`` and ``score``.
+        """The ``k`` best next items of many sessions.
 
-        The sessions are whatever :func:`upnext.read` takes, with its options.
+        The sessions are whatever :func:`upnext.read` takes, with its options. The table has the columns ``session``, ``item``,
+        ``rank`` from 1, ``score``, and ``fell_back``: true for sessions without a known item, which get the most popular items.
         """
-        allowed = None if only is None else ids(only)
+        model = self._model
         inner = read(sessions, **options)._inner
-        table, _, _ = self._model.recommend_many(inner, k, exclude_seen, ids(exclude), allowed, n_threads)
+        table, fell_back, unknown = model.recommend_many(
+            inner, count(k, "k"), bool(exclude_seen), *_filters(exclude, only), threads(n_threads)
+        )
+        if unknown:
+            warn(
+                f"{unknown:,} events are on items that the model does not know: skipped; {fell_back:,} sessions have no other, and get the most popular items"
+            )
         return Table(table)
 
     def similar_items(
         self, item: Any, k: int = 10, *, exclude: Sequence[Any] = (), only: Sequence[Any] | None = None
     ) -> list[Item]:
-        """The items that are most similar to an item, by what the kind compares."""
-        allowed = None if only is None else ids(only)
-        similar, _ = self._model.similar_items(identifier(item), k, ids(exclude), allowed)
-        numbers = are_numbers([item])
-        return [Item(as_given(other, numbers), similarity) for other, similarity in similar]
+        """The items that are most similar to an item, by what the kind compares, each with ``id`` and ``score``."""
+        model = self._model
+        name, numbers = text(item, "item")
+        similar, _ = model.similar_items(name, count(k, "k"), numbers, *_filters(exclude, only))
+        return [Item(*entry) for entry in similar]
 
     def item_vectors(self) -> Any:
         """The vectors of all items, n × d, in the order of ``items_``."""
         return self._model.item_vectors()
 
-    def item_biases(self) -> Any:
-        """The biases of all items; ``None`` for a model without them."""
+    def biases(self) -> Any:
+        """The biases of all items, in the order of ``items_``; ``None`` for a model without them."""
         return self._model.item_biases()
 
-    def session_vectors(self, sessions: Any, **options: Any) -> tuple[list[str], Any]:
-        """The ids of sessions and their vectors, one row each."""
-        return self._model.session_vectors(read(sessions, **options)._inner)
+    def session_vectors(self, sessions: Any, **options: Any) -> tuple[list[str | int], Any]:
+        """The ids of sessions and their vectors, one row each; sessions without a known item are left out."""
+        model = self._model
+        ids, rows, without, unknown = model.session_vectors(read(sessions, **options)._inner)
+        if unknown:
+            warn(
+                f"{unknown:,} events are on items that the model does not know: skipped; {without:,} sessions have no other, and are left out"
+            )
+        return ids, rows
 
     def evaluate(
         self,
@@ -247,7 +376,7 @@ class Recommender:
         ties: str = "conservative",
         candidates: int | None = None,
         lists: bool = False,
-        count_unknown: bool = False,
+        unknown: str = "leave-out",
         n_threads: int | None = None,
         **options: Any,
     ) -> Evaluation:
@@ -256,23 +385,32 @@ class Recommender:
         Parameters
         ----------
         sessions
-            Whatever :func:`upnext.read` takes, with its options.
-        k : int or list of int
+            ``data.test`` of a prepared log, or whatever :func:`upnext.read` takes, with its options.
+        k : int or list of int, default (1, 5, 10, 20)
             The cut-offs, ascending.
-        ties : str
+        ties : str, default "conservative"
             How equal scores count: ``"conservative"``, ``"standard"`` or ``"median"``.
-        candidates : int
-            Rank among the most popular items only.
-        lists : bool
+        candidates : int, default None
+            Rank among this many most popular items only.
+        lists : bool, default False
             Form the list of every case, for coverage, popularity, novelty and others.
-        count_unknown : bool
-            Count next clicks on items that the model does not know as misses.
+        unknown : str, default "leave-out"
+            What becomes of next clicks on items that the model does not know: ``"leave-out"``, or ``"miss"``, as every model
+            misses them.
         """
-        chosen: dict[str, Any] = {"cutoffs": [k] if isinstance(k, int) else list(k), "ties": ties, "lists": lists}
+        model = self._model
+        if unknown not in _UNKNOWN:
+            raise ConfigError(f"unknown: `{unknown}` is none of {', '.join(_UNKNOWN)}")
+        chosen: dict[str, Any] = {"cutoffs": counts(k, "k"), "ties": ties, "lists": bool(lists)}
         if candidates is not None:
-            chosen["candidates"] = candidates
-        inner = read(sessions, **options)._inner
-        return Evaluation(self._model.evaluate(inner, json.dumps(chosen), count_unknown, n_threads))
+            chosen["candidates"] = count(candidates, "candidates")
+        test = read(sessions, **options)
+        if _overlap(self._fitted_on, test._inner.origin):
+            warn("the model was fitted to these sessions: its figures are too good")
+        try:
+            return Evaluation(model.evaluate(test._inner, to_json(chosen), unknown == "miss", threads(n_threads)))
+        except UpnextError as error:
+            raise translated(error) from None
 
     # Saving.
 
@@ -281,14 +419,30 @@ class Recommender:
 
         The graph gives the scores of all items, or with ``k`` the best items and their scores (``docs/onnx.md``).
         """
-        self._model.to_onnx(path, k)
+        try:
+            self._model.to_onnx(path, None if k is None else count(k, "k"))
+        except UpnextError as error:
+            raise type(error)(str(error).removeprefix("out: ")) from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Saves the model in a folder, which every command of ``upnext`` reads; a model that is there is replaced."""
         self._model.save(path)
 
+    def __copy__(self) -> Recommender:
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Recommender:
+        # Fitted models do not change: both have the same.
+        other = copy.copy(self)
+        for name in self._names():
+            setattr(other, name, copy.deepcopy(getattr(self, name), memo))
+        return other
+
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
+        state.pop("_fitted_on", None)  # A number of this process.
         fitted = state.pop("_fitted", None)
         if fitted is not None:
             with tempfile.TemporaryDirectory() as folder:
@@ -311,13 +465,29 @@ class Recommender:
                 self._fitted = _upnext.Model.load_to_train(model)
 
 
-def _plain(value: Any) -> Any:
-    """A value of a field as JSON has it; a model as a member of a blend is its table."""
-    if isinstance(value, Recommender):
-        experiment = value._experiment()
-        return {**experiment["model"], "training": experiment["training"]} if experiment["training"] else experiment["model"]
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    return value.item() if hasattr(value, "item") else value
+def _members(members: Any) -> list[Any]:
+    """Members of a blend as JSON has them: names of kinds, and tables of parameters."""
+    if isinstance(members, (str, Recommender)) or not isinstance(members, Sequence):
+        raise ConfigError("is a list of kinds, such as ['gru4rec', 'vstan'], or of models")
+    return [_member(member) for member in members]
+
+
+def _member(member: Any) -> Any:
+    if isinstance(member, type) and issubclass(member, Recommender):
+        return member.kind
+    if isinstance(member, Recommender):
+        experiment = member._experiment()
+        return {**experiment["model"], **({"training": experiment["training"]} if experiment["training"] else {})}
+    return plain(member)
+
+
+def _filters(exclude: Any, only: Any) -> tuple[list[str], list[str] | None]:
+    return texts(exclude, "exclude")[0], None if only is None else texts(only, "only")[0]
+
+
+def _overlap(fitted: tuple[int, str] | None, other: tuple[int, str]) -> bool:
+    """Whether sessions of one part of a log are also of the other part."""
+    if fitted is None or fitted[0] != other[0]:
+        return False
+    parts = {fitted[1], other[1]}
+    return len(parts) == 1 or parts <= {"test", "test_all"} or ("train" in parts and parts <= {"train", "fit", "valid"})

@@ -5,24 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from . import _upnext
+from ._pages import html_table
+
+#: Rows that a notebook shows.
+_SHOWN = 10
 
 
-class Table:
-    """A table of results. It has the Arrow PyCapsule interface, so that pandas, Polars, DuckDB and pyarrow take it as it is."""
+class Arrow:
+    """Something that is a table: with the Arrow PyCapsule interface, so that Polars, DuckDB and pyarrow take it as it is."""
 
-    def __init__(self, inner: _upnext.Table) -> None:
-        self._inner = inner
+    def _table(self) -> _upnext.Table:
+        raise NotImplementedError
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        return self._inner.__arrow_c_stream__(requested_schema)
-
-    def __len__(self) -> int:
-        return len(self._inner)
-
-    @property
-    def column_names(self) -> list[str]:
-        """The names of the columns."""
-        return self._inner.column_names
+        return self._table().__arrow_c_stream__(requested_schema)
 
     def to_arrow(self) -> Any:
         """The table of pyarrow."""
@@ -40,5 +36,65 @@ class Table:
 
         return polars.DataFrame(self)
 
+
+class Table(Arrow):
+    """A table of results. ``table["item"]`` is the list of a column's values."""
+
+    def __init__(self, inner: _upnext.Table) -> None:
+        self._inner = inner
+
+    def _table(self) -> _upnext.Table:
+        return self._inner
+
+    def __len__(self) -> int:
+        return len(self._inner)
+
+    @property
+    def column_names(self) -> list[str]:
+        """The names of the columns."""
+        return self._inner.column_names
+
+    def __getitem__(self, name: str) -> list[Any]:
+        if name not in self.column_names:
+            raise KeyError(f"{name!r}: there are the columns {', '.join(self.column_names)}")
+        return self.to_arrow().column(name).to_pylist()
+
+    def __reduce__(self) -> Any:
+        import pyarrow
+
+        sink = pyarrow.BufferOutputStream()
+        table = self.to_arrow()
+        with pyarrow.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        return _from_ipc, (sink.getvalue().to_pybytes(),)
+
     def __repr__(self) -> str:
         return f"<Table: {len(self):,} rows, columns {', '.join(self.column_names)}>"
+
+    def _repr_html_(self) -> str:
+        rows = self.to_arrow().slice(0, _SHOWN).to_pylist()
+        cells = [[row[name] for name in self.column_names] for row in rows]
+        return html_table(f"{len(self):,} rows", self.column_names, cells)
+
+
+class _Loaded(Arrow):
+    """A table of pyarrow behind the interface of the extension's."""
+
+    def __init__(self, table: Any) -> None:
+        self._arrow = table
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self._arrow.__arrow_c_stream__(requested_schema)
+
+    def __len__(self) -> int:
+        return self._arrow.num_rows
+
+    @property
+    def column_names(self) -> list[str]:
+        return self._arrow.column_names
+
+
+def _from_ipc(content: bytes) -> Table:
+    import pyarrow
+
+    return Table(_Loaded(pyarrow.ipc.open_stream(content).read_all()))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The exceptions of the package, with the sentences of the library."""
+"""The exceptions of the package, with the sentences of the library. Each is also the built-in exception that one expects."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ __all__ = [
     "ConfigError",
     "DataError",
     "FileError",
+    "MissingFileError",
     "ModelFileError",
     "NotFiniteError",
     "NotFittedError",
     "NotSupportedError",
     "OutOfMemoryError",
+    "StoppedError",
     "UnknownItemError",
     "UpnextError",
+    "UpnextWarning",
 ]
+
+
+class UpnextWarning(UserWarning):
+    """A doubt: something in a log that looks wrong, or something that was left out."""
 
 
 class UpnextError(Exception):
@@ -21,7 +28,7 @@ class UpnextError(Exception):
 
 
 class ConfigError(UpnextError, ValueError):
-    """A field or an option that is invalid, by itself or together with others."""
+    """A parameter or an option that is invalid, by itself or together with others."""
 
 
 class DataError(UpnextError, ValueError):
@@ -30,6 +37,10 @@ class DataError(UpnextError, ValueError):
 
 class FileError(UpnextError, OSError):
     """A file or folder that cannot be read or written."""
+
+
+class MissingFileError(FileError, FileNotFoundError):
+    """A file or folder that is not there."""
 
 
 class ModelFileError(UpnextError, ValueError):
@@ -50,6 +61,10 @@ class NotSupportedError(UpnextError, TypeError):
 
 class OutOfMemoryError(UpnextError, MemoryError):
     """Work that would not fit into memory, refused before it begins."""
+
+
+class StoppedError(UpnextError):
+    """Work that was stopped before it had a result."""
 
 
 class UnknownItemError(UpnextError, KeyError):

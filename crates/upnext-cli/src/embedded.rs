@@ -3,9 +3,11 @@
 use crate::output::message;
 use crate::{Cli, help, interrupt};
 use clap::FromArgMatches;
+use clap::error::{ContextKind, ContextValue};
 use std::cell::RefCell;
 use std::ffi::OsString;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use crate::page::fitted::{evaluation_page, training_page};
 
@@ -38,23 +40,22 @@ thread_local! {
 }
 
 /// Runs a command, whose result and warnings are returned instead of printed; progress still goes to stderr, without
-/// `--quiet`. The first argument is the command; `shown` is the call in words, for pages and messages. If another call is running, this one waits for it. Ctrl-C is not listened for:
-/// [`interrupt`] stops the call.
+/// `--quiet`. The first argument is the command; `shown` is the call in words, for pages and messages.
+///
+/// If another call is running, this one waits for it. Ctrl-C is not listened for: a `stop` that is set does what the first
+/// Ctrl-C does.
 ///
 /// # Errors
 /// [`Failure`] with the message that the program would print.
-pub fn call(arguments: Vec<OsString>, shown: &str) -> (Printed, Result<(), Failure>) {
+pub fn call(arguments: Vec<OsString>, shown: &str, stop: Arc<AtomicBool>) -> (Printed, Result<(), Failure>) {
     let _alone = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-    interrupt::set(false);
+    if stop.load(Ordering::SeqCst) {
+        return (Printed::default(), Err(Failure::Other("interrupted".to_owned())));
+    }
+    interrupt::replace(stop);
     CALL.set(Some((shown.to_owned(), Printed::default())));
     let done = run(arguments);
-    interrupt::set(false);
     (CALL.take().unwrap_or_default().1, done)
-}
-
-/// Asks the running call to stop, as Ctrl-C does in the program.
-pub fn interrupt() {
-    interrupt::set(true);
 }
 
 fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
@@ -63,11 +64,29 @@ fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
     let cli = command
         .try_get_matches_from_mut(words)
         .and_then(|matches| Cli::from_arg_matches(&matches))
-        .map_err(|error| Failure::Other(error.to_string()))?;
+        .map_err(|error| Failure::Library(wrong_usage(&error)))?;
     cli.command.run().map_err(|error| match error.downcast::<upnext_core::Error>() {
         Ok(error) => Failure::Library(error),
         Err(error) => Failure::Other(message(&error)),
     })
+}
+
+/// The error of the parser of arguments as one of the library, which names the argument.
+fn wrong_usage(error: &clap::Error) -> upnext_core::Error {
+    let words = |kind| match error.get(kind) {
+        Some(ContextValue::String(word)) => vec![word.clone()],
+        Some(ContextValue::Strings(words)) => words.clone(),
+        _ => Vec::new(),
+    };
+    let argument = words(ContextKind::InvalidArg).join(", ");
+    let field = argument.split(' ').next().filter(|field| !field.is_empty()).unwrap_or("arguments");
+    let (value, known) = (words(ContextKind::InvalidValue).join(", "), words(ContextKind::ValidValue));
+    let reason = match std::error::Error::source(error) {
+        Some(source) => source.to_string(),
+        None if !known.is_empty() => format!("`{value}` is none of {}", known.join(", ")),
+        None => error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
+    };
+    upnext_core::Error::config(field, reason)
 }
 
 /// Whether the command of this thread was called by [`call`].
@@ -90,7 +109,7 @@ mod tests {
     use super::*;
 
     fn called(words: &[&str]) -> (Printed, Result<(), Failure>) {
-        call(words.iter().map(Into::into).collect(), "a call")
+        call(words.iter().map(Into::into).collect(), "a call", Arc::default())
     }
 
     #[test]
@@ -104,9 +123,19 @@ mod tests {
         assert!(value.is_object(), "{value}");
         assert!(!is_embedded());
 
-        let Err(Failure::Other(text)) = called(&["inspect"]).1 else { panic!("the log is missing") };
-        assert!(text.contains("LOG") || text.contains("PATH"), "{text}");
+        let refused = |words: &[&str]| match called(words).1 {
+            Err(Failure::Library(error)) => error.to_string(),
+            other => panic!("{words:?}: {other:?}"),
+        };
+        let text = refused(&["compare", "x", "--ties", "foo"]);
+        assert!(text.starts_with("--ties: `foo` is none of conservative"), "{text}");
+        let text = refused(&["auto", "x", "--out", "y", "--budget", "15"]);
+        assert!(text.starts_with("--budget: ") && !text.contains("--help"), "{text}");
         let missing = called(&["inspect", "/no/such/log.csv"]).1.unwrap_err();
         assert!(matches!(missing, Failure::Library(_)), "{missing:?}");
+
+        let words = vec!["inspect".into(), log.into_os_string()];
+        let (printed, done) = call(words, "a call", Arc::new(AtomicBool::new(true)));
+        assert!(printed.result.is_empty() && done.is_err(), "asked to stop before it began");
     }
 }

@@ -3,13 +3,11 @@
 use crate::interrupt;
 use crate::output::thousands;
 use crate::progress::{Progress, Unit};
-use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 use upnext_core::data::report::FileReport;
 use upnext_core::data::{
-    Condition, Event, EventLog, Header, Lists, Part, Quote, ReadOptions, ReadProgress, RowOrder, TimeMicros,
-    TimeSpan, TimeUnit,
+    Condition, EventLog, Header, Lists, Part, Quote, ReadOptions, ReadProgress, RowOrder, TimeSpan, TimeUnit,
 };
 
 /// The arguments for reading a click log. What is not given is detected from the file.
@@ -353,7 +351,7 @@ fn packed(file: &FileReport) -> String {
 
 /// Refuses validation sessions that are sessions of the training data, too: `what` would be chosen for them.
 pub(crate) fn refuse_known(train: &Part, validation: &Part, what: &str) -> upnext_core::Result<()> {
-    match in_both(train, validation) {
+    match train.in_both(validation) {
         0 => Ok(()),
         common => Err(upnext_core::Error::config(
             "--valid",
@@ -363,21 +361,6 @@ pub(crate) fn refuse_known(train: &Part, validation: &Part, what: &str) -> upnex
             ),
         )),
     }
-}
-
-/// Number of sessions with the same id and start time in both parts. Sessions of a single event, which are neither trained on
-/// nor evaluated, do not count.
-pub(crate) fn in_both(train: &Part, others: &Part) -> u64 {
-    let of = |part: &Part| -> HashSet<(String, TimeMicros)> {
-        part.sessions()
-            .filter(|s| s.len() > 1)
-            .map(|s| (part.session_id(&s[0]).to_owned(), s[0].time))
-            .collect()
-    };
-    let known = of(others);
-    let is_known =
-        |s: &&[Event]| s.len() > 1 && known.contains(&(train.session_id(&s[0]).to_owned(), s[0].time));
-    train.sessions().filter(is_known).count() as u64
 }
 
 #[cfg(test)]

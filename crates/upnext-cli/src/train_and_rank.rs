@@ -29,7 +29,11 @@ pub(crate) fn train_until_stopped(
     let outcome = train(plan, &mut |event| {
         bar.show(&event);
         if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
+    });
+    let outcome = match outcome {
+        Err(upnext_core::Error::Stopped) => return Ok(None),
+        outcome => outcome?,
+    };
     let fitting = begun.elapsed().as_secs_f64();
     if outcome.ended == Ended::Interrupted {
         return Ok(None);

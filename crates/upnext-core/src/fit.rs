@@ -103,6 +103,8 @@ pub struct Fitted {
     pub history: TrainingSummary,
     /// How the training ended.
     pub ended: Ended,
+    /// Whether the optimiser state of the initial model was used; `None` without one.
+    pub optimizer_state_kept: Option<bool>,
 }
 
 /// Fits a model of any kind to a dataset, in memory.
@@ -145,7 +147,8 @@ pub fn fit(data: impl Into<Arc<Dataset>>, experiment: &Experiment, options: FitO
         initial,
         resumed: None,
     };
-    let Trained { model, data, summary, ended, state, .. } = stages.run(observe, &mut checkpoints)?;
+    let Trained { model, data, summary, ended, state, optimizer_state_kept } =
+        stages.run(observe, &mut checkpoints)?;
     let model = Model::new(
         model,
         (data.items.clone(), item_table),
@@ -154,7 +157,7 @@ pub fn fit(data: impl Into<Arc<Dataset>>, experiment: &Experiment, options: FitO
         state,
         None,
     );
-    Ok(Fitted { model, history: summary, ended })
+    Ok(Fitted { model, history: summary, ended, optimizer_state_kept })
 }
 
 /// A start from an earlier model of the same structure.

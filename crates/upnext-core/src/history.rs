@@ -29,6 +29,13 @@ pub enum FitEvent<'a> {
     },
     /// A mini-batch has been trained on.
     MiniBatch(&'a EpochProgress),
+    /// Pairs of a factor model have been drawn, which has no mini-batches.
+    Draws {
+        /// Number of draws so far.
+        done: u64,
+        /// Number of draws of all epochs.
+        of: u64,
+    },
     /// An epoch has been trained and validated, and its checkpoint saved if the training has checkpoints.
     Epoch(&'a EpochSummary),
     /// A checkpoint has been saved within an epoch.

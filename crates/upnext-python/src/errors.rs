@@ -7,7 +7,9 @@ use upnext_core::Error;
 pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
     let name = match error {
         Error::Config { .. } | Error::ExperimentFile { .. } | Error::UnknownKey { .. } => "ConfigError",
+        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => "MissingFileError",
         Error::Io { .. } | Error::WillNotReplace { .. } => "FileError",
+        Error::Stopped => "StoppedError",
         Error::Memory { .. } => "OutOfMemoryError",
         Error::Diverged { .. } | Error::NonFiniteScores { .. } => "NotFiniteError",
         Error::NotAModel { .. }

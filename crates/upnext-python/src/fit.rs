@@ -1,12 +1,11 @@
 //! Trainings.
 
 use crate::data::Sessions;
-use crate::errors::{OrRaise, options};
+use crate::errors::{OrRaise, options, raise_as};
 use crate::model::Model;
-use crate::work::{interruptible, threads};
+use crate::work::{observed, threads};
 use pyo3::prelude::*;
 use std::ops::ControlFlow;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use upnext_core::history::Ended;
 use upnext_core::{Experiment, FitEvent, FitOptions};
@@ -14,87 +13,120 @@ use upnext_core::{Experiment, FitEvent, FitOptions};
 /// How often the progress of an epoch is passed on.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Fits a model: the model, how the training ended, and the exception that has stopped it, if one has.
+/// A model, how its training ended, doubts about it, and the exception that has stopped it, if one has.
+type Fit = (Model, &'static str, Vec<String>, Option<PyErr>);
+
+/// Fits a model.
 ///
-/// `callback(name, record)` is called with `"begin"`, `"mini-batch"`, `"epoch"`, `"refit"`, `"member"` and `"left-out"`,
-/// and a record as JSON; if it returns `False`, the training stops as if Ctrl-C had been pressed.
+/// `callback(name, record)` is called on this thread with `"begin"`, `"mini-batch"`, `"epoch"`, `"refit"`, `"member"` and
+/// `"left-out"`, and a record as JSON; if it returns `False`, the training stops as if Ctrl-C had been pressed. With `refit`, a
+/// validated model is trained again on everything: on those sessions, or else on both.
 #[pyfunction]
-#[pyo3(signature = (experiment, sessions, validation=None, refit=None, init=None, num_threads=None, keep_training_state=true, callback=None))]
+#[pyo3(signature = (experiment, sessions, validation=None, refit=false, whole=None, init=None, num_threads=None, keep_training_state=true, callback=None))]
 #[allow(clippy::too_many_arguments)] // the options of a fit, by name in Python
 pub(crate) fn fit(
     py: Python<'_>,
     experiment: &str,
     sessions: &Sessions,
     validation: Option<&Sessions>,
-    refit: Option<&Sessions>,
+    refit: bool,
+    whole: Option<&Sessions>,
     init: Option<&Model>,
     num_threads: Option<usize>,
     keep_training_state: bool,
     callback: Option<Py<PyAny>>,
-) -> PyResult<(Model, &'static str, Option<PyErr>)> {
+) -> PyResult<Fit> {
     let experiment: Experiment = options(py, experiment)?;
-    let raised: Mutex<Option<PyErr>> = Mutex::new(None);
-    let (fitted, signal) = interruptible(py, |stop| {
+    let work = |stop: &crate::work::Stop, tell: &dyn Fn((&'static str, String))| {
+        let mut doubts = Vec::new();
         let dataset = |of: &Sessions| match init {
             Some(init) => of.extending(init.inner.items()),
             None => of.dataset(),
         };
-        let data = dataset(sessions)?;
-        let validation = validation.map(|validation| validation.cases(&data.items)).transpose()?;
+        let (data, dropped) = dataset(sessions)?;
+        let validating = validation.map(|validation| validation.cases(&data.items, false)).transpose()?;
+        let again = match validation.filter(|_| refit) {
+            Some(validation) => match whole {
+                Some(whole) => Some(dataset(whole)?),
+                None => Some(dataset(&sessions.with_others(validation))?),
+            },
+            None => None,
+        };
+        let short = again.as_ref().map_or(dropped, |(_, dropped)| *dropped).short_sessions;
+        if short > 0 {
+            doubts.push(format!(
+                "{short} sessions of a single event are left out: they have no next item to learn"
+            ));
+        }
         let mut last: Option<Instant> = None;
         let mut observe = |event: FitEvent| {
             if stop.check().is_break() {
                 return ControlFlow::Break(());
             }
-            let is_small = matches!(event, FitEvent::MiniBatch(_) | FitEvent::Listing { .. });
+            match event {
+                FitEvent::SmallerBatch { asked, rows } => doubts.push(format!(
+                    "there are only {rows} sessions: a mini-batch has {rows} rows and not {asked}"
+                )),
+                FitEvent::LeftOut { name, reason } => doubts.push(format!("{name} is left out: {reason}")),
+                _ => {}
+            }
+            let is_small = matches!(event, FitEvent::MiniBatch(_));
             if is_small && last.is_some_and(|last| last.elapsed() < EVERY) {
                 return ControlFlow::Continue(());
             }
-            last = Some(Instant::now());
-            let (Some(callback), Some((name, record))) = (&callback, shown(&event)) else {
-                return ControlFlow::Continue(());
-            };
-            let goes_on = Python::attach(|py| {
-                let answer = callback.call1(py, (name, record))?;
-                PyResult::Ok(!answer.bind(py).is(pyo3::types::PyBool::new(py, false)))
-            });
-            match goes_on {
-                Ok(true) => ControlFlow::Continue(()),
-                Ok(false) => ControlFlow::Break(()),
-                Err(error) => {
-                    *raised.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
-                    ControlFlow::Break(())
-                }
+            if callback.is_some()
+                && let Some(shown) = shown(&event)
+            {
+                last = Some(Instant::now());
+                tell(shown);
             }
+            stop.check()
         };
         let mut options = FitOptions::default()
             .threads(threads(num_threads))
             .keep_training_state(keep_training_state)
             .observer(&mut observe);
-        if let Some(validation) = &validation {
+        if let Some((validation, _)) = &validating {
             options = options.validation(&validation.sessions);
         }
-        if let Some(refit) = refit {
-            options = options.refit(dataset(refit)?);
+        if let Some((again, _)) = again {
+            options = options.refit(again);
         }
         if let Some(init) = init {
             options = options.init(init.inner.clone());
         }
-        upnext_core::fit(data, &experiment, options)
-    });
-    let raised = signal.or(raised.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner));
-    let fitted = match (fitted, raised) {
-        // A training of members is worth nothing before its end.
-        (Err(upnext_core::Error::Stopped), Some(error)) => return Err(error),
-        (fitted, raised) => (fitted.or_raise(py)?, raised),
+        let fitted = upnext_core::fit(data, &experiment, options)?;
+        if fitted.optimizer_state_kept == Some(false) {
+            doubts.push(
+                "the model from which this training starts has no training state: the optimiser begins anew (upnext.load(path, to_train=True) loads it, and fit(keep_training_state=True) keeps it)"
+                    .to_owned(),
+            );
+        }
+        Ok((fitted, doubts))
     };
-    let (fitted, raised) = fitted;
+    let (fitted, raised) = observed(py, work, |(name, record)| {
+        let Some(callback) = &callback else { return Ok(true) };
+        let answer = callback.call1(py, (name, record))?;
+        Ok(!answer.bind(py).is(pyo3::types::PyBool::new(py, false)))
+    });
+    let (fitted, doubts) = match (fitted, raised.is_some()) {
+        // A training that has no model before its end.
+        (Err(upnext_core::Error::Stopped), true) => match raised {
+            Some(error) => return Err(error),
+            None => return Err(raise_as(py, "StoppedError", "stopped")),
+        },
+        (Err(upnext_core::Error::Stopped), false) => {
+            let text = "the callback has ended the training of a model that is only there at its end: it stays unfitted";
+            return Err(raise_as(py, "StoppedError", text));
+        }
+        (fitted, _) => fitted.or_raise(py)?,
+    };
     let ended = match fitted.ended {
         Ended::Early => "early",
         Ended::Interrupted => "interrupted",
         _ => "complete",
     };
-    Ok((Model::new(fitted.model), ended, raised))
+    Ok((Model::new(fitted.model), ended, doubts, raised))
 }
 
 /// The name and the record of an event that Python is told of.

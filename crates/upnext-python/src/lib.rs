@@ -18,11 +18,11 @@ mod _upnext {
     #[pymodule_export]
     use super::arrow::Table;
     #[pymodule_export]
-    use super::data::{Sessions, option_names, read, read_arrow, read_lists};
+    use super::data::{Sessions, option_names, prepared_folder, read, read_arrow, read_lists};
     #[pymodule_export]
     use super::fit::fit;
     #[pymodule_export]
     use super::model::{Evaluation, Model};
     #[pymodule_export]
-    use super::program::{call, experiment_file, main, version};
+    use super::program::{call, experiment_file, main, resolved, version};
 }

@@ -2,20 +2,15 @@
 
 use crate::arrow::Table;
 use crate::data::Sessions;
-use crate::errors::{OrRaise, json, options, raise};
-use crate::table::column;
+use crate::errors::{OrRaise, json, options, raise, raise_as};
+use crate::table::{Cell, Id, Ids, Rows};
 use crate::work::{threads, whole};
-use arrow_array::builder::{Float32Builder, UInt32Builder};
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, Schema};
 use numpy::{PyArray1, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 use std::path::PathBuf;
-use std::sync::Arc;
 use upnext_core::Error;
-use upnext_core::data::{Event, ItemIndex, Part};
+use upnext_core::data::{Event, ItemIndex, NextClicks, Part};
 use upnext_core::evaluation::EvaluationConfig;
-use upnext_core::experiment::TieRule;
 use upnext_core::ranking::{Filter, recommend_parallel};
 
 /// A fitted model.
@@ -28,10 +23,11 @@ pub(crate) struct Model {
 #[pyclass(frozen, module = "upnext._upnext")]
 pub(crate) struct Evaluation {
     inner: upnext_core::evaluation::Evaluation,
+    next_clicks: Option<NextClicks>,
 }
 
 /// A list of items with scores, the ids of the session that the model does not know, and whether it got the most popular items.
-type Listed = (Vec<(String, f32)>, Vec<String>, bool);
+type Listed = (Vec<(Id, f32)>, Vec<Id>, bool);
 
 impl Model {
     pub(crate) fn new(inner: upnext_core::Model) -> Self {
@@ -109,10 +105,22 @@ impl Model {
         json(py, self.inner.training())
     }
 
-    /// The ids of its items, in the order of its vectors.
+    /// The ids of its items, in the order of its vectors. `are_numbers` says that ids are whole numbers for the user.
+    fn items(&self, are_numbers: bool) -> Vec<Id> {
+        let ids = Ids::given(are_numbers);
+        self.inner.items().ids().map(|id| ids.id(id)).collect()
+    }
+
+    /// Whether it has the state that a further training needs.
     #[getter]
-    fn items(&self) -> Vec<String> {
-        self.inner.items().ids().map(str::to_owned).collect()
+    fn keeps_training_state(&self) -> bool {
+        self.inner.keeps_training_state()
+    }
+
+    /// Whether models of its kind can be trained further.
+    #[getter]
+    fn can_train_further(&self) -> bool {
+        self.inner.kind().can_train_further()
     }
 
     /// The number of training events of each item.
@@ -121,13 +129,15 @@ impl Model {
         self.inner.items().supports().to_vec()
     }
 
-    /// Recommends for one session.
-    #[pyo3(signature = (session, k, exclude_seen=false, exclude=vec![], only=None))]
+    /// Recommends for one session. `are_numbers` says that ids are whole numbers for the user.
+    #[pyo3(signature = (session, k, are_numbers, exclude_seen=false, exclude=vec![], only=None))]
+    #[allow(clippy::too_many_arguments)] // the options of a list, by name in Python
     fn recommend(
         &self,
         py: Python<'_>,
         session: Vec<String>,
         k: usize,
+        are_numbers: bool,
         exclude_seen: bool,
         exclude: Vec<String>,
         only: Option<Vec<String>>,
@@ -136,12 +146,13 @@ impl Model {
         let k = k.min(self.inner.items().len());
         let mut lists = py.detach(|| self.inner.recommend_filtered(&[session], k, &filter)).or_raise(py)?;
         let list = lists.pop().unwrap_or_default();
-        let items = list.items.into_iter().map(|item| (item.id, item.score)).collect();
-        Ok((items, list.unknown, list.fell_back))
+        let ids = Ids::given(are_numbers);
+        let items = list.items.iter().map(|item| (ids.id(&item.id), item.score)).collect();
+        Ok((items, list.unknown.iter().map(|id| ids.id(id)).collect(), list.fell_back))
     }
 
-    /// Recommends for many sessions: a table with `session`, `rank`, `item` and `score`, the number of sessions that got
-    /// the most popular items, and that of events on items that the model does not know.
+    /// Recommends for many sessions: a table with `session`, `item`, `rank`, `score` and `fell_back`, the number of sessions
+    /// that got the most popular items, and that of events on items that the model does not know.
     #[pyo3(signature = (sessions, k, exclude_seen=false, exclude=vec![], only=None, num_threads=None))]
     #[allow(clippy::too_many_arguments)] // the options of a list, by name in Python
     fn recommend_many(
@@ -157,52 +168,48 @@ impl Model {
         let filter = self.filter(exclude_seen, &exclude, only.as_deref());
         let (k, threads) = (k.min(self.inner.items().len()), threads(num_threads));
         let (items, id_types) = (self.inner.items(), sessions.id_types());
-        let item_type = id_types.items.column_type(items.ids());
-        let (schema, batches, fell_back, unknown) = whole(py, |stop| {
-            let (mut batches, mut fell_back, mut unknown) = (Vec::new(), 0, 0);
-            let schema = sessions.with_part(|part| {
+        let (rows, fell_back, unknown) = whole(py, |stop| {
+            let (mut fell_back, mut unknown) = (0, 0);
+            let rows = sessions.with_part(|part| {
                 let all: Vec<&[Event]> = part.sessions().collect();
-                let ids = all.iter().map(|events| part.session_id(&events[0]));
-                let session_type = id_types.sessions.column_type(ids);
-                let fields = [
-                    ("session", session_type.clone()),
-                    ("rank", DataType::UInt32),
-                    ("item", item_type.clone()),
-                    ("score", DataType::Float32),
+                let columns = [
+                    (
+                        "session",
+                        id_types.sessions,
+                        &mut all.iter().map(|events| part.session_id(&events[0]))
+                            as &mut dyn Iterator<Item = &str>,
+                    ),
+                    ("item", id_types.items, &mut items.ids()),
                 ];
-                let fields: Vec<Field> = fields.map(|(name, of)| Field::new(name, of, false)).to_vec();
-                let schema = Arc::new(Schema::new(fields));
+                let others =
+                    [("rank", Cell::Rank(0)), ("score", Cell::Score(0.0)), ("fell_back", Cell::Flag(false))];
+                let mut rows = Rows::new(columns, &others);
                 for block in all.chunks((BLOCK / k.max(1)).max(threads)) {
                     let histories = self.histories(part, block);
                     let of_block: Vec<&[ItemIndex]> = histories.iter().map(Vec::as_slice).collect();
                     let model = self.inner.recommender();
                     let lists =
                         recommend_parallel(threads, model, items, &of_block, k, &filter, &|| stop.check())?;
-                    let (mut ids, mut listed) = (Vec::new(), Vec::new());
-                    let (mut ranks, mut scores) = (UInt32Builder::new(), Float32Builder::new());
                     for ((events, history), list) in block.iter().zip(&histories).zip(&lists) {
                         fell_back += u64::from(list.fell_back);
                         unknown += (events.len() - history.len()) as u64;
+                        let session = Cell::Id(part.session_id(&events[0]));
                         for (rank, entry) in (1..).zip(&list.entries) {
-                            ids.push(part.session_id(&events[0]));
-                            ranks.append_value(rank);
-                            listed.push(items.id(entry.item));
-                            scores.append_value(entry.score);
+                            let item = Cell::Id(items.id(entry.item));
+                            let (score, flag) = (Cell::Score(entry.score), Cell::Flag(list.fell_back));
+                            if let Err(error) = rows.push(&[session, item, Cell::Rank(rank), score, flag]) {
+                                return Ok(Err(error));
+                            }
                         }
                     }
-                    let columns: Vec<ArrayRef> = vec![
-                        column(&session_type, ids.into_iter()),
-                        Arc::new(ranks.finish()),
-                        column(&item_type, listed.into_iter()),
-                        Arc::new(scores.finish()),
-                    ];
-                    batches.extend(RecordBatch::try_new(Arc::clone(&schema), columns).ok());
                 }
-                Ok(schema)
+                upnext_core::Result::Ok(Ok(rows))
             })?;
-            Ok((schema, batches, fell_back, unknown))
+            Ok((rows, fell_back, unknown))
         })?;
-        Ok((Table::new(schema, batches), fell_back, unknown))
+        let table = rows.and_then(Rows::finish);
+        let table = table.map_err(|error| raise_as(py, "DataError", &error.to_string()))?;
+        Ok((table, fell_back, unknown))
     }
 
     /// Evaluates the model on sessions, by the options of the library as JSON.
@@ -216,31 +223,33 @@ impl Model {
         num_threads: Option<usize>,
     ) -> PyResult<Evaluation> {
         let given: EvaluationConfig = options(py, evaluation_options)?;
-        let inner = whole(py, |stop| {
-            let cases = sessions.cases(self.inner.items())?;
+        let (inner, next_clicks) = whole(py, |stop| {
+            let (cases, next_clicks) = sessions.cases(self.inner.items(), count_unknown)?;
+            let observe = &|_| stop.check();
             let found =
-                self.inner
-                    .evaluate_observed(&cases.sessions, &given, threads(num_threads), &|_| stop.check())?;
+                self.inner.evaluate_observed(&cases.sessions, &given, threads(num_threads), observe)?;
             let misses =
                 if count_unknown { cases.misses().iter().map(|&misses| u64::from(misses)).sum() } else { 0 };
-            Ok(found.counting_misses(misses))
+            Ok((found.counting_misses(misses), next_clicks))
         })?;
-        Ok(Evaluation { inner })
+        Ok(Evaluation { inner, next_clicks })
     }
 
     /// The items that are most similar to an item, with their similarities, and what these are.
-    #[pyo3(signature = (item, k, exclude=vec![], only=None))]
+    #[pyo3(signature = (item, k, are_numbers, exclude=vec![], only=None))]
     fn similar_items(
         &self,
         py: Python<'_>,
         item: &str,
         k: usize,
+        are_numbers: bool,
         exclude: Vec<String>,
         only: Option<Vec<String>>,
-    ) -> PyResult<(Vec<(String, f32)>, String)> {
+    ) -> PyResult<(Vec<(Id, f32)>, String)> {
         let filter = self.filter(false, &exclude, only.as_deref());
         let list = py.detach(|| self.inner.similar_items_filtered(item, k, &filter)).or_raise(py)?;
-        let items = list.items.into_iter().map(|similar| (similar.id, similar.similarity)).collect();
+        let ids = Ids::given(are_numbers);
+        let items = list.items.iter().map(|similar| (ids.id(&similar.id), similar.similarity)).collect();
         Ok((items, json(py, &list.measure)?))
     }
 
@@ -257,26 +266,34 @@ impl Model {
         self.inner.item_biases().map(|biases| PyArray1::from_vec(py, biases))
     }
 
-    /// The vectors of sessions, one row a session, with the sessions' ids.
+    /// The vectors of sessions that have a known item, one row a session, with the sessions' ids, and the numbers of sessions
+    /// without one and of events on unknown items.
+    #[allow(clippy::type_complexity)] // a tuple of Python
     fn session_vectors<'py>(
         &self,
         py: Python<'py>,
         sessions: &Sessions,
-    ) -> PyResult<(Vec<String>, Bound<'py, PyArray2<f32>>)> {
+    ) -> PyResult<(Vec<Id>, Bound<'py, PyArray2<f32>>, usize, usize)> {
         let found = py.detach(|| {
             sessions.with_part(|part| {
                 let all: Vec<&[Event]> = part.sessions().collect();
                 let histories = self.histories(part, &all);
-                let of_all: Vec<&[ItemIndex]> = histories.iter().map(Vec::as_slice).collect();
-                let rows = self.inner.session_vectors(&of_all)?;
-                Some((
-                    all.iter().map(|events| part.session_id(&events[0]).to_owned()).collect::<Vec<_>>(),
-                    rows,
-                ))
+                let (mut ids, mut known, mut unknown) = (Vec::new(), Vec::new(), 0);
+                for (events, history) in all.iter().zip(&histories) {
+                    unknown += events.len() - history.len();
+                    if !history.is_empty() {
+                        ids.push(sessions.id_types().sessions.id(part.session_id(&events[0])));
+                        known.push(history.as_slice());
+                    }
+                }
+                let without = all.len() - known.len();
+                Some((ids, self.inner.session_vectors(&known)?, without, unknown))
             })
         });
         match (found, self.inner.vector_width()) {
-            (Some((ids, rows)), Some(width)) => Ok((ids, self.vectors(py, rows, width)?)),
+            (Some((ids, rows, without, unknown)), Some(width)) => {
+                Ok((ids, self.vectors(py, rows, width)?, without, unknown))
+            }
             _ => Err(self.has_no_vectors(py)),
         }
     }
@@ -293,13 +310,13 @@ impl Model {
     }
 
     /// Whether it is the same model: configuration, items and parameters.
-    fn __eq__(&self, other: &Self) -> bool {
+    fn __eq__(&self, py: Python<'_>, other: &Self) -> bool {
         let same = |a: &upnext_core::Model, b: &upnext_core::Model| {
             a.experiment() == b.experiment()
                 && a.items().fingerprint() == b.items().fingerprint()
                 && a.arrays() == b.arrays()
         };
-        same(&self.inner, &other.inner)
+        py.detach(|| same(&self.inner, &other.inner))
     }
 }
 
@@ -313,13 +330,19 @@ impl Evaluation {
         json(py, &self.inner)
     }
 
+    /// The number of next clicks, and of those on items that training has not seen; `None` if they were dropped before.
+    #[getter]
+    fn next_clicks(&self) -> Option<(u64, u64)> {
+        self.next_clicks.map(|clicks| (clicks.total, clicks.unknown))
+    }
+
     /// A page with the figures.
     fn page(&self) -> String {
         upnext_cli::embedded::evaluation_page(&self.inner)
     }
 
-    /// The ranks of all cases, by session and position, by the conservative rule.
+    /// The ranks of all cases, by session and position, by the rule for ties of the evaluation.
     fn ranks<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
-        PyArray1::from_vec(py, self.inner.ranks(TieRule::Conservative))
+        PyArray1::from_vec(py, self.inner.ranks(self.inner.ties))
     }
 }

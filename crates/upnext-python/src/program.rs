@@ -1,6 +1,6 @@
 //! The program in the package: as a console script, and its commands as functions.
 
-use crate::errors::{OrRaise, options, raise, raise_as};
+use crate::errors::{OrRaise, json, options, raise, raise_as};
 use crate::work::interruptible;
 use pyo3::prelude::*;
 use std::ffi::OsString;
@@ -25,10 +25,7 @@ pub(crate) fn main(py: Python<'_>, arguments: Vec<OsString>, program: Vec<OsStri
 /// Runs a command and returns what it prints, a JSON document with `--json`, and its warnings. `shown` is the call in words.
 #[pyfunction]
 pub(crate) fn call(py: Python<'_>, arguments: Vec<OsString>, shown: &str) -> PyResult<(String, Vec<String>)> {
-    let ((printed, done), signal) = interruptible(py, |stop| {
-        stop.also(embedded::interrupt);
-        embedded::call(arguments, shown)
-    });
+    let ((printed, done), signal) = interruptible(py, |stop| embedded::call(arguments, shown, stop.flag()));
     match (done, signal) {
         (Ok(()), None) => Ok((printed.result, printed.warnings)),
         (_, Some(raised)) => Err(raised),
@@ -36,6 +33,14 @@ pub(crate) fn call(py: Python<'_>, arguments: Vec<OsString>, shown: &str) -> PyR
         (Err(Failure::Other(text)), None) => Err(raise_as(py, "UpnextError", &text)),
         (Err(_), None) => Err(raise_as(py, "UpnextError", "failed for an unknown reason")),
     }
+}
+
+/// Checks an experiment, which is JSON, and gives the values of the fields that depend on others.
+#[pyfunction]
+pub(crate) fn resolved(py: Python<'_>, experiment: &str) -> PyResult<String> {
+    let experiment: Experiment = options(py, experiment)?;
+    experiment.validate().or_raise(py)?;
+    json(py, &experiment.resolved())
 }
 
 /// Writes an experiment, which is JSON, as a file that the commands read.

@@ -55,9 +55,6 @@ struct Done<'a> {
 pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<()> {
     let FormatArg::Onnx = args.format;
     let path = out_file::check(&args.out, None)?;
-    if path.extension().is_none_or(|extension| extension != "onnx") {
-        return Err(out_file::refused(&args.out, "the name of the file has to end in .onnx").into());
-    }
     let model = Model::load(&args.model)?;
     export(&model, &path, args.k)?;
     let bytes = std::fs::metadata(&path).map_err(upnext_core::Error::io(&path, "read"))?.len();

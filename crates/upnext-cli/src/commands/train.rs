@@ -217,6 +217,9 @@ fn learn(plan: TrainingPlan, quiet: bool) -> anyhow::Result<TrainingOutcome> {
             members.display(),
             command_again("--resume")
         ),
+        upnext_core::Error::Stopped => {
+            anyhow::anyhow!("interrupted; a model of this kind is saved only when it is complete")
+        }
         error => error.into(),
     })
 }

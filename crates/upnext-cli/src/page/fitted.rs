@@ -100,7 +100,7 @@ mod tests {
                 log.push(&session.to_string(), &((session + place) % 7).to_string(), session * 10 + place);
             }
         }
-        let (data, _) = Dataset::from_log(log).unwrap();
+        let (data, _) = Dataset::from_log(log.clone()).unwrap();
         let mut experiment = Experiment::default();
         for field in ["model.layers=[4]", "training.epochs=2", "training.samples=4", "training.batch_size=4"]
         {
@@ -115,7 +115,10 @@ mod tests {
         let page = evaluation_page(&evaluation);
         assert!(page.contains("recall") && page.contains("<td>"), "{page}");
 
+        let (data, _) = Dataset::from_log(log).unwrap();
         experiment = Experiment::default();
         experiment.set("model.kind=markov").unwrap();
+        let model = fit(data, &experiment, FitOptions::default()).unwrap().model;
+        assert!(training_page(&model).is_none());
     }
 }

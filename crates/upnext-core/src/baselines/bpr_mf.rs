@@ -5,8 +5,10 @@ use crate::Result;
 use crate::arrays::Arrays;
 use crate::data::{Dataset, ItemIndex, ItemVocabulary};
 use crate::documented::documented;
+use crate::history::Observer;
 use crate::recommender::{Recommender, SessionScorer};
 use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
 use upnext_kernels::Matrix;
 
 documented! {
@@ -89,6 +91,19 @@ impl BprMf {
     /// [`Error::Config`](crate::Error::Config) for an invalid configuration, or if the factors overflow;
     /// [`Error::Memory`](crate::Error::Memory) if the factors of sessions and items do not fit into memory.
     pub fn fit(config: &BprMfConfig, data: &Dataset, seed: u64) -> Result<Self> {
+        Self::fit_observed(config, data, seed, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`fit`](Self::fit), with an observer that can stop it.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit); [`Error::Stopped`](crate::Error::Stopped) if the observer breaks.
+    pub fn fit_observed(
+        config: &BprMfConfig,
+        data: &Dataset,
+        seed: u64,
+        observe: &mut Observer<'_>,
+    ) -> Result<Self> {
         config.validate()?;
         let (settings, sessions, n) = (config.settings(), &data.sessions, data.items.len());
         settings.require_memory(n + sessions.len(), sessions)?;
@@ -108,6 +123,7 @@ impl BprMf {
                 step(&settings, items, vectors, pair.session as usize, pair_of_items, &mut difference);
             },
             |(items, vectors)| factors::is_finite(items) && factors::is_finite(vectors),
+            observe,
         )?;
         Ok(Self { config: config.clone(), items: tables.0 })
     }
@@ -154,7 +170,7 @@ fitted_kind!(
     reads: Seed,
     similarity: VectorCosine,
     scale: Logit,
-    |config, fit| Self::fit(config, &fit.data, fit.training.seed)
+    |config, fit| Self::fit_observed(config, &fit.data, fit.training.seed, fit.observe)
 );
 
 impl Recommender for BprMf {

@@ -10,6 +10,7 @@
 use crate::arrays::{Arrays, Tensor};
 use crate::batch::{Batch, Carry};
 use crate::data::{ItemIndex, Sessions};
+use crate::history::{FitEvent, Observer};
 use crate::recommender::{Factors, SessionScorer, TableProducts, lanes};
 use crate::{Error, Result, memory};
 use upnext_kernels::{Activation, CounterRng, Isa, Matrix, padded};
@@ -20,6 +21,9 @@ const MAX_FACTORS: usize = 1 << 16;
 /// Streams of random numbers.
 const INITIAL: u64 = 0;
 const EPOCHS: u64 = 1;
+
+/// Number of draws after which the observer is asked.
+const DRAWS_A_GLANCE: usize = 1 << 14;
 
 /// Number of draws without a negative after which a pair is skipped.
 const MAX_DRAWS: usize = 64;
@@ -98,7 +102,8 @@ impl Settings {
     /// skipped.
     ///
     /// # Errors
-    /// [`Error::Config`] if `finite` is false at the end of an epoch.
+    /// [`Error::Config`] if `finite` is false at the end of an epoch; [`Error::Stopped`] if the observer, which is asked now
+    /// and then, breaks.
     pub(super) fn learn<T>(
         &self,
         sessions: &Sessions,
@@ -107,6 +112,7 @@ impl Settings {
         tables: &mut T,
         mut step: impl FnMut(&mut T, Pair, ItemIndex),
         finite: impl Fn(&T) -> bool,
+        observe: &mut Observer<'_>,
     ) -> Result<()> {
         let pairs: Vec<Pair> = sessions
             .iter()
@@ -125,7 +131,13 @@ impl Settings {
                 counter += 1;
                 rng.below(counter, n as u64) as usize
             };
-            for _ in 0..pairs.len() {
+            for draw in 0..pairs.len() {
+                if draw % DRAWS_A_GLANCE == 0 {
+                    let (done, of) = (epoch * pairs.len() + draw, self.epochs.saturating_mul(pairs.len()));
+                    if observe(FitEvent::Draws { done: done as u64, of: of as u64 }).is_break() {
+                        return Err(Error::Stopped);
+                    }
+                }
                 let pair = pairs[below(pairs.len())];
                 let session = sessions.session(pair.session as usize);
                 let outside = (0..MAX_DRAWS)

@@ -5,8 +5,10 @@ use crate::Result;
 use crate::arrays::Arrays;
 use crate::data::{Dataset, ItemIndex, ItemVocabulary};
 use crate::documented::documented;
+use crate::history::Observer;
 use crate::recommender::{Recommender, SessionScorer};
 use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
 use upnext_kernels::Matrix;
 
 documented! {
@@ -89,6 +91,19 @@ impl SessionAverage {
     /// [`Error::Config`](crate::Error::Config) for an invalid configuration, or if the factors overflow;
     /// [`Error::Memory`](crate::Error::Memory) if the factors do not fit into memory.
     pub fn fit(config: &SessionAverageConfig, data: &Dataset, seed: u64) -> Result<Self> {
+        Self::fit_observed(config, data, seed, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`fit`](Self::fit), with an observer that can stop it.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit); [`Error::Stopped`](crate::Error::Stopped) if the observer breaks.
+    pub fn fit_observed(
+        config: &SessionAverageConfig,
+        data: &Dataset,
+        seed: u64,
+        observe: &mut Observer<'_>,
+    ) -> Result<Self> {
         config.validate()?;
         let (settings, sessions, n) = (config.settings(), &data.sessions, data.items.len());
         settings.require_memory(2 * n, sessions)?;
@@ -104,6 +119,7 @@ impl SessionAverage {
                 step.run(tables, before, (next, negative));
             },
             |tables| tables.iter().all(factors::is_finite),
+            observe,
         )?;
         let [items, in_session] = tables;
         Ok(Self { config: config.clone(), items, in_session })
@@ -189,7 +205,7 @@ fitted_kind!(
     reads: Seed,
     similarity: VectorCosine,
     scale: Logit,
-    |config, fit| Self::fit(config, &fit.data, fit.training.seed)
+    |config, fit| Self::fit_observed(config, &fit.data, fit.training.seed, fit.observe)
 );
 
 impl Recommender for SessionAverage {

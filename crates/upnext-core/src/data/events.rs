@@ -227,6 +227,12 @@ impl EventLog {
         Part::new(&self.events, &self.session_ids, &self.item_ids)
     }
 
+    /// The log with its events grouped, whose part several threads can read.
+    pub fn into_grouped(mut self) -> GroupedLog {
+        self.group();
+        GroupedLog(self)
+    }
+
     /// Splits each session at its pauses longer than `gap`. The new ids are the old one, a slash, and a number from 1.
     pub(super) fn cut_at_gaps(&mut self, gap: TimeSpan) {
         self.group();
@@ -250,6 +256,27 @@ impl EventLog {
             }
         }
         self.session_ids = ids;
+    }
+}
+
+/// A log whose events are grouped by session ([`EventLog::group`]).
+#[derive(Clone, Debug, Default)]
+pub struct GroupedLog(EventLog);
+
+impl GroupedLog {
+    /// All of it as a part.
+    pub fn part(&self) -> Part<'_> {
+        Part::new(&self.0.events, &self.0.session_ids, &self.0.item_ids)
+    }
+
+    /// The report of reading the log.
+    pub fn report(&self) -> &ReadReport {
+        &self.0.report
+    }
+
+    /// The log.
+    pub fn into_log(self) -> EventLog {
+        self.0
     }
 }
 

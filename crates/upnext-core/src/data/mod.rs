@@ -84,7 +84,7 @@ mod watch;
 pub mod write;
 
 pub use durations::SessionTimes;
-pub use events::{Event, EventLog};
+pub use events::{Event, EventLog, GroupedLog};
 #[cfg(feature = "logs")]
 pub use folder::{PartName, PreparedFolder};
 pub use holdout::Holdout;

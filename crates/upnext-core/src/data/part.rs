@@ -7,6 +7,7 @@ use super::sessions::{Dataset, Sessions, TimeMicros};
 use super::vocabulary::{ItemIndex, ItemVocabulary};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// Some sessions of a log, each with its events in time order.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +81,17 @@ impl<'a> Part<'a> {
     #[cfg(feature = "logs")]
     pub(super) fn num_events(&self) -> u64 {
         self.sessions().map(|session| session.len() as u64).sum()
+    }
+
+    /// Number of sessions with the same id and start time in both parts. Sessions of a single event, which are neither trained
+    /// on nor evaluated, do not count.
+    pub fn in_both(&self, other: &Part<'_>) -> u64 {
+        fn of<'p>(part: &Part<'p>) -> impl Iterator<Item = (&'p str, TimeMicros)> {
+            let part = *part;
+            part.sessions().filter(|s| s.len() > 1).map(move |s| (part.session_id(&s[0]), s[0].time))
+        }
+        let known: HashSet<(&str, TimeMicros)> = of(other).collect();
+        of(self).filter(|session| known.contains(session)).count() as u64
     }
 
     /// The size of the part.

@@ -33,12 +33,16 @@ pub fn items_file(path: &Path) -> PathBuf {
 /// Operators are those of opset 17. `docs/onnx.md` shows how a graph is used.
 ///
 /// # Errors
-/// [`Error::NoGraph`] for a model that is no network; [`Error::Config`] for a `k` of 0, and for a network whose file would have
+/// [`Error::NoGraph`] for a model that is no network; [`Error::Config`] for a path that does not end in `.onnx`, a `k` of 0, and for a network whose file would have
 /// 2 GiB or more, which the format cannot hold; [`Error::Io`].
 pub fn export(model: &Model, path: &Path, k: Option<usize>) -> Result<()> {
     let Some(network) = model.network() else {
         return Err(Error::NoGraph { model: model.kind().name().to_owned() });
     };
+    if path.extension().is_none_or(|extension| extension != "onnx") {
+        let reason = format!("{}: the name of the file has to end in .onnx", path.display());
+        return Err(Error::config("out", reason));
+    }
     if k == Some(0) {
         return Err(Error::config("k", "a list has at least one item"));
     }
@@ -62,7 +66,7 @@ pub fn export(model: &Model, path: &Path, k: Option<usize>) -> Result<()> {
     let bytes = proto.encoded_len();
     if bytes > LARGEST {
         let reason = format!("an ONNX file holds less than 2 GiB, and this network would need {bytes} bytes");
-        return Err(Error::config("model", reason));
+        return Err(Error::config("out", reason));
     }
     let ids: Vec<&str> = model.items().ids().collect();
     let ids = serde_json::to_vec(&ids).map_err(|error| Error::io(path, "write")(error.into()))?;

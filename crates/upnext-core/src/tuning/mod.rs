@@ -73,6 +73,14 @@ pub enum Objective {
 }
 
 impl Objective {
+    /// The other metric, which decides between trials that are level.
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Recall => Self::Mrr,
+            Self::Mrr => Self::Recall,
+        }
+    }
+
     /// The name in tables, without the cut-off.
     pub fn name(self) -> &'static str {
         match self {
@@ -163,11 +171,15 @@ impl Trial {
     }
 }
 
-/// The evaluated trials, best first; ties are ordered by number.
+/// The evaluated trials, best first; ties are ordered by the other metric, and then by number.
 pub fn ranked<'t>(trials: impl IntoIterator<Item = &'t Trial>, objective: Objective) -> Vec<&'t Trial> {
     let mut evaluated: Vec<(&Trial, f64)> =
         trials.into_iter().filter_map(|trial| Some((trial, trial.figure(objective)?))).collect();
-    evaluated.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.trial.cmp(&b.0.trial)));
+    let other = |trial: &Trial| trial.figure(objective.other()).unwrap_or(f64::NEG_INFINITY);
+    evaluated.sort_by(|a, b| {
+        let by_other = || other(b.0).total_cmp(&other(a.0));
+        b.1.total_cmp(&a.1).then_with(by_other).then_with(|| a.0.trial.cmp(&b.0.trial))
+    });
     evaluated.into_iter().map(|(trial, _)| trial).collect()
 }
 

@@ -126,7 +126,12 @@ impl<'p, 'd> Runner<'p, 'd> {
                 self.lock().insert(job.trial, running);
             }
             if self.is_stopping() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
+        });
+        let outcome = match outcome {
+            // A model without checkpoints: the trial begins anew.
+            Err(Error::Stopped) => return Ok(None),
+            outcome => outcome?,
+        };
         if outcome.ended == Ended::Interrupted || self.is_stopping() {
             return Ok(None);
         }

@@ -9,7 +9,7 @@ use crate::interrupt;
 use crate::numbers::seed;
 use crate::output::{OutputArgs, command_again, shell_word, thousands, warn};
 use crate::page as pages;
-use crate::reading::{ReadArgs, in_both};
+use crate::reading::ReadArgs;
 use crate::train_and_rank::rank_while;
 use anyhow::Context;
 use live::Live;
@@ -131,7 +131,7 @@ fn read(args: &AutoArgs) -> anyhow::Result<(Arc<Dataset>, Option<TestSessions>)>
         let folder = PreparedFolder::open(&args.train)?;
         if folder.has_part(PartName::Test) {
             let mut part = args.read.read(&[folder.part(PartName::Test)?], quiet)?;
-            let common = in_both(&log.grouped(), &part.grouped());
+            let common = log.grouped().in_both(&part.grouped());
             if common > 0 {
                 let count = thousands(common);
                 warn(&[format!(

@@ -3,7 +3,7 @@
 use super::TuneArgs;
 use crate::interrupt;
 use crate::output::warn;
-use crate::reading::{in_both, refuse_known};
+use crate::reading::refuse_known;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -71,7 +71,7 @@ pub(super) fn read_final(args: &TuneArgs, path: &Path, test: Option<&Path>) -> a
         logs.push(PreparedFolder::resolve(valid, PartName::Valid)?);
     }
     let mut train = args.read.read(&logs, args.output.quiet)?;
-    let common = test.as_mut().map_or(0, |test| in_both(&train.grouped(), &test.grouped()));
+    let common = test.as_mut().map_or(0, |test| train.grouped().in_both(&test.grouped()));
     let (train, _) = Dataset::from_log(train)?;
     let test = test.map(|test| TestSessions::from_log(test, &train.items)).transpose();
     let test = test.context("the test part cannot be used")?.map(|test| (test, common));

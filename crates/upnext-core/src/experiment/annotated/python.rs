@@ -85,6 +85,24 @@ fn paragraph(out: &mut String, first: &str, indent: &str, text: &str) {
     _ = writeln!(out, "{}", line.trim_end());
 }
 
+/// The publications that the texts cite, with the beginning of their marks.
+const SOURCES: [(&str, &str); 2] =
+    [("[1", "[1] Hidasi et al., ICLR 2016."), ("[2", "[2] Hidasi and Karatzoglou, CIKM 2018.")];
+
+/// The documentation of a field in the words of Python.
+fn in_python(text: &str) -> String {
+    [
+        ("\\", "\\\\"),
+        ("`true`", "`True`"),
+        ("`false`", "`False`"),
+        ("`[]`", "`()`"),
+        (" (`--validate` or `--valid`)", " (`validation`)"),
+        (" (the range of TOML's integers)", ""),
+    ]
+    .into_iter()
+    .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
 fn module() -> String {
     let mut out = String::from(
         "\"\"\"The kinds of models, one class each.\n\nThis file is written from the documentation of the library's configurations; `CONTRIBUTING.md` says how.\n[1] is Hidasi et al., ICLR 2016; [2] is Hidasi and Karatzoglou, CIKM 2018.\n\"\"\"\n\nfrom __future__ import annotations\n\nfrom collections.abc import Sequence\n\nfrom ._recommender import Recommender\n",
@@ -105,8 +123,14 @@ fn module() -> String {
                     annotation(field.of),
                     literal(default)
                 );
-                paragraph(&mut out, "        ", "        ", &field.text().replace('\\', "\\\\"));
+                paragraph(&mut out, "        ", "        ", &in_python(&field.text()));
             }
+        }
+        let texts: String = fields.iter().map(|(_, field, _)| field.text()).collect();
+        let cited: Vec<&str> =
+            SOURCES.iter().filter(|(mark, _)| texts.contains(mark)).map(|(_, source)| *source).collect();
+        if !cited.is_empty() {
+            _ = writeln!(out, "\n    {}", cited.join("\n    "));
         }
         _ = writeln!(out, "    \"\"\"\n\n    kind = \"{kind}\"");
         let table = |name: &str| {
