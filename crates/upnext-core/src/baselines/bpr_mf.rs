@@ -116,14 +116,13 @@ impl BprMf {
         settings.learn(
             sessions,
             (n, 0),
-            seed,
+            (seed, observe),
             &mut tables,
             |(items, vectors), pair, negative| {
                 let pair_of_items = (pair.of(sessions).1, negative);
                 step(&settings, items, vectors, pair.session as usize, pair_of_items, &mut difference);
             },
             |(items, vectors)| factors::is_finite(items) && factors::is_finite(vectors),
-            observe,
         )?;
         Ok(Self { config: config.clone(), items: tables.0 })
     }

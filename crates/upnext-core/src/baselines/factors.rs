@@ -108,11 +108,10 @@ impl Settings {
         &self,
         sessions: &Sessions,
         (items, first): (usize, u32),
-        seed: u64,
+        (seed, observe): (u64, &mut Observer<'_>),
         tables: &mut T,
         mut step: impl FnMut(&mut T, Pair, ItemIndex),
         finite: impl Fn(&T) -> bool,
-        observe: &mut Observer<'_>,
     ) -> Result<()> {
         let pairs: Vec<Pair> = sessions
             .iter()
@@ -356,6 +355,7 @@ pub(super) mod tests {
     //! Helpers of the tests of both models, and tests of the draws.
 
     use super::*;
+    use std::ops::ControlFlow;
 
     pub(crate) const SETTINGS: Settings =
         Settings { factors: 5, learning_rate: 1.0, regularization: 0.3, epochs: 3, item_biases: true };
@@ -408,7 +408,8 @@ pub(super) mod tests {
     fn drawn(sessions: &Sessions, items: usize, first: u32, seed: u64) -> Vec<(Pair, ItemIndex)> {
         let mut drawn = Vec::new();
         let step = |drawn: &mut Vec<_>, pair, negative| drawn.push((pair, negative));
-        SETTINGS.learn(sessions, (items, first), seed, &mut drawn, step, |_| true).unwrap();
+        let observe = &mut |_: FitEvent<'_>| ControlFlow::Continue(());
+        SETTINGS.learn(sessions, (items, first), (seed, observe), &mut drawn, step, |_| true).unwrap();
         drawn
     }
 

@@ -112,14 +112,13 @@ impl SessionAverage {
         settings.learn(
             sessions,
             (n, 1),
-            seed,
+            (seed, observe),
             &mut tables,
             |tables, pair, negative| {
                 let (before, next) = pair.of(sessions);
                 step.run(tables, before, (next, negative));
             },
             |tables| tables.iter().all(factors::is_finite),
-            observe,
         )?;
         let [items, in_session] = tables;
         Ok(Self { config: config.clone(), items, in_session })
