@@ -34,14 +34,14 @@ class GRU4Rec(Recommender):
         Width of the table of the `embedding` input, 1 to 65,536. The default is our choice: that of the default
         layer.
     input_to_deeper_layers : bool, default False
-        Whether every deeper layer also reads the network's input, through separate weights: `true`, for two or more
-        layers, or `false`. [1] found it better for deep networks; the default has one layer.
+        Whether every deeper layer also reads the network's input, through separate weights: `True`, for two or more
+        layers, or `False`. [1] found it better for deep networks; the default has one layer.
     feed_forward : Sequence[int], default ()
-        Units of each feed-forward layer (tanh) between the recurrent layers and the output, each 1 to 65,536; `[]`
+        Units of each feed-forward layer (tanh) between the recurrent layers and the output, each 1 to 65,536; `()`
         for none. None is best in [1].
     input_to_output : bool, default False
-        Whether the vector of the current item is added to the output of the top layer before the scores: `true`,
-        with `shared` input only, or `false`. The default is that of [1], which has no such connection.
+        Whether the vector of the current item is added to the output of the top layer before the scores: `True`,
+        with `shared` input only, or `False`. The default is that of [1], which has no such connection.
     cosine_scale : float | None, default None
         Length s of the session's vector, whose scores are then `s cos + bias`, since the items' vectors have the
         length 1 (after NISER, Gupta et al. 2019): above 0 and up to 1,000. If absent, as in [1], vectors have any
@@ -66,7 +66,7 @@ class GRU4Rec(Recommender):
         α, 0 or above: samples are drawn with probability ∝ support^α; 0 is uniform, 1 is by popularity. The default
         is that of Hidasi and Czapp (RecSys 2023) for RSC15.
     mask_own_target : bool, default False
-        Whether scored items equal to a row's own target are excluded from that row's negatives: `true` or `false`.
+        Whether scored items equal to a row's own target are excluded from that row's negatives: `True` or `False`.
         The default is that of [1], which keeps them.
     loss : str, default "cross-entropy"
         The loss: `cross-entropy`, `top1`, `bpr`, `top1-max`, `bpr-max` or `mrr`. The default is that of Hidasi and
@@ -111,11 +111,12 @@ class GRU4Rec(Recommender):
         sessions) or `shuffled` (random, by seed and epoch). The default is our choice.
     patience : int, default 0
         Early stopping: training stops after this many epochs without a better validation MRR. The default, 0, turns
-        it off; other values need validation sessions (`--validate` or `--valid`). Our choice: no published setting
-        has it.
+        it off; other values need validation sessions (`validation`). Our choice: no published setting has it.
     seed : int, default 42
-        Seed of initial weights, samples, dropout and shuffling: from 0 to below 2⁶³ (the range of TOML's integers).
-        The default is our choice.
+        Seed of initial weights, samples, dropout and shuffling: from 0 to below 2⁶³. The default is our choice.
+
+    [1] Hidasi et al., ICLR 2016.
+    [2] Hidasi and Karatzoglou, CIKM 2018.
     """
 
     kind = "gru4rec"
@@ -272,6 +273,8 @@ class ItemKNN(Recommender):
     neighbours : int, default 100
         Number of most similar neighbours to keep per item, 1 or more; the number of items keeps all. The default is
         our choice: enough for lists of 20.
+
+    [1] Hidasi et al., ICLR 2016.
     """
 
     kind = "item-knn"
@@ -556,12 +559,13 @@ class BPRMF(Recommender):
         Epochs of as many draws as the training sessions have events, 1 or more. The default is our choice: [1]
         gives no value.
     item_biases : bool, default False
-        Whether items have a bias in their score: `true` or `false`. The default is our choice: a new session's
+        Whether items have a bias in their score: `True` or `False`. The default is our choice: a new session's
         vector is a mean of item vectors and not fitted, so that the biases, which follow popularity, outweigh it.
         The shorter the training, the closer the figures come to POP's.
     seed : int, default 42
-        Seed of initial weights, samples, dropout and shuffling: from 0 to below 2⁶³ (the range of TOML's integers).
-        The default is our choice.
+        Seed of initial weights, samples, dropout and shuffling: from 0 to below 2⁶³. The default is our choice.
+
+    [1] Hidasi et al., ICLR 2016.
     """
 
     kind = "bpr-mf"
@@ -600,11 +604,12 @@ class SessionAverage(Recommender):
     epochs : int, default 40
         Epochs of as many draws as there are training pairs, 1 or more. The default is our choice.
     item_biases : bool, default False
-        Whether items have a bias in their score: `true` or `false`. The default is our choice: biases brought no
+        Whether items have a bias in their score: `True` or `False`. The default is our choice: biases brought no
         gain.
     seed : int, default 42
-        Seed of initial weights, samples, dropout and shuffling: from 0 to below 2⁶³ (the range of TOML's integers).
-        The default is our choice.
+        Seed of initial weights, samples, dropout and shuffling: from 0 to below 2⁶³. The default is our choice.
+
+    [1] Hidasi et al., ICLR 2016.
     """
 
     kind = "session-average"
@@ -657,7 +662,7 @@ class Blend(Recommender):
         α, 0 or above: samples are drawn with probability ∝ support^α; 0 is uniform, 1 is by popularity. The default
         is that of Hidasi and Czapp (RecSys 2023) for RSC15.
     mask_own_target : bool, default False
-        Whether scored items equal to a row's own target are excluded from that row's negatives: `true` or `false`.
+        Whether scored items equal to a row's own target are excluded from that row's negatives: `True` or `False`.
         The default is that of [1], which keeps them.
     loss : str, default "cross-entropy"
         The loss: `cross-entropy`, `top1`, `bpr`, `top1-max`, `bpr-max` or `mrr`. The default is that of Hidasi and
@@ -702,11 +707,12 @@ class Blend(Recommender):
         sessions) or `shuffled` (random, by seed and epoch). The default is our choice.
     patience : int, default 0
         Early stopping: training stops after this many epochs without a better validation MRR. The default, 0, turns
-        it off; other values need validation sessions (`--validate` or `--valid`). Our choice: no published setting
-        has it.
+        it off; other values need validation sessions (`validation`). Our choice: no published setting has it.
     seed : int, default 42
-        Seed of initial weights, samples, dropout and shuffling: from 0 to below 2⁶³ (the range of TOML's integers).
-        The default is our choice.
+        Seed of initial weights, samples, dropout and shuffling: from 0 to below 2⁶³. The default is our choice.
+
+    [1] Hidasi et al., ICLR 2016.
+    [2] Hidasi and Karatzoglou, CIKM 2018.
     """
 
     kind = "blend"

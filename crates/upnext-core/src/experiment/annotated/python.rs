@@ -91,16 +91,15 @@ const SOURCES: [(&str, &str); 2] =
 
 /// The documentation of a field in the words of Python.
 fn in_python(text: &str) -> String {
-    [
+    let words = [("true", "True"), ("false", "False"), ("[]", "()")];
+    let words = words.map(|(from, to)| (format!("`{from}`"), format!("`{to}`")));
+    let others = [
         ("\\", "\\\\"),
-        ("`true`", "`True`"),
-        ("`false`", "`False`"),
-        ("`[]`", "`()`"),
         (" (`--validate` or `--valid`)", " (`validation`)"),
         (" (the range of TOML's integers)", ""),
-    ]
-    .into_iter()
-    .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+    ];
+    let others = others.map(|(from, to)| (from.to_owned(), to.to_owned()));
+    others.iter().chain(&words).fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 fn module() -> String {
