@@ -135,8 +135,8 @@ pub(crate) struct Rows {
 
 impl Rows {
     /// A table with columns of these ids, and of the kinds of these cells. `all` are the possible ids of a column.
-    pub(crate) fn new<'a>(
-        ids: [(&str, Ids, &mut dyn Iterator<Item = &'a str>); 2],
+    pub(crate) fn new(
+        ids: [(&str, Ids, &mut dyn Iterator<Item = &str>); 2],
         others: &[(&str, Cell<'_>)],
     ) -> Self {
         let mut fields = Vec::new();
