@@ -119,7 +119,7 @@ def test_ctrl_c_stops_kinds_without_mini_batches(model):
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_ctrl_c_stops_the_call_of_this_thread_alone():
     other = "thread = threading.Thread(target=lambda: done.append(upnext.compare((frame, frame.tail(2000)), [model]).names))"
-    model = "upnext.GRU4Rec(layers=[32], epochs=12); done = []"
+    model = "upnext.GRU4Rec(layers=[32], epochs=80); done = []"
     call = f"{other}; thread.start(); time.sleep(0.5); {PRESS}; upnext.compare((frame, frame.tail(2000)), ['pop'])"
     shown = run(call, "thread.join(); print(done)", model)
     assert shown.startswith("interrupted") and shown.strip().endswith("[['gru4rec']]"), shown
