@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _upnext
-from ._checks import count, counts, in_python, span, threads, to_json, translated, warn
+from ._checks import count, counts, in_python, span, text_of_time, threads, to_json, translated, warn
 from ._data import Data, Sessions, read
 from ._folders import Folder
 from ._load import load, of_kind
@@ -538,7 +538,7 @@ def auto(
     call = _Call(data, options)
     folder = Path(out) if out is not None else call.path / "model"
     page = call.path / "report.html"
-    limit = budget if isinstance(budget, str) or not hasattr(budget, "total_seconds") else f"{int(budget.total_seconds())}s"
+    limit = text_of_time(budget) if hasattr(budget, "total_seconds") else budget
     goal = objective if "@" in str(objective) else f"{objective}@20"
     given = _options(
         out=folder, budget=limit, objective=goal, report=page, resume=bool(resume), seed=seed, threads=threads(n_threads)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ._checks import SHORT, span, text_of_time, to_json, translated, unknown, wa
 from ._folders import Folder
 from ._ids import texts
 from ._pages import columns, html_table
-from ._table import Arrow
+from ._table import Arrow, from_ipc
 from .errors import ConfigError, DataError, UpnextError
 
 #: The names of the options of reading as they are here, and those of the library for them.
@@ -34,9 +35,13 @@ class Sessions(Arrow):
     def __init__(self, inner: _upnext.Sessions, report: dict[str, Any] | None = None) -> None:
         self._inner = inner
         self._report = report or {}
-        self._counts: dict[str, int] = json.loads(inner.counts())
         #: Of the sessions of a fit part: those of the training part.
         self._whole: Sessions | None = None
+
+    @cached_property
+    def _counts(self) -> dict[str, int]:
+        # A pass over all events, which sessions that are only split or fitted do not need.
+        return json.loads(self._inner.counts())
 
     def __len__(self) -> int:
         return self._counts["sessions"]
@@ -98,20 +103,12 @@ class Sessions(Arrow):
     def __reduce__(self) -> Any:
         if not self._inner.has_times:
             return read, (list(self),)
-        import pyarrow
-
-        sink = pyarrow.BufferOutputStream()
-        table = self.to_arrow()
-        with pyarrow.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-        return _unpickled, (sink.getvalue().to_pybytes(),)
+        return _unpickled, (self._to_ipc(),)
 
 
 def _unpickled(content: bytes) -> Sessions:
-    import pyarrow
-
     options = '{"session_column": ["session"], "item_column": "item", "time_column": "time"}'
-    return Sessions(_upnext.read_arrow(pyarrow.ipc.open_stream(content).read_all(), options))
+    return Sessions(_upnext.read_arrow(from_ipc(content), options))
 
 
 class Data:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import _upnext
 from ._pages import html_table
 
 #: Rows that a notebook shows.
@@ -14,7 +13,7 @@ _SHOWN = 10
 class Arrow:
     """Something that is a table: with the Arrow PyCapsule interface, so that Polars, DuckDB and pyarrow take it as it is."""
 
-    def _table(self) -> _upnext.Table:
+    def _table(self) -> Any:
         raise NotImplementedError
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
@@ -25,6 +24,16 @@ class Arrow:
         import pyarrow
 
         return pyarrow.table(self)
+
+    def _to_ipc(self) -> bytes:
+        """The table in the format of Arrow's streams, to pickle it; :func:`from_ipc` reads it."""
+        import pyarrow
+
+        sink = pyarrow.BufferOutputStream()
+        table = self.to_arrow()
+        with pyarrow.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        return sink.getvalue().to_pybytes()
 
     def to_pandas(self) -> Any:
         """The frame of pandas."""
@@ -40,10 +49,11 @@ class Arrow:
 class Table(Arrow):
     """A table of results. ``table["item"]`` is the list of a column's values."""
 
-    def __init__(self, inner: _upnext.Table) -> None:
+    def __init__(self, inner: Any) -> None:
+        # Of the extension, or of pyarrow if it was pickled.
         self._inner = inner
 
-    def _table(self) -> _upnext.Table:
+    def _table(self) -> Any:
         return self._inner
 
     def __len__(self) -> int:
@@ -60,13 +70,7 @@ class Table(Arrow):
         return self.to_arrow().column(name).to_pylist()
 
     def __reduce__(self) -> Any:
-        import pyarrow
-
-        sink = pyarrow.BufferOutputStream()
-        table = self.to_arrow()
-        with pyarrow.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-        return _from_ipc, (sink.getvalue().to_pybytes(),)
+        return _unpickled, (self._to_ipc(),)
 
     def __repr__(self) -> str:
         return f"<Table: {len(self):,} rows, columns {', '.join(self.column_names)}>"
@@ -77,24 +81,12 @@ class Table(Arrow):
         return html_table(f"{len(self):,} rows", self.column_names, cells)
 
 
-class _Loaded(Arrow):
-    """A table of pyarrow behind the interface of the extension's."""
-
-    def __init__(self, table: Any) -> None:
-        self._arrow = table
-
-    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        return self._arrow.__arrow_c_stream__(requested_schema)
-
-    def __len__(self) -> int:
-        return self._arrow.num_rows
-
-    @property
-    def column_names(self) -> list[str]:
-        return self._arrow.column_names
-
-
-def _from_ipc(content: bytes) -> Table:
+def from_ipc(content: bytes) -> Any:
+    """The table of pyarrow in the format of Arrow's streams."""
     import pyarrow
 
-    return Table(_Loaded(pyarrow.ipc.open_stream(content).read_all()))  # type: ignore[arg-type]
+    return pyarrow.ipc.open_stream(content).read_all()
+
+
+def _unpickled(content: bytes) -> Table:
+    return Table(from_ipc(content))
