@@ -16,32 +16,10 @@ use upnext_core::data::{
 };
 use upnext_core::experiment::fields_of;
 
-/// The part of a preparation that sessions are of.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Of {
-    Train,
-    Test,
-    TestAll,
-    Fit,
-    Valid,
-}
-
-impl Of {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Test => "test",
-            Self::TestAll => "test_all",
-            Self::Fit => "fit",
-            Self::Valid => "valid",
-        }
-    }
-}
-
 /// Where the events of sessions are.
 enum Source {
     Log(RwLock<Arc<GroupedLog>>),
-    Prepared(Arc<Prepared>, Of),
+    Prepared(Arc<Prepared>, PartName),
 }
 
 /// Sessions by the ids of the user: a log as it was read, or a part of a prepared one.
@@ -127,8 +105,7 @@ pub(crate) fn prepared_folder(
     path: PathBuf,
 ) -> PyResult<(Vec<(&'static str, PathBuf)>, String)> {
     let folder = PreparedFolder::open(&path).or_raise(py)?;
-    let parts = [PartName::Train, PartName::Test, PartName::TestAll, PartName::Fit, PartName::Valid];
-    let found = parts.into_iter().filter(|&part| folder.has_part(part));
+    let found = PartName::ALL.into_iter().filter(|&part| folder.has_part(part));
     let files: upnext_core::Result<Vec<_>> =
         found.map(|part| Ok((part.as_str(), folder.part(part)?))).collect();
     Ok((files.or_raise(py)?, json(py, folder.statistics())?))
@@ -157,15 +134,8 @@ impl Sessions {
                 with(&log.part())
             }
             Source::Prepared(prepared, of) => {
-                let part = match of {
-                    Of::Train => Some(prepared.train()),
-                    Of::Test => Some(prepared.test()),
-                    Of::TestAll => prepared.test_all(),
-                    Of::Fit => prepared.fit(),
-                    Of::Valid => prepared.valid(),
-                };
                 // Parts that a preparation lacks are never made.
-                with(&part.unwrap_or_else(|| prepared.train()))
+                with(&prepared.part(*of).unwrap_or_else(|| prepared.train()))
             }
         }
     }
@@ -201,7 +171,7 @@ impl Sessions {
     /// of a test part.
     pub(crate) fn cases(&self, items: &ItemVocabulary, with_unknown: bool) -> upnext_core::Result<Cases> {
         let of = |part: &Part<'_>| TestSessions::from_part(part, items);
-        let Source::Prepared(prepared, Of::Test) = &self.source else {
+        let Source::Prepared(prepared, PartName::Test) = &self.source else {
             let cases = self.with_part(of)?;
             let next_clicks = Some(cases.next_clicks);
             return Ok((cases, next_clicks));
@@ -230,7 +200,7 @@ impl Sessions {
     fn origin(&self) -> (u64, &'static str) {
         let part = match &self.source {
             Source::Log(_) => "",
-            Source::Prepared(_, of) => of.name(),
+            Source::Prepared(_, of) => of.as_str(),
         };
         (self.origin, part)
     }
@@ -292,14 +262,8 @@ impl Sessions {
             (Arc::new(prepared), Self::of_log(GroupedLog::default(), self.ids, true).origin);
         let part =
             |of| Self::new(Source::Prepared(Arc::clone(&prepared), of), origin, self.ids, self.has_times);
-        let mut parts = vec![Of::Train, Of::Test];
-        if prepared.test_all().is_some() {
-            parts.push(Of::TestAll);
-        }
-        if prepared.valid().is_some() {
-            parts.extend([Of::Fit, Of::Valid]);
-        }
-        Ok((parts.into_iter().map(|of| (of.name(), part(of))).collect(), json(py, prepared.statistics())?))
+        let parts = PartName::ALL.into_iter().filter(|&of| prepared.part(of).is_some());
+        Ok((parts.map(|of| (of.as_str(), part(of))).collect(), json(py, prepared.statistics())?))
     }
 
     /// Number of sessions that are in both.

@@ -13,6 +13,7 @@ mod filter;
 
 use super::durations::SessionTimes;
 use super::events::{Event, EventLog};
+use super::folder::PartName;
 use super::holdout::{self, End, Holdout, end_of};
 use super::ids::IdTable;
 use super::part::{Part, PartCounts};
@@ -105,23 +106,34 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    fn part<'a>(&'a self, events: &'a [Event]) -> Part<'a> {
+    fn of<'a>(&'a self, events: &'a [Event]) -> Part<'a> {
         Part::new(events, &self.session_ids, &self.item_ids)
+    }
+
+    /// A part by its name; `None` if there is none.
+    pub fn part(&self, name: PartName) -> Option<Part<'_>> {
+        match name {
+            PartName::Train => Some(self.train()),
+            PartName::Test => Some(self.test()),
+            PartName::TestAll => self.test_all(),
+            PartName::Fit => self.fit(),
+            PartName::Valid => self.valid(),
+        }
     }
 
     /// The training part.
     pub fn train(&self) -> Part<'_> {
-        self.part(&self.train)
+        self.of(&self.train)
     }
 
     /// The test part.
     pub fn test(&self) -> Part<'_> {
-        self.part(&self.test)
+        self.of(&self.test)
     }
 
     /// The test sessions before events on items that training has not seen were dropped; `None` if there are none.
     pub fn test_all(&self) -> Option<Part<'_>> {
-        self.test_all.as_ref().map(|events| self.part(events))
+        self.test_all.as_ref().map(|events| self.of(events))
     }
 
     /// The training part without the validation part, if it was split.
@@ -131,7 +143,7 @@ impl Prepared {
 
     /// The validation part, if it was split off.
     pub fn valid(&self) -> Option<Part<'_>> {
-        self.valid.as_ref().map(|(events, _)| self.part(events))
+        self.valid.as_ref().map(|(events, _)| self.of(events))
     }
 
     /// The statistics of the preparation.

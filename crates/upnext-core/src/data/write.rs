@@ -55,14 +55,7 @@ pub fn write_parts(
     let statistics = prepared.statistics();
     let mut before = 0;
     let mut replacement = Replacement::begin(folder)?;
-    let parts = [
-        (PartName::Train, Some(prepared.train())),
-        (PartName::Test, Some(prepared.test())),
-        (PartName::TestAll, prepared.test_all()),
-        (PartName::Fit, prepared.fit()),
-        (PartName::Valid, prepared.valid()),
-    ];
-    let parts = parts.into_iter().filter_map(|(name, part)| Some((name, part?)));
+    let parts = PartName::ALL.into_iter().filter_map(|name| Some((name, prepared.part(name)?)));
     let total = parts.clone().map(|(_, part)| part.num_events()).sum();
     for (name, part) in parts {
         replacement.write(name.file_name(format), |file| {
