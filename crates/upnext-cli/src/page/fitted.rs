@@ -1,7 +1,7 @@
 //! Small pages about one model, such as a notebook shows.
 
-use super::svg::{Plot, Point, Series, epoch_ticks, loss_by_epoch};
-use super::{Page, escape, figure, percent, shown, side_by_side, table};
+use super::svg::{Series, by_epoch, loss_by_epoch, validation_points};
+use super::{Page, escape, figure, shown, side_by_side, table};
 use crate::commands::metric_columns;
 use crate::output::thousands;
 use upnext_core::Model;
@@ -37,26 +37,9 @@ pub fn training_page(model: &Model) -> Option<String> {
 fn validation(model: usize, metric: Metric, epochs: &[EpochSummary]) -> Option<String> {
     let k = epochs.iter().find_map(|epoch| epoch.validation)?.cutoff;
     let caption = format!("{}@{k} on the validation part", shown(metric));
-    let points = epochs.iter().filter_map(|epoch| {
-        let validation = epoch.validation?;
-        let y = if metric == Metric::Recall { validation.recall } else { validation.mrr };
-        let title = format!("epoch {}: {} %", epoch.epoch, percent(y));
-        Some(Point { x: epoch.epoch as f64, y: y * 100.0, low_high: None, title })
-    });
-    let last = epochs.len().max(1);
-    let plot = Plot {
-        label: &format!("{caption} by epoch"),
-        x_title: "epoch",
-        y_title: &format!("{}@{k}, %", shown(metric)),
-        ticks: epoch_ticks(last),
-        x_range: (0.5, last as f64 + 0.5),
-        from_zero: false,
-        diagonal: false,
-        levels: Vec::new(),
-        lines: true,
-        series: vec![Series::unnamed(model, points.collect())],
-    };
-    Some(figure(&caption, &plot.svg()))
+    let series = vec![Series::unnamed(model, validation_points("", metric, k, epochs))];
+    let (label, y_title) = (format!("{caption} by epoch"), format!("{}@{k}, %", shown(metric)));
+    Some(figure(&caption, &by_epoch(&label, &y_title, (epochs.len().max(1), 0.5), series)))
 }
 
 /// A page with the metrics of an evaluation.

@@ -16,11 +16,13 @@ pub(crate) use marks::sample;
 pub(crate) use parallel::{Axis, parallel};
 
 use super::html::escape;
+use super::percent;
 use crate::output::seconds;
 use frame::{BOTTOM, HEIGHT, LEFT, TOP, WIDTH, axis_title, nice_ticks, number, open, tick_text, y_title};
 use marks::{mark, style};
 use std::fmt::Write;
 use upnext_core::artifact::EpochSummary;
+use upnext_core::comparison::Metric;
 
 /// Distance of a plot without names beside it from the right edge.
 const RIGHT: f64 = 12.0;
@@ -266,9 +268,31 @@ impl Plot<'_> {
 }
 
 /// Ticks at every epoch, or at every n-th of many.
-pub(crate) fn epoch_ticks(last: usize) -> Vec<(f64, String)> {
+fn epoch_ticks(last: usize) -> Vec<(f64, String)> {
     let step = last.div_ceil(10).max(1);
     (1..=last.max(1)).filter(|e| e % step == 0 || last < 10).map(|e| (e as f64, e.to_string())).collect()
+}
+
+/// A plot by epoch, of which `last` is the last one, with `room` for names behind it.
+pub(crate) fn by_epoch(
+    label: &str,
+    y_title: &str,
+    (last, room): (usize, f64),
+    series: Vec<Series>,
+) -> String {
+    Plot {
+        label,
+        x_title: "epoch",
+        y_title,
+        ticks: epoch_ticks(last),
+        x_range: (0.5, last as f64 + room),
+        from_zero: false,
+        diagonal: false,
+        levels: Vec::new(),
+        lines: true,
+        series,
+    }
+    .svg()
 }
 
 /// A plot of a model's training loss by epoch.
@@ -279,20 +303,24 @@ pub(crate) fn loss_by_epoch(model: usize, name: &str, epochs: &[EpochSummary]) -
         low_high: None,
         title: format!("epoch {}: loss {:.4}, {} s", epoch.epoch, epoch.loss, seconds(epoch.seconds)),
     });
-    let last = epochs.len().max(1);
-    Plot {
-        label: &format!("Loss of {name} by epoch"),
-        x_title: "epoch",
-        y_title: "mean loss of the mini-batches",
-        ticks: epoch_ticks(last),
-        x_range: (0.5, last as f64 + 0.5),
-        from_zero: false,
-        diagonal: false,
-        levels: Vec::new(),
-        lines: true,
-        series: vec![Series::unnamed(model, points.collect())],
-    }
-    .svg()
+    let series = vec![Series::unnamed(model, points.collect())];
+    let label = format!("Loss of {name} by epoch");
+    by_epoch(&label, "mean loss of the mini-batches", (epochs.len().max(1), 0.5), series)
+}
+
+/// The points of a metric on the validation part, in percent, of the epochs that recorded it at cut-off `k`. Titles begin
+/// with `of`.
+pub(crate) fn validation_points(of: &str, metric: Metric, k: usize, epochs: &[EpochSummary]) -> Vec<Point> {
+    let recorded = epochs.iter().filter_map(|epoch| {
+        let validation = epoch.validation.filter(|validation| validation.cutoff == k)?;
+        let y = match metric {
+            Metric::Recall => validation.recall,
+            _ => validation.mrr,
+        };
+        let title = format!("{of}epoch {}: {} %", epoch.epoch, percent(y));
+        Some(Point { x: epoch.epoch as f64, y: y * 100.0, low_high: None, title })
+    });
+    recorded.collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::super::outcome::Outcome;
 use super::SHOWN;
 use super::verdict::{megabytes, milliseconds};
 use crate::output::{seconds, thousands};
-use crate::page::svg::{Plot, Point, Series, bars, epoch_ticks};
+use crate::page::svg::{Plot, Point, Series, bars, by_epoch, validation_points};
 use crate::page::{percent, shown};
 use upnext_core::comparison::{Breakdown, Estimate, Group, Interval, Metric};
 
@@ -224,33 +224,14 @@ pub(super) fn validation(outcome: &Outcome, metric: Metric) -> Option<(String, S
     let k = recorded.cutoff;
     let points = |model: usize| {
         let row = &outcome.models[model];
-        let of_epoch = row.validated_epochs().iter().filter_map(|epoch| {
-            let validation = epoch.validation.filter(|validation| validation.cutoff == k)?;
-            let y = match metric {
-                Metric::Recall => validation.recall,
-                _ => validation.mrr,
-            };
-            let title = format!("{}, epoch {}: {} %", row.name, epoch.epoch, percent(y));
-            Some(Point { x: epoch.epoch as f64, y: y * 100.0, low_high: None, title })
-        });
-        of_epoch.collect()
+        validation_points(&format!("{}, ", row.name), metric, k, row.validated_epochs())
     };
     let series = series(outcome, points);
     let last = series.iter().flat_map(|s| &s.points).map(|p| p.x as usize).max().unwrap_or(1);
     let caption = format!("{}@{k} on the validation part", shown(metric));
-    let plot = Plot {
-        label: &format!("{caption} by epoch"),
-        x_title: "epoch",
-        y_title: &format!("{}@{k}, %", shown(metric)),
-        ticks: epoch_ticks(last),
-        x_range: (0.5, last as f64 + 0.2),
-        from_zero: false,
-        diagonal: false,
-        levels: Vec::new(),
-        lines: true,
-        series,
-    };
-    Some((caption, plot.svg()))
+    let (label, y_title) = (format!("{caption} by epoch"), format!("{}@{k}, %", shown(metric)));
+    let plot = by_epoch(&label, &y_title, (last, 0.2), series);
+    Some((caption, plot))
 }
 
 /// A bar chart of session lengths in both logs.
