@@ -290,7 +290,7 @@ class Recommender:
     @property
     def n_items_(self) -> int:
         """Number of items."""
-        return len(self._model.supports)
+        return self._model.num_items
 
     # Recommending.
 

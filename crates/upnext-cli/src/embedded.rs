@@ -1,8 +1,7 @@
 //! The program as a part of another, such as Python: a command returns its result, and pages come from models.
 
 use crate::output::message;
-use crate::{Cli, help, interrupt};
-use clap::FromArgMatches;
+use crate::{interrupt, parse};
 use clap::error::{ContextKind, ContextValue};
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -59,12 +58,8 @@ pub fn call(arguments: Vec<OsString>, shown: &str, stop: Arc<AtomicBool>) -> (Pr
 }
 
 fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
-    let mut command = help::command();
-    let words = std::iter::once("upnext".into()).chain(arguments);
-    let cli = command
-        .try_get_matches_from_mut(words)
-        .and_then(|matches| Cli::from_arg_matches(&matches))
-        .map_err(|error| Failure::Library(wrong_usage(&error)))?;
+    let words = std::iter::once("upnext".into()).chain(arguments).collect();
+    let cli = parse(words).map_err(|error| Failure::Library(wrong_usage(&error)))?;
     cli.command.run().map_err(|error| match error.downcast::<upnext_core::Error>() {
         Ok(error) => Failure::Library(error),
         Err(error) => Failure::Other(message(&error)),

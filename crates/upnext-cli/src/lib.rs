@@ -29,6 +29,7 @@ pub use invocation::Invocation;
 use clap::{FromArgMatches, Parser};
 use help::ERROR;
 use output::message;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Recommends what comes next in a session, learnt from a click log.
@@ -44,6 +45,13 @@ struct Cli {
     command: commands::Command,
 }
 
+/// Parses arguments, of which the first is the program's name.
+fn parse(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
+    let mut command = help::command();
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
 /// Runs the program on the arguments of the process.
 pub fn main() -> ExitCode {
     ExitCode::from(run(Invocation::of_process()))
@@ -54,11 +62,7 @@ pub fn main() -> ExitCode {
 pub fn run(invocation: Invocation) -> u8 {
     let arguments = invocation.arguments.clone();
     invocation.keep();
-    let mut command = help::command();
-    let matches = command.try_get_matches_from_mut(arguments);
-    let cli = matches
-        .and_then(|matches| Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command)));
-    let done = match cli {
+    let done = match parse(arguments) {
         Ok(cli) => cli.command.run(),
         Err(error) => {
             // Help and version are such errors, too. A closed stdout needs no more.

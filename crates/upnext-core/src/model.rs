@@ -194,11 +194,6 @@ impl Model {
         self.inner.model.arrays()
     }
 
-    /// Whether it has the state of its optimiser, with which a further training goes on as if it had not ended.
-    pub fn keeps_training_state(&self) -> bool {
-        self.inner.state.is_some()
-    }
-
     pub(crate) fn training_state(&self) -> Option<&TrainingState> {
         self.inner.state.as_ref()
     }

@@ -111,22 +111,16 @@ impl Model {
         self.inner.items().ids().map(|id| ids.id(id)).collect()
     }
 
-    /// Whether it has the state that a further training needs.
-    #[getter]
-    fn keeps_training_state(&self) -> bool {
-        self.inner.keeps_training_state()
-    }
-
     /// Whether models of its kind can be trained further.
     #[getter]
     fn can_train_further(&self) -> bool {
         self.inner.kind().can_train_further()
     }
 
-    /// The number of training events of each item.
+    /// Number of items.
     #[getter]
-    fn supports(&self) -> Vec<u64> {
-        self.inner.items().supports().to_vec()
+    fn num_items(&self) -> usize {
+        self.inner.items().len()
     }
 
     /// Recommends for one session. `are_numbers` says that ids are whole numbers for the user.
