@@ -5,8 +5,8 @@ use crate::reading::ReadArgs;
 use anyhow::Context;
 use serde::Serialize;
 use std::path::Path;
-use upnext_core::data::folder::{PartName, PreparedFolder};
 use upnext_core::data::{ItemVocabulary, LogShape, NextClicks, TestSessions};
+use upnext_core::data::{PartName, PreparedFolder};
 
 /// What happens to next clicks on items that the model does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]

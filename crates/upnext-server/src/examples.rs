@@ -4,8 +4,8 @@
 use crate::{Error, ServerConfig};
 use std::ops::{ControlFlow, RangeInclusive};
 use std::path::Path;
-use upnext_core::data::folder::{PartName, PreparedFolder};
 use upnext_core::data::{Event, EventLog, ReadOptions};
+use upnext_core::data::{PartName, PreparedFolder};
 use upnext_kernels::CounterRng;
 
 /// Number of sessions that are kept: enough to look around in, and a response of some ten kilobytes.

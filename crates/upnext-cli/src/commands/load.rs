@@ -10,8 +10,8 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use upnext_core::artifact::Artifact;
-use upnext_core::data::folder::{PartName, PreparedFolder};
 use upnext_core::data::{Dataset, TimeSpan};
+use upnext_core::data::{PartName, PreparedFolder};
 use upnext_server::load::{LoadOptions, LoadReport, Percentiles, Second, Target, Visitors, load};
 
 /// Load-test a server: send clicks at a given rate and measure the latency.

@@ -4,6 +4,7 @@
 //! Instead, `statistics.json` has the sizes and hashes of the parts: opening a part fails if a `prepare` was killed
 //! between two of them. The log can then be prepared again.
 
+use super::part::PartName;
 use super::statistics::Statistics;
 use super::write::Format;
 use crate::checksum;
@@ -18,37 +19,8 @@ use std::path::{Path, PathBuf};
 /// The file of the statistics, which also marks a folder as written by `prepare`.
 pub const STATISTICS_FILE: &str = "statistics.json";
 
-/// A part in a prepared folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PartName {
-    /// The whole training part.
-    Train,
-    /// The test part.
-    Test,
-    /// The test sessions with their events on items that training has not seen; only if there are some.
-    TestAll,
-    /// The training part without the validation part.
-    Fit,
-    /// The validation part.
-    Valid,
-}
-
 impl PartName {
-    /// All parts.
-    pub const ALL: [Self; 5] = [Self::Train, Self::Test, Self::TestAll, Self::Fit, Self::Valid];
-
-    /// The file name without extension.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Test => "test",
-            Self::TestAll => "test_all",
-            Self::Fit => "fit",
-            Self::Valid => "valid",
-        }
-    }
-
-    /// The file name.
+    /// The name of the file of this part.
     pub fn file_name(self, format: Format) -> String {
         format!("{}.{}", self.as_str(), format.extension())
     }

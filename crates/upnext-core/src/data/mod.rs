@@ -86,7 +86,7 @@ pub mod write;
 pub use durations::SessionTimes;
 pub use events::{Event, EventLog, GroupedLog};
 #[cfg(feature = "logs")]
-pub use folder::{PartName, PreparedFolder};
+pub use folder::PreparedFolder;
 pub use holdout::Holdout;
 pub use ids::{Ids, MAX_ID_BYTES};
 pub use items::{ItemTable, ItemTableOptions};
@@ -94,7 +94,7 @@ pub(crate) use names::shortened_to;
 #[cfg(feature = "logs")]
 pub use normalize::NULL_MARKERS;
 pub use options::{Condition, Header, Lists, Quote, ReadOptions, RowOrder};
-pub use part::{DroppedSessions, Part, PartCounts};
+pub use part::{DroppedSessions, Part, PartCounts, PartName};
 pub use prepare::{PrepareOptions, PreparePhase, PrepareProgress, Prepared, prepare};
 #[cfg(feature = "logs")]
 pub use read::ReadProgress;

@@ -9,6 +9,37 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
+/// The name of a part in a preparation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartName {
+    /// The whole training part.
+    Train,
+    /// The test part.
+    Test,
+    /// The test sessions with their events on items that training has not seen; only if there are some.
+    TestAll,
+    /// The training part without the validation part.
+    Fit,
+    /// The validation part.
+    Valid,
+}
+
+impl PartName {
+    /// All parts.
+    pub const ALL: [Self; 5] = [Self::Train, Self::Test, Self::TestAll, Self::Fit, Self::Valid];
+
+    /// The name as text, which is that of its file without the extension.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Test => "test",
+            Self::TestAll => "test_all",
+            Self::Fit => "fit",
+            Self::Valid => "valid",
+        }
+    }
+}
+
 /// Some sessions of a log, each with its events in time order.
 #[derive(Clone, Copy, Debug)]
 pub struct Part<'a> {

@@ -13,10 +13,9 @@ mod filter;
 
 use super::durations::SessionTimes;
 use super::events::{Event, EventLog};
-use super::folder::PartName;
 use super::holdout::{self, End, Holdout, end_of};
 use super::ids::IdTable;
-use super::part::{Part, PartCounts};
+use super::part::{Part, PartCounts, PartName};
 use super::report::FileReport;
 use super::sessions::TimeMicros;
 use super::statistics::{DropRule, Dropped, Statistics};

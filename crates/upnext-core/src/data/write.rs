@@ -1,8 +1,9 @@
 //! Writes events as Parquet or tab-separated text, with the columns `session_id`, `item_id`, `time`.
 
 use super::events::Event;
-use super::folder::{PartName, Replacement};
+use super::folder::Replacement;
 use super::part::Part;
+use super::part::PartName;
 use super::prepare::Prepared;
 use super::time::format_seconds;
 use crate::error::{Error, Result};

@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 use upnext_core::Model;
 use upnext_core::artifact::Artifact;
 use upnext_core::auto::{AutoPlan, Objective, auto, trainings_of};
-use upnext_core::data::folder::{PartName, PreparedFolder};
 use upnext_core::data::{Dataset, TestSessions, TimeSpan};
+use upnext_core::data::{PartName, PreparedFolder};
 use upnext_core::evaluation::EvaluationConfig;
 
 /// Find, train and save the best model for a log.

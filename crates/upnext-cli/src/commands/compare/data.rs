@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use upnext_core::artifact::Manifest;
-use upnext_core::data::folder::{PartName, PreparedFolder};
 use upnext_core::data::items::{ItemTable, ItemTableOptions};
 use upnext_core::data::{Dataset, LogShape, TestSessions};
+use upnext_core::data::{PartName, PreparedFolder};
 
 /// The training and test data, and reports about their logs.
 pub(super) struct Data {

@@ -5,8 +5,8 @@ use serde::Serialize;
 use std::ops::ControlFlow;
 use std::path::Path;
 use upnext_core::data::events::Event;
-use upnext_core::data::folder::{PartName, PreparedFolder};
 use upnext_core::data::{EventLog, Part, ReadOptions};
+use upnext_core::data::{PartName, PreparedFolder};
 
 /// The beginning of a session, and the item that came next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

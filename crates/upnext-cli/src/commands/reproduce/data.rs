@@ -12,11 +12,11 @@ use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
 use upnext_core::Error;
-use upnext_core::data::folder::{PartName, PreparedFolder};
 use upnext_core::data::{
     Dataset, DroppedSessions, EventLog, Format, Header, PrepareOptions, ReadOptions, Statistics,
     TestSessions, TimeUnit, prepare, write_parts,
 };
+use upnext_core::data::{PartName, PreparedFolder};
 
 /// Options for reading the challenge's click file: session, ISO 8601 time, item, category, separated by commas, no
 /// header.

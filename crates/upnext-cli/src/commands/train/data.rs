@@ -6,8 +6,8 @@ use crate::reading::refuse_known;
 use anyhow::Context;
 use std::path::Path;
 use std::sync::Arc;
-use upnext_core::data::folder::{PartName, PreparedFolder};
 use upnext_core::data::{Dataset, EventLog, ItemTable, ItemVocabulary, TestSessions};
+use upnext_core::data::{PartName, PreparedFolder};
 
 /// The data for training and validation.
 pub(super) struct Data {

@@ -7,8 +7,8 @@ use crate::reading::refuse_known;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use upnext_core::data::folder::{PartName, PreparedFolder};
 use upnext_core::data::{Dataset, EventLog, PrepareOptions, TestSessions, prepare};
+use upnext_core::data::{PartName, PreparedFolder};
 
 /// The sessions of a search.
 pub(super) struct SearchData {
