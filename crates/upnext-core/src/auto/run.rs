@@ -93,14 +93,28 @@ pub(super) fn run(plan: &AutoPlan, observe: &mut AutoObserver) -> Result<AutoRep
     Ok(report)
 }
 
+/// Number of sessions of a window below which other windows are looked for: half of them judge.
+const ENOUGH: usize = 50;
+
 /// The windows, as many as the log has, and the character of the log: days if the times are real, and else, or if not even the
-/// last day can be judged, shares.
+/// last day has sessions enough, shares; if these have too few as well, the windows with the most sessions.
 fn cut(plan: &AutoPlan) -> Result<(Vec<Window>, Character)> {
     let counts = || (1..=WINDOWS).rev();
     let days = counts().filter_map(|count| windows_of_days(&plan.data, count));
     let shares = counts().filter_map(|count| windows_of_shares(&plan.data, count, PARTS).ok());
-    let can_be_judged = |windows: &Vec<Window>| windows.iter().all(|window| window.judge.len() > 1);
-    let found = days.chain(shares).find(can_be_judged).ok_or_else(|| {
+    let least = |windows: &[Window]| windows.iter().map(|window| window.judge.len()).min().unwrap_or(0);
+    let all = |windows: &[Window]| windows.iter().map(|window| window.judge.len()).sum::<usize>();
+    let mut largest: Option<Vec<Window>> = None;
+    for windows in days.chain(shares).filter(|windows| least(windows) > 1) {
+        let is_enough = least(&windows) >= ENOUGH;
+        if is_enough || largest.as_ref().is_none_or(|largest| all(&windows) > all(largest)) {
+            largest = Some(windows);
+        }
+        if is_enough {
+            break;
+        }
+    }
+    let found = largest.ok_or_else(|| {
         Error::EmptyAfterFiltering {
             left_without: "too few sessions to judge models on",
             why: format!(

@@ -61,6 +61,22 @@ fn without_time_for_a_network_the_best_of_the_cheap_models_is_saved() {
 }
 
 #[test]
+fn a_last_day_of_few_sessions_judges_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("m");
+    let day = 86_400_000_000;
+    let session = |s: i64, start: i64| {
+        (0..3).map(move |place| (s.to_string(), ((s + place) % 20).to_string(), start + place * 1_000_000))
+    };
+    let events =
+        (0..400).flat_map(|s| session(s, s * 60_000_000)).chain((400..404).flat_map(|s| session(s, 2 * day)));
+    let data = Arc::new(Dataset::from_events(events).unwrap().0);
+    let report = auto(&plan(&data, &out, 0, false), &mut go_on).unwrap();
+    let judging: usize = report.windows.iter().map(|window| window.judging_sessions).sum();
+    assert!(report.windows.len() == 3 && judging >= 25, "{:?}", report.windows);
+}
+
+#[test]
 fn a_run_that_is_stopped_has_a_model_and_goes_on_to_the_same_end() {
     let place = tempfile::tempdir().unwrap();
     let (whole, parts) = (place.path().join("whole"), place.path().join("parts"));

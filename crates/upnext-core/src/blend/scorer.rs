@@ -82,4 +82,10 @@ impl SessionScorer for BlendScorer<'_> {
     fn fell_back(&self, b: usize) -> bool {
         self.scores.is_empty(b)
     }
+
+    fn weights(&mut self, b: usize) -> Option<&[(ItemIndex, f32)]> {
+        self.pool();
+        // Scoring all items reports scores that are not finite.
+        (!self.broken.contains(&b)).then(|| self.scores.row(b))
+    }
 }

@@ -273,6 +273,7 @@ impl Call<'_> {
                 .map(|query| ListRequest { k: query.k.min(candidates.len()), hidden: query.hidden() })
                 .collect();
             let found = index.and_then(|index| index.find(&*scorer, items.supports(), candidates, &requests));
+            let found = found.or_else(|| self.weighed(&mut *scorer, candidates, &requests));
             let best = match found {
                 Some(best) => best,
                 None => self.score_all(&mut *scorer, candidates, &requests)?,
@@ -282,6 +283,30 @@ impl Call<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The best candidates of each row, of a model that has weights for few items; `None` if these fill not all lists.
+    fn weighed(
+        &self,
+        scorer: &mut dyn SessionScorer,
+        candidates: &[ItemIndex],
+        requests: &[ListRequest],
+    ) -> Option<Vec<Vec<Recommendation>>> {
+        let all = candidates.len() == self.items.len();
+        let list = |(row, request): (usize, &ListRequest)| {
+            let mut best = TopK::new(request.k);
+            for &(item, score) in scorer.weights(row)? {
+                if best.admits(score)
+                    && request.allows(item)
+                    && (all || candidates.binary_search(&item).is_ok())
+                {
+                    best.push(Entry { score, support: self.items.support(item), item });
+                }
+            }
+            let best = best.sorted();
+            (best.len() == request.k).then(|| best.iter().map(recommendation).collect())
+        };
+        requests.iter().enumerate().map(list).collect()
     }
 
     /// The best candidates of each row, by scoring all candidates.
@@ -309,9 +334,12 @@ impl Call<'_> {
             let model = self.model.name().to_owned();
             return Err(Error::NonFiniteScores { model, count: not_finite, scores });
         }
-        let entry = |e: &Entry| Recommendation { item: e.item, score: e.score };
-        Ok(best.iter_mut().map(|best| best.sorted().iter().map(entry).collect()).collect())
+        Ok(best.iter_mut().map(|best| best.sorted().iter().map(recommendation).collect()).collect())
     }
+}
+
+fn recommendation(entry: &Entry) -> Recommendation {
+    Recommendation { item: entry.item, score: entry.score }
 }
 
 /// As [`recommend`], on `threads` threads, each of which calls `observe` from time to time. The lists do not depend on the

@@ -1,5 +1,6 @@
 //! The progress of a run on stderr.
 
+use super::FEW_SESSIONS;
 use crate::output::{thousands, warn};
 use crate::page::percent;
 use crate::progress::EpochBar;
@@ -35,6 +36,12 @@ impl Live {
                     n => format!("{n} windows"),
                 };
                 self.line(&format!("{}; judging on {on}", shape(character)));
+                let sessions: usize = windows.iter().map(|window| window.judging_sessions).sum();
+                if sessions < FEW_SESSIONS {
+                    warn(&[format!(
+                        "only {sessions} sessions judge: which model is the best is mostly chance: use a longer log"
+                    )]);
+                }
             }
             AutoEvent::Training { name, window: Some(_) } if self.trained.as_deref() != Some(name) => {
                 (self.trained, self.has_epochs) = (Some((*name).to_owned()), false);

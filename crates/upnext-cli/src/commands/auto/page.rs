@@ -1,5 +1,6 @@
 //! The page of a run, for whoever decides about it.
 
+use super::FEW_SESSIONS;
 use super::live::{shape, span};
 use super::outcome::{Outcome, interval, metrics, name, name_beside};
 use crate::output::{shell_word, shown_path, thousands};
@@ -70,8 +71,10 @@ fn won(outcome: &Outcome) -> String {
         false => String::new(),
     };
     let sessions: usize = report.windows.iter().map(|window| window.judging_sessions).sum();
+    let few =
+        if sessions < FEW_SESSIONS { ", so few that which model is the best is mostly chance" } else { "" };
     format!(
-        "<p>The best first, by {objective}, on {} sessions that judge. Of models within a thousandth of the best, the one with the fewest members is saved.{refined} \
+        "<p>The best first, by {objective}, on {} sessions that judge{few}. Of models within a thousandth of the best, the one with the fewest members is saved.{refined} \
          An interval that does not contain 0 is a difference beyond the chance of the sessions; it does not allow for the fact that the saved one is the best of {} on the same sessions, so that its lead over models close to it is a little too large.</p>{}",
         thousands(sessions as u64),
         report.candidates.len(),

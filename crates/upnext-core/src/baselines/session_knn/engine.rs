@@ -8,7 +8,7 @@ use crate::baselines::sparse::{Popularity, SparseScores};
 use crate::batch::{Batch, Carry};
 use crate::data::{Dataset, ItemIndex, ItemVocabulary, Sessions};
 use crate::recommender::{SessionScorer, Similarities, SimilarityMeasure};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A fitted model of any of the four kinds: the training sessions, their index, and the weights.
 #[derive(Clone)]
@@ -21,6 +21,37 @@ pub(super) struct Engine {
     popularity: Popularity,
     /// The IDF weight of each item.
     rarity: Vec<f64>,
+    spare: Spare,
+}
+
+/// Buffers of searches that have ended: they have an entry for each training session, which would be cleared for every list.
+#[derive(Default)]
+struct Spare(Mutex<Vec<Search>>);
+
+/// Number of spare buffers, above which they are freed.
+const MOST_SPARE: usize = 16;
+
+impl Spare {
+    fn locked(&self) -> MutexGuard<'_, Vec<Search>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<Search> {
+        self.locked().pop()
+    }
+
+    fn give_back(&self, search: Search) {
+        let mut spare = self.locked();
+        if spare.len() < MOST_SPARE {
+            spare.push(search);
+        }
+    }
+}
+
+impl Clone for Spare {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl Engine {
@@ -36,8 +67,8 @@ impl Engine {
         let index = Index::new(&past, items.len(), scheme.sample_size);
         let rarity =
             (0..items.len() as ItemIndex).map(|item| scheme.rarity(index.count(item), past.len())).collect();
-        let whole_index = OnceLock::new();
-        Self { scheme, past, index, whole_index, popularity: Popularity::new(items), rarity }
+        let (whole_index, spare) = (OnceLock::new(), Spare::default());
+        Self { scheme, past, index, whole_index, popularity: Popularity::new(items), rarity, spare }
     }
 
     pub(super) fn arrays(&self) -> Arrays {
@@ -81,7 +112,7 @@ impl Engine {
             histories: Vec::with_capacity(rows),
             scored: true,
             scores: SparseScores::default(),
-            search: Search::new(self),
+            search: self.spare.take().unwrap_or_else(|| Search::new(self)),
         })
     }
 }
@@ -108,6 +139,15 @@ impl SessionKnnScorer<'_> {
         for (row, history) in self.histories.iter().enumerate() {
             self.search.score(self.engine, history);
             self.scores.set(row, &self.engine.popularity, self.search.take_scores());
+        }
+    }
+}
+
+impl Drop for SessionKnnScorer<'_> {
+    fn drop(&mut self) {
+        // After a panic, its sums may not be cleared.
+        if !std::thread::panicking() {
+            self.engine.spare.give_back(std::mem::take(&mut self.search));
         }
     }
 }
@@ -153,6 +193,7 @@ struct Common {
 }
 
 /// The buffers of a search. Between searches, all sums and marks are cleared.
+#[derive(Default)]
 struct Search {
     /// One entry per training session.
     common: Vec<Common>,
