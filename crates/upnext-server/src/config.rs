@@ -94,8 +94,8 @@ pub struct ServerConfig {
     /// The Valkey or Redis server that stores the sessions of several servers; absent: each server stores its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_store: Option<StoreUrl>,
-    /// Maximum milliseconds that a request waits for that store: hundreds of round trips within a data centre, and
-    /// short enough that a page can go on without a list.
+    /// Maximum milliseconds that a request waits for that store, or for the disk of the session file: hundreds of round trips
+    /// within a data centre, and short enough that a page still waits for the list, which is made of what the server knows.
     pub session_store_timeout_ms: u64,
 
     /// The folder of the event log: CSV files, which `upnext prepare` reads, of the events of stored sessions; absent:
@@ -310,7 +310,8 @@ impl ServerConfig {
             let reason = format!("is below default_k ({}): raise the one or lower the other", self.default_k);
             return Err(upnext_core::Error::config("max_k", reason));
         }
-        if self.session_store.is_some() && self.session_store_timeout_ms >= self.request_timeout_ms {
+        let waits = self.session_store.is_some() || self.session_file.is_some();
+        if waits && self.session_store_timeout_ms >= self.request_timeout_ms {
             let reason =
                 format!("is not below request_timeout_ms ({}), which waits for it", self.request_timeout_ms);
             return Err(upnext_core::Error::config("session_store_timeout_ms", reason));

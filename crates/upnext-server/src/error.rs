@@ -72,6 +72,17 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A signal to stop came before everything was loaded.
+    #[error("stopped before the model was loaded")]
+    Stopped,
+
+    /// The disk did not take the latest changes of sessions until the end.
+    #[error("the session file lacks the latest changes ({changes}), which are lost: the log says why")]
+    Lost {
+        /// Number of events and removals.
+        changes: u64,
+    },
+
     /// A file is not a session file of this program.
     #[error("{}: {reason}", path.display())]
     SessionFile {

@@ -15,6 +15,29 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
+    /// Numbers of ids by list, of those that there are.
+    pub(crate) fn counts(&self) -> [(&'static str, Option<usize>); 2] {
+        [("block", Some(self.block.len())), ("allow", self.allow.as_ref().map(Vec::len))]
+    }
+
+    /// Why these should not take the place of `old` without being asked for: half of a list is missing, as while a file is
+    /// written.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub(crate) fn check(&self, old: &Self) -> Result<(), String> {
+        for ((name, old), (_, new)) in old.counts().into_iter().zip(self.counts()) {
+            if let (Some(old), Some(new)) = (old, new)
+                && new * 2 < old
+            {
+                return Err(format!(
+                    "the {name} list has {new} ids instead of {old}: if that is meant, send SIGHUP, or POST /v1/admin/lists with {{\"replace\": true}}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// The items of a vocabulary that are allowed and not blocked. Ids outside the vocabulary are ignored.
     pub(crate) fn candidates(&self, items: &ItemVocabulary) -> Candidates {
         let known = |ids: &[String]| -> Vec<ItemIndex> {
@@ -34,12 +57,14 @@ impl Lists {
 pub(crate) struct ListFiles {
     block: Option<PathBuf>,
     allow: Option<PathBuf>,
+    /// The files that were read, and those of the last check.
     seen: [Option<Stamp>; 2],
+    last: [Option<Stamp>; 2],
 }
 
 impl ListFiles {
     pub(crate) fn new(block: Option<PathBuf>, allow: Option<PathBuf>) -> Self {
-        Self { block, allow, seen: [const { None }; 2] }
+        Self { block, allow, seen: [const { None }; 2], last: [const { None }; 2] }
     }
 
     /// Whether there is a file to watch.
@@ -47,19 +72,26 @@ impl ListFiles {
         self.block.is_some() || self.allow.is_some()
     }
 
-    /// Whether a file has changed since the last call.
-    pub(crate) fn changed(&mut self) -> bool {
-        let now = [&self.block, &self.allow].map(|path| Stamp::of(path.as_ref()?));
-        let changed = self.seen != now;
-        self.seen = now;
-        changed
+    /// Whether a file has changed since it was read, and has stayed the same since the last call, so that it is not read
+    /// while it is written.
+    pub(crate) fn have_settled(&mut self) -> bool {
+        let now = self.stamps();
+        let settled = now == self.last && now != self.seen;
+        self.last = now;
+        settled
+    }
+
+    fn stamps(&self) -> [Option<Stamp>; 2] {
+        [&self.block, &self.allow].map(|path| Stamp::of(path.as_ref()?))
     }
 
     /// Reads both files.
     ///
     /// # Errors
     /// For a file that cannot be read or is not UTF-8 text, with its path and line.
-    pub(crate) fn read(&self) -> Result<Lists, Error> {
+    pub(crate) fn read(&mut self) -> Result<Lists, Error> {
+        // Before the files, so that a change in the meantime is seen.
+        self.seen = self.stamps();
         Ok(Lists {
             block: self.block.as_deref().map(read).transpose()?.unwrap_or_default(),
             allow: self.allow.as_deref().map(read).transpose()?,
@@ -110,15 +142,35 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_file_is_noticed_once() {
+    fn a_changed_file_is_noticed_once_and_when_it_has_settled() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("block");
-        let mut files = ListFiles::new(Some(path.clone()), None);
-        assert!(!files.changed());
         std::fs::write(&path, "a").unwrap();
-        assert!(files.changed());
-        assert!(!files.changed());
-        std::fs::write(&path, "b").unwrap();
-        assert!(files.changed());
+        let mut files = ListFiles::new(Some(path.clone()), None);
+        files.read().unwrap();
+        assert!(!files.have_settled() && !files.have_settled());
+        for text in ["a\nb", "a\nb\nc"] {
+            std::fs::write(&path, text).unwrap();
+            assert!(!files.have_settled());
+        }
+        assert!(files.have_settled());
+        files.read().unwrap();
+        assert!(!files.have_settled());
+    }
+
+    #[test]
+    fn half_a_list_is_not_taken_for_a_whole_one() {
+        let lists = |block: usize, allow: Option<usize>| Lists {
+            block: vec!["x".to_owned(); block],
+            allow: allow.map(|count| vec!["x".to_owned(); count]),
+        };
+        let old = lists(10, Some(4));
+        for (block, allow, is_taken) in
+            [(10, 4, true), (5, 2, true), (4, 4, false), (99, 1, false), (10, 0, false)]
+        {
+            assert_eq!(lists(block, Some(allow)).check(&old).is_ok(), is_taken, "{block} {allow}");
+        }
+        assert!(lists(0, None).check(&lists(0, None)).is_ok());
+        assert!(lists(4, None).check(&old).unwrap_err().contains("block list has 4 ids instead of 10"));
     }
 }

@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use crate::logs::lost_lines;
 use crate::models::Role;
+use crate::sessions::{StoreState, Unstored};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -44,6 +45,14 @@ pub(crate) struct Metrics {
     queue: Gauge,
     /// A family without labels, which is empty and therefore not exported if the store cannot count its sessions.
     sessions: Family<[(&'static str, &'static str); 0], Gauge>,
+    store_up: Gauge,
+    store_pending: Gauge,
+    store_loading: Gauge,
+    unstored: Family<ReasonLabels, Counter>,
+    ended: Family<ReasonLabels, Counter>,
+    list_items: Family<ListLabels, Gauge>,
+    allowed_items: Family<RoleLabels, Gauge>,
+    list_changes: Family<OutcomeLabels, Counter>,
     connections: Gauge,
     model: Family<ModelLabels, Gauge>,
 }
@@ -64,6 +73,16 @@ struct RouteLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OutcomeLabels {
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ListLabels {
+    list: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -99,9 +118,28 @@ impl Metrics {
             lost_lines_counted: AtomicU64::new(0),
             queue: Gauge::default(),
             sessions: Family::default(),
+            store_up: Gauge::default(),
+            store_pending: Gauge::default(),
+            store_loading: Gauge::default(),
+            unstored: Family::default(),
+            ended: Family::default(),
+            list_items: Family::default(),
+            allowed_items: Family::default(),
+            list_changes: Family::default(),
             connections: Gauge::default(),
             model: Family::default(),
         };
+        // They are there from the start, so that an alert on an increase sees the first one.
+        for reason in ["pending", "local", "unconfirmed"] {
+            drop(metrics.unstored.get_or_create(&ReasonLabels { reason }));
+        }
+        for reason in ["expired", "evicted"] {
+            drop(metrics.ended.get_or_create(&ReasonLabels { reason }));
+        }
+        for outcome in ["loaded", "refused"] {
+            drop(metrics.reloads.get_or_create(&OutcomeLabels { outcome }));
+            drop(metrics.list_changes.get_or_create(&OutcomeLabels { outcome }));
+        }
         let registry = &mut metrics.registry;
         registry.register("requests", "Requests answered", metrics.requests.clone());
         registry.register(
@@ -146,6 +184,34 @@ impl Metrics {
         );
         registry.register("queue_sessions", "Sessions waiting for a compute thread", metrics.queue.clone());
         registry.register("sessions", "Sessions kept", metrics.sessions.clone());
+        registry.register(
+            "session_store_up",
+            "Whether the store of sessions keeps what it promises",
+            metrics.store_up.clone(),
+        );
+        registry.register(
+            "session_store_pending",
+            "Changes of sessions that wait for the disk",
+            metrics.store_pending.clone(),
+        );
+        registry.register(
+            "session_store_loading",
+            "Whether the sessions of before are still being read",
+            metrics.store_loading.clone(),
+        );
+        registry.register(
+            "session_events_unstored",
+            "Events that were answered, and that the store does not keep as it promises",
+            metrics.unstored.clone(),
+        );
+        registry.register("sessions_ended", "Sessions that were dropped", metrics.ended.clone());
+        registry.register("list_items", "Ids in the block and allow lists", metrics.list_items.clone());
+        registry.register(
+            "allowed_items",
+            "Items that the lists leave, by the model's role",
+            metrics.allowed_items.clone(),
+        );
+        registry.register("list_changes", "Changed lists while serving", metrics.list_changes.clone());
         registry.register("connections", "Open connections", metrics.connections.clone());
         registry.register("model_info", "The served models, as labels of a 1", metrics.model.clone());
         metrics
@@ -198,6 +264,26 @@ impl Metrics {
         self.events.inc();
     }
 
+    /// Counts an event that the store has not kept as it promises.
+    pub(crate) fn unstored(&self, unstored: &Unstored) {
+        self.unstored.get_or_create(&ReasonLabels { reason: unstored.name() }).inc();
+    }
+
+    /// Counts changed lists that were applied or refused.
+    pub(crate) fn list_change(&self, applied: bool) {
+        let outcome = if applied { "loaded" } else { "refused" };
+        self.list_changes.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// Sets the numbers of ids in the lists, of those that there are.
+    pub(crate) fn lists_read(&self, counts: [(&'static str, Option<usize>); 2]) {
+        for (list, count) in counts {
+            if let Some(count) = count {
+                self.list_items.get_or_create(&ListLabels { list }).set(count as i64);
+            }
+        }
+    }
+
     /// Counts an attempt to load a model while serving.
     pub(crate) fn reload(&self, loaded: bool) {
         let outcome = if loaded { "loaded" } else { "refused" };
@@ -212,18 +298,27 @@ impl Metrics {
     /// Replaces the served models in `model_info`.
     pub(crate) fn models<'e>(&self, engines: impl Iterator<Item = &'e Engine>) {
         self.model.clear();
+        self.allowed_items.clear();
         for engine in engines {
             let served = engine.served();
             let (name, version) = (served.name.clone(), served.version().to_owned());
             let labels =
                 ModelLabels { role: engine.role().name(), name, version, kind: served.kind().name() };
             self.model.get_or_create(&labels).set(1);
+            let role = RoleLabels { role: engine.role().name() };
+            self.allowed_items.get_or_create(&role).set(served.allowed() as i64);
         }
     }
 
-    /// All metrics as text. `queue` is the number of waiting sessions and `sessions` the number of stored ones, if
-    /// known.
-    pub(crate) fn text(&self, queue: usize, sessions: Option<usize>) -> String {
+    /// All metrics as text. `queue` is the number of waiting sessions, `sessions` the number of stored ones, if known, and
+    /// `store` how their store is.
+    pub(crate) fn text(&self, queue: usize, sessions: Option<usize>, store: &StoreState) -> String {
+        self.store_up.set(i64::from(store.fault.is_none()));
+        self.store_pending.set(store.pending as i64);
+        self.store_loading.set(i64::from(store.loading));
+        for (reason, count) in [("expired", store.ended.expired), ("evicted", store.ended.evicted)] {
+            self.ended.get_or_create(&ReasonLabels { reason }).inner().fetch_max(count, Ordering::Relaxed);
+        }
         let lost = lost_lines();
         self.lost_lines
             .inc_by(lost.saturating_sub(self.lost_lines_counted.fetch_max(lost, Ordering::Relaxed)));

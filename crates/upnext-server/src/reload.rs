@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior};
 
-/// The reason why a model was not loaded.
+/// The reason why a model or the lists were not loaded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReloadError {
     /// The path may not be loaded.
@@ -22,6 +22,9 @@ pub(crate) enum ReloadError {
     /// The model cannot be served.
     #[error("{0}")]
     Model(String),
+    /// The lists cannot be applied.
+    #[error("{0}")]
+    Lists(String),
 }
 
 /// The name under which a model is served: the given one, or the name of its folder.
@@ -101,8 +104,11 @@ impl Service {
         engine.served()
     }
 
-    /// Reloads all models. Errors are logged, and the old model stays.
+    /// Reloads the lists, as they are, and all models. Errors are logged, and what was there stays.
     pub(crate) async fn reload_all(self: &Arc<Self>) {
+        if self.changing.lock().await.any() {
+            _ = self.reload_lists(true).await;
+        }
         for role in self.models.all().map(Engine::role) {
             drop(self.reload(role, None).await);
         }
@@ -187,18 +193,39 @@ impl Service {
         let mut timer = self.poll_timer();
         loop {
             timer.tick().await;
-            let mut files = self.changing.lock().await;
-            // Other threads handle requests meanwhile.
-            tokio::task::block_in_place(|| {
-                if !files.changed() {
-                    return;
-                }
-                match files.read() {
-                    Ok(lists) => self.apply(lists),
-                    Err(error) => tracing::error!(%error, "list refused: the old one is applied on"),
-                }
-            });
+            if self.changing.lock().await.have_settled() {
+                _ = self.reload_lists(false).await;
+            }
         }
+    }
+
+    /// Reads the block and allow files and applies them; if they seem incomplete, only if they shall `replace` the old ones.
+    ///
+    /// # Errors
+    /// For files that cannot be read, and lists that lack more than half of their ids or leave no item; the old ones stay.
+    pub(crate) async fn reload_lists(&self, replace: bool) -> Result<(), ReloadError> {
+        let mut files = self.changing.lock().await;
+        if !files.any() {
+            return Err(ReloadError::Lists("the server has no block file and no allow file".to_owned()));
+        }
+        // Other threads handle requests meanwhile.
+        let applied = tokio::task::block_in_place(|| {
+            let lists = files.read().map_err(|error| error.to_string())?;
+            if !replace {
+                lists.check(&self.lists.load())?;
+                let served = self.models.first().served();
+                if served.allowed() > 0 && lists.candidates(served.loaded.items()).is_empty() {
+                    return Err("they leave no item to recommend".to_owned());
+                }
+            }
+            self.apply(lists);
+            Ok(())
+        });
+        self.metrics.list_change(applied.is_ok());
+        applied.map_err(|reason| {
+            tracing::error!(reason, "lists refused: the old ones are applied on");
+            ReloadError::Lists(reason)
+        })
     }
 
     fn apply(&self, lists: Lists) {
@@ -206,6 +233,8 @@ impl Service {
             served.restrict(&lists);
             tracing::info!(name = served.name, allowed_items = served.allowed(), "lists applied");
         }
+        self.metrics.lists_read(lists.counts());
+        self.metrics.models(self.models.all());
         self.lists.store(Arc::new(lists));
     }
 }

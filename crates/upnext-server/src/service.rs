@@ -1,5 +1,6 @@
 //! The state that all requests share.
 
+use crate::engine::Engine;
 use crate::event_log::EventLog;
 use crate::examples::Examples;
 use crate::items::Catalogue;
@@ -13,7 +14,12 @@ use arc_swap::ArcSwap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore};
+
+/// Time between two probes of a session store that keeps events, and of one that does not.
+const PROBE: Duration = Duration::from_secs(1);
+const PROBE_OF_FAULT: Duration = Duration::from_millis(100);
 
 /// The models, the session store and everything else that request handlers use.
 #[derive(Debug)]
@@ -51,17 +57,23 @@ impl Service {
         name: Option<String>,
         config: ServerConfig,
         keys: ApiKeys,
+        metrics: Arc<Metrics>,
     ) -> Result<Self, Error> {
         let mut files = ListFiles::new(config.block_file.clone(), config.allow_file.clone());
-        files.changed();
         let lists = files.read()?;
-        let metrics = Arc::new(Metrics::new());
+        metrics.lists_read(lists.counts());
         let models_dir = |dir: &PathBuf| dir.canonicalize().map_err(upnext_core::Error::io(dir, "open"));
         let catalogue = |path: &PathBuf| Catalogue::read(path, &config);
         let examples = |path: &PathBuf| Examples::read(path, &config);
         let event_log = |dir: &PathBuf| EventLog::open(dir, &config, Arc::clone(&metrics));
+        let models = Models::load(model, name.as_deref(), &config, &lists, &metrics)?;
+        if models.first().served().allowed() == 0 {
+            let field = if config.allow_file.is_some() { "allow_file" } else { "block_file" };
+            let reason = "leaves no item of the model to recommend: give a list with ids of its items";
+            return Err(upnext_core::Error::config(field, reason).into());
+        }
         Ok(Self {
-            models: Models::load(model, name.as_deref(), &config, &lists, &metrics)?,
+            models,
             models_dir: config.models_dir.as_ref().map(models_dir).transpose()?,
             catalogue: config.catalogue_file.as_ref().map(catalogue).transpose()?,
             examples: config.examples_log.as_ref().map(examples).transpose()?.unwrap_or_default(),
@@ -79,11 +91,46 @@ impl Service {
         })
     }
 
-    /// Closes the session store and the event log after writing what is pending.
-    pub(crate) fn close(&self) {
-        self.sessions.close();
+    /// Closes the session store and the event log after writing what is pending. Returns the number of changes of sessions
+    /// that could not be written.
+    pub(crate) fn close(&self) -> u64 {
+        let lost = self.sessions.close();
         if let Some(log) = &self.event_log {
             log.close();
+        }
+        lost
+    }
+
+    /// What is not as it should be, although requests are answered.
+    pub(crate) fn degraded(&self) -> Vec<String> {
+        let state = self.sessions.state();
+        let mut found = Vec::new();
+        if state.loading {
+            found.push(
+                "the sessions of before are still being read: lists are made of newer events".to_owned(),
+            );
+        }
+        if state.fault.is_some() {
+            // The reason may name paths and addresses, which are for the log.
+            let waits = match state.pending {
+                0 => String::new(),
+                count => format!(", {count} changes wait"),
+            };
+            found.push(format!("the store of sessions does not keep events{waits}: the log says why"));
+        }
+        for served in self.models.all().map(Engine::served).filter(|served| served.allowed() == 0) {
+            found.push(format!("the block and allow lists leave no item of `{}`", served.name));
+        }
+        found
+    }
+
+    /// Writes to the session store from time to time, to know whether it keeps events, and more often while it does not.
+    /// Never returns.
+    pub(crate) async fn watch_store(self: Arc<Self>) {
+        loop {
+            self.sessions.probe().await;
+            let is_well = self.sessions.state().fault.is_none();
+            tokio::time::sleep(if is_well { PROBE } else { PROBE_OF_FAULT }).await;
         }
     }
 

@@ -8,7 +8,7 @@ mod shop;
 use serde_json::Value;
 use server::Served;
 use shop::{Shop, assert_refused, damaged_models, upnext};
-use std::io::BufReader;
+use std::io::{BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
@@ -153,12 +153,64 @@ fn a_killed_server_has_lost_no_acknowledged_event() {
         let again = Served::start(&model, &["--session-file", file]);
         for (visitor, &events) in acknowledged.lock().unwrap().iter().enumerate() {
             assert!(events > 0);
-            let session = again.ask("GET", &format!("/v1/sessions/r{round}-{visitor}"), "").unwrap();
+            let path = format!("/v1/sessions/r{round}-{visitor}");
+            // Those of before are read while the server answers.
+            let mut kept = None;
+            while kept.is_none() {
+                kept = again.ask("GET", &path, "").unwrap()["events"].as_u64();
+            }
+            let kept = kept.unwrap();
             // The last event may have been written but not yet acknowledged.
-            let kept = session["events"].as_u64().unwrap();
             assert!((events..=events + 1).contains(&kept), "{kept} of {events} acknowledged");
         }
     }
+}
+
+#[cfg(unix)] // Signals, and a file that does not end.
+#[test]
+fn a_server_that_loads_is_alive_and_not_ready_and_takes_signals() {
+    let shop = Shop::new();
+    let (model, _) = shop.train(ModelKind::Pop);
+    let titles = shop.path("titles.csv");
+    assert!(Command::new("mkfifo").arg(&titles).status().unwrap().success());
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let start = || {
+        Command::new(env!("CARGO_BIN_EXE_upnext"))
+            .arg("serve")
+            .arg(&model)
+            .args(["--listen", &format!("127.0.0.1:{port}"), "--catalogue"])
+            .arg(&titles)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let status = |path: &str| {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        answer.split(' ').nth(1)?.parse::<u16>().ok()
+    };
+    let signal = |child: &std::process::Child, name: &str| {
+        assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+    };
+    let mut child = start();
+    while status("/healthz").is_none() {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended");
+    }
+    assert_eq!(["/healthz", "/readyz", "/v1/model"].map(status), [Some(200), Some(503), Some(503)]);
+    signal(&child, "-HUP");
+    assert_eq!(status("/healthz"), Some(200));
+    signal(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+
+    let mut child = start();
+    std::fs::write(&titles, "item,title\n1,Tea\n").unwrap();
+    while status("/readyz") != Some(200) {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended");
+    }
+    signal(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

@@ -191,7 +191,10 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
         },
         allow_open: args.allow_open,
     };
-    let server = Server::bind(setup).map_err(plain)?;
+    let server = match Server::bind(setup) {
+        Err(Error::Stopped) => return Ok(()),
+        bound => bound.map_err(plain)?,
+    };
     eprintln!("listening on {}", server.url());
     server.run().map_err(plain)
 }

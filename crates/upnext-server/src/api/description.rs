@@ -31,6 +31,7 @@ const PAGE: &str = include_str!("docs.html");
         operation::model,
         operation::models,
         operation::reload,
+        operation::lists,
         operation::healthz,
         operation::readyz,
         operation::metrics,

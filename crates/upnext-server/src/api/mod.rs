@@ -40,6 +40,7 @@ pub(crate) fn router(service: &Arc<Service>) -> Router {
         .route_layer(from_fn_with_state(state(), require_key));
     let admin = Router::new()
         .route("/v1/admin/reload", post(operation::reload))
+        .route("/v1/admin/lists", post(operation::lists))
         .route_layer(from_fn_with_state(state(), require_admin_key));
     let metrics = Router::new()
         .route("/metrics", get(operation::metrics))

@@ -19,6 +19,9 @@ use utoipa::ToSchema;
 pub(crate) struct Status {
     #[schema(value_type = String)]
     status: &'static str,
+    /// What is not as it should be, although requests are answered; absent: nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    degraded: Vec<String>,
 }
 
 /// Check that the process is alive.
@@ -30,17 +33,20 @@ pub(crate) struct Status {
     security(())
 )]
 pub(crate) async fn healthz() -> Response {
-    ok(&Status { status: "alive" })
+    ok(&Status { status: "alive", degraded: Vec::new() })
 }
 
-/// Check that the server is ready for requests.
+/// Check that this process gives good answers.
+///
+/// A store of sessions that is away does not keep it from that, and would keep all replicas from it at once: it is named in
+/// `degraded`.
 #[utoipa::path(
     get,
     path = "/readyz",
     tag = "operation",
     responses(
-        (status = 200, description = "They should", body = Status),
-        (status = 503, description = "The server is stopping, or its store of sessions is away", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "It does", body = Status),
+        (status = 503, description = "The server is starting or stopping", body = Problem, content_type = "application/problem+json"),
     ),
     security(())
 )]
@@ -48,12 +54,7 @@ pub(crate) async fn readyz(State(service): State<Arc<Service>>) -> Result<Respon
     if service.is_stopping() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping: ask another one"));
     }
-    if let Err(error) = service.sessions.ready().await {
-        tracing::warn!(%error, "the session store does not answer");
-        let detail = "the store of sessions does not answer: ask another server, or wait for the store";
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
-    }
-    Ok(ok(&Status { status: "ready" }))
+    Ok(ok(&Status { status: "ready", degraded: service.degraded() }))
 }
 
 /// A served model.
@@ -132,7 +133,7 @@ pub(crate) async fn models(State(service): State<Arc<Service>>) -> Response {
 )]
 pub(crate) async fn metrics(State(service): State<Arc<Service>>) -> Response {
     let waiting = service.models.all().map(Engine::waiting).sum();
-    let text = service.metrics.text(waiting, service.sessions.count());
+    let text = service.metrics.text(waiting, service.sessions.count(), &service.sessions.state());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
@@ -153,6 +154,9 @@ impl From<ReloadError> for Problem {
     fn from(error: ReloadError) -> Self {
         match error {
             ReloadError::Path(detail) => Self::field("path", detail),
+            ReloadError::Lists(detail) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{detail}. The lists of before stay"))
+            }
             ReloadError::Model(detail) => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 format!("{detail}. The model that was served before goes on being served"),
@@ -183,4 +187,33 @@ pub(crate) async fn reload(
     };
     let served = service.reload(engine.role(), request.path).await?;
     Ok(ok(&ModelAnswer::of(&served)))
+}
+
+/// A request to read the block and allow files.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListsRequest {
+    /// Whether they replace the lists of before even if they have less than half of their ids, or leave no item.
+    #[serde(default)]
+    replace: bool,
+}
+
+/// Read the block and allow files and apply them. If they cannot be, the lists of before stay.
+#[utoipa::path(
+    post,
+    path = "/v1/admin/lists",
+    tag = "admin",
+    request_body = ListsRequest,
+    responses(
+        (status = 200, description = "They are applied", body = ModelsAnswer),
+        (status = "4XX", description = "They are not, and the lists of before stay", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("key" = []))
+)]
+pub(crate) async fn lists(
+    State(service): State<Arc<Service>>,
+    Json(request): Json<ListsRequest>,
+) -> Result<Response, Problem> {
+    service.reload_lists(request.replace).await?;
+    Ok(models(State(service)).await)
 }

@@ -8,14 +8,13 @@ use crate::engine::Question;
 use crate::problem::Problem;
 use crate::requests::RequestId;
 use crate::service::Service;
-use crate::sessions::{Session, StoreError};
+use crate::sessions::{Appended, Removal, StoreError, Unstored};
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use std::time::Instant;
 use upnext_core::data::format_time;
 use utoipa::ToSchema;
 
@@ -35,8 +34,23 @@ pub(crate) struct EventAnswer<'a> {
     /// Number of events in the session, this one included.
     events: u64,
     model: ModelName<'a>,
+    /// False if the event is not kept as it should be; `detail` says how. Absent: it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_stored: Option<bool>,
+    /// What became of an event that is not kept as it should be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    detail: Option<&'static str>,
     #[serde(flatten)]
     list: List<'a>,
+}
+
+/// A session that is forgotten, and that a restart would bring back.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RemovalAnswer {
+    /// What became of it.
+    #[schema(value_type = String)]
+    detail: &'static str,
 }
 
 /// A stored session.
@@ -55,54 +69,57 @@ pub(crate) struct SessionAnswer<'a> {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "the session store failed");
-        let unavailable = |detail| Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
-        match error {
-            StoreError::Failed(_) => unavailable("sessions cannot be kept at the moment: try again soon"),
-            StoreError::Unconfirmed(_) => unavailable(
-                "the store of sessions did not answer, and may have done what it was asked or not: try again soon",
-            ),
-            StoreError::NotPersisted(..) => unavailable(
-                "the event is kept, but not yet written to the session file: do not send it again",
-            )
-            .after_storing(),
+        tracing::debug!(%error, "the session store failed");
+        let detail = match error {
+            StoreError::Failed(_) => "the store of sessions is away: try again soon",
+            StoreError::Unconfirmed(_) => {
+                "the store of sessions did not answer, and may have done what it was asked or not: try again soon"
+            }
+            StoreError::Loading => "the sessions of before are still being read: try again soon",
+        };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    }
+}
+
+impl Unstored {
+    /// A sentence for the client.
+    fn detail(&self) -> &'static str {
+        match self {
+            Self::Pending(_) => {
+                "the event is in memory, and is written as soon as the disk takes it: do not send it again"
+            }
+            Self::Local(_) => {
+                "the store of sessions is away: the list is made of what this server knows of the session"
+            }
+            Self::Unconfirmed(_) => {
+                "the store of sessions did not answer, and may have the event or not: the list is made of what this server knows of the session"
+            }
         }
     }
 }
 
 /// Stores an event, and appends it to the event log.
 ///
-/// It runs as a separate task, which is finished even if the client disconnects, so that every stored event is logged.
+/// It runs as a separate task, which is finished even if the client disconnects, so that every event is logged.
 async fn store_event(
     service: &Arc<Service>,
     id: &str,
     item: Arc<str>,
     model: String,
-    deadline: Instant,
-) -> Result<Session, Problem> {
-    let (shared, id) = (Arc::clone(service), id.to_owned());
+) -> Result<Appended, Problem> {
+    let (service, id) = (Arc::clone(service), id.to_owned());
     let storing = tokio::spawn(async move {
-        let stored = shared.sessions.append(&id, Arc::clone(&item)).await;
-        if let Ok(session) | Err(StoreError::NotPersisted(_, session)) = &stored {
-            shared.metrics.event();
-            if let Some(log) = &shared.event_log {
-                log.record(&id, session, item, model);
-            }
+        let appended = service.sessions.append(&id, Arc::clone(&item)).await;
+        match &appended.unstored {
+            None => service.metrics.event(),
+            Some(unstored) => service.metrics.unstored(unstored),
         }
-        stored
+        if let Some(log) = &service.event_log {
+            log.record(&id, &appended.session, item, model);
+        }
+        appended
     });
-    let error = match tokio::time::timeout_at(deadline.into(), storing).await {
-        Ok(Ok(stored)) => return stored.map_err(Problem::from),
-        Ok(Err(panicked)) => StoreError::Unconfirmed(panicked.to_string()),
-        Err(_) if service.config.session_store.is_some() => {
-            StoreError::Unconfirmed("no answer in time".to_owned())
-        }
-        // A local store has the event in memory, and waits for the disk.
-        Err(_) => {
-            StoreError::NotPersisted("the disk has not answered in time".to_owned(), Session::default())
-        }
-    };
-    Err(error.into())
+    storing.await.map_err(|panicked| StoreError::Unconfirmed(panicked.to_string()).into())
 }
 
 fn no_such_session(config: &ServerConfig) -> Problem {
@@ -121,9 +138,9 @@ fn no_such_session(config: &ServerConfig) -> Problem {
     params(("id" = String, Path, description = "The session's id, any text; a session begins with its first event")),
     request_body = EventRequest,
     responses(
-        (status = 200, description = "The event is stored; the list", body = EventAnswer),
+        (status = 200, description = "The list; the event is stored unless `event_stored` is false", body = EventAnswer),
         (status = "4XX", description = "What is wrong with the request; nothing was stored", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many requests at a time, or the store of sessions is away; `event_stored` says whether the event was stored", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many requests at a time; `event_stored` says whether the event was stored", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn add_event(
@@ -145,15 +162,21 @@ pub(crate) async fn add_event(
         .check_work(work, service.config.max_request_work)
         .map_err(|problem| problem.within("why"))?;
     let reservation = chosen.engine.reserve(1)?;
-    let session = store_event(&service, &id, item, chosen.engine.served().name.clone(), deadline).await?;
+    let Appended { session, unstored } =
+        store_event(&service, &id, item, chosen.engine.served().name.clone()).await?;
+    // Whatever happens now, the event must not be sent again, unless only this process has it.
+    let is_kept = !matches!(unstored, Some(Unstored::Local(_)));
+    let after = |problem: Problem| if is_kept { problem.after_storing() } else { problem };
     let answer = chosen
         .answer(reservation, Question { session: session.items, ..question }, deadline, id_of_request)
         .await;
-    let answer = answer.map_err(|refusal| Problem::from(refusal).after_storing())?;
+    let answer = answer.map_err(|refusal| after(refusal.into()))?;
     let list = List::all(&service, &answer).pop();
-    let list = list.ok_or_else(|| Problem::from(crate::engine::Refusal::Failed).after_storing())?;
+    let list = list.ok_or_else(|| after(crate::engine::Refusal::Failed.into()))?;
     let model = ModelName::of(&answer.served);
-    Ok(ok(&EventAnswer { session_id: &id, events: session.events, model, list }))
+    let event_stored = unstored.as_ref().map(|_| false);
+    let detail = unstored.as_ref().map(Unstored::detail);
+    Ok(ok(&EventAnswer { session_id: &id, events: session.events, model, event_stored, detail, list }))
 }
 
 /// Show a session.
@@ -188,6 +211,7 @@ pub(crate) async fn show(
     tag = "sessions",
     params(("id" = String, Path, description = "The session's id")),
     responses(
+        (status = 202, description = "It is forgotten, but a restart would bring it back until the disk takes the change", body = RemovalAnswer),
         (status = 204, description = "It is forgotten"),
         (status = "4XX", description = "404: there is none; 401: a key is missing or wrong; 422: such an id has no session", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The store of sessions is away", body = Problem, content_type = "application/problem+json"),
@@ -200,9 +224,12 @@ pub(crate) async fn remove(
     let deadline = service.config.deadline();
     let removed = tokio::time::timeout_at(deadline.into(), service.sessions.remove(&id)).await;
     let unconfirmed = || StoreError::Unconfirmed("no answer in time".to_owned());
-    if removed.unwrap_or_else(|_| Err(unconfirmed()))? {
-        Ok(StatusCode::NO_CONTENT.into_response())
-    } else {
-        Err(no_such_session(&service.config))
+    match removed.unwrap_or_else(|_| Err(unconfirmed()))? {
+        Removal::Done => Ok(StatusCode::NO_CONTENT.into_response()),
+        Removal::Absent => Err(no_such_session(&service.config)),
+        Removal::Pending(_) => {
+            let detail = "the session is forgotten, and removed from the disk as soon as that takes it: a restart before would bring it back";
+            Ok((StatusCode::ACCEPTED, ok(&RemovalAnswer { detail })).into_response())
+        }
     }
 }

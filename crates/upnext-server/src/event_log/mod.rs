@@ -206,6 +206,7 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sessions::StoreState;
     use upnext_core::data::{EventLog as Clicks, ReadOptions};
 
     fn session(began_ms: u64, last_event_ms: u64) -> Session {
@@ -276,7 +277,7 @@ mod tests {
         let rows: usize =
             files.iter().map(|file| std::fs::read_to_string(file).unwrap().lines().count() - 1).sum();
         assert_eq!(rows, 20_000);
-        assert!(metrics.text(0, None).contains("upnext_event_log_rows_total 20000"));
+        assert!(metrics.text(0, None, &StoreState::default()).contains("upnext_event_log_rows_total 20000"));
     }
 
     #[test]
@@ -298,6 +299,10 @@ mod tests {
         std::fs::remove_dir_all(&dir).unwrap();
         log.record("v1", &session(1, 1), "tea".into(), "m".to_owned());
         drop(log);
-        assert!(metrics.text(0, None).contains("upnext_event_log_lost_total 1"), "{}", metrics.text(0, None));
+        assert!(
+            metrics.text(0, None, &StoreState::default()).contains("upnext_event_log_lost_total 1"),
+            "{}",
+            metrics.text(0, None, &StoreState::default())
+        );
     }
 }

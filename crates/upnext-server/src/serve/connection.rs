@@ -1,15 +1,14 @@
 //! The handling of one connection: a handshake if TLS is on, then requests until one side closes it.
 
+use super::gate::Gate;
 use super::stream::TimedStream;
 use super::tls::Tls;
-use crate::api::router;
+use crate::ServerConfig;
 use crate::metrics::Metrics;
-use crate::service::Service;
-use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::Watcher;
-use hyper_util::service::TowerToHyperService;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +19,7 @@ use tokio::sync::watch;
 /// The state that all connections share.
 pub(super) struct Connections {
     http: http1::Builder,
-    router: Router,
+    gate: Arc<Gate>,
     tls: Option<Arc<Tls>>,
     header_limit: Duration,
     write_limit: Duration,
@@ -28,18 +27,22 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(service: &Arc<Service>, tls: Option<Arc<Tls>>) -> Self {
-        let config = &service.config;
+    pub(super) fn new(
+        config: &ServerConfig,
+        metrics: &Arc<Metrics>,
+        tls: Option<Arc<Tls>>,
+        gate: Arc<Gate>,
+    ) -> Self {
         let header_limit = Duration::from_millis(config.header_timeout_ms);
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(header_limit).max_buf_size(config.max_header_bytes);
         Self {
             http,
-            router: router(service),
+            gate,
             tls,
             header_limit,
             write_limit: Duration::from_millis(config.write_timeout_ms),
-            metrics: Arc::clone(&service.metrics),
+            metrics: Arc::clone(metrics),
         }
     }
 
@@ -75,7 +78,10 @@ impl Connections {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         watcher: Watcher,
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let service = TowerToHyperService::new(self.router.clone());
+        let service = service_fn(|request| {
+            let gate = Arc::clone(&self.gate);
+            async move { gate.answer(request).await }
+        });
         Ok(watcher.watch(self.http.serve_connection(TokioIo::new(stream), service)).await?)
     }
 }

@@ -1,22 +1,26 @@
 //! Storage of ongoing sessions: their item ids and no hidden states, so that the model can be replaced at any time.
 //!
-//! [`SessionStore`] is implemented in memory, in memory with a file, and by a Valkey or Redis server that several
-//! servers share.
+//! [`SessionStore`] is implemented in memory, in memory with files, and by a Valkey or Redis server that several servers
+//! share. No store keeps an event from being answered: where it cannot keep one, it says so, and answers with the session
+//! as far as this process knows it.
 
+mod clock;
 mod durable;
-mod log;
+mod files;
+mod journal;
+mod record;
 mod store_url;
 mod table;
 mod valkey;
 
 use crate::{Error, ServerConfig, locked};
+use clock::Now;
 use durable::DurableStore;
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
-use table::Table;
+use table::{Ended, Table};
 use valkey::ValkeyStore;
 
 pub use store_url::StoreUrl;
@@ -34,6 +38,51 @@ pub(crate) struct Session {
     pub(crate) last_event_ms: u64,
 }
 
+/// A session with a new event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Appended {
+    /// The session, as far as it is known.
+    pub(crate) session: Session,
+    /// Why the event is not as durable as the store promises; `None` if it is.
+    pub(crate) unstored: Option<Unstored>,
+}
+
+/// Where an event is that its store has not kept as it promises, with the reason for the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unstored {
+    /// In memory; it is written as soon as the disk takes it.
+    #[error("{0}")]
+    Pending(String),
+    /// In the memory of this process only.
+    #[error("{0}")]
+    Local(String),
+    /// The shared store may have it or not.
+    #[error("{0}")]
+    Unconfirmed(String),
+}
+
+impl Unstored {
+    /// The label of metrics.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Pending(_) => "pending",
+            Self::Local(_) => "local",
+            Self::Unconfirmed(_) => "unconfirmed",
+        }
+    }
+}
+
+/// What became of a session that was to be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Removal {
+    /// It is removed.
+    Done,
+    /// There was none.
+    Absent,
+    /// It is removed from memory, and from the disk as soon as that takes it; with the reason for the log.
+    Pending(String),
+}
+
 /// An error of a store, with the reason for the log.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
@@ -43,36 +92,52 @@ pub(crate) enum StoreError {
     /// The store did not answer in time, and may have executed the operation or not.
     #[error("{0}")]
     Unconfirmed(String),
-    /// The event was added to the session, but could not be written to the disk.
-    #[error("{0}")]
-    NotPersisted(String, Session),
+    /// The store still reads its sessions.
+    #[error("the sessions of before are still being read")]
+    Loading,
+}
+
+/// How a store is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StoreState {
+    /// Why it does not keep what it promises; `None` if it does.
+    pub(crate) fault: Option<String>,
+    /// Number of changes that wait to be written.
+    pub(crate) pending: u64,
+    /// Whether it still reads its sessions.
+    pub(crate) loading: bool,
+    /// Numbers of sessions that this process has dropped.
+    pub(crate) ended: Ended,
 }
 
 /// The future that an operation of a store returns.
-pub(crate) type StoreFuture<'s, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 's>>;
+pub(crate) type StoreFuture<'s, T> = Pin<Box<dyn Future<Output = T> + Send + 's>>;
 
 /// A store of sessions. Ids are opaque; the caller checks their lengths.
 pub(crate) trait SessionStore: Debug + Send + Sync {
-    /// Adds an event and returns the session, which is created if it does not exist.
-    ///
-    /// When this returns, the event is as durable as the store guarantees.
-    fn append<'s>(&'s self, id: &'s str, item: Arc<str>) -> StoreFuture<'s, Session>;
+    /// Adds an event and returns the session, which is created if it does not exist, soon in any case.
+    fn append<'s>(&'s self, id: &'s str, item: Arc<str>) -> StoreFuture<'s, Appended>;
 
     /// The session with this id, if it has not expired.
-    fn get<'s>(&'s self, id: &'s str) -> StoreFuture<'s, Option<Session>>;
+    fn get<'s>(&'s self, id: &'s str) -> StoreFuture<'s, Result<Option<Session>, StoreError>>;
 
-    /// Removes a session; `false` if there is none.
-    fn remove<'s>(&'s self, id: &'s str) -> StoreFuture<'s, bool>;
+    /// Removes a session.
+    fn remove<'s>(&'s self, id: &'s str) -> StoreFuture<'s, Result<Removal, StoreError>>;
 
     /// Number of sessions, if the store can count them.
     fn count(&self) -> Option<usize>;
 
-    /// Finishes pending writes; no events are accepted afterwards.
-    fn close(&self) {}
+    /// How the store is.
+    fn state(&self) -> StoreState;
 
-    /// Checks that the store can accept events.
-    fn ready(&self) -> StoreFuture<'_, ()> {
-        Box::pin(async { Ok(()) })
+    /// Finds out whether the store keeps what it is given, by writing to it. Called from time to time.
+    fn probe(&self) -> StoreFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
+    /// Finishes pending writes; nothing is kept afterwards. Returns the number of changes that are lost.
+    fn close(&self) -> u64 {
+        0
     }
 }
 
@@ -89,20 +154,29 @@ impl MemoryStore {
 }
 
 impl SessionStore for MemoryStore {
-    fn append<'s>(&'s self, id: &'s str, item: Arc<str>) -> StoreFuture<'s, Session> {
-        Box::pin(async move { Ok(locked(&self.0).append(id, item, now_ms())) })
+    fn append<'s>(&'s self, id: &'s str, item: Arc<str>) -> StoreFuture<'s, Appended> {
+        Box::pin(async move {
+            Appended { session: locked(&self.0).append(id, item, Now::read(), 0), unstored: None }
+        })
     }
 
-    fn get<'s>(&'s self, id: &'s str) -> StoreFuture<'s, Option<Session>> {
-        Box::pin(async move { Ok(locked(&self.0).get(id, now_ms())) })
+    fn get<'s>(&'s self, id: &'s str) -> StoreFuture<'s, Result<Option<Session>, StoreError>> {
+        Box::pin(async move { Ok(locked(&self.0).get(id, Now::read())) })
     }
 
-    fn remove<'s>(&'s self, id: &'s str) -> StoreFuture<'s, bool> {
-        Box::pin(async move { Ok(locked(&self.0).remove(id, now_ms())) })
+    fn remove<'s>(&'s self, id: &'s str) -> StoreFuture<'s, Result<Removal, StoreError>> {
+        Box::pin(async move {
+            let removed = locked(&self.0).remove(id, Now::read());
+            Ok(if removed { Removal::Done } else { Removal::Absent })
+        })
     }
 
     fn count(&self) -> Option<usize> {
-        Some(locked(&self.0).len(now_ms()))
+        Some(locked(&self.0).len(Now::read()))
+    }
+
+    fn state(&self) -> StoreState {
+        StoreState { ended: locked(&self.0).ended(), ..StoreState::default() }
     }
 }
 
@@ -117,5 +191,5 @@ pub(crate) fn open(config: &ServerConfig) -> Result<Box<dyn SessionStore>, Error
 
 /// Milliseconds since 1970.
 pub(crate) fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+    Now::read().wall_ms
 }

@@ -1,6 +1,7 @@
 //! The table of sessions in memory, with limits on number, length, size and idle time.
 
 use super::Session;
+use super::clock::Now;
 use crate::ServerConfig;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -20,6 +21,27 @@ pub(crate) struct Table {
     turn: u64,
     /// Estimated size of all sessions in bytes.
     bytes: usize,
+    ended: Ended,
+}
+
+/// Numbers of sessions that a table has dropped since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// Those whose idle time was over.
+    pub(crate) expired: u64,
+    /// Those that made room for others.
+    pub(crate) evicted: u64,
+}
+
+/// A session of a table, as a file keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) id: Arc<str>,
+    pub(super) session: Session,
+    /// The steady time of its latest event.
+    pub(super) steady_ms: u64,
+    /// The number of its latest change, from 1; 0 if changes have no numbers.
+    pub(super) seq: u64,
 }
 
 /// Estimated memory of a session besides its id, and of an event besides its item id, in bytes: entries of the maps and
@@ -30,6 +52,10 @@ const EVENT_BYTES: usize = 48;
 #[derive(Debug)]
 struct Slot {
     turn: u64,
+    /// The number of its latest change.
+    seq: u64,
+    /// The steady time of its latest event, by which it ends.
+    steady_ms: u64,
     items: VecDeque<Arc<str>>,
     events: u64,
     began_ms: u64,
@@ -37,6 +63,22 @@ struct Slot {
 }
 
 impl Slot {
+    fn begun(now: Now) -> Self {
+        let Now { wall_ms, steady_ms } = now;
+        let items = VecDeque::new();
+        Self { turn: 0, seq: 0, steady_ms, items, events: 0, began_ms: wall_ms, last_event_ms: wall_ms }
+    }
+
+    /// Adds an event, and drops the oldest beyond `most`.
+    fn push(&mut self, item: Arc<str>, now: Now, seq: u64, most: usize) {
+        (self.last_event_ms, self.steady_ms, self.seq) = (now.wall_ms, now.steady_ms, seq);
+        self.events += 1;
+        if self.items.len() >= most {
+            self.items.pop_front();
+        }
+        self.items.push_back(item);
+    }
+
     fn bytes(&self, id: &str) -> usize {
         let items: usize = self.items.iter().map(|item| item.len() + EVENT_BYTES).sum();
         SESSION_BYTES + id.len() + items
@@ -63,63 +105,118 @@ impl Table {
             by_turn: BTreeMap::new(),
             turn: 0,
             bytes: 0,
+            ended: Ended::default(),
         }
     }
 
-    /// Adds an event at the time `now_ms` and returns the session, which is created if it does not exist.
-    pub(crate) fn append(&mut self, id: &str, item: Arc<str>, now_ms: u64) -> Session {
-        self.expire(now_ms);
-        let old = self.take(id).filter(|(_, slot)| !self.is_over(slot, now_ms));
-        let (key, mut slot) = old.unwrap_or_else(|| {
-            let items = VecDeque::new();
-            (Arc::from(id), Slot { turn: 0, items, events: 0, began_ms: now_ms, last_event_ms: now_ms })
-        });
-        slot.last_event_ms = now_ms;
-        slot.events += 1;
-        if slot.items.len() >= self.max_events {
-            slot.items.pop_front();
-        }
-        slot.items.push_back(item);
+    /// Adds an event, the change number `seq`, and returns the session, which is created if it does not exist.
+    pub(crate) fn append(&mut self, id: &str, item: Arc<str>, now: Now, seq: u64) -> Session {
+        self.expire(now);
+        let (key, mut slot) = self.alive(id, now).unwrap_or_else(|| (Arc::from(id), Slot::begun(now)));
+        slot.push(item, now, seq, self.max_events);
         let session = slot.session();
         self.put(key, slot);
         session
     }
 
     /// The session with this id, if it has not expired.
-    pub(crate) fn get(&mut self, id: &str, now_ms: u64) -> Option<Session> {
-        self.expire(now_ms);
-        self.slots.get(id).filter(|slot| !self.is_over(slot, now_ms)).map(Slot::session)
+    pub(crate) fn get(&mut self, id: &str, now: Now) -> Option<Session> {
+        self.expire(now);
+        self.slots.get(id).filter(|slot| !self.is_over(slot, now)).map(Slot::session)
     }
 
     /// Removes a session; `false` if there is none.
-    pub(crate) fn remove(&mut self, id: &str, now_ms: u64) -> bool {
-        self.expire(now_ms);
-        self.take(id).is_some_and(|(_, slot)| !self.is_over(&slot, now_ms))
+    pub(crate) fn remove(&mut self, id: &str, now: Now) -> bool {
+        self.expire(now);
+        self.alive(id, now).is_some()
     }
 
     /// Number of sessions that have not expired.
-    pub(crate) fn len(&mut self, now_ms: u64) -> usize {
-        self.expire(now_ms);
+    pub(crate) fn len(&mut self, now: Now) -> usize {
+        self.expire(now);
         self.slots.len()
     }
 
-    /// All sessions, the longest idle one first.
-    pub(crate) fn by_idleness(&self) -> impl Iterator<Item = (&str, Session)> {
-        self.by_turn.values().filter_map(|id| Some((&**id, self.slots.get(id)?.session())))
+    /// Numbers of the sessions that were dropped.
+    pub(crate) fn ended(&self) -> Ended {
+        self.ended
     }
 
-    /// Inserts a session as it was, replacing one with the same id, as the most recently used.
-    pub(crate) fn restore(&mut self, id: &str, session: Session) {
-        drop(self.take(id));
+    /// Up to `count` sessions whose latest changes come after the turn `after`, in the order of these, and the last turn.
+    pub(super) fn since(&self, after: u64, count: usize) -> (Vec<Kept>, u64) {
+        let mut last = after;
+        let kept = |(&turn, id): (&u64, &Arc<str>)| {
+            last = turn;
+            let slot = self.slots.get(id)?;
+            let (session, steady_ms, seq) = (slot.session(), slot.steady_ms, slot.seq);
+            Some(Kept { id: Arc::clone(id), session, steady_ms, seq })
+        };
+        let kept = self.by_turn.range(after + 1..).take(count).filter_map(kept).collect();
+        (kept, last)
+    }
+
+    /// Inserts a session as it was, replacing an older state of it, as the most recently used.
+    pub(super) fn restore(&mut self, kept: Kept) {
+        let Kept { id, session, steady_ms, seq } = kept;
+        if self.has(&id, seq) {
+            return;
+        }
+        drop(self.take(&id));
         let cut = session.items.len().saturating_sub(self.max_events);
         let slot = Slot {
             turn: 0,
+            seq,
+            steady_ms,
             items: session.items.into_iter().skip(cut).collect(),
             events: session.events,
             began_ms: session.began_ms,
             last_event_ms: session.last_event_ms,
         };
-        self.put(Arc::from(id), slot);
+        self.put(id, slot);
+    }
+
+    /// Adds an event of a file, the change `seq`, unless it is in the table: the one with the `number` in its session, from
+    /// 1, or for 0 the next, if the session is not over.
+    pub(super) fn replay(&mut self, id: &str, item: Arc<str>, now: Now, seq: u64, number: u64) {
+        if self.has(id, seq) {
+            return;
+        }
+        let old = if number == 0 { self.alive(id, now) } else { self.take(id).filter(|_| number > 1) };
+        let (key, mut slot) = old.unwrap_or_else(|| (Arc::from(id), Slot::begun(now)));
+        slot.push(item, now, seq, self.max_events);
+        if number > 0 {
+            slot.events = number;
+        }
+        self.put(key, slot);
+    }
+
+    /// Removes a session, unless the table has later changes of it than `seq`.
+    pub(super) fn forget(&mut self, id: &str, seq: u64) {
+        if !self.has(id, seq) {
+            drop(self.take(id));
+        }
+    }
+
+    /// Adds to the steady times of all sessions.
+    pub(super) fn shift(&mut self, by_ms: i64) {
+        for slot in self.slots.values_mut() {
+            slot.steady_ms = slot.steady_ms.saturating_add_signed(by_ms);
+        }
+    }
+
+    /// Whether the table has the change `seq` of a session, or a later one.
+    fn has(&self, id: &str, seq: u64) -> bool {
+        seq > 0 && self.slots.get(id).is_some_and(|slot| slot.seq >= seq)
+    }
+
+    /// Removes a session and returns it, if it is not over.
+    fn alive(&mut self, id: &str, now: Now) -> Option<(Arc<str>, Slot)> {
+        let found = self.take(id)?;
+        if self.is_over(&found.1, now) {
+            self.ended.expired += 1;
+            return None;
+        }
+        Some(found)
     }
 
     /// Inserts a new session as the most recently used, and drops the longest idle ones until it fits.
@@ -127,7 +224,9 @@ impl Table {
         let bytes = slot.bytes(&id);
         while (self.slots.len() >= self.max_sessions || self.bytes + bytes > self.max_bytes)
             && self.drop_idlest()
-        {}
+        {
+            self.ended.evicted += 1;
+        }
         self.turn += 1;
         self.bytes += bytes;
         self.by_turn.insert(self.turn, Arc::clone(&id));
@@ -142,18 +241,18 @@ impl Table {
         Some((id, slot))
     }
 
-    fn is_over(&self, slot: &Slot, now_ms: u64) -> bool {
-        now_ms.saturating_sub(slot.last_event_ms) >= self.idle_ms
+    fn is_over(&self, slot: &Slot, now: Now) -> bool {
+        now.steady_ms.saturating_sub(slot.steady_ms) >= self.idle_ms
     }
 
-    /// Drops expired sessions in order of their latest events, up to the first that has not expired. An event from a
-    /// clock that was ahead can delay it for the sessions behind.
-    fn expire(&mut self, now_ms: u64) {
+    /// Drops expired sessions in order of their latest events, up to the first that has not expired.
+    fn expire(&mut self, now: Now) {
         while let Some((_, id)) = self.by_turn.first_key_value()
             && let Some(slot) = self.slots.get(id)
-            && self.is_over(slot, now_ms)
+            && self.is_over(slot, now)
         {
             self.drop_idlest();
+            self.ended.expired += 1;
         }
     }
 
@@ -174,6 +273,10 @@ mod tests {
         Table::new(&limits)
     }
 
+    fn at(ms: u64) -> Now {
+        Now { wall_ms: ms, steady_ms: ms }
+    }
+
     fn items(session: Option<Session>) -> Option<String> {
         session.map(|session| session.items.concat())
     }
@@ -182,12 +285,12 @@ mod tests {
     fn the_session_that_has_been_idle_for_longest_makes_room() {
         let mut table = table(2, 9);
         for (id, item) in [("x", "1"), ("y", "2"), ("x", "3"), ("z", "4")] {
-            table.append(id, item.into(), 0);
+            table.append(id, item.into(), at(0), 0);
         }
-        assert_eq!(table.len(0), 2);
-        assert_eq!(items(table.get("x", 0)), Some("13".to_owned()));
-        assert_eq!(items(table.get("y", 0)), None);
-        assert_eq!(items(table.get("z", 0)), Some("4".to_owned()));
+        assert_eq!(table.len(at(0)), 2);
+        assert_eq!(items(table.get("x", at(0))), Some("13".to_owned()));
+        assert_eq!(items(table.get("y", at(0))), None);
+        assert_eq!(items(table.get("z", at(0))), Some("4".to_owned()));
     }
 
     #[test]
@@ -196,35 +299,37 @@ mod tests {
         let mut table = Table::new(&limits);
         let long = "x".repeat(4_000);
         for id in ["a", "b", "c", "d", "e"] {
-            table.append(id, long.as_str().into(), 0);
+            table.append(id, long.as_str().into(), at(0), 0);
         }
-        assert_eq!((table.len(0), items(table.get("a", 0))), (4, None));
+        assert_eq!((table.len(at(0)), items(table.get("a", at(0)))), (4, None));
         for _ in 0..3 {
-            table.append("e", long.as_str().into(), 0);
+            table.append("e", long.as_str().into(), at(0), 0);
         }
-        assert_eq!((table.len(0), table.get("e", 0).unwrap().events), (1, 4));
+        assert_eq!((table.len(at(0)), table.get("e", at(0)).unwrap().events), (1, 4));
         // A single session above the limit stays until the next one comes, so that its requests are answered.
-        table.append("e", long.as_str().into(), 0);
-        assert_eq!(table.append("f", "1".into(), 0).events, 1);
-        assert_eq!(table.len(0), 1);
-        assert!(table.remove("f", 0));
+        table.append("e", long.as_str().into(), at(0), 0);
+        assert_eq!(table.append("f", "1".into(), at(0), 0).events, 1);
+        assert_eq!(table.len(at(0)), 1);
+        assert!(table.remove("f", at(0)));
         assert_eq!((table.bytes, table.slots.len(), table.by_turn.len()), (0, 0, 0));
     }
 
     #[test]
-    fn an_event_from_a_clock_that_was_ahead_keeps_no_other_session_alive() {
+    fn a_clock_that_is_set_ends_no_session() {
         let mut table = table(9, 9);
-        table.append("ahead", "1".into(), 1_000_000);
-        table.append("x", "1".into(), 1_000);
-        assert_eq!(items(table.get("x", 20_000)), None);
-        assert!(!table.remove("x", 20_000));
-        assert_eq!(table.append("x", "2".into(), 20_000).events, 1);
+        let now = |wall_ms, steady_ms| Now { wall_ms, steady_ms };
+        table.append("x", "1".into(), now(1_000, 1_000), 0);
+        assert_eq!(table.append("x", "2".into(), now(1_000_000_000, 2_000), 0).events, 2);
+        assert_eq!(table.append("x", "3".into(), now(0, 3_000), 0).events, 3);
+        assert_eq!(items(table.get("x", now(5, 12_999))), Some("123".to_owned()));
+        assert_eq!(items(table.get("x", now(5, 13_000))), None);
+        assert_eq!(table.ended(), Ended { expired: 1, evicted: 0 });
     }
 
     #[test]
     fn a_long_session_keeps_its_latest_events() {
         let mut table = table(2, 3);
-        let [.., last] = ["1", "2", "3", "4", "5"].map(|item| table.append("x", item.into(), 0));
+        let [.., last] = ["1", "2", "3", "4", "5"].map(|item| table.append("x", item.into(), at(0), 0));
         assert_eq!(last.items.concat(), "345");
         assert_eq!(last.events, 5);
     }
@@ -232,39 +337,63 @@ mod tests {
     #[test]
     fn a_session_is_over_after_its_idle_time_and_another_begins() {
         let mut table = table(9, 9);
-        table.append("x", "1".into(), 1_000);
-        table.append("y", "1".into(), 5_000);
-        assert_eq!(items(table.get("x", 10_999)), Some("1".to_owned()));
-        assert_eq!(items(table.get("x", 11_000)), None);
-        assert_eq!(table.len(11_000), 1);
-        let next = table.append("x", "2".into(), 11_000);
+        table.append("x", "1".into(), at(1_000), 0);
+        table.append("y", "1".into(), at(5_000), 0);
+        assert_eq!(items(table.get("x", at(10_999))), Some("1".to_owned()));
+        assert_eq!(items(table.get("x", at(11_000))), None);
+        assert_eq!(table.len(at(11_000)), 1);
+        let next = table.append("x", "2".into(), at(11_000), 0);
         assert_eq!((next.events, next.began_ms), (1, 11_000));
-        assert_eq!(table.append("x", "2".into(), 12_000).began_ms, 11_000);
-        // A clock that was set back expires no session.
-        assert_eq!(items(table.get("x", 0)), Some("22".to_owned()));
+        assert_eq!(table.append("x", "2".into(), at(12_000), 0).began_ms, 11_000);
     }
 
     #[test]
     fn a_removed_session_is_gone_and_leaves_no_trace() {
         let mut table = table(1, 9);
-        assert!(!table.remove("x", 0));
-        table.append("x", "1".into(), 0);
-        assert!(table.remove("x", 0));
-        assert!(!table.remove("x", 0));
+        assert!(!table.remove("x", at(0)));
+        table.append("x", "1".into(), at(0), 0);
+        assert!(table.remove("x", at(0)));
+        assert!(!table.remove("x", at(0)));
         assert_eq!(table.by_turn.len(), 0);
-        assert_eq!(table.append("x", "2".into(), 0).events, 1);
+        assert_eq!(table.append("x", "2".into(), at(0), 0).events, 1);
     }
 
     #[test]
     fn restored_sessions_are_those_that_were_written() {
         let mut old = table(3, 3);
         for (id, item) in [("x", "1"), ("y", "2"), ("x", "3"), ("z", "4"), ("x", "5"), ("x", "6")] {
-            old.append(id, item.into(), 7);
+            old.append(id, item.into(), at(7), 0);
         }
         let mut new = table(2, 2);
-        old.by_idleness().for_each(|(id, session)| new.restore(id, session));
+        let (first, last) = old.since(0, 1);
+        assert_eq!(first.len(), 1);
+        first.into_iter().chain(old.since(last, 9).0).for_each(|kept| new.restore(kept));
         let shown: Vec<_> =
-            new.by_idleness().map(|(id, s)| (id.to_owned(), s.items.concat(), s.events)).collect();
-        assert_eq!(shown, [("z".to_owned(), "4".to_owned(), 1), ("x".to_owned(), "56".to_owned(), 4)]);
+            new.since(0, 9).0.into_iter().map(|kept| (kept.id.to_string(), kept.session)).collect();
+        let shown: Vec<_> = shown.iter().map(|(id, s)| (id.as_str(), s.items.concat(), s.events)).collect();
+        assert_eq!(shown, [("z", "4".to_owned(), 1), ("x", "56".to_owned(), 4)]);
+        assert_eq!(new.ended().evicted, 1);
+    }
+
+    #[test]
+    fn changes_that_the_table_has_are_not_done_again() {
+        let mut table = table(9, 9);
+        for (seq, item) in [(1, "1"), (2, "2"), (3, "3")] {
+            table.append("x", item.into(), at(seq), seq);
+        }
+        for (seq, number, item) in [(2, 2, "2"), (3, 3, "3"), (4, 4, "4")] {
+            table.replay("x", item.into(), at(seq), seq, number);
+        }
+        table.forget("x", 3);
+        assert_eq!(items(table.get("x", at(5))), Some("1234".to_owned()));
+        table.replay("x", "5".into(), at(6), 6, 1);
+        assert_eq!(items(table.get("x", at(6))), Some("5".to_owned()));
+        table.forget("x", 7);
+        assert_eq!(items(table.get("x", at(7))), None);
+        // What came before in the session is in a damaged line.
+        table.replay("y", "8".into(), at(8), 8, 4);
+        assert_eq!((table.get("y", at(8)).unwrap().events, table.len(at(8))), (4, 1));
+        table.shift(-100_000);
+        assert_eq!(items(table.get("y", at(10_000))), None);
     }
 }

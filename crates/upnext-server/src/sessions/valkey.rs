@@ -4,7 +4,11 @@
 //! LAST_EVENT_MS`, and the others are the latest item ids, oldest first. Times are those of the store's clock, and
 //! sessions end by the expiry of their keys. An event takes one round trip.
 
-use super::{Session, SessionStore, StoreError, StoreFuture, StoreUrl};
+use super::clock::Now;
+use super::table::{Kept, Table};
+use super::{
+    Appended, Removal, Session, SessionStore, StoreError, StoreFuture, StoreState, StoreUrl, Unstored,
+};
 use crate::{Error, ServerConfig, locked};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult, Script, ServerErrorKind};
@@ -58,7 +62,23 @@ pub(super) struct ValkeyStore {
     timeout: Duration,
     max_events: usize,
     idle_ms: u64,
+    /// The sessions as this process saw them last, for lists while the store is away.
+    local: Mutex<Table>,
+    /// Why the store does not keep what it is given; `None` if it does.
+    fault: Mutex<Option<Fault>>,
 }
+
+/// Why a store does not keep what it is given.
+#[derive(Clone, Debug)]
+struct Fault {
+    reason: String,
+    /// Whether it does not answer either. Only probes wait for such a store.
+    is_silent: bool,
+}
+
+/// Key of the text that probes write, and the milliseconds that it lasts.
+const PROBE: &str = "upnext:1:probe";
+const PROBE_MS: u64 = 60_000;
 
 impl ValkeyStore {
     /// Creates a store without connecting to the server.
@@ -72,6 +92,8 @@ impl ValkeyStore {
             timeout: Duration::from_millis(config.session_store_timeout_ms),
             max_events: config.max_session_events,
             idle_ms: config.session_idle_s * 1_000,
+            local: Mutex::new(Table::new(config)),
+            fault: Mutex::new(None),
         })
     }
 
@@ -150,6 +172,26 @@ impl ValkeyStore {
         link.take_if(|link| link.same_channel(broken));
     }
 
+    /// Takes the outcome of a write as what is known of the store. Changes are logged, not each failure.
+    fn learn<T>(&self, outcome: &Result<T, StoreError>) {
+        let mut fault = locked(&self.fault);
+        match outcome {
+            Ok(_) => {
+                if fault.take().is_some() {
+                    tracing::info!(store = %self.url, "the session store keeps events again");
+                }
+            }
+            Err(error) => {
+                let (reason, is_silent) =
+                    (error.to_string(), locked(&self.link).as_ref().is_none_or(has_failed));
+                let is_silent = is_silent || matches!(error, StoreError::Unconfirmed(_));
+                if fault.replace(Fault { reason, is_silent }).is_none() {
+                    tracing::error!(%error, "the session store does not keep events: lists are made of what this process knows");
+                }
+            }
+        }
+    }
+
     /// Parses a session from its list; `None` for an empty list.
     fn session(&self, list: Vec<String>) -> Result<Option<Session>, StoreError> {
         let mut elements = list.into_iter();
@@ -168,19 +210,47 @@ impl ValkeyStore {
 }
 
 impl SessionStore for ValkeyStore {
-    fn append<'s>(&'s self, id: &'s str, item: Arc<str>) -> StoreFuture<'s, Session> {
+    fn append<'s>(&'s self, id: &'s str, item: Arc<str>) -> StoreFuture<'s, Appended> {
         Box::pin(async move {
             let append = async |mut connection| {
                 let mut call = self.append.key(key(id));
                 call.arg(&*item).arg(self.max_events).arg(self.idle_ms);
                 call.invoke_async(&mut connection).await
             };
-            let session = self.session(self.ask(append).await?)?;
-            session.ok_or_else(|| self.failed("an event left no session"))
+            let silent = locked(&self.fault).clone().filter(|fault| fault.is_silent);
+            let appended = match silent {
+                Some(fault) => Err(StoreError::Failed(fault.reason)),
+                None => {
+                    let list = self.ask(append).await;
+                    let session = list.and_then(|list| self.session(list));
+                    let appended = session
+                        .and_then(|found| found.ok_or_else(|| self.failed("an event left no session")));
+                    self.learn(&appended);
+                    appended
+                }
+            };
+            let now = Now::read();
+            let mut local = locked(&self.local);
+            match appended {
+                Ok(session) => {
+                    let kept =
+                        Kept { id: id.into(), session: session.clone(), steady_ms: now.steady_ms, seq: 0 };
+                    local.restore(kept);
+                    Appended { session, unstored: None }
+                }
+                Err(error) => {
+                    let session = local.append(id, item, now, 0);
+                    let unstored = match error {
+                        StoreError::Unconfirmed(reason) => Unstored::Unconfirmed(reason),
+                        other => Unstored::Local(other.to_string()),
+                    };
+                    Appended { session, unstored: Some(unstored) }
+                }
+            }
         })
     }
 
-    fn get<'s>(&'s self, id: &'s str) -> StoreFuture<'s, Option<Session>> {
+    fn get<'s>(&'s self, id: &'s str) -> StoreFuture<'s, Result<Option<Session>, StoreError>> {
         Box::pin(async move {
             let get = async |mut connection| {
                 redis::cmd("LRANGE").arg(key(id)).arg(0).arg(-1).query_async(&mut connection).await
@@ -189,11 +259,13 @@ impl SessionStore for ValkeyStore {
         })
     }
 
-    fn remove<'s>(&'s self, id: &'s str) -> StoreFuture<'s, bool> {
+    fn remove<'s>(&'s self, id: &'s str) -> StoreFuture<'s, Result<Removal, StoreError>> {
         Box::pin(async move {
             let remove =
                 async |mut connection| redis::cmd("DEL").arg(key(id)).query_async(&mut connection).await;
-            self.ask(remove).await
+            let removed: bool = self.ask(remove).await?;
+            locked(&self.local).remove(id, Now::read());
+            Ok(if removed { Removal::Done } else { Removal::Absent })
         })
     }
 
@@ -202,8 +274,21 @@ impl SessionStore for ValkeyStore {
         None
     }
 
-    fn ready(&self) -> StoreFuture<'_, ()> {
-        Box::pin(self.ask(async |mut connection| redis::cmd("PING").exec_async(&mut connection).await))
+    fn state(&self) -> StoreState {
+        let fault = locked(&self.fault).as_ref().map(|fault| fault.reason.clone());
+        StoreState { fault, ..StoreState::default() }
+    }
+
+    /// Writes: a store that is read-only or full answers everything else.
+    fn probe(&self) -> StoreFuture<'_, ()> {
+        Box::pin(async {
+            let write = async |mut connection| {
+                let mut command = redis::cmd("SET");
+                command.arg(PROBE).arg("").arg("PX").arg(PROBE_MS).exec_async(&mut connection).await
+            };
+            let written = self.ask(write).await;
+            self.learn(&written);
+        })
     }
 }
 
@@ -240,6 +325,12 @@ mod tests {
 
     fn store(config: &ServerConfig) -> ValkeyStore {
         ValkeyStore::new(&"redis://:pass-7@127.0.0.1:1".parse().unwrap(), config).unwrap()
+    }
+
+    /// What a probe finds wrong.
+    async fn probed(store: &ValkeyStore) -> Option<String> {
+        store.probe().await;
+        store.state().fault
     }
 
     fn list(elements: &[&str]) -> Vec<String> {
@@ -287,7 +378,7 @@ mod tests {
         });
         let config = ServerConfig { session_store_timeout_ms: 20_000, ..ServerConfig::default() };
         let url = format!("rediss://localhost:{port}").parse().unwrap();
-        let error = ValkeyStore::new(&url, &config).unwrap().ready().await.unwrap_err().to_string();
+        let error = probed(&ValkeyStore::new(&url, &config).unwrap()).await.unwrap();
         assert!(error.contains("certificate"), "{error}");
         assert!(!server.await.unwrap(), "the client should not have gone on");
     }
@@ -308,12 +399,12 @@ mod tests {
         });
         let config = ServerConfig { session_store_timeout_ms: 1_000, ..ServerConfig::default() };
         let store = ValkeyStore::new(&url, &config).unwrap();
-        store.ready().await.unwrap_err();
+        assert!(probed(&store).await.is_some());
         let attempt = locked(&store.link).clone().unwrap();
         while !has_failed(&attempt) {
             tokio::task::yield_now().await;
         }
-        store.ready().await.unwrap();
+        assert_eq!(probed(&store).await, None);
     }
 
     #[tokio::test]
@@ -323,7 +414,7 @@ mod tests {
         let url = format!("redis://:pass-7@{}", silent.local_addr().unwrap()).parse().unwrap();
         let config = ServerConfig { session_store_timeout_ms: 200, ..ServerConfig::default() };
         let store = Arc::new(ValkeyStore::new(&url, &config).unwrap());
-        let began = Instant::now();
+        let (began, mut most) = (Instant::now(), 0);
         let asking: Vec<_> = (0..100)
             .map(|_| {
                 let store = Arc::clone(&store);
@@ -331,10 +422,14 @@ mod tests {
             })
             .collect();
         for asked in asking {
-            let error = asked.await.unwrap().unwrap_err().to_string();
+            let Appended { session, unstored } = asked.await.unwrap();
+            let error = unstored.unwrap().to_string();
             assert!(error.starts_with("redis://:***@127.0.0.1") && !error.contains("pass-7"), "{error}");
+            most = most.max(session.events);
         }
         // In sequence, they would take 20 seconds.
         assert!(began.elapsed() < Duration::from_secs(5));
+        // None is lost to this process.
+        assert_eq!(most, 100);
     }
 }

@@ -257,6 +257,7 @@ fn lists_are_applied_again_when_their_files_change() {
         setup.config.block_file = Some(place.join("block"));
         setup.config.allow_file = Some(place.join("allow"));
         setup.config.poll_ms = 10;
+        setup.keys.admin = keys().admin;
     });
     let mut client = shop.client();
     let mut list = || {
@@ -264,15 +265,65 @@ fn lists_are_applied_again_when_their_files_change() {
         items(&answer).join(" ")
     };
     assert_eq!(list(), "cup pot");
-    std::fs::write(shop.path("block"), "").unwrap();
-    until(|| list() == "tea cup pot");
+    std::fs::write(shop.path("block"), "cup\n").unwrap();
+    until(|| list() == "tea pot");
     // An invalid file changes nothing; the next valid one is applied.
     std::fs::write(shop.path("allow"), b"\xff\n").unwrap();
-    std::fs::write(shop.path("block"), "cup\n").unwrap();
     std::fs::write(shop.path("allow"), "cup\ntea\n").unwrap();
     until(|| list() == "tea");
     std::fs::remove_file(shop.path("block")).unwrap();
     assert_eq!(list(), "tea");
+
+    // Less than half of a list is refused, unless it is said that it is meant.
+    std::fs::write(shop.path("block"), "cup\n").unwrap();
+    let mut admin = shop.client().with_key(ADMIN_KEY);
+    let refused = || metric(&shop, r#"upnext_list_changes_total{outcome="refused"}"#);
+    let before = refused();
+    std::fs::write(shop.path("allow"), "").unwrap();
+    until(|| refused() > before);
+    assert_eq!(list(), "tea");
+    let problem = admin.post("/v1/admin/lists", json!({})).problem(422);
+    assert!(problem["detail"].as_str().unwrap().contains("0 ids instead of 2"), "{problem}");
+    assert_eq!(list(), "tea");
+    let models = admin.post("/v1/admin/lists", json!({"replace": true})).json(200);
+    assert_eq!(models["models"][0]["allowed_items"], 0);
+    assert_eq!(list(), "");
+    let ready = shop.client().get("/readyz").json(200);
+    assert!(ready["degraded"][0].as_str().unwrap().contains("leave no item"), "{ready}");
+    assert_eq!(metric(&shop, r#"upnext_allowed_items{role="first"}"#), 0.0);
+    assert_eq!(metric(&shop, r#"upnext_list_items{list="allow"}"#), 0.0);
+    let refused = Shop::try_with(|place, setup| {
+        std::fs::write(place.join("allow"), "never seen\n").unwrap();
+        setup.config.allow_file = Some(place.join("allow"));
+    });
+    let message = refused.err().expect("a refusal").to_string();
+    assert!(message.starts_with("allow_file: leaves no item"), "{message}");
+}
+
+#[test]
+fn a_list_that_is_being_written_is_not_read() {
+    let shop = Shop::with(|place, setup| {
+        std::fs::write(place.join("block"), "tea\npot\n").unwrap();
+        setup.config.block_file = Some(place.join("block"));
+        setup.config.poll_ms = 20;
+    });
+    let mut client = shop.client();
+    // The block list is written anew again and again, the blocked item last.
+    for _ in 0..20 {
+        std::fs::write(shop.path("block"), "").unwrap();
+        for _ in 0..5 {
+            let answer = client.post("/v1/recommend", json!({"session": ["kettle"]})).json(200);
+            assert!(!items(&answer).contains(&"tea"), "{answer}");
+        }
+        std::fs::write(shop.path("block"), "pot\ntea\n").unwrap();
+    }
+}
+
+/// The value of a metric.
+fn metric(shop: &Shop, name: &str) -> f64 {
+    let text = shop.client().get("/metrics").text().to_owned();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{name} is not in:\n{text}")).parse().unwrap()
 }
 
 #[test]
@@ -343,6 +394,7 @@ fn the_description_names_every_path_and_the_page_loads_nothing_from_elsewhere() 
         "/v1/model",
         "/v1/models",
         "/v1/admin/reload",
+        "/v1/admin/lists",
         "/metrics",
         "/healthz",
         "/readyz",
@@ -357,7 +409,7 @@ fn the_description_names_every_path_and_the_page_loads_nothing_from_elsewhere() 
             assert!(status != 405 && (status != 404 || may_lack), "{detail}");
         }
     }
-    assert_eq!(paths.len(), 15);
+    assert_eq!(paths.len(), 16);
     let request = &api["components"]["schemas"]["RecommendRequest"];
     assert_eq!(request["required"], json!(["session"]));
     assert_eq!(

@@ -1,6 +1,6 @@
 //! Tests of stored sessions.
 
-use crate::shop::{Shop, items};
+use crate::shop::{Shop, items, until};
 use serde_json::json;
 use std::path::Path;
 use upnext_core::data::{EventLog, ReadOptions};
@@ -124,6 +124,7 @@ fn a_restart_loses_no_session_and_no_second_server_writes_the_file() {
         let place = shop.close();
         let shop = Shop::with(|_, setup| setup.config.session_file = Some(keep(place.path())));
         let mut client = shop.client();
+        until(|| client.get("/v1/sessions/v1").status != 503);
         assert_eq!(client.get("/v1/sessions/v1").json(200)["items"], json!(["kettle", "line\nbreak"]));
         client.get("/v1/sessions/v2").problem(404);
         assert_eq!(client.get("/v1/sessions/v3").json(200)["events"], 1);

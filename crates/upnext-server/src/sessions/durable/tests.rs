@@ -1,0 +1,155 @@
+//! Tests of sessions in memory with files.
+
+use super::*;
+use std::path::PathBuf;
+
+fn temporary_path() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sessions");
+    (dir, path)
+}
+
+fn loaded(path: &Path, config: &ServerConfig) -> DurableStore {
+    let store = DurableStore::open(path, config).unwrap();
+    while store.state().loading {
+        std::thread::yield_now();
+    }
+    store
+}
+
+/// The items and the number of events of a session as a new process finds it.
+fn found(path: &Path, id: &str) -> Option<(String, u64)> {
+    let closing = AtomicBool::new(false);
+    let config = ServerConfig::default();
+    let mut table = files::read(&Files::new(path), u64::MAX, 1, &config, &closing).unwrap();
+    table.get(id, Now::read()).map(|session| (session.items.concat(), session.events))
+}
+
+async fn until(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn sessions_are_found_again_and_a_removed_one_is_not() {
+    let config = ServerConfig::default();
+    let (_dir, path) = temporary_path();
+    for round in 1..4 {
+        let store = loaded(&path, &config);
+        for (id, item) in [("v1", "a"), ("v2", "b"), ("v1", "c")] {
+            assert_eq!(store.append(id, item.into()).await.unstored, None);
+        }
+        assert_eq!(store.get("v1").await.unwrap().unwrap().events, 2 * round);
+        assert_eq!(store.remove("v2").await.unwrap(), Removal::Done);
+        assert_eq!(store.remove("v2").await.unwrap(), Removal::Absent);
+        assert_eq!(store.close(), 0);
+        assert_eq!(found(&path, "v1"), Some(("ac".repeat(round as usize), 2 * round)));
+        assert_eq!(found(&path, "v2"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_made_while_events_come_loses_none_and_doubles_none() {
+    let config = ServerConfig::default();
+    let (_dir, path) = temporary_path();
+    let store = Arc::new(loaded(&path, &config));
+    for session in 0..2_000 {
+        store.append(&session.to_string(), "a".into()).await;
+    }
+    for round in 2..6 {
+        // As if the logs had outgrown the last snapshot.
+        store.shared.wanted.store(true, Ordering::Relaxed);
+        let clicking: Vec<_> = (0..4)
+            .map(|part| {
+                let store = Arc::clone(&store);
+                tokio::spawn(async move {
+                    for session in (part..2_000).step_by(4) {
+                        store.append(&session.to_string(), "a".into()).await;
+                    }
+                })
+            })
+            .collect();
+        for task in clicking {
+            task.await.unwrap();
+        }
+        store.remove("7").await.unwrap();
+        store.append("7", "b".into()).await;
+        assert_eq!(found(&path, "1999"), Some(("a".repeat(round as usize), round)));
+        assert_eq!(found(&path, "7"), Some(("b".to_owned(), 1)));
+    }
+    until(|| !store.shared.snapping.load(Ordering::Relaxed)).await;
+    assert!(path.exists(), "there is a snapshot");
+    assert_eq!(store.close(), 0);
+    for session in (0..2_000).filter(|&session| session != 7).step_by(97) {
+        assert_eq!(found(&path, &session.to_string()), Some(("a".repeat(5), 5)), "{session}");
+    }
+}
+
+#[tokio::test]
+async fn events_are_taken_before_the_sessions_of_before_are_read() {
+    let config = ServerConfig::default();
+    let (_dir, path) = temporary_path();
+    let store = loaded(&path, &config);
+    for (id, item) in [("v1", "a"), ("v2", "b"), ("v3", "c")] {
+        store.append(id, item.into()).await;
+    }
+    store.close();
+    drop(store);
+    let store = DurableStore::open(&path, &config).unwrap();
+    // Whether or not they are read by now, they are afterwards as if they had been.
+    store.append("v1", "d".into()).await;
+    store.remove("v2").await.unwrap();
+    store.append("new", "e".into()).await;
+    until(|| !store.state().loading).await;
+    let items = async |id| store.get(id).await.unwrap().map(|session| session.items.concat());
+    assert_eq!(items("v1").await.as_deref(), Some("ad"));
+    assert_eq!(items("v2").await, None);
+    assert_eq!(items("v3").await.as_deref(), Some("c"));
+    assert_eq!(items("new").await.as_deref(), Some("e"));
+    store.append("v1", "f".into()).await;
+    assert_eq!(store.close(), 0);
+    assert_eq!(found(&path, "v1"), Some(("adf".to_owned(), 3)));
+    assert_eq!(found(&path, "v2"), None);
+}
+
+#[tokio::test]
+async fn while_the_disk_is_full_events_and_removals_wait_in_memory() {
+    let config = ServerConfig::default();
+    let (_dir, path) = temporary_path();
+    let store = loaded(&path, &config);
+    store.append("v1", "a".into()).await;
+    store.append("v2", "a".into()).await;
+    store.shared.full.store(true, Ordering::Relaxed);
+    let Appended { session, unstored } = store.append("v1", "b".into()).await;
+    assert_eq!(session.events, 2);
+    assert!(matches!(unstored, Some(Unstored::Pending(_))), "{unstored:?}");
+    assert!(matches!(store.remove("v2").await.unwrap(), Removal::Pending(_)));
+    let state = store.state();
+    assert!(state.fault.is_some() && state.pending == 2, "{state:?}");
+    // As after a kill at this moment.
+    assert_eq!(found(&path, "v1"), Some(("a".to_owned(), 1)));
+    store.shared.full.store(false, Ordering::Relaxed);
+    until(|| store.state().fault.is_none()).await;
+    assert_eq!(store.state().pending, 0);
+    assert_eq!((found(&path, "v1"), found(&path, "v2")), (Some(("ab".to_owned(), 2)), None));
+    assert_eq!(store.append("v1", "c".into()).await.unstored, None);
+    assert_eq!(store.close(), 0);
+}
+
+#[tokio::test]
+async fn what_the_disk_does_not_take_until_the_end_is_counted() {
+    let config = ServerConfig::default();
+    let (_dir, path) = temporary_path();
+    let store = loaded(&path, &config);
+    store.shared.full.store(true, Ordering::Relaxed);
+    for _ in 0..3 {
+        store.append("v1", "a".into()).await;
+    }
+    assert_eq!(store.close(), 3);
+    assert!(matches!(store.append("v1", "a".into()).await.unstored, Some(Unstored::Pending(_))));
+    assert_eq!(found(&path, "v1"), None);
+    // The start needs no room.
+    let store = DurableStore::open(&path, &config);
+    drop(store);
+}
