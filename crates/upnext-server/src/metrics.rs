@@ -1,6 +1,7 @@
 //! Metrics of the server in the OpenMetrics text format, for Prometheus.
 
 use crate::engine::Engine;
+use crate::keys::KeyRefusal;
 use crate::logs::lost_lines;
 use crate::models::Role;
 use crate::sessions::{StoreState, Unstored};
@@ -53,6 +54,8 @@ pub(crate) struct Metrics {
     list_items: Family<ListLabels, Gauge>,
     allowed_items: Family<RoleLabels, Gauge>,
     list_changes: Family<OutcomeLabels, Counter>,
+    keys_refused: Family<ReasonLabels, Counter>,
+    key_changes: Family<OutcomeLabels, Counter>,
     connections: Gauge,
     model: Family<ModelLabels, Gauge>,
 }
@@ -126,6 +129,8 @@ impl Metrics {
             list_items: Family::default(),
             allowed_items: Family::default(),
             list_changes: Family::default(),
+            keys_refused: Family::default(),
+            key_changes: Family::default(),
             connections: Gauge::default(),
             model: Family::default(),
         };
@@ -136,9 +141,13 @@ impl Metrics {
         for reason in ["expired", "evicted"] {
             drop(metrics.ended.get_or_create(&ReasonLabels { reason }));
         }
+        for reason in KeyRefusal::ALL.map(KeyRefusal::name) {
+            drop(metrics.keys_refused.get_or_create(&ReasonLabels { reason }));
+        }
         for outcome in ["loaded", "refused"] {
             drop(metrics.reloads.get_or_create(&OutcomeLabels { outcome }));
             drop(metrics.list_changes.get_or_create(&OutcomeLabels { outcome }));
+            drop(metrics.key_changes.get_or_create(&OutcomeLabels { outcome }));
         }
         let registry = &mut metrics.registry;
         registry.register("requests", "Requests answered", metrics.requests.clone());
@@ -212,6 +221,12 @@ impl Metrics {
             metrics.allowed_items.clone(),
         );
         registry.register("list_changes", "Changed lists while serving", metrics.list_changes.clone());
+        registry.register(
+            "keys_refused",
+            "Requests without a key, or with one that does not open what they ask for",
+            metrics.keys_refused.clone(),
+        );
+        registry.register("key_changes", "Files of keys read while serving", metrics.key_changes.clone());
         registry.register("connections", "Open connections", metrics.connections.clone());
         registry.register("model_info", "The served models, as labels of a 1", metrics.model.clone());
         metrics
@@ -273,6 +288,17 @@ impl Metrics {
     pub(crate) fn list_change(&self, applied: bool) {
         let outcome = if applied { "loaded" } else { "refused" };
         self.list_changes.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// Counts a request whose key was refused.
+    pub(crate) fn key_refused(&self, refusal: KeyRefusal) {
+        self.keys_refused.get_or_create(&ReasonLabels { reason: refusal.name() }).inc();
+    }
+
+    /// Counts an attempt to read the keys again.
+    pub(crate) fn key_change(&self, read: bool) {
+        let outcome = if read { "loaded" } else { "refused" };
+        self.key_changes.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// Sets the numbers of ids in the lists, of those that there are.

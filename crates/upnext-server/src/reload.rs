@@ -1,4 +1,4 @@
-//! Replacement of a model, or of block and allow lists, while the server answers requests.
+//! Replacement of a model, of block and allow lists, or of keys, while the server answers requests.
 //!
 //! The new model is loaded and checked while the old one answers, and takes over at the next batch. If it is broken,
 //! the old one stays.
@@ -104,8 +104,43 @@ impl Service {
         engine.served()
     }
 
-    /// Reloads the lists, as they are, and all models. Errors are logged, and what was there stays.
+    /// Reads the files of keys again; if one cannot be used, the old keys stay.
+    pub(crate) fn reload_keys(&self) {
+        let keys = self.keys.load();
+        if keys.files().is_empty() {
+            return;
+        }
+        let read = keys.read_again();
+        self.metrics.key_change(read.is_ok());
+        match read {
+            Ok(read) => {
+                tracing::info!(data = ?read.data, admin = ?read.admin, "keys loaded");
+                self.keys.store(Arc::new(read));
+            }
+            Err(error) => tracing::error!(%error, "keys refused: the old ones open on"),
+        }
+    }
+
+    /// Checks the files of keys every `poll_ms`, and reads them when they have changed and settled. Never returns.
+    pub(crate) async fn watch_keys(self: Arc<Self>) {
+        let mut timer = self.poll_timer();
+        let (mut last, mut tried) = (Vec::new(), None);
+        loop {
+            timer.tick().await;
+            let read = self.keys.load().files();
+            let stamp = |(path, _): &(PathBuf, Option<Stamp>)| (path.clone(), Stamp::of(path));
+            let now: Vec<_> = tokio::task::block_in_place(|| read.iter().map(stamp).collect());
+            if now == last && now != read && tried.as_ref() != Some(&now) {
+                tried = Some(now.clone());
+                tokio::task::block_in_place(|| self.reload_keys());
+            }
+            last = now;
+        }
+    }
+
+    /// Reloads the keys, the lists, as they are, and all models. Errors are logged, and what was there stays.
     pub(crate) async fn reload_all(self: &Arc<Self>) {
+        tokio::task::block_in_place(|| self.reload_keys());
         if self.changing.lock().await.any() {
             _ = self.reload_lists(true).await;
         }

@@ -1,11 +1,13 @@
 //! Middleware for all requests: assigns an id, counts, times and logs.
 
+use crate::keys::{KeyName, KeyRefusal};
 use crate::service::Service;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -23,7 +25,11 @@ const MAX_ID: usize = 128;
 #[derive(Clone, Debug)]
 pub(crate) struct RequestId(pub(crate) Arc<str>);
 
-/// Handles a request, and counts, times and logs it. Keys and the ids of sessions and items are never logged.
+/// The address that a request came from, which may be that of a proxy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// Handles a request, and counts, times and logs it, with the name of its key. Keys and the ids of sessions and items are never logged.
 pub(crate) async fn observe(
     State(service): State<Arc<Service>>,
     mut request: Request,
@@ -35,6 +41,7 @@ pub(crate) async fn observe(
     let method = name(request.method());
     // The route's pattern, such as `/v1/sessions/{id}`; requests without a route share one name.
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let address = request.extensions().get::<Peer>().map(|peer| peer.0);
 
     let mut response = next.run(request).await;
 
@@ -48,10 +55,26 @@ pub(crate) async fn observe(
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    if status >= 500 {
-        tracing::warn!(request_id = &*id, method, route, status, ms, "request");
+    let address = address.map(tracing::field::display);
+    let key = response.extensions().get::<KeyName>().map(|name| &*name.0);
+    // To a microsecond, which numbers of people and machines need.
+    let ms = (ms * 1e3).round() / 1e3;
+    if let Some(&refusal) = response.extensions().get::<KeyRefusal>() {
+        service.metrics.key_refused(refusal);
+        tracing::warn!(
+            request_id = &*id,
+            address,
+            key,
+            method,
+            route,
+            status,
+            reason = refusal.name(),
+            "key refused"
+        );
+    } else if status >= 500 {
+        tracing::warn!(request_id = &*id, address, key, method, route, status, ms, "request");
     } else {
-        tracing::info!(request_id = &*id, method, route, status, ms, "request");
+        tracing::info!(request_id = &*id, address, key, method, route, status, ms, "request");
     }
     response
 }

@@ -25,7 +25,9 @@ const PROBE_OF_FAULT: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) config: ServerConfig,
-    pub(crate) keys: ApiKeys,
+    pub(crate) keys: ArcSwap<ApiKeys>,
+    /// Whether only programs of this machine may ask: there is no key, and no other machine can reach the address.
+    pub(crate) is_local: bool,
     pub(crate) models: Models,
     /// The titles of items, if there is a catalogue file.
     pub(crate) catalogue: Option<Catalogue>,
@@ -56,7 +58,7 @@ impl Service {
         model: &Path,
         name: Option<String>,
         config: ServerConfig,
-        keys: ApiKeys,
+        (keys, is_local): (ApiKeys, bool),
         metrics: Arc<Metrics>,
     ) -> Result<Self, Error> {
         let mut files = ListFiles::new(config.block_file.clone(), config.allow_file.clone());
@@ -79,7 +81,8 @@ impl Service {
             examples: config.examples_log.as_ref().map(examples).transpose()?.unwrap_or_default(),
             sessions: sessions::open(&config)?,
             event_log: config.event_log_dir.as_ref().map(event_log).transpose()?,
-            keys,
+            keys: ArcSwap::from_pointee(keys),
+            is_local,
             metrics,
             name,
             lists: ArcSwap::from_pointee(lists),

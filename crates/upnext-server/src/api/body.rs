@@ -7,9 +7,11 @@ use crate::service::Service;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
+use flate2::read::MultiGzDecoder;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,14 +29,21 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Json<T> {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
         let limit = service.config.max_body_bytes;
+        let too_large = || {
+            let detail = format!("the body has more than {limit} bytes: send less at a time");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+        };
+        // Before the client is told to go on, which it may wait for.
+        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        if length.and_then(|length| length.parse().ok()).is_some_and(|length: u64| length > limit as u64) {
+            return Err(too_large());
+        }
+        let is_compressed = is_compressed(&request)?;
         let body = Limited::new(request.into_body(), limit).collect();
         let body =
             match tokio::time::timeout(Duration::from_millis(service.config.body_timeout_ms), body).await {
                 Ok(Ok(body)) => body.to_bytes(),
-                Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                    let detail = format!("the body has more than {limit} bytes: send less at a time");
-                    return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
-                }
+                Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
                 Ok(Err(_)) => {
                     return Err(Problem::new(
                         StatusCode::BAD_REQUEST,
@@ -46,8 +55,38 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Json<T> {
                     return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail));
                 }
             };
-        parse(&body).map(Self)
+        if !is_compressed {
+            return parse(&body).map(Self);
+        }
+        let mut unpacked = Vec::new();
+        let read = MultiGzDecoder::new(&*body).take(limit as u64 + 1).read_to_end(&mut unpacked);
+        if read.is_err() {
+            let detail = "the body is not what `content-encoding: gzip` says";
+            return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+        }
+        if unpacked.len() > limit {
+            return Err(too_large());
+        }
+        parse(&unpacked).map(Self)
     }
+}
+
+/// Whether a request's body is compressed by gzip.
+///
+/// # Errors
+/// For another compression.
+fn is_compressed(request: &Request) -> Result<bool, Problem> {
+    let encodings = request.headers().get_all(header::CONTENT_ENCODING);
+    let mut is_compressed = false;
+    for encoding in encodings.iter().map(|encoding| encoding.to_str().unwrap_or("?").trim()) {
+        if encoding.eq_ignore_ascii_case("gzip") && !is_compressed {
+            is_compressed = true;
+        } else if !encoding.eq_ignore_ascii_case("identity") {
+            let detail = "the body has a compression that the server does not read: send it with `content-encoding: gzip`, or as it is";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+        }
+    }
+    Ok(is_compressed)
 }
 
 /// Parses a JSON body.
@@ -67,8 +106,10 @@ fn parse_problem<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) ->
     let place = format!(" at line {} column {}", error.line(), error.column());
     let message = error.to_string();
     let message = message.strip_suffix(&place).unwrap_or(&message);
+    // A number that is JSON, and too large for its field, is no error of the syntax.
+    let is_number = message.starts_with("number out of range");
     match error.classify() {
-        Category::Data => {
+        category if category == Category::Data || is_number => {
             let mut deserializer = serde_json::Deserializer::from_slice(body);
             let path = serde_path_to_error::deserialize::<_, T>(&mut deserializer).err();
             let path = path.map(|error| error.path().to_string()).unwrap_or_default();
@@ -85,7 +126,7 @@ fn parse_problem<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) ->
             };
             Problem::field(shortened(&field), format!("{}{place}", shortened(message)))
         }
-        Category::Io | Category::Syntax | Category::Eof => {
+        _ => {
             let detail = format!("the body is not JSON: {}{place}", shortened(message));
             Problem::new(StatusCode::BAD_REQUEST, detail)
         }

@@ -3,6 +3,7 @@
 use super::body::Json;
 use super::ok;
 use super::recommend::{at_most, item_id};
+use super::strict::parameters;
 use crate::engine::Served;
 use crate::items::{Condition, Description};
 use crate::problem::Problem;
@@ -77,7 +78,7 @@ impl ItemQuery {
     /// Parses the query string of a URL.
     fn parse(text: &str) -> Result<Self, Problem> {
         let mut query = Self::default();
-        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+        for (name, value) in parameters(text)? {
             match &*name {
                 "query" => query.query = value.into_owned(),
                 "limit" => query.limit = Some(number(&value)?),

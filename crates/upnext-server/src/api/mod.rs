@@ -8,6 +8,7 @@ mod operation;
 mod recommend;
 mod sessions;
 mod similar;
+mod strict;
 
 use crate::keys::{require_admin_key, require_any_key, require_key};
 use crate::page;
@@ -21,6 +22,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Serialize;
 use std::sync::Arc;
+use strict::check_head;
 
 /// All routes.
 pub(crate) fn router(service: &Arc<Service>) -> Router {
@@ -62,6 +64,7 @@ pub(crate) fn router(service: &Arc<Service>) -> Router {
             let detail = "the path does not take this method: the header `allow` lists those that it takes";
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
         })
+        .layer(from_fn_with_state(state(), check_head))
         .layer(from_fn_with_state(state(), observe))
         .with_state(state())
 }

@@ -52,6 +52,9 @@ macro_rules! list_request {
                 if !(1..=config.max_k).contains(&k) {
                     return Err(Problem::field("k", format!("{k} is not from 1 to {}", config.max_k)));
                 }
+                if self.min_score.is_some_and(|score| !score.is_finite()) {
+                    return Err(Problem::field("min_score", "is beyond the numbers that scores are: give a smaller one"));
+                }
                 let only = self.only.as_deref().unwrap_or_default();
                 for (field, ids) in [("exclude", self.exclude.as_slice()), ("only", only)] {
                     at_most(field, "items", ids.len(), config.max_list_items)?;
@@ -85,17 +88,13 @@ pub(super) fn item_id(id: &str, config: &ServerConfig) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Checks the items of a session.
-fn session_items(session: Vec<String>, config: &ServerConfig) -> Result<Vec<Arc<str>>, Problem> {
-    let limit = config.max_session_events;
-    if session.len() > limit {
-        let detail = format!("{} events: send the last {limit}, which are what counts", session.len());
-        return Err(Problem::field("session", detail));
-    }
+/// The latest items of a session, as many as one may have, checked, and the number of those before.
+fn session_items(session: Vec<String>, config: &ServerConfig) -> Result<(Vec<Arc<str>>, usize), Problem> {
+    let cut = session.len().saturating_sub(config.max_session_events);
     for (i, id) in session.iter().enumerate() {
         item_id(id, config).map_err(|problem| problem.within(&format!("session[{i}]")))?;
     }
-    Ok(session.into_iter().map(Arc::from).collect())
+    Ok((session.into_iter().skip(cut).map(Arc::from).collect(), cut))
 }
 
 list_request! {
@@ -158,8 +157,15 @@ pub(crate) struct List<'a> {
     unknown_items: Vec<&'a str>,
     /// Whether these are the most popular items, because no item of the session is known to the model.
     fell_back: bool,
+    /// Number of the oldest events of the session that were left out, since there are more than the server reads; absent: 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    events_left_out: usize,
     /// The recommended items, best first.
     recommendations: Vec<Entry<'a>>,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// A recommended item.
@@ -200,6 +206,7 @@ impl<'a> List<'a> {
         Self {
             unknown_items: listed.unknown.iter().map(|id| &**id).collect(),
             fell_back: listed.list.fell_back,
+            events_left_out: 0,
             recommendations: listed.list.entries.iter().enumerate().map(entry).collect(),
         }
     }
@@ -252,7 +259,7 @@ pub(crate) async fn recommend(
         session_id("session_id", id, &service.config)?;
     }
     let chosen = service.models.choose(model.as_deref(), id.as_deref())?;
-    let session = session_items(std::mem::take(&mut request.session), &service.config)?;
+    let (session, events_left_out) = session_items(std::mem::take(&mut request.session), &service.config)?;
     let question = request.question(session, &service.config)?;
     let work = std::iter::once((&question, question.session.len()));
     chosen
@@ -262,7 +269,8 @@ pub(crate) async fn recommend(
     let reservation = chosen.engine.reserve(1)?;
     let answer = chosen.answer(reservation, question, deadline, id_of_request).await?;
     let list = List::all(&service, &answer).pop();
-    list.map(|list| ok(&RecommendAnswer { model: ModelName::of(&answer.served), list }))
+    list.map(|list| List { events_left_out, ..list })
+        .map(|list| ok(&RecommendAnswer { model: ModelName::of(&answer.served), list }))
         .ok_or_else(|| crate::engine::Refusal::Failed.into())
 }
 
@@ -287,16 +295,18 @@ pub(crate) async fn recommend_batch(
     let engine = service.models.choose(request.model.as_deref(), None)?.engine;
     let question = |(i, mut request): (usize, SessionRequest)| {
         session_items(std::mem::take(&mut request.session), &service.config)
-            .and_then(|session| request.question(session, &service.config))
+            .and_then(|(session, cut)| Ok((request.question(session, &service.config)?, cut)))
             .map_err(|problem| problem.within(&format!("requests[{i}]")))
     };
     let questions = request.requests.into_iter().enumerate().map(question).collect::<Result<Vec<_>, _>>()?;
-    let entries = questions.iter().map(|question| question.k).sum();
+    let (questions, cuts): (Vec<_>, Vec<_>) = questions.into_iter().unzip();
+    let entries = questions.iter().map(|question: &Question| question.k).sum();
     at_most("requests", "entries of all lists together (`k`)", entries, service.config.max_answer_entries)?;
     let work = questions.iter().map(|question| (question, question.session.len()));
     engine.check_work(work, service.config.max_request_work).map_err(|problem| problem.within("requests"))?;
     let reservation = engine.reserve(questions.len())?;
     let answer = engine.answer(reservation, questions, deadline).await?;
-    let lists = List::all(&service, &answer);
+    let lists = List::all(&service, &answer).into_iter().zip(cuts);
+    let lists = lists.map(|(list, events_left_out)| List { events_left_out, ..list }).collect();
     Ok(ok(&BatchAnswer { model: ModelName::of(&answer.served), lists }))
 }

@@ -64,7 +64,7 @@ impl Parameters {
     /// Parses the query string of a URL.
     fn parse(text: &str) -> Result<Self, Problem> {
         let mut parameters = Self::default();
-        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+        for (name, value) in super::strict::parameters(text)? {
             match &*name {
                 "k" => {
                     let number = value

@@ -93,6 +93,7 @@ impl Server {
         if keys.data.is_empty() && !listen.ip().is_loopback() && !allow_open {
             return Err(Error::OpenToAll { address: listen });
         }
+        let is_local = keys.data.is_empty() && !allow_open;
         let failed = |action| move |source| Error::System { action, source };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.http_threads())
@@ -119,7 +120,7 @@ impl Server {
         let accepting =
             accept(listener, config.clone(), Arc::clone(&handling), connections, stop.subscribe());
         let accepting = tokio::spawn(accepting);
-        let loading = move || Service::load(&model, name, config, keys, metrics).map(Arc::new);
+        let loading = move || Service::load(&model, name, config, (keys, is_local), metrics).map(Arc::new);
         let loading = tokio::task::spawn_blocking(loading);
         drop(entered);
         let mut stopped = stop.subscribe();
@@ -173,6 +174,7 @@ impl Server {
             }
             if service.config.watch_models {
                 tokio::spawn(Arc::clone(&service).watch_models());
+                tokio::spawn(Arc::clone(&service).watch_keys());
             }
             tokio::spawn(Arc::clone(&service).watch_store());
             if reload {
@@ -236,8 +238,8 @@ async fn accept(
             next = next => next,
             () = &mut drained => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection cannot be accepted");
                 // With an error such as too many open files, an immediate retry would fail, too.
@@ -248,7 +250,7 @@ async fn accept(
         let (connections, watcher, closing) =
             (Arc::clone(&connections), graceful.watcher(), closing.subscribe());
         tokio::spawn(async move {
-            connections.answer(stream, watcher, closing).await;
+            connections.answer((stream, peer), watcher, closing).await;
             drop(slot);
         });
     }

@@ -102,7 +102,7 @@ fn wrong_questions_about_items_are_refused_with_the_field() {
         assert_eq!(client.get(&format!("/v1/items?{query}")).problem(422)["field"], field, "{query}");
     }
     client.get("/v1/items?q=a").problem(400);
-    client.get("/v1/items?query=%FF").json(200);
+    client.get("/v1/items?query=%FF").problem(400);
     for (body, field) in [
         (json!({"ids": ["a", "b", "c", "d"]}), "ids"),
         (json!({"ids": ["a", "x".repeat(5_000)]}), "ids[1]"),

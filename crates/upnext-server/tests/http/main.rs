@@ -11,5 +11,6 @@ mod sessions;
 mod shop;
 mod similar;
 mod store;
+mod strict;
 mod tls;
 mod valkey;

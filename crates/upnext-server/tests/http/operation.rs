@@ -2,7 +2,7 @@
 
 use crate::shop::{ADMIN_KEY, Client, EVENING, KEY, MORNING, Shop, items, keys, save_model, setup, until};
 use serde_json::{Value, json};
-use upnext_server::Server;
+use upnext_server::{ApiKeys, Keys, Server};
 
 #[test]
 fn data_needs_a_key_where_there_is_one_and_health_does_not() {
@@ -12,7 +12,7 @@ fn data_needs_a_key_where_there_is_one_and_health_does_not() {
     refused.problem(401);
     assert_eq!(refused.header("www-authenticate"), Some("Bearer"));
     shop.client().with_key("a-key-for-the-shoq").post("/v1/recommend", &ask).problem(401);
-    shop.client().with_key(ADMIN_KEY).post("/v1/recommend", &ask).problem(401);
+    shop.client().with_key(ADMIN_KEY).post("/v1/recommend", &ask).problem(403);
     shop.client().with_key(KEY).post("/v1/recommend", &ask).json(200);
     for path in ["/v1/sessions/x", "/v1/model", "/metrics"] {
         shop.client().get(path).problem(401);
@@ -28,8 +28,41 @@ fn admin_calls_need_a_key_of_their_own() {
     let shop = Shop::open();
     shop.client().post("/v1/admin/reload", "{}").problem(403);
     let shop = Shop::with(|_, setup| setup.keys = keys());
-    shop.client().with_key(KEY).post("/v1/admin/reload", "{}").problem(401);
+    shop.client().post("/v1/admin/reload", "{}").problem(401);
+    shop.client().with_key(KEY).post("/v1/admin/reload", "{}").problem(403);
     shop.client().with_key(ADMIN_KEY).post("/v1/admin/reload", "{}").json(200);
+}
+
+#[test]
+fn a_key_is_revoked_without_a_restart_and_what_is_refused_is_counted() {
+    let shop = Shop::with(|place, setup| {
+        let file = |name: &str, key: &str| {
+            std::fs::write(place.join(name), format!("shop {key}\n")).unwrap();
+            Keys::read(&place.join(name)).unwrap()
+        };
+        setup.keys = ApiKeys { data: file("keys", KEY), admin: file("admin-keys", ADMIN_KEY) };
+        (setup.config.watch_models, setup.config.poll_ms) = (true, 10);
+    });
+    let status = |key| shop.client().with_key(key).get("/v1/model").status;
+    assert_eq!(status(KEY), 200);
+    std::fs::write(shop.path("keys"), "shop another-key-for-the-shop\n").unwrap();
+    until(|| status(KEY) == 401);
+    assert_eq!(status("another-key-for-the-shop"), 200);
+    // A file without a key opens nothing and closes nothing.
+    std::fs::write(shop.path("keys"), "# none\n").unwrap();
+    let count = |name: &str| {
+        let text = shop.client().with_key(ADMIN_KEY).get("/metrics").text().to_owned();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name} is not in:\n{text}")).parse::<u64>().unwrap()
+    };
+    until(|| count(r#"upnext_key_changes_total{outcome="refused"}"#) > 0);
+    assert_eq!((status(KEY), status("another-key-for-the-shop")), (401, 200));
+    assert_eq!(count(r#"upnext_keys_refused_total{reason="missing"}"#), 0);
+    shop.client().get("/v1/model").problem(401);
+    shop.client().with_key(ADMIN_KEY).get("/v1/model").problem(403);
+    assert_eq!(count(r#"upnext_keys_refused_total{reason="missing"}"#), 1);
+    assert_eq!(count(r#"upnext_keys_refused_total{reason="other"}"#), 1);
+    assert!(count(r#"upnext_keys_refused_total{reason="unknown"}"#) >= 2);
 }
 
 #[test]
@@ -87,7 +120,9 @@ fn every_answer_has_a_request_id_and_a_sane_one_is_taken_over() {
         .map(|r| r.header("x-request-id").unwrap().to_owned());
     assert_ne!(ids[0], ids[1]);
     for (sent, taken) in [("trace-7", true), ("a b", false)] {
-        client.write(format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx-request-id: {sent}\r\n\r\n").as_bytes());
+        client.write(
+            format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-request-id: {sent}\r\n\r\n").as_bytes(),
+        );
         let reply = client.reply().unwrap();
         assert_eq!(reply.header("x-request-id") == Some(sent), taken, "{reply:?}");
     }
@@ -332,7 +367,7 @@ fn what_is_in_flight_is_answered_before_the_server_ends() {
     let body = r#"{"session": ["kettle"], "k": 1}"#;
     let mut client = shop.client();
     let head = format!(
-        "POST /v1/recommend HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        "POST /v1/recommend HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
         body.len()
     );
     client.write(head.as_bytes());
@@ -358,7 +393,7 @@ fn a_client_that_sends_no_request_or_no_body_is_let_go() {
     slow.write(b"GET /healthz HTTP/1.1\r\nx: ");
     assert!(slow.reply().is_none_or(|reply| reply.status == 408));
     let mut slow = shop.client();
-    slow.write(b"POST /v1/recommend HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{");
+    slow.write(b"POST /v1/recommend HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{");
     slow.reply().unwrap().problem(408);
     shop.client().get("/healthz").json(200);
 }
@@ -369,7 +404,7 @@ fn more_connections_than_the_limit_wait_for_their_turn() {
     let mut first = shop.client();
     first.get("/healthz").json(200);
     let mut second = shop.client();
-    second.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n");
+    second.write(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n");
     first.get("/readyz").json(200);
     drop(first);
     second.reply().unwrap().json(200);

@@ -120,7 +120,6 @@ fn wrong_requests_are_refused_with_the_field_and_the_connection_goes_on() {
         ("recommend", json!({"session": "a"}), "session"),
         ("recommend", json!({"session": [1]}), "session[0]"),
         ("recommend", json!({"session": ["a", long]}), "session[1]"),
-        ("recommend", json!({"session": vec!["a"; 201]}), "session"),
         ("recommend", json!({"session": [], "colour": "red"}), "colour"),
         ("recommend", json!({"k": 5}), "session"),
         ("recommend", json!({"session": [], "exclude": [long]}), "exclude[0]"),
@@ -154,12 +153,12 @@ fn what_is_no_request_for_this_path_is_refused() {
     assert_eq!(refused.header("allow"), Some("POST"));
     client.send("POST", "/v1/recommend", None).problem(415);
     client.write(
-        b"POST /v1/recommend HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\n{}",
+        b"POST /v1/recommend HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\n{}",
     );
     client.reply().unwrap().problem(415);
     shop.client().post("/v1/recommend", json!({"session": vec!["some-item"; 150]})).problem(413);
     let mut chunked = shop.client();
-    chunked.write(b"POST /v1/recommend HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n");
+    chunked.write(b"POST /v1/recommend HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n");
     (0..3).for_each(|_| chunked.write(format!("1f4\r\n{}\r\n", " ".repeat(500)).as_bytes()));
     chunked.reply().unwrap().problem(413);
 }
@@ -170,9 +169,9 @@ fn what_is_no_http_is_refused_and_the_next_client_is_served() {
     for (bytes, status) in [
         (b"nonsense\r\n\r\n".to_vec(), 400),
         (b"GET / HTTP/9.9\r\n\r\n".to_vec(), 400),
-        (b"GET /\xff\xfe HTTP/1.1\r\nhost: x\r\n\r\n".to_vec(), 400),
+        (b"GET /\xff\xfe HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec(), 400),
         (format!("GET /healthz HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(100_000)).into_bytes(), 431),
-        (format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "y".repeat(100_000)).into_bytes(), 414),
+        (format!("GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "y".repeat(100_000)).into_bytes(), 414),
     ] {
         let mut client = shop.client();
         client.write(&bytes);

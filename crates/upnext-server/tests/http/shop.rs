@@ -203,7 +203,7 @@ impl<S: Read + Write> Client<S> {
 
     /// Sends a request without reading the response.
     pub(crate) fn ask(&mut self, method: &str, path: &str, body: Option<&[u8]>) {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: shop\r\n");
+        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
         if let Some(key) = self.key {
             head += &format!("authorization: Bearer {key}\r\n");
         }

@@ -80,7 +80,7 @@ fn what_is_no_tls_ends_and_the_next_client_is_served() {
         (setup.config.max_connections, setup.config.header_timeout_ms) = (1, 200);
     });
     let started = b"\x16\x03\x01\x02\x00\x01";
-    for bytes in [&b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"[..], &[0xff; 5_000], started, b""] {
+    for bytes in [&b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"[..], &[0xff; 5_000], started, b""] {
         let mut stream = connect(shop.address);
         stream.write_all(bytes).unwrap();
         let mut answer = Vec::new();
@@ -117,7 +117,7 @@ fn what_is_in_flight_over_tls_is_answered_before_the_server_ends() {
     let length = body.len();
     client.write(
         format!(
-            "POST /v1/recommend HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nexpect: 100-continue\r\n\r\n"
+            "POST /v1/recommend HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nexpect: 100-continue\r\n\r\n"
         )
         .as_bytes(),
     );
