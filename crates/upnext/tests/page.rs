@@ -243,7 +243,7 @@ fn the_page_asks_for_a_key_and_says_what_is_wrong_in_a_sentence() {
     };
     let shop = Shop::new();
     let keys = shop.file("keys", "a-key-for-the-shop\n");
-    let limits = shop.file("limits.toml", "max_session_events = 2\n");
+    let limits = shop.file("limits.toml", "max_session_events = 2\nmax_item_id_bytes = 8\n");
     let server = serve(&shop, &["--keys", keys.to_str().unwrap()]);
     let output =
         browse(&browser, &shop.path("profile"), &["--dump-dom"], &format!("http://{}/", server.address));
@@ -252,14 +252,17 @@ fn the_page_asks_for_a_key_and_says_what_is_wrong_in_a_sentence() {
     assert!(lists(&dom).is_empty());
     drop(server);
     let server = serve(&shop, &["--config", limits.to_str().unwrap()]);
-    let address = format!("http://{}/#items=1,2,3", server.address);
+    let address = format!("http://{}/#items=1,2,123456789", server.address);
     let output = browse(&browser, &shop.path("profile"), &["--dump-dom"], &address);
     let dom = String::from_utf8(output.stdout).unwrap();
     let problem = element(&dom, "problem", "</p>");
     assert!(
-        !problem.contains("hidden") && problem.contains("session: 3 events: send the last 2"),
+        !problem.contains("hidden") && problem.contains("session[2]: the item's id has 9 bytes"),
         "{problem}"
     );
+    let dom = look(&browser, &shop, &server, "#items=1,2,3");
+    assert!(element(&dom, "problem", ">").contains("hidden"), "{dom}");
+    assert_eq!(dom.matches("1 older event of the session was left out.").count(), 1, "{dom}");
 }
 
 #[test]

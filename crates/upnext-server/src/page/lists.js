@@ -108,6 +108,8 @@ export class Column {
     else if (answer.fell_back) notices.push("This model knows no item of the session, so these are the most popular items.");
     else if (unknown === 1) notices.push("An item of the session is unknown to this model and was passed over.");
     else if (unknown) notices.push(`${unknown} items of the session are unknown to this model and were passed over.`);
+    const cut = answer.events_left_out;
+    if (cut) notices.push(cut === 1 ? "1 older event of the session was left out." : `${cut} older events of the session were left out.`);
     if (!answer.recommendations.length) notices.push(asked.only ? "No item passes the filters." : "There is nothing to recommend.");
     this.notice.textContent = notices.join(" ");
     this.notice.hidden = !notices.length;
