@@ -140,12 +140,6 @@ impl ApiKeys {
     pub(crate) fn read_again(&self) -> Result<Self, Error> {
         Ok(Self { data: self.data.read_again()?, admin: self.admin.read_again()? })
     }
-
-    /// The name of the key that a request has sent, if it is one of a kind.
-    fn name_of(&self, sent: Option<&[u8]>, is_admin: bool) -> Option<Arc<str>> {
-        let keys = if is_admin { &self.admin } else { &self.data };
-        keys.name_of(sent?)
-    }
 }
 
 /// The name of the key that a request came with, in the extensions of its response.
@@ -184,28 +178,30 @@ fn sent(request: &Request) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii())
 }
 
-/// Runs a request with a key of one of the wanted kinds, and refuses others: 401, or 403 for a key of another kind.
+/// Runs a request with a data or an admin key, if such a one is wanted, and refuses others: 401, or 403 for a key of the other
+/// kind.
 async fn require(
     service: &Service,
     request: Request,
     next: Next,
-    (wanted, kind): (&[bool], &'static str),
+    (wanted, kind): ([bool; 2], &'static str),
 ) -> Response {
     let keys = service.keys.load();
     let sent_key = sent(&request);
-    let name = wanted.iter().fold(None, |name, &is_admin| name.or(keys.name_of(sent_key, is_admin)));
-    if let Some(name) = name {
+    let names = [&keys.data, &keys.admin].map(|keys| sent_key.and_then(|key| keys.name_of(key)));
+    let opening = names.iter().zip(wanted).find_map(|(name, wanted)| name.clone().filter(|_| wanted));
+    if let Some(name) = opening {
         let mut response = next.run(request).await;
         response.extensions_mut().insert(KeyName(name));
         return response;
     }
-    let other = [false, true].into_iter().find_map(|is_admin| keys.name_of(sent_key, is_admin));
-    let (refusal, problem) = match (sent_key, &other) {
-        (_, Some(_)) => {
+    let other = names.into_iter().flatten().next();
+    let (refusal, problem) = match &other {
+        Some(_) => {
             let detail = format!("the key is one for other requests: this needs {kind}");
             (KeyRefusal::Other, Problem::new(StatusCode::FORBIDDEN, detail))
         }
-        (sent_key, None) => {
+        None => {
             let detail = format!("this needs {kind} of the server, as `authorization: Bearer KEY`");
             let refusal = if sent_key.is_some() { KeyRefusal::Unknown } else { KeyRefusal::Missing };
             (refusal, Problem::new(StatusCode::UNAUTHORIZED, detail))
@@ -228,7 +224,7 @@ pub(crate) async fn require_key(
     if service.keys.load().data.is_empty() {
         return next.run(request).await;
     }
-    require(&service, request, next, (&[false], "a key")).await
+    require(&service, request, next, ([true, false], "a key")).await
 }
 
 /// Middleware that requires an admin key, and refuses every request if the server has none.
@@ -241,7 +237,7 @@ pub(crate) async fn require_admin_key(
         let detail = "admin calls are off: start the server with --admin-keys FILE";
         return Problem::new(StatusCode::FORBIDDEN, detail).into_response();
     }
-    require(&service, request, next, (&[true], "an admin key")).await
+    require(&service, request, next, ([false, true], "an admin key")).await
 }
 
 /// Middleware that requires a data or admin key if the server has data keys.
@@ -253,7 +249,7 @@ pub(crate) async fn require_any_key(
     if service.keys.load().data.is_empty() {
         return next.run(request).await;
     }
-    require(&service, request, next, (&[false, true], "a key")).await
+    require(&service, request, next, ([true, true], "a key")).await
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Block and allow lists: files that restrict which items may be recommended.
 
 use crate::Error;
-use crate::stamp::Stamp;
+use crate::stamp::{Settling, Stamp};
 use std::path::{Path, PathBuf};
 use upnext_core::data::{ItemIndex, ItemVocabulary};
 use upnext_core::ranking::Candidates;
@@ -57,14 +57,14 @@ impl Lists {
 pub(crate) struct ListFiles {
     block: Option<PathBuf>,
     allow: Option<PathBuf>,
-    /// The files that were read, and those of the last check.
+    /// The files that were read.
     seen: [Option<Stamp>; 2],
-    last: [Option<Stamp>; 2],
+    settling: Settling<[Option<Stamp>; 2]>,
 }
 
 impl ListFiles {
     pub(crate) fn new(block: Option<PathBuf>, allow: Option<PathBuf>) -> Self {
-        Self { block, allow, seen: [const { None }; 2], last: [const { None }; 2] }
+        Self { block, allow, seen: [const { None }; 2], settling: Settling::default() }
     }
 
     /// Whether there is a file to watch.
@@ -76,9 +76,7 @@ impl ListFiles {
     /// while it is written.
     pub(crate) fn have_settled(&mut self) -> bool {
         let now = self.stamps();
-        let settled = now == self.last && now != self.seen;
-        self.last = now;
-        settled
+        self.settling.is_due(Some(now), Some(&self.seen))
     }
 
     fn stamps(&self) -> [Option<Stamp>; 2] {

@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -101,41 +101,130 @@ struct ModelLabels {
     kind: &'static str,
 }
 
+/// Registers a metric, and returns it.
+fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+/// Counts something that was read again, or refused.
+fn count_outcome(family: &Family<OutcomeLabels, Counter>, is_loaded: bool) {
+    let outcome = if is_loaded { "loaded" } else { "refused" };
+    family.get_or_create(&OutcomeLabels { outcome }).inc();
+}
+
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let mut metrics = Self {
-            registry: Registry::with_prefix("upnext"),
-            requests: Family::default(),
-            seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
-            batches: Histogram::new(BATCHES),
-            lists: Family::default(),
-            fallbacks: Family::default(),
-            shadow_overlap: Histogram::new(OVERLAPS),
-            shadows_dropped: Counter::default(),
-            logged: Counter::default(),
-            unlogged: Counter::default(),
-            unknown_items: Counter::default(),
-            events: Counter::default(),
-            reloads: Family::default(),
-            lost_lines: Counter::default(),
+        let mut registry = Registry::with_prefix("upnext");
+        let all = &mut registry;
+        let metrics = Self {
+            requests: registered(all, "requests", "Requests answered", Family::default()),
+            seconds: registered(
+                all,
+                "request_seconds",
+                "Seconds from a request's head to its answer",
+                Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            ),
+            batches: registered(all, "batch_sessions", "Sessions computed together", Histogram::new(BATCHES)),
+            lists: registered(all, "lists", "Lists answered, by the model's role", Family::default()),
+            fallbacks: registered(
+                all,
+                "fallbacks",
+                "Lists of popular items, by the model's role",
+                Family::default(),
+            ),
+            shadow_overlap: registered(
+                all,
+                "shadow_overlap",
+                "Part of a list that the second model's has, too, for sessions asked in the shadow",
+                Histogram::new(OVERLAPS),
+            ),
+            shadows_dropped: registered(
+                all,
+                "shadows_dropped",
+                "Lists that the second model should have made in the shadow, and did not",
+                Counter::default(),
+            ),
+            logged: registered(all, "event_log_rows", "Events written to the event log", Counter::default()),
+            unlogged: registered(
+                all,
+                "event_log_lost",
+                "Events that the event log lacks, as the disk was slow or full",
+                Counter::default(),
+            ),
+            unknown_items: registered(
+                all,
+                "unknown_items",
+                "Items of sessions that the model did not know",
+                Counter::default(),
+            ),
+            events: registered(all, "session_events", "Events stored", Counter::default()),
+            reloads: registered(all, "reloads", "Models loaded while serving", Family::default()),
+            lost_lines: registered(
+                all,
+                "log_lines_lost",
+                "Log lines that were not read in time",
+                Counter::default(),
+            ),
+            queue: registered(
+                all,
+                "queue_sessions",
+                "Sessions waiting for a compute thread",
+                Gauge::default(),
+            ),
+            sessions: registered(all, "sessions", "Sessions kept", Family::default()),
+            store_up: registered(
+                all,
+                "session_store_up",
+                "Whether the store of sessions keeps what it promises",
+                Gauge::default(),
+            ),
+            store_pending: registered(
+                all,
+                "session_store_pending",
+                "Changes of sessions that wait for the disk",
+                Gauge::default(),
+            ),
+            store_loading: registered(
+                all,
+                "session_store_loading",
+                "Whether the sessions of before are still being read",
+                Gauge::default(),
+            ),
+            unstored: registered(
+                all,
+                "session_events_unstored",
+                "Events that were answered, and that the store does not keep as it promises",
+                Family::default(),
+            ),
+            ended: registered(all, "sessions_ended", "Sessions that were dropped", Family::default()),
+            list_items: registered(all, "list_items", "Ids in the block and allow lists", Family::default()),
+            allowed_items: registered(
+                all,
+                "allowed_items",
+                "Items that the lists leave, by the model's role",
+                Family::default(),
+            ),
+            list_changes: registered(all, "list_changes", "Changed lists while serving", Family::default()),
+            keys_refused: registered(
+                all,
+                "keys_refused",
+                "Requests without a key, or with one that does not open what they ask for",
+                Family::default(),
+            ),
+            key_changes: registered(
+                all,
+                "key_changes",
+                "Files of keys read while serving",
+                Family::default(),
+            ),
+            connections: registered(all, "connections", "Open connections", Gauge::default()),
+            model: registered(all, "model_info", "The served models, as labels of a 1", Family::default()),
             lost_lines_counted: AtomicU64::new(0),
-            queue: Gauge::default(),
-            sessions: Family::default(),
-            store_up: Gauge::default(),
-            store_pending: Gauge::default(),
-            store_loading: Gauge::default(),
-            unstored: Family::default(),
-            ended: Family::default(),
-            list_items: Family::default(),
-            allowed_items: Family::default(),
-            list_changes: Family::default(),
-            keys_refused: Family::default(),
-            key_changes: Family::default(),
-            connections: Gauge::default(),
-            model: Family::default(),
+            registry,
         };
         // They are there from the start, so that an alert on an increase sees the first one.
-        for reason in ["pending", "local", "unconfirmed"] {
+        for reason in Unstored::NAMES {
             drop(metrics.unstored.get_or_create(&ReasonLabels { reason }));
         }
         for reason in ["expired", "evicted"] {
@@ -149,86 +238,6 @@ impl Metrics {
             drop(metrics.list_changes.get_or_create(&OutcomeLabels { outcome }));
             drop(metrics.key_changes.get_or_create(&OutcomeLabels { outcome }));
         }
-        let registry = &mut metrics.registry;
-        registry.register("requests", "Requests answered", metrics.requests.clone());
-        registry.register(
-            "request_seconds",
-            "Seconds from a request's head to its answer",
-            metrics.seconds.clone(),
-        );
-        registry.register("batch_sessions", "Sessions computed together", metrics.batches.clone());
-        registry.register("lists", "Lists answered, by the model's role", metrics.lists.clone());
-        registry.register(
-            "fallbacks",
-            "Lists of popular items, by the model's role",
-            metrics.fallbacks.clone(),
-        );
-        registry.register(
-            "shadow_overlap",
-            "Part of a list that the second model's has, too, for sessions asked in the shadow",
-            metrics.shadow_overlap.clone(),
-        );
-        registry.register(
-            "shadows_dropped",
-            "Lists that the second model should have made in the shadow, and did not",
-            metrics.shadows_dropped.clone(),
-        );
-        registry.register("event_log_rows", "Events written to the event log", metrics.logged.clone());
-        registry.register(
-            "event_log_lost",
-            "Events that the event log lacks, as the disk was slow or full",
-            metrics.unlogged.clone(),
-        );
-        registry.register(
-            "unknown_items",
-            "Items of sessions that the model did not know",
-            metrics.unknown_items.clone(),
-        );
-        registry.register("session_events", "Events stored", metrics.events.clone());
-        registry.register("reloads", "Models loaded while serving", metrics.reloads.clone());
-        registry.register(
-            "log_lines_lost",
-            "Log lines that were not read in time",
-            metrics.lost_lines.clone(),
-        );
-        registry.register("queue_sessions", "Sessions waiting for a compute thread", metrics.queue.clone());
-        registry.register("sessions", "Sessions kept", metrics.sessions.clone());
-        registry.register(
-            "session_store_up",
-            "Whether the store of sessions keeps what it promises",
-            metrics.store_up.clone(),
-        );
-        registry.register(
-            "session_store_pending",
-            "Changes of sessions that wait for the disk",
-            metrics.store_pending.clone(),
-        );
-        registry.register(
-            "session_store_loading",
-            "Whether the sessions of before are still being read",
-            metrics.store_loading.clone(),
-        );
-        registry.register(
-            "session_events_unstored",
-            "Events that were answered, and that the store does not keep as it promises",
-            metrics.unstored.clone(),
-        );
-        registry.register("sessions_ended", "Sessions that were dropped", metrics.ended.clone());
-        registry.register("list_items", "Ids in the block and allow lists", metrics.list_items.clone());
-        registry.register(
-            "allowed_items",
-            "Items that the lists leave, by the model's role",
-            metrics.allowed_items.clone(),
-        );
-        registry.register("list_changes", "Changed lists while serving", metrics.list_changes.clone());
-        registry.register(
-            "keys_refused",
-            "Requests without a key, or with one that does not open what they ask for",
-            metrics.keys_refused.clone(),
-        );
-        registry.register("key_changes", "Files of keys read while serving", metrics.key_changes.clone());
-        registry.register("connections", "Open connections", metrics.connections.clone());
-        registry.register("model_info", "The served models, as labels of a 1", metrics.model.clone());
         metrics
     }
 
@@ -286,8 +295,7 @@ impl Metrics {
 
     /// Counts changed lists that were applied or refused.
     pub(crate) fn list_change(&self, applied: bool) {
-        let outcome = if applied { "loaded" } else { "refused" };
-        self.list_changes.get_or_create(&OutcomeLabels { outcome }).inc();
+        count_outcome(&self.list_changes, applied);
     }
 
     /// Counts a request whose key was refused.
@@ -297,8 +305,7 @@ impl Metrics {
 
     /// Counts an attempt to read the keys again.
     pub(crate) fn key_change(&self, read: bool) {
-        let outcome = if read { "loaded" } else { "refused" };
-        self.key_changes.get_or_create(&OutcomeLabels { outcome }).inc();
+        count_outcome(&self.key_changes, read);
     }
 
     /// Sets the numbers of ids in the lists, of those that there are.
@@ -312,8 +319,7 @@ impl Metrics {
 
     /// Counts an attempt to load a model while serving.
     pub(crate) fn reload(&self, loaded: bool) {
-        let outcome = if loaded { "loaded" } else { "refused" };
-        self.reloads.get_or_create(&OutcomeLabels { outcome }).inc();
+        count_outcome(&self.reloads, loaded);
     }
 
     /// The gauge of open connections, which the caller increments and decrements.

@@ -7,7 +7,7 @@ use crate::engine::{Engine, Served};
 use crate::lists::Lists;
 use crate::models::Role;
 use crate::service::Service;
-use crate::stamp::Stamp;
+use crate::stamp::{Settling, Stamp};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,17 +124,15 @@ impl Service {
     /// Checks the files of keys every `poll_ms`, and reads them when they have changed and settled. Never returns.
     pub(crate) async fn watch_keys(self: Arc<Self>) {
         let mut timer = self.poll_timer();
-        let (mut last, mut tried) = (Vec::new(), None);
+        let mut settling = Settling::default();
         loop {
             timer.tick().await;
             let read = self.keys.load().files();
             let stamp = |(path, _): &(PathBuf, Option<Stamp>)| (path.clone(), Stamp::of(path));
             let now: Vec<_> = tokio::task::block_in_place(|| read.iter().map(stamp).collect());
-            if now == last && now != read && tried.as_ref() != Some(&now) {
-                tried = Some(now.clone());
+            if settling.is_due(Some(now), Some(&read)) {
                 tokio::task::block_in_place(|| self.reload_keys());
             }
-            last = now;
         }
     }
 
@@ -204,21 +202,17 @@ impl Service {
     pub(crate) async fn watch_models(self: Arc<Self>) {
         let mut timer = self.poll_timer();
         let roles: Vec<Role> = self.models.all().map(Engine::role).collect();
-        let mut last: Vec<Option<Stamp>> = vec![None; roles.len()];
-        let mut tried = last.clone();
+        let mut settling: Vec<Settling<Stamp>> = roles.iter().map(|_| Settling::default()).collect();
         loop {
             timer.tick().await;
-            for (i, &role) in roles.iter().enumerate() {
+            for (&role, settling) in roles.iter().zip(&mut settling) {
                 let served = self.models.of(role).served();
                 let path = served.path.clone();
                 // In a blocking thread, since the folder may be on a slow disk or network.
                 let now = tokio::task::spawn_blocking(move || Stamp::of(&path)).await.ok().flatten();
-                let settled = now.is_some() && now == last[i];
-                if settled && now != served.stamp && now != tried[i] {
-                    tried[i].clone_from(&now);
+                if settling.is_due(now, served.stamp.as_ref()) {
                     drop(self.reload(role, None).await);
                 }
-                last[i] = now;
             }
         }
     }

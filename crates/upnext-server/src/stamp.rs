@@ -52,6 +52,33 @@ impl Stamp {
     }
 }
 
+/// Notices when watched files have changed and settled: they were the same in two checks, so that they are not read while they
+/// are written.
+#[derive(Debug)]
+pub(crate) struct Settling<S> {
+    /// What the last check found, and what was settled last, which is not tried again.
+    last: Option<S>,
+    tried: Option<S>,
+}
+
+impl<S> Default for Settling<S> {
+    fn default() -> Self {
+        Self { last: None, tried: None }
+    }
+}
+
+impl<S: Clone + PartialEq> Settling<S> {
+    /// Whether the files, of which a check found `now` (`None`: they are away), have settled and are others than those in use.
+    pub(crate) fn is_due(&mut self, now: Option<S>, in_use: Option<&S>) -> bool {
+        let is_due = now.is_some() && now == self.last && now.as_ref() != in_use && now != self.tried;
+        if is_due {
+            self.tried.clone_from(&now);
+        }
+        self.last = now;
+        is_due
+    }
+}
+
 fn numbers(file: &Metadata) -> Numbers {
     let nanoseconds = |time: std::io::Result<SystemTime>| match time.map(|t| t.duration_since(UNIX_EPOCH)) {
         Ok(Ok(after)) => after.as_nanos() as i128,

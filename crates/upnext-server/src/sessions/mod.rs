@@ -62,6 +62,9 @@ pub(crate) enum Unstored {
 }
 
 impl Unstored {
+    /// All labels of metrics.
+    pub(crate) const NAMES: [&str; 3] = ["pending", "local", "unconfirmed"];
+
     /// The label of metrics.
     pub(crate) fn name(&self) -> &'static str {
         match self {

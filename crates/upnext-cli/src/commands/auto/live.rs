@@ -1,6 +1,6 @@
 //! The progress of a run on stderr.
 
-use super::FEW_SESSIONS;
+use super::{FEW_SESSIONS, judging_sessions};
 use crate::output::{thousands, warn};
 use crate::page::percent;
 use crate::progress::EpochBar;
@@ -36,7 +36,7 @@ impl Live {
                     n => format!("{n} windows"),
                 };
                 self.line(&format!("{}; judging on {on}", shape(character)));
-                let sessions: usize = windows.iter().map(|window| window.judging_sessions).sum();
+                let sessions = judging_sessions(windows);
                 if sessions < FEW_SESSIONS {
                     warn(&[format!(
                         "only {sessions} sessions judge: which model is the best is mostly chance: use a longer log"

@@ -21,12 +21,17 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use upnext_core::Model;
 use upnext_core::artifact::Artifact;
-use upnext_core::auto::{AutoPlan, Objective, auto, trainings_of};
+use upnext_core::auto::{AutoPlan, Objective, WindowReport, auto, trainings_of};
 use upnext_core::data::{Dataset, PartName, PreparedFolder, TestSessions, TimeSpan};
 use upnext_core::evaluation::EvaluationConfig;
 
 /// Number of sessions that judge below which a warning says that the choice is mostly chance.
 const FEW_SESSIONS: usize = 100;
+
+/// Number of sessions that judge, in all windows.
+fn judging_sessions(windows: &[WindowReport]) -> usize {
+    windows.iter().map(|window| window.judging_sessions).sum()
+}
 
 /// Find, train and save the best model for a log.
 ///

@@ -1,8 +1,8 @@
 //! The page of a run, for whoever decides about it.
 
-use super::FEW_SESSIONS;
 use super::live::{shape, span};
 use super::outcome::{Outcome, interval, metrics, name, name_beside};
+use super::{FEW_SESSIONS, judging_sessions};
 use crate::output::{shell_word, shown_path, thousands};
 use crate::page::{Page, escape, percent, shown, table};
 use upnext_core::auto::{CUTOFF, CandidateReport, MemberReport, SkippedReport, WindowReport};
@@ -70,7 +70,7 @@ fn won(outcome: &Outcome) -> String {
         ),
         false => String::new(),
     };
-    let sessions: usize = report.windows.iter().map(|window| window.judging_sessions).sum();
+    let sessions = judging_sessions(&report.windows);
     let few =
         if sessions < FEW_SESSIONS { ", so few that which model is the best is mostly chance" } else { "" };
     format!(
