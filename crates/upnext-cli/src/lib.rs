@@ -75,8 +75,9 @@ pub fn run(invocation: Invocation) -> u8 {
         // A reader such as `head` closed stdout: it needs no more.
         Err(error) if error.is::<output::StdoutClosed>() => 0,
         Err(error) => {
-            let message = message(&error);
-            anstream::eprintln!("{ERROR}error:{ERROR:#} {message}");
+            if !error.is::<output::Told>() {
+                anstream::eprintln!("{ERROR}error:{ERROR:#} {}", message(&error));
+            }
             use upnext_core::Error::{Config, ExperimentFile, UnknownKey};
             let wrong_usage = matches!(
                 error.downcast_ref(),

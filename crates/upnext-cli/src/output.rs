@@ -48,6 +48,16 @@ impl fmt::Display for StdoutClosed {
 
 impl std::error::Error for StdoutClosed {}
 
+/// Marks an error that has been told in a log line.
+#[derive(Debug)]
+pub(crate) struct Told;
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the log says why")
+    }
+}
+
 /// The message of an error with its causes.
 pub(crate) fn message(error: &anyhow::Error) -> String {
     let mut message = in_flags(&error.to_string());

@@ -1,30 +1,31 @@
 //! The doc comments of configurations as data, so that `--show-config` and `docs/configuration.md` repeat nothing by
-//! hand.
+//! hand. For the crates of this workspace only.
 
-// Both are made from TOML, which is a feature.
-#![cfg_attr(not(feature = "toml"), allow(dead_code))]
+use std::fmt::Write;
+
+/// Number of characters after which a comment is wrapped.
+pub const WIDTH: usize = 100;
 
 /// A struct that is read from experiment files, with the doc comments of its fields.
-pub(crate) trait Documented {
+pub trait Documented {
     /// The fields in their order.
     const FIELDS: &'static [FieldDoc];
 }
 
 /// A field of a configuration and its doc comment.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct FieldDoc {
+pub struct FieldDoc {
     /// The name in files.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// The type in Rust.
-    #[cfg_attr(not(test), allow(dead_code))] // The classes of Python are made by a test.
-    pub(crate) of: &'static str,
+    pub of: &'static str,
     /// The lines of the doc comment.
-    pub(crate) lines: &'static [&'static str],
+    pub lines: &'static [&'static str],
 }
 
 impl FieldDoc {
     /// The doc comment as one paragraph, without the escapes of rustdoc.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let lines: Vec<&str> = self.lines.iter().map(|line| line.trim()).collect();
         lines.join(" ").replace("\\[", "[").replace("\\]", "]")
     }
@@ -32,6 +33,8 @@ impl FieldDoc {
 
 /// Defines a struct as it is written, and implements [`Documented`] for it. A field has doc comments, then at most one
 /// attribute of serde.
+#[macro_export]
+#[doc(hidden)]
 macro_rules! documented {
     (
         $(#[$attribute:meta])*
@@ -44,9 +47,9 @@ macro_rules! documented {
             $($(#[doc = $line])+ $(#[serde($($serde)*)])? pub $field: $type,)*
         }
 
-        impl crate::documented::Documented for $name {
-            const FIELDS: &'static [crate::documented::FieldDoc] = &[
-                $(crate::documented::FieldDoc {
+        impl $crate::documented::Documented for $name {
+            const FIELDS: &'static [$crate::documented::FieldDoc] = &[
+                $($crate::documented::FieldDoc {
                     name: stringify!($field),
                     of: stringify!($type),
                     lines: &[$($line),+],
@@ -55,7 +58,20 @@ macro_rules! documented {
         }
     };
 }
-pub(crate) use documented;
+pub use documented;
+
+/// Adds a paragraph to a text as comment lines of at most [`WIDTH`] characters.
+pub fn comment(out: &mut String, paragraph: &str) {
+    let mut line = String::from("#");
+    for word in paragraph.split_whitespace() {
+        if line.chars().count() + 1 + word.chars().count() > WIDTH {
+            _ = writeln!(out, "{line}");
+            "#".clone_into(&mut line);
+        }
+        _ = write!(line, " {word}");
+    }
+    _ = writeln!(out, "{line}");
+}
 
 #[cfg(test)]
 mod tests {

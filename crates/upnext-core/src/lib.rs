@@ -52,7 +52,8 @@ pub mod comparison;
 #[cfg(test)]
 mod contract;
 pub mod data;
-mod documented;
+#[doc(hidden)]
+pub mod documented;
 pub mod error;
 pub mod evaluation;
 pub mod experiment;

@@ -1,10 +1,10 @@
 //! Authorization by bearer keys: one set for recommendations and sessions, a separate one for admin calls. Their files can be
 //! read again while the server runs.
 
-use crate::Error;
 use crate::problem::Problem;
 use crate::service::Service;
 use crate::stamp::Stamp;
+use crate::{Error, ServerConfig};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -95,6 +95,11 @@ impl Keys {
         self.file.as_ref().map_or_else(|| Ok(self.clone()), |(path, _)| Self::read(path))
     }
 
+    /// Number of keys.
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
@@ -128,6 +133,21 @@ pub struct ApiKeys {
 }
 
 impl ApiKeys {
+    /// These keys, and where there are none of a kind, those of the configuration's file.
+    ///
+    /// # Errors
+    /// Those of [`Keys::read`].
+    pub(crate) fn or_of_files(self, config: &ServerConfig) -> Result<Self, Error> {
+        let read = |keys: Keys, file: &Option<PathBuf>| match file {
+            Some(file) if keys.is_empty() => Keys::read(file),
+            _ => Ok(keys),
+        };
+        Ok(Self {
+            data: read(self.data, &config.keys_file)?,
+            admin: read(self.admin, &config.admin_keys_file)?,
+        })
+    }
+
     /// The files that the keys were read from, as they were then.
     pub(crate) fn files(&self) -> Vec<(PathBuf, Option<Stamp>)> {
         [&self.data, &self.admin].into_iter().filter_map(|keys| keys.file.clone()).collect()
@@ -142,7 +162,7 @@ impl ApiKeys {
     }
 }
 
-/// The name of the key that a request came with, in the extensions of its response.
+/// The name of the key that a request came with, in its extensions and those of its response.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyName(pub(crate) Arc<str>);
 
@@ -182,7 +202,7 @@ fn sent(request: &Request) -> Option<&[u8]> {
 /// kind.
 async fn require(
     service: &Service,
-    request: Request,
+    mut request: Request,
     next: Next,
     (wanted, kind): ([bool; 2], &'static str),
 ) -> Response {
@@ -191,6 +211,7 @@ async fn require(
     let names = [&keys.data, &keys.admin].map(|keys| sent_key.and_then(|key| keys.name_of(key)));
     let opening = names.iter().zip(wanted).find_map(|(name, wanted)| name.clone().filter(|_| wanted));
     if let Some(name) = opening {
+        request.extensions_mut().insert(KeyName(Arc::clone(&name)));
         let mut response = next.run(request).await;
         response.extensions_mut().insert(KeyName(name));
         return response;

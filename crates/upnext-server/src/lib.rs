@@ -5,16 +5,10 @@
 //! [`load`] is the load generator.
 //!
 //! ```no_run
-//! use upnext_server::{ApiKeys, Server, ServerConfig, Setup};
+//! use upnext_server::{Server, ServerConfig, Setup};
 //!
-//! let server = Server::bind(Setup {
-//!     model: "model".into(),
-//!     name: None,
-//!     listen: ([127, 0, 0, 1], 8080).into(),
-//!     config: ServerConfig::default(),
-//!     keys: ApiKeys::default(),
-//!     allow_open: false,
-//! })?;
+//! let config = ServerConfig { model: Some("model".into()), ..ServerConfig::default() };
+//! let server = Server::bind(Setup { config, ..Setup::default() })?;
 //! println!("{}", server.url());
 //! server.run()?;
 //! # Ok::<(), upnext_server::Error>(())
@@ -24,6 +18,7 @@
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 mod api;
+mod callers;
 mod config;
 mod engine;
 mod error;

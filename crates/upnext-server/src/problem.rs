@@ -25,13 +25,23 @@ pub(crate) struct Problem {
     /// True if the event of the request was stored although the request failed: do not send it again.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     event_stored: bool,
+    /// Seconds for the header `Retry-After`.
+    #[serde(skip)]
+    retry_after: Option<u64>,
 }
 
 impl Problem {
     /// A problem that concerns the whole request.
     pub(crate) fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
-        Self { title, status: status.as_u16(), detail: detail.into(), field: None, event_stored: false }
+        Self {
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            field: None,
+            event_stored: false,
+            retry_after: None,
+        }
     }
 
     /// A problem with one field, with status 422.
@@ -44,6 +54,11 @@ impl Problem {
     pub(crate) fn within(self, outer: &str) -> Self {
         let field = self.field.map_or_else(|| outer.to_owned(), |field| format!("{outer}.{field}"));
         Self { field: Some(field), ..self }
+    }
+
+    /// Says after how many seconds the same request can be answered.
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     /// Marks the problem as one of a request whose event was stored.
@@ -59,6 +74,9 @@ impl IntoResponse for Problem {
         let kind = HeaderValue::from_static("application/problem+json");
         let mut response = (status, [(header::CONTENT_TYPE, kind)], body).into_response();
         let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         match status {
             // A proxy or client that retries by itself would send a stored event twice.
             StatusCode::SERVICE_UNAVAILABLE if !self.event_stored => {

@@ -27,6 +27,15 @@ pub(crate) enum ReloadError {
     Lists(String),
 }
 
+/// What a caller wants to be loaded.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wanted {
+    /// A folder in the folder of models; `None`: that of the model which is replaced.
+    pub(crate) path: Option<String>,
+    /// Whether it is loaded although it has few items or is old, and without a trial.
+    pub(crate) force: bool,
+}
+
 /// The name under which a model is served: the given one, or the name of its folder.
 pub(crate) fn name_of(given: Option<&str>, path: &Path) -> String {
     let folder = || path.canonicalize().ok()?.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -46,29 +55,36 @@ fn inside(dir: &Path, path: PathBuf) -> Result<PathBuf, ReloadError> {
 }
 
 impl Service {
-    /// Loads the model in `models_dir/path`, or without a path reloads the current one, and serves it in `role`.
+    /// Loads the model in `models_dir/path`, or without a path reloads the current one, and serves it in `role`, as `by` wants for the
+    /// log.
     ///
     /// It runs as a separate task, which is finished even if the client disconnects.
     pub(crate) async fn reload(
         self: &Arc<Self>,
         role: Role,
-        path: Option<String>,
+        wanted: Wanted,
+        by: String,
     ) -> Result<Arc<Served>, ReloadError> {
         let service = Arc::clone(self);
-        let reloading = tokio::spawn(async move { service.reload_in_turn(role, path).await });
+        let reloading = tokio::spawn(async move { service.reload_in_turn(role, wanted, &by).await });
         reloading.await.unwrap_or_else(|_| Err(ReloadError::Model("loading panicked".to_owned())))
     }
 
     async fn reload_in_turn(
         self: &Arc<Self>,
         role: Role,
-        path: Option<String>,
+        Wanted { path, force }: Wanted,
+        by: &str,
     ) -> Result<Arc<Served>, ReloadError> {
         // Only one model is loaded at a time, so that memory must hold one more model, not many.
         let _loading = self.loading.lock().await;
         let service = Arc::clone(self);
         let loaded = tokio::task::spawn_blocking(move || service.load_beside(role, path));
         let loaded = loaded.await.unwrap_or_else(|_| Err(ReloadError::Model("loading panicked".to_owned())));
+        let loaded = match loaded {
+            Ok((served, lists)) => self.admit(role, served, force).await.map(|served| (served, lists)),
+            Err(error) => Err(error),
+        };
         self.metrics.reload(loaded.is_ok());
         match loaded {
             Ok((served, lists)) => {
@@ -77,19 +93,48 @@ impl Service {
                     version = served.version(),
                     role = role.name(),
                     path = %served.path.display(),
+                    by,
                     "model loaded"
                 );
                 Ok(self.swap(role, served, &lists).await)
             }
             Err(error) => {
-                tracing::error!(%error, role = role.name(), "model refused: the old one is served on");
+                tracing::error!(%error, role = role.name(), by, "model refused: the old one is served on");
                 Err(error)
             }
         }
     }
 
+    /// Checks that a model may replace the one of a role: that it has enough items, and is not too old, unless it is forced; and
+    /// tries it, if the configuration wants that.
+    async fn admit(&self, role: Role, served: Served, force: bool) -> Result<Arc<Served>, ReloadError> {
+        let served = Arc::new(served);
+        if force {
+            return Ok(served);
+        }
+        let refused = |reason: String| {
+            ReloadError::Model(format!("{reason}; an admin call with `force` loads it all the same"))
+        };
+        let old = self.models.of(role).served();
+        let (items, before) = (served.loaded.items().len(), old.loaded.items().len());
+        if (items as f64) < before as f64 * self.config.reload_min_items {
+            return Err(refused(format!(
+                "it has {items} items instead of {before}, less than reload_min_items ({}) of them",
+                self.config.reload_min_items
+            )));
+        }
+        let age = served.created_s.map(|created| served.loaded_s.saturating_sub(created));
+        let most = self.config.reload_max_age_s;
+        if most > 0 && age.is_none_or(|age| age > most as i64) {
+            let age = age.map_or_else(|| "unknown age".to_owned(), |age| format!("{age} s"));
+            return Err(refused(format!("it is older than reload_max_age_s ({most}): {age}")));
+        }
+        self.models.try_out(role, &served).await.map_err(refused)?;
+        Ok(served)
+    }
+
     /// Replaces the model of a role by one that was loaded with the lists `loaded_under`.
-    async fn swap(&self, role: Role, served: Served, loaded_under: &Arc<Lists>) -> Arc<Served> {
+    async fn swap(&self, role: Role, served: Arc<Served>, loaded_under: &Arc<Lists>) -> Arc<Served> {
         let changing = self.changing.lock().await;
         let lists = self.lists.load_full();
         if !Arc::ptr_eq(&lists, loaded_under) {
@@ -140,10 +185,10 @@ impl Service {
     pub(crate) async fn reload_all(self: &Arc<Self>) {
         tokio::task::block_in_place(|| self.reload_keys());
         if self.changing.lock().await.any() {
-            _ = self.reload_lists(true).await;
+            _ = self.reload_lists(true, "SIGHUP").await;
         }
         for role in self.models.all().map(Engine::role) {
-            drop(self.reload(role, None).await);
+            drop(self.reload(role, Wanted::default(), "SIGHUP".to_owned()).await);
         }
     }
 
@@ -160,7 +205,7 @@ impl Service {
                 }
             }
         };
-        let given = self.name.as_deref().filter(|_| role == Role::First);
+        let given = self.config.name.as_deref().filter(|_| role == Role::First);
         let name = name_of(given, &path);
         if self.models.all().any(|other| other.role() != role && other.served().name == name) {
             let reason =
@@ -211,7 +256,7 @@ impl Service {
                 // In a blocking thread, since the folder may be on a slow disk or network.
                 let now = tokio::task::spawn_blocking(move || Stamp::of(&path)).await.ok().flatten();
                 if settling.is_due(now, served.stamp.as_ref()) {
-                    drop(self.reload(role, None).await);
+                    drop(self.reload(role, Wanted::default(), "--watch".to_owned()).await);
                 }
             }
         }
@@ -223,7 +268,7 @@ impl Service {
         loop {
             timer.tick().await;
             if self.changing.lock().await.have_settled() {
-                _ = self.reload_lists(false).await;
+                _ = self.reload_lists(false, "a changed file").await;
             }
         }
     }
@@ -232,7 +277,7 @@ impl Service {
     ///
     /// # Errors
     /// For files that cannot be read, and lists that lack more than half of their ids or leave no item; the old ones stay.
-    pub(crate) async fn reload_lists(&self, replace: bool) -> Result<(), ReloadError> {
+    pub(crate) async fn reload_lists(&self, replace: bool, by: &str) -> Result<(), ReloadError> {
         let mut files = self.changing.lock().await;
         if !files.any() {
             return Err(ReloadError::Lists("the server has no block file and no allow file".to_owned()));
@@ -247,20 +292,20 @@ impl Service {
                     return Err("they leave no item to recommend".to_owned());
                 }
             }
-            self.apply(lists);
+            self.apply(lists, by);
             Ok(())
         });
         self.metrics.list_change(applied.is_ok());
         applied.map_err(|reason| {
-            tracing::error!(reason, "lists refused: the old ones are applied on");
+            tracing::error!(reason, by, "lists refused: the old ones are applied on");
             ReloadError::Lists(reason)
         })
     }
 
-    fn apply(&self, lists: Lists) {
+    fn apply(&self, lists: Lists, by: &str) {
         for served in self.models.all().map(Engine::served) {
             served.restrict(&lists);
-            tracing::info!(name = served.name, allowed_items = served.allowed(), "lists applied");
+            tracing::info!(name = served.name, allowed_items = served.allowed(), by, "lists applied");
         }
         self.metrics.lists_read(lists.counts());
         self.metrics.models(self.models.all());

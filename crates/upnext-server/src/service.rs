@@ -1,5 +1,6 @@
 //! The state that all requests share.
 
+use crate::callers::{Caller, Rates};
 use crate::engine::Engine;
 use crate::event_log::EventLog;
 use crate::examples::Examples;
@@ -8,10 +9,12 @@ use crate::keys::ApiKeys;
 use crate::lists::{ListFiles, Lists};
 use crate::metrics::Metrics;
 use crate::models::Models;
+use crate::problem::Problem;
+use crate::requests::Failures;
 use crate::sessions::{self, SessionStore};
 use crate::{Error, ServerConfig};
 use arc_swap::ArcSwap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -20,6 +23,9 @@ use tokio::sync::{Mutex, Semaphore};
 /// Time between two probes of a session store that keeps events, and of one that does not.
 const PROBE: Duration = Duration::from_secs(1);
 const PROBE_OF_FAULT: Duration = Duration::from_millis(100);
+
+/// Time after the end of a request for which its computation may go on before the thread is taken for stuck.
+const STUCK: Duration = Duration::from_secs(10);
 
 /// The models, the session store and everything else that request handlers use.
 #[derive(Debug)]
@@ -37,8 +43,6 @@ pub(crate) struct Service {
     /// The log of events for later training, if enabled.
     pub(crate) event_log: Option<EventLog>,
     pub(crate) metrics: Arc<Metrics>,
-    /// The fixed name of the first model; `None`: the name of its folder.
-    pub(crate) name: Option<String>,
     /// `models_dir` with symbolic links resolved, if set.
     pub(crate) models_dir: Option<PathBuf>,
     /// The current block and allow lists.
@@ -49,18 +53,23 @@ pub(crate) struct Service {
     pub(crate) searching: Arc<Semaphore>,
     /// Held while a model or the lists are replaced, so that neither change overwrites the other.
     pub(crate) changing: Mutex<ListFiles>,
+    /// How many lists each caller may ask for, if there is a limit.
+    rates: Option<Rates>,
+    /// Which failed requests have a log line of their own.
+    pub(crate) failures: Failures,
     stopping: AtomicBool,
 }
 
 impl Service {
     /// Loads the models and opens all files and stores that the configuration names.
-    pub(crate) fn load(
-        model: &Path,
-        name: Option<String>,
-        config: ServerConfig,
-        (keys, is_local): (ApiKeys, bool),
-        metrics: Arc<Metrics>,
-    ) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// For what cannot be loaded or opened, lists that leave no item, and a configuration without a model.
+    pub(crate) fn load(config: ServerConfig, keys: ApiKeys, metrics: Arc<Metrics>) -> Result<Self, Error> {
+        let Some(model) = config.model.clone() else {
+            let reason = "is missing: give the folder of a model, as in `upnext serve MODEL`";
+            return Err(upnext_core::Error::config("model", reason).into());
+        };
         let mut files = ListFiles::new(config.block_file.clone(), config.allow_file.clone());
         let lists = files.read()?;
         metrics.lists_read(lists.counts());
@@ -68,7 +77,7 @@ impl Service {
         let catalogue = |path: &PathBuf| Catalogue::read(path, &config);
         let examples = |path: &PathBuf| Examples::read(path, &config);
         let event_log = |dir: &PathBuf| EventLog::open(dir, &config, Arc::clone(&metrics));
-        let models = Models::load(model, name.as_deref(), &config, &lists, &metrics)?;
+        let models = Models::load(&model, config.name.as_deref(), &config, &lists, &metrics)?;
         if models.first().served().allowed() == 0 {
             let field = if config.allow_file.is_some() { "allow_file" } else { "block_file" };
             let reason = "leaves no item of the model to recommend: give a list with ids of its items";
@@ -81,14 +90,15 @@ impl Service {
             examples: config.examples_log.as_ref().map(examples).transpose()?.unwrap_or_default(),
             sessions: sessions::open(&config)?,
             event_log: config.event_log_dir.as_ref().map(event_log).transpose()?,
+            is_local: keys.data.is_empty() && !config.allow_open,
             keys: ArcSwap::from_pointee(keys),
-            is_local,
             metrics,
-            name,
             lists: ArcSwap::from_pointee(lists),
             loading: Mutex::default(),
             searching: Arc::new(Semaphore::new(1)),
             changing: Mutex::new(files),
+            rates: Rates::of(&config),
+            failures: Failures::default(),
             stopping: AtomicBool::new(false),
             config,
         })
@@ -102,6 +112,31 @@ impl Service {
             log.close();
         }
         lost
+    }
+
+    /// Counts the lists that a caller asks for.
+    ///
+    /// # Errors
+    /// With status 429 if they are more than the configuration allows.
+    pub(crate) fn count_lists(&self, caller: &Caller, lists: usize) -> Result<(), Problem> {
+        let Some(rates) = &self.rates else { return Ok(()) };
+        rates.take(caller, lists).inspect_err(|_| self.metrics.limited(lists as u64))
+    }
+
+    /// The key that may fill only a part of the queue: that of a caller, if there are several.
+    pub(crate) fn owner(&self, caller: &Caller) -> Option<Arc<str>> {
+        let has_several = self.keys.load().data.len() > 1;
+        caller.key.clone().filter(|_| has_several)
+    }
+
+    /// Why this process cannot give good answers; `None`: it can.
+    pub(crate) fn unready(&self) -> Option<&'static str> {
+        if self.is_stopping() {
+            return Some("the server is stopping: ask another one");
+        }
+        let limit = Duration::from_millis(self.config.request_timeout_ms) + STUCK;
+        let is_stuck = self.models.first().is_stuck(limit);
+        is_stuck.then_some("the compute threads do not answer: ask another one, and restart this one")
     }
 
     /// What is not as it should be, although requests are answered.
@@ -133,6 +168,7 @@ impl Service {
         loop {
             self.sessions.probe().await;
             let is_well = self.sessions.state().fault.is_none();
+            self.failures.tell();
             tokio::time::sleep(if is_well { PROBE } else { PROBE_OF_FAULT }).await;
         }
     }

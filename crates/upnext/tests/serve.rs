@@ -180,6 +180,7 @@ fn a_server_that_loads_is_alive_and_not_ready_and_takes_signals() {
             .arg(&model)
             .args(["--listen", &format!("127.0.0.1:{port}"), "--catalogue"])
             .arg(&titles)
+            .env("UPNEXT_DRAIN_MS", "0")
             .stderr(Stdio::null())
             .spawn()
             .unwrap()
@@ -225,7 +226,7 @@ fn what_cannot_be_served_is_refused_with_what_to_do() {
     refused(&["--listen", "0.0.0.0:0"], 1, &["0.0.0.0", "--keys", "--allow-open"]);
     refused(&["--listen", "localhost"], 2, &["--listen"]);
     let file = |text: &str| shop.file("limits.toml", text).to_str().unwrap().to_owned();
-    refused(&["--config", &file("max_k = 10\nmax_kk = 3\n")], 2, &["limits.toml:2:1", "max_kk"]);
+    refused(&["--config", &file("max_k = 10\nmax_kk = 3\n")], 2, &["limits.toml:2", "max_kk", "`max_k`"]);
     refused(&["--config", &file("max_k = 10\n")], 2, &["max_k", "default_k"]);
     refused(&["--tls-cert", "cert.pem"], 2, &["tls_key_file", "--tls-key"]);
     refused(&["--tls-cert", "nothing.pem", "--tls-key", "nothing.pem"], 1, &["nothing.pem"]);
@@ -274,12 +275,100 @@ fn the_password_of_a_store_comes_from_a_file_or_the_environment_and_is_shown_now
 }
 
 #[test]
-fn the_limits_that_are_shown_are_a_file_to_start_from() {
+fn the_options_that_are_shown_are_a_file_to_start_from() {
     let shop = Shop::new();
-    let limits = upnext("serve", Path::new("--show-config"), &["--session-sync", "every-event"]);
-    let text = shop::stdout(&limits);
-    assert!(text.contains("session_sync = \"every-event\"") && text.contains("max_k = 1000"), "{text}");
-    let file = shop.file("limits.toml", &text);
-    let again = upnext("serve", Path::new("--show-config"), &["--config", file.to_str().unwrap()]);
-    assert_eq!(shop::stdout(&again), text);
+    let shown = upnext("serve", Path::new("--show-config"), &["--session-sync", "every-event"]);
+    let text = shop::stdout(&shown);
+    for words in
+        ["session_sync = \"every-event\" # from --session-sync", "max_k = 1000\n", "# session_file is absent"]
+    {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let file = shop.file("options.toml", &text);
+    let again =
+        shop::stdout(&upnext("serve", Path::new("--show-config"), &["--config", file.to_str().unwrap()]));
+    let values = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.map(|line| line.split(" # from ").next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(values(&again), values(&text));
+    assert!(again.contains("# from ") && again.contains("options.toml:"), "{again}");
+}
+
+#[test]
+fn every_option_can_be_given_by_the_file_the_environment_and_an_argument() {
+    let shop = Shop::new();
+    let (model, _) = shop.train(ModelKind::Pop);
+    let file = shop
+        .file("serve.toml", &format!("model = {model:?}\nlisten = \"127.0.0.1:0\"\nname = \"of-file\"\n"));
+    let show = |variables: &[(&str, &str)], more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_upnext"));
+        command.args(["serve", "--show-config", "--config"]).arg(&file).args(more);
+        command.envs(variables.iter().copied()).output().unwrap()
+    };
+    let name = |variables: &[(&str, &str)], more: &[&str]| {
+        let text = shop::stdout(&show(variables, more));
+        let line = text.lines().find(|line| line.starts_with("name = ")).unwrap().to_owned();
+        line.split_once(" # from ").map(|(value, origin)| (value.to_owned(), origin.to_owned())).unwrap()
+    };
+    assert!(name(&[], &[]).1.ends_with("serve.toml:3"));
+    let variable = [("UPNEXT_NAME", "of-variable")];
+    assert_eq!(name(&variable, &[]), ("name = \"of-variable\"".to_owned(), "UPNEXT_NAME".to_owned()));
+    assert_eq!(name(&variable, &["--set", "name=set"]).1, "--set name");
+    assert_eq!(name(&variable, &["--set", "name=set", "--name", "flag"]).0, "name = \"flag\"");
+    let near = show(&[("UPNEXT_MAX_KK", "5")], &[]);
+    assert!(
+        shop::stderr(&near).contains("UPNEXT_MAX_KK sets no option: did you mean UPNEXT_MAX_K?"),
+        "{near:?}"
+    );
+    // A file is enough to start.
+    let mut server = Command::new(env!("CARGO_BIN_EXE_upnext"));
+    let mut server = server.args(["serve", "--config"]).arg(&file).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(server.stderr.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut stderr, &mut line).unwrap();
+    assert!(line.starts_with("listening on http://127.0.0.1:"), "{line}");
+    assert!(Command::new("kill").arg(server.id().to_string()).status().unwrap().success());
+    let nothing = Command::new(env!("CARGO_BIN_EXE_upnext")).arg("serve").output().unwrap();
+    assert_refused(&nothing, 2, &["model: is missing", "upnext serve MODEL"]);
+}
+
+#[test]
+fn a_program_that_reads_log_lines_gets_json_from_the_first_to_the_last() {
+    let shop = Shop::new();
+    let (model, _) = shop.train(ModelKind::Pop);
+    let lines = |log: &str| -> Vec<Value> {
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect()
+    };
+    for (more, code) in
+        [(&["--tls-cert", "nothing.pem", "--tls-key", "nothing.pem"][..], 1), (&["--set", "max_k=0"], 2)]
+    {
+        let output = upnext("serve", &model, &[&["--log", "json"], more].concat());
+        assert_eq!(output.status.code(), Some(code));
+        let lines = lines(&shop::stderr(&output));
+        assert_eq!(lines.last().unwrap()["level"], "ERROR", "{lines:?}");
+    }
+    let server = Served::start(&model, &["--log", "json", "--set", "log_probes=true"]);
+    server.ask("GET", "/readyz", "").unwrap();
+    server.ask("GET", "/v1/model", "").unwrap();
+    let (_, log) = server.end("-INT");
+    let lines = lines(&log);
+    let request = lines.iter().find(|line| line["route"] == "/v1/model").unwrap();
+    assert!(request["bytes"].as_u64() > Some(100) && request["address"] == "127.0.0.1", "{request}");
+    assert!(lines.iter().any(|line| line["route"] == "/readyz"));
+    let quiet = Served::start(&model, &["--log", "json"]);
+    quiet.ask("GET", "/readyz", "").unwrap();
+    assert!(!quiet.end("-INT").1.contains("/readyz"));
+}
+
+#[cfg(unix)] // Signals.
+#[test]
+fn a_server_that_is_to_stop_drains_and_stops_at_the_second_signal() {
+    let shop = Shop::new();
+    let (model, _) = shop.train(ModelKind::Pop);
+    let server = Served::start(&model, &["--set", "drain_ms=600000"]);
+    server.signal("-TERM");
+    while server.ask("GET", "/readyz", "").is_none_or(|answer| answer["status"] != 503) {}
+    assert!(server.ask("GET", "/v1/model", "").is_some());
+    assert_eq!(server.end("-TERM").0, Some(0));
 }

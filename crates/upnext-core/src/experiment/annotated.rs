@@ -2,14 +2,11 @@
 
 use super::{DataConfig, EvaluationConfig, Experiment, ModelConfig, ModelKind, Published};
 use crate::blend::Member;
-use crate::documented::{Documented, FieldDoc};
+use crate::documented::{Documented, FieldDoc, comment};
 use crate::gru4rec::config::TrainingConfig;
 use crate::{Error, Result};
 use std::fmt::Write;
 use toml::{Table, Value};
-
-/// Number of characters after which a comment is wrapped.
-const WIDTH: usize = 100;
 
 /// What the numbers in brackets in the documentation of fields stand for.
 pub(super) const REFERENCES: &str =
@@ -186,19 +183,6 @@ pub(super) fn sections(text: &str) -> Vec<Section> {
         }
     }
     sections
-}
-
-/// Adds a paragraph as comment lines.
-fn comment(out: &mut String, paragraph: &str) {
-    let mut line = String::from("#");
-    for word in paragraph.split_whitespace() {
-        if line.chars().count() + 1 + word.chars().count() > WIDTH {
-            _ = writeln!(out, "{line}");
-            "#".clone_into(&mut line);
-        }
-        _ = write!(line, " {word}");
-    }
-    _ = writeln!(out, "{line}");
 }
 
 #[cfg(test)]

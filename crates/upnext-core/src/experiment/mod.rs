@@ -37,7 +37,7 @@ pub use published::{published_names, published_text};
 #[cfg(feature = "toml")]
 pub(crate) use read::File;
 #[cfg(feature = "toml")]
-pub use read::plain;
+pub use read::{plain, readings};
 
 /// The configuration of an experiment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -143,8 +143,8 @@ impl Experiment {
     }
 }
 
-/// The possible values of a text, the most likely first.
-fn readings(text: &str) -> Vec<Value> {
+/// The possible values of a text, the most likely first: for the field of a configuration whose type is not known.
+pub fn readings(text: &str) -> Vec<Value> {
     let toml = |text: &str| {
         Value::deserialize(ValueDeserializer::parse(text).ok()?).ok().filter(|value| !value.is_table())
     };

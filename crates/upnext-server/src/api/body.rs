@@ -4,6 +4,7 @@ use super::recommend::item_id;
 use crate::ServerConfig;
 use crate::problem::Problem;
 use crate::service::Service;
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
@@ -15,19 +16,38 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Media type of JSON objects, one a line.
+pub(super) const NDJSON: &str = "application/x-ndjson";
+
 /// An extractor for JSON bodies.
 pub(crate) struct Json<T>(pub(crate) T);
+
+/// Checks the media type of a body.
+fn check_kind(request: &Request, wanted: &str) -> Result<(), Problem> {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let essence = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(wanted) {
+        return Ok(());
+    }
+    let detail = format!("the body must be JSON: send it with `content-type: {wanted}`");
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
+}
+
+/// The problem of a body that has not arrived in time.
+fn too_slow() -> Problem {
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time: send the request again")
+}
+
+/// The problem of a body that breaks off.
+fn cut_off() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "the body ended before its announced length")
+}
 
 impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, service: &Arc<Service>) -> Result<Self, Problem> {
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let essence = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("application/json") {
-            let detail = "the body must be JSON: send it with `content-type: application/json`";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
-        }
+        check_kind(&request, "application/json")?;
         let limit = service.config.max_body_bytes;
         let too_large = || {
             let detail = format!("the body has more than {limit} bytes: send less at a time");
@@ -44,16 +64,8 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Json<T> {
             match tokio::time::timeout(Duration::from_millis(service.config.body_timeout_ms), body).await {
                 Ok(Ok(body)) => body.to_bytes(),
                 Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
-                Ok(Err(_)) => {
-                    return Err(Problem::new(
-                        StatusCode::BAD_REQUEST,
-                        "the body ended before its announced length",
-                    ));
-                }
-                Err(_) => {
-                    let detail = "the body did not arrive in time: send the request again";
-                    return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail));
-                }
+                Ok(Err(_)) => return Err(cut_off()),
+                Err(_) => return Err(too_slow()),
             };
         if !is_compressed {
             return parse(&body).map(Self);
@@ -68,6 +80,62 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Json<T> {
             return Err(too_large());
         }
         parse(&unpacked).map(Self)
+    }
+}
+
+/// An extractor for bodies of any size with a JSON object a line, which are read one after the other.
+pub(crate) struct Lines {
+    body: Body,
+    buffer: Vec<u8>,
+    /// Maximum length of a line, and time for a part of the body.
+    limit: usize,
+    patience: Duration,
+}
+
+impl FromRequest<Arc<Service>> for Lines {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, service: &Arc<Service>) -> Result<Self, Problem> {
+        check_kind(&request, NDJSON)?;
+        if is_compressed(&request)? {
+            let detail = "the lines must not be compressed";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+        }
+        let patience = Duration::from_millis(service.config.body_timeout_ms);
+        let (body, limit) = (request.into_body(), service.config.max_body_bytes);
+        Ok(Self { body, buffer: Vec::new(), limit, patience })
+    }
+}
+
+impl Lines {
+    /// The object of the next line; `None` after the last. Empty lines are skipped.
+    pub(super) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Problem> {
+        let (mut line, mut is_end) = (None, false);
+        loop {
+            if let Some(end) = self.buffer.iter().position(|&byte| byte == b'\n') {
+                line = Some(self.buffer.drain(..=end).collect::<Vec<u8>>());
+            } else if is_end && !self.buffer.is_empty() {
+                line = Some(std::mem::take(&mut self.buffer));
+            }
+            match line.take() {
+                Some(line) if line.trim_ascii().is_empty() => continue,
+                Some(line) => return parse(&line).map(Some),
+                None if is_end => return Ok(None),
+                None => {}
+            }
+            if self.buffer.len() > self.limit {
+                let detail = format!("a line has more than {} bytes", self.limit);
+                return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+            }
+            match tokio::time::timeout(self.patience, self.body.frame()).await {
+                Ok(Some(Ok(frame))) => {
+                    self.buffer.extend_from_slice(frame.data_ref().map_or(&[], |data| data))
+                }
+                Ok(Some(Err(_))) => return Err(cut_off()),
+                Ok(None) => is_end = true,
+                Err(_) => return Err(too_slow()),
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `/openapi.json` and `/docs`: the description of the HTTP interface.
 
-use super::{catalogue, items, operation, recommend, sessions, similar};
+use super::{admin, catalogue, items, moving, operation, recommend, sessions, similar};
 use crate::problem::Problem;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -30,11 +30,14 @@ const PAGE: &str = include_str!("docs.html");
         similar::similar,
         operation::model,
         operation::models,
-        operation::reload,
-        operation::lists,
         operation::healthz,
         operation::readyz,
         operation::metrics,
+        admin::reload,
+        admin::lists,
+        admin::share,
+        moving::export,
+        moving::import,
     ),
     components(schemas(Problem)),
     tags(

@@ -1,6 +1,7 @@
 //! `/v1/items`: search and lookup of items.
 
 use super::body::Json;
+use super::headers::TimeLimit;
 use super::ok;
 use super::recommend::{at_most, item_id};
 use super::strict::parameters;
@@ -115,6 +116,7 @@ fn number(text: &str) -> Result<usize, Problem> {
 )]
 pub(crate) async fn find(
     State(service): State<Arc<Service>>,
+    time: TimeLimit,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let ItemQuery { query, limit, conditions } = ItemQuery::parse(&query.unwrap_or_default())?;
@@ -130,7 +132,7 @@ pub(crate) async fn find(
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     };
     let turn = Arc::clone(&service.searching).acquire_owned();
-    let Ok(Ok(turn)) = tokio::time::timeout_at(service.config.deadline().into(), turn).await else {
+    let Ok(Ok(turn)) = tokio::time::timeout_at(time.deadline().into(), turn).await else {
         return Err(late());
     };
     // In a blocking thread, since the first search sorts all words.
@@ -144,7 +146,7 @@ pub(crate) async fn find(
             conditions.iter().all(|condition| description().is_some_and(|it| it.meets(condition)))
         };
         // The time limit starts after the index is built, which is done for all later searches, too.
-        let deadline = service.config.deadline();
+        let deadline = time.deadline();
         let mut observe = || {
             let is_wanted = !sender.is_closed() && Instant::now() < deadline;
             if is_wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

@@ -1,17 +1,17 @@
-//! Routes for operation: health, readiness, served models, metrics, and loading of models.
+//! Routes for operation: health, readiness, served models and metrics.
 
-use super::body::Json;
 use super::ok;
 use super::recommend::ModelName;
 use crate::engine::{Engine, Served};
+use crate::metrics::State as MetricsState;
 use crate::problem::Problem;
-use crate::reload::ReloadError;
 use crate::service::Service;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::sync::Arc;
+use upnext_core::data::format_time;
 use utoipa::ToSchema;
 
 /// The state of the server.
@@ -46,13 +46,13 @@ pub(crate) async fn healthz() -> Response {
     tag = "operation",
     responses(
         (status = 200, description = "It does", body = Status),
-        (status = 503, description = "The server is starting or stopping", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The server is starting or stopping, or its compute threads do not answer", body = Problem, content_type = "application/problem+json"),
     ),
     security(())
 )]
 pub(crate) async fn readyz(State(service): State<Arc<Service>>) -> Result<Response, Problem> {
-    if service.is_stopping() {
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping: ask another one"));
+    if let Some(reason) = service.unready() {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, reason));
     }
     Ok(ok(&Status { status: "ready", degraded: service.degraded() }))
 }
@@ -69,18 +69,20 @@ pub(crate) struct ModelAnswer<'a> {
     /// Whether the option `why` of a list has an effect: the model has item vectors.
     explains: bool,
     /// The time at which it was saved, in UTC, if known.
-    #[schema(value_type = Option<String>)]
-    created: Option<&'a str>,
+    created: Option<String>,
+    /// The time at which it was loaded, in UTC.
+    loaded: String,
 }
 
 impl<'a> ModelAnswer<'a> {
-    fn of(served: &'a Served) -> Self {
+    pub(super) fn of(served: &'a Served) -> Self {
         Self {
             model: ModelName::of(served),
             items: served.loaded.items().len(),
             allowed_items: served.allowed(),
             explains: served.width() > 0,
-            created: served.loaded.training().created.as_deref(),
+            created: served.created_s.map(|seconds| format_time(seconds * 1_000_000)),
+            loaded: format_time(served.loaded_s * 1_000_000),
         }
     }
 }
@@ -132,88 +134,13 @@ pub(crate) async fn models(State(service): State<Arc<Service>>) -> Response {
     )
 )]
 pub(crate) async fn metrics(State(service): State<Arc<Service>>) -> Response {
-    let waiting = service.models.all().map(Engine::waiting).sum();
-    let text = service.metrics.text(waiting, service.sessions.count(), &service.sessions.state());
+    let text = service.metrics.text(&MetricsState {
+        queue: service.models.all().map(Engine::waiting).sum(),
+        sessions: service.sessions.count(),
+        store: service.sessions.state(),
+        is_ready: service.unready().is_none(),
+        degraded: service.degraded().len(),
+    });
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()
-}
-
-/// A request to load a model.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ReloadRequest {
-    /// A folder in the server's folder of models (`models_dir`); absent: the folder of the model that is replaced.
-    #[serde(default)]
-    path: Option<String>,
-    /// The name of the model to replace, if the server has two; absent: the first.
-    #[serde(default)]
-    replace: Option<String>,
-}
-
-impl From<ReloadError> for Problem {
-    fn from(error: ReloadError) -> Self {
-        match error {
-            ReloadError::Path(detail) => Self::field("path", detail),
-            ReloadError::Lists(detail) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{detail}. The lists of before stay"))
-            }
-            ReloadError::Model(detail) => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                format!("{detail}. The model that was served before goes on being served"),
-            ),
-        }
-    }
-}
-
-/// Load a model and serve it in place of the old one. If it is broken, it is refused and the old one stays.
-#[utoipa::path(
-    post,
-    path = "/v1/admin/reload",
-    tag = "admin",
-    request_body = ReloadRequest,
-    responses(
-        (status = 200, description = "It is served", body = ModelAnswer),
-        (status = "4XX", description = "It is not, and the old one stays", body = Problem, content_type = "application/problem+json"),
-    ),
-    security(("key" = []))
-)]
-pub(crate) async fn reload(
-    State(service): State<Arc<Service>>,
-    Json(request): Json<ReloadRequest>,
-) -> Result<Response, Problem> {
-    let engine = match &request.replace {
-        Some(name) => service.models.named(name).map_err(|problem| problem.within("replace"))?,
-        None => service.models.first(),
-    };
-    let served = service.reload(engine.role(), request.path).await?;
-    Ok(ok(&ModelAnswer::of(&served)))
-}
-
-/// A request to read the block and allow files.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ListsRequest {
-    /// Whether they replace the lists of before even if they have less than half of their ids, or leave no item.
-    #[serde(default)]
-    replace: bool,
-}
-
-/// Read the block and allow files and apply them. If they cannot be, the lists of before stay.
-#[utoipa::path(
-    post,
-    path = "/v1/admin/lists",
-    tag = "admin",
-    request_body = ListsRequest,
-    responses(
-        (status = 200, description = "They are applied", body = ModelsAnswer),
-        (status = "4XX", description = "They are not, and the lists of before stay", body = Problem, content_type = "application/problem+json"),
-    ),
-    security(("key" = []))
-)]
-pub(crate) async fn lists(
-    State(service): State<Arc<Service>>,
-    Json(request): Json<ListsRequest>,
-) -> Result<Response, Problem> {
-    service.reload_lists(request.replace).await?;
-    Ok(models(State(service)).await)
 }

@@ -1,17 +1,23 @@
 //! `/v1/recommend` and `/v1/recommend/batch`: stateless recommendations for sessions in the request.
 
 use super::body::{Json, session_id};
+use super::headers::TimeLimit;
 use super::ok;
 use crate::ServerConfig;
-use crate::engine::{Answer, Listed, Question, Served};
+use crate::callers::Caller;
+use crate::engine::{Answer, Class, Listed, Question, Served};
+use crate::event_log::Impression;
+use crate::models::Role;
 use crate::problem::Problem;
 use crate::requests::RequestId;
 use crate::service::Service;
+use crate::sessions::now_ms;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use upnext_core::data::format_time;
 use upnext_core::ranking::Recommendation;
 use utoipa::ToSchema;
 
@@ -214,9 +220,10 @@ impl<'a> List<'a> {
     /// The lists of an answer; counts them in the metrics.
     pub(super) fn all(service: &Service, answer: &'a Answer) -> Vec<Self> {
         let lists: Vec<Self> = answer.lists.iter().map(|listed| Self::new(&answer.served, listed)).collect();
-        lists
-            .iter()
-            .for_each(|list| service.metrics.list(answer.role, list.fell_back, list.unknown_items.len()));
+        for list in &lists {
+            let (length, unknown) = (list.recommendations.len(), list.unknown_items.len());
+            service.metrics.list(answer.role, length, list.fell_back, unknown);
+        }
         lists
     }
 }
@@ -251,9 +258,10 @@ pub(crate) struct BatchAnswer<'a> {
 pub(crate) async fn recommend(
     State(service): State<Arc<Service>>,
     Extension(id_of_request): Extension<RequestId>,
+    (caller, limit): (Caller, TimeLimit),
     Json(mut request): Json<RecommendRequest>,
 ) -> Result<Response, Problem> {
-    let deadline = service.config.deadline();
+    let deadline = limit.deadline();
     let (model, id) = (request.model.take(), request.session_id.take());
     if let Some(id) = &id {
         session_id("session_id", id, &service.config)?;
@@ -266,12 +274,51 @@ pub(crate) async fn recommend(
         .engine
         .check_work(work, service.config.max_request_work)
         .map_err(|problem| problem.within("why"))?;
-    let reservation = chosen.engine.reserve(1)?;
-    let answer = chosen.answer(reservation, question, deadline, id_of_request).await?;
+    service.count_lists(&caller, 1)?;
+    let reservation = chosen.engine.reserve(1, Class::Visitor, service.owner(&caller))?;
+    let events = (question.session.len() + events_left_out) as u64;
+    let answer = chosen.answer(reservation, question, deadline, id_of_request.clone()).await?;
+    if let Some(id) = &id {
+        let shown = Shown { session: id, events, is_assigned: model.is_none(), request: &id_of_request };
+        shown.log(&service, &answer);
+    }
     let list = List::all(&service, &answer).pop();
     list.map(|list| List { events_left_out, ..list })
         .map(|list| ok(&RecommendAnswer { model: ModelName::of(&answer.served), list }))
         .ok_or_else(|| crate::engine::Refusal::Failed.into())
+}
+
+/// The session in which a list is shown.
+pub(super) struct Shown<'a> {
+    pub(super) session: &'a str,
+    /// Number of its clicks.
+    pub(super) events: u64,
+    /// Whether the model is the one that the session is assigned to; otherwise the request has named it.
+    pub(super) is_assigned: bool,
+    pub(super) request: &'a RequestId,
+}
+
+impl Shown<'_> {
+    /// Writes the list of an answer to the log of impressions, if there is one.
+    pub(super) fn log(&self, service: &Service, answer: &Answer) {
+        let log = service.event_log.as_ref().filter(|log| log.has_impressions());
+        let (Some(log), Some(listed)) = (log, answer.lists.first()) else { return };
+        let (served, items) = (&answer.served, answer.served.loaded.items());
+        let (second, _) = service.models.shares();
+        let share = if answer.role == Role::First { 1.0 - second } else { second };
+        log.shown(&Impression {
+            session: self.session,
+            events: self.events,
+            time: format_time(i64::try_from(now_ms()).unwrap_or_default() * 1_000),
+            request_id: &self.request.0,
+            model: &served.name,
+            version: served.version(),
+            role: answer.role.name(),
+            share: self.is_assigned.then_some(share),
+            fell_back: listed.list.fell_back,
+            items: listed.list.entries.iter().map(|entry| items.id(entry.item)).collect(),
+        });
+    }
 }
 
 /// Recommend the next items of several sessions.
@@ -288,9 +335,10 @@ pub(crate) async fn recommend(
 )]
 pub(crate) async fn recommend_batch(
     State(service): State<Arc<Service>>,
+    (caller, limit): (Caller, TimeLimit),
     Json(request): Json<BatchRequest>,
 ) -> Result<Response, Problem> {
-    let deadline = service.config.deadline();
+    let deadline = limit.deadline();
     at_most("requests", "sessions", request.requests.len(), service.config.max_batch_sessions)?;
     let engine = service.models.choose(request.model.as_deref(), None)?.engine;
     let question = |(i, mut request): (usize, SessionRequest)| {
@@ -304,7 +352,9 @@ pub(crate) async fn recommend_batch(
     at_most("requests", "entries of all lists together (`k`)", entries, service.config.max_answer_entries)?;
     let work = questions.iter().map(|question| (question, question.session.len()));
     engine.check_work(work, service.config.max_request_work).map_err(|problem| problem.within("requests"))?;
-    let reservation = engine.reserve(questions.len())?;
+    service.count_lists(&caller, questions.len())?;
+    let class = if questions.len() > 1 { Class::Batch } else { Class::Visitor };
+    let reservation = engine.reserve(questions.len(), class, service.owner(&caller))?;
     let answer = engine.answer(reservation, questions, deadline).await?;
     let lists = List::all(&service, &answer).into_iter().zip(cuts);
     let lists = lists.map(|(list, events_left_out)| List { events_left_out, ..list }).collect();

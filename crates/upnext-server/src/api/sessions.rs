@@ -1,20 +1,24 @@
 //! `/v1/sessions/{id}`: sessions that the server stores event by event.
 
 use super::body::{Json, SessionId, check_id};
+use super::headers::{EventKey, TimeLimit};
 use super::ok;
-use super::recommend::{List, ModelName, at_most, item_id, list_request};
+use super::recommend::{List, ModelName, Shown, at_most, item_id, list_request};
 use crate::ServerConfig;
-use crate::engine::Question;
+use crate::callers::Caller;
+use crate::engine::{Class, Question};
+use crate::event_log::session_name;
 use crate::problem::Problem;
 use crate::requests::RequestId;
 use crate::service::Service;
-use crate::sessions::{Appended, Removal, StoreError, Unstored};
+use crate::sessions::{Appended, Event, Outcome, Removal, StoreError, Unstored};
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::Instant;
 use upnext_core::data::format_time;
 use utoipa::ToSchema;
 
@@ -22,7 +26,11 @@ list_request! {
     /// An event, and the options of the list after it.
     EventRequest {
         /// The id of the item that was clicked.
-        item: String
+        item: String,
+        /// What happened to the item, such as `cart` or `purchase`; absent: the first of the server's `event_types`, usually
+        /// `view`.
+        #[serde(default, rename = "type")]
+        event_type: Option<String>,
     }
 }
 
@@ -31,9 +39,12 @@ list_request! {
 pub(crate) struct EventAnswer<'a> {
     #[schema(value_type = String)]
     session_id: &'a str,
-    /// Number of events in the session, this one included.
+    /// Number of clicks in the session, this one included.
     events: u64,
     model: ModelName<'a>,
+    /// True if the event was sent before, under the same `idempotency-key`, and counts once.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    repeated: bool,
     /// False if the event is not kept as it should be; `detail` says how. Absent: it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     event_stored: Option<bool>,
@@ -98,28 +109,56 @@ impl Unstored {
     }
 }
 
-/// Stores an event, and appends it to the event log.
+/// Stores an event, and appends it to the event log, unless it was sent before.
 ///
 /// It runs as a separate task, which is finished even if the client disconnects, so that every event is logged.
 async fn store_event(
     service: &Arc<Service>,
     id: &str,
-    item: Arc<str>,
+    (event, kind): (Event, String),
     model: String,
 ) -> Result<Appended, Problem> {
     let (service, id) = (Arc::clone(service), id.to_owned());
     let storing = tokio::spawn(async move {
-        let appended = service.sessions.append(&id, Arc::clone(&item)).await;
-        match &appended.unstored {
-            None => service.metrics.event(),
-            Some(unstored) => service.metrics.unstored(unstored),
+        let (began, item) = (Instant::now(), Arc::clone(&event.item));
+        let appended = service.sessions.append(&id, event).await;
+        service.metrics.store("append", began.elapsed(), appended.unstored.is_none());
+        match (appended.outcome, &appended.unstored) {
+            (Outcome::Conflict, _) => return appended,
+            (Outcome::Repeated, _) => {
+                service.metrics.event_repeated();
+                return appended;
+            }
+            (Outcome::Added, None) => service.metrics.event(),
+            (Outcome::Added, Some(unstored)) => service.metrics.unstored(unstored),
         }
         if let Some(log) = &service.event_log {
-            log.record(&id, &appended.session, item, model);
+            log.record(&id, &appended.session, (item, kind), model);
         }
         appended
     });
     storing.await.map_err(|panicked| StoreError::Unconfirmed(panicked.to_string()).into())
+}
+
+/// The type of an event, and whether it is one of those that lists are made of.
+fn event_type(wanted: Option<String>, service: &Service) -> Result<(String, bool), Problem> {
+    let types = &service.config.event_types;
+    let kind = match wanted {
+        None => types.first().cloned().unwrap_or_default(),
+        Some(kind) if types.contains(&kind) => kind,
+        Some(_) => {
+            let detail = format!("is none of the server's `event_types`: give one of {}", types.join(", "));
+            return Err(Problem::field("type", detail));
+        }
+    };
+    let is_click = service.config.session_event_types.contains(&kind);
+    if !is_click && service.event_log.is_none() {
+        let detail = format!(
+            "an event of type `{kind}` is only written to the event log, and the server has none: start it with --event-log DIR"
+        );
+        return Err(Problem::field("type", detail));
+    }
+    Ok((kind, is_click))
 }
 
 fn no_such_session(config: &ServerConfig) -> Problem {
@@ -135,7 +174,10 @@ fn no_such_session(config: &ServerConfig) -> Problem {
     post,
     path = "/v1/sessions/{id}/events",
     tag = "sessions",
-    params(("id" = String, Path, description = "The session's id, any text; a session begins with its first event")),
+    params(
+        ("id" = String, Path, description = "The session's id, any text; a session begins with its first event"),
+        ("idempotency-key" = Option<String>, Header, description = "The client's name of the event, such as a UUID: an event that is sent again under the same one counts once"),
+    ),
     request_body = EventRequest,
     responses(
         (status = 200, description = "The list; the event is stored unless `event_stored` is false", body = EventAnswer),
@@ -147,11 +189,13 @@ pub(crate) async fn add_event(
     State(service): State<Arc<Service>>,
     SessionId(id): SessionId,
     Extension(id_of_request): Extension<RequestId>,
+    (caller, limit, EventKey(key)): (Caller, TimeLimit, EventKey),
     Json(mut request): Json<EventRequest>,
 ) -> Result<Response, Problem> {
-    let deadline = service.config.deadline();
+    let deadline = limit.deadline();
     check_id("item", "item", &request.item, service.config.max_item_id_bytes)?;
     let item: Arc<str> = std::mem::take(&mut request.item).into();
+    let (kind, is_click) = event_type(request.event_type.take(), &service)?;
     let question = request.question(Vec::new(), &service.config)?;
     // Reserved first, so that an overloaded server refuses the event before it is stored.
     let chosen = service.models.choose(None, Some(&id))?;
@@ -161,22 +205,38 @@ pub(crate) async fn add_event(
         .engine
         .check_work(work, service.config.max_request_work)
         .map_err(|problem| problem.within("why"))?;
-    let reservation = chosen.engine.reserve(1)?;
-    let Appended { session, unstored } =
-        store_event(&service, &id, item, chosen.engine.served().name.clone()).await?;
+    service.count_lists(&caller, 1)?;
+    let reservation = chosen.engine.reserve(1, Class::Visitor, service.owner(&caller))?;
+    let event = (Event { item, is_click, key }, kind);
+    let Appended { session, outcome, unstored } =
+        store_event(&service, &id, event, chosen.engine.served().name.clone()).await?;
+    if outcome == Outcome::Conflict {
+        let detail = "the session has another event under this key, with another item: give each event a key of its own";
+        return Err(Problem::field("idempotency-key", detail));
+    }
     // Whatever happens now, the event must not be sent again, unless only this process has it.
     let is_kept = !matches!(unstored, Some(Unstored::Local(_)));
     let after = |problem: Problem| if is_kept { problem.after_storing() } else { problem };
-    let answer = chosen
-        .answer(reservation, Question { session: session.items, ..question }, deadline, id_of_request)
-        .await;
+    let shown_in = service.event_log.as_ref().map(|_| session_name(&id, &session));
+    let question = Question { session: session.items, ..question };
+    let answer = chosen.answer(reservation, question, deadline, id_of_request.clone()).await;
     let answer = answer.map_err(|refusal| after(refusal.into()))?;
+    if let Some(name) = &shown_in {
+        let shown =
+            Shown { session: name, events: session.events, is_assigned: true, request: &id_of_request };
+        shown.log(&service, &answer);
+    }
     let list = List::all(&service, &answer).pop();
     let list = list.ok_or_else(|| after(crate::engine::Refusal::Failed.into()))?;
-    let model = ModelName::of(&answer.served);
-    let event_stored = unstored.as_ref().map(|_| false);
-    let detail = unstored.as_ref().map(Unstored::detail);
-    Ok(ok(&EventAnswer { session_id: &id, events: session.events, model, event_stored, detail, list }))
+    Ok(ok(&EventAnswer {
+        session_id: &id,
+        events: session.events,
+        model: ModelName::of(&answer.served),
+        repeated: outcome == Outcome::Repeated,
+        event_stored: unstored.as_ref().map(|_| false),
+        detail: unstored.as_ref().map(Unstored::detail),
+        list,
+    }))
 }
 
 /// Show a session.
@@ -195,7 +255,10 @@ pub(crate) async fn show(
     State(service): State<Arc<Service>>,
     SessionId(id): SessionId,
 ) -> Result<Response, Problem> {
-    let session = service.sessions.get(&id).await?.ok_or_else(|| no_such_session(&service.config))?;
+    let began = Instant::now();
+    let found = service.sessions.get(&id).await;
+    service.metrics.store("get", began.elapsed(), found.is_ok());
+    let session = found?.ok_or_else(|| no_such_session(&service.config))?;
     Ok(ok(&SessionAnswer {
         session_id: &id,
         items: session.items.iter().map(|item| &**item).collect(),
@@ -220,11 +283,14 @@ pub(crate) async fn show(
 pub(crate) async fn remove(
     State(service): State<Arc<Service>>,
     SessionId(id): SessionId,
+    limit: TimeLimit,
 ) -> Result<Response, Problem> {
-    let deadline = service.config.deadline();
-    let removed = tokio::time::timeout_at(deadline.into(), service.sessions.remove(&id)).await;
-    let unconfirmed = || StoreError::Unconfirmed("no answer in time".to_owned());
-    match removed.unwrap_or_else(|_| Err(unconfirmed()))? {
+    let began = Instant::now();
+    let removed = tokio::time::timeout_at(limit.deadline().into(), service.sessions.remove(&id)).await;
+    let removed = removed.unwrap_or_else(|_| Err(StoreError::Unconfirmed("no answer in time".to_owned())));
+    let is_done = matches!(removed, Ok(Removal::Done | Removal::Absent));
+    service.metrics.store("remove", began.elapsed(), is_done);
+    match removed? {
         Removal::Done => Ok(StatusCode::NO_CONTENT.into_response()),
         Removal::Absent => Err(no_such_session(&service.config)),
         Removal::Pending(_) => {

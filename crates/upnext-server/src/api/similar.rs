@@ -1,10 +1,12 @@
 //! `/v1/items/{id}/similar`: the items that are most similar to an item.
 
 use super::body::ItemId;
+use super::headers::TimeLimit;
 use super::ok;
 use super::recommend::{ModelName, at_most, item_id};
 use crate::ServerConfig;
-use crate::engine::{SimilarAnswer, SimilarQuestion};
+use crate::callers::Caller;
+use crate::engine::{Class, SimilarAnswer, SimilarQuestion};
 use crate::items::{Catalogue, Description};
 use crate::problem::Problem;
 use crate::service::Service;
@@ -139,13 +141,15 @@ fn no_answer(error: &Error) -> Problem {
 pub(crate) async fn similar(
     State(service): State<Arc<Service>>,
     ItemId(id): ItemId,
+    (caller, limit): (Caller, TimeLimit),
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let deadline = service.config.deadline();
+    let deadline = limit.deadline();
     let mut parameters = Parameters::parse(&query.unwrap_or_default())?;
     let engine = service.models.choose(parameters.model.take().as_deref(), None)?.engine;
     let question = parameters.question(id.clone(), &service.config)?;
-    let reservation = engine.reserve(1)?;
+    service.count_lists(&caller, 1)?;
+    let reservation = engine.reserve(1, Class::Visitor, service.owner(&caller))?;
     let SimilarAnswer { served, found } = engine.similar(reservation, question, deadline).await?;
     let list = found.map_err(|error| no_answer(&error))?;
     let catalogue = served.catalogue(service.catalogue.as_ref());

@@ -4,7 +4,7 @@ use crate::problem::Problem;
 use crate::service::Service;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::uri::Authority;
-use axum::http::{StatusCode, Version, header};
+use axum::http::{HeaderValue, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use std::borrow::Cow;
@@ -25,12 +25,15 @@ pub(crate) async fn check_head(
 ) -> Result<Response, Problem> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (host, others) = (hosts.next(), hosts.next());
-    let is_old = request.version() < Version::HTTP_11;
-    if others.is_some() || (host.is_none() && !is_old) {
+    // In HTTP/2, the host is part of the target.
+    let target = request.uri().authority().filter(|_| request.version() > Version::HTTP_11);
+    let may_lack = request.version() < Version::HTTP_11 || target.is_some();
+    if others.is_some() || (host.is_none() && !may_lack) {
         let detail = "the request must have one header `host`";
         return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
     }
-    let host = host.map(|host| host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()));
+    let named = |host: &HeaderValue| host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
+    let host = target.cloned().map(Some).or_else(|| host.map(named));
     if service.is_local && host.is_some_and(|host| !host.is_some_and(|host| is_of_this_machine(host.host())))
     {
         let detail = "a server without keys answers only to `localhost` and addresses of its own machine: ask it by one of these, or give it keys (--keys FILE) or --allow-open";

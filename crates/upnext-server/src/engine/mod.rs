@@ -5,12 +5,13 @@
 //! model is looked up once per batch, so each answer comes from one model even if the model is replaced meanwhile.
 //! Requests for similar items wait in the same queue, each as one session, and are computed one by one.
 
+mod beat;
 mod queue;
 mod served;
 mod similar;
 mod work;
 
-pub(crate) use queue::Reservation;
+pub(crate) use queue::{Class, Reservation};
 pub(crate) use served::Served;
 pub(crate) use similar::{SimilarAnswer, SimilarQuestion};
 
@@ -21,13 +22,14 @@ use crate::problem::Problem;
 use crate::{Error, ServerConfig, threads};
 use arc_swap::ArcSwap;
 use axum::http::StatusCode;
-use queue::Queue;
+use beat::Beat;
+use queue::{Limits, Queue};
 use similar::SimilarJob;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use upnext_core::data::ItemIndex;
 use upnext_core::ranking::RecommendationList;
@@ -146,6 +148,8 @@ impl<A> Waiter<A> {
 pub(crate) struct Engine {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// What each thread is doing.
+    beats: Vec<Arc<Beat>>,
 }
 
 #[derive(Debug)]
@@ -160,22 +164,23 @@ struct Shared {
 impl Engine {
     /// Starts the compute threads.
     pub(crate) fn start(
-        served: Served,
+        served: Arc<Served>,
         role: Role,
         config: &ServerConfig,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
             role,
-            current: ArcSwap::from_pointee(served),
-            queue: Queue::new(config.queue_sessions),
+            current: ArcSwap::new(served),
+            queue: Queue::new(Limits::of(config)),
             batch_sessions: config.batch_sessions,
             metrics,
         });
-        let engine = Self { shared, threads: Mutex::default() };
-        for i in 0..config.compute_threads() {
-            let shared = Arc::clone(&engine.shared);
-            let work = move || shared.work();
+        let beats = (0..config.compute_threads()).map(|_| Arc::default()).collect();
+        let engine = Self { shared, threads: Mutex::default(), beats };
+        for (i, beat) in engine.beats.iter().enumerate() {
+            let (shared, beat) = (Arc::clone(&engine.shared), Arc::clone(beat));
+            let work = move || shared.work(&beat);
             let thread = threads::start(format!("compute-{i}"), "start a compute thread", work)?;
             locked(&engine.threads).push(thread);
         }
@@ -193,8 +198,8 @@ impl Engine {
     }
 
     /// Replaces the model from the next batch on, and returns the old one.
-    pub(crate) fn swap(&self, served: Served) -> Arc<Served> {
-        self.shared.current.swap(Arc::new(served))
+    pub(crate) fn swap(&self, served: Arc<Served>) -> Arc<Served> {
+        self.shared.current.swap(served)
     }
 
     /// Number of sessions in the queue, reserved ones included.
@@ -202,12 +207,23 @@ impl Engine {
         self.shared.queue.waiting()
     }
 
-    /// Reserves room in the queue for `sessions` sessions.
+    /// Whether a compute thread has ended, or is busy with one batch for longer than `limit`, so that it does not come back.
+    pub(crate) fn is_stuck(&self, limit: Duration) -> bool {
+        let has_ended = locked(&self.threads).iter().any(JoinHandle::is_finished);
+        has_ended || self.beats.iter().all(|beat| beat.busy_for().is_some_and(|busy| busy > limit))
+    }
+
+    /// Reserves room in the queue for `sessions` sessions. `owner` is the key that may have only a part of it.
     ///
     /// # Errors
-    /// [`Refusal::Full`] if the queue has no room.
-    pub(crate) fn reserve(&self, sessions: usize) -> Result<Reservation, Refusal> {
-        self.shared.queue.reserve(sessions).ok_or(Refusal::Full)
+    /// [`Refusal::Full`] if the queue has no room for them.
+    pub(crate) fn reserve(
+        &self,
+        sessions: usize,
+        class: Class,
+        owner: Option<Arc<str>>,
+    ) -> Result<Reservation, Refusal> {
+        self.shared.queue.reserve(sessions, class, owner).ok_or(Refusal::Full)
     }
 
     /// Answers the questions that `reservation` was made for, all with one model.
@@ -276,14 +292,17 @@ impl Drop for Engine {
 
 impl Shared {
     /// The loop of a compute thread.
-    fn work(&self) {
-        while let Some(mut jobs) = self.queue.take(self.batch_sessions) {
-            // Jobs whose client has gone away or whose deadline has passed are dropped.
+    fn work(&self, beat: &Beat) {
+        while let Some(jobs) = self.queue.take(self.batch_sessions) {
             let now = Instant::now();
-            jobs.retain(|job| job.is_wanted(now));
+            jobs.iter().for_each(|(since, _)| self.metrics.queued(now - *since));
+            // Jobs whose client has gone away or whose deadline has passed are dropped.
+            let wanted = jobs.into_iter().map(|(_, job)| job).filter(|job| job.is_wanted(now));
+            let jobs: Vec<Job> = wanted.collect();
             if jobs.is_empty() {
                 continue;
             }
+            let _busy = beat.begin();
             let current = self.current.load_full();
             let mut groups: Vec<(Arc<Served>, Vec<ListJob>)> = Vec::with_capacity(1);
             let mut similar = Vec::new();
@@ -303,6 +322,7 @@ impl Shared {
             }
             groups.into_iter().for_each(|(model, jobs)| self.compute(&model, jobs));
             similar.into_iter().for_each(|job| job.compute(&current));
+            self.metrics.computed(now.elapsed());
         }
     }
 

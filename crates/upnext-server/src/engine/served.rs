@@ -4,13 +4,15 @@ use super::{Listed, Question};
 use crate::Error;
 use crate::items::{Catalogue, Search};
 use crate::lists::Lists;
+use crate::sessions::now_ms;
 use crate::stamp::Stamp;
 use arc_swap::ArcSwap;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use upnext_core::data::ItemIndex;
+use std::time::UNIX_EPOCH;
+use upnext_core::data::{ItemIndex, parse_time};
 use upnext_core::experiment::ModelKind;
 use upnext_core::model::Model;
 use upnext_core::ranking::{
@@ -28,6 +30,9 @@ pub(crate) struct Served {
     pub(crate) path: PathBuf,
     /// The stamp of the folder before the model was read, to detect changes since then.
     pub(crate) stamp: Option<Stamp>,
+    /// The times at which the model was saved, if known, and loaded, in seconds since 1970.
+    pub(crate) created_s: Option<i64>,
+    pub(crate) loaded_s: i64,
     pub(crate) loaded: Model,
     /// The index for fast top-k retrieval, for models that support one.
     index: Option<Index>,
@@ -49,7 +54,9 @@ impl Served {
         let (name, path) = (name.to_owned(), path.to_owned());
         let own_catalogue = loaded.item_table().and_then(|table| Catalogue::of_model(table, max_columns));
         let search = OnceLock::new();
-        let served = Self { name, path, stamp, loaded, index, candidates, search, own_catalogue };
+        let (created_s, loaded_s) = (created_s(&path, &loaded), (now_ms() / 1_000) as i64);
+        let served =
+            Self { name, path, stamp, created_s, loaded_s, loaded, index, candidates, search, own_catalogue };
         served.check().map_err(|reason| Error::Model { path: served.path.clone(), reason })?;
         Ok(served)
     }
@@ -174,6 +181,17 @@ impl Served {
         }
         Ok(Some(answers))
     }
+}
+
+/// The time at which a model was saved: that of its manifest, or else of the file of the manifest, since the manifest has none
+/// where the same training gives the same bytes.
+fn created_s(path: &Path, model: &Model) -> Option<i64> {
+    let stated = model.training().created.as_deref().and_then(|text| parse_time(text).ok());
+    let of_file = || {
+        let modified = std::fs::metadata(path.join("manifest.json")).and_then(|file| file.modified()).ok()?;
+        Some(modified.duration_since(UNIX_EPOCH).ok()?.as_secs() as i64)
+    };
+    stated.map(|microseconds| microseconds / 1_000_000).or_else(of_file)
 }
 
 /// For each entry of a list the most similar item of the session, with the cosine similarity.

@@ -1,11 +1,68 @@
-//! A file of the event log. Its name ends in `.csv.part` while rows are appended, and in `.csv` when it is complete.
+//! A file of the event log. Its name has `.part` at the end while rows are appended, and not when it is complete.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-const HEADER: &[u8] = b"session,item,time,model\n";
 const PART: &str = "part";
+
+/// What a file has rows of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Events, as CSV.
+    Events,
+    /// Lists that were shown, as one JSON object a line.
+    Impressions,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 2] = [Self::Events, Self::Impressions];
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Events => "events-",
+            Self::Impressions => "impressions-",
+        }
+    }
+
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Events => "csv",
+            Self::Impressions => "jsonl",
+        }
+    }
+
+    /// The first line.
+    fn header(self) -> &'static [u8] {
+        match self {
+            Self::Events => b"session,item,time,model,type\n",
+            Self::Impressions => b"",
+        }
+    }
+
+    /// The kind of the complete file with this name, or of the incomplete one without its ending.
+    fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| {
+            let rest = name.strip_prefix(kind.prefix()).and_then(|rest| rest.strip_suffix(kind.extension()));
+            rest.is_some_and(|rest| rest.ends_with('.'))
+        })
+    }
+}
+
+/// The complete files of a folder, with their sizes and the times of their latest rows, oldest first.
+pub(super) fn complete(dir: &Path) -> io::Result<Vec<(PathBuf, u64, SystemTime)>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().to_str().and_then(Kind::of).is_some() {
+            let file = entry.metadata()?;
+            files.push((entry.path(), file.len(), file.modified()?));
+        }
+    }
+    files.sort_by(|a, b| (a.2, &a.0).cmp(&(b.2, &b.0)));
+    Ok(files)
+}
 
 /// An incomplete file, to which rows are appended.
 #[derive(Debug)]
@@ -20,10 +77,10 @@ pub(super) struct PartFile {
 
 impl PartFile {
     /// Creates a file with a header; its name includes `began`.
-    pub(super) fn create(dir: &Path, began: &str) -> io::Result<Self> {
+    pub(super) fn create(dir: &Path, kind: Kind, began: &str) -> io::Result<Self> {
         for number in 1.. {
             let more = if number == 1 { String::new() } else { format!("-{number}") };
-            let whole = dir.join(format!("events-{began}{more}.csv"));
+            let whole = dir.join(format!("{}{began}{more}.{}", kind.prefix(), kind.extension()));
             let path = whole.with_added_extension(PART);
             if whole.try_exists()? {
                 continue;
@@ -31,7 +88,7 @@ impl PartFile {
             match OpenOptions::new().append(true).create_new(true).open(&path) {
                 Ok(file) => {
                     let mut part_file = Self { path, file, length: 0, torn: false };
-                    if let Err(error) = part_file.append(HEADER) {
+                    if let Err(error) = part_file.append(kind.header()) {
                         // A full disk must not be littered with empty files.
                         std::fs::remove_file(&part_file.path)?;
                         return Err(error);
@@ -78,12 +135,10 @@ pub(super) fn recover(dir: &Path) -> upnext_core::Result<()> {
     for entry in std::fs::read_dir(dir).map_err(upnext_core::Error::io(dir, "read"))? {
         let path = entry.map_err(upnext_core::Error::io(dir, "read"))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if !(name.starts_with("events-") && name.ends_with(".csv.part")) {
-            continue;
-        }
-        let whole = whole_rows(&path).map_err(upnext_core::Error::io(&path, "read"))?;
+        let Some(kind) = name.strip_suffix(".part").and_then(Kind::of) else { continue };
+        let whole = whole_rows(&path, kind).map_err(upnext_core::Error::io(&path, "read"))?;
         let finish = || -> io::Result<()> {
-            if whole <= HEADER.len() as u64 {
+            if whole <= kind.header().len() as u64 {
                 return std::fs::remove_file(&path);
             }
             OpenOptions::new().write(true).open(&path)?.set_len(whole)?;
@@ -96,7 +151,7 @@ pub(super) fn recover(dir: &Path) -> upnext_core::Result<()> {
 }
 
 /// Size of a file in bytes up to the end of its last complete row. A line feed within quotes does not end a row.
-fn whole_rows(path: &Path) -> io::Result<u64> {
+fn whole_rows(path: &Path, kind: Kind) -> io::Result<u64> {
     let mut reader = BufReader::with_capacity(1 << 16, File::open(path)?);
     let (mut position, mut whole, mut quoted) = (0, 0, false);
     loop {
@@ -107,7 +162,7 @@ fn whole_rows(path: &Path) -> io::Result<u64> {
         for &byte in bytes {
             position += 1;
             match byte {
-                b'"' => quoted = !quoted,
+                b'"' if kind == Kind::Events => quoted = !quoted,
                 b'\n' if !quoted => whole = position,
                 _ => {}
             }
@@ -124,8 +179,8 @@ mod tests {
     #[test]
     fn a_file_cut_off_anywhere_keeps_its_whole_rows() {
         let dir = tempfile::tempdir().unwrap();
-        let mut part_file = PartFile::create(dir.path(), "1").unwrap();
-        let rows = ["a@1,tea,t,m\n", "\"b\n\"\"@2\",\"cu,p\",t,m\n", "c@3,pot,t,m\n"];
+        let mut part_file = PartFile::create(dir.path(), Kind::Events, "1").unwrap();
+        let rows = ["a@1,tea,t,m,view\n", "\"b\n\"\"@2\",\"cu,p\",t,m,view\n", "c@3,pot,t,m,cart\n"];
         rows.iter().for_each(|row| part_file.append(row.as_bytes()).unwrap());
         part_file.finish().unwrap();
         let whole_file = dir.path().join("events-1.csv");
@@ -134,7 +189,7 @@ mod tests {
         for end in 0..=bytes.len() {
             std::fs::write(whole_file.with_added_extension(PART), &bytes[..end]).unwrap();
             recover(dir.path()).unwrap();
-            let mut expected = String::from_utf8(HEADER.to_vec()).unwrap();
+            let mut expected = String::from_utf8(Kind::Events.header().to_vec()).unwrap();
             for row in rows {
                 if expected.len() + row.len() > end {
                     break;
@@ -142,7 +197,11 @@ mod tests {
                 expected += row;
             }
             let left = std::fs::read_to_string(&whole_file).ok();
-            assert_eq!(left, (expected.len() > HEADER.len()).then_some(expected), "cut off at {end}");
+            assert_eq!(
+                left,
+                (expected.len() > Kind::Events.header().len()).then_some(expected),
+                "cut off at {end}"
+            );
             _ = std::fs::remove_file(&whole_file);
             assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
         }
@@ -151,10 +210,23 @@ mod tests {
     #[test]
     fn files_that_begin_in_one_second_have_names_of_their_own() {
         let dir = tempfile::tempdir().unwrap();
-        let create = || PartFile::create(dir.path(), "1").unwrap();
+        let create = || PartFile::create(dir.path(), Kind::Events, "1").unwrap();
         create().finish().unwrap();
         create().finish().unwrap();
         let third = create();
         assert!(third.path.ends_with("events-1-3.csv.part"), "{:?}", third.path);
+    }
+
+    #[test]
+    fn impressions_are_completed_up_to_the_last_whole_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut part_file = PartFile::create(dir.path(), Kind::Impressions, "1").unwrap();
+        part_file.append(b"{\"items\":[\"a\\\"b\"]}\n{\"items\":").unwrap();
+        drop(part_file);
+        recover(dir.path()).unwrap();
+        let text = std::fs::read_to_string(dir.path().join("impressions-1.jsonl")).unwrap();
+        assert_eq!(text, "{\"items\":[\"a\\\"b\"]}\n");
+        std::fs::write(dir.path().join("notes.csv"), "").unwrap();
+        assert_eq!(complete(dir.path()).unwrap().len(), 1);
     }
 }

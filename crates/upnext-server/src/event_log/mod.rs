@@ -1,35 +1,65 @@
-//! The event log: events of stored sessions, appended to CSV files that `upnext prepare` reads for later training.
+//! The event log: events of stored sessions, appended to CSV files that `upnext prepare` reads for later training, and the lists that
+//! were shown in them, as lines of JSON.
 //!
 //! Requests put rows into a bounded queue and never wait; rows that do not fit are dropped and counted. One thread
 //! writes rows as soon as they arrive, so that a killed server loses only the last moments.
 
 mod file;
+mod writer;
 
 use crate::metrics::Metrics;
-use crate::sessions::{Session, now_ms};
+use crate::sessions::Session;
 use crate::{Error, ServerConfig, exclusive, locked, threads};
-use file::PartFile;
+use serde::Serialize;
 use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::path::Path;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use upnext_core::data::format_time;
+use writer::Writer;
 
-/// Maximum number of rows per write: about a hundred kilobytes.
-const ROWS: u64 = 2_048;
-/// Minimum time between two log lines about lost events.
+/// Minimum time between two log lines about lost rows.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A row of the event log.
 #[derive(Debug)]
-struct Row {
+enum Row {
+    Event(EventRow),
+    Shown(Vec<u8>),
+}
+
+/// An event.
+#[derive(Debug)]
+struct EventRow {
     session: String,
     item: Arc<str>,
     ms: u64,
     /// Name of the model that answers the event, for the evaluation of experiments with two models.
     model: String,
+    kind: String,
+}
+
+/// A list that was shown: a line of the log of impressions.
+#[derive(Debug, Serialize)]
+pub(crate) struct Impression<'a> {
+    /// The session as the event log has it; for a session that is not stored, as the client has it.
+    pub(crate) session: &'a str,
+    /// Number of clicks in the session before the list.
+    pub(crate) events: u64,
+    /// The time, in UTC.
+    pub(crate) time: String,
+    pub(crate) request_id: &'a str,
+    pub(crate) model: &'a str,
+    pub(crate) version: &'a str,
+    /// `first` or `second`.
+    pub(crate) role: &'static str,
+    /// Part of the sessions that are assigned to a model of this role; absent if the request has named the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) share: Option<f64>,
+    pub(crate) fell_back: bool,
+    /// The ids of the items, best first.
+    pub(crate) items: Vec<&'a str>,
 }
 
 /// The event log, which all requests share.
@@ -38,10 +68,17 @@ pub(crate) struct EventLog {
     /// The queue of the writing thread; `None` after [`close`](Self::close).
     rows: RwLock<Option<SyncSender<Row>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    has_impressions: bool,
     metrics: Arc<Metrics>,
     loss_warnings: LossWarnings,
     /// Locked while the log is open, so that no second server appends to the same files.
     _lock: File,
+}
+
+/// The id of a session in the event log. An id can be used again after its session has ended, so that the time at which the session
+/// began is part of it.
+pub(crate) fn session_name(id: &str, session: &Session) -> String {
+    format!("{id}@{}", session.began_ms)
 }
 
 impl EventLog {
@@ -54,41 +91,66 @@ impl EventLog {
         let lock = exclusive::lock(&dir.join("lock"))?;
         file::recover(dir)?;
         let (rows, queue) = sync_channel(config.event_log_queue);
-        let writer = Writer {
-            dir: dir.to_owned(),
-            rotate_s: config.event_log_rotate_s,
-            max_bytes: config.event_log_max_bytes,
-            file: None,
-            loss_warnings: LossWarnings::default(),
-            metrics: Arc::clone(&metrics),
-        };
+        let writer = Writer::new(dir, config, &metrics);
         let action = "start the thread that writes the event log";
         let thread = threads::start("event-log", action, move || writer.run(&queue))?;
         let (rows, writer) = (RwLock::new(Some(rows)), Mutex::new(Some(thread)));
-        Ok(Self { rows, writer, metrics, loss_warnings: LossWarnings::default(), _lock: lock })
+        let has_impressions = config.impression_log;
+        Ok(Self {
+            rows,
+            writer,
+            has_impressions,
+            metrics,
+            loss_warnings: LossWarnings::default(),
+            _lock: lock,
+        })
     }
 
-    /// Logs the latest event of a session, a click on `item`, which `model` answers.
-    ///
-    /// An id can be used again after its session has ended, so the row has the id with the time at which the session
-    /// began.
-    pub(crate) fn record(&self, id: &str, session: &Session, item: Arc<str>, model: String) {
-        let session_id = format!("{id}@{}", session.began_ms);
-        let row = Row { session: session_id, item, ms: session.last_event_ms, model };
+    /// Logs the latest event of a session, of this type and on `item`, which `model` answers.
+    pub(crate) fn record(
+        &self,
+        id: &str,
+        session: &Session,
+        (item, kind): (Arc<str>, String),
+        model: String,
+    ) {
+        let row =
+            EventRow { session: session_name(id, session), item, ms: session.last_event_ms, model, kind };
+        if !self.send(Row::Event(row)) {
+            self.metrics.logged(1, false);
+        }
+    }
+
+    /// Whether lists that are shown are logged.
+    pub(crate) fn has_impressions(&self) -> bool {
+        self.has_impressions
+    }
+
+    /// Logs a list that is shown.
+    pub(crate) fn shown(&self, impression: &Impression) {
+        let Ok(mut line) = serde_json::to_vec(impression) else { return };
+        line.push(b'\n');
+        if !self.send(Row::Shown(line)) {
+            self.metrics.shown(1, false);
+        }
+    }
+
+    /// Gives a row to the writing thread; `false` if it does not take it.
+    fn send(&self, row: Row) -> bool {
         let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
         let reason = match rows.as_ref().map(|rows| rows.try_send(row)) {
-            Some(Ok(())) => return,
+            Some(Ok(())) => return true,
             Some(Err(TrySendError::Full(_))) => "it is written too slowly",
             Some(Err(TrySendError::Disconnected(_))) => "the thread that writes it has ended",
             None => "it has ended",
         };
-        self.metrics.unlogged(1);
         if self.loss_warnings.are_due() {
-            tracing::error!(reason, "the event log lacks events");
+            tracing::error!(reason, "the event log lacks rows");
         }
+        false
     }
 
-    /// Writes queued rows and completes the file.
+    /// Writes queued rows and completes the files.
     pub(crate) fn close(&self) {
         self.rows.write().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = locked(&self.writer).take() {
@@ -103,7 +165,7 @@ impl Drop for EventLog {
     }
 }
 
-/// Limits log lines about lost events to one per [`WARNING_INTERVAL`], since thousands of events may be lost in a
+/// Limits log lines about lost rows to one per [`WARNING_INTERVAL`], since thousands of rows may be lost in a
 /// second.
 #[derive(Debug, Default)]
 struct LossWarnings(Mutex<Option<Instant>>);
@@ -119,94 +181,11 @@ impl LossWarnings {
     }
 }
 
-/// The state of the writing thread.
-#[derive(Debug)]
-struct Writer {
-    dir: PathBuf,
-    rotate_s: u64,
-    max_bytes: u64,
-    /// The current file and the number of the period of `rotate_s` seconds in which it began; `None` until the first
-    /// row.
-    file: Option<(PartFile, u64)>,
-    loss_warnings: LossWarnings,
-    metrics: Arc<Metrics>,
-}
-
-impl Writer {
-    fn run(mut self, queue: &Receiver<Row>) {
-        loop {
-            // The time-out lets a file be completed on time when no rows arrive.
-            match queue.recv_timeout(Duration::from_secs(1)) {
-                Ok(row) => {
-                    let mut rows = csv::WriterBuilder::new().from_writer(Vec::new());
-                    let mut count = 0;
-                    let mut next = Some(row);
-                    while let Some(row) = next {
-                        count += 1;
-                        let time = format_time(i64::try_from(row.ms).unwrap_or(i64::MAX / 1_000) * 1_000);
-                        // Writing into memory cannot fail.
-                        _ = rows.write_record([&row.session, &*row.item, &time, &row.model]);
-                        next = if count < ROWS { queue.try_recv().ok() } else { None };
-                    }
-                    self.write(&rows.into_inner().unwrap_or_default(), count);
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.finish(),
-            }
-            let due = |(file, period): &(PartFile, u64)| {
-                *period != self.period() || file.length() >= self.max_bytes
-            };
-            if self.file.as_ref().is_some_and(due) {
-                self.finish();
-            }
-        }
-    }
-
-    /// Appends `count` rows, or counts them as lost.
-    fn write(&mut self, rows: &[u8], count: u64) {
-        let period = self.period();
-        let written = match &mut self.file {
-            Some((file, _)) => file.append(rows),
-            None => PartFile::create(&self.dir, &self.now()).and_then(|mut file| {
-                let written = file.append(rows);
-                self.file = Some((file, period));
-                written
-            }),
-        };
-        match written {
-            Ok(()) => self.metrics.logged(count),
-            Err(error) => {
-                self.metrics.unlogged(count);
-                // Further rows would continue an incomplete row, which the next start removes.
-                self.file.take_if(|(file, _)| file.is_torn());
-                if self.loss_warnings.are_due() {
-                    tracing::error!(dir = %self.dir.display(), %error, "the event log cannot be written: events are lost");
-                }
-            }
-        }
-    }
-
-    fn finish(&mut self) {
-        let Some((file, _)) = self.file.take() else { return };
-        if let Err(error) = file.finish() {
-            tracing::error!(dir = %self.dir.display(), %error, "a file of the event log cannot be finished");
-        }
-    }
-
-    fn period(&self) -> u64 {
-        now_ms() / 1_000 / self.rotate_s
-    }
-
-    /// The current time in seconds, as part of a file name.
-    fn now(&self) -> String {
-        format_time(i64::try_from(now_ms() / 1_000).unwrap_or_default() * 1_000_000).replace([':', '-'], "")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sessions::StoreState;
+    use crate::metrics::State;
+    use std::path::PathBuf;
     use upnext_core::data::{EventLog as Clicks, ReadOptions};
 
     fn session(began_ms: u64, last_event_ms: u64) -> Session {
@@ -232,15 +211,15 @@ mod tests {
             ("v1", 90, 90, "tea"),
             (hostile, 7, 7, "cup"),
         ] {
-            log.record(id, &session(began, at), item.into(), "morning".to_owned());
+            log.record(id, &session(began, at), (item.into(), "view".to_owned()), "morning".to_owned());
         }
         drop(log);
         let [file] = &files(&dir)[..] else { panic!("one file: {:?}", files(&dir)) };
         assert_eq!(file.extension().unwrap(), "csv");
         assert!(
-            std::fs::read_to_string(file)
-                .unwrap()
-                .starts_with("session,item,time,model\nv1@5,tea,1970-01-01T00:00:00.005Z,morning\n")
+            std::fs::read_to_string(file).unwrap().starts_with(
+                "session,item,time,model,type\nv1@5,tea,1970-01-01T00:00:00.005Z,morning,view\n"
+            )
         );
         let clicks =
             Clicks::read(file, &ReadOptions::default(), &mut |_| std::ops::ControlFlow::Continue(()))
@@ -269,7 +248,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new());
         let log = EventLog::open(place.path(), &config, Arc::clone(&metrics)).unwrap();
         for i in 0..20_000 {
-            log.record(&i.to_string(), &session(i, i), "tea".into(), "m".to_owned());
+            log.record(&i.to_string(), &session(i, i), ("tea".into(), "view".to_owned()), "m".to_owned());
         }
         drop(log);
         let files = files(place.path());
@@ -277,7 +256,7 @@ mod tests {
         let rows: usize =
             files.iter().map(|file| std::fs::read_to_string(file).unwrap().lines().count() - 1).sum();
         assert_eq!(rows, 20_000);
-        assert!(metrics.text(0, None, &StoreState::default()).contains("upnext_event_log_rows_total 20000"));
+        assert!(metrics.text(&State::default()).contains("upnext_event_log_rows_total 20000"));
     }
 
     #[test]
@@ -297,12 +276,72 @@ mod tests {
         let dir = place.path().join("events");
         let log = EventLog::open(&dir, &ServerConfig::default(), Arc::clone(&metrics)).unwrap();
         std::fs::remove_dir_all(&dir).unwrap();
-        log.record("v1", &session(1, 1), "tea".into(), "m".to_owned());
+        log.record("v1", &session(1, 1), ("tea".into(), "view".to_owned()), "m".to_owned());
         drop(log);
         assert!(
-            metrics.text(0, None, &StoreState::default()).contains("upnext_event_log_lost_total 1"),
+            metrics.text(&State::default()).contains("upnext_event_log_lost_total 1"),
             "{}",
-            metrics.text(0, None, &StoreState::default())
+            metrics.text(&State::default())
         );
+    }
+
+    #[test]
+    fn old_files_are_removed_by_their_age_and_by_their_size() {
+        let place = tempfile::tempdir().unwrap();
+        let rows = |config: &ServerConfig| {
+            let metrics = Arc::new(Metrics::new());
+            let log = EventLog::open(place.path(), config, Arc::clone(&metrics)).unwrap();
+            for i in 0..10_000 {
+                log.record(&i.to_string(), &session(i, i), ("tea".into(), "view".to_owned()), "m".to_owned());
+            }
+            drop(log);
+            let text = metrics.text(&State::default());
+            let removed =
+                text.lines().find_map(|line| line.strip_prefix("upnext_event_log_files_removed_total "));
+            removed.unwrap().parse::<usize>().unwrap()
+        };
+        let small = ServerConfig { event_log_max_bytes: 2_000, ..ServerConfig::default() };
+        assert_eq!(rows(&small), 0);
+        let (all, bytes) = (files(place.path()).len(), 100_000);
+        assert!(rows(&ServerConfig { event_log_keep_bytes: bytes, ..small.clone() }) >= all - 2);
+        let sizes: u64 = files(place.path()).iter().map(|file| std::fs::metadata(file).unwrap().len()).sum();
+        assert!(sizes <= bytes, "{sizes}");
+        let old = files(place.path())[0].clone();
+        let long_ago = std::time::SystemTime::now() - Duration::from_secs(3_600);
+        File::options().append(true).open(&old).unwrap().set_modified(long_ago).unwrap();
+        assert_eq!(rows(&ServerConfig { event_log_keep_s: 3_000, ..ServerConfig::default() }), 1);
+        assert!(!old.exists() && !files(place.path()).is_empty());
+    }
+
+    #[test]
+    fn lists_that_are_shown_are_lines_of_their_own_files() {
+        let place = tempfile::tempdir().unwrap();
+        let config = ServerConfig { impression_log: true, ..ServerConfig::default() };
+        let log = EventLog::open(place.path(), &config, Arc::new(Metrics::new())).unwrap();
+        assert!(log.has_impressions());
+        let impression = Impression {
+            session: "v\n1@5",
+            events: 3,
+            time: "now".to_owned(),
+            request_id: "r",
+            model: "m",
+            version: "1",
+            role: "second",
+            share: Some(0.25),
+            fell_back: false,
+            items: vec!["a", "\"b"],
+        };
+        log.shown(&impression);
+        log.shown(&impression);
+        drop(log);
+        let [file] = &files(place.path())[..] else { panic!("{:?}", files(place.path())) };
+        let text = std::fs::read_to_string(file).unwrap();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(
+            (lines.len(), &lines[1]["items"][1], &lines[1]["share"]),
+            (2, &"\"b".into(), &0.25.into())
+        );
+        assert!(file.to_str().unwrap().ends_with(".jsonl"), "{file:?}");
     }
 }

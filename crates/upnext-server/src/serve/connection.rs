@@ -1,6 +1,7 @@
 //! The handling of one connection: a handshake if TLS is on, then requests until one side closes it.
 
-use super::gate::Gate;
+use super::gate::{Gate, Port};
+use super::places::{Places, Taken};
 use super::stream::TimedStream;
 use super::tls::Tls;
 use crate::ServerConfig;
@@ -8,10 +9,9 @@ use crate::metrics::Metrics;
 use crate::requests::Peer;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::Watcher;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,12 +19,18 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
-/// The state that all connections share.
+/// Maximum number of requests that one HTTP/2 connection sends at a time.
+const STREAMS: u32 = 200;
+
+/// The state that all connections of a port share.
 pub(super) struct Connections {
-    http: http1::Builder,
+    http: auto::Builder<TokioExecutor>,
+    port: Port,
     gate: Arc<Gate>,
     tls: Option<Arc<Tls>>,
+    places: Arc<Places>,
     header_limit: Duration,
     write_limit: Duration,
     metrics: Arc<Metrics>,
@@ -32,33 +38,47 @@ pub(super) struct Connections {
 
 impl Connections {
     pub(super) fn new(
+        (port, most): (Port, usize),
         config: &ServerConfig,
         metrics: &Arc<Metrics>,
         tls: Option<Arc<Tls>>,
         gate: Arc<Gate>,
     ) -> Self {
         let header_limit = Duration::from_millis(config.header_timeout_ms);
-        let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(header_limit).max_buf_size(config.max_header_bytes);
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        let header_bytes = config.max_header_bytes;
+        http.http1().timer(TokioTimer::new()).header_read_timeout(header_limit).max_buf_size(header_bytes);
+        http.http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX));
         Self {
             http,
+            port,
             gate,
             tls,
+            places: Places::new(most, metrics),
             header_limit,
             write_limit: Duration::from_millis(config.write_timeout_ms),
             metrics: Arc::clone(metrics),
         }
     }
 
-    /// Handles the requests of a connection until it is closed. Before a finished TLS handshake, `closing` closes it.
+    /// The places of its connections.
+    pub(super) fn places(&self) -> &Arc<Places> {
+        &self.places
+    }
+
+    /// Handles the requests of a connection until it is closed. `closing` closes it after the requests in flight, and before
+    /// a finished TLS handshake at once.
     pub(super) async fn answer(
         &self,
         (stream, peer): (TcpStream, SocketAddr),
-        watcher: Watcher,
+        taken: Taken,
         closing: watch::Receiver<bool>,
     ) {
         let _open = Open::new(&self.metrics);
-        if let Err(error) = self.speak((stream, peer), watcher, closing).await {
+        if let Err(error) = self.speak((stream, peer), taken, closing).await {
             tracing::debug!(%error, "a connection broke");
         }
     }
@@ -66,33 +86,69 @@ impl Connections {
     async fn speak(
         &self,
         (stream, peer): (TcpStream, SocketAddr),
-        watcher: Watcher,
+        taken: Taken,
         mut closing: watch::Receiver<bool>,
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         // Responses are written as a whole, so that Nagle's algorithm would only delay them.
         _ = stream.set_nodelay(true);
         let stream = TimedStream::new(stream, self.write_limit);
-        let Some(tls) = &self.tls else { return self.requests((stream, peer), watcher).await };
+        let Some(tls) = &self.tls else { return self.requests((stream, peer), taken, closing).await };
         let handshake = tokio::time::timeout(self.header_limit, tls.acceptor().accept(stream));
         let stream = tokio::select! {
             done = handshake => done.map_err(|_| "the client did not finish the TLS handshake in time")??,
             // There is no request yet that a stopping server would have to answer.
             _ = closing.wait_for(|&closing| closing) => return Ok(()),
+            () = taken.place().is_to_leave() => return Ok(()),
         };
-        self.requests((stream, peer), watcher).await
+        self.requests((stream, peer), taken, closing).await
     }
 
     async fn requests(
         &self,
         (stream, peer): (impl AsyncRead + AsyncWrite + Unpin + Send + 'static, SocketAddr),
-        watcher: Watcher,
+        taken: Taken,
+        mut closing: watch::Receiver<bool>,
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         let service = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer.ip()));
-            let gate = Arc::clone(&self.gate);
-            async move { gate.answer(request).await }
+            let (gate, port, answering) = (Arc::clone(&self.gate), self.port, taken.answering());
+            async move {
+                let answered = gate.answer(port, request).await;
+                drop(answering);
+                answered
+            }
         });
-        Ok(watcher.watch(self.http.serve_connection(TokioIo::new(stream), service)).await?)
+        let connection = self.http.serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        // The requests in flight are answered, and no others are taken.
+        let mut is_ending = false;
+        let mut check_at = Instant::now() + self.header_limit;
+        loop {
+            tokio::select! {
+                done = connection.as_mut() => return done,
+                _ = closing.wait_for(|&closing| closing), if !is_ending => is_ending = true,
+                () = taken.place().is_to_leave(), if !is_ending => is_ending = true,
+                () = sleep_until(check_at) => {
+                    // HTTP/1 has this limit itself, for the rest of a head too; not a connection that never says what it speaks, and HTTP/2.
+                    match taken.place().idle_for() {
+                        Some(idle) if idle >= self.header_limit && is_ending => {
+                            return Err("the client has not closed the connection in time".into());
+                        }
+                        Some(idle) if idle >= self.header_limit => is_ending = true,
+                        Some(idle) => {
+                            check_at = Instant::now() + (self.header_limit - idle);
+                            continue;
+                        }
+                        None => {
+                            check_at = Instant::now() + self.header_limit;
+                            continue;
+                        }
+                    }
+                }
+            }
+            check_at = Instant::now() + self.header_limit;
+            connection.as_mut().graceful_shutdown();
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is answered before the models are loaded: that the process lives, and that it is not ready.
 
+use crate::api::Routes;
 use crate::problem::Problem;
 use axum::Router;
 use axum::body::Body;
@@ -11,19 +12,38 @@ use hyper_util::service::TowerToHyperService;
 use std::convert::Infallible;
 use std::sync::OnceLock;
 
+/// The port that a connection came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Port {
+    /// That of clients.
+    Main,
+    /// That of operators (`admin_listen`).
+    Admin,
+}
+
 /// The routes, once there are models to answer with.
 #[derive(Debug, Default)]
-pub(super) struct Gate(OnceLock<Router>);
+pub(super) struct Gate(OnceLock<Routes>);
 
 impl Gate {
     /// Answers requests by these routes from now on.
-    pub(super) fn open(&self, router: Router) {
-        _ = self.0.set(router);
+    pub(super) fn open(&self, routes: Routes) {
+        _ = self.0.set(routes);
     }
 
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-        match self.0.get() {
-            Some(router) => TowerToHyperService::new(router.clone()).call(request).await,
+    pub(super) async fn answer(
+        &self,
+        port: Port,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Infallible> {
+        let routes = |routes: &Routes| -> Router {
+            match port {
+                Port::Main => routes.main.clone(),
+                Port::Admin => routes.admin.clone(),
+            }
+        };
+        match self.0.get().map(routes) {
+            Some(router) => TowerToHyperService::new(router).call(request).await,
             None => Ok(while_loading(request.uri().path())),
         }
     }

@@ -2,44 +2,42 @@
 
 mod connection;
 mod gate;
+mod places;
 mod signals;
 mod stream;
 mod tls;
 
-use crate::api::router;
+use crate::api::routes;
 use crate::keys::ApiKeys;
 use crate::metrics::Metrics;
 use crate::service::Service;
 use crate::{Error, ServerConfig};
 use connection::Connections;
-use gate::Gate;
-use hyper_util::server::graceful::GracefulShutdown;
+use gate::{Gate, Port};
 use signals::{Action, Signals};
-use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tls::Tls;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// Number of connections that wait to be accepted: as many as the system lets wait (`somaxconn`).
+const BACKLOG: u32 = 65_535;
+
+/// Maximum number of open connections of operators.
+const ADMIN_CONNECTIONS: usize = 64;
+
 /// Everything that a [`Server`] is started with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Setup {
-    /// The folder of the first model.
-    pub model: PathBuf,
-    /// The model's name in responses; `None`: the name of its folder.
-    pub name: Option<String>,
-    /// The address to listen on; port 0 takes any free one.
-    pub listen: SocketAddr,
-    /// Threads, limits, files and stores.
+    /// What is served and where, threads, limits, files and stores.
     pub config: ServerConfig,
-    /// The accepted keys.
+    /// The accepted keys. Where there are none of a kind, those of `keys_file` and `admin_keys_file` are read.
     pub keys: ApiKeys,
-    /// Allow an address that other machines can reach although there are no data keys.
-    pub allow_open: bool,
 }
 
 /// A server that has loaded its models and answers requests; [`run`](Server::run) waits for its end, and watches files until
@@ -47,11 +45,12 @@ pub struct Setup {
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    admin_address: Option<SocketAddr>,
     has_tls: bool,
     service: Arc<Service>,
     signals: Arc<Handling>,
-    accepting: JoinHandle<()>,
-    stop: watch::Sender<bool>,
+    accepting: Vec<JoinHandle<()>>,
+    stop: watch::Sender<Stop>,
     runtime: Runtime,
 }
 
@@ -65,15 +64,37 @@ struct Handling {
     reload: AtomicBool,
 }
 
+/// How far a server has been told to stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
+enum Stop {
+    #[default]
+    Run,
+    /// To say that it is not ready, and to stop after `drain_ms`.
+    Drain,
+    /// To accept no more connections, and to answer what is in flight.
+    Now,
+}
+
 /// A handle that stops a [`Server`] from any thread.
 #[derive(Clone, Debug)]
-pub struct Stopper(watch::Sender<bool>);
+pub struct Stopper(watch::Sender<Stop>);
 
 impl Stopper {
     /// Starts a graceful shutdown: requests in flight are answered, then [`Server::run`] returns.
     pub fn stop(&self) {
-        self.0.send_replace(true);
+        self.0.send_replace(Stop::Now);
     }
+
+    /// Starts a graceful shutdown that load balancers can follow, as SIGTERM does: `/readyz` answers 503, and everything else
+    /// is answered for `drain_ms`.
+    pub fn drain(&self) {
+        stop_further(&self.0);
+    }
+}
+
+/// Tells a server to drain, and one that does to stop.
+fn stop_further(stop: &watch::Sender<Stop>) {
+    stop.send_modify(|stop| *stop = if *stop == Stop::Run { Stop::Drain } else { Stop::Now });
 }
 
 impl Server {
@@ -88,12 +109,16 @@ impl Server {
     /// # Panics
     /// Within a runtime of tokio.
     pub fn bind(setup: Setup) -> Result<Self, Error> {
-        let Setup { model, name, listen, config, keys, allow_open } = setup;
+        let Setup { config, keys } = setup;
         config.validate()?;
-        if keys.data.is_empty() && !listen.ip().is_loopback() && !allow_open {
-            return Err(Error::OpenToAll { address: listen });
+        let keys = keys.or_of_files(&config)?;
+        let ports: Vec<(Port, SocketAddr)> = std::iter::once((Port::Main, config.listen))
+            .chain(config.admin_listen.map(|address| (Port::Admin, address)))
+            .collect();
+        let open = ports.iter().find(|(_, address)| !address.ip().is_loopback());
+        if let Some(&(_, address)) = open.filter(|_| keys.data.is_empty() && !config.allow_open) {
+            return Err(Error::OpenToAll { address });
         }
-        let is_local = keys.data.is_empty() && !allow_open;
         let failed = |action| move |source| Error::System { action, source };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.http_threads())
@@ -103,31 +128,43 @@ impl Server {
             .map_err(failed("start the HTTP threads"))?;
         let entered = runtime.enter();
         let signals = Signals::listen().map_err(failed("listen to signals"))?;
-        // The address first, so that one in use is reported before a model is loaded.
-        let refused = |source| Error::Listen { address: listen, source };
-        let listener = TcpListener::bind(listen).map_err(refused)?;
-        listener.set_nonblocking(true).map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(failed("listen"))?;
+        // The addresses first, so that one in use is reported before a model is loaded.
+        let listeners = ports.iter().map(|&(port, address)| Ok((port, listen(address)?)));
+        let listeners: Vec<(Port, TcpListener)> = listeners.collect::<Result<_, Error>>()?;
+        let addresses: Vec<SocketAddr> = listeners
+            .iter()
+            .map(|(_, listener)| listener.local_addr().map_err(failed("listen")))
+            .collect::<Result<_, Error>>()?;
         let tls = Tls::of(&config)?.map(Arc::new);
         let has_tls = tls.is_some();
 
-        let stop = watch::Sender::new(false);
+        let stop = watch::Sender::new(Stop::Run);
         let handling = Arc::new(Handling { tls: tls.clone(), ..Handling::default() });
         tokio::spawn(handle_signals(signals, Arc::clone(&handling), stop.clone()));
         let (metrics, gate) = (Arc::new(Metrics::new()), Arc::<Gate>::default());
-        let connections = Connections::new(&config, &metrics, tls, Arc::clone(&gate));
-        let accepting =
-            accept(listener, config.clone(), Arc::clone(&handling), connections, stop.subscribe());
-        let accepting = tokio::spawn(accepting);
-        let loading = move || Service::load(&model, name, config, (keys, is_local), metrics).map(Arc::new);
+        let mut accepting = Vec::with_capacity(listeners.len());
+        for (port, listener) in listeners {
+            let most = match port {
+                Port::Main => config.max_connections,
+                Port::Admin => ADMIN_CONNECTIONS,
+            };
+            let connections =
+                Connections::new((port, most), &config, &metrics, tls.clone(), Arc::clone(&gate));
+            let accept =
+                accept(listener, config.clone(), Arc::clone(&handling), connections, stop.subscribe());
+            accepting.push(tokio::spawn(accept));
+        }
+        if let Some(tls) = tls {
+            tls.tell(&metrics);
+        }
+        let loading = move || Service::load(config, keys, metrics).map(Arc::new);
         let loading = tokio::task::spawn_blocking(loading);
         drop(entered);
         let mut stopped = stop.subscribe();
         let loaded = runtime.block_on(async {
             tokio::select! {
                 loaded = loading => loaded.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic())),
-                _ = stopped.wait_for(|&stop| stop) => Err(Error::Stopped),
+                _ = stopped.wait_for(|&stop| stop != Stop::Run) => Err(Error::Stopped),
             }
         });
         let service = match loaded {
@@ -139,8 +176,18 @@ impl Server {
             }
         };
         _ = handling.service.set(Arc::clone(&service));
-        gate.open(router(&service));
-        Ok(Self { address, has_tls, service, signals: handling, accepting, stop, runtime })
+        gate.open(routes(&service));
+        let admin_address = addresses.get(1).copied();
+        Ok(Self {
+            address: addresses[0],
+            admin_address,
+            has_tls,
+            service,
+            signals: handling,
+            accepting,
+            stop,
+            runtime,
+        })
     }
 
     /// The address that the server listens on.
@@ -148,10 +195,24 @@ impl Server {
         self.address
     }
 
+    /// The second address, for health checks, metrics and admin calls, if there is one.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
     /// The server's URL, made of the scheme and the address.
     pub fn url(&self) -> String {
+        self.url_of(self.address)
+    }
+
+    /// The URL of the second address, if there is one.
+    pub fn admin_url(&self) -> Option<String> {
+        self.admin_address.map(|address| self.url_of(address))
+    }
+
+    fn url_of(&self, address: SocketAddr) -> String {
         let scheme = if self.has_tls { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
+        format!("{scheme}://{address}")
     }
 
     /// A handle that stops the server.
@@ -159,8 +220,8 @@ impl Server {
         Stopper(self.stop.clone())
     }
 
-    /// Runs the server until SIGTERM, Ctrl-C or a [`Stopper`], and then finishes requests in flight. SIGHUP reloads the
-    /// certificate and the models.
+    /// Runs the server until Ctrl-C, SIGTERM and `drain_ms`, or a [`Stopper`], and then finishes requests in flight. SIGHUP reloads
+    /// the certificate and the models.
     ///
     /// # Errors
     /// [`Error::System`] if threads or signal handlers cannot be created, and [`Error::Lost`] at the end if the session file
@@ -181,7 +242,9 @@ impl Server {
                 let service = Arc::clone(&service);
                 tokio::spawn(async move { service.reload_all().await });
             }
-            _ = accepting.await;
+            for port in accepting {
+                _ = port.await;
+            }
         });
         // Explicitly, since others may still hold the service, such as a task that loads a model.
         let lost = service.close();
@@ -191,54 +254,73 @@ impl Server {
     }
 }
 
-/// Handles signals until one of them stops the server.
-async fn handle_signals(mut signals: Signals, handling: Arc<Handling>, stop: watch::Sender<bool>) {
-    while let Action::Reload = signals.next().await {
-        // The certificate first: its files are small. After an error, which is logged, the old one stays.
-        if let Some(tls) = &handling.tls {
-            tls.reload();
-        }
-        handling.reload.store(true, Ordering::SeqCst);
-        // In a separate task: loading may take seconds, during which a signal to stop must be handled.
-        if let Some(service) = handling.service.get().map(Arc::clone) {
-            handling.reload.store(false, Ordering::SeqCst);
-            tokio::spawn(async move { service.reload_all().await });
+/// Listens on an address.
+fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    let socket = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A restarted server takes the address although connections of the one before are being closed. On Windows, it would
+        // take the address of a server that runs.
+        #[cfg(not(windows))]
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    socket().map_err(|source| Error::Listen { address, source })
+}
+
+/// Handles signals until the server has stopped.
+async fn handle_signals(mut signals: Signals, handling: Arc<Handling>, stop: watch::Sender<Stop>) {
+    loop {
+        match signals.next().await {
+            Action::Drain => stop_further(&stop),
+            Action::Stop => _ = stop.send_replace(Stop::Now),
+            Action::Reload => {
+                // The certificate first: its files are small. After an error, which is logged, the old one stays.
+                if let Some(tls) = &handling.tls {
+                    tls.reload();
+                }
+                handling.reload.store(true, Ordering::SeqCst);
+                // In a separate task: loading may take seconds, during which a signal to stop must be handled.
+                if let Some(service) = handling.service.get().map(Arc::clone) {
+                    handling.reload.store(false, Ordering::SeqCst);
+                    tokio::spawn(async move { service.reload_all().await });
+                }
+            }
         }
     }
-    stop.send_replace(true);
 }
 
 /// Accepts connections until `stop`, then waits for open ones to finish.
 async fn accept(
-    listener: tokio::net::TcpListener,
+    listener: TcpListener,
     config: ServerConfig,
     handling: Arc<Handling>,
     connections: Connections,
-    mut stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<Stop>,
 ) {
-    let (connections, graceful) = (Arc::new(connections), GracefulShutdown::new());
+    let connections = Arc::new(connections);
     let closing = watch::Sender::new(false);
     let drained = async {
         // A closed channel means stop, too.
-        _ = stop.wait_for(|&stop| stop).await;
+        _ = stop.wait_for(|&stop| stop != Stop::Run).await;
         if let Some(service) = handling.service.get() {
             service.stop();
         }
-        tokio::time::sleep(Duration::from_millis(config.drain_ms)).await;
+        let drain = Duration::from_millis(config.drain_ms);
+        _ = tokio::time::timeout(drain, stop.wait_for(|&stop| stop == Stop::Now)).await;
     };
     tokio::pin!(drained);
-    let slots = Arc::new(Semaphore::new(config.max_connections));
     loop {
-        // Connections beyond the limit wait in the system's queue, where they cost nothing.
+        // Connections beyond the limit, of which none is idle, wait in the system's queue, where they cost nothing.
         let next = async {
-            let slot = Arc::clone(&slots).acquire_owned().await;
-            (slot, listener.accept().await)
+            let accepted = listener.accept().await?;
+            Ok::<_, std::io::Error>((accepted, connections.places().take().await))
         };
-        let (slot, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             next = next => next,
             () = &mut drained => break,
         };
-        let (stream, peer) = match accepted {
+        let (accepted, taken) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection cannot be accepted");
@@ -247,18 +329,14 @@ async fn accept(
                 continue;
             }
         };
-        let (connections, watcher, closing) =
-            (Arc::clone(&connections), graceful.watcher(), closing.subscribe());
-        tokio::spawn(async move {
-            connections.answer((stream, peer), watcher, closing).await;
-            drop(slot);
-        });
+        let (connections, closing) = (Arc::clone(&connections), closing.subscribe());
+        tokio::spawn(async move { connections.answer(accepted, taken, closing).await });
     }
     closing.send_replace(true);
     drop(listener);
     let limit = Duration::from_millis(config.shutdown_timeout_ms);
     tracing::info!("stopping: what is in flight is finished");
-    if tokio::time::timeout(limit, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(limit, connections.places().all_left()).await.is_err() {
         tracing::warn!("some requests were not finished in time");
     }
 }

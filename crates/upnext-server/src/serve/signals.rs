@@ -2,12 +2,16 @@
 
 /// The action that a signal requests.
 pub(super) enum Action {
+    /// To stop when load balancers have noticed; a second time: at once.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has SIGTERM"))]
+    Drain,
+    /// To stop at once, after the requests in flight.
     Stop,
     #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has SIGHUP"))]
     Reload,
 }
 
-/// Unix signals: SIGTERM and Ctrl-C stop, SIGHUP reloads.
+/// Unix signals: SIGTERM drains, Ctrl-C stops, SIGHUP reloads.
 #[cfg(unix)]
 pub(super) struct Signals {
     terminate: tokio::signal::unix::Signal,
@@ -30,7 +34,7 @@ impl Signals {
     /// Waits for the next.
     pub(super) async fn next(&mut self) -> Action {
         tokio::select! {
-            _ = self.terminate.recv() => Action::Stop,
+            _ = self.terminate.recv() => Action::Drain,
             _ = self.interrupt.recv() => Action::Stop,
             _ = self.hang_up.recv() => Action::Reload,
         }

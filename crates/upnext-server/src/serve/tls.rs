@@ -1,20 +1,37 @@
 //! TLS of the server with rustls; certificate and key can be reloaded.
 
+use crate::metrics::Metrics;
 use crate::pem::{certificates, private_key, refused};
+use crate::sessions::now_ms;
 use crate::{Error, ServerConfig};
 use arc_swap::ArcSwap;
 use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
 use rustls::version::{TLS12, TLS13};
 use rustls::{Error as TlsError, InconsistentKeys};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio_rustls::TlsAcceptor;
+use upnext_core::data::format_time;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// Seconds before the end of a certificate from which its loading is a warning: two weeks.
+const SOON_S: i64 = 14 * 86_400;
 
 /// The TLS configuration for new connections, and the files that it is read from.
 pub(super) struct Tls {
     certificate: PathBuf,
     key: PathBuf,
-    current: ArcSwap<rustls::ServerConfig>,
+    allow_expired: bool,
+    current: ArcSwap<Shown>,
+    metrics: OnceLock<Arc<Metrics>>,
+}
+
+/// The certificate that is shown.
+struct Shown {
+    config: Arc<rustls::ServerConfig>,
+    /// The time at which it or one of its issuers' ends, in seconds since 1970.
+    ends: i64,
 }
 
 impl std::fmt::Debug for Tls {
@@ -31,38 +48,71 @@ impl Tls {
         let (Some(certificate), Some(key)) = (&config.tls_cert_file, &config.tls_key_file) else {
             return Ok(None);
         };
-        let current = ArcSwap::new(read(certificate, key)?);
-        Ok(Some(Self { certificate: certificate.clone(), key: key.clone(), current }))
+        let allow_expired = config.allow_expired_certificate;
+        let current = ArcSwap::from_pointee(read(certificate, key, allow_expired)?);
+        let (certificate, key) = (certificate.clone(), key.clone());
+        Ok(Some(Self { certificate, key, allow_expired, current, metrics: OnceLock::new() }))
     }
 
     /// Reads the files again, for new connections. Errors are logged, and the old certificate stays in use.
     pub(super) fn reload(&self) {
-        match read(&self.certificate, &self.key) {
-            Ok(config) => {
-                self.current.store(config);
-                tracing::info!(certificate = %self.certificate.display(), "certificate loaded");
+        match read(&self.certificate, &self.key, self.allow_expired) {
+            Ok(shown) => {
+                self.current.store(Arc::new(shown));
+                let ends = format_time(self.current.load().ends * 1_000_000);
+                tracing::info!(certificate = %self.certificate.display(), ends, "certificate loaded");
+                self.metrics.get().inspect(|metrics| metrics.certificate(self.current.load().ends));
             }
             Err(error) => tracing::error!(%error, "certificate refused: the old one is shown on"),
         }
     }
 
+    /// Sets the metric of the certificate's end, now and when another one is loaded.
+    pub(super) fn tell(&self, metrics: &Arc<Metrics>) {
+        metrics.certificate(self.current.load().ends);
+        _ = self.metrics.set(Arc::clone(metrics));
+    }
+
     /// A TLS acceptor with the current certificate.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.current.load_full())
+        TlsAcceptor::from(Arc::clone(&self.current.load().config))
     }
 }
 
 /// Reads a certificate chain and its key into a configuration for TLS 1.2 and 1.3. The crypto provider is given
 /// explicitly, since a default of the process could be set anywhere.
-fn read(certificate: &Path, key: &Path) -> Result<Arc<rustls::ServerConfig>, Error> {
+fn read(certificate: &Path, key: &Path, allow_expired: bool) -> Result<Shown, Error> {
     let (chain, private) = (certificates(certificate)?, private_key(key)?);
+    let ends = ends(certificate, &chain)?;
+    let now = (now_ms() / 1_000) as i64;
+    let shown = format_time(ends * 1_000_000);
+    if ends <= now && !allow_expired {
+        let reason = format!(
+            "the certificate, or one of its issuers', has ended at {shown}, and no client would trust it: renew it, or set allow_expired_certificate"
+        );
+        return Err(refused(certificate, reason));
+    }
+    if ends < now + SOON_S {
+        tracing::warn!(certificate = %certificate.display(), ends = shown, "the certificate ends soon: renew it, and send SIGHUP");
+    }
     let builder = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let config = builder
         .with_protocol_versions(&[&TLS13, &TLS12])
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private));
     let mut config = config.map_err(|error| unusable(&error, certificate, key))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Shown { config: Arc::new(config), ends })
+}
+
+/// The time at which the first of some certificates ends, in seconds since 1970.
+fn ends(path: &Path, chain: &[CertificateDer<'_>]) -> Result<i64, Error> {
+    let mut earliest = i64::MAX / 1_000_000;
+    for certificate in chain {
+        let (_, parsed) = X509Certificate::from_der(certificate)
+            .map_err(|_| refused(path, "one of its certificates cannot be used: have it made anew"))?;
+        earliest = earliest.min(parsed.validity().not_after.timestamp());
+    }
+    Ok(earliest)
 }
 
 /// The error that names the faulty one of the two files and how to fix it.

@@ -247,9 +247,9 @@ mod tests {
         let mut line = Vec::new();
         let Now { wall_ms, steady_ms } = Now::read();
         let (id, item) = (id.into(), item.into());
-        Record::Event { id, item, ms: wall_ms, steady_ms: Some(steady_ms), seq, number }
-            .write(&mut line)
-            .unwrap();
+        let (steady_ms, other, key) = (Some(steady_ms), false, None);
+        let record = Record::Event { id, item, ms: wall_ms, steady_ms, seq, number, other, key };
+        record.write(&mut line).unwrap();
         line
     }
 
@@ -319,8 +319,10 @@ mod tests {
         };
         assert!(refused(b"a,b\n1,2\n").contains("no session file"));
         let mut lines = Vec::new();
-        Record::Upnext { sessions: 3, covers: 0, run: 0, ms: 0, steady_ms: 0 }.write(&mut lines).unwrap();
-        assert!(refused(&lines).contains("its format is 3"));
+        Record::Upnext { sessions: VERSION + 1, covers: 0, run: 0, ms: 0, steady_ms: 0 }
+            .write(&mut lines)
+            .unwrap();
+        assert!(refused(&lines).contains("its format is 4"));
         lines.clear();
         Record::heading(0, 1, Now::read()).write(&mut lines).unwrap();
         assert_eq!(refused(&[b"damaged\n", &lines[..]].concat()), "");
@@ -369,6 +371,8 @@ mod tests {
                 steady_ms: Some(at),
                 seq: at,
                 number: 1,
+                other: false,
+                key: None,
             };
             event("older", "a", 5_000).write(&mut lines).unwrap();
             event("newer", "a", 105_000).write(&mut lines).unwrap();

@@ -38,13 +38,52 @@ pub(crate) struct Session {
     pub(crate) last_event_ms: u64,
 }
 
+/// An event of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) item: Arc<str>,
+    /// Whether the item is one of those that lists are made of; otherwise the event only keeps the session from ending.
+    pub(crate) is_click: bool,
+    /// The client's name of the event, under which it counts once however often it is sent.
+    pub(crate) key: Option<Arc<str>>,
+}
+
+#[cfg(test)]
+impl Event {
+    /// A click without a key.
+    pub(crate) fn click(item: &str) -> Self {
+        Self { item: item.into(), is_click: true, key: None }
+    }
+}
+
 /// A session with a new event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Appended {
     /// The session, as far as it is known.
     pub(crate) session: Session,
+    pub(crate) outcome: Outcome,
     /// Why the event is not as durable as the store promises; `None` if it is.
     pub(crate) unstored: Option<Unstored>,
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is added.
+    Added,
+    /// It was added before, under the same key.
+    Repeated,
+    /// It is not added, since its key is that of an event with another item.
+    Conflict,
+}
+
+/// A session on its way from one store to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Moved {
+    pub(crate) id: Arc<str>,
+    pub(crate) session: Session,
+    /// Milliseconds since its latest event.
+    pub(crate) idle_ms: u64,
 }
 
 /// Where an event is that its store has not kept as it promises, with the reason for the log.
@@ -86,6 +125,9 @@ pub(crate) enum Removal {
     Pending(String),
 }
 
+/// Some sessions, and the cursor for the next ones, which is `None` after the last.
+pub(crate) type Exported = (Vec<Moved>, Option<u64>);
+
 /// An error of a store, with the reason for the log.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
@@ -119,13 +161,20 @@ pub(crate) type StoreFuture<'s, T> = Pin<Box<dyn Future<Output = T> + Send + 's>
 /// A store of sessions. Ids are opaque; the caller checks their lengths.
 pub(crate) trait SessionStore: Debug + Send + Sync {
     /// Adds an event and returns the session, which is created if it does not exist, soon in any case.
-    fn append<'s>(&'s self, id: &'s str, item: Arc<str>) -> StoreFuture<'s, Appended>;
+    fn append<'s>(&'s self, id: &'s str, event: Event) -> StoreFuture<'s, Appended>;
 
     /// The session with this id, if it has not expired.
     fn get<'s>(&'s self, id: &'s str) -> StoreFuture<'s, Result<Option<Session>, StoreError>>;
 
     /// Removes a session.
     fn remove<'s>(&'s self, id: &'s str) -> StoreFuture<'s, Result<Removal, StoreError>>;
+
+    /// Some sessions after a cursor; the first call has none.
+    fn export(&self, cursor: Option<u64>) -> StoreFuture<'_, Result<Exported, StoreError>>;
+
+    /// Adds sessions, except those that have ended, and those of which the store has a later state. Returns the number of those that
+    /// it has added.
+    fn import(&self, sessions: Vec<Moved>) -> StoreFuture<'_, Result<usize, StoreError>>;
 
     /// Number of sessions, if the store can count them.
     fn count(&self) -> Option<usize>;
@@ -157,9 +206,10 @@ impl MemoryStore {
 }
 
 impl SessionStore for MemoryStore {
-    fn append<'s>(&'s self, id: &'s str, item: Arc<str>) -> StoreFuture<'s, Appended> {
+    fn append<'s>(&'s self, id: &'s str, event: Event) -> StoreFuture<'s, Appended> {
         Box::pin(async move {
-            Appended { session: locked(&self.0).append(id, item, Now::read(), 0), unstored: None }
+            let (session, outcome) = locked(&self.0).append(id, &event, Now::read(), 0);
+            Appended { session, outcome, unstored: None }
         })
     }
 
@@ -171,6 +221,17 @@ impl SessionStore for MemoryStore {
         Box::pin(async move {
             let removed = locked(&self.0).remove(id, Now::read());
             Ok(if removed { Removal::Done } else { Removal::Absent })
+        })
+    }
+
+    fn export(&self, cursor: Option<u64>) -> StoreFuture<'_, Result<Exported, StoreError>> {
+        Box::pin(async move { Ok(locked(&self.0).export(cursor, Now::read())) })
+    }
+
+    fn import(&self, sessions: Vec<Moved>) -> StoreFuture<'_, Result<usize, StoreError>> {
+        Box::pin(async move {
+            let (mut table, now) = (locked(&self.0), Now::read());
+            Ok(sessions.into_iter().filter_map(|moved| table.import(moved, now, 0)).count())
         })
     }
 

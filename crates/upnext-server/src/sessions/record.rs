@@ -1,8 +1,8 @@
 //! The lines of session files: the CRC-32 of a JSON as 8 hex digits, a space, the JSON, and a line feed.
 
-use super::Session;
 use super::clock::Now;
 use super::table::{Kept, Table};
+use super::{Event, Session};
 use crate::checksum;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -10,9 +10,9 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 /// The version of the format.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
-/// The contents of a line. What has a default is missing in files of version 1.
+/// The contents of a line. What has a default is missing in files of versions 1 and 2.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Record<'a> {
@@ -44,6 +44,9 @@ pub(super) enum Record<'a> {
         steady_ms: Option<u64>,
         #[serde(default)]
         seq: u64,
+        /// The keys of its latest events with keys, and their items.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        keys: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     },
     /// An event.
     Event {
@@ -55,9 +58,16 @@ pub(super) enum Record<'a> {
         steady_ms: Option<u64>,
         #[serde(default)]
         seq: u64,
-        /// The number of the event in its session, from 1; 0: the next, if the session is not over.
+        /// The number of the event in its session, from 1; 0: the next, if the session is not over. Of an event that is no
+        /// click, the number of the one before.
         #[serde(default)]
         number: u64,
+        /// Whether it is no click, and not one of the items that lists are made of.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        other: bool,
+        /// The client's name of the event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Cow<'a, str>>,
     },
     /// The removal of a session.
     Removed {
@@ -96,18 +106,22 @@ impl Record<'_> {
     /// have, too.
     pub(super) fn replay(self, table: &mut Table) {
         match self {
-            Record::Session { id, items, events, began_ms, last_event_ms, steady_ms, seq } => {
+            Record::Session { id, items, events, began_ms, last_event_ms, steady_ms, seq, keys } => {
+                let keys = keys.iter().map(|(key, item)| (Arc::from(&**key), Arc::from(&**item)));
                 let items = items.iter().map(|item| Arc::from(&**item)).collect();
                 table.restore(Kept {
                     id: Arc::from(&*id),
                     session: Session { items, events, began_ms, last_event_ms },
                     steady_ms: steady_ms.unwrap_or(last_event_ms),
                     seq,
+                    keys: keys.collect(),
                 });
             }
-            Record::Event { id, item, ms, steady_ms, seq, number } => {
+            Record::Event { id, item, ms, steady_ms, seq, number, other, key } => {
                 let now = Now { wall_ms: ms, steady_ms: steady_ms.unwrap_or(ms) };
-                table.replay(&id, Arc::from(&*item), now, seq, number);
+                let event =
+                    Event { item: Arc::from(&*item), is_click: !other, key: key.as_deref().map(Arc::from) };
+                table.replay(&id, &event, now, seq, number);
             }
             Record::Removed { id, seq, .. } => table.forget(&id, seq),
             Record::Upnext { .. } => {}
@@ -126,6 +140,11 @@ impl<'a> From<&'a Kept> for Record<'a> {
             last_event_ms: session.last_event_ms,
             steady_ms: Some(kept.steady_ms),
             seq: kept.seq,
+            keys: kept
+                .keys
+                .iter()
+                .map(|(key, item)| (Cow::Borrowed(&**key), Cow::Borrowed(&**item)))
+                .collect(),
         }
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! A session is a list under the key `upnext:1:session:` and its id. The first element is the head, `EVENTS BEGAN_MS
 //! LAST_EVENT_MS`, and the others are the latest item ids, oldest first. Times are those of the store's clock, and
-//! sessions end by the expiry of their keys. An event takes one round trip.
+//! sessions end by the expiry of their keys. An event takes one round trip. The key of an event that a client has named is
+//! `upnext:1:event:`, the length of the session's id, `:`, that id, `:` and the name; it holds the item, and expires as the session
+//! would without a further event.
 
 use super::clock::Now;
 use super::table::{Kept, Table};
 use super::{
-    Appended, Removal, Session, SessionStore, StoreError, StoreFuture, StoreState, StoreUrl, Unstored,
+    Appended, Event, Exported, Moved, Outcome, Removal, Session, SessionStore, StoreError, StoreFuture,
+    StoreState, StoreUrl, Unstored,
 };
 use crate::{Error, ServerConfig, locked};
 use redis::aio::MultiplexedConnection;
@@ -22,8 +25,12 @@ use tokio::time::{Instant, timeout_at};
 /// other's sessions.
 const KEY_PREFIX: &str = "upnext:1:session:";
 
-/// Lua script that adds an event. KEYS: the session's key; ARGV: the item, the maximum number of items, and the idle
-/// time in milliseconds.
+/// Prefix of the keys of events that clients have named.
+const EVENT_PREFIX: &str = "upnext:1:event:";
+
+/// Lua script that adds an event. KEYS: the session's key, and the event's, if it has one; ARGV: the item, the maximum number of
+/// items, the idle time in milliseconds, and 1 for a click or 0. Returns `+` for an event that is added, `=` for one that was before,
+/// or `!` for one whose key is that of another item, and the list.
 ///
 /// All checks that may fail (a value of another type, full memory) come before the first change, since a failed script
 /// is not rolled back. Lua's numbers are exact up to 2^53, and `%.0f` writes them without an exponent.
@@ -38,14 +45,52 @@ if head then
         return redis.error_reply('ERR the key holds no session of upnext')
     end
 end
-redis.call('RPUSH', KEYS[1], ARGV[1])
-if head then
-    redis.call('LPOP', KEYS[1])
+local outcome = '+'
+if KEYS[2] then
+    local before = redis.call('GET', KEYS[2])
+    if before and head then
+        outcome = before == ARGV[1] and '=' or '!'
+    end
 end
-redis.call('LTRIM', KEYS[1], -ARGV[2], -1)
-redis.call('LPUSH', KEYS[1], string.format('%.0f %s %s', events + 1, began, now))
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-return redis.call('LRANGE', KEYS[1], 0, -1)
+if outcome == '+' then
+    local click = tonumber(ARGV[4])
+    if click == 1 then
+        redis.call('RPUSH', KEYS[1], ARGV[1])
+        if head then
+            redis.call('LPOP', KEYS[1])
+        end
+        redis.call('LTRIM', KEYS[1], -ARGV[2], -1)
+        redis.call('LPUSH', KEYS[1], string.format('%.0f %s %s', events + 1, began, now))
+    else
+        if head then
+            redis.call('LPOP', KEYS[1])
+        end
+        redis.call('LPUSH', KEYS[1], string.format('%.0f %s %s', events, began, now))
+    end
+    redis.call('PEXPIRE', KEYS[1], ARGV[3])
+    if KEYS[2] then
+        redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3])
+    end
+end
+local list = redis.call('LRANGE', KEYS[1], 0, -1)
+table.insert(list, 1, outcome)
+return list
+";
+
+/// Lua script that adds a session as it was. KEYS: the session's key; ARGV: the milliseconds until it ends, the time of its latest
+/// event, its head and its items. Returns 1, or 0 if the store has a later state of it.
+const IMPORT: &str = r"
+local head = redis.call('LINDEX', KEYS[1], 0)
+local last = head and string.match(head, '^%d+ %d+ (%d+)$')
+if last and tonumber(last) >= tonumber(ARGV[2]) then
+    return 0
+end
+redis.call('DEL', KEYS[1])
+for i = 3, #ARGV do
+    redis.call('RPUSH', KEYS[1], ARGV[i])
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return 1
 ";
 
 /// The connection that all requests share, or the reason why connecting failed; `None` while connecting.
@@ -56,6 +101,7 @@ pub(super) struct ValkeyStore {
     url: StoreUrl,
     client: Client,
     append: Script,
+    import: Script,
     /// Opened by the first request that needs it, and dropped by a request that finds it broken.
     link: Mutex<Option<Link>>,
     /// Maximum time that a request waits for the store, connecting included.
@@ -88,6 +134,7 @@ impl ValkeyStore {
             url: url.clone(),
             client: url.connection_info().and_then(Client::open).map_err(refused)?,
             append: Script::new(APPEND),
+            import: Script::new(IMPORT),
             link: Mutex::new(None),
             timeout: Duration::from_millis(config.session_store_timeout_ms),
             max_events: config.max_session_events,
@@ -192,6 +239,19 @@ impl ValkeyStore {
         }
     }
 
+    /// Parses the answer to an event: what became of it, and the session.
+    fn appended(&self, list: Vec<String>) -> Result<(Session, Outcome), StoreError> {
+        let mut elements = list.into_iter();
+        let outcome = match elements.next().as_deref() {
+            Some("+") => Outcome::Added,
+            Some("=") => Outcome::Repeated,
+            Some("!") => Outcome::Conflict,
+            _ => return Err(self.failed("the answer to an event is none")),
+        };
+        let session = self.session(elements.collect())?;
+        session.map(|session| (session, outcome)).ok_or_else(|| self.failed("an event left no session"))
+    }
+
     /// Parses a session from its list; `None` for an empty list.
     fn session(&self, list: Vec<String>) -> Result<Option<Session>, StoreError> {
         let mut elements = list.into_iter();
@@ -210,21 +270,22 @@ impl ValkeyStore {
 }
 
 impl SessionStore for ValkeyStore {
-    fn append<'s>(&'s self, id: &'s str, item: Arc<str>) -> StoreFuture<'s, Appended> {
+    fn append<'s>(&'s self, id: &'s str, event: Event) -> StoreFuture<'s, Appended> {
         Box::pin(async move {
             let append = async |mut connection| {
                 let mut call = self.append.key(key(id));
-                call.arg(&*item).arg(self.max_events).arg(self.idle_ms);
+                if let Some(name) = &event.key {
+                    call.key(event_key(id, name));
+                }
+                let (most, click) = (self.max_events, u8::from(event.is_click));
+                call.arg(&*event.item).arg(most).arg(self.idle_ms).arg(click);
                 call.invoke_async(&mut connection).await
             };
             let silent = locked(&self.fault).clone().filter(|fault| fault.is_silent);
             let appended = match silent {
                 Some(fault) => Err(StoreError::Failed(fault.reason)),
                 None => {
-                    let list = self.ask(append).await;
-                    let session = list.and_then(|list| self.session(list));
-                    let appended = session
-                        .and_then(|found| found.ok_or_else(|| self.failed("an event left no session")));
+                    let appended = self.ask(append).await.and_then(|list| self.appended(list));
                     self.learn(&appended);
                     appended
                 }
@@ -232,19 +293,22 @@ impl SessionStore for ValkeyStore {
             let now = Now::read();
             let mut local = locked(&self.local);
             match appended {
-                Ok(session) => {
-                    let kept =
-                        Kept { id: id.into(), session: session.clone(), steady_ms: now.steady_ms, seq: 0 };
-                    local.restore(kept);
-                    Appended { session, unstored: None }
+                Ok((session, outcome)) => {
+                    // For the time in which the store may be away.
+                    let mut keys = local.keys(id);
+                    let named = event.key.map(|key| (key, event.item));
+                    keys.extend(named.filter(|_| outcome == Outcome::Added));
+                    let steady_ms = now.steady_ms;
+                    local.restore(Kept { id: id.into(), session: session.clone(), steady_ms, seq: 0, keys });
+                    Appended { session, outcome, unstored: None }
                 }
                 Err(error) => {
-                    let session = local.append(id, item, now, 0);
+                    let (session, outcome) = local.append(id, &event, now, 0);
                     let unstored = match error {
                         StoreError::Unconfirmed(reason) => Unstored::Unconfirmed(reason),
                         other => Unstored::Local(other.to_string()),
                     };
-                    Appended { session, unstored: Some(unstored) }
+                    Appended { session, outcome, unstored: Some(unstored) }
                 }
             }
         })
@@ -266,6 +330,59 @@ impl SessionStore for ValkeyStore {
             let removed: bool = self.ask(remove).await?;
             locked(&self.local).remove(id, Now::read());
             Ok(if removed { Removal::Done } else { Removal::Absent })
+        })
+    }
+
+    fn export(&self, cursor: Option<u64>) -> StoreFuture<'_, Result<Exported, StoreError>> {
+        Box::pin(async move {
+            let scan = async |mut connection| {
+                let mut scan = redis::cmd("SCAN");
+                scan.arg(cursor.unwrap_or(0))
+                    .arg("MATCH")
+                    .arg(format!("{KEY_PREFIX}*"))
+                    .arg("COUNT")
+                    .arg(512);
+                scan.query_async(&mut connection).await
+            };
+            let (next, keys): (u64, Vec<String>) = self.ask(scan).await?;
+            let read = async |mut connection| {
+                let mut pipe = redis::pipe();
+                for key in &keys {
+                    pipe.lrange(key, 0, -1).pttl(key);
+                }
+                pipe.query_async(&mut connection).await
+            };
+            let lists: Vec<redis::Value> = if keys.is_empty() { Vec::new() } else { self.ask(read).await? };
+            let mut moved = Vec::with_capacity(keys.len());
+            for (key, read) in keys.iter().zip(lists.chunks(2)) {
+                let [list, left] = read else { continue };
+                let list: Vec<String> = redis::from_redis_value(list.clone()).unwrap_or_default();
+                let left: i64 = redis::from_redis_value(left.clone()).unwrap_or(0);
+                // It may have ended in between, or be another program's.
+                let Ok(Some(session)) = self.session(list) else { continue };
+                let id = key.strip_prefix(KEY_PREFIX).unwrap_or(key).into();
+                let idle_ms = self.idle_ms.saturating_sub(u64::try_from(left).unwrap_or(0));
+                moved.push(Moved { id, session, idle_ms });
+            }
+            Ok((moved, (next != 0).then_some(next)))
+        })
+    }
+
+    fn import(&self, sessions: Vec<Moved>) -> StoreFuture<'_, Result<usize, StoreError>> {
+        Box::pin(async move {
+            let mut taken = 0;
+            for moved in sessions.iter().filter(|moved| moved.idle_ms < self.idle_ms) {
+                let import = async |mut connection| {
+                    let Session { items, events, began_ms, last_event_ms } = &moved.session;
+                    let mut call = self.import.key(key(&moved.id));
+                    call.arg(self.idle_ms - moved.idle_ms).arg(last_event_ms);
+                    call.arg(format!("{events} {began_ms} {last_event_ms}"));
+                    items.iter().for_each(|item| _ = call.arg(&**item));
+                    call.invoke_async(&mut connection).await
+                };
+                taken += usize::from(self.ask::<bool, _>(import).await?);
+            }
+            Ok(taken)
         })
     }
 
@@ -308,6 +425,11 @@ fn has_failed(link: &Link) -> bool {
 
 fn key(id: &str) -> String {
     format!("{KEY_PREFIX}{id}")
+}
+
+/// The key of an event. With the length of the session's id, no other session and name have the same.
+fn event_key(id: &str, name: &str) -> String {
+    format!("{EVENT_PREFIX}{}:{id}:{name}", id.len())
 }
 
 /// The text of an error for the log, without the arguments of commands.
@@ -418,11 +540,11 @@ mod tests {
         let asking: Vec<_> = (0..100)
             .map(|_| {
                 let store = Arc::clone(&store);
-                tokio::spawn(async move { store.append("v1", "tea".into()).await })
+                tokio::spawn(async move { store.append("v1", Event::click("tea")).await })
             })
             .collect();
         for asked in asking {
-            let Appended { session, unstored } = asked.await.unwrap();
+            let Appended { session, unstored, .. } = asked.await.unwrap();
             let error = unstored.unwrap().to_string();
             assert!(error.starts_with("redis://:***@127.0.0.1") && !error.contains("pass-7"), "{error}");
             most = most.max(session.events);

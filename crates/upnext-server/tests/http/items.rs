@@ -171,7 +171,8 @@ fn who_names_the_second_model_is_answered_by_it_and_nobody_else() {
 fn two_models_of_one_name_are_refused() {
     let message = Shop::try_with(|place, setup| {
         save_model(&place.join("evening"), MORNING);
-        (setup.config.compare_model, setup.name) = (Some(place.join("evening")), Some("evening".to_owned()));
+        (setup.config.compare_model, setup.config.name) =
+            (Some(place.join("evening")), Some("evening".to_owned()));
     });
     let message = message.err().expect("a refusal").to_string();
     assert!(message.contains("`evening`") && message.contains("--name"), "{message}");

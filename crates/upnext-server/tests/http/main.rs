@@ -1,10 +1,14 @@
 //! Tests of the HTTP interface over real connections, with models whose lists are known in advance.
 
 mod compare;
+mod events;
+mod fairness;
+mod gate;
 mod items;
 mod operation;
 mod overload;
 mod page;
+mod ports;
 mod recommend;
 mod robust;
 mod sessions;

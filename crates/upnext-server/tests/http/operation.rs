@@ -1,6 +1,8 @@
 //! Tests of operation: keys, metrics, reloading while requests run, and graceful shutdown.
 
-use crate::shop::{ADMIN_KEY, Client, EVENING, KEY, MORNING, Shop, items, keys, save_model, setup, until};
+use crate::shop::{
+    ADMIN_KEY, Client, EVENING, KEY, MORNING, Shop, items, keys, metric, save_model, setup, until,
+};
 use serde_json::{Value, json};
 use upnext_server::{ApiKeys, Keys, Server};
 
@@ -59,7 +61,7 @@ fn a_key_is_revoked_without_a_restart_and_what_is_refused_is_counted() {
     assert_eq!((status(KEY), status("another-key-for-the-shop")), (401, 200));
     assert_eq!(count(r#"upnext_keys_refused_total{reason="missing"}"#), 0);
     shop.client().get("/v1/model").problem(401);
-    shop.client().with_key(ADMIN_KEY).get("/v1/model").problem(403);
+    shop.client().with_key(ADMIN_KEY).get("/v1/catalogue").problem(403);
     assert_eq!(count(r#"upnext_keys_refused_total{reason="missing"}"#), 1);
     assert_eq!(count(r#"upnext_keys_refused_total{reason="other"}"#), 1);
     assert!(count(r#"upnext_keys_refused_total{reason="unknown"}"#) >= 2);
@@ -69,14 +71,14 @@ fn a_key_is_revoked_without_a_restart_and_what_is_refused_is_counted() {
 fn an_address_that_others_can_reach_is_refused_without_a_key() {
     let open = |change: fn(&mut upnext_server::Setup)| {
         Shop::try_with(|_, setup| {
-            setup.listen = ([0, 0, 0, 0], 0).into();
+            setup.config.listen = ([0, 0, 0, 0], 0).into();
             change(setup);
         })
     };
     let message = open(|_| {}).err().expect("a refusal").to_string();
     assert!(message.contains("--keys") && message.contains("--allow-open"), "{message}");
     assert!(open(|setup| setup.keys = keys()).is_ok());
-    assert!(open(|setup| setup.allow_open = true).is_ok());
+    assert!(open(|setup| setup.config.allow_open = true).is_ok());
 }
 
 #[test]
@@ -201,7 +203,7 @@ fn a_reload_is_finished_although_who_asked_has_left_and_a_link_is_followed_each_
 fn a_server_that_is_to_stop_says_so_to_new_connections_until_it_has_drained() {
     let shop = Shop::with(|_, setup| setup.config.drain_ms = 5_000);
     shop.client().get("/readyz").json(200);
-    shop.stop();
+    shop.drain();
     until(|| shop.client().get("/readyz").status == 503);
     shop.client().post("/v1/recommend", json!({"session": ["kettle"]})).json(200);
     shop.close();
@@ -254,6 +256,7 @@ fn models_dir(path: &std::path::Path) -> &std::path::Path {
 fn no_answer_is_lost_or_mixed_while_models_are_swapped() {
     let shop = Shop::with(|place, setup| {
         setup.keys.admin = keys().admin;
+        setup.config.batch_queue_share = 1.0;
         save_model(&models_dir(&place.join("models")).join("evening"), EVENING);
         save_model(&place.join("models/morning"), MORNING);
         setup.config.models_dir = Some(place.join("models"));
@@ -312,7 +315,7 @@ fn lists_are_applied_again_when_their_files_change() {
     // Less than half of a list is refused, unless it is said that it is meant.
     std::fs::write(shop.path("block"), "cup\n").unwrap();
     let mut admin = shop.client().with_key(ADMIN_KEY);
-    let refused = || metric(&shop, r#"upnext_list_changes_total{outcome="refused"}"#);
+    let refused = || metric(&mut shop.client(), r#"upnext_list_changes_total{outcome="refused"}"#);
     let before = refused();
     std::fs::write(shop.path("allow"), "").unwrap();
     until(|| refused() > before);
@@ -325,8 +328,8 @@ fn lists_are_applied_again_when_their_files_change() {
     assert_eq!(list(), "");
     let ready = shop.client().get("/readyz").json(200);
     assert!(ready["degraded"][0].as_str().unwrap().contains("leave no item"), "{ready}");
-    assert_eq!(metric(&shop, r#"upnext_allowed_items{role="first"}"#), 0.0);
-    assert_eq!(metric(&shop, r#"upnext_list_items{list="allow"}"#), 0.0);
+    assert_eq!(metric(&mut shop.client(), r#"upnext_allowed_items{role="first"}"#), 0.0);
+    assert_eq!(metric(&mut shop.client(), r#"upnext_list_items{list="allow"}"#), 0.0);
     let refused = Shop::try_with(|place, setup| {
         std::fs::write(place.join("allow"), "never seen\n").unwrap();
         setup.config.allow_file = Some(place.join("allow"));
@@ -352,13 +355,6 @@ fn a_list_that_is_being_written_is_not_read() {
         }
         std::fs::write(shop.path("block"), "pot\ntea\n").unwrap();
     }
-}
-
-/// The value of a metric.
-fn metric(shop: &Shop, name: &str) -> f64 {
-    let text = shop.client().get("/metrics").text().to_owned();
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("{name} is not in:\n{text}")).parse().unwrap()
 }
 
 #[test]
@@ -399,15 +395,26 @@ fn a_client_that_sends_no_request_or_no_body_is_let_go() {
 }
 
 #[test]
-fn more_connections_than_the_limit_wait_for_their_turn() {
+fn more_connections_than_the_limit_take_the_places_of_idle_ones() {
     let shop = Shop::with(|_, setup| setup.config.max_connections = 1);
     let mut first = shop.client();
     first.get("/healthz").json(200);
     let mut second = shop.client();
     second.write(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n");
-    first.get("/readyz").json(200);
-    drop(first);
+    // The first is idle, and makes room.
     second.reply().unwrap().json(200);
+    assert!(first.reply().is_none());
+    assert_eq!(metric(&mut second, "upnext_connections_displaced_total"), 1.0);
+    // One that waits for its answer does not.
+    let body = r#"{"session": ["kettle"], "k": 1}"#;
+    let length = body.len();
+    second.write(format!("POST /v1/recommend HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nexpect: 100-continue\r\n\r\n").as_bytes());
+    assert_eq!(second.reply().unwrap().status, 100);
+    let mut third = shop.client();
+    third.write(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    second.write(body.as_bytes());
+    second.reply().unwrap().json(200);
+    third.reply().unwrap().json(200);
 }
 
 #[test]
@@ -430,6 +437,8 @@ fn the_description_names_every_path_and_the_page_loads_nothing_from_elsewhere() 
         "/v1/models",
         "/v1/admin/reload",
         "/v1/admin/lists",
+        "/v1/admin/share",
+        "/v1/admin/sessions",
         "/metrics",
         "/healthz",
         "/readyz",
@@ -444,7 +453,7 @@ fn the_description_names_every_path_and_the_page_loads_nothing_from_elsewhere() 
             assert!(status != 405 && (status != 404 || may_lack), "{detail}");
         }
     }
-    assert_eq!(paths.len(), 16);
+    assert_eq!(paths.len(), 18);
     let request = &api["components"]["schemas"]["RecommendRequest"];
     assert_eq!(request["required"], json!(["session"]));
     assert_eq!(
@@ -466,7 +475,7 @@ fn what_cannot_be_served_is_said_before_the_server_starts() {
     assert!(message.contains("nothing") && message.contains("no such folder"), "{message}");
     let taken = Shop::open();
     let message =
-        Shop::try_with(|_, setup| setup.listen = taken.address).err().expect("a refusal").to_string();
+        Shop::try_with(|_, setup| setup.config.listen = taken.address).err().expect("a refusal").to_string();
     assert!(message.contains(&taken.address.to_string()), "{message}");
     let message = Shop::try_with(|_, setup| setup.config.max_k = 0).err().expect("a refusal").to_string();
     assert!(message.starts_with("max_k"), "{message}");

@@ -23,8 +23,8 @@ fn item(i: usize) -> String {
 fn large(place: &Path, setup: &mut Setup) {
     let sessions: Vec<String> = (0..ITEMS).map(|i| format!("{} {}", item(i), item(i + 1))).collect();
     let sessions: Vec<&str> = sessions.iter().map(String::as_str).collect();
-    setup.model = place.join("large");
-    save_model_of(ModelKind::BprMf, &setup.model, &sessions);
+    setup.config.model = Some(place.join("large"));
+    save_model_of(ModelKind::BprMf, setup.config.model.as_ref().unwrap(), &sessions);
     (setup.config.queue_sessions, setup.config.max_batch_sessions) = (SESSIONS, SESSIONS);
     (setup.config.max_k, setup.config.max_answer_entries) = (ITEMS, ITEMS * SESSIONS);
     // A whole request is one batch.
@@ -149,8 +149,8 @@ fn shop_of_many(request_timeout_ms: u64) -> (Shop, String) {
         let sessions: Vec<String> = (0..MANY).map(|i| format!("{i} {}", (i + 1) % MANY)).collect();
         let sessions: Vec<&str> = sessions.iter().map(String::as_str).collect();
         large(place, setup);
-        setup.model = place.join("many");
-        save_model_of(ModelKind::BprMf, &setup.model, &sessions);
+        setup.config.model = Some(place.join("many"));
+        save_model_of(ModelKind::BprMf, setup.config.model.as_ref().unwrap(), &sessions);
         (setup.config.max_k, setup.config.max_session_events) = (MANY, MANY);
         (setup.config.max_answer_entries, setup.config.max_body_bytes) = (MANY * SESSIONS, 1 << 24);
         setup.config.request_timeout_ms = request_timeout_ms;
@@ -184,8 +184,8 @@ fn a_small_request_that_costs_much_is_refused_before_it_is_computed_or_stored() 
     let shop = Shop::with(|place, setup| {
         let sessions: Vec<String> = (0..1_000).map(|i| format!("{i} {}", (i + 1) % 1_000)).collect();
         let sessions: Vec<&str> = sessions.iter().map(String::as_str).collect();
-        setup.model = place.join("thousand");
-        save_model_of(ModelKind::BprMf, &setup.model, &sessions);
+        setup.config.model = Some(place.join("thousand"));
+        save_model_of(ModelKind::BprMf, setup.config.model.as_ref().unwrap(), &sessions);
     });
     let mut client = shop.client();
     let long: Vec<String> = (0..200).map(|i| i.to_string()).collect();
@@ -208,7 +208,7 @@ fn a_small_request_that_costs_much_is_refused_before_it_is_computed_or_stored() 
 
     let shop = Shop::with(|place, setup| {
         save_model_of(ModelKind::BprMf, &place.join("vectors"), MORNING);
-        setup.model = place.join("vectors");
+        setup.config.model = Some(place.join("vectors"));
         setup.config.max_request_work = 1_000;
     });
     let mut client = shop.client();

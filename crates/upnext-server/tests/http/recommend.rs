@@ -61,8 +61,8 @@ fn lists_hold_what_the_request_allows() {
 #[test]
 fn why_names_the_item_of_the_session_that_is_most_like_the_recommended_one() {
     let shop = Shop::with(|place, setup| {
-        setup.model = place.join("factors");
-        save_model_of(ModelKind::BprMf, &setup.model, MORNING);
+        setup.config.model = Some(place.join("factors"));
+        save_model_of(ModelKind::BprMf, setup.config.model.as_ref().unwrap(), MORNING);
     });
     let ask = |session: Value, why: bool| {
         shop.client()

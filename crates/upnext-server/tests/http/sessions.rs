@@ -179,6 +179,10 @@ fn events_are_logged_as_preparation_reads_them_with_the_model_that_answered() {
     let sessions: Vec<_> = log.events().iter().map(|event| log.session_ids().get(event.session)).collect();
     assert!(sessions[0] == sessions[1] && sessions[0].starts_with("v1@") && sessions[2].starts_with("v2@"));
     assert!(
-        std::fs::read_to_string(&files[0]).unwrap().lines().skip(1).all(|line| line.ends_with(",morning"))
+        std::fs::read_to_string(&files[0])
+            .unwrap()
+            .lines()
+            .skip(1)
+            .all(|line| line.ends_with(",morning,view"))
     );
 }

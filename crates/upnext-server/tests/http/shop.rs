@@ -42,6 +42,8 @@ pub(crate) fn save_model_of(kind: ModelKind, path: &Path, sessions: &[&str]) {
 pub(crate) struct Shop {
     place: tempfile::TempDir,
     pub(crate) address: SocketAddr,
+    /// The second address, if there is one.
+    pub(crate) admin_address: Option<SocketAddr>,
     stopper: Stopper,
     thread: Option<JoinHandle<()>>,
 }
@@ -65,9 +67,9 @@ impl Shop {
         let mut setup = setup(model);
         change(place.path(), &mut setup);
         let server = Server::bind(setup)?;
-        let (address, stopper) = (server.address(), server.stopper());
+        let (address, admin_address, stopper) = (server.address(), server.admin_address(), server.stopper());
         let thread = Some(std::thread::spawn(move || server.run().unwrap()));
-        Ok(Self { place, address, stopper, thread })
+        Ok(Self { place, address, admin_address, stopper, thread })
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -81,6 +83,11 @@ impl Shop {
     /// Requests a shutdown without waiting for it.
     pub(crate) fn stop(&self) {
         self.stopper.stop();
+    }
+
+    /// Requests a shutdown that load balancers can follow.
+    pub(crate) fn drain(&self) {
+        self.stopper.drain();
     }
 
     /// Stops the server and waits for it, which must end without an error.
@@ -103,19 +110,15 @@ impl Drop for Shop {
 
 /// The setup of a server on a free port with few threads.
 pub(crate) fn setup(model: PathBuf) -> Setup {
-    Setup {
-        model,
-        name: None,
+    let config = ServerConfig {
+        model: Some(model),
         listen: ([127, 0, 0, 1], 0).into(),
-        config: ServerConfig {
-            http_threads: 1,
-            compute_threads: 1,
-            request_timeout_ms: 20_000,
-            ..ServerConfig::default()
-        },
-        keys: ApiKeys::default(),
-        allow_open: false,
-    }
+        http_threads: 1,
+        compute_threads: 1,
+        request_timeout_ms: 20_000,
+        ..ServerConfig::default()
+    };
+    Setup { config, keys: ApiKeys::default() }
 }
 
 /// Keys for data and for admin calls.
@@ -171,6 +174,7 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
 pub(crate) struct Client<S = TcpStream> {
     pub(crate) stream: BufReader<S>,
     key: Option<&'static str>,
+    more: String,
 }
 
 impl Client {
@@ -181,7 +185,7 @@ impl Client {
 
 impl<S: Read + Write> Client<S> {
     pub(crate) fn over(stream: S) -> Self {
-        Self { stream: BufReader::new(stream), key: None }
+        Self { stream: BufReader::new(stream), key: None, more: String::new() }
     }
 
     pub(crate) fn with_key(self, key: &'static str) -> Self {
@@ -201,6 +205,14 @@ impl<S: Read + Write> Client<S> {
         self.reply().expect("an answer")
     }
 
+    /// Sends a request with more head lines.
+    pub(crate) fn send_with(&mut self, method: &str, path: &str, head: &str, body: Option<&[u8]>) -> Reply {
+        self.more = head.replace('\n', "\r\n");
+        self.ask(method, path, body);
+        self.more.clear();
+        self.reply().expect("an answer")
+    }
+
     /// Sends a request without reading the response.
     pub(crate) fn ask(&mut self, method: &str, path: &str, body: Option<&[u8]>) {
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
@@ -208,7 +220,12 @@ impl<S: Read + Write> Client<S> {
             head += &format!("authorization: Bearer {key}\r\n");
         }
         if let Some(body) = body {
-            head += &format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
+            let kind =
+                if self.more.contains("content-type") { "" } else { "content-type: application/json\r\n" };
+            head += &format!("{kind}content-length: {}\r\n", body.len());
+        }
+        if !self.more.is_empty() {
+            head += &format!("{}\r\n", self.more);
         }
         self.write(&[head.as_bytes(), b"\r\n", body.unwrap_or_default()].concat());
     }
@@ -221,6 +238,19 @@ impl<S: Read + Write> Client<S> {
     /// Reads the next response; `None` if the server closes the connection.
     pub(crate) fn reply(&mut self) -> Option<Reply> {
         let mut reply = self.head()?;
+        if reply.header("transfer-encoding") == Some("chunked") {
+            loop {
+                let mut line = String::new();
+                self.stream.read_line(&mut line).unwrap();
+                let length = usize::from_str_radix(line.trim_end(), 16).unwrap();
+                let mut chunk = vec![0; length + 2];
+                self.stream.read_exact(&mut chunk).unwrap();
+                if length == 0 {
+                    return Some(reply);
+                }
+                reply.body.extend_from_slice(&chunk[..length]);
+            }
+        }
         let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
         reply.body.resize(length, 0);
         self.stream.read_exact(&mut reply.body).unwrap();
@@ -243,6 +273,14 @@ impl<S: Read + Write> Client<S> {
         }
         Some(Reply { status, headers, body: Vec::new() })
     }
+}
+
+/// The value of a metric, whose name may have labels.
+#[track_caller]
+pub(crate) fn metric<S: Read + Write>(client: &mut Client<S>, name: &str) -> f64 {
+    let text = client.get("/metrics").text().to_owned();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+    value.unwrap_or_else(|| panic!("{name} is not in:\n{text}"))
 }
 
 /// Polls a condition until it holds; fails the test after a time-out.

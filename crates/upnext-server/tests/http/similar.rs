@@ -9,8 +9,8 @@ use upnext_server::Setup;
 /// Serves a model of a kind, fitted to the morning.
 fn of_kind(kind: ModelKind, change: impl FnOnce(&Path, &mut Setup)) -> Shop {
     Shop::with(|place, setup| {
-        setup.model = place.join("kind");
-        save_model_of(kind, &setup.model, MORNING);
+        setup.config.model = Some(place.join("kind"));
+        save_model_of(kind, setup.config.model.as_ref().unwrap(), MORNING);
         change(place, setup);
     })
 }
@@ -88,9 +88,9 @@ fn lists_hold_what_the_request_and_the_served_lists_allow() {
 #[test]
 fn ids_are_percent_encoded_and_titles_come_from_the_catalogue() {
     let shop = Shop::with(|place, setup| {
-        setup.model = place.join("odd");
+        setup.config.model = Some(place.join("odd"));
         let sessions = ["a/b ü?", "a/b lookup", "lookup ü?"];
-        save_model_of(ModelKind::ItemKnn, &setup.model, &sessions);
+        save_model_of(ModelKind::ItemKnn, setup.config.model.as_ref().unwrap(), &sessions);
         std::fs::write(place.join("titles.csv"), "item_id,title\na/b,Both <b>\nü?,\n").unwrap();
         setup.config.catalogue_file = Some(place.join("titles.csv"));
     });
@@ -161,8 +161,8 @@ fn a_request_waits_for_the_compute_threads_and_a_full_queue_refuses_it() {
     let shop = Shop::with(|place, setup| {
         let sessions: Vec<String> = (0..2_000).map(|i| format!("{i} {}", (i + 1) % 2_000)).collect();
         let sessions: Vec<&str> = sessions.iter().map(String::as_str).collect();
-        setup.model = place.join("many");
-        save_model_of(ModelKind::BprMf, &setup.model, &sessions);
+        setup.config.model = Some(place.join("many"));
+        save_model_of(ModelKind::BprMf, setup.config.model.as_ref().unwrap(), &sessions);
         (setup.config.queue_sessions, setup.config.max_batch_sessions, setup.config.batch_sessions) =
             (64, 64, 64);
         (setup.config.max_k, setup.config.max_answer_entries) = (2_000, 2_000 * 64);

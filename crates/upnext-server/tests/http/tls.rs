@@ -1,7 +1,7 @@
 //! Tests of TLS: the same responses as over plain HTTP, and clients without TLS do not delay others.
 
-use crate::shop::{Client, Shop, connect, items};
-use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
+use crate::shop::{Client, Shop, connect, items, metric};
+use rcgen::{CertificateParams, CertifiedKey, KeyPair, date_time_ymd, generate_simple_self_signed};
 use rustls::crypto::ring;
 use rustls::pki_types::IpAddr;
 use rustls::version::{TLS12, TLS13};
@@ -47,7 +47,7 @@ fn client_of(
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_protocol_versions(&[version]).unwrap();
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let name = IpAddr::try_from("127.0.0.1").unwrap().into();
     let connection = ClientConnection::new(Arc::new(config), name).unwrap();
     Client::over(StreamOwned::new(connection, connect(address)))
@@ -179,7 +179,47 @@ fn files_that_are_no_certificate_and_key_are_refused_at_the_start() {
 fn tls_does_not_make_an_address_that_others_reach_safe_without_a_key() {
     let refused = Shop::try_with(|place, setup| {
         show(&certificate(), place, setup);
-        setup.listen = ([0, 0, 0, 0], 0).into();
+        setup.config.listen = ([0, 0, 0, 0], 0).into();
     });
     assert!(matches!(refused.err(), Some(Error::OpenToAll { .. })));
+}
+
+/// A certificate that ended long ago.
+fn ended() -> Certificate {
+    let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+    let signing_key = KeyPair::generate().unwrap();
+    CertifiedKey { cert: params.self_signed(&signing_key).unwrap(), signing_key }
+}
+
+#[test]
+fn a_certificate_that_has_ended_is_shown_only_if_that_is_wanted_and_its_end_is_a_metric() {
+    let old = ended();
+    let message =
+        Shop::try_with(|place, setup| show(&old, place, setup)).err().expect("a refusal").to_string();
+    assert!(
+        message.contains("cert.pem") && message.contains("2021-01-01") && message.contains("renew"),
+        "{message}"
+    );
+    let shop = Shop::with(|place, setup| {
+        show(&old, place, setup);
+        setup.config.allow_expired_certificate = true;
+        setup.config.admin_listen = Some(([127, 0, 0, 1], 0).into());
+    });
+    drop(shop);
+    let new = certificate();
+    let shop = Shop::with(|place, setup| show(&new, place, setup));
+    let ends = metric(&mut client(shop.address, &new), "upnext_certificate_expires_seconds");
+    assert!(ends > 4e9, "{ends}");
+    let plain = Shop::open().client().get("/metrics").text().to_owned();
+    assert!(!plain.contains("upnext_certificate_expires_seconds "), "{plain}");
+}
+
+#[test]
+fn browsers_are_told_to_come_by_tls_only() {
+    let certificate = certificate();
+    let shop = Shop::with(|place, setup| show(&certificate, place, setup));
+    let reply = client(shop.address, &certificate).get("/healthz");
+    assert_eq!(reply.header("strict-transport-security"), Some("max-age=31536000"));
+    assert_eq!(Shop::open().client().get("/healthz").header("strict-transport-security"), None);
 }

@@ -48,7 +48,7 @@ fn a_replica_with_another_model_goes_on_with_the_same_items() {
     let morning = replica(&store, |_| {});
     let evening = Shop::with(|place, setup| {
         save_model(&place.join("evening"), EVENING);
-        setup.model = place.join("evening");
+        setup.config.model = Some(place.join("evening"));
         setup.config.session_store = Some(store.url());
         setup.config.session_store_timeout_ms = 10_000;
     });

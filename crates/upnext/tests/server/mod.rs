@@ -21,6 +21,7 @@ impl Served {
             .args(["serve", "--listen", "127.0.0.1:0"])
             .arg(model)
             .args(more)
+            .env("UPNEXT_DRAIN_MS", "0")
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -30,6 +31,9 @@ impl Served {
             assert!(stderr.read_line(&mut lines).unwrap() > 0, "{lines}");
             if let Some((_, url)) = lines.split_once("listening on ") {
                 break url.trim().to_owned();
+            }
+            if let Some((_, rest)) = lines.split_once("\"url\":\"") {
+                break rest.split('"').next().unwrap().to_owned();
             }
         };
         let address = url.split_once("://").unwrap().1.to_owned();

@@ -1,6 +1,7 @@
 //! What `--show-config` prints, and the page `docs/configuration.md`, which is made from the same doc comments.
 
 use super::*;
+use crate::documented::WIDTH;
 use crate::experiment::{ModelConfig, known_keys};
 use crate::gru4rec::validate::Idle;
 use std::collections::BTreeSet;

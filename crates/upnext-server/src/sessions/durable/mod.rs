@@ -17,7 +17,10 @@ use super::files::{self, Files};
 use super::journal::Journal;
 use super::record::Record;
 use super::table::Table;
-use super::{Appended, Removal, Session, SessionStore, StoreError, StoreFuture, StoreState, Unstored};
+use super::{
+    Appended, Event, Exported, Moved, Outcome, Removal, Session, SessionStore, StoreError, StoreFuture,
+    StoreState, Unstored,
+};
 use crate::{Error, ServerConfig, exclusive, locked, threads};
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
@@ -196,23 +199,30 @@ impl Inner {
 }
 
 impl SessionStore for DurableStore {
-    fn append<'s>(&'s self, id: &'s str, item: Arc<str>) -> StoreFuture<'s, Appended> {
+    fn append<'s>(&'s self, id: &'s str, event: Event) -> StoreFuture<'s, Appended> {
         Box::pin(async move {
-            let (session, changed) = {
+            let (session, outcome, changed) = {
                 let mut inner = locked(&self.shared.inner);
                 let now = Now::read();
                 inner.seq += 1;
                 let seq = inner.seq;
-                let session = inner.table.append(id, Arc::clone(&item), now, seq);
+                let (session, outcome) = inner.table.append(id, &event, now, seq);
+                if outcome != Outcome::Added {
+                    // The event was written when it came first, or waits with the others.
+                    let unstored = inner.fault.clone().map(Unstored::Pending);
+                    return Appended { session, outcome, unstored };
+                }
                 // While sessions are being read, it is not known which number the event has.
                 let number = if inner.loading.is_some() { 0 } else { session.events };
                 let Now { wall_ms: ms, steady_ms } = now;
-                let (id, item) = (id.into(), (&*item).into());
-                let record = Record::Event { id, item, ms, steady_ms: Some(steady_ms), seq, number };
-                (session, inner.change(&record))
+                let (id, item) = (id.into(), (&*event.item).into());
+                let (steady_ms, other, key) =
+                    (Some(steady_ms), !event.is_click, event.key.as_deref().map(Into::into));
+                let record = Record::Event { id, item, ms, steady_ms, seq, number, other, key };
+                (session, outcome, inner.change(&record))
             };
             let written = self.written(changed).await;
-            Appended { session, unstored: written.err().map(Unstored::Pending) }
+            Appended { session, outcome, unstored: written.err().map(Unstored::Pending) }
         })
     }
 
@@ -241,6 +251,39 @@ impl SessionStore for DurableStore {
                 inner.change(&Record::Removed { id: id.into(), ms: now.wall_ms, seq })
             };
             Ok(self.written(changed).await.map_or_else(Removal::Pending, |()| Removal::Done))
+        })
+    }
+
+    fn export(&self, cursor: Option<u64>) -> StoreFuture<'_, Result<Exported, StoreError>> {
+        Box::pin(async move {
+            let mut inner = locked(&self.shared.inner);
+            if inner.loading.is_some() {
+                return Err(StoreError::Loading);
+            }
+            Ok(inner.table.export(cursor, Now::read()))
+        })
+    }
+
+    fn import(&self, sessions: Vec<Moved>) -> StoreFuture<'_, Result<usize, StoreError>> {
+        Box::pin(async move {
+            let (mut taken, mut last) = (0, None);
+            for moved in sessions {
+                let mut inner = locked(&self.shared.inner);
+                if inner.loading.is_some() {
+                    return Err(StoreError::Loading);
+                }
+                inner.seq += 1;
+                let seq = inner.seq;
+                if let Some(kept) = inner.table.import(moved, Now::read(), seq) {
+                    taken += 1;
+                    last = Some(inner.change(&Record::from(&kept)));
+                }
+            }
+            // What is written last is written after the others.
+            if let Some(changed) = last {
+                self.written(changed).await.map_err(StoreError::Unconfirmed)?;
+            }
+            Ok(taken)
         })
     }
 

@@ -1,7 +1,11 @@
 //! The one or two served models, and the choice of the model that answers a request.
 //!
 //! The first model answers unless the request names the second or its session belongs to the second model's share. For
-//! some of the first model's sessions the second computes shadow lists, which are only logged and counted.
+//! some of the first model's sessions the second computes shadow lists, which are only logged and counted. A model that shall
+//! replace one of them can be tried in the same way before it does.
+
+mod shadow;
+mod trial;
 
 use crate::engine::{Answer, Engine, Question, Refusal, Reservation, Served};
 use crate::lists::Lists;
@@ -10,10 +14,14 @@ use crate::problem::Problem;
 use crate::reload::name_of;
 use crate::requests::RequestId;
 use crate::{Error, ServerConfig, checksum};
+use arc_swap::ArcSwapOption;
 use axum::http::StatusCode;
+use shadow::{Shadow, Verdict};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use trial::Trial;
 use upnext_kernels::CounterRng;
 
 /// Random streams for the two decisions about a session, which are independent of each other.
@@ -26,12 +34,33 @@ pub(crate) struct Models {
     first: Arc<Engine>,
     second: Option<Arc<Engine>>,
     /// Fraction of the sessions that the second model answers.
-    share: f64,
+    share: Fraction,
     /// Fraction of the other sessions for which the second model computes shadow lists.
-    shadow: f64,
+    shadow: Fraction,
+    /// The model that is tried before it replaces one.
+    trial: ArcSwapOption<Trial>,
+    config: ServerConfig,
     /// Time limit of a shadow list.
     timeout: Duration,
     metrics: Arc<Metrics>,
+}
+
+/// A number from 0 to 1 that can be changed while requests are answered.
+#[derive(Debug)]
+struct Fraction(AtomicU64);
+
+impl Fraction {
+    fn new(value: f64) -> Self {
+        Self(AtomicU64::new(value.to_bits()))
+    }
+
+    fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+
+    fn set(&self, value: f64) {
+        self.0.store(value.to_bits(), Ordering::Relaxed);
+    }
 }
 
 impl Models {
@@ -51,7 +80,7 @@ impl Models {
             return Err(Error::SameName { name: name.clone() });
         }
         let start = |served: Served, role, config: &ServerConfig| {
-            let engine = Engine::start(served, role, config, Arc::clone(metrics))?;
+            let engine = Engine::start(Arc::new(served), role, config, Arc::clone(metrics))?;
             Ok::<_, Error>(Arc::new(engine))
         };
         // Without a share of the sessions, one thread is enough.
@@ -60,13 +89,51 @@ impl Models {
         let models = Self {
             first: start(first, Role::First, config)?,
             second: second.map(|second| start(second, Role::Second, second_config)).transpose()?,
-            share: config.compare_share,
-            shadow: config.compare_shadow,
+            share: Fraction::new(config.compare_share),
+            shadow: Fraction::new(config.compare_shadow),
+            trial: ArcSwapOption::empty(),
+            config: config.clone(),
             timeout: Duration::from_millis(config.request_timeout_ms),
             metrics: Arc::clone(metrics),
         };
         metrics.models(models.all());
+        metrics.shares(config.compare_share, config.compare_shadow);
         Ok(models)
+    }
+
+    /// The fractions of the sessions that the second model answers, and sees in the shadow.
+    pub(crate) fn shares(&self) -> (f64, f64) {
+        (self.share.get(), self.shadow.get())
+    }
+
+    /// Changes these fractions. The second model keeps its number of threads.
+    pub(crate) fn share(&self, share: f64, shadow: f64) {
+        self.share.set(share);
+        self.shadow.set(shadow);
+        self.metrics.shares(share, shadow);
+    }
+
+    /// Whether there is a second model.
+    pub(crate) fn has_second(&self) -> bool {
+        self.second.is_some()
+    }
+
+    /// Lets a model compute lists that nobody sees, for as many requests to the one that it shall replace as the configuration
+    /// wants.
+    ///
+    /// # Errors
+    /// With the reason why it shall not replace it.
+    pub(crate) async fn try_out(&self, role: Role, served: &Arc<Served>) -> Result<(), String> {
+        if self.config.reload_shadow_requests == 0 {
+            return Ok(());
+        }
+        let trial = Trial::start(role, Arc::clone(served), &self.config, &self.metrics)?;
+        self.trial.store(Some(Arc::clone(&trial)));
+        let outcome = trial.outcome().await;
+        self.trial.store(None);
+        // Ends its thread, after what is in its queue.
+        tokio::task::spawn_blocking(move || drop(trial));
+        outcome
     }
 
     /// The engine of a role; that of the first model if there is no second.
@@ -101,32 +168,39 @@ impl Models {
     /// A session belongs to the same model on every replica as long as the share is the same, and a larger share
     /// includes the sessions of a smaller one. For some of the other sessions, the second model computes a shadow list.
     pub(crate) fn choose(&self, name: Option<&str>, session_id: Option<&str>) -> Result<Chosen<'_>, Problem> {
-        let alone = |engine| Chosen { engine, shadow: None };
+        let mut chosen = Chosen { engine: &self.first, shadows: Vec::new() };
         if let Some(name) = name {
-            return self.named(name).map(alone).map_err(|problem| problem.within("model"));
+            chosen.engine = self.named(name).map_err(|problem| problem.within("model"))?;
+        } else if let (Some(second), Some(id)) = (&self.second, session_id) {
+            if session_fraction(id, SHARE) < self.share.get() {
+                chosen.engine = second;
+            } else if session_fraction(id, SHADOW) < self.shadow.get() {
+                chosen.shadows.push(self.shadow_of(second, Verdict::Logged));
+            }
         }
-        let (Some(second), Some(id)) = (&self.second, session_id) else { return Ok(alone(&self.first)) };
-        if session_fraction(id, SHARE) < self.share {
-            return Ok(alone(second));
+        let trial = self.trial.load_full().filter(|trial| trial.role() == chosen.engine.role());
+        if let Some(trial) = trial {
+            let engine = trial.engine();
+            chosen.shadows.push(self.shadow_of(&engine, Verdict::Of(trial)));
         }
-        let shadow = || Shadow {
-            engine: Arc::clone(second),
-            timeout: self.timeout,
-            metrics: Arc::clone(&self.metrics),
-        };
-        Ok(Chosen { engine: &self.first, shadow: (session_fraction(id, SHADOW) < self.shadow).then(shadow) })
+        Ok(chosen)
+    }
+
+    fn shadow_of(&self, engine: &Arc<Engine>, verdict: Verdict) -> Shadow {
+        let metrics = Arc::clone(&self.metrics);
+        Shadow { engine: Arc::clone(engine), timeout: self.timeout, metrics, verdict }
     }
 }
 
-/// The engine that answers a request, and the shadow model, if any.
+/// The engine that answers a request, and the models that compute lists that nobody sees.
 #[derive(Debug)]
 pub(crate) struct Chosen<'m> {
     pub(crate) engine: &'m Engine,
-    shadow: Option<Shadow>,
+    shadows: Vec<Shadow>,
 }
 
 impl Chosen<'_> {
-    /// Answers the question that `reservation` was made for, and starts the shadow list after that.
+    /// Answers the question that `reservation` was made for, and starts the shadow lists after that.
     pub(crate) async fn answer(
         self,
         reservation: Reservation,
@@ -134,10 +208,12 @@ impl Chosen<'_> {
         deadline: Instant,
         request: RequestId,
     ) -> Result<Answer, Refusal> {
-        let copy = self.shadow.as_ref().map(|_| Question { why: false, ..question.clone() });
+        let copy = (!self.shadows.is_empty()).then(|| Question { why: false, ..question.clone() });
         let answer = self.engine.answer(reservation, vec![question], deadline).await?;
-        if let (Some(shadow), Some(question)) = (self.shadow, copy) {
-            shadow.ask(question, &answer, request);
+        if let Some(question) = copy {
+            for shadow in self.shadows {
+                shadow.ask(question.clone(), &answer, request.clone());
+            }
         }
         Ok(answer)
     }
@@ -166,109 +242,6 @@ impl Role {
     }
 }
 
-/// Computes the second model's list for a question that the first model has answered. No client waits for it.
-#[derive(Debug)]
-pub(crate) struct Shadow {
-    engine: Arc<Engine>,
-    timeout: Duration,
-    metrics: Arc<Metrics>,
-}
-
-impl Shadow {
-    /// Computes the list in the background and logs its differences. If the second model's queue is full, as under
-    /// heavy load, the question is dropped and counted.
-    pub(crate) fn ask(self, question: Question, first: &Answer, request: RequestId) {
-        let Ok(reservation) = self.engine.reserve(1) else { return self.metrics.shadow_dropped() };
-        let first = Summary::of(first);
-        tokio::spawn(async move {
-            let (k, began) = (question.k, Instant::now());
-            match self.engine.answer(reservation, vec![question], began + self.timeout).await {
-                Ok(second) => {
-                    let ms = began.elapsed().as_secs_f64() * 1e3;
-                    self.compare(k, &first, &Summary::of(&second), ms, &request);
-                }
-                Err(_) => self.metrics.shadow_dropped(),
-            }
-        });
-    }
-
-    fn compare(&self, k: usize, first: &Summary, second: &Summary, ms: f64, request: &RequestId) {
-        let difference = Difference::between(&first.items, &second.items);
-        self.metrics.shadow(difference.overlap());
-        if !difference.same {
-            tracing::info!(
-                request_id = &*request.0,
-                first = first.name,
-                first_version = first.version,
-                second = second.name,
-                second_version = second.version,
-                k,
-                common = difference.common,
-                longer = difference.longer,
-                same_top = difference.same_top,
-                first_fell_back = first.fell_back,
-                second_fell_back = second.fell_back,
-                ms,
-                "shadow differs"
-            );
-        }
-    }
-}
-
-/// The parts of an answer that are compared.
-#[derive(Debug)]
-struct Summary {
-    name: String,
-    version: String,
-    fell_back: bool,
-    /// Item ids, best first, since each model has its own item indices.
-    items: Vec<String>,
-}
-
-impl Summary {
-    /// The summary of an answer to one question.
-    fn of(answer: &Answer) -> Self {
-        let Answer { served, lists, .. } = answer;
-        let entries = lists.iter().flat_map(|listed| &listed.list.entries);
-        Self {
-            name: served.name.clone(),
-            version: served.version().to_owned(),
-            fell_back: lists.iter().any(|listed| listed.list.fell_back),
-            items: entries.map(|entry| served.loaded.items().id(entry.item).to_owned()).collect(),
-        }
-    }
-}
-
-/// The difference of two lists.
-#[derive(Debug, PartialEq, Eq)]
-struct Difference {
-    /// Number of items in both lists.
-    common: usize,
-    /// Length of the longer list.
-    longer: usize,
-    /// Whether the best items are the same.
-    same_top: bool,
-    /// Whether the lists are equal, order included.
-    same: bool,
-}
-
-impl Difference {
-    fn between(first: &[String], second: &[String]) -> Self {
-        let own: std::collections::HashSet<&String> = first.iter().collect();
-        Self {
-            common: second.iter().filter(|item| own.contains(item)).count(),
-            longer: first.len().max(second.len()),
-            same_top: first.first() == second.first(),
-            same: first == second,
-        }
-    }
-
-    /// The fraction of common items, from 0 to 1; 1 for two empty lists.
-    fn overlap(&self) -> f64 {
-        if self.longer == 0 { 1.0 } else { self.common as f64 / self.longer as f64 }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,18 +263,5 @@ mod tests {
             assert!((both as f64 - mean).abs() < 3.0 * (mean * (1.0 - share)).sqrt(), "{share}");
         }
         assert_eq!((below(SHARE, 0.0), below(SHARE, 1.0)), (0.0, 20_000.0));
-    }
-
-    #[test]
-    fn lists_differ_by_what_stands_in_them_and_by_order() {
-        let list = |text: &str| text.chars().map(String::from).collect::<Vec<_>>();
-        let between = |first: &str, second: &str| Difference::between(&list(first), &list(second));
-        let same = between("abc", "abc");
-        assert_eq!(same, Difference { common: 3, longer: 3, same_top: true, same: true });
-        let swapped = between("abc", "acb");
-        assert_eq!(swapped, Difference { common: 3, longer: 3, same_top: true, same: false });
-        let shorter = between("abcd", "xa");
-        assert_eq!(shorter, Difference { common: 1, longer: 4, same_top: false, same: false });
-        assert_eq!((same.overlap(), shorter.overlap(), between("", "").overlap()), (1.0, 0.25, 1.0));
     }
 }

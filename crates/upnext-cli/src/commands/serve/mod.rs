@@ -1,45 +1,56 @@
 //! `upnext serve`: recommendations over HTTP.
 
+mod settings;
+
 use crate::numbers::share;
+use crate::output;
 use crate::reading::QuoteArg;
 use anyhow::Context;
+use settings::Settings;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use upnext_server::{
-    ApiKeys, Error, Keys, LogFormat, LogLevel, Server, ServerConfig, SessionSync, Setup, StoreUrl,
-};
+use upnext_server::{ApiKeys, Error, Keys, LogFormat, LogGuard, LogLevel, Server, ServerConfig, Setup};
 
 /// Environment variables for keys, used if no file is given.
 pub(super) const KEYS: &str = "UPNEXT_KEYS";
 const ADMIN_KEYS: &str = "UPNEXT_ADMIN_KEYS";
-/// The environment variable for the URL of a session store, used if no argument is given.
-const SESSION_STORE: &str = "UPNEXT_SESSION_STORE";
 
 /// Serve the recommendations of a model over HTTP.
 ///
 /// Once the server runs, / shows what the model does, and /docs is the interface. Ctrl-C and SIGTERM let requests in
 /// flight finish; SIGHUP loads certificate and model anew, and goes on with the old one if a new one is broken. Log
-/// lines go to stderr. Keys are read from files, or from UPNEXT_KEYS and UPNEXT_ADMIN_KEYS, and never from arguments,
-/// which other users can see.
+/// lines go to stderr.
+///
+/// Every option is a field of the file of --config, an environment variable (UPNEXT_ and the field in capitals) and an
+/// argument (--set FIELD=VALUE, or an option below), each of which overrides what comes before; --show-config lists all of them.
+/// Keys are read from files, or from UPNEXT_KEYS and UPNEXT_ADMIN_KEYS, and never from arguments, which other users can see.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ServeArgs {
     /// The model's folder
-    #[arg(value_name = "MODEL", required_unless_present = "show_config")]
+    #[arg(value_name = "MODEL")]
     model: Option<PathBuf>,
 
-    /// Address and port to listen on; port 0 takes any free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
+    /// Address and port to listen on; port 0 takes any free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+
+    /// A second address, for health checks, metrics and admin calls
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<SocketAddr>,
 
     /// The model's name in every answer [default: that of its folder]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 
-    /// TOML file of limits; `--show-config` prints them all
+    /// TOML file of options; `--show-config` prints them all
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Print all limits with their values, as a file to start from, and stop
+    /// Set an option, as in max_k=50; may be repeated
+    #[arg(long = "set", value_name = "FIELD=VALUE")]
+    fields: Vec<String>,
+
+    /// Print all options with their meanings, values and where these come from, as a file to start from, and stop
     #[arg(long)]
     show_config: bool,
 
@@ -122,13 +133,17 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "QUOTE", value_enum, requires = "catalogue")]
     catalogue_quote: Option<QuoteArg>,
 
-    /// Format of the log lines on stderr
-    #[arg(long, value_enum, default_value = "text")]
-    log: FormatArg,
+    /// With --event-log: also log the lists that are shown in sessions
+    #[arg(long)]
+    impressions: bool,
 
-    /// How much is logged
-    #[arg(long, value_enum, default_value = "info")]
-    log_level: LevelArg,
+    /// Format of the log lines on stderr [default: text]
+    #[arg(long, value_enum)]
+    log: Option<FormatArg>,
+
+    /// How much is logged [default: info]
+    #[arg(long, value_enum)]
+    log_level: Option<LevelArg>,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -163,111 +178,59 @@ enum LevelArg {
 
 /// Runs the command.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
-    let config = config(args)?;
-    if args.show_config {
-        print!("{}", toml::to_string(&config).context("the limits cannot be shown")?);
-        return Ok(());
-    }
-    let _lines = upnext_server::log_to_stderr(
-        match args.log {
-            FormatArg::Text => LogFormat::Text,
-            FormatArg::Json => LogFormat::Json,
-        },
-        match args.log_level {
-            LevelArg::Error => LogLevel::Error,
-            LevelArg::Warn => LogLevel::Warn,
-            LevelArg::Info => LogLevel::Info,
-            LevelArg::Debug => LogLevel::Debug,
-        },
-    );
-    let setup = Setup {
-        model: args.model.clone().unwrap_or_default(),
-        name: args.name.clone(),
-        listen: args.listen,
-        config,
-        keys: ApiKeys {
-            data: keys(args.keys.as_deref(), KEYS)?,
-            admin: keys(args.admin_keys.as_deref(), ADMIN_KEYS)?,
-        },
-        allow_open: args.allow_open,
+    let settings = match Settings::read(args) {
+        Err(error) if wants_json(args) => {
+            let lines = upnext_server::log_to_stderr(LogFormat::Json, LogLevel::default());
+            return Err(told(error.into(), lines));
+        }
+        settings => settings?,
     };
-    let server = match Server::bind(setup) {
+    if args.show_config {
+        return output::print(&settings.annotated()?);
+    }
+    let config = settings.config;
+    let (format, level) = (config.log, config.log_level);
+    let lines = upnext_server::log_to_stderr(format, level);
+    match serve(config) {
+        Err(error) if format == LogFormat::Json => Err(told(error, lines)),
+        served => served,
+    }
+}
+
+/// Whether what reads stderr expects JSON, although the configuration cannot be read.
+fn wants_json(args: &ServeArgs) -> bool {
+    match args.log {
+        Some(format) => matches!(format, FormatArg::Json),
+        None => std::env::var("UPNEXT_LOG").is_ok_and(|format| format == "json"),
+    }
+}
+
+/// Logs an error for a program that reads log lines, instead of printing it for people.
+fn told(error: anyhow::Error, lines: LogGuard) -> anyhow::Error {
+    tracing::error!("{}", output::message(&error));
+    drop(lines);
+    error.context(output::Told)
+}
+
+fn serve(config: ServerConfig) -> anyhow::Result<()> {
+    let keys = ApiKeys {
+        data: keys(config.keys_file.as_deref(), KEYS)?,
+        admin: keys(config.admin_keys_file.as_deref(), ADMIN_KEYS)?,
+    };
+    let is_json = config.log == LogFormat::Json;
+    let server = match Server::bind(Setup { config, keys }) {
         Err(Error::Stopped) => return Ok(()),
         bound => bound.map_err(plain)?,
     };
-    eprintln!("listening on {}", server.url());
-    server.run().map_err(plain)
-}
-
-/// The configuration: that of the file, overridden by the arguments.
-fn config(args: &ServeArgs) -> anyhow::Result<ServerConfig> {
-    let mut config = args.config.as_deref().map_or_else(|| Ok(ServerConfig::default()), read)?;
-    if let Some(sync) = args.session_sync {
-        config.session_sync = match sync {
-            SyncArg::EveryEvent => SessionSync::EveryEvent,
-            SyncArg::EverySecond => SessionSync::EverySecond,
-            SyncArg::System => SessionSync::System,
-        };
-    }
-    let given = [
-        (&args.tls_cert, &mut config.tls_cert_file),
-        (&args.tls_key, &mut config.tls_key_file),
-        (&args.session_file, &mut config.session_file),
-        (&args.models, &mut config.models_dir),
-        (&args.block, &mut config.block_file),
-        (&args.allow, &mut config.allow_file),
-        (&args.compare, &mut config.compare_model),
-        (&args.event_log, &mut config.event_log_dir),
-        (&args.catalogue, &mut config.catalogue_file),
-        (&args.examples, &mut config.examples_log),
-    ];
-    for (given, field) in given {
-        if given.is_some() {
-            field.clone_from(given);
+    if is_json {
+        tracing::info!(url = server.url(), admin_url = server.admin_url(), "listening");
+    } else {
+        eprintln!("listening on {}", server.url());
+        if let Some(url) = server.admin_url() {
+            eprintln!("health checks, metrics and admin calls on {url}");
         }
     }
-    if let Some(url) = session_store(args.session_store.as_deref())? {
-        config.session_store = Some(url);
-    }
-    config.catalogue_quote = args.catalogue_quote.map_or(config.catalogue_quote, QuoteArg::quote);
-    config.watch_models |= args.watch;
-    config.compare_share = args.share.unwrap_or(config.compare_share);
-    config.compare_shadow = args.shadow.unwrap_or(config.compare_shadow);
-    config.validate()?;
-    Ok(config)
-}
-
-/// The session store of the argument or of the environment variable, if any.
-///
-/// The argument is not parsed by clap, whose errors would repeat it with a password in it.
-fn session_store(argument: Option<&str>) -> anyhow::Result<Option<StoreUrl>> {
-    let refused = |origin: &str, reason: &str| upnext_core::Error::config(origin, reason);
-    let Some(text) = argument else {
-        return match std::env::var(SESSION_STORE) {
-            Ok(text) if text.is_empty() => Ok(None),
-            Ok(text) => Ok(Some(text.parse().map_err(|reason: String| refused(SESSION_STORE, &reason))?)),
-            Err(std::env::VarError::NotPresent) => Ok(None),
-            // The error itself would display the value.
-            Err(std::env::VarError::NotUnicode(_)) => Err(refused(SESSION_STORE, "is not UTF-8").into()),
-        };
-    };
-    let url: StoreUrl = text.parse().map_err(|reason: String| refused("--session-store", &reason))?;
-    if url.has_password() {
-        let reason = "has a password, and arguments can be read by other users of the machine: put it into the file of --config or into UPNEXT_SESSION_STORE";
-        return Err(refused("--session-store", reason).into());
-    }
-    Ok(Some(url))
-}
-
-fn read(path: &Path) -> anyhow::Result<ServerConfig> {
-    let text = std::fs::read_to_string(path).map_err(upnext_core::Error::io(path, "read"))?;
-    toml::from_str(&text).map_err(|error| {
-        let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
-        let line = before.matches('\n').count() + 1;
-        let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-        let reason = upnext_core::experiment::plain(error.message());
-        upnext_core::Error::ExperimentFile { origin: path.display().to_string(), line, column, reason }.into()
-    })
+    server.run().map_err(plain)
 }
 
 /// The keys of a file or of an environment variable; an empty set without both.

@@ -1,16 +1,25 @@
-//! Middleware for all requests: assigns an id, counts, times and logs.
+//! Middleware for all requests: assigns an id, counts, times and logs, and adds the headers that all responses have.
+
+mod failures;
+mod trace;
 
 use crate::keys::{KeyName, KeyRefusal};
 use crate::service::Service;
+use axum::body::HttpBody;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use failures::Line;
+use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::sync::{Arc, LazyLock, OnceLock};
+use std::time::{Duration, Instant};
+use trace::Trace;
+
+pub(crate) use failures::Failures;
 
 /// The header with a request's id, in requests and responses.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -18,8 +27,17 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The header with the milliseconds from a request's head to its response, which browsers display.
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
+/// The policy of responses that are no pages: a browser that shows one loads nothing.
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
 /// Maximum length in bytes of an id that a client gives.
 const MAX_ID: usize = 128;
+
+/// Maximum number of characters of a client's name (`user-agent`) in log lines.
+const MAX_AGENT: usize = 200;
+
+/// Routes that are asked for by machines again and again.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// The id of a request, with which other log lines refer to it.
 #[derive(Clone, Debug)]
@@ -28,6 +46,11 @@ pub(crate) struct RequestId(pub(crate) Arc<str>);
 /// The address that a request came from, which may be that of a proxy.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// Milliseconds to a microsecond, which numbers of people and machines need.
+pub(crate) fn rounded_ms(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
 
 /// Handles a request, and counts, times and logs it, with the name of its key. Keys and the ids of sessions and items are never logged.
 pub(crate) async fn observe(
@@ -42,41 +65,81 @@ pub(crate) async fn observe(
     // The route's pattern, such as `/v1/sessions/{id}`; requests without a route share one name.
     let route = request.extensions().get::<MatchedPath>().cloned();
     let address = request.extensions().get::<Peer>().map(|peer| peer.0);
+    let agent = request.headers().get(header::USER_AGENT).map(shortened);
+    let trace = Trace::of(request.headers(), random());
 
     let mut response = next.run(request).await;
 
     let (duration, status) = (started.elapsed(), response.status().as_u16());
     let route = route.as_ref().map_or("other", MatchedPath::as_str);
     service.metrics.request(method, route, status, duration);
-    let ms = duration.as_secs_f64() * 1e3;
-    if let Ok(value) = HeaderValue::from_str(&format!("total;dur={ms:.3}")) {
-        response.headers_mut().insert(SERVER_TIMING, value);
+    let ms = rounded_ms(duration);
+    add_headers(response.headers_mut(), &service);
+    for (header, value) in [
+        (SERVER_TIMING, Some(format!("total;dur={ms:.3}"))),
+        (REQUEST_ID, Some(id.to_string())),
+        (trace::RESPONSE, trace.as_ref().map(Trace::response)),
+    ] {
+        if let Some(Ok(value)) = value.map(|value| HeaderValue::from_str(&value)) {
+            response.headers_mut().insert(header, value);
+        }
     }
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, value);
-    }
+    let bytes = response.body().size_hint().exact();
     let address = address.map(tracing::field::display);
     let key = response.extensions().get::<KeyName>().map(|name| &*name.0);
-    // To a microsecond, which numbers of people and machines need.
-    let ms = (ms * 1e3).round() / 1e3;
+    let trace_id = trace.as_ref().map(Trace::id);
+    // The fields of all lines about a request.
+    macro_rules! line {
+        ($level:ident, $message:literal $(, $field:ident = $value:expr)*) => {
+            tracing::$level!(
+                request_id = &*id,
+                trace_id,
+                address,
+                key,
+                agent = agent.as_deref(),
+                method,
+                route,
+                status,
+                bytes,
+                ms,
+                $($field = $value,)*
+                $message
+            )
+        };
+    }
     if let Some(&refusal) = response.extensions().get::<KeyRefusal>() {
         service.metrics.key_refused(refusal);
-        tracing::warn!(
-            request_id = &*id,
-            address,
-            key,
-            method,
-            route,
-            status,
-            reason = refusal.name(),
-            "key refused"
-        );
-    } else if status >= 500 {
-        tracing::warn!(request_id = &*id, address, key, method, route, status, ms, "request");
+        line!(warn, "key refused", reason = refusal.name());
+    } else if status >= 500 && !PROBES.contains(&route) {
+        match service.failures.line() {
+            Line::Write => line!(warn, "request"),
+            Line::LeaveOut => line!(debug, "request"),
+        }
+    } else if PROBES.contains(&route) && !service.config.log_probes {
+        line!(debug, "request");
     } else {
-        tracing::info!(request_id = &*id, address, key, method, route, status, ms, "request");
+        line!(info, "request");
     }
     response
+}
+
+/// Adds what browsers shall know of every response, unless the page has said it.
+fn add_headers(headers: &mut HeaderMap, service: &Service) {
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
+    let age = service.config.hsts_max_age_s;
+    if service.config.tls_cert_file.is_some()
+        && age > 0
+        && let Ok(value) = HeaderValue::from_str(&format!("max-age={age}"))
+    {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
+    }
+}
+
+/// A client's name for a log line.
+fn shortened(agent: &HeaderValue) -> String {
+    let text: Cow<'_, str> = String::from_utf8_lossy(agent.as_bytes());
+    text.chars().take(MAX_AGENT).collect()
 }
 
 /// The request id given by a client or proxy, if it has 1 to [`MAX_ID`] visible ASCII characters.
@@ -94,6 +157,12 @@ fn new_id() -> String {
     format!("{start:016x}-{:x}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// A number that differs from request to request and from server to server.
+fn random() -> u64 {
+    static HASH: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    HASH.hash_one(COUNT.fetch_add(1, Ordering::Relaxed))
+}
 /// The name of a method; unknown methods share one, so that clients cannot create new metrics.
 fn name(method: &Method) -> &'static str {
     match *method {

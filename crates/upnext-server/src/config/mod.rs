@@ -1,17 +1,61 @@
-//! The configuration of the server: every limit with its default and the reason for it.
+//! The configuration of the server: every option with its default and the reason for it.
 
+mod validate;
+
+use crate::logs::{LogFormat, LogLevel};
 use crate::sessions::StoreUrl;
 use serde::{Deserialize, Serialize};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 use upnext_core::data::{MAX_ID_BYTES, Quote};
+use upnext_core::documented::documented;
 
-/// The configuration of a server: threads, time-outs, limits, and the files and stores that it uses.
+documented! {
+/// The configuration of a server: what it serves and where, threads, time-outs, limits, and the files and stores that it
+/// uses.
 ///
-/// `upnext serve --config` reads it from a TOML file, in which every field is optional and unknown fields are refused.
+/// `upnext serve` reads it from a TOML file (`--config`), from environment variables (`UPNEXT_` and the field in capitals) and from
+/// arguments, each of which overrides what comes before. Every field is optional, and unknown ones are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
+    /// The folder of the first model, or a symbolic link to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<PathBuf>,
+    /// The first model's name in responses; absent: the name of its folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The address and port to listen on; port 0 takes any free one. Without keys, only an address of the machine itself is
+    /// accepted, unless `allow_open` is true.
+    pub listen: SocketAddr,
+    /// A second address, with connections of its own, for health checks, metrics and admin calls. `listen` then has no metrics and no
+    /// admin calls. Absent: everything is at `listen`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_listen: Option<SocketAddr>,
+    /// Whether addresses that other machines can reach are accepted although there are no keys.
+    pub allow_open: bool,
+    /// File of keys, one per line, of which clients must send one; read again at SIGHUP. Keys may also stand in the
+    /// environment variable UPNEXT_KEYS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys_file: Option<PathBuf>,
+    /// File of keys, one per line, of which admin calls must send one; without it, and without UPNEXT_ADMIN_KEYS, admin calls
+    /// are off. Read again at SIGHUP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_keys_file: Option<PathBuf>,
+    /// Origins of web pages, such as `https://shop.example`, that browsers let call the server (CORS); `*` stands for all.
+    pub cors_origins: Vec<String>,
+    /// Seconds for which browsers remember that the server is to be asked by TLS only (`strict-transport-security`), if it
+    /// speaks TLS; 0: they are not told.
+    pub hsts_max_age_s: u64,
+
+    /// The format of log lines on stderr: `text` for people, `json` with an object a line.
+    pub log: LogFormat,
+    /// How much is logged: `error` failures, `warn` also responses with status 5xx, `info` also every request, `debug` also
+    /// broken connections and health checks.
+    pub log_level: LogLevel,
+    /// Whether requests for `/healthz`, `/readyz` and `/metrics` are logged at the level `info`, too.
+    pub log_probes: bool,
+
     /// Number of threads for HTTP; 0: half of the cores, at least one.
     pub http_threads: usize,
     /// Number of threads that compute scores, in addition to those for HTTP; 0: half of the cores, at least one. On two
@@ -24,16 +68,29 @@ pub struct ServerConfig {
     /// Maximum number of sessions that wait for a compute thread; further requests are answered 503. At 5,000 sessions
     /// per second, the default is a wait of a fifth of a second: after a longer one, visitors have left the page.
     pub queue_sessions: usize,
-    /// Maximum milliseconds from a completely received request to its response; after them it is answered 503.
+    /// Part of that queue, from 0 to 1, that batch requests may fill together, so that there is always room for visitors. At least one
+    /// full batch has room.
+    pub batch_queue_share: f64,
+    /// Part of that queue, from 0 to 1, that the requests of one key may fill, if the server has several keys: one client cannot
+    /// keep the others from being answered.
+    pub key_queue_share: f64,
+    /// Lists per second that one key may ask for, or one client address if the server has no keys; further requests are
+    /// answered 429. 0: no limit.
+    pub lists_per_second: u32,
+    /// Lists that may be asked for at once after a pause, if `lists_per_second` limits them: at least a full batch.
+    pub lists_burst: u32,
+    /// Maximum milliseconds from a completely received request to its response; after them it is answered 503. A request can
+    /// shorten them by the header `x-request-timeout-ms`.
     pub request_timeout_ms: u64,
-    /// Milliseconds for which a stopping server still accepts connections while `/readyz` answers 503: the time that a
-    /// load balancer takes to notice. 0 without a load balancer.
+    /// Milliseconds after SIGTERM for which a server still accepts connections while `/readyz` answers 503: the time that a
+    /// load balancer takes to notice. Ctrl-C and a second SIGTERM end it. The default suits a rolling update: health checks every
+    /// two seconds that are believed at the second failure.
     pub drain_ms: u64,
     /// Maximum milliseconds for which a stopping server then waits for requests in flight.
     pub shutdown_timeout_ms: u64,
 
-    /// Maximum number of open connections; further ones wait to be accepted. The default is below the usual limit of
-    /// 1,024 open files per process.
+    /// Maximum number of open connections. If more come, the one that has been idle for longest is closed; if none is idle,
+    /// they wait to be accepted. The default is below the usual limit of 1,024 open files per process.
     pub max_connections: usize,
     /// Maximum milliseconds for a TLS handshake, for a request's head to arrive, and for an idle connection to send its
     /// next request.
@@ -49,11 +106,16 @@ pub struct ServerConfig {
     /// PEM file with the certificate's private key, without a passphrase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_key_file: Option<PathBuf>,
+    /// Whether the server starts with a certificate that is over, as in tests.
+    pub allow_expired_certificate: bool,
     /// Maximum size of a request's head in bytes: four times what a browser with many cookies sends.
     pub max_header_bytes: usize,
     /// Maximum size of a request's body in bytes: a full batch of sessions of maximum length with ids of ten
     /// characters.
     pub max_body_bytes: usize,
+    /// Size in bytes from which responses are compressed for clients that accept gzip; 0: never. Smaller ones fit into a
+    /// packet.
+    pub compress_from_bytes: u64,
 
     /// Length of a list whose request has no `k`.
     pub default_k: usize,
@@ -75,8 +137,13 @@ pub struct ServerConfig {
     /// Maximum length of a session id in bytes, after percent-decoding.
     pub max_session_id_bytes: usize,
 
-    /// Maximum number of events in a session. A stored session drops its oldest; a request with more is refused. The
-    /// default is far above the mean length of training sessions, which is 4 to 6.
+    /// Types of events that clients may send (`type`). The first is that of an event without a type.
+    pub event_types: Vec<String>,
+    /// Types of events that belong to the session from which lists are made; events of other types are only written to the event
+    /// log. As a model learns from clicks, the default are those.
+    pub session_event_types: Vec<String>,
+    /// Maximum number of events in a session. A session drops its oldest. The default is far above the mean length of training
+    /// sessions, which is 4 to 6.
     pub max_session_events: usize,
     /// Maximum number of stored sessions; beyond it, the one that has been idle for longest is dropped. A session of 5
     /// events takes about half a kilobyte. A shared store is limited by its own memory instead (`maxmemory`).
@@ -102,6 +169,12 @@ pub struct ServerConfig {
     /// no event log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_log_dir: Option<PathBuf>,
+    /// Whether the event log also has the lists that were shown in sessions, with model and ranks (`impressions-*.jsonl`).
+    pub impression_log: bool,
+    /// Seconds after which complete files of the event log are removed; 0: never.
+    pub event_log_keep_s: u64,
+    /// Maximum size in bytes of all complete files of the event log, beyond which the oldest are removed; 0: no limit.
+    pub event_log_keep_bytes: u64,
     /// Seconds after which the next file of the event log begins: a day, for nightly training.
     pub event_log_rotate_s: u64,
     /// Size in bytes at which the next file begins earlier.
@@ -124,6 +197,16 @@ pub struct ServerConfig {
 
     /// Whether a model is reloaded when its folder changes, or a symbolic link to it leads to another folder.
     pub watch_models: bool,
+    /// Part of the items of a served model, from 0 to 1, that a model must have that replaces it; others are refused, as one that was
+    /// trained on half a log.
+    pub reload_min_items: f64,
+    /// Maximum age in seconds of a model that replaces a served one, counted from its saving; 0: any.
+    pub reload_max_age_s: u64,
+    /// Number of requests for which a model that replaces a served one first computes lists that nobody sees; 0: none. It takes over
+    /// if all succeed and share at least `reload_min_overlap` of their items with those of the served model, in the mean.
+    pub reload_shadow_requests: usize,
+    /// Minimum mean part of common items in these lists, from 0 to 1.
+    pub reload_min_overlap: f64,
     /// The folder of a second model, which answers requests that name it and those of the next two fields.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compare_model: Option<PathBuf>,
@@ -150,6 +233,7 @@ pub struct ServerConfig {
     /// Maximum length of an item search query in bytes, after percent-decoding.
     pub max_query_bytes: usize,
 }
+}
 
 /// When the session file is forced to the disk.
 ///
@@ -170,12 +254,28 @@ pub enum SessionSync {
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
+            model: None,
+            name: None,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            admin_listen: None,
+            allow_open: false,
+            keys_file: None,
+            admin_keys_file: None,
+            cors_origins: Vec::new(),
+            hsts_max_age_s: 31_536_000,
+            log: LogFormat::default(),
+            log_level: LogLevel::default(),
+            log_probes: false,
             http_threads: 0,
             compute_threads: 0,
             batch_sessions: 16,
             queue_sessions: 1_024,
+            batch_queue_share: 0.5,
+            key_queue_share: 0.5,
+            lists_per_second: 0,
+            lists_burst: 256,
             request_timeout_ms: 1_000,
-            drain_ms: 0,
+            drain_ms: 5_000,
             shutdown_timeout_ms: 10_000,
             max_connections: 800,
             header_timeout_ms: 30_000,
@@ -183,8 +283,10 @@ impl Default for ServerConfig {
             write_timeout_ms: 10_000,
             tls_cert_file: None,
             tls_key_file: None,
+            allow_expired_certificate: false,
             max_header_bytes: 16 << 10,
             max_body_bytes: 1 << 20,
+            compress_from_bytes: 1_024,
             default_k: 20,
             max_k: 1_000,
             max_answer_entries: 20_000,
@@ -193,6 +295,8 @@ impl Default for ServerConfig {
             max_list_items: 10_000,
             max_item_id_bytes: MAX_ID_BYTES,
             max_session_id_bytes: 256,
+            event_types: ["view", "cart", "purchase"].map(str::to_owned).to_vec(),
+            session_event_types: vec!["view".to_owned()],
             max_session_events: 200,
             max_sessions: 100_000,
             max_sessions_bytes: 512 << 20,
@@ -202,6 +306,9 @@ impl Default for ServerConfig {
             session_store: None,
             session_store_timeout_ms: 250,
             event_log_dir: None,
+            impression_log: false,
+            event_log_keep_s: 0,
+            event_log_keep_bytes: 0,
             event_log_rotate_s: 86_400,
             event_log_max_bytes: 1 << 30,
             event_log_queue: 65_536,
@@ -210,6 +317,10 @@ impl Default for ServerConfig {
             allow_file: None,
             poll_ms: 1_000,
             watch_models: false,
+            reload_min_items: 0.5,
+            reload_max_age_s: 0,
+            reload_shadow_requests: 0,
+            reload_min_overlap: 0.0,
             compare_model: None,
             compare_share: 0.0,
             compare_shadow: 0.0,
@@ -225,146 +336,6 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// Checks all fields and their combinations.
-    ///
-    /// # Errors
-    /// [`upnext_core::Error::Config`] with the first invalid field.
-    pub fn validate(&self) -> upnext_core::Result<()> {
-        for (field, value) in [
-            ("queue_sessions", self.queue_sessions),
-            ("max_batch_sessions", self.max_batch_sessions),
-            ("max_k", self.max_k),
-            ("max_answer_entries", self.max_answer_entries),
-            ("max_list_items", self.max_list_items),
-            ("max_connections", self.max_connections),
-            ("event_log_queue", self.event_log_queue),
-        ] {
-            if value > 1 << 24 {
-                return Err(upnext_core::Error::config(
-                    field,
-                    format!("{value} is no limit: give at most 16777216"),
-                ));
-            }
-        }
-        let at_least_one = [
-            ("batch_sessions", self.batch_sessions),
-            ("queue_sessions", self.queue_sessions),
-            ("max_connections", self.max_connections),
-            ("max_body_bytes", self.max_body_bytes),
-            ("default_k", self.default_k),
-            ("max_batch_sessions", self.max_batch_sessions),
-            ("max_item_id_bytes", self.max_item_id_bytes),
-            ("max_session_id_bytes", self.max_session_id_bytes),
-            ("max_session_events", self.max_session_events),
-            ("max_sessions", self.max_sessions),
-            ("event_log_queue", self.event_log_queue),
-            ("max_sessions_bytes", self.max_sessions_bytes),
-            ("max_catalogue_items", self.max_catalogue_items),
-            ("max_catalogue_field_bytes", self.max_catalogue_field_bytes),
-            ("max_query_bytes", self.max_query_bytes),
-        ];
-        let others = [
-            ("request_timeout_ms", self.request_timeout_ms),
-            ("max_request_work", self.max_request_work),
-            ("header_timeout_ms", self.header_timeout_ms),
-            ("body_timeout_ms", self.body_timeout_ms),
-            ("write_timeout_ms", self.write_timeout_ms),
-            ("session_idle_s", self.session_idle_s),
-            ("session_store_timeout_ms", self.session_store_timeout_ms),
-            ("event_log_rotate_s", self.event_log_rotate_s),
-            ("event_log_max_bytes", self.event_log_max_bytes),
-            ("poll_ms", self.poll_ms),
-        ];
-        for (field, value) in [("drain_ms", self.drain_ms), ("shutdown_timeout_ms", self.shutdown_timeout_ms)]
-        {
-            if value > 3_600_000 {
-                return Err(upnext_core::Error::config(field, format!("{value} is more than an hour")));
-            }
-        }
-        let sizes = at_least_one.map(|(field, value)| (field, value as u64));
-        for (field, value) in sizes.into_iter().chain(others) {
-            if value == 0 {
-                return Err(upnext_core::Error::config(field, "is 0: give 1 or more"));
-            }
-            if value > 1 << 40 {
-                return Err(upnext_core::Error::config(
-                    field,
-                    format!("{value} is no limit: give less than 2^40"),
-                ));
-            }
-        }
-        // Longer ids would be written to the event log, and `prepare` could not read them.
-        for (field, bytes, most) in [
-            ("max_item_id_bytes", self.max_item_id_bytes, MAX_ID_BYTES),
-            ("max_session_id_bytes", self.max_session_id_bytes, MAX_ID_BYTES / 2),
-        ] {
-            if bytes > most {
-                return Err(upnext_core::Error::config(field, format!("is above {most}, which no id has")));
-            }
-        }
-        if self.session_store.is_some() && self.session_file.is_some() {
-            let reason = "and session_file are both given, and sessions are kept in one place: leave one out";
-            return Err(upnext_core::Error::config("session_store", reason));
-        }
-        if self.max_k < self.default_k {
-            let reason = format!("is below default_k ({}): raise the one or lower the other", self.default_k);
-            return Err(upnext_core::Error::config("max_k", reason));
-        }
-        let waits = self.session_store.is_some() || self.session_file.is_some();
-        if waits && self.session_store_timeout_ms >= self.request_timeout_ms {
-            let reason =
-                format!("is not below request_timeout_ms ({}), which waits for it", self.request_timeout_ms);
-            return Err(upnext_core::Error::config("session_store_timeout_ms", reason));
-        }
-        if self.max_answer_entries < self.max_k {
-            let reason = format!("is below max_k ({}), so that one list exceeds it", self.max_k);
-            return Err(upnext_core::Error::config("max_answer_entries", reason));
-        }
-        if self.queue_sessions < self.max_batch_sessions {
-            let reason = format!(
-                "is below max_batch_sessions ({}), so that such a request could never be answered",
-                self.max_batch_sessions
-            );
-            return Err(upnext_core::Error::config("queue_sessions", reason));
-        }
-        for (field, part) in [("compare_share", self.compare_share), ("compare_shadow", self.compare_shadow)]
-        {
-            if !(0.0..=1.0).contains(&part) {
-                return Err(upnext_core::Error::config(field, format!("{part} is no part: give 0 to 1")));
-            }
-            if part > 0.0 && self.compare_model.is_none() {
-                let reason = "is of a second model, and there is none: give compare_model";
-                return Err(upnext_core::Error::config(field, reason));
-            }
-        }
-        let missing = match (&self.tls_cert_file, &self.tls_key_file) {
-            (Some(_), None) => Some("tls_key_file"),
-            (None, Some(_)) => Some("tls_cert_file"),
-            _ => None,
-        };
-        if let Some(field) = missing {
-            let reason = "is missing: TLS needs a certificate and its key (--tls-cert FILE, --tls-key FILE)";
-            return Err(upnext_core::Error::config(field, reason));
-        }
-        if self.max_header_bytes < 8_192 {
-            return Err(upnext_core::Error::config(
-                "max_header_bytes",
-                "is below 8192, the least that can be set",
-            ));
-        }
-        for (field, threads) in
-            [("http_threads", self.http_threads), ("compute_threads", self.compute_threads)]
-        {
-            if threads > 1_024 {
-                return Err(upnext_core::Error::config(
-                    field,
-                    format!("{threads} threads: give at most 1024"),
-                ));
-            }
-        }
-        Ok(())
-    }
-
     /// Number of threads for HTTP.
     pub(crate) fn http_threads(&self) -> usize {
         or_half_of_the_cores(self.http_threads)
@@ -374,53 +345,11 @@ impl ServerConfig {
     pub(crate) fn compute_threads(&self) -> usize {
         or_half_of_the_cores(self.compute_threads)
     }
-
-    /// The time by which a request that has just been received must be answered.
-    pub(crate) fn deadline(&self) -> Instant {
-        Instant::now() + Duration::from_millis(self.request_timeout_ms)
-    }
 }
 
 fn or_half_of_the_cores(threads: usize) -> usize {
     match threads {
         0 => std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1)),
         given => given,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits_that_make_no_sense_are_refused_with_their_field() {
-        ServerConfig::default().validate().unwrap();
-        let refused = |config: ServerConfig| config.validate().unwrap_err().to_string();
-        let message = refused(ServerConfig { max_sessions: 0, ..ServerConfig::default() });
-        assert!(message.starts_with("max_sessions: is 0"), "{message}");
-        let message = refused(ServerConfig { max_k: 5, ..ServerConfig::default() });
-        assert!(message.starts_with("max_k: is below default_k"), "{message}");
-        let message = refused(ServerConfig { queue_sessions: 10, ..ServerConfig::default() });
-        assert!(message.contains("max_batch_sessions"), "{message}");
-        let message = refused(ServerConfig { request_timeout_ms: u64::MAX, ..ServerConfig::default() });
-        assert!(message.starts_with("request_timeout_ms"), "{message}");
-        let two_places = ServerConfig {
-            session_store: Some("redis://store".parse().unwrap()),
-            session_file: Some("sessions".into()),
-            ..ServerConfig::default()
-        };
-        let message = refused(two_places);
-        assert!(message.starts_with("session_store: and session_file"), "{message}");
-        let message = refused(ServerConfig { compare_share: 0.5, ..ServerConfig::default() });
-        assert!(message.starts_with("compare_share: is of a second model"), "{message}");
-        let second = ServerConfig { compare_model: Some("second".into()), ..ServerConfig::default() };
-        for part in [-0.1, 1.1, f64::NAN] {
-            let message = refused(ServerConfig { compare_shadow: part, ..second.clone() });
-            assert!(message.starts_with("compare_shadow: ") && message.contains("0 to 1"), "{message}");
-        }
-        let message = refused(ServerConfig { tls_cert_file: Some("c".into()), ..ServerConfig::default() });
-        assert!(message.starts_with("tls_key_file: is missing"), "{message}");
-        let message = refused(ServerConfig { tls_key_file: Some("k".into()), ..ServerConfig::default() });
-        assert!(message.starts_with("tls_cert_file: is missing"), "{message}");
     }
 }

@@ -1,0 +1,204 @@
+//! The places of connections: their number is limited, and those that are idle make room for others.
+
+use crate::locked;
+use crate::metrics::Metrics;
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// Minimum time without a request after which a connection may be told to leave: its next one, or the first, may be on its way.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// The connections of a port.
+#[derive(Debug)]
+pub(super) struct Places {
+    most: usize,
+    inner: Mutex<Inner>,
+    /// Notified when a connection has ended or become idle.
+    changed: Notify,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    number: u64,
+    open: HashMap<u64, Arc<Place>>,
+}
+
+/// The place of one connection.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// Number of requests that are being answered.
+    requests: AtomicUsize,
+    idle_since: Mutex<Instant>,
+    /// Notified when the connection shall be closed in favour of another.
+    leave: Notify,
+    is_leaving: Mutex<bool>,
+}
+
+impl Place {
+    /// How long no request has been answered; `None` while one is.
+    pub(super) fn idle_for(&self) -> Option<Duration> {
+        (self.requests.load(Ordering::Acquire) == 0).then(|| locked(&self.idle_since).elapsed())
+    }
+
+    /// Waits until the connection shall be closed in favour of another.
+    pub(super) async fn is_to_leave(&self) {
+        self.leave.notified().await;
+    }
+}
+
+/// A place that is taken until this is dropped, after a panic too.
+#[derive(Debug)]
+pub(super) struct Taken {
+    places: Arc<Places>,
+    number: u64,
+    place: Arc<Place>,
+}
+
+impl Taken {
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Counts a request as being answered until the returned guard is dropped.
+    pub(super) fn answering(&self) -> Answering {
+        self.place.requests.fetch_add(1, Ordering::AcqRel);
+        Answering { places: Arc::clone(&self.places), place: Arc::clone(&self.place) }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        locked(&self.places.inner).open.remove(&self.number);
+        self.places.changed.notify_one();
+    }
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub(super) struct Answering {
+    places: Arc<Places>,
+    place: Arc<Place>,
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        *locked(&self.place.idle_since) = Instant::now();
+        if self.place.requests.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.places.changed.notify_one();
+        }
+    }
+}
+
+impl Places {
+    pub(super) fn new(most: usize, metrics: &Arc<Metrics>) -> Arc<Self> {
+        let metrics = Arc::clone(metrics);
+        Arc::new(Self { most, inner: Mutex::default(), changed: Notify::new(), metrics })
+    }
+
+    /// Takes a place. If there is none, the connection that has been idle for longest is told to leave; if none is idle, this
+    /// waits for one. Called by one task only.
+    pub(super) async fn take(self: &Arc<Self>) -> Taken {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            // What has changed before is seen below, and must not be taken for the end of the one that is told to leave.
+            if changed.as_mut().enable() {
+                continue;
+            }
+            if let Some(taken) = self.try_take() {
+                return taken;
+            }
+            // In the meantime, others become idle, or have been for long enough.
+            _ = tokio::time::timeout(self.tell_idlest(), changed).await;
+        }
+    }
+
+    /// Waits until all connections have ended.
+    pub(super) async fn all_left(&self) {
+        while !locked(&self.inner).open.is_empty() {
+            self.changed.notified().await;
+        }
+    }
+
+    fn try_take(self: &Arc<Self>) -> Option<Taken> {
+        let mut inner = locked(&self.inner);
+        if inner.open.len() >= self.most {
+            return None;
+        }
+        inner.number += 1;
+        let place = Arc::new(Place {
+            requests: AtomicUsize::new(0),
+            idle_since: Mutex::new(Instant::now()),
+            leave: Notify::new(),
+            is_leaving: Mutex::new(false),
+        });
+        let number = inner.number;
+        inner.open.insert(number, Arc::clone(&place));
+        Some(Taken { places: Arc::clone(self), number, place })
+    }
+
+    /// Tells the connection that has been idle for longest to leave, if that is [`IDLE`] or more. Returns the time until the next
+    /// one may be told.
+    fn tell_idlest(&self) -> Duration {
+        let inner = locked(&self.inner);
+        let idle = inner.open.values().filter(|place| !*locked(&place.is_leaving));
+        let idlest = idle.filter_map(|place| Some((place.idle_for()?, place))).max_by_key(|(idle, _)| *idle);
+        let Some((idle, place)) = idlest else { return IDLE };
+        if idle < IDLE {
+            return IDLE - idle;
+        }
+        *locked(&place.is_leaving) = true;
+        self.metrics.displaced();
+        place.leave.notify_one();
+        IDLE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_connection_that_has_been_idle_for_longest_makes_room() {
+        let places = Places::new(3, &Arc::new(Metrics::new()));
+        let (first, second, third) = (places.take().await, places.take().await, places.take().await);
+        let answering = first.answering();
+        drop(third.answering());
+        let told = async |taken: &Taken| {
+            tokio::time::timeout(Duration::from_millis(1), taken.place().is_to_leave()).await.is_ok()
+        };
+        let waiting = Arc::clone(&places);
+        let waiting = tokio::spawn(async move { waiting.take().await });
+        second.place().is_to_leave().await;
+        assert!(!told(&first).await && !told(&third).await && !waiting.is_finished());
+        drop(second);
+        let fourth = waiting.await.unwrap();
+        // Of those that are left, one answers a request, and the third has been idle for longer than the fourth.
+        let waiting = Arc::clone(&places);
+        let waiting = tokio::spawn(async move { waiting.take().await });
+        third.place().is_to_leave().await;
+        drop((third, fourth, answering));
+        drop(waiting.await.unwrap());
+        drop(first);
+        places.all_left().await;
+    }
+
+    #[tokio::test]
+    async fn a_place_is_given_back_when_a_request_is_done() {
+        let places = Places::new(1, &Arc::new(Metrics::new()));
+        let taken = places.take().await;
+        let answering = taken.answering();
+        assert_eq!(taken.place().idle_for(), None);
+        let waiting = Arc::clone(&places);
+        let waiting = tokio::spawn(async move { waiting.take().await });
+        tokio::task::yield_now().await;
+        drop(answering);
+        taken.place().is_to_leave().await;
+        drop(taken);
+        waiting.await.unwrap();
+    }
+}
