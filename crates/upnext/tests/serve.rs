@@ -299,8 +299,8 @@ fn the_options_that_are_shown_are_a_file_to_start_from() {
 fn every_option_can_be_given_by_the_file_the_environment_and_an_argument() {
     let shop = Shop::new();
     let (model, _) = shop.train(ModelKind::Pop);
-    let file = shop
-        .file("serve.toml", &format!("model = {model:?}\nlisten = \"127.0.0.1:0\"\nname = \"of-file\"\n"));
+    let file =
+        shop.file("serve.toml", format!("model = {model:?}\nlisten = \"127.0.0.1:0\"\nname = \"of-file\"\n"));
     let show = |variables: &[(&str, &str)], more: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_upnext"));
         command.args(["serve", "--show-config", "--config"]).arg(&file).args(more);
@@ -322,13 +322,11 @@ fn every_option_can_be_given_by_the_file_the_environment_and_an_argument() {
         "{near:?}"
     );
     // A file is enough to start.
-    let mut server = Command::new(env!("CARGO_BIN_EXE_upnext"));
-    let mut server = server.args(["serve", "--config"]).arg(&file).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stderr = BufReader::new(server.stderr.take().unwrap());
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut stderr, &mut line).unwrap();
-    assert!(line.starts_with("listening on http://127.0.0.1:"), "{line}");
-    assert!(Command::new("kill").arg(server.id().to_string()).status().unwrap().success());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_upnext"));
+    command.args(["serve", "--config"]).arg(&file);
+    let server = Served::started(command);
+    assert_eq!(server.ask("GET", "/v1/model", "").unwrap()["name"], "of-file");
+    drop(server);
     let nothing = Command::new(env!("CARGO_BIN_EXE_upnext")).arg("serve").output().unwrap();
     assert_refused(&nothing, 2, &["model: is missing", "upnext serve MODEL"]);
 }

@@ -6,6 +6,7 @@ mod completions;
 mod demo;
 mod evaluate;
 mod export;
+mod health;
 mod inspect;
 mod load;
 mod man;
@@ -38,6 +39,7 @@ pub(crate) enum Command {
     Reproduce(Box<reproduce::ReproduceArgs>),
     Serve(Box<serve::ServeArgs>),
     Load(Box<load::LoadArgs>),
+    Health(health::HealthArgs),
     Inspect(inspect::InspectArgs),
     Simulate(simulate::SimulateArgs),
     Completions(completions::CompletionsArgs),
@@ -62,6 +64,7 @@ impl Command {
             Self::Reproduce(args) => reproduce::run(&args),
             Self::Serve(args) => serve::run(&args),
             Self::Load(args) => load::run(&args),
+            Self::Health(args) => health::run(&args),
             Self::Inspect(args) => inspect::run(&args),
             Self::Simulate(args) => simulate::run(&args),
             Self::Completions(args) => completions::run(&args),

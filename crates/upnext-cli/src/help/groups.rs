@@ -76,11 +76,15 @@ pub(super) const GROUPS: &[(&str, Groups)] = &[
     (
         "serve",
         &[
-            ("Access", &["keys", "admin_keys", "allow_open", "tls_cert", "tls_key", "models"]),
+            ("Options", &["config", "fields", "show_config"]),
+            (
+                "Access",
+                &["admin_listen", "keys", "admin_keys", "allow_open", "tls_cert", "tls_key", "models"],
+            ),
             ("Sessions", &["session_file", "session_sync", "session_store"]),
             ("Items", &["block", "allow", "catalogue", "catalogue_quote"]),
             ("Second model", &["compare", "share", "shadow"]),
-            ("Logs", &["event_log", "log", "log_level"]),
+            ("Logs", &["event_log", "impressions", "log", "log_level"]),
         ],
     ),
     (
@@ -197,9 +201,10 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "upnext serve model",
             "upnext serve model --listen 0.0.0.0:8080 --keys keys.txt --session-file sessions.log",
-            "upnext serve --show-config > limits.toml",
+            "upnext serve --show-config > serve.toml",
         ],
     ),
+    ("health", &["upnext health", "upnext health http://127.0.0.1:8081"]),
     (
         "load",
         &[

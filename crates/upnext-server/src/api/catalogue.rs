@@ -1,6 +1,7 @@
 //! `/v1/catalogue` and `/v1/examples`: what the page needs to know beside the items.
 
 use super::ok;
+use crate::problem::Problem;
 use crate::service::Service;
 use axum::extract::State;
 use axum::response::Response;
@@ -35,7 +36,7 @@ pub(crate) struct CatalogueAnswer<'a> {
     get,
     path = "/v1/catalogue",
     tag = "items",
-    responses((status = 200, description = "Its columns; none without a catalogue", body = CatalogueAnswer))
+    responses((status = 200, description = "Its columns; none without a catalogue", body = CatalogueAnswer), (status = "4XX", description = "What is wrong with the request", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn catalogue(State(service): State<Arc<Service>>) -> Response {
     let served = service.models.first().served();
@@ -67,7 +68,7 @@ pub(crate) struct ExamplesAnswer<'a> {
     get,
     path = "/v1/examples",
     tag = "items",
-    responses((status = 200, description = "The sessions, always the same", body = ExamplesAnswer))
+    responses((status = 200, description = "The sessions, always the same", body = ExamplesAnswer), (status = "4XX", description = "What is wrong with the request", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn examples(State(service): State<Arc<Service>>) -> Response {
     let sessions = service.examples.sessions().iter();

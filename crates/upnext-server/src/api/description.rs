@@ -1,10 +1,13 @@
 //! `/openapi.json` and `/docs`: the description of the HTTP interface.
 
 use super::{admin, catalogue, items, moving, operation, recommend, sessions, similar};
+use super::{bounds, ok};
 use crate::problem::Problem;
+use crate::service::Service;
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use std::sync::OnceLock;
+use std::sync::Arc;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
@@ -62,12 +65,12 @@ impl utoipa::Modify for Keys {
     }
 }
 
-/// The OpenAPI document.
-pub(super) async fn openapi() -> Response {
-    static TEXT: OnceLock<String> = OnceLock::new();
+/// The OpenAPI document, with the bounds that this server has.
+pub(super) async fn openapi(State(service): State<Arc<Service>>) -> Response {
     // Serialisation cannot fail for these types; if it did, the empty document would fail the tests.
-    let text = TEXT.get_or_init(|| Description::openapi().to_json().unwrap_or_default());
-    ([(header::CONTENT_TYPE, "application/json")], text.as_str()).into_response()
+    let mut document = serde_json::to_value(Description::openapi()).unwrap_or_default();
+    bounds::complete(&mut document, &service);
+    ok(&document)
 }
 
 /// The page of the interface.

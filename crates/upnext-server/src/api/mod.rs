@@ -2,6 +2,7 @@
 
 mod admin;
 mod body;
+mod bounds;
 mod catalogue;
 mod description;
 mod headers;

@@ -77,7 +77,7 @@ impl SessionLine {
     tag = "admin",
     responses(
         (status = 200, description = "The sessions, one JSON object a line; if a session changes meanwhile, its last line counts", body = SessionLine, content_type = "application/x-ndjson"),
-        (status = 401, description = "A key is missing or wrong", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", description = "What is wrong with the request", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The store of sessions is away", body = Problem, content_type = "application/problem+json"),
     ),
     security(("key" = []))

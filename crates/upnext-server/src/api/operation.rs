@@ -94,7 +94,7 @@ impl<'a> ModelAnswer<'a> {
     tag = "operation",
     responses(
         (status = 200, description = "The model", body = ModelAnswer),
-        (status = 401, description = "A key is missing or wrong", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", description = "What is wrong with the request", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn model(State(service): State<Arc<Service>>) -> Response {
@@ -115,7 +115,7 @@ pub(crate) struct ModelsAnswer<'a> {
     tag = "operation",
     responses(
         (status = 200, description = "The models", body = ModelsAnswer),
-        (status = 401, description = "A key is missing or wrong", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", description = "What is wrong with the request", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn models(State(service): State<Arc<Service>>) -> Response {
@@ -130,7 +130,7 @@ pub(crate) async fn models(State(service): State<Arc<Service>>) -> Response {
     tag = "operation",
     responses(
         (status = 200, description = "The metrics", body = String, content_type = "application/openmetrics-text"),
-        (status = 401, description = "A key is missing or wrong", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", description = "What is wrong with the request", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn metrics(State(service): State<Arc<Service>>) -> Response {

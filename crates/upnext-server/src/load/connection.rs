@@ -149,13 +149,21 @@ impl Connection {
 }
 
 /// An open connection and the task that reads and writes.
-struct Open {
+pub(super) struct Open {
     requests: SendRequest<Full<Bytes>>,
     task: JoinHandle<()>,
 }
 
 impl Open {
-    async fn to(target: SocketAddr, tls: Option<&Tls>) -> Result<Self, Box<dyn std::error::Error>> {
+    /// Sends requests over it.
+    pub(super) fn requests(&mut self) -> &mut SendRequest<Full<Bytes>> {
+        &mut self.requests
+    }
+
+    pub(super) async fn to(
+        target: SocketAddr,
+        tls: Option<&Tls>,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
         let stream = connected(target).await?;
         match tls {
             Some(tls) => Self::over(tls.begin(stream).await?).await,

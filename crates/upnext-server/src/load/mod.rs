@@ -9,6 +9,7 @@
 
 mod arrivals;
 mod connection;
+mod health;
 mod options;
 mod report;
 mod target;
@@ -16,6 +17,7 @@ mod times;
 mod tls;
 mod visitors;
 
+pub use health::{Health, health};
 pub use options::LoadOptions;
 pub use report::{LoadReport, Second};
 pub use target::Target;

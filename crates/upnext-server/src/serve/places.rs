@@ -42,7 +42,11 @@ pub(super) struct Place {
 impl Place {
     /// How long no request has been answered; `None` while one is.
     pub(super) fn idle_for(&self) -> Option<Duration> {
-        (self.requests.load(Ordering::Acquire) == 0).then(|| locked(&self.idle_since).elapsed())
+        self.idle_since().map(|since| since.elapsed())
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        (self.requests.load(Ordering::Acquire) == 0).then(|| *locked(&self.idle_since))
     }
 
     /// Waits until the connection shall be closed in favour of another.
@@ -146,8 +150,10 @@ impl Places {
     fn tell_idlest(&self) -> Duration {
         let inner = locked(&self.inner);
         let idle = inner.open.values().filter(|place| !*locked(&place.is_leaving));
-        let idlest = idle.filter_map(|place| Some((place.idle_for()?, place))).max_by_key(|(idle, _)| *idle);
-        let Some((idle, place)) = idlest else { return IDLE };
+        let idlest =
+            idle.filter_map(|place| Some((place.idle_since()?, place))).min_by_key(|(since, _)| *since);
+        let Some((since, place)) = idlest else { return IDLE };
+        let idle = since.elapsed();
         if idle < IDLE {
             return IDLE - idle;
         }

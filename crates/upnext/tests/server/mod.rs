@@ -17,14 +17,14 @@ pub(crate) struct Served {
 impl Served {
     /// Starts a server on a free port, and waits until it answers.
     pub(crate) fn start(model: &Path, more: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_upnext"))
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .arg(model)
-            .args(more)
-            .env("UPNEXT_DRAIN_MS", "0")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_upnext"));
+        command.args(["serve", "--listen", "127.0.0.1:0"]).arg(model).args(more).env("UPNEXT_DRAIN_MS", "0");
+        Self::started(command)
+    }
+
+    /// Starts a server by this command, and waits until it answers.
+    pub(crate) fn started(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut lines = String::new();
         let url = loop {
@@ -51,6 +51,15 @@ impl Served {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+    }
+
+    /// The body of a response to GET.
+    pub(crate) fn text(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
     }
 
     /// Sends the process a signal, such as `-TERM`.
