@@ -58,6 +58,10 @@ pub(crate) struct LoadArgs {
     #[arg(long)]
     stateless: bool,
 
+    /// Name each event (`idempotency-key`), so that a proxy between the two may send it again
+    #[arg(long, conflicts_with = "stateless")]
+    event_keys: bool,
+
     /// Length of the lists
     #[arg(short, value_name = "K", value_parser = one_or_more::<usize>, default_value_t = 20)]
     k: usize,
@@ -178,6 +182,7 @@ fn options(args: &LoadArgs) -> anyhow::Result<LoadOptions> {
         connections: args.connections,
         think: args.think,
         stateful: !args.stateless,
+        event_keys: args.event_keys,
         session_prefix: format!("load-{:x}", now.as_millis()),
         k: args.k,
         timeout: args.timeout,

@@ -91,7 +91,7 @@ pub(super) const GROUPS: &[(&str, Groups)] = &[
         "load",
         &[
             ("Connection", &["ca", "keys", "allow_remote", "connections", "timeout"]),
-            ("Clicks", &["ramp", "think", "stateless", "k", "seed"]),
+            ("Clicks", &["ramp", "think", "stateless", "event_keys", "k", "seed"]),
         ],
     ),
     ("inspect", &[("Reading a table of items", &["items"])]),

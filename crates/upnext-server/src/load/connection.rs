@@ -15,10 +15,11 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinHandle;
 
-/// Path and body of a click's request.
+/// Path and body of a click's request, and the key of its event.
 pub(super) struct Request {
     pub(super) path: String,
     pub(super) body: String,
+    pub(super) key: Option<String>,
 }
 
 /// A request with the time at which it is due.
@@ -73,6 +74,9 @@ impl Message {
             .header(CONTENT_TYPE, "application/json");
         if let Some(key) = &self.key {
             builder = builder.header(AUTHORIZATION, key);
+        }
+        if let Some(key) = request.key {
+            builder = builder.header("idempotency-key", key);
         }
         builder.body(Full::new(Bytes::from(request.body)))
     }

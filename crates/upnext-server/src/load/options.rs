@@ -29,6 +29,8 @@ pub struct LoadOptions {
     /// Whether the server stores the sessions (`POST /v1/sessions/{id}/events`); otherwise every click sends all items
     /// of its session (`POST /v1/recommend`).
     pub stateful: bool,
+    /// Whether each event has an `idempotency-key`, so that a proxy may send it again.
+    pub event_keys: bool,
     /// Prefix of the ids of stored sessions, followed by `-` and a number. Load tests with the same prefix share
     /// sessions.
     pub session_prefix: String,

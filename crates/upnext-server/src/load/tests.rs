@@ -18,6 +18,7 @@ pub(super) fn options() -> LoadOptions {
         connections: 4,
         think: Duration::from_millis(100),
         stateful: true,
+        event_keys: false,
         session_prefix: "test".to_owned(),
         k: 5,
         timeout: Duration::from_secs(5),

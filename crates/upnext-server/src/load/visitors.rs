@@ -138,7 +138,9 @@ impl<'v> Visits<'v> {
             let session: Vec<&str> = latest.iter().map(id).collect();
             ("/v1/recommend".to_owned(), serde_json::json!({ "session": session, "k": k }))
         };
-        Request { path, body: body.to_string() }
+        let name = || format!("{}-{}-{}", self.options.session_prefix, visit.number, visit.clicks);
+        let key = (self.options.stateful && self.options.event_keys).then(name);
+        Request { path, body: body.to_string(), key }
     }
 }
 
