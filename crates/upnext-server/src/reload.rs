@@ -25,6 +25,9 @@ pub(crate) enum ReloadError {
     /// The lists cannot be applied.
     #[error("{0}")]
     Lists(String),
+    /// The server has no lists.
+    #[error("the server has no block file and no allow file: start it with --block FILE or --allow FILE")]
+    NoLists,
 }
 
 /// What a caller wants to be loaded.
@@ -65,6 +68,10 @@ impl Service {
         wanted: Wanted,
         by: String,
     ) -> Result<Arc<Served>, ReloadError> {
+        if wanted.force {
+            // An operator who forces a model does not wait for the trial of another.
+            self.models.give_up_trial();
+        }
         let service = Arc::clone(self);
         let reloading = tokio::spawn(async move { service.reload_in_turn(role, wanted, &by).await });
         reloading.await.unwrap_or_else(|_| Err(ReloadError::Model("loading panicked".to_owned())))
@@ -280,7 +287,7 @@ impl Service {
     pub(crate) async fn reload_lists(&self, replace: bool, by: &str) -> Result<(), ReloadError> {
         let mut files = self.changing.lock().await;
         if !files.any() {
-            return Err(ReloadError::Lists("the server has no block file and no allow file".to_owned()));
+            return Err(ReloadError::NoLists);
         }
         // Other threads handle requests meanwhile.
         let applied = tokio::task::block_in_place(|| {

@@ -33,6 +33,7 @@ impl From<ReloadError> for Problem {
     fn from(error: ReloadError) -> Self {
         match error {
             ReloadError::Path(detail) => Self::field("path", detail),
+            ReloadError::NoLists => Self::new(StatusCode::CONFLICT, error.to_string()),
             ReloadError::Lists(detail) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{detail}. The lists of before stay"))
             }
@@ -87,6 +88,7 @@ pub(crate) struct ListsRequest {
     request_body = ListsRequest,
     responses(
         (status = 200, description = "They are applied", body = ModelsAnswer),
+        (status = 409, description = "The server has no lists", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", description = "They are not, and the lists of before stay", body = Problem, content_type = "application/problem+json"),
     ),
     security(("key" = []))
@@ -129,6 +131,7 @@ pub(crate) struct ShareAnswer {
     request_body = ShareRequest,
     responses(
         (status = 200, description = "They are changed", body = ShareAnswer),
+        (status = 409, description = "The server has one model", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", description = "They are not", body = Problem, content_type = "application/problem+json"),
     ),
     security(("key" = []))

@@ -10,7 +10,8 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use flate2::read::MultiGzDecoder;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde_json::error::Category;
 use std::io::Read;
 use std::sync::Arc;
@@ -207,6 +208,27 @@ fn shortened(message: &str) -> String {
     match message.char_indices().nth(CHARS) {
         Some((end, _)) => format!("{}…", &message[..end]),
         None => message.to_owned(),
+    }
+}
+
+/// Reads a whole number, which JSON may have with a point: `20.0` is `20`.
+pub(in crate::api) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Number {
+        Whole(u64),
+        Other(f64),
+    }
+    let refused = || D::Error::custom("it must be a whole number of 0 or more");
+    match Option::<Number>::deserialize(deserializer).map_err(|_| refused())? {
+        None => Ok(None),
+        Some(Number::Whole(number)) => usize::try_from(number).map(Some).map_err(|_| refused()),
+        Some(Number::Other(number))
+            if number >= 0.0 && number <= u32::MAX.into() && number.fract() == 0.0 =>
+        {
+            Ok(Some(number as usize))
+        }
+        Some(Number::Other(_)) => Err(refused()),
     }
 }
 

@@ -56,6 +56,45 @@ pub(super) fn complete(document: &mut Value, service: &Service) {
         }
     }
     bound_fields(&mut document["components"]["schemas"], service);
+    name_what_there_is(document, service);
+}
+
+/// Names the models and the columns of the catalogue, and leaves out what this server does not have.
+fn name_what_there_is(document: &mut Value, service: &Service) {
+    let names = service.models.all().map(|engine| Value::from(engine.served().name.clone()));
+    let names = json!({"enum": names.chain([Value::Null]).collect::<Vec<_>>()});
+    let schemas = &mut document["components"]["schemas"];
+    for (request, field) in
+        [("RecommendRequest", "model"), ("BatchRequest", "model"), ("ReloadRequest", "replace")]
+    {
+        merge(&mut schemas[request]["properties"][field], names.clone());
+    }
+    if service.models_dir.is_none()
+        && let Some(fields) = schemas["ReloadRequest"]["properties"].as_object_mut()
+    {
+        fields.remove("path");
+    }
+    let served = service.models.first().served();
+    let catalogue = served.catalogue(service.catalogue.as_ref());
+    let columns = catalogue.map(|catalogue| catalogue.columns().map(|(name, _)| name).collect::<Vec<_>>());
+    let is_plain = |name: &&str| name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ' ');
+    let columns: Vec<&str> = columns.unwrap_or_default().into_iter().filter(is_plain).collect();
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    for operation in paths.flat_map(|(_, methods)| methods.as_object_mut().into_iter().flatten()) {
+        let Some(parameters) = operation.1.get_mut("parameters").and_then(Value::as_array_mut) else {
+            continue;
+        };
+        parameters.retain(|parameter| parameter["name"] != "where" || !columns.is_empty());
+        for parameter in parameters {
+            match parameter["name"].as_str() {
+                Some("model") => merge(&mut parameter["schema"], json!({"enum": names["enum"]})),
+                Some("where") => {
+                    merge(&mut parameter["schema"], json!({"pattern": format!("^({})=", columns.join("|"))}));
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 /// Replaces `4XX` by the statuses that it stands for.
@@ -87,13 +126,20 @@ struct Examples {
 
 impl Examples {
     fn of(service: &Service) -> Self {
+        if !service.keys.load().data.is_empty() {
+            return Self { items: vec!["ITEM".to_owned()] };
+        }
         let served = service.models.first().served();
         let items = served.loaded.items();
-        let is_open = service.keys.load().data.is_empty();
-        let mut popular: Vec<_> = (0..items.len() as u32).collect();
-        popular.sort_by_key(|&item| std::cmp::Reverse(items.support(item)));
-        let known = popular.into_iter().take(2).map(|item| items.id(item).to_owned());
-        let known: Vec<String> = if is_open { known.collect() } else { vec!["ITEM".to_owned()] };
+        let mut popular: Vec<u32> = Vec::with_capacity(3);
+        for item in 0..items.len() as u32 {
+            let at = popular.partition_point(|&other| items.support(other) >= items.support(item));
+            if at < 2 {
+                popular.insert(at, item);
+                popular.truncate(2);
+            }
+        }
+        let known = popular.into_iter().map(|item| items.id(item).to_owned()).collect();
         Self { items: known }
     }
 
@@ -131,6 +177,9 @@ fn bound_parameters(operation: &mut Value, service: &Service) {
     for parameter in parameters.into_iter().flatten() {
         let bounds = match parameter["name"].as_str() {
             Some("k" | "limit") => json!({"minimum": 1, "maximum": config.max_k}),
+            Some("exclude" | "only") => {
+                json!({"maxItems": config.max_list_items, "items": {"maxLength": config.max_item_id_bytes}})
+            }
             Some("query") => json!({"maxLength": config.max_query_bytes}),
             Some("idempotency-key") => json!({"minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"}),
             Some("id") => {

@@ -122,7 +122,10 @@ fn dressed(routes: Router<Arc<Service>>, service: &Arc<Service>, cors: Option<Co
     let state = || Arc::clone(service);
     let mut routes = routes
         .fallback(async || {
-            Problem::new(StatusCode::NOT_FOUND, "there is no such path: /docs lists those that there are")
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "there is no such path: /docs of the address for clients lists those that there are",
+            )
         })
         .method_not_allowed_fallback(async || {
             let detail = "the path does not take this method: the header `allow` lists those that it takes";

@@ -10,6 +10,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
 use http_body_util::channel::Channel;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -17,6 +18,10 @@ use utoipa::ToSchema;
 
 /// Number of sessions that are imported at a time.
 const IMPORTED: usize = 512;
+
+/// The last millisecond of the calendar, and the largest number that all stores count to.
+const LAST_MS: u64 = 253_402_300_799_999;
+const MOST_EVENTS: u64 = 1 << 53;
 
 /// A session, as a line.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -55,14 +60,13 @@ impl SessionLine {
             check_id(&format!("items[{i}]"), "item", item, service.config.max_item_id_bytes)?;
         }
         let Self { items, events, began_ms, last_event_ms, .. } = self;
-        let most = u64::try_from(i64::MAX / 1_000).unwrap_or(u64::MAX);
         for (field, ms) in [("began_ms", began_ms), ("last_event_ms", last_event_ms)] {
-            if ms > most {
+            if ms > LAST_MS {
                 return Err(Problem::field(field, "is no time in milliseconds since 1970"));
             }
         }
-        if events < items.len() as u64 {
-            return Err(Problem::field("events", "is less than the number of items"));
+        if events < items.len() as u64 || events > MOST_EVENTS {
+            return Err(Problem::field("events", "is less than the number of items, or no number of events"));
         }
         let items = items.into_iter().map(Arc::from).collect();
         let session = Session { items, events, began_ms, last_event_ms };
@@ -76,7 +80,7 @@ impl SessionLine {
     path = "/v1/admin/sessions",
     tag = "admin",
     responses(
-        (status = 200, description = "The sessions, one JSON object a line; if a session changes meanwhile, its last line counts", body = SessionLine, content_type = "application/x-ndjson"),
+        (status = 200, description = "The sessions, one JSON object a line, without the keys of their events; if a session changes meanwhile, its last line counts", body = SessionLine, content_type = "application/x-ndjson"),
         (status = "4XX", description = "What is wrong with the request", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The store of sessions is away", body = Problem, content_type = "application/problem+json"),
     ),
@@ -110,7 +114,7 @@ pub(crate) async fn export(State(service): State<Arc<Service>>, caller: Caller) 
             }
         }
     });
-    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(NDJSON))], Body::new(body)).into_response())
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(NDJSON))], Body::new(body.fuse())).into_response())
 }
 
 /// How many sessions were imported.
@@ -142,14 +146,24 @@ pub(crate) async fn import(
 ) -> Result<Response, Problem> {
     let (mut imported, mut read, mut waiting) = (0, 0, Vec::with_capacity(IMPORTED));
     loop {
-        let line = lines.next::<SessionLine>().await?;
-        let is_last = line.is_none();
-        if let Some(line) = line {
-            read += 1;
-            waiting.push(line.checked(&service).map_err(|problem| problem.within(&format!("line {read}")))?);
-        }
+        let line = lines.next::<SessionLine>().await;
+        let line = line.and_then(|line| line.map(|line| line.checked(&service)).transpose());
+        let line = line.map_err(|problem| problem.within(&format!("line {}", read + 1)));
+        let is_last = !matches!(line, Ok(Some(_)));
+        let problem = match line {
+            Ok(Some(moved)) => {
+                read += 1;
+                waiting.push(moved);
+                None
+            }
+            Ok(None) => None,
+            Err(problem) => Some(problem),
+        };
         if is_last || waiting.len() >= IMPORTED {
             imported += service.sessions.import(std::mem::take(&mut waiting)).await?;
+        }
+        if let Some(problem) = problem {
+            return Err(problem);
         }
         if is_last {
             tracing::info!(by = %caller, imported, skipped = read - imported, "sessions imported");

@@ -31,7 +31,7 @@ macro_rules! list_request {
             $($(#[$own_doc])*
             pub(crate) $own: $kind,)+
             /// Length of the list; absent: the server's default, usually 20.
-            #[serde(default)]
+            #[serde(default, deserialize_with = "crate::api::body::whole")]
             k: Option<usize>,
             /// Leave out the items of the session itself.
             #[serde(default)]

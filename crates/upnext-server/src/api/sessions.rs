@@ -181,6 +181,7 @@ fn no_such_session(config: &ServerConfig) -> Problem {
     request_body = EventRequest,
     responses(
         (status = 200, description = "The list; the event is stored unless `event_stored` is false", body = EventAnswer),
+        (status = 409, description = "The session has another event under this key", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", description = "What is wrong with the request; nothing was stored", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Too many requests at a time; `event_stored` says whether the event was stored", body = Problem, content_type = "application/problem+json"),
     )
@@ -207,12 +208,13 @@ pub(crate) async fn add_event(
         .map_err(|problem| problem.within("why"))?;
     service.count_lists(&caller, 1)?;
     let reservation = chosen.engine.reserve(1, Class::Visitor, service.owner(&caller))?;
+    let key = key.map(|key| (key, format!("{kind} {item}").into()));
     let event = (Event { item, is_click, key }, kind);
     let Appended { session, outcome, unstored } =
         store_event(&service, &id, event, chosen.engine.served().name.clone()).await?;
     if outcome == Outcome::Conflict {
-        let detail = "the session has another event under this key, with another item: give each event a key of its own";
-        return Err(Problem::field("idempotency-key", detail));
+        let detail = "the session has another event under this key: give each event a key of its own";
+        return Err(Problem::new(StatusCode::CONFLICT, detail).within("idempotency-key"));
     }
     // Whatever happens now, the event must not be sent again, unless only this process has it.
     let is_kept = !matches!(unstored, Some(Unstored::Local(_)));

@@ -45,7 +45,7 @@ pub struct ServerConfig {
     /// Origins of web pages, such as `https://shop.example`, that browsers let call the server (CORS); `*` stands for all.
     pub cors_origins: Vec<String>,
     /// Seconds for which browsers remember that the server is to be asked by TLS only (`strict-transport-security`), if it
-    /// speaks TLS; 0: they are not told.
+    /// speaks TLS; 0: they are not told. It holds for all ports of the host. The default is a day: raise it to a year when all of them have TLS.
     pub hsts_max_age_s: u64,
 
     /// The format of log lines on stderr: `text` for people, `json` with an object a line.
@@ -262,7 +262,7 @@ impl Default for ServerConfig {
             keys_file: None,
             admin_keys_file: None,
             cors_origins: Vec::new(),
-            hsts_max_age_s: 31_536_000,
+            hsts_max_age_s: 86_400,
             log: LogFormat::default(),
             log_level: LogLevel::default(),
             log_probes: false,

@@ -13,11 +13,15 @@ use crate::{Error, ServerConfig, exclusive, locked, threads};
 use serde::Serialize;
 use std::fs::File;
 use std::path::Path;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use writer::Writer;
+
+/// Maximum size of the lists that wait to be written, in bytes.
+const MAX_SHOWN: usize = 32 << 20;
 
 /// Minimum time between two log lines about lost rows.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
@@ -66,13 +70,48 @@ pub(crate) struct Impression<'a> {
 #[derive(Debug)]
 pub(crate) struct EventLog {
     /// The queue of the writing thread; `None` after [`close`](Self::close).
-    rows: RwLock<Option<SyncSender<Row>>>,
+    rows: RwLock<Option<Sender<Row>>>,
+    waiting: Arc<Waiting>,
+    /// Maximum number of events in it.
+    max_events: usize,
     writer: Mutex<Option<JoinHandle<()>>>,
     has_impressions: bool,
     metrics: Arc<Metrics>,
     loss_warnings: LossWarnings,
     /// Locked while the log is open, so that no second server appends to the same files.
     _lock: File,
+}
+
+/// What waits to be written.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Number of events.
+    events: AtomicUsize,
+    /// Size of lists that were shown in bytes: they must not keep events from being logged.
+    shown: AtomicUsize,
+}
+
+impl Waiting {
+    /// The number and the maximum that a row counts towards, and how much it counts.
+    fn of(&self, row: &Row, max_events: usize) -> (&AtomicUsize, usize, usize) {
+        match row {
+            Row::Event(_) => (&self.events, max_events, 1),
+            Row::Shown(line) => (&self.shown, MAX_SHOWN, line.len()),
+        }
+    }
+
+    /// Takes room for a row; `false` if there is none.
+    fn enter(&self, row: &Row, max_events: usize) -> bool {
+        let (waiting, most, size) = self.of(row, max_events);
+        let more = |now: usize| Some(now + size).filter(|&sum| sum <= most);
+        waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// Gives it back.
+    fn leave(&self, row: &Row) {
+        let (waiting, _, size) = self.of(row, 0);
+        waiting.fetch_sub(size, Ordering::Relaxed);
+    }
 }
 
 /// The id of a session in the event log. An id can be used again after its session has ended, so that the time at which the session
@@ -90,20 +129,14 @@ impl EventLog {
         std::fs::create_dir_all(dir).map_err(upnext_core::Error::io(dir, "make the folder"))?;
         let lock = exclusive::lock(&dir.join("lock"))?;
         file::recover(dir)?;
-        let (rows, queue) = sync_channel(config.event_log_queue);
-        let writer = Writer::new(dir, config, &metrics);
+        let ((rows, queue), waiting) = (channel(), Arc::<Waiting>::default());
+        let writer = Writer::new(dir, config, &metrics, &waiting);
         let action = "start the thread that writes the event log";
         let thread = threads::start("event-log", action, move || writer.run(&queue))?;
         let (rows, writer) = (RwLock::new(Some(rows)), Mutex::new(Some(thread)));
         let has_impressions = config.impression_log;
-        Ok(Self {
-            rows,
-            writer,
-            has_impressions,
-            metrics,
-            loss_warnings: LossWarnings::default(),
-            _lock: lock,
-        })
+        let (max_events, loss_warnings) = (config.event_log_queue, LossWarnings::default());
+        Ok(Self { rows, waiting, max_events, writer, has_impressions, metrics, loss_warnings, _lock: lock })
     }
 
     /// Logs the latest event of a session, of this type and on `item`, which `model` answers.
@@ -138,10 +171,12 @@ impl EventLog {
     /// Gives a row to the writing thread; `false` if it does not take it.
     fn send(&self, row: Row) -> bool {
         let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
-        let reason = match rows.as_ref().map(|rows| rows.try_send(row)) {
-            Some(Ok(())) => return true,
-            Some(Err(TrySendError::Full(_))) => "it is written too slowly",
-            Some(Err(TrySendError::Disconnected(_))) => "the thread that writes it has ended",
+        let reason = match rows.as_ref() {
+            Some(_) if !self.waiting.enter(&row, self.max_events) => "it is written too slowly",
+            Some(rows) => match rows.send(row) {
+                Ok(()) => return true,
+                Err(_) => "the thread that writes it has ended",
+            },
             None => "it has ended",
         };
         if self.loss_warnings.are_due() {

@@ -1,7 +1,7 @@
 //! The thread that writes the event log.
 
 use super::file::{self, Kind, PartFile};
-use super::{LossWarnings, Row};
+use super::{LossWarnings, Row, Waiting};
 use crate::ServerConfig;
 use crate::metrics::Metrics;
 use crate::sessions::now_ms;
@@ -11,8 +11,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
 use upnext_core::data::format_time;
 
-/// Maximum number of rows per write: about a hundred kilobytes.
+/// Maximum number of rows per write, about a hundred kilobytes of events, and size in bytes from which lists are written.
 const ROWS: u64 = 2_048;
+const BYTES: usize = 1 << 20;
 
 /// Time between two searches for old files, besides those when a file is complete.
 const CLEAN_EVERY: Duration = Duration::from_secs(600);
@@ -29,6 +30,7 @@ pub(super) struct Writer {
     events: Part,
     impressions: Part,
     cleaned: Option<Instant>,
+    waiting: Arc<Waiting>,
     loss_warnings: LossWarnings,
     metrics: Arc<Metrics>,
 }
@@ -37,7 +39,12 @@ pub(super) struct Writer {
 type Part = Option<(PartFile, u64)>;
 
 impl Writer {
-    pub(super) fn new(dir: &Path, config: &ServerConfig, metrics: &Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        dir: &Path,
+        config: &ServerConfig,
+        metrics: &Arc<Metrics>,
+        waiting: &Arc<Waiting>,
+    ) -> Self {
         Self {
             dir: dir.to_owned(),
             rotate_s: config.event_log_rotate_s,
@@ -47,6 +54,7 @@ impl Writer {
             events: None,
             impressions: None,
             cleaned: None,
+            waiting: Arc::clone(waiting),
             loss_warnings: LossWarnings::default(),
             metrics: Arc::clone(metrics),
         }
@@ -84,6 +92,7 @@ impl Writer {
         let (mut lines, mut counts) = (Vec::new(), [0; 2]);
         let mut next = Some(first);
         while let Some(row) = next {
+            self.waiting.leave(&row);
             match row {
                 Row::Event(row) => {
                     counts[0] += 1;
@@ -96,7 +105,8 @@ impl Writer {
                     lines.extend_from_slice(&line);
                 }
             }
-            next = if counts[0] + counts[1] < ROWS { queue.try_recv().ok() } else { None };
+            let is_full = counts[0] + counts[1] >= ROWS || lines.len() >= BYTES;
+            next = if is_full { None } else { queue.try_recv().ok() };
         }
         self.write(Kind::Events, &events.into_inner().unwrap_or_default(), counts[0]);
         self.write(Kind::Impressions, &lines, counts[1]);

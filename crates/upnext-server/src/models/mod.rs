@@ -136,6 +136,13 @@ impl Models {
         outcome
     }
 
+    /// Ends a trial that is going on.
+    pub(crate) fn give_up_trial(&self) {
+        if let Some(trial) = self.trial.load_full() {
+            trial.give_up();
+        }
+    }
+
     /// The engine of a role; that of the first model if there is no second.
     pub(crate) fn of(&self, role: Role) -> &Engine {
         match (role, &self.second) {

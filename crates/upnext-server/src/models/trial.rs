@@ -4,6 +4,7 @@ use super::Role;
 use crate::engine::{Engine, Refusal, Served};
 use crate::metrics::Metrics;
 use crate::{ServerConfig, locked};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -19,6 +20,8 @@ pub(super) struct Trial {
     requests: usize,
     min_overlap: f64,
     counts: Mutex<Counts>,
+    /// Whether an operator does not want to wait for it.
+    is_given_up: AtomicBool,
     /// Notified when the requests have been answered, or one has failed.
     done: Notify,
 }
@@ -26,6 +29,7 @@ pub(super) struct Trial {
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     compared: usize,
+    late: usize,
     failed: usize,
     overlap: f64,
 }
@@ -46,6 +50,7 @@ impl Trial {
             requests: config.reload_shadow_requests,
             min_overlap: config.reload_min_overlap,
             counts: Mutex::default(),
+            is_given_up: AtomicBool::new(false),
             done: Notify::new(),
         }))
     }
@@ -69,12 +74,22 @@ impl Trial {
         }
     }
 
-    /// Counts a list that could not be computed. One that was late was not the model's fault: it has only one thread.
+    /// Counts a list that could not be computed, or was late: the model has one thread, and is not asked while its queue is full.
     pub(super) fn failed(&self, refusal: Refusal) {
-        if refusal == Refusal::Failed {
-            locked(&self.counts).failed += 1;
+        let mut counts = locked(&self.counts);
+        match refusal {
+            Refusal::Failed => counts.failed += 1,
+            Refusal::TimedOut | Refusal::Full => counts.late += 1,
+        }
+        if refusal == Refusal::Failed || counts.late >= self.requests {
             self.done.notify_one();
         }
+    }
+
+    /// Ends the trial: the model does not replace the served one.
+    pub(super) fn give_up(&self) {
+        self.is_given_up.store(true, Ordering::Relaxed);
+        self.done.notify_one();
     }
 
     /// Waits for the requests.
@@ -83,16 +98,25 @@ impl Trial {
     /// With the reason why the model shall not replace the served one.
     pub(super) async fn outcome(&self) -> Result<(), String> {
         let is_whole = tokio::time::timeout(PATIENCE, self.done.notified()).await.is_ok();
-        let Counts { compared, failed, overlap } = *locked(&self.counts);
+        let Counts { compared, late, failed, overlap } = *locked(&self.counts);
         let mean = overlap / compared.max(1) as f64;
         tracing::info!(
             role = self.role.name(),
             compared,
+            late,
             failed,
             mean_overlap = mean,
             is_whole,
             "a model was tried"
         );
+        if self.is_given_up.load(Ordering::Relaxed) {
+            return Err("its trial was ended by a forced reload".to_owned());
+        }
+        if late > compared {
+            return Err(format!(
+                "in the trial it was too slow: {late} lists were late, and {compared} were not"
+            ));
+        }
         if failed > 0 {
             return Err(format!(
                 "in the trial it failed to answer, after {compared} lists: the log says why"

@@ -1,12 +1,14 @@
 //! The handling of one connection: a handshake if TLS is on, then requests until one side closes it.
 
 use super::gate::{Gate, Port};
-use super::places::{Places, Taken};
+use super::places::{IDLE, Places, Taken};
+use super::sending::Sending;
 use super::stream::TimedStream;
 use super::tls::Tls;
 use crate::ServerConfig;
 use crate::metrics::Metrics;
 use crate::requests::Peer;
+use axum::body::Body;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -19,10 +21,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// Maximum number of requests that one HTTP/2 connection sends at a time.
-const STREAMS: u32 = 200;
+const STREAMS: u32 = 64;
+
+/// Time between two looks at how long a client has been idle, or has not read; less for shorter limits.
+const TICK: Duration = Duration::from_secs(2);
 
 /// The state that all connections of a port share.
 pub(super) struct Connections {
@@ -114,39 +119,35 @@ impl Connections {
             let (gate, port, answering) = (Arc::clone(&self.gate), self.port, taken.answering());
             async move {
                 let answered = gate.answer(port, request).await;
-                drop(answering);
-                answered
+                answered.map(|response| response.map(|body| Body::new(Sending::new(body, answering))))
             }
         });
         let connection = self.http.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
-        // The requests in flight are answered, and no others are taken.
-        let mut is_ending = false;
-        let mut check_at = Instant::now() + self.header_limit;
+        let mut ticks = tokio::time::interval(self.header_limit.min(self.write_limit).min(TICK) / 2);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Requests in flight are answered, and no others are taken; the connection is closed at this time, if none is left.
+        let mut ends: Option<Instant> = None;
         loop {
-            tokio::select! {
+            let until = tokio::select! {
                 done = connection.as_mut() => return done,
-                _ = closing.wait_for(|&closing| closing), if !is_ending => is_ending = true,
-                () = taken.place().is_to_leave(), if !is_ending => is_ending = true,
-                () = sleep_until(check_at) => {
-                    // HTTP/1 has this limit itself, for the rest of a head too; not a connection that never says what it speaks, and HTTP/2.
-                    match taken.place().idle_for() {
-                        Some(idle) if idle >= self.header_limit && is_ending => {
+                _ = closing.wait_for(|&closing| closing), if ends.is_none() => self.header_limit,
+                () = taken.place().is_to_leave(), if ends.is_none() => IDLE,
+                _ = ticks.tick() => {
+                    // HTTP/1 has these limits itself: not HTTP/2, and not a client that never says what it speaks.
+                    if taken.place().stuck_for().is_some_and(|stuck| stuck >= self.write_limit) {
+                        return Err("the client does not read its answer".into());
+                    }
+                    match (taken.place().idle_for(), ends) {
+                        (Some(_), Some(ends)) if ends <= Instant::now() => {
                             return Err("the client has not closed the connection in time".into());
                         }
-                        Some(idle) if idle >= self.header_limit => is_ending = true,
-                        Some(idle) => {
-                            check_at = Instant::now() + (self.header_limit - idle);
-                            continue;
-                        }
-                        None => {
-                            check_at = Instant::now() + self.header_limit;
-                            continue;
-                        }
+                        (Some(idle), None) if idle >= self.header_limit => self.header_limit,
+                        _ => continue,
                     }
                 }
-            }
-            check_at = Instant::now() + self.header_limit;
+            };
+            ends = Some(Instant::now() + until);
             connection.as_mut().graceful_shutdown();
         }
     }

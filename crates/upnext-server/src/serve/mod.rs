@@ -3,6 +3,7 @@
 mod connection;
 mod gate;
 mod places;
+mod sending;
 mod signals;
 mod stream;
 mod tls;

@@ -4,13 +4,14 @@ use crate::locked;
 use crate::metrics::Metrics;
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// Minimum time without a request after which a connection may be told to leave: its next one, or the first, may be on its way.
-const IDLE: Duration = Duration::from_secs(1);
+/// Minimum time without a request after which a connection may be told to leave: its next one, or the first, may be on its way. A
+/// client that is told has as long to leave.
+pub(super) const IDLE: Duration = Duration::from_secs(1);
 
 /// The connections of a port.
 #[derive(Debug)]
@@ -34,19 +35,27 @@ pub(super) struct Place {
     /// Number of requests that are being answered.
     requests: AtomicUsize,
     idle_since: Mutex<Instant>,
-    /// Notified when the connection shall be closed in favour of another.
+    /// Number of responses that are being sent, and when a part of one was taken last.
+    sending: AtomicUsize,
+    sent: Mutex<Instant>,
+    /// Notified when the connection shall be closed in favour of another, and when that was.
     leave: Notify,
-    is_leaving: Mutex<bool>,
+    told: Mutex<Option<Instant>>,
 }
 
 impl Place {
-    /// How long no request has been answered; `None` while one is.
+    /// How long no request has been answered; `None` while one is, or its response is sent.
     pub(super) fn idle_for(&self) -> Option<Duration> {
         self.idle_since().map(|since| since.elapsed())
     }
 
     fn idle_since(&self) -> Option<Instant> {
         (self.requests.load(Ordering::Acquire) == 0).then(|| *locked(&self.idle_since))
+    }
+
+    /// How long a client has taken no part of a response that waits for it; `None` if none does.
+    pub(super) fn stuck_for(&self) -> Option<Duration> {
+        (self.sending.load(Ordering::Acquire) > 0).then(|| locked(&self.sent).elapsed())
     }
 
     /// Waits until the connection shall be closed in favour of another.
@@ -71,7 +80,8 @@ impl Taken {
     /// Counts a request as being answered until the returned guard is dropped.
     pub(super) fn answering(&self) -> Answering {
         self.place.requests.fetch_add(1, Ordering::AcqRel);
-        Answering { places: Arc::clone(&self.places), place: Arc::clone(&self.place) }
+        let (places, place) = (Arc::clone(&self.places), Arc::clone(&self.place));
+        Answering { places, place, is_sending: AtomicBool::new(false) }
     }
 }
 
@@ -87,11 +97,25 @@ impl Drop for Taken {
 pub(super) struct Answering {
     places: Arc<Places>,
     place: Arc<Place>,
+    is_sending: AtomicBool,
+}
+
+impl Answering {
+    /// Says that a part of the response has been taken, or that the first one waits.
+    pub(super) fn send(&self) {
+        *locked(&self.place.sent) = Instant::now();
+        if !self.is_sending.swap(true, Ordering::AcqRel) {
+            self.place.sending.fetch_add(1, Ordering::AcqRel);
+        }
+    }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
         *locked(&self.place.idle_since) = Instant::now();
+        if self.is_sending.load(Ordering::Acquire) {
+            self.place.sending.fetch_sub(1, Ordering::AcqRel);
+        }
         if self.place.requests.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.places.changed.notify_one();
         }
@@ -137,19 +161,25 @@ impl Places {
         let place = Arc::new(Place {
             requests: AtomicUsize::new(0),
             idle_since: Mutex::new(Instant::now()),
+            sending: AtomicUsize::new(0),
+            sent: Mutex::new(Instant::now()),
             leave: Notify::new(),
-            is_leaving: Mutex::new(false),
+            told: Mutex::new(None),
         });
         let number = inner.number;
         inner.open.insert(number, Arc::clone(&place));
         Some(Taken { places: Arc::clone(self), number, place })
     }
 
-    /// Tells the connection that has been idle for longest to leave, if that is [`IDLE`] or more. Returns the time until the next
-    /// one may be told.
+    /// Tells the connection that has been idle for longest to leave, if that is [`IDLE`] or more, and no other has been told for as
+    /// long. Returns the time until the next one may be told.
     fn tell_idlest(&self) -> Duration {
         let inner = locked(&self.inner);
-        let idle = inner.open.values().filter(|place| !*locked(&place.is_leaving));
+        let leaving = inner.open.values().filter_map(|place| *locked(&place.told)).map(|told| told.elapsed());
+        if let Some(latest) = leaving.min().filter(|latest| *latest < IDLE) {
+            return IDLE - latest;
+        }
+        let idle = inner.open.values().filter(|place| locked(&place.told).is_none());
         let idlest =
             idle.filter_map(|place| Some((place.idle_since()?, place))).min_by_key(|(since, _)| *since);
         let Some((since, place)) = idlest else { return IDLE };
@@ -157,7 +187,7 @@ impl Places {
         if idle < IDLE {
             return IDLE - idle;
         }
-        *locked(&place.is_leaving) = true;
+        *locked(&place.told) = Some(Instant::now());
         self.metrics.displaced();
         place.leave.notify_one();
         IDLE

@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use upnext_core::data::format_time;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// Seconds before the end of a certificate from which its loading is a warning: two weeks.
+/// Seconds before the end of a certificate from which loading it is a warning: two weeks.
 const SOON_S: i64 = 14 * 86_400;
 
 /// The TLS configuration for new connections, and the files that it is read from.
@@ -30,7 +30,7 @@ pub(super) struct Tls {
 /// The certificate that is shown.
 struct Shown {
     config: Arc<rustls::ServerConfig>,
-    /// The time at which it or one of its issuers' ends, in seconds since 1970.
+    /// The time at which it ends, in seconds since 1970.
     ends: i64,
 }
 
@@ -83,18 +83,27 @@ impl Tls {
 /// explicitly, since a default of the process could be set anywhere.
 fn read(certificate: &Path, key: &Path, allow_expired: bool) -> Result<Shown, Error> {
     let (chain, private) = (certificates(certificate)?, private_key(key)?);
-    let ends = ends(certificate, &chain)?;
     let now = (now_ms() / 1_000) as i64;
-    let shown = format_time(ends * 1_000_000);
-    if ends <= now && !allow_expired {
-        let reason = format!(
-            "the certificate, or one of its issuers', has ended at {shown}, and no client would trust it: renew it, or set allow_expired_certificate"
-        );
-        return Err(refused(certificate, reason));
+    let mut first = None;
+    for ends in ends(certificate, &chain)? {
+        let shown = format_time(ends * 1_000_000);
+        let is_first = first.is_none();
+        first.get_or_insert(ends);
+        if ends > now + SOON_S {
+            continue;
+        }
+        if ends > now {
+            tracing::warn!(certificate = %certificate.display(), ends = shown, "a certificate of the file ends soon: renew it, and send SIGHUP");
+        } else if is_first && !allow_expired {
+            let reason = format!(
+                "the certificate has ended at {shown}, and no client would trust it: renew it, or set allow_expired_certificate"
+            );
+            return Err(refused(certificate, reason));
+        } else {
+            tracing::warn!(certificate = %certificate.display(), ended = shown, "a certificate of the file has ended");
+        }
     }
-    if ends < now + SOON_S {
-        tracing::warn!(certificate = %certificate.display(), ends = shown, "the certificate ends soon: renew it, and send SIGHUP");
-    }
+    let ends = first.unwrap_or(i64::MAX / 1_000_000);
     let builder = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let config = builder
         .with_protocol_versions(&[&TLS13, &TLS12])
@@ -104,15 +113,15 @@ fn read(certificate: &Path, key: &Path, allow_expired: bool) -> Result<Shown, Er
     Ok(Shown { config: Arc::new(config), ends })
 }
 
-/// The time at which the first of some certificates ends, in seconds since 1970.
-fn ends(path: &Path, chain: &[CertificateDer<'_>]) -> Result<i64, Error> {
-    let mut earliest = i64::MAX / 1_000_000;
-    for certificate in chain {
-        let (_, parsed) = X509Certificate::from_der(certificate)
-            .map_err(|_| refused(path, "one of its certificates cannot be used: have it made anew"))?;
-        earliest = earliest.min(parsed.validity().not_after.timestamp());
-    }
-    Ok(earliest)
+/// The times at which certificates end, in seconds since 1970.
+fn ends(path: &Path, chain: &[CertificateDer<'_>]) -> Result<Vec<i64>, Error> {
+    let end = |certificate: &CertificateDer<'_>| {
+        let parsed = X509Certificate::from_der(certificate);
+        let (_, parsed) =
+            parsed.map_err(|_| refused(path, "one of its certificates cannot be used: have it made anew"))?;
+        Ok(parsed.validity().not_after.timestamp())
+    };
+    chain.iter().map(end).collect()
 }
 
 /// The error that names the faulty one of the two files and how to fix it.

@@ -44,9 +44,12 @@ pub(crate) struct Event {
     pub(crate) item: Arc<str>,
     /// Whether the item is one of those that lists are made of; otherwise the event only keeps the session from ending.
     pub(crate) is_click: bool,
-    /// The client's name of the event, under which it counts once however often it is sent.
-    pub(crate) key: Option<Arc<str>>,
+    /// The client's name of the event, under which it counts once however often it is sent, and the event's type and item.
+    pub(crate) key: Option<EventKey>,
 }
+
+/// The key of an event, and what the event is, by which another event under the same key is told.
+pub(crate) type EventKey = (Arc<str>, Arc<str>);
 
 #[cfg(test)]
 impl Event {
@@ -73,7 +76,7 @@ pub(crate) enum Outcome {
     Added,
     /// It was added before, under the same key.
     Repeated,
-    /// It is not added, since its key is that of an event with another item.
+    /// It is not added, since its key is that of another event.
     Conflict,
 }
 

@@ -44,7 +44,7 @@ pub(super) enum Record<'a> {
         steady_ms: Option<u64>,
         #[serde(default)]
         seq: u64,
-        /// The keys of its latest events with keys, and their items.
+        /// The keys of its latest events with keys, and what these were.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         keys: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     },
@@ -65,9 +65,9 @@ pub(super) enum Record<'a> {
         /// Whether it is no click, and not one of the items that lists are made of.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         other: bool,
-        /// The client's name of the event.
+        /// The client's name of the event, and what it is.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        key: Option<Cow<'a, str>>,
+        key: Option<(Cow<'a, str>, Cow<'a, str>)>,
     },
     /// The removal of a session.
     Removed {
@@ -107,7 +107,7 @@ impl Record<'_> {
     pub(super) fn replay(self, table: &mut Table) {
         match self {
             Record::Session { id, items, events, began_ms, last_event_ms, steady_ms, seq, keys } => {
-                let keys = keys.iter().map(|(key, item)| (Arc::from(&**key), Arc::from(&**item)));
+                let keys = keys.iter().map(|(key, what)| (Arc::from(&**key), Arc::from(&**what)));
                 let items = items.iter().map(|item| Arc::from(&**item)).collect();
                 table.restore(Kept {
                     id: Arc::from(&*id),
@@ -119,8 +119,8 @@ impl Record<'_> {
             }
             Record::Event { id, item, ms, steady_ms, seq, number, other, key } => {
                 let now = Now { wall_ms: ms, steady_ms: steady_ms.unwrap_or(ms) };
-                let event =
-                    Event { item: Arc::from(&*item), is_click: !other, key: key.as_deref().map(Arc::from) };
+                let key = key.map(|(key, what)| (Arc::from(&*key), Arc::from(&*what)));
+                let event = Event { item: Arc::from(&*item), is_click: !other, key };
                 table.replay(&id, &event, now, seq, number);
             }
             Record::Removed { id, seq, .. } => table.forget(&id, seq),

@@ -1,7 +1,7 @@
 //! The table of sessions in memory, with limits on number, length, size and idle time.
 
 use super::clock::Now;
-use super::{Event, Moved, Outcome, Session};
+use super::{Event, EventKey, Moved, Outcome, Session};
 use crate::ServerConfig;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -42,12 +42,9 @@ pub(super) struct Kept {
     pub(super) steady_ms: u64,
     /// The number of its latest change, from 1; 0 if changes have no numbers.
     pub(super) seq: u64,
-    /// The keys of its latest events with keys, and their items.
+    /// The keys of its latest events with keys.
     pub(super) keys: Vec<EventKey>,
 }
-
-/// The key of an event, and its item.
-pub(super) type EventKey = (Arc<str>, Arc<str>);
 
 /// Number of events of a session whose keys are remembered: a client sends one again within moments.
 const KEYS: usize = 32;
@@ -92,10 +89,10 @@ impl Slot {
 
     /// What would become of an event.
     fn outcome(&self, event: &Event) -> Outcome {
-        let known = event.key.as_ref().and_then(|key| self.keys.iter().find(|(own, _)| own == key));
-        match known {
+        let Some((key, what)) = &event.key else { return Outcome::Added };
+        match self.keys.iter().find(|(own, _)| own == key) {
             None => Outcome::Added,
-            Some((_, item)) if *item == event.item => Outcome::Repeated,
+            Some((_, own)) if own == what => Outcome::Repeated,
             Some(_) => Outcome::Conflict,
         }
     }
@@ -104,7 +101,7 @@ impl Slot {
     fn push(&mut self, event: &Event, now: Now, seq: u64, most: usize) {
         (self.last_event_ms, self.steady_ms, self.seq) = (now.wall_ms, now.steady_ms, seq);
         if let Some(key) = &event.key {
-            self.remember((Arc::clone(key), Arc::clone(&event.item)));
+            self.remember(key.clone());
         }
         if event.is_click {
             self.events += 1;
@@ -167,9 +164,15 @@ impl Table {
         (session, outcome)
     }
 
-    /// The keys of a session's events.
-    pub(super) fn keys(&self, id: &str) -> Vec<EventKey> {
-        self.slots.get(id).map(|slot| slot.keys.iter().cloned().collect()).unwrap_or_default()
+    /// The keys of the events of a session that has not expired.
+    pub(super) fn keys(&self, id: &str, now: Now) -> Vec<EventKey> {
+        let slot = self.slots.get(id).filter(|slot| !self.is_over(slot, now));
+        slot.map(|slot| slot.keys.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// The number of a session's latest change.
+    pub(super) fn seq(&self, id: &str) -> u64 {
+        self.slots.get(id).map_or(0, |slot| slot.seq)
     }
 
     /// Some sessions that come after a cursor, and the next cursor.
@@ -248,7 +251,7 @@ impl Table {
             seq,
             steady_ms,
             items: session.items.into_iter().skip(cut).collect(),
-            keys: keys.into(),
+            keys: keys.into_iter().rev().take(KEYS).rev().collect(),
             events: session.events,
             began_ms: session.began_ms,
             last_event_ms: session.last_event_ms,
@@ -263,7 +266,13 @@ impl Table {
             return;
         }
         let goes_on = if event.is_click { number > 1 } else { number > 0 };
-        let old = if number == 0 { self.alive(id, now) } else { self.take(id).filter(|_| goes_on) };
+        // The first click of a session that began with an event that is none.
+        let goes_on = |slot: &Slot, is_over: bool| goes_on || (slot.events == 0 && !is_over);
+        let is_over = self.slots.get(id).is_some_and(|slot| self.is_over(slot, now));
+        let old = match number {
+            0 => self.alive(id, now),
+            _ => self.take(id).filter(|(_, slot)| goes_on(slot, is_over)),
+        };
         let (key, mut slot) = old.unwrap_or_else(|| (Arc::from(id), Slot::begun(now)));
         // Its first sending may have been in the part of the file that was not read when it came.
         if slot.outcome(event) == Outcome::Added {
@@ -486,8 +495,11 @@ mod tests {
     #[test]
     fn an_event_counts_once_under_its_key_and_another_kind_keeps_the_session_alive() {
         let mut table = table(9, 9);
-        let event =
-            |item: &str, key: &str, is_click| Event { item: item.into(), is_click, key: Some(key.into()) };
+        let event = |item: &str, key: &str, is_click| Event {
+            item: item.into(),
+            is_click,
+            key: Some((key.into(), format!("{is_click} {item}").into())),
+        };
         let mut append = |event: &Event, ms| {
             let (session, outcome) = table.append("x", event, at(ms), 0);
             (session.items.concat(), session.events, outcome)
@@ -495,6 +507,7 @@ mod tests {
         assert_eq!(append(&event("1", "a", true), 0), ("1".to_owned(), 1, Outcome::Added));
         assert_eq!(append(&event("1", "a", true), 1), ("1".to_owned(), 1, Outcome::Repeated));
         assert_eq!(append(&event("2", "a", true), 2), ("1".to_owned(), 1, Outcome::Conflict));
+        assert_eq!(append(&event("1", "a", false), 2), ("1".to_owned(), 1, Outcome::Conflict));
         assert_eq!(append(&event("9", "b", false), 9_000), ("1".to_owned(), 1, Outcome::Added));
         assert_eq!(append(&event("9", "b", false), 9_001), ("1".to_owned(), 1, Outcome::Repeated));
         // Without the purchase, the session would be over.
@@ -525,5 +538,19 @@ mod tests {
         let taken = moved.into_iter().filter_map(|moved| new.import(moved, at(100_000), 0)).count();
         assert_eq!((taken, items(new.get("z", at(100_000)))), (1, Some("2".to_owned())));
         assert_eq!((new.get("y", at(103_999)).is_some(), new.get("y", at(104_000))), (true, None));
+    }
+
+    #[test]
+    fn a_session_that_began_without_a_click_goes_on_when_it_is_replayed() {
+        let mut table = table(9, 9);
+        let cart = Event { is_click: false, key: Some(("k".into(), "cart 1".into())), ..Event::click("1") };
+        table.replay("x", &cart, at(1_000), 1, 0);
+        table.replay("x", &Event::click("1"), at(2_000), 2, 1);
+        let session = table.get("x", at(2_000)).unwrap();
+        assert_eq!((session.began_ms, session.events, table.keys("x", at(2_000)).len()), (1_000, 1, 1));
+        // But not after its idle time.
+        table.replay("y", &cart, at(1_000), 3, 0);
+        table.replay("y", &Event::click("1"), at(20_000), 4, 1);
+        assert_eq!(table.get("y", at(20_000)).unwrap().began_ms, 20_000);
     }
 }

@@ -2,9 +2,8 @@
 //!
 //! A session is a list under the key `upnext:1:session:` and its id. The first element is the head, `EVENTS BEGAN_MS
 //! LAST_EVENT_MS`, and the others are the latest item ids, oldest first. Times are those of the store's clock, and
-//! sessions end by the expiry of their keys. An event takes one round trip. The key of an event that a client has named is
-//! `upnext:1:event:`, the length of the session's id, `:`, that id, `:` and the name; it holds the item, and expires as the session
-//! would without a further event.
+//! sessions end by the expiry of their keys. An event takes one round trip. The names that clients have given to its latest events are a list
+//! under `upnext:1:keys:` and the session's id, each with a space and what the event is.
 
 use super::clock::Now;
 use super::table::{Kept, Table};
@@ -25,12 +24,12 @@ use tokio::time::{Instant, timeout_at};
 /// other's sessions.
 const KEY_PREFIX: &str = "upnext:1:session:";
 
-/// Prefix of the keys of events that clients have named.
-const EVENT_PREFIX: &str = "upnext:1:event:";
+/// Prefix of the keys of the names of events.
+const NAMES_PREFIX: &str = "upnext:1:keys:";
 
-/// Lua script that adds an event. KEYS: the session's key, and the event's, if it has one; ARGV: the item, the maximum number of
-/// items, the idle time in milliseconds, and 1 for a click or 0. Returns `+` for an event that is added, `=` for one that was before,
-/// or `!` for one whose key is that of another item, and the list.
+/// Lua script that adds an event. KEYS: those of the session and of the names of its events; ARGV: the item, the maximum number of
+/// items, the idle time in milliseconds, 1 for a click or 0, the event's name or nothing, and what it is. Returns `+` for an event
+/// that is added, `=` for one that was before, or `!` for one whose name is that of another event, and the list.
 ///
 /// All checks that may fail (a value of another type, full memory) come before the first change, since a failed script
 /// is not rolled back. Lua's numbers are exact up to 2^53, and `%.0f` writes them without an exponent.
@@ -45,32 +44,35 @@ if head then
         return redis.error_reply('ERR the key holds no session of upnext')
     end
 end
-local outcome = '+'
-if KEYS[2] then
-    local before = redis.call('GET', KEYS[2])
-    if before and head then
-        outcome = before == ARGV[1] and '=' or '!'
+local outcome, name = '+', ARGV[5] .. ' '
+if ARGV[5] ~= '' and head then
+    for _, known in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
+        if string.sub(known, 1, #name) == name then
+            outcome = known == name .. ARGV[6] and '=' or '!'
+        end
     end
 end
 if outcome == '+' then
-    local click = tonumber(ARGV[4])
-    if click == 1 then
+    if tonumber(ARGV[4]) == 1 then
         redis.call('RPUSH', KEYS[1], ARGV[1])
         if head then
             redis.call('LPOP', KEYS[1])
         end
         redis.call('LTRIM', KEYS[1], -ARGV[2], -1)
-        redis.call('LPUSH', KEYS[1], string.format('%.0f %s %s', events + 1, began, now))
-    else
-        if head then
-            redis.call('LPOP', KEYS[1])
-        end
-        redis.call('LPUSH', KEYS[1], string.format('%.0f %s %s', events, began, now))
+        events = events + 1
+    elseif head then
+        redis.call('LPOP', KEYS[1])
     end
+    redis.call('LPUSH', KEYS[1], string.format('%.0f %s %s', events, began, now))
     redis.call('PEXPIRE', KEYS[1], ARGV[3])
-    if KEYS[2] then
-        redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3])
+    if not head then
+        redis.call('DEL', KEYS[2])
     end
+    if ARGV[5] ~= '' then
+        redis.call('RPUSH', KEYS[2], name .. ARGV[6])
+        redis.call('LTRIM', KEYS[2], -32, -1)
+    end
+    redis.call('PEXPIRE', KEYS[2], ARGV[3])
 end
 local list = redis.call('LRANGE', KEYS[1], 0, -1)
 table.insert(list, 1, outcome)
@@ -274,11 +276,10 @@ impl SessionStore for ValkeyStore {
         Box::pin(async move {
             let append = async |mut connection| {
                 let mut call = self.append.key(key(id));
-                if let Some(name) = &event.key {
-                    call.key(event_key(id, name));
-                }
+                call.key(names_key(id));
                 let (most, click) = (self.max_events, u8::from(event.is_click));
-                call.arg(&*event.item).arg(most).arg(self.idle_ms).arg(click);
+                let (name, what) = event.key.as_ref().map_or(("", ""), |(name, what)| (&**name, &**what));
+                call.arg(&*event.item).arg(most).arg(self.idle_ms).arg(click).arg(name).arg(what);
                 call.invoke_async(&mut connection).await
             };
             let silent = locked(&self.fault).clone().filter(|fault| fault.is_silent);
@@ -293,11 +294,17 @@ impl SessionStore for ValkeyStore {
             let now = Now::read();
             let mut local = locked(&self.local);
             match appended {
-                Ok((session, outcome)) => {
+                Ok((session, mut outcome)) => {
                     // For the time in which the store may be away.
-                    let mut keys = local.keys(id);
-                    let named = event.key.map(|key| (key, event.item));
-                    keys.extend(named.filter(|_| outcome == Outcome::Added));
+                    let mut keys = local.keys(id, now);
+                    if let Some(key) = event.key.filter(|_| outcome == Outcome::Added) {
+                        if keys.contains(&key) {
+                            // It came first while the store was away, and is in the event log.
+                            outcome = Outcome::Repeated;
+                        } else {
+                            keys.push(key);
+                        }
+                    }
                     let steady_ms = now.steady_ms;
                     local.restore(Kept { id: id.into(), session: session.clone(), steady_ms, seq: 0, keys });
                     Appended { session, outcome, unstored: None }
@@ -325,9 +332,10 @@ impl SessionStore for ValkeyStore {
 
     fn remove<'s>(&'s self, id: &'s str) -> StoreFuture<'s, Result<Removal, StoreError>> {
         Box::pin(async move {
-            let remove =
-                async |mut connection| redis::cmd("DEL").arg(key(id)).query_async(&mut connection).await;
-            let removed: bool = self.ask(remove).await?;
+            let remove = async |mut connection| {
+                redis::pipe().del(key(id)).del(names_key(id)).query_async(&mut connection).await
+            };
+            let (removed, _): (bool, bool) = self.ask(remove).await?;
             locked(&self.local).remove(id, Now::read());
             Ok(if removed { Removal::Done } else { Removal::Absent })
         })
@@ -345,20 +353,18 @@ impl SessionStore for ValkeyStore {
                 scan.query_async(&mut connection).await
             };
             let (next, keys): (u64, Vec<String>) = self.ask(scan).await?;
-            let read = async |mut connection| {
-                let mut pipe = redis::pipe();
-                for key in &keys {
-                    pipe.lrange(key, 0, -1).pttl(key);
-                }
-                pipe.query_async(&mut connection).await
-            };
-            let lists: Vec<redis::Value> = if keys.is_empty() { Vec::new() } else { self.ask(read).await? };
             let mut moved = Vec::with_capacity(keys.len());
-            for (key, read) in keys.iter().zip(lists.chunks(2)) {
-                let [list, left] = read else { continue };
-                let list: Vec<String> = redis::from_redis_value(list.clone()).unwrap_or_default();
-                let left: i64 = redis::from_redis_value(left.clone()).unwrap_or(0);
-                // It may have ended in between, or be another program's.
+            for key in &keys {
+                let read = async |mut connection| {
+                    redis::pipe().lrange(key, 0, -1).pttl(key).query_async(&mut connection).await
+                };
+                let (list, left): (Vec<String>, i64) = match self.ask(read).await {
+                    Ok(read) => read,
+                    // Another program's key.
+                    Err(StoreError::Failed(reason)) if reason.contains("WRONGTYPE") => continue,
+                    Err(error) => return Err(error),
+                };
+                // It may have ended in between.
                 let Ok(Some(session)) = self.session(list) else { continue };
                 let id = key.strip_prefix(KEY_PREFIX).unwrap_or(key).into();
                 let idle_ms = self.idle_ms.saturating_sub(u64::try_from(left).unwrap_or(0));
@@ -427,9 +433,9 @@ fn key(id: &str) -> String {
     format!("{KEY_PREFIX}{id}")
 }
 
-/// The key of an event. With the length of the session's id, no other session and name have the same.
-fn event_key(id: &str, name: &str) -> String {
-    format!("{EVENT_PREFIX}{}:{id}:{name}", id.len())
+/// The key of the names of a session's events.
+fn names_key(id: &str) -> String {
+    format!("{NAMES_PREFIX}{id}")
 }
 
 /// The text of an error for the log, without the arguments of commands.

@@ -33,7 +33,7 @@ fn an_event_that_is_sent_twice_counts_once_in_session_and_log() {
     assert_eq!(send(&mut client, "v1", "e-2", &click).json(200)["events"], 2);
     // Each session has its own keys.
     assert_eq!(send(&mut client, "v2", "e-1", &click).json(200).get("repeated"), None);
-    let other = send(&mut client, "v1", "e-1", &json!({"item": "tea"})).problem(422);
+    let other = send(&mut client, "v1", "e-1", &json!({"item": "tea"})).problem(409);
     assert_eq!(other["field"], "idempotency-key");
     for wrong in ["", "a b", &"x".repeat(129)] {
         send(&mut client, "v1", wrong, &click).problem(400);

@@ -110,6 +110,16 @@ fn sessions_move_from_one_server_to_another() {
     let exported = old.client().with_key(ADMIN_KEY).get("/v1/admin/sessions");
     assert_eq!((exported.status, exported.header("content-type")), (200, Some("application/x-ndjson")));
     assert_eq!(exported.text().lines().count(), 600);
+    let packed = old.client().with_key(ADMIN_KEY).send_with(
+        "GET",
+        "/v1/admin/sessions",
+        "accept-encoding: gzip",
+        None,
+    );
+    assert_eq!((packed.status, packed.header("content-encoding")), (200, Some("gzip")));
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&*packed.body), &mut text).unwrap();
+    assert_eq!(text.lines().count(), 600);
     let mut admin = new.client().with_key(ADMIN_KEY);
     let mut import = |body: &[u8]| {
         admin.send_with("POST", "/v1/admin/sessions", "content-type: application/x-ndjson", Some(body))
@@ -124,6 +134,12 @@ fn sessions_move_from_one_server_to_another() {
     assert!(problem["detail"].as_str().unwrap().contains("missing field"), "{problem}");
     let wrong = line.replace("\"events\":2", "\"events\":1");
     assert_eq!(import(wrong.as_bytes()).problem(422)["field"], "line 1.events");
-    import(b"{").problem(400);
+    assert_eq!(import(b"{").problem(400)["field"], "line 1");
+    let fresh = line.replace(line.split('"').nth(3).unwrap(), "fresh");
+    let problem = import(format!("{fresh}\n{{\"session_id\": \"x\"}}").as_bytes()).problem(422);
+    assert!(problem["field"].as_str().unwrap().starts_with("line 2"), "{problem}");
+    new.client().get("/v1/sessions/fresh").json(200);
+    let far = line.replace("\"events\":2", "\"events\":18446744073709551615");
+    import(far.as_bytes()).problem(422);
     admin.post("/v1/admin/sessions", line).problem(415);
 }

@@ -220,6 +220,6 @@ fn browsers_are_told_to_come_by_tls_only() {
     let certificate = certificate();
     let shop = Shop::with(|place, setup| show(&certificate, place, setup));
     let reply = client(shop.address, &certificate).get("/healthz");
-    assert_eq!(reply.header("strict-transport-security"), Some("max-age=31536000"));
+    assert_eq!(reply.header("strict-transport-security"), Some("max-age=86400"));
     assert_eq!(Shop::open().client().get("/healthz").header("strict-transport-security"), None);
 }

@@ -87,7 +87,7 @@ pub(crate) struct ServeArgs {
     session_sync: Option<SyncArg>,
 
     /// Share sessions with other servers in this Valkey or Redis server, such as redis://HOST:6379; a URL with a password
-    /// goes into UPNEXT_SESSION_STORE or the file of limits
+    /// goes into UPNEXT_SESSION_STORE or the file of --config
     #[arg(long, value_name = "URL")]
     session_store: Option<String>,
 
@@ -186,11 +186,16 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
         settings => settings?,
     };
     if args.show_config {
+        output::warn(&settings.warnings);
         return output::print(&settings.annotated()?);
     }
-    let config = settings.config;
+    let Settings { config, warnings, .. } = settings;
     let (format, level) = (config.log, config.log_level);
     let lines = upnext_server::log_to_stderr(format, level);
+    match format {
+        LogFormat::Json => warnings.iter().for_each(|warning| tracing::warn!("{warning}")),
+        LogFormat::Text => output::warn(&warnings),
+    }
     match serve(config) {
         Err(error) if format == LogFormat::Json => Err(told(error, lines)),
         served => served,
@@ -199,10 +204,16 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
 
 /// Whether what reads stderr expects JSON, although the configuration cannot be read.
 fn wants_json(args: &ServeArgs) -> bool {
-    match args.log {
-        Some(format) => matches!(format, FormatArg::Json),
-        None => std::env::var("UPNEXT_LOG").is_ok_and(|format| format == "json"),
+    if let Some(format) = args.log {
+        return matches!(format, FormatArg::Json);
     }
+    let set = args.fields.iter().rev().find_map(|field| field.strip_prefix("log="));
+    let variable = std::env::var("UPNEXT_LOG").ok();
+    let of_file = || {
+        let text = std::fs::read_to_string(args.config.as_ref()?).ok()?;
+        Some(text.parse::<toml::Table>().ok()?.get("log")?.as_str()?.to_owned())
+    };
+    set.map(str::to_owned).or(variable).or_else(of_file).is_some_and(|format| format == "json")
 }
 
 /// Logs an error for a program that reads log lines, instead of printing it for people.

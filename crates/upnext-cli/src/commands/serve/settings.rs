@@ -1,7 +1,6 @@
 //! The configuration of a server from a file, the environment and arguments, each of which overrides what comes before.
 
 use super::ServeArgs;
-use crate::output::warn;
 use anyhow::Context;
 use clap::ValueEnum;
 use serde::Deserialize;
@@ -57,6 +56,8 @@ pub(super) struct Settings {
     pub(super) config: ServerConfig,
     /// Fields that were given, and by what.
     origins: BTreeMap<&'static str, String>,
+    /// What was given without an effect.
+    pub(super) warnings: Vec<String>,
 }
 
 /// What was given so far. The values are kept as they were given, since a configuration shows no password.
@@ -64,6 +65,7 @@ pub(super) struct Settings {
 struct Given {
     values: Table,
     origins: BTreeMap<&'static str, String>,
+    warnings: Vec<String>,
 }
 
 impl Settings {
@@ -83,7 +85,7 @@ impl Settings {
         given.arguments(args)?;
         let config = given.config().map_err(|error| Error::config("serve", error))?;
         config.validate()?;
-        Ok(Self { config, origins: given.origins })
+        Ok(Self { config, origins: given.origins, warnings: given.warnings })
     }
 
     /// All fields as TOML, each with its meaning, its default, what sets it, and what has set it.
@@ -159,11 +161,12 @@ impl Given {
                     let text = value.to_str().ok_or_else(|| Error::config(&origin, "is not UTF-8"))?;
                     self.set(field, &origin, text)?;
                 }
-                None if name.contains("KEYS") => {}
+                // These hold keys themselves.
+                None if ["KEYS", "ADMIN_KEYS"].contains(&name) => {}
                 None => {
                     if let Some(near) = nearest(&field, fields()) {
                         let near = variable(near);
-                        warn(&[format!("{PREFIX}{name} sets no option: did you mean {near}?")]);
+                        self.warnings.push(format!("{PREFIX}{name} sets no option: did you mean {near}?"));
                     }
                 }
             }
@@ -300,7 +303,7 @@ mod tests {
         let mut given = Given::default();
         change(&mut given)?;
         let config = given.config().map_err(|error| Error::config("test", error))?;
-        Ok(Settings { config, origins: given.origins })
+        Ok(Settings { config, origins: given.origins, warnings: given.warnings })
     }
 
     fn variables(given: &mut Given, all: &[(&str, &str)]) -> Result<()> {
@@ -322,7 +325,8 @@ mod tests {
             variables(given, &[("UPNEXT_CORS_ORIGINS", "https://a, https://b"), ("PATH", "/")])?;
             given.assignment("max_k=50")
         });
-        let Settings { config, origins } = settings.unwrap();
+        let Settings { config, origins, warnings } = settings.unwrap();
+        assert!(warnings.is_empty(), "{warnings:?}");
         assert_eq!((config.max_k, config.default_k, config.max_sessions), (50, 11, 7));
         assert_eq!((config.name, config.cors_origins.len()), (None, 2));
         let origins: Vec<_> = origins.into_iter().collect();
@@ -354,6 +358,18 @@ mod tests {
         for (flag, field) in FLAGS {
             assert!(field.is_empty() || known(field).is_some(), "{flag}: {field}");
         }
+    }
+
+    #[test]
+    fn a_variable_that_is_nearly_an_option_is_told_of() {
+        let all = [
+            ("UPNEXT_KEYS_FIEL", "x"),
+            ("UPNEXT_KEYS", "x"),
+            ("UPNEXT_ADMIN_KEYS", "x"),
+            ("UPNEXT_PORT_80_TCP", "x"),
+        ];
+        let warnings = given(|given| variables(given, &all)).unwrap().warnings;
+        assert_eq!(warnings, ["UPNEXT_KEYS_FIEL sets no option: did you mean UPNEXT_KEYS_FILE?"]);
     }
 
     #[test]

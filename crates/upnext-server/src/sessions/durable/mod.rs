@@ -73,8 +73,9 @@ struct Shared {
 #[derive(Debug)]
 struct Inner {
     table: Table,
-    /// The number of the last change.
+    /// The number of the last change, and of the last one that is written.
     seq: u64,
+    written: u64,
     /// Lines of changes that are in the table and not yet in the log, in the order of the changes, and their number.
     pending: Vec<u8>,
     changes: u64,
@@ -114,6 +115,7 @@ impl DurableStore {
             table: Table::new(config),
             // Those of each process are above those of the ones before.
             seq: end << 40,
+            written: end << 40,
             pending: Vec::new(),
             changes: 0,
             waiting: Vec::new(),
@@ -209,15 +211,19 @@ impl SessionStore for DurableStore {
                 let (session, outcome) = inner.table.append(id, &event, now, seq);
                 if outcome != Outcome::Added {
                     // The event was written when it came first, or waits with the others.
-                    let unstored = inner.fault.clone().map(Unstored::Pending);
+                    let is_written = inner.table.seq(id) <= inner.written;
+                    let unstored = (!is_written).then(|| {
+                        let waits = || "the disk has not taken it yet".to_owned();
+                        Unstored::Pending(inner.fault.clone().unwrap_or_else(waits))
+                    });
                     return Appended { session, outcome, unstored };
                 }
                 // While sessions are being read, it is not known which number the event has.
                 let number = if inner.loading.is_some() { 0 } else { session.events };
                 let Now { wall_ms: ms, steady_ms } = now;
                 let (id, item) = (id.into(), (&*event.item).into());
-                let (steady_ms, other, key) =
-                    (Some(steady_ms), !event.is_click, event.key.as_deref().map(Into::into));
+                let key = event.key.as_ref().map(|(key, what)| ((&**key).into(), (&**what).into()));
+                let (steady_ms, other) = (Some(steady_ms), !event.is_click);
                 let record = Record::Event { id, item, ms, steady_ms, seq, number, other, key };
                 (session, outcome, inner.change(&record))
             };

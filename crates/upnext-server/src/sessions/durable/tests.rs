@@ -125,8 +125,14 @@ async fn while_the_disk_is_full_events_and_removals_wait_in_memory() {
     assert_eq!(session.events, 2);
     assert!(matches!(unstored, Some(Unstored::Pending(_))), "{unstored:?}");
     assert!(matches!(store.remove("v2").await.unwrap(), Removal::Pending(_)));
+    // An event that is sent again is not promised more.
+    let named = Event { key: Some(("k".into(), "a".into())), ..Event::click("a") };
+    for _ in 0..2 {
+        assert!(matches!(store.append("v3", named.clone()).await.unstored, Some(Unstored::Pending(_))));
+    }
+    store.remove("v3").await.unwrap();
     let state = store.state();
-    assert!(state.fault.is_some() && state.pending == 2, "{state:?}");
+    assert!(state.fault.is_some() && state.pending == 4, "{state:?}");
     // As after a kill at this moment.
     assert_eq!(found(&path, "v1"), Some(("a".to_owned(), 1)));
     store.shared.full.store(false, Ordering::Relaxed);
@@ -158,7 +164,7 @@ async fn what_the_disk_does_not_take_until_the_end_is_counted() {
 async fn an_event_counts_once_before_and_after_a_restart() {
     let config = ServerConfig::default();
     let (_dir, path) = temporary_path();
-    let event = |item: &str| Event { key: Some("e1".into()), ..Event::click(item) };
+    let event = |item: &str| Event { key: Some(("e1".into(), item.into())), ..Event::click(item) };
     for round in 0..3 {
         let store = loaded(&path, &config);
         let first = store.append("v1", event("a")).await;
@@ -166,7 +172,8 @@ async fn an_event_counts_once_before_and_after_a_restart() {
         let again = store.append("v1", event("a")).await;
         assert_eq!((again.outcome, again.session.events), (Outcome::Repeated, 1));
         assert_eq!(store.append("v1", event("b")).await.outcome, Outcome::Conflict);
-        let bought = Event { is_click: false, key: Some("order".into()), ..Event::click("a") };
+        let bought =
+            Event { is_click: false, key: Some(("order".into(), "purchase a".into())), ..Event::click("a") };
         store.append("v2", bought.clone()).await;
         if round == 1 {
             store.shared.wanted.store(true, Ordering::Relaxed);

@@ -22,12 +22,13 @@ impl Shared {
         let (mut retry_at, mut snapshot_at) = (None::<Instant>, None::<Instant>);
         let mut snapshots: Option<JoinHandle<()>> = None;
         loop {
-            let (lines, changes, waiting, closed, may_snap, has_gap) = {
+            let (lines, changes, last, waiting, closed, may_snap, has_gap) = {
                 let mut inner = self.wait(&journal, retry_at);
                 let may_snap = inner.loading.is_none() && !inner.unread;
                 (
                     std::mem::take(&mut inner.pending),
                     std::mem::take(&mut inner.changes),
+                    inner.seq,
                     std::mem::take(&mut inner.waiting),
                     inner.closed,
                     may_snap,
@@ -39,6 +40,7 @@ impl Shared {
             let written = if lines.is_empty() { Ok(()) } else { journal.append(&lines) };
             match written {
                 Ok(()) => {
+                    locked(&self.inner).written = last;
                     if retry_at.take().is_some() && locked(&self.inner).fault.take().is_some() {
                         tracing::info!(path = %self.files.snapshot().display(), changes, "the session file is written again");
                     }
