@@ -1,5 +1,6 @@
 //! Logging to stderr, as text or as one JSON object per line.
 
+use crate::Server;
 use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
@@ -39,6 +40,23 @@ static LOST: OnceLock<ErrorCounter> = OnceLock::new();
 /// Keeps the thread that writes log lines alive; dropping it writes the lines that are waiting.
 #[must_use = "log lines are written while this is held"]
 pub struct LogGuard(#[allow(dead_code, reason = "dropping it is its use")] WorkerGuard);
+
+impl LogGuard {
+    /// Logs an error of the program around the server.
+    pub fn error(&self, message: &str) {
+        tracing::error!("{message}");
+    }
+
+    /// Logs a warning of the program around the server.
+    pub fn warn(&self, message: &str) {
+        tracing::warn!("{message}");
+    }
+
+    /// Logs where a server listens.
+    pub fn listening(&self, server: &Server) {
+        tracing::info!(url = server.url(), admin_url = server.admin_url(), "listening");
+    }
+}
 
 /// Sends the log lines of this process to stderr while the returned guard is held. Only the first call has an effect.
 ///

@@ -57,6 +57,9 @@ pub(crate) struct Service {
     rates: Option<Rates>,
     /// Which failed requests have a log line of their own.
     pub(crate) failures: Failures,
+    /// Sends traces, if there is a collector.
+    #[cfg(feature = "otel")]
+    pub(crate) exporter: Option<crate::requests::Exporter>,
     stopping: AtomicBool,
 }
 
@@ -99,6 +102,8 @@ impl Service {
             changing: Mutex::new(files),
             rates: Rates::of(&config),
             failures: Failures::default(),
+            #[cfg(feature = "otel")]
+            exporter: config.otlp_endpoint.as_deref().map(crate::requests::Exporter::start).transpose()?,
             stopping: AtomicBool::new(false),
             config,
         })
@@ -107,6 +112,10 @@ impl Service {
     /// Closes the session store and the event log after writing what is pending. Returns the number of changes of sessions
     /// that could not be written.
     pub(crate) fn close(&self) -> u64 {
+        #[cfg(feature = "otel")]
+        if let Some(exporter) = &self.exporter {
+            exporter.close();
+        }
         let lost = self.sessions.close();
         if let Some(log) = &self.event_log {
             log.close();

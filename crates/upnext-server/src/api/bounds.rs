@@ -180,6 +180,7 @@ fn bound_parameters(operation: &mut Value, service: &Service) {
             Some("exclude" | "only") => {
                 json!({"maxItems": config.max_list_items, "items": {"maxLength": config.max_item_id_bytes}})
             }
+            Some("min_similarity") => json!({"minimum": f32::MIN, "maximum": f32::MAX}),
             Some("query") => json!({"maxLength": config.max_query_bytes}),
             Some("idempotency-key") => json!({"minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"}),
             Some("id") => {
@@ -200,6 +201,7 @@ fn bound_fields(schemas: &mut Value, service: &Service) {
         let Some(fields) = schemas[request]["properties"].as_object_mut() else { continue };
         let bounds = [
             ("k", json!({"minimum": 1, "maximum": config.max_k, "default": config.default_k})),
+            ("min_score", json!({"minimum": f32::MIN, "maximum": f32::MAX})),
             ("exclude", ids(config.max_list_items)),
             ("only", ids(config.max_list_items)),
             ("session", json!({"items": {"maxLength": config.max_item_id_bytes}})),

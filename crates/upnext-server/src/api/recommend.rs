@@ -45,7 +45,7 @@ macro_rules! list_request {
             /// Leave out items with a lower score. Ignored in a list that fell back to popular items, whose scores are
             /// counts.
             #[serde(default)]
-            min_score: Option<f32>,
+            min_score: Option<f64>,
             /// Add the most similar item of the session to each recommended item (`because`).
             #[serde(default)]
             why: bool,
@@ -58,7 +58,8 @@ macro_rules! list_request {
                 if !(1..=config.max_k).contains(&k) {
                     return Err(Problem::field("k", format!("{k} is not from 1 to {}", config.max_k)));
                 }
-                if self.min_score.is_some_and(|score| !score.is_finite()) {
+                let min_score = self.min_score.map(|score| score as f32);
+                if min_score.is_some_and(|score| !score.is_finite()) {
                     return Err(Problem::field("min_score", "is beyond the numbers that scores are: give a smaller one"));
                 }
                 let only = self.only.as_deref().unwrap_or_default();
@@ -68,7 +69,7 @@ macro_rules! list_request {
                         item_id(id, config).map_err(|problem| problem.within(&format!("{field}[{i}]")))?;
                     }
                 }
-                let Self { exclude_seen, exclude, only, min_score, why, .. } = self;
+                let Self { exclude_seen, exclude, only, why, .. } = self;
                 Ok(Question { session, k, exclude_seen, exclude, only, min_score, why })
             }
         }

@@ -53,6 +53,10 @@ pub struct ServerConfig {
     /// How much is logged: `error` failures, `warn` also responses with status 5xx, `info` also every request, `debug` also
     /// broken connections and health checks.
     pub log_level: LogLevel,
+    /// URL of an OpenTelemetry collector to which traces of requests are sent (OTLP over HTTP), such as `http://localhost:4318`. The
+    /// program must be built with the feature `otel`. Absent: none are sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp_endpoint: Option<String>,
     /// Whether requests for `/healthz`, `/readyz` and `/metrics` are logged at the level `info`, too.
     pub log_probes: bool,
 
@@ -265,6 +269,7 @@ impl Default for ServerConfig {
             hsts_max_age_s: 86_400,
             log: LogFormat::default(),
             log_level: LogLevel::default(),
+            otlp_endpoint: None,
             log_probes: false,
             http_threads: 0,
             compute_threads: 0,

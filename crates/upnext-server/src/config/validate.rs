@@ -125,6 +125,20 @@ impl ServerConfig {
             );
             return Err(Error::config("lists_burst", reason));
         }
+        if let Some(endpoint) = &self.otlp_endpoint {
+            if !cfg!(feature = "otel") {
+                let reason = "needs a program that is built with OpenTelemetry: `cargo install upnext --features otel`";
+                return Err(Error::config("otlp_endpoint", reason));
+            }
+            if endpoint
+                .parse::<Uri>()
+                .ok()
+                .is_none_or(|uri| uri.scheme_str() != Some("http") || uri.host().is_none())
+            {
+                let reason = "is no URL of a collector: give http://HOST:PORT, such as http://localhost:4318";
+                return Err(Error::config("otlp_endpoint", reason));
+            }
+        }
         self.validate_events()?;
         self.validate_origins()?;
         if self.admin_listen.is_some_and(|address| address == self.listen && address.port() != 0) {

@@ -1,5 +1,7 @@
 //! Middleware for all requests: assigns an id, counts, times and logs, and adds the headers that all responses have.
 
+#[cfg(feature = "otel")]
+mod export;
 mod failures;
 mod trace;
 
@@ -19,6 +21,8 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 use trace::Trace;
 
+#[cfg(feature = "otel")]
+pub(crate) use export::Exporter;
 pub(crate) use failures::Failures;
 
 /// The header with a request's id, in requests and responses.
@@ -74,6 +78,11 @@ pub(crate) async fn observe(
     let route = route.as_ref().map_or("other", MatchedPath::as_str);
     service.metrics.request(method, route, status, duration);
     let ms = rounded_ms(duration);
+    #[cfg(feature = "otel")]
+    if let Some(exporter) = service.exporter.as_ref().filter(|_| !PROBES.contains(&route)) {
+        let answered = export::Answered { method, route, status, duration, request_id: &id };
+        exporter.record(trace.as_ref(), &answered);
+    }
     add_headers(response.headers_mut(), &service);
     for (header, value) in [
         (SERVER_TIMING, Some(format!("total;dur={ms:.3}"))),

@@ -12,6 +12,8 @@ pub(super) const RESPONSE: HeaderName = HeaderName::from_static("traceresponse")
 pub(super) struct Trace {
     /// 32 hex digits, which all parts of the trace share.
     id: String,
+    /// The number of the caller's part.
+    parent: u64,
     /// The number of this part.
     span: u64,
     /// Whether the caller records the trace, and other flags.
@@ -43,12 +45,31 @@ impl Trace {
             && !is_zero(parent)
             && is_hex(flags, 2);
         let flags = u8::from_str_radix(flags, 16).ok().filter(|_| is_valid)?;
-        Some(Self { id: (*id).to_owned(), span: span.max(1), flags })
+        let parent = u64::from_str_radix(parent, 16).ok()?;
+        Some(Self { id: (*id).to_owned(), parent, span: span.max(1), flags })
     }
 
     /// The id that all parts of the trace share.
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The number of the caller's part.
+    #[cfg(feature = "otel")]
+    pub(super) fn parent(&self) -> u64 {
+        self.parent
+    }
+
+    /// The number of this part.
+    #[cfg(feature = "otel")]
+    pub(super) fn span(&self) -> u64 {
+        self.span
+    }
+
+    /// Whether the caller records the trace, and other flags.
+    #[cfg(feature = "otel")]
+    pub(super) fn flags(&self) -> u8 {
+        self.flags
     }
 
     /// The value of the header of a response.

@@ -6,6 +6,8 @@ mod fairness;
 mod gate;
 mod items;
 mod operation;
+#[cfg(feature = "otel")]
+mod otel;
 mod overload;
 mod page;
 mod ports;

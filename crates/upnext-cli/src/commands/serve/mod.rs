@@ -193,10 +193,10 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let (format, level) = (config.log, config.log_level);
     let lines = upnext_server::log_to_stderr(format, level);
     match format {
-        LogFormat::Json => warnings.iter().for_each(|warning| tracing::warn!("{warning}")),
+        LogFormat::Json => warnings.iter().for_each(|warning| lines.warn(warning)),
         LogFormat::Text => output::warn(&warnings),
     }
-    match serve(config) {
+    match serve(config, &lines) {
         Err(error) if format == LogFormat::Json => Err(told(error, lines)),
         served => served,
     }
@@ -218,12 +218,12 @@ fn wants_json(args: &ServeArgs) -> bool {
 
 /// Logs an error for a program that reads log lines, instead of printing it for people.
 fn told(error: anyhow::Error, lines: LogGuard) -> anyhow::Error {
-    tracing::error!("{}", output::message(&error));
+    lines.error(&output::message(&error));
     drop(lines);
     error.context(output::Told)
 }
 
-fn serve(config: ServerConfig) -> anyhow::Result<()> {
+fn serve(config: ServerConfig, lines: &LogGuard) -> anyhow::Result<()> {
     let keys = ApiKeys {
         data: keys(config.keys_file.as_deref(), KEYS)?,
         admin: keys(config.admin_keys_file.as_deref(), ADMIN_KEYS)?,
@@ -234,7 +234,7 @@ fn serve(config: ServerConfig) -> anyhow::Result<()> {
         bound => bound.map_err(plain)?,
     };
     if is_json {
-        tracing::info!(url = server.url(), admin_url = server.admin_url(), "listening");
+        lines.listening(&server);
     } else {
         eprintln!("listening on {}", server.url());
         if let Some(url) = server.admin_url() {
