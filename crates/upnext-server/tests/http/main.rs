@@ -6,7 +6,6 @@ mod fairness;
 mod gate;
 mod items;
 mod operation;
-#[cfg(feature = "otel")]
 mod otel;
 mod overload;
 mod page;
