@@ -58,8 +58,7 @@ macro_rules! list_request {
                 if !(1..=config.max_k).contains(&k) {
                     return Err(Problem::field("k", format!("{k} is not from 1 to {}", config.max_k)));
                 }
-                let min_score = self.min_score.map(|score| score as f32);
-                if min_score.is_some_and(|score| !score.is_finite()) {
+                if self.min_score.is_some_and(|score| score.abs() > f32::MAX.into()) {
                     return Err(Problem::field("min_score", "is beyond the numbers that scores are: give a smaller one"));
                 }
                 let only = self.only.as_deref().unwrap_or_default();
@@ -69,6 +68,7 @@ macro_rules! list_request {
                         item_id(id, config).map_err(|problem| problem.within(&format!("{field}[{i}]")))?;
                     }
                 }
+                let min_score = self.min_score.map(|score| score as f32);
                 let Self { exclude_seen, exclude, only, why, .. } = self;
                 Ok(Question { session, k, exclude_seen, exclude, only, min_score, why })
             }
