@@ -195,7 +195,6 @@ fn bound_parameters(operation: &mut Value, service: &Service) {
 /// Adds bounds to the fields of request bodies.
 fn bound_fields(schemas: &mut Value, service: &Service) {
     let config = &service.config;
-    let item = || json!({"maxLength": config.max_item_id_bytes});
     let ids = |most: usize| json!({"maxItems": most, "items": {"maxLength": config.max_item_id_bytes}});
     for request in ["RecommendRequest", "SessionRequest", "EventRequest"] {
         let Some(fields) = schemas[request]["properties"].as_object_mut() else { continue };
@@ -219,7 +218,7 @@ fn bound_fields(schemas: &mut Value, service: &Service) {
         ("BatchRequest", "requests", json!({"maxItems": config.max_batch_sessions})),
         ("LookUpRequest", "ids", ids(config.max_k + config.max_session_events)),
         ("SessionLine", "session_id", json!({"minLength": 1, "maxLength": config.max_session_id_bytes})),
-        ("SessionLine", "items", json!({"items": {"minLength": 1, "maxLength": item()["maxLength"]}})),
+        ("SessionLine", "items", json!({"items": {"minLength": 1, "maxLength": config.max_item_id_bytes}})),
     ] {
         if let Some(field) =
             schemas[request]["properties"].as_object_mut().and_then(|fields| fields.get_mut(field))

@@ -70,7 +70,7 @@ pub(crate) async fn observe(
     let route = request.extensions().get::<MatchedPath>().cloned();
     let address = request.extensions().get::<Peer>().map(|peer| peer.0);
     let agent = request.headers().get(header::USER_AGENT).map(shortened);
-    let trace = Trace::of(request.headers(), random());
+    let trace = Trace::of(request.headers(), random);
 
     let mut response = next.run(request).await;
 
@@ -172,6 +172,7 @@ fn random() -> u64 {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     HASH.hash_one(COUNT.fetch_add(1, Ordering::Relaxed))
 }
+
 /// The name of a method; unknown methods share one, so that clients cannot create new metrics.
 fn name(method: &Method) -> &'static str {
     match *method {

@@ -21,9 +21,9 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    /// The trace of a request with these headers, of which this server's part is `span`; `None` without one, and if the header is
+    /// The trace of a request with these headers, of which this server's part gets the number `span()`; `None` without one, and if the header is
     /// none that the standard allows.
-    pub(super) fn of(headers: &HeaderMap, span: u64) -> Option<Self> {
+    pub(super) fn of(headers: &HeaderMap, span: impl FnOnce() -> u64) -> Option<Self> {
         let mut sent = headers.get_all(PARENT).iter();
         let text = sent.next()?.to_str().ok()?;
         if sent.next().is_some() {
@@ -46,7 +46,7 @@ impl Trace {
             && is_hex(flags, 2);
         let flags = u8::from_str_radix(flags, 16).ok().filter(|_| is_valid)?;
         let parent = u64::from_str_radix(parent, 16).ok()?;
-        Some(Self { id: (*id).to_owned(), parent, span: span.max(1), flags })
+        Some(Self { id: (*id).to_owned(), parent, span: span().max(1), flags })
     }
 
     /// The id that all parts of the trace share.
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     fn trace(text: &str) -> Option<Trace> {
-        Trace::of(&HeaderMap::from_iter([(PARENT, text.parse().unwrap())]), 0xab)
+        Trace::of(&HeaderMap::from_iter([(PARENT, text.parse().unwrap())]), || 0xab)
     }
 
     #[test]
