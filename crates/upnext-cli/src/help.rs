@@ -70,14 +70,15 @@ fn described(hides: bool, heading: Style) -> Command {
 fn describe(command: Command, name: &str, hides: bool, heading: Style) -> Command {
     let (reading, item_table) = (ids::<ReadArgs>(), ids::<ItemTableArgs>());
     let groups = GROUPS.iter().find(|(command, _)| *command == name).map_or(&[][..], |(_, groups)| *groups);
-    let has = |ids: &[String]| command.get_arguments().any(|arg| ids.iter().any(|id| arg.get_id() == id));
+    // All of them: other commands have options of the same names.
+    let has = |ids: &[String]| ids.iter().all(|id| command.get_arguments().any(|arg| arg.get_id() == id));
     let (has_reading, has_item_table) = (has(&reading), has(&item_table));
     let command = command.mut_args(|arg| {
         let id = arg.get_id().to_string();
         let arg = if takes_numbers(&arg) { arg.allow_negative_numbers(true) } else { arg };
-        if reading.contains(&id) {
+        if has_reading && reading.contains(&id) {
             arg.help_heading(READING).hide(hides && name != TELLS_READING)
-        } else if item_table.contains(&id) {
+        } else if has_item_table && item_table.contains(&id) {
             arg.help_heading(ITEM_TABLE).hide(hides && name != TELLS_ITEM_TABLE)
         } else if OUTPUT.contains(&id.as_str()) {
             arg.help_heading("Output")

@@ -96,7 +96,7 @@ pub(crate) fn warn<S: AsRef<str>>(warnings: &[S]) {
 }
 
 /// The library's options of reading and preparing a log, all of which are flags, too.
-const OPTIONS: [&str; 33] = [
+const OPTIONS: [&str; 34] = [
     "session_column",
     "item_column",
     "time_column",
@@ -126,6 +126,7 @@ const OPTIONS: [&str; 33] = [
     "min_session_length",
     "max_session_length",
     "iterate_filters",
+    "rounds",
     "drop_duplicates",
     "drop_repeats",
     "list_separator",

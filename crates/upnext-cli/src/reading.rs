@@ -39,7 +39,7 @@ pub(crate) struct ReadArgs {
     #[arg(long, value_enum, value_name = "YES|NO")]
     item_lists: Option<ListsArg>,
 
-    /// What orders the events: `rows` for logs without times
+    /// What orders the events: `rows` for logs without times, `ids` as in a preparation by SQL
     #[arg(long, value_enum, default_value_t = OrderArg::Time)]
     order: OrderArg,
 
@@ -115,6 +115,8 @@ enum OrderArg {
     Time,
     /// The order of the rows
     Rows,
+    /// Their times and, where these are equal, the order column and the ids, whatever the order of the rows
+    Ids,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -189,6 +191,7 @@ impl ReadArgs {
         options.order = match self.order {
             OrderArg::Time => RowOrder::Time,
             OrderArg::Rows => RowOrder::Rows,
+            OrderArg::Ids => RowOrder::Ids,
         };
         options.session_gap = self.session_gap;
         options.sessions_per_file = self.sessions_per_file;
@@ -263,6 +266,11 @@ pub(crate) fn as_arguments(options: &ReadOptions) -> Vec<String> {
         Lists::No => Some("no"),
         _ => None,
     };
+    let order = match options.order {
+        RowOrder::Rows => Some("rows"),
+        RowOrder::Ids => Some("ids"),
+        _ => None,
+    };
     let delimiter = options.delimiter.as_deref().map(|text| if text == "\t" { "tab" } else { text });
     let mut several = |option: &str, values: Vec<String>| {
         arguments.extend(values.into_iter().flat_map(|value| [option.to_owned(), value]));
@@ -276,7 +284,7 @@ pub(crate) fn as_arguments(options: &ReadOptions) -> Vec<String> {
         ("--user-column", options.user_column.clone()),
         ("--order-column", options.order_column.clone()),
         ("--item-lists", lists.map(str::to_owned)),
-        ("--order", (options.order == RowOrder::Rows).then(|| "rows".to_owned())),
+        ("--order", order.map(str::to_owned)),
         ("--session-gap", options.session_gap.map(|gap| gap.to_string())),
         ("--delimiter", delimiter.map(str::to_owned)),
         ("--quote", quote.map(str::to_owned)),

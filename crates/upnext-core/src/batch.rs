@@ -1,6 +1,6 @@
 //! Session-parallel mini-batches \[1, section 3.1.1\] (`docs/algorithms.md`, section 2).
 
-use crate::data::{ItemIndex, Sessions};
+use crate::data::{ItemIndex, Sessions, TimeMicros};
 use serde::{Deserialize, Serialize};
 
 /// The source of a row's state. It covers both the reset at the start of a session and the move of rows when a
@@ -77,9 +77,43 @@ impl Batch {
 #[derive(Clone, Debug)]
 pub struct SessionBatcher<'s> {
     sessions: &'s Sessions,
-    order: Vec<u32>,
+    order: Order,
     position: BatcherPosition,
+    /// The session of each row of `position`.
+    rows: Vec<&'s [ItemIndex]>,
     batch: Batch,
+}
+
+/// The order in which sessions are dealt out to rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// All of this number of sessions, as they are stored.
+    AsStored(usize),
+    /// These sessions, by their indices.
+    Listed(Vec<u32>),
+}
+
+impl Order {
+    /// The index of the `place`-th session; `None` after the last.
+    fn get(&self, place: usize) -> Option<usize> {
+        match self {
+            Self::AsStored(len) => (place < *len).then_some(place),
+            Self::Listed(order) => order.get(place).map(|&session| session as usize),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::AsStored(len) => *len,
+            Self::Listed(order) => order.len(),
+        }
+    }
+}
+
+impl From<Vec<u32>> for Order {
+    fn from(order: Vec<u32>) -> Self {
+        Self::Listed(order)
+    }
 }
 
 /// The position of a [`SessionBatcher`], from which [`SessionBatcher::resume`] continues with the same sessions and
@@ -104,15 +138,16 @@ impl<'s> SessionBatcher<'s> {
     ///
     /// # Panics
     /// If `rows` is 0.
-    pub fn new(sessions: &'s Sessions, order: Vec<u32>, rows: usize) -> Self {
+    pub fn new(sessions: &'s Sessions, order: impl Into<Order>, rows: usize) -> Self {
         assert!(rows > 0, "a mini-batch without rows");
-        let mut batcher =
-            Self { sessions, order, position: BatcherPosition::default(), batch: Batch::default() };
-        while batcher.position.rows.len() < rows
-            && let Some(session) = batcher.deal()
+        let (position, batch) = (BatcherPosition::default(), Batch::default());
+        let mut batcher = Self { sessions, order: order.into(), position, rows: Vec::new(), batch };
+        while batcher.rows.len() < rows
+            && let Some((session, items)) = batcher.deal()
         {
             // One before the first event: `next_batch` advances every row.
             batcher.position.rows.push(EventPosition { session, position: u32::MAX });
+            batcher.rows.push(items);
         }
         batcher
     }
@@ -120,14 +155,25 @@ impl<'s> SessionBatcher<'s> {
     /// Creates a batcher that continues from a position in the same sessions and order.
     ///
     /// Returns `None` if the position does not exist in these sessions.
-    pub fn resume(sessions: &'s Sessions, order: Vec<u32>, position: BatcherPosition) -> Option<Self> {
-        let fits = position.dealt <= order.len()
-            && position.rows.iter().all(|event| {
-                (event.session as usize) < sessions.len()
-                    && (event.position.wrapping_add(1) as usize)
-                        < sessions.session(event.session as usize).len()
-            });
-        fits.then(|| Self { sessions, order, position, batch: Batch::default() })
+    pub fn resume(
+        sessions: &'s Sessions,
+        order: impl Into<Order>,
+        position: BatcherPosition,
+    ) -> Option<Self> {
+        let order = order.into();
+        let row = |event: &EventPosition| {
+            let session = event.session as usize;
+            let items = (session < sessions.len()).then(|| sessions.session(session))?;
+            ((event.position.wrapping_add(1) as usize) < items.len()).then_some(items)
+        };
+        let rows = position.rows.iter().map(row).collect::<Option<Vec<_>>>()?;
+        (position.dealt <= order.len()).then(|| Self {
+            sessions,
+            order,
+            position,
+            rows,
+            batch: Batch::default(),
+        })
     }
 
     /// The position after the last mini-batch.
@@ -141,11 +187,12 @@ impl<'s> SessionBatcher<'s> {
     }
 
     /// Takes the next session of at least two events.
-    fn deal(&mut self) -> Option<u32> {
-        while let Some(&session) = self.order.get(self.position.dealt) {
+    fn deal(&mut self) -> Option<(u32, &'s [ItemIndex])> {
+        while let Some(session) = self.order.get(self.position.dealt) {
             self.position.dealt += 1;
-            if self.sessions.session(session as usize).len() >= 2 {
-                return Some(session);
+            let items = self.sessions.session(session);
+            if items.len() >= 2 {
+                return Some((session as u32, items));
             }
         }
         None
@@ -159,24 +206,25 @@ impl<'s> SessionBatcher<'s> {
         self.batch.targets.clear();
         let mut kept = 0;
         for row in 0..rows.len() {
-            let EventPosition { session, position } = rows[row];
+            let (EventPosition { session, position }, items) = (rows[row], self.rows[row]);
             let next = position.wrapping_add(1);
-            let (event, carry) = if (next as usize) + 1 < self.sessions.session(session as usize).len() {
+            let (event, items, carry) = if (next as usize) + 1 < items.len() {
                 let carry = if next == 0 { Carry::Fresh } else { Carry::Row(row) };
-                (EventPosition { session, position: next }, carry)
-            } else if let Some(session) = self.deal() {
-                (EventPosition { session, position: 0 }, Carry::Fresh)
+                (EventPosition { session, position: next }, items, carry)
+            } else if let Some((session, items)) = self.deal() {
+                (EventPosition { session, position: 0 }, items, Carry::Fresh)
             } else {
                 continue;
             };
-            rows[kept] = event;
+            (rows[kept], self.rows[kept]) = (event, items);
             kept += 1;
-            let (session, at) = (self.sessions.session(event.session as usize), event.position as usize);
+            let at = event.position as usize;
             self.batch.carry.push(carry);
-            self.batch.inputs.push(session[at]);
-            self.batch.targets.push(session[at + 1]);
+            self.batch.inputs.push(items[at]);
+            self.batch.targets.push(items[at + 1]);
         }
         rows.truncate(kept);
+        self.rows.truncate(kept);
         self.batch.events.clone_from(&rows);
         self.position.rows = rows;
         (kept > 0).then_some(&self.batch)
@@ -204,10 +252,9 @@ impl<'s> HistoryBatcher<'s> {
     /// # Panics
     /// If an index is not below the number of sessions.
     pub fn new(sessions: &'s Sessions, mut order: Vec<u32>) -> Self {
-        let length = |&s: &u32| sessions.session(s as usize).len();
-        order.retain(|s| length(s) > 0);
-        order.sort_by_key(|s| std::cmp::Reverse(length(s)));
-        let left = order.first().map_or(0, length);
+        order.retain(|&s| !sessions.session(s as usize).is_empty());
+        order.sort_by_cached_key(|&s| std::cmp::Reverse(sessions.session(s as usize).len()));
+        let left = order.first().map_or(0, |&s| sessions.session(s as usize).len());
         Self { sessions, order, left, batch: Batch::default() }
     }
 
@@ -231,11 +278,15 @@ impl<'s> HistoryBatcher<'s> {
     }
 }
 
-/// The indices of sessions by start time, oldest first. Sessions that start at the same time keep their order.
-pub fn by_start_time(sessions: &Sessions) -> Vec<u32> {
+/// Sessions by start time, oldest first. Sessions that start at the same time keep their order.
+pub fn by_start_time(sessions: &Sessions) -> Order {
+    if sessions.starts().is_sorted() {
+        return Order::AsStored(sessions.len());
+    }
+    let starts: Vec<TimeMicros> = sessions.starts().collect();
     let mut order: Vec<u32> = (0..sessions.len() as u32).collect();
-    order.sort_by_key(|&s| sessions.start(s as usize));
-    order
+    order.sort_by_key(|&s| starts[s as usize]);
+    Order::Listed(order)
 }
 
 #[cfg(test)]
@@ -310,7 +361,10 @@ mod tests {
         for (item, start) in [(0, 30), (1, -5), (2, 30), (3, 7)] {
             sessions.push(&[item, item], start);
         }
-        assert_eq!(by_start_time(&sessions), [1, 3, 0, 2]);
+        assert_eq!(by_start_time(&sessions), Order::Listed(vec![1, 3, 0, 2]));
+        let mut sorted = Sessions::new();
+        [-5, 7, 7].iter().for_each(|&start| sorted.push(&[1, 2], start));
+        assert_eq!(by_start_time(&sorted), Order::AsStored(3));
     }
 
     #[test]

@@ -58,6 +58,40 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
         leaf < schema.num_columns() && schema.column(leaf).logical_type_ref() == Some(&LogicalType::Uuid)
     }
 
+    /// Number of row groups.
+    #[cfg(feature = "logs")]
+    pub(crate) fn row_groups(&self) -> usize {
+        self.0.metadata().num_row_groups()
+    }
+
+    /// Number of rows of a row group, and of its bytes.
+    #[cfg(feature = "logs")]
+    pub(crate) fn size_of_group(&self, group: usize) -> (u64, u64) {
+        let group = self.0.metadata().row_group(group);
+        let unsigned = |number: i64| u64::try_from(number).unwrap_or(0);
+        (unsigned(group.num_rows()), unsigned(group.compressed_size()))
+    }
+
+    /// Decodes these columns of a row group, as [`batches`](Self::batches).
+    #[cfg(feature = "logs")]
+    pub(crate) fn group(
+        self,
+        group: usize,
+        columns: impl IntoIterator<Item = usize>,
+    ) -> Result<Batches, String> {
+        Self(self.0.with_row_groups(vec![group])).batches(columns)
+    }
+
+    /// Decodes these columns of the first row of a row group.
+    #[cfg(feature = "logs")]
+    pub(crate) fn first_of_group(
+        self,
+        group: usize,
+        columns: impl IntoIterator<Item = usize>,
+    ) -> Result<Batches, String> {
+        Self(self.0.with_limit(1)).group(group, columns)
+    }
+
     /// Decodes these columns, given by position from 0. Batches have them in the order of the file, not of `columns`.
     pub(crate) fn batches(self, columns: impl IntoIterator<Item = usize>) -> Result<Batches, String> {
         let projection = ProjectionMask::roots(self.0.parquet_schema(), columns);

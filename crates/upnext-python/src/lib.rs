@@ -24,5 +24,5 @@ mod _upnext {
     #[pymodule_export]
     use super::model::{Evaluation, Model};
     #[pymodule_export]
-    use super::program::{call, experiment_file, main, resolved, version};
+    use super::program::{call, experiment_file, folder_statistics, main, resolved, sql_plan, version};
 }

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use upnext_cli::Invocation;
 use upnext_cli::embedded::{self, Failure};
 use upnext_core::Experiment;
+use upnext_core::data::PreparedFolder;
+use upnext_core::data::sql::{SqlOptions, SqlPlan};
 
 /// The version of the package.
 #[pyfunction]
@@ -41,6 +43,19 @@ pub(crate) fn resolved(py: Python<'_>, experiment: &str) -> PyResult<String> {
     let experiment: Experiment = options(py, experiment)?;
     experiment.validate().or_raise(py)?;
     json(py, &experiment.resolved())
+}
+
+/// The queries that prepare a log in an engine, as JSON.
+#[pyfunction]
+pub(crate) fn sql_plan(py: Python<'_>, sql_options: &str) -> PyResult<String> {
+    let sql_options: SqlOptions = options(py, sql_options)?;
+    json(py, &SqlPlan::new(&sql_options).or_raise(py)?)
+}
+
+/// The statistics of a prepared folder, as JSON.
+#[pyfunction]
+pub(crate) fn folder_statistics(py: Python<'_>, path: PathBuf) -> PyResult<String> {
+    json(py, PreparedFolder::open(&path).or_raise(py)?.statistics())
 }
 
 /// Writes an experiment, which is JSON, as a file that the commands read.

@@ -3,8 +3,15 @@
 use crate::Error;
 use crate::stamp::{Settling, Stamp};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
 use upnext_core::data::{ItemIndex, ItemVocabulary};
 use upnext_core::ranking::Candidates;
+
+/// A file that was changed within this time may still be written.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// A server's start waits no longer than this for files that change again and again.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// The item ids of the block and allow files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,6 +84,19 @@ impl ListFiles {
     pub(crate) fn have_settled(&mut self) -> bool {
         let now = self.stamps();
         self.settling.is_due(Some(now), Some(&self.seen))
+    }
+
+    /// Waits until no file has changed for a second: when a server starts, there is no older list that tells half a list from a whole
+    /// one.
+    pub(crate) fn wait_until_quiet(&self) {
+        let changed = |path: &PathBuf| std::fs::metadata(path).and_then(|file| file.modified()).ok();
+        let is_young = |changed: SystemTime| changed.elapsed().is_ok_and(|age| age < QUIET);
+        let began = Instant::now();
+        while began.elapsed() < LONGEST_WAIT
+            && [&self.block, &self.allow].into_iter().flatten().filter_map(changed).any(is_young)
+        {
+            std::thread::sleep(QUIET / 20);
+        }
     }
 
     fn stamps(&self) -> [Option<Stamp>; 2] {
@@ -154,6 +174,25 @@ mod tests {
         assert!(files.have_settled());
         files.read().unwrap();
         assert!(!files.have_settled());
+    }
+
+    #[test]
+    fn the_start_waits_for_a_list_that_is_being_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("block");
+        std::fs::write(&path, "a\n").unwrap();
+        let mut files = ListFiles::new(Some(path.clone()), Some(dir.path().join("none")));
+        let writer = std::thread::spawn(move || {
+            std::thread::sleep(QUIET / 2);
+            std::fs::write(&path, "a\nb\n").unwrap();
+        });
+        files.wait_until_quiet();
+        files.allow = None;
+        assert_eq!(files.read().unwrap().counts()[0], ("block", Some(2)));
+        writer.join().unwrap();
+        let began = Instant::now();
+        files.wait_until_quiet();
+        assert!(began.elapsed() < QUIET, "a quiet file is waited for");
     }
 
     #[test]

@@ -74,6 +74,7 @@ impl Service {
             return Err(upnext_core::Error::config("model", reason).into());
         };
         let mut files = ListFiles::new(config.block_file.clone(), config.allow_file.clone());
+        files.wait_until_quiet();
         let lists = files.read()?;
         metrics.lists_read(lists.counts());
         let models_dir = |dir: &PathBuf| dir.canonicalize().map_err(upnext_core::Error::io(dir, "open"));

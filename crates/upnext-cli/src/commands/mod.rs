@@ -16,6 +16,7 @@ mod reproduce;
 mod serve;
 mod similar;
 mod simulate;
+mod sql;
 mod train;
 mod tune;
 mod vectors;
@@ -42,6 +43,7 @@ pub(crate) enum Command {
     Health(health::HealthArgs),
     Inspect(inspect::InspectArgs),
     Simulate(simulate::SimulateArgs),
+    Sql(sql::SqlArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -67,6 +69,7 @@ impl Command {
             Self::Health(args) => health::run(&args),
             Self::Inspect(args) => inspect::run(&args),
             Self::Simulate(args) => simulate::run(&args),
+            Self::Sql(args) => sql::run(&args),
             Self::Completions(args) => completions::run(&args),
             Self::Man(args) => man::run(&args),
         }

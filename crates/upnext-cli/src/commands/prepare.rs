@@ -28,6 +28,23 @@ pub(crate) struct PrepareArgs {
     #[arg(long, short, value_name = "DIR")]
     out: PathBuf,
 
+    #[command(flatten)]
+    rules: RulesArgs,
+
+    /// File format of the written parts
+    #[arg(long, value_enum, default_value_t = FormatArg::Parquet)]
+    format: FormatArg,
+
+    #[command(flatten)]
+    read: ReadArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// The rules of a preparation.
+#[derive(clap::Args, Debug)]
+pub(super) struct RulesArgs {
     /// Keep only sessions that begin at or after this time, such as 2017-10-12 (UTC unless it names a zone)
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     since: Option<TimeMicros>,
@@ -75,16 +92,6 @@ pub(crate) struct PrepareArgs {
     #[arg(long, value_name = "N", value_parser = one_or_more::<u64>,
         default_value_t = PrepareOptions::default().scale)]
     scale: u64,
-
-    /// File format of the written parts
-    #[arg(long, value_enum, default_value_t = FormatArg::Parquet)]
-    format: FormatArg,
-
-    #[command(flatten)]
-    read: ReadArgs,
-
-    #[command(flatten)]
-    output: OutputArgs,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -103,8 +110,9 @@ fn parse_validation(text: &str) -> Result<Validation, String> {
     if text == "none" { Ok(Validation(None)) } else { text.parse().map(|span| Validation(Some(span))) }
 }
 
-impl PrepareArgs {
-    fn options(&self) -> PrepareOptions {
+impl RulesArgs {
+    /// The library's options.
+    pub(super) fn options(&self) -> PrepareOptions {
         let mut options = PrepareOptions::default();
         options.since = self.since;
         options.until = self.until;
@@ -152,7 +160,7 @@ pub(crate) fn run(args: &PrepareArgs) -> anyhow::Result<()> {
         );
     }
     let log = args.read.read(&args.clicks, args.output.quiet)?;
-    let prepared = prepare(log, &args.options(), &mut |_| interrupt::check())?;
+    let prepared = prepare(log, &args.rules.options(), &mut |_| interrupt::check())?;
     let format = match args.format {
         FormatArg::Parquet => Format::Parquet,
         FormatArg::Tsv => Format::Tsv,

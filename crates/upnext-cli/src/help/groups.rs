@@ -95,6 +95,39 @@ pub(super) const GROUPS: &[(&str, Groups)] = &[
         ],
     ),
     ("inspect", &[("Reading a table of items", &["items"])]),
+    (
+        "sql prepare",
+        &[
+            (
+                "The log",
+                &[
+                    "source",
+                    "session_column",
+                    "item_column",
+                    "time_column",
+                    "time_form",
+                    "order_column",
+                    "session_gap",
+                    "keep_null_ids",
+                ],
+            ),
+            (
+                "Filters",
+                &[
+                    "since",
+                    "until",
+                    "min_item_support",
+                    "min_session_length",
+                    "max_session_length",
+                    "drop_duplicates",
+                    "drop_repeats",
+                    "iterate_filters",
+                    "scale",
+                    "rounds",
+                ],
+            ),
+        ],
+    ),
 ];
 
 /// The first commands to try.
@@ -225,6 +258,17 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "upnext simulate --out clicks.csv",
             "upnext simulate --out clicks.csv.gz --sessions 100000 --seed 7",
+        ],
+    ),
+    (
+        "sql",
+        &["upnext sql prepare --dialect duckdb --source \"'clicks/*.parquet'\" --out data > prepare.sql"],
+    ),
+    (
+        "sql prepare",
+        &[
+            "upnext sql prepare --dialect duckdb --source \"'clicks/*.parquet'\" --out data > prepare.sql",
+            "upnext sql prepare --dialect spark --source shop.clicks --session-column user --session-gap 30m --out data",
         ],
     ),
     (

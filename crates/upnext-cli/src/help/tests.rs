@@ -56,7 +56,7 @@ fn groups_name_options_that_exist() {
 #[test]
 fn options_for_reading_are_told_once_and_work_everywhere() {
     for (name, command) in commands(&command()) {
-        if !command.get_arguments().any(|arg| arg.get_id() == "session_column") {
+        if !command.get_arguments().any(|arg| arg.get_id() == "skip_bad_rows") {
             continue;
         }
         let help = help_of(&name);

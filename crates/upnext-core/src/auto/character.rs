@@ -41,8 +41,8 @@ impl Character {
         }
         let share = |part: u64, of: u64| part as f64 / of.max(1) as f64;
         let days = (!sessions.times_are_counter()).then(|| {
-            let starts = (0..sessions.len()).map(|s| sessions.start(s));
-            let (first, last) = starts.fold((i64::MAX, i64::MIN), |(a, b), t| (a.min(t), b.max(t)));
+            let (first, last) =
+                sessions.starts().fold((i64::MAX, i64::MIN), |(a, b), t| (a.min(t), b.max(t)));
             last.saturating_sub(first) as f64 / 86_400e6
         });
         Self {

@@ -118,8 +118,8 @@ impl BprMf {
             (n, 0),
             (seed, observe),
             &mut tables,
-            |(items, vectors), pair, negative| {
-                let pair_of_items = (pair.of(sessions).1, negative);
+            |(items, vectors), (pair, session), negative| {
+                let pair_of_items = (pair.of(session).1, negative);
                 step(&settings, items, vectors, pair.session as usize, pair_of_items, &mut difference);
             },
             |(items, vectors)| factors::is_finite(items) && factors::is_finite(vectors),

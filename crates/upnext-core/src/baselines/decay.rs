@@ -9,15 +9,12 @@ use crate::{Error, Result};
 /// Ages are counted in events, so that they mean the same in logs whose times are only an order.
 pub(super) fn weights_of_sessions(sessions: &Sessions, half_life: f32) -> Vec<f64> {
     let events = f64::from(half_life) * sessions.num_events() as f64;
-    let mut behind = 0;
-    let weights = (0..sessions.len()).rev().map(|s| {
-        let weight = (-(behind as f64) / events).exp2();
-        behind += sessions.session(s).len();
-        weight
+    let mut behind = sessions.num_events();
+    let weights = sessions.iter().map(|session| {
+        behind -= session.len();
+        (-(behind as f64) / events).exp2()
     });
-    let mut weights: Vec<f64> = weights.collect();
-    weights.reverse();
-    weights
+    weights.collect()
 }
 
 /// Checks a half-life, for which 0 may stand for none.

@@ -96,7 +96,7 @@ impl Settings {
     }
 
     /// Runs `epochs` epochs of as many draws as there are events at positions ≥ `first` of the sessions. Each draw
-    /// calls `step` with such an event, drawn with replacement as by Rendle et al., and an item outside its session.
+    /// calls `step` with such an event and its session, drawn with replacement as by Rendle et al., and an item outside the session.
     ///
     /// Draws are a pure function of seed, epoch and counter. Draws from sessions that contain nearly all items are
     /// skipped.
@@ -110,7 +110,7 @@ impl Settings {
         (items, first): (usize, u32),
         (seed, observe): (u64, &mut Observer<'_>),
         tables: &mut T,
-        mut step: impl FnMut(&mut T, Pair, ItemIndex),
+        mut step: impl FnMut(&mut T, (Pair, &[ItemIndex]), ItemIndex),
         finite: impl Fn(&T) -> bool,
     ) -> Result<()> {
         let pairs: Vec<Pair> = sessions
@@ -123,6 +123,7 @@ impl Settings {
         if pairs.is_empty() {
             return Ok(());
         }
+        let rows = sessions.rows();
         for epoch in 0..self.epochs {
             let rng = CounterRng::new(seed, EPOCHS).substream(epoch as u64);
             let mut counter = 0;
@@ -138,12 +139,12 @@ impl Settings {
                     }
                 }
                 let pair = pairs[below(pairs.len())];
-                let session = sessions.session(pair.session as usize);
+                let session = rows.session(pair.session as usize);
                 let outside = (0..MAX_DRAWS)
                     .map(|_| below(items) as ItemIndex)
                     .find(|negative| !session.contains(negative));
                 if let Some(negative) = outside {
-                    step(tables, pair, negative);
+                    step(tables, (pair, session), negative);
                 }
             }
             if !finite(tables) {
@@ -196,9 +197,9 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    /// The items of the session before the event, and the item of the event.
-    pub(super) fn of(self, sessions: &Sessions) -> (&[ItemIndex], ItemIndex) {
-        let (session, at) = (sessions.session(self.session as usize), self.position as usize);
+    /// The items of its session before the event, and the item of the event.
+    pub(super) fn of(self, session: &[ItemIndex]) -> (&[ItemIndex], ItemIndex) {
+        let at = self.position as usize;
         (&session[..at], session[at])
     }
 }
@@ -407,7 +408,8 @@ pub(super) mod tests {
     /// All pairs that an epoch draws, with their negatives.
     fn drawn(sessions: &Sessions, items: usize, first: u32, seed: u64) -> Vec<(Pair, ItemIndex)> {
         let mut drawn = Vec::new();
-        let step = |drawn: &mut Vec<_>, pair, negative| drawn.push((pair, negative));
+        let step =
+            |drawn: &mut Vec<_>, (pair, _): (Pair, &[ItemIndex]), negative| drawn.push((pair, negative));
         let observe = &mut |_: FitEvent<'_>| ControlFlow::Continue(());
         SETTINGS.learn(sessions, (items, first), (seed, observe), &mut drawn, step, |_| true).unwrap();
         drawn

@@ -133,6 +133,7 @@ impl ItemItem {
     ) -> Self {
         let n = items.len();
         let occurrences = Occurrences::new(n, sessions);
+        let rows = sessions.rows();
         let mut sums = Sums { of: vec![0.0; n], touched: Vec::new() };
         let mut row: Vec<(ItemIndex, f32)> = Vec::new();
         let mut offsets = vec![0];
@@ -141,7 +142,7 @@ impl ItemItem {
         for item in 0..n as ItemIndex {
             for &(session, position) in occurrences.of(item) {
                 let number = session as usize;
-                count((number, sessions.session(number)), position as usize, &mut sums);
+                count((number, rows.session(number)), position as usize, &mut sums);
             }
             let total = sums.total();
             row.clear();

@@ -114,8 +114,8 @@ impl SessionAverage {
             (n, 1),
             (seed, observe),
             &mut tables,
-            |tables, pair, negative| {
-                let (before, next) = pair.of(sessions);
+            |tables, (pair, session), negative| {
+                let (before, next) = pair.of(session);
                 step.run(tables, before, (next, negative));
             },
             |tables| tables.iter().all(factors::is_finite),

@@ -106,7 +106,8 @@ pub(super) struct Order<'d> {
 impl<'d> Order<'d> {
     pub(super) fn of(data: &'d Dataset) -> Self {
         let mut sessions: Vec<u32> = (0..data.sessions.len() as u32).collect();
-        sessions.sort_by_key(|&s| data.sessions.start(s as usize));
+        let starts: Vec<TimeMicros> = data.sessions.starts().collect();
+        sessions.sort_by_key(|&s| starts[s as usize]);
         let mut first_seen = vec![usize::MAX; data.items.len()];
         for (place, &s) in sessions.iter().enumerate() {
             for &item in data.sessions.session(s as usize) {

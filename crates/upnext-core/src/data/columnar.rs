@@ -117,7 +117,7 @@ pub(super) fn read_parquet(
     let file = reopened(path)?;
     let size = size_of_file(path, &file)?;
     let file = ParquetFile::open(file, size).map_err(damaged)?;
-    let (num_rows, is_own) = (file.rows(), file.is_own_log());
+    let (num_rows, is_own) = (file.rows(), file.is_own_log() || input.has_exact_ids);
     let mut batches = file.batches(table.roots(&columns.positions())).map_err(damaged)?;
     let rules = if is_own { IdRules::exact() } else { IdRules::new(options) };
     let mut reader = BatchReader::new(path, &table.leaves, columns, options, rules, reading);

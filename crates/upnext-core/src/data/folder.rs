@@ -4,6 +4,7 @@
 //! Instead, `statistics.json` has the sizes and hashes of the parts: opening a part fails if a `prepare` was killed
 //! between two of them. The log can then be prepared again.
 
+use super::indexed::IndexedFolder;
 use super::part::PartName;
 use super::statistics::Statistics;
 use super::write::Format;
@@ -26,13 +27,21 @@ impl PartName {
     }
 }
 
-/// A folder that `prepare` wrote.
+/// A folder that `prepare` wrote, or the queries of [`sql`](super::sql).
 #[derive(Clone, Debug)]
 pub struct PreparedFolder {
     path: PathBuf,
     statistics: Statistics,
-    /// The files of the parts; `None` in a folder of an older version.
-    files: Option<Vec<PartFile>>,
+    parts: Parts,
+}
+
+/// How the parts are stored.
+#[derive(Clone, Debug)]
+enum Parts {
+    /// As these files of ids; `None` in a folder of an older version.
+    Files(Option<Vec<PartFile>>),
+    /// The training part as item numbers.
+    Indexed(Box<IndexedFolder>),
 }
 
 /// The file of a part, with its size and checksum.
@@ -56,8 +65,14 @@ impl PreparedFolder {
     /// Opens a prepared folder.
     ///
     /// # Errors
-    /// [`Error::NotPrepared`] if it has no `statistics.json` of `prepare`, or one of a newer version; [`Error::Io`].
+    /// [`Error::NotPrepared`] if it has no `statistics.json` of `prepare`, or one of a newer version; [`Error::Io`]; those of
+    /// [`IndexedFolder::open`].
     pub fn open(path: &Path) -> Result<Self> {
+        if !path.join(STATISTICS_FILE).exists() && IndexedFolder::is_at(path) {
+            let folder = Box::new(IndexedFolder::open(path)?);
+            let (path, statistics) = (path.to_owned(), folder.statistics().clone());
+            return Ok(Self { path, statistics, parts: Parts::Indexed(folder) });
+        }
         let not_prepared = |reason: String| Error::NotPrepared { path: path.to_owned(), reason };
         let file = path.join(STATISTICS_FILE);
         let text = match fs::read(&file) {
@@ -87,7 +102,7 @@ impl PreparedFolder {
         };
         let statistics = serde_json::from_slice(&text).map_err(damaged)?;
         let files = value.get("files").map(Vec::deserialize).transpose().map_err(damaged)?;
-        Ok(Self { path: path.to_owned(), statistics, files })
+        Ok(Self { path: path.to_owned(), statistics, parts: Parts::Files(files) })
     }
 
     /// The statistics of the preparation.
@@ -95,23 +110,38 @@ impl PreparedFolder {
         &self.statistics
     }
 
-    /// Whether the folder has this part.
-    pub fn has_part(&self, name: PartName) -> bool {
-        let names = [Format::Parquet, Format::Tsv].map(|format| name.file_name(format));
-        match &self.files {
-            Some(files) => files.iter().any(|file| names.contains(&file.name)),
-            None => names.iter().any(|file| self.path.join(file).is_file()),
+    /// The folder as one of item numbers, if it is one.
+    pub fn indexed(&self) -> Option<&IndexedFolder> {
+        match &self.parts {
+            Parts::Files(_) => None,
+            Parts::Indexed(folder) => Some(folder),
         }
     }
 
-    /// The file of a part, which is read completely to check that the statistics describe it.
+    /// Whether the folder has this part.
+    pub fn has_part(&self, name: PartName) -> bool {
+        let names = [Format::Parquet, Format::Tsv].map(|format| name.file_name(format));
+        match &self.parts {
+            Parts::Files(Some(files)) => files.iter().any(|file| names.contains(&file.name)),
+            Parts::Files(None) => names.iter().any(|file| self.path.join(file).is_file()),
+            Parts::Indexed(folder) => folder.has_part(name),
+        }
+    }
+
+    /// The file of a part, which is read completely to check that the statistics describe it. Of a folder of item numbers, the name
+    /// of a folder, which [`EventLog::read`](super::EventLog::read) reads and checks.
     ///
     /// # Errors
     /// [`Error::NotPrepared`] if the folder has no such part, or that of another preparation; [`Error::Io`].
     pub fn part(&self, name: PartName) -> Result<PathBuf> {
         let not_prepared = |reason| Error::NotPrepared { path: self.path.clone(), reason };
         let names = [Format::Parquet, Format::Tsv].map(|format| name.file_name(format));
-        let Some(files) = &self.files else {
+        let files = match &self.parts {
+            Parts::Files(files) => files,
+            Parts::Indexed(folder) if folder.has_part(name) => return Ok(folder.part(name)),
+            Parts::Indexed(_) => return Err(not_prepared(lacks(name))),
+        };
+        let Some(files) = files else {
             let found = names.map(|file| self.path.join(file)).into_iter().find(|file| file.is_file());
             return found.ok_or_else(|| not_prepared(lacks(name)));
         };
@@ -134,9 +164,10 @@ impl PreparedFolder {
         Ok(path)
     }
 
-    /// Whether `path` is a folder with a `statistics.json`: one that `prepare` wrote, and not a folder of part files.
+    /// Whether `path` is a folder with a `statistics.json` or of item numbers: one that `prepare` or its queries wrote, and not a
+    /// folder of part files.
     pub fn is_at(path: &Path) -> bool {
-        path.join(STATISTICS_FILE).is_file()
+        path.join(STATISTICS_FILE).is_file() || IndexedFolder::is_at(path)
     }
 
     /// Whether `path` is a part in a prepared folder.

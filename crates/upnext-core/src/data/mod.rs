@@ -31,6 +31,8 @@ pub mod holdout;
 mod id_text;
 pub(crate) mod ids;
 #[cfg(feature = "logs")]
+pub mod indexed;
+#[cfg(feature = "logs")]
 mod ipc;
 pub mod items;
 #[cfg(feature = "logs")]
@@ -63,10 +65,13 @@ mod round_trip;
 #[cfg(feature = "logs")]
 mod row_reader;
 mod rows;
+mod session_index;
 pub mod sessions;
 pub mod shape;
 #[cfg(feature = "logs")]
 mod source;
+#[cfg(feature = "logs")]
+pub mod sql;
 pub mod statistics;
 #[cfg(feature = "logs")]
 mod table;
@@ -89,6 +94,8 @@ pub use events::{Event, EventLog, GroupedLog};
 pub use folder::PreparedFolder;
 pub use holdout::Holdout;
 pub use ids::{Ids, MAX_ID_BYTES};
+#[cfg(feature = "logs")]
+pub use indexed::IndexedFolder;
 pub use items::{ItemTable, ItemTableOptions};
 pub(crate) use names::shortened_to;
 #[cfg(feature = "logs")]

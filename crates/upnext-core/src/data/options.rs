@@ -54,6 +54,9 @@ pub enum RowOrder {
     Time,
     /// The order of the rows: the log has no times, and the number of the row stands for the time.
     Rows,
+    /// The time column and, where times are equal, the order column and then the ids, whatever the order of the rows: the
+    /// order of a log that is prepared by SQL, whose rows have none.
+    Ids,
 }
 
 /// A condition on a column: rows that do not meet it are left out.
@@ -218,7 +221,7 @@ impl ReadOptions {
     #[cfg(feature = "logs")]
     pub(crate) fn effective_gap(&self) -> Option<TimeSpan> {
         let only_user =
-            self.user_column.is_some() && self.session_column.is_empty() && self.order == RowOrder::Time;
+            self.user_column.is_some() && self.session_column.is_empty() && self.order != RowOrder::Rows;
         let of_users = || TimeSpan::from_seconds(Self::USER_SESSION_GAP_SECONDS);
         self.session_gap.or_else(|| only_user.then(of_users).flatten())
     }

@@ -20,6 +20,8 @@ pub(super) struct InputFile {
     pub(super) bytes: u64,
     /// The columns given by the names of the folders above it, outermost first.
     pub(super) partitions: Vec<Partition>,
+    /// Whether its ids are taken as they are.
+    pub(super) has_exact_ids: bool,
 }
 
 /// A column of one value, from a folder named `key=value`.
@@ -77,7 +79,8 @@ fn walk(
     if has("_temporary") && !has("_SUCCESS") {
         return Err(Error::Unfinished { path: folder.to_owned() });
     }
-    if has(STATISTICS_FILE) && PreparedFolder::open(folder).is_ok() {
+    let is_prepared = has(STATISTICS_FILE) || (has("statistics") && has("items") && has("train"));
+    if is_prepared && PreparedFolder::open(folder).is_ok() {
         return Err(Error::NotPrepared {
             path: folder.to_owned(),
             reason: "`prepare` made this folder, and its parts are no whole log: name one of them, such as its train.parquet".to_owned(),
@@ -94,7 +97,8 @@ fn walk(
             walk(&path, ancestors, partitions, files)?;
             partitions.truncate(known);
         } else if metadata.is_file() {
-            files.push(InputFile { path, bytes: metadata.len(), partitions: partitions.clone() });
+            let (bytes, partitions) = (metadata.len(), partitions.clone());
+            files.push(InputFile { path, bytes, partitions, has_exact_ids: false });
         } else {
             return Err(unsupported(&path, "what is neither a file nor a folder", "remove it"));
         }

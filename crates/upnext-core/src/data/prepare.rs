@@ -90,6 +90,28 @@ impl Default for PrepareOptions {
     }
 }
 
+impl PrepareOptions {
+    /// Checks the rules.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for rules that no log can meet.
+    pub fn check(&self) -> Result<()> {
+        if self.min_session_length < 2 {
+            return Err(Error::config(
+                "min_session_length",
+                "must be at least 2: a session of one event has no next item",
+            ));
+        }
+        if self.max_session_length.is_some_and(|max| max < self.min_session_length) {
+            return Err(Error::config("max_session_length", "must be at least `min_session_length`"));
+        }
+        if self.scale == 0 {
+            return Err(Error::config("scale", "must be at least 1, which keeps all of the training part"));
+        }
+        Ok(())
+    }
+}
+
 /// A log after filtering and splitting.
 #[derive(Clone, Debug)]
 pub struct Prepared {
@@ -194,18 +216,7 @@ pub fn prepare(
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(Error::Stopped),
     };
-    if options.min_session_length < 2 {
-        return Err(Error::config(
-            "min_session_length",
-            "must be at least 2: a session of one event has no next item",
-        ));
-    }
-    if options.max_session_length.is_some_and(|max| max < options.min_session_length) {
-        return Err(Error::config("max_session_length", "must be at least `min_session_length`"));
-    }
-    if options.scale == 0 {
-        return Err(Error::config("scale", "must be at least 1, which keeps all of the training part"));
-    }
+    options.check()?;
     begin(PreparePhase::Group, log.len())?;
     let whole = log.grouped();
     let counts = whole.counts();

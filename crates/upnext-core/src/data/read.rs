@@ -2,8 +2,10 @@
 
 use super::columns::{self, Columns};
 use super::events::EventLog;
+use super::indexed::IndexedFolder;
 use super::layout::{self, PartColumns};
 use super::options::{ReadOptions, RowOrder};
+use super::part::PartName;
 use super::parts::{InputFile, files_below};
 use super::report::FileReport;
 use super::source::{self, Source};
@@ -58,19 +60,30 @@ struct Input {
     /// The folder; `None` if the path is a file.
     folder: Option<PathBuf>,
     files: Vec<InputFile>,
+    /// Whether it is a part of a folder of item numbers, with ids as they are.
+    is_own: bool,
 }
 
 impl Input {
     fn of(path: &Path) -> Result<Self> {
         if path.is_dir() {
-            return Ok(Self { folder: Some(path.to_owned()), files: files_below(path)? });
+            let is_own = IndexedFolder::of_part(path).is_some();
+            let mut files = files_below(path)?;
+            files.iter_mut().for_each(|file| file.has_exact_ids = is_own);
+            return Ok(Self { folder: Some(path.to_owned()), files, is_own });
         }
         let bytes = std::fs::metadata(path).map_or(0, |m| m.len());
         Ok(Self {
             folder: None,
+            is_own: false,
             files: vec![InputFile { path: path.to_owned(), bytes, ..Default::default() }],
         })
     }
+}
+
+/// The folder and the part of it that `path` names, if it is the training part of a folder of item numbers.
+fn indexed_part(path: &Path) -> Option<(&Path, PartName)> {
+    IndexedFolder::of_part(path).filter(|(_, part)| matches!(part, PartName::Train | PartName::Fit))
 }
 
 /// A log that is being read.
@@ -115,7 +128,11 @@ impl Reading {
         // With a session column, `user_column` is a part of the key, and nothing is cut unless an option says so.
         let has_sessions = self.earlier.as_ref().is_some_and(|columns| columns.session.len() > 1);
         let gap = if has_sessions { options.session_gap } else { options.effective_gap() };
-        self.log.finish(path, gap, options.order != RowOrder::Rows)
+        let mut log = self.log.finish(path, gap, options.order != RowOrder::Rows)?;
+        if options.order == RowOrder::Ids {
+            log.order_by_ids();
+        }
+        Ok(log)
     }
 }
 
@@ -154,13 +171,29 @@ impl EventLog {
         progress: &mut dyn FnMut(ReadProgress) -> ControlFlow<()>,
     ) -> Result<Self> {
         options.check()?;
-        let inputs = paths.iter().map(|path| Input::of(path.as_ref())).collect::<Result<Vec<_>>>()?;
+        let paths: Vec<&Path> = paths.iter().map(AsRef::as_ref).collect();
+        let (indexed, of_ids): (Vec<&Path>, Vec<&Path>) =
+            paths.iter().copied().partition(|path| indexed_part(path).is_some());
+        let inputs = of_ids.iter().map(|path| Input::of(path)).collect::<Result<Vec<_>>>()?;
+        let mut reading = Reading::new(inputs.iter().map(|input| input.files.len()).sum(), options);
+        for (folder, part) in indexed.into_iter().filter_map(indexed_part) {
+            let folder = IndexedFolder::open(folder)?;
+            folder.append(part, &mut reading.log, progress)?;
+            let report = folder
+                .statistics()
+                .sources
+                .iter()
+                .map(|source| FileReport { path: folder.part(part), ..source.clone() });
+            reading.log.report.files.extend(report);
+        }
         let total = inputs.iter().flat_map(|input| &input.files).map(|file| file.bytes).sum();
         let mut progress = Progress { observer: progress, before: 0, total };
+        let own = IndexedFolder::read_options();
+        let options_of = |input: &Input| if input.is_own { &own } else { options };
         // Checked before reading, which may take long.
-        inputs.iter().try_for_each(|input| check_alike(input, options, &mut progress))?;
-        let mut reading = Reading::new(inputs.iter().map(|input| input.files.len()).sum(), options);
+        inputs.iter().try_for_each(|input| check_alike(input, options_of(input), &mut progress))?;
         for input in &inputs {
+            let options = options_of(input);
             let mut rows = 0;
             for file in &input.files {
                 let report = match reading.append(file, options, &mut progress) {
@@ -178,8 +211,7 @@ impl EventLog {
                 return Err(Error::NoEvents { path, found: "no file of the folder has a row" });
             }
         }
-        let path = paths.first().map_or(Path::new(""), |path| path.as_ref());
-        reading.finish(path, options)
+        reading.finish(paths.first().copied().unwrap_or(Path::new("")), options)
     }
 
     /// Builds a log from Arrow record batches, in their order.

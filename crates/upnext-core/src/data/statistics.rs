@@ -37,6 +37,23 @@ pub enum DropRule {
 }
 
 impl DropRule {
+    /// The rule's name in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Duplicate => "duplicate",
+            Self::Since => "since",
+            Self::Until => "until",
+            Self::LongSession => "long-session",
+            Self::Repeat => "repeat",
+            Self::ShortSession => "short-session",
+            Self::RareItem => "rare-item",
+            Self::ShortSessionAfterItems => "short-session-after-items",
+            Self::UnknownItem => "unknown-item",
+            Self::ShortTestSession => "short-test-session",
+            Self::BeforeLastPairs => "before-last-pairs",
+        }
+    }
+
     /// A short description of the rule.
     pub fn label(self) -> &'static str {
         match self {

@@ -83,6 +83,14 @@ impl ItemVocabulary {
         item
     }
 
+    /// Adds `count` to the support of an item.
+    ///
+    /// # Panics
+    /// If `item` is not below [`len`](Self::len).
+    pub(crate) fn add_support(&mut self, item: ItemIndex, count: u64) {
+        self.support[item as usize] += count;
+    }
+
     /// Sets the support of every item to 0, keeping ids and indices.
     pub fn clear_support(&mut self) {
         self.support.fill(0);

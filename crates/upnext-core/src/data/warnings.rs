@@ -252,8 +252,9 @@ impl SessionStatistics {
         }
         let equal = self.all_equal + self.mostly_equal;
         if !log.has_order() && equal > 0 && equal * 100 >= sessions {
+            let order = if log.is_by_ids { "their items' ids" } else { "the rows" };
             warnings.push(format!(
-                "in {} of {sessions} sessions of two or more events all times are equal, and in {} more than half: such events are in the order of the rows; a column that orders them can be named by `order_column`",
+                "in {} of {sessions} sessions of two or more events all times are equal, and in {} more than half: such events are in the order of {order}; a column that orders them can be named by `order_column`",
                 self.all_equal, self.mostly_equal
             ));
         }

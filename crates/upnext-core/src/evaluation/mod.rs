@@ -74,7 +74,8 @@ pub(crate) fn evaluate_in_blocks(
     assert_eq!(model.num_items(), items.len(), "the vocabulary is not the model's");
     options.validate()?;
     let begin = Instant::now();
-    let length = |s: u32| sessions.session(s as usize).len();
+    let lengths: Vec<usize> = sessions.iter().map(<[u32]>::len).collect();
+    let length = |s: u32| lengths[s as usize];
     let mut order: Vec<u32> = (0..sessions.len() as u32).filter(|&s| length(s) >= 2).collect();
     if order.is_empty() {
         return Err(Error::NoCases { sessions: sessions.len() });

@@ -86,7 +86,7 @@ impl Case {
         let mut step = TrainingStep::new(&network, &self.training);
         let mut state = TrainingStep::initial_state(&network, &self.training);
         let sessions = self.sessions();
-        let order = (0..sessions.len() as u32).collect();
+        let order: Vec<u32> = (0..sessions.len() as u32).collect();
         let mut batcher = SessionBatcher::new(&sessions, order, self.rows);
         for t in 0..2 {
             let batch = batcher.next_batch().unwrap().clone();
@@ -364,7 +364,8 @@ fn trained(training: &TrainingConfig, network: &NetworkConfig, threads: usize) -
     let mut step = TrainingStep::new(&net, training);
     let mut state = TrainingStep::initial_state(&net, training);
     let sessions = case.sessions();
-    let mut batcher = SessionBatcher::new(&sessions, (0..sessions.len() as u32).collect(), case.rows);
+    let mut batcher =
+        SessionBatcher::new(&sessions, (0..sessions.len() as u32).collect::<Vec<_>>(), case.rows);
     let mut t = 0;
     while let Some(batch) = batcher.next_batch() {
         let batch = batch.clone();
@@ -437,7 +438,8 @@ fn follow_reference(network: &NetworkConfig, training: &TrainingConfig) {
     let mut expected = to_f64(&net.tensors());
     let mut expected_state = reference::OptimizerState::new(&expected);
     let sessions = case.sessions();
-    let mut batcher = SessionBatcher::new(&sessions, (0..sessions.len() as u32).collect(), case.rows);
+    let mut batcher =
+        SessionBatcher::new(&sessions, (0..sessions.len() as u32).collect::<Vec<_>>(), case.rows);
     for t in 0..4 {
         let batch = batcher.next_batch().unwrap().clone();
         case.run(cpu, &mut step, &mut net, &mut state, &batch, &sessions, t);

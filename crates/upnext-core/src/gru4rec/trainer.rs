@@ -6,7 +6,7 @@ use super::cpu::CpuBackend;
 use super::network::{Network, Stream};
 use super::step::operations;
 use crate::arrays::TrainingState;
-use crate::batch::{BatcherPosition, SessionBatcher, by_start_time};
+use crate::batch::{BatcherPosition, Order, SessionBatcher, by_start_time};
 use crate::data::Dataset;
 use crate::history::EpochProgress;
 use crate::{Error, Result};
@@ -223,13 +223,21 @@ impl Trainer {
     ) -> Result<EpochEnd> {
         let data = Arc::clone(&self.data);
         let order = self.order();
-        let mut at = self.position.epoch.take().unwrap_or_else(|| self.begin_epoch(&order));
+        let (mut at, mut batcher) = match self.position.epoch.take() {
+            Some(at) => {
+                let batcher = SessionBatcher::resume(&data.sessions, order, at.batcher.clone());
+                let batcher = batcher.ok_or_else(|| {
+                    Error::config("resume", "the saved position is not one of these sessions: train on the data that it was saved with")
+                })?;
+                (at, batcher)
+            }
+            None => {
+                let batcher = SessionBatcher::new(&data.sessions, order, self.training.batch_size);
+                (self.begin_epoch(batcher.position().clone()), batcher)
+            }
+        };
         let (begun, seconds_before) = (Instant::now(), at.progress.seconds);
         let mut losses = Losses::new(&at, self.training.batch_size);
-        let mut batcher =
-            SessionBatcher::resume(&data.sessions, order, at.batcher.clone()).ok_or_else(|| {
-                Error::config("resume", "the saved position is not one of these sessions: train on the data that it was saved with")
-            })?;
         let mut ended = true;
         while let Some(batch) = batcher.next_batch() {
             if batch.len() == 1 && self.training.samples == 0 {
@@ -268,24 +276,23 @@ impl Trainer {
         Ok(EpochEnd::Stopped(progress))
     }
 
-    fn order(&self) -> Vec<u32> {
+    fn order(&self) -> Order {
         match self.training.session_order {
             SessionOrder::Time => by_start_time(&self.data.sessions),
             SessionOrder::Shuffled => {
                 let mut order: Vec<u32> = (0..self.data.sessions.len() as u32).collect();
                 let rng = Stream::Order.of(self.training.seed);
                 rng.substream(self.position.epochs as u64).shuffle(&mut order);
-                order
+                order.into()
             }
         }
     }
 
-    fn begin_epoch(&self, order: &[u32]) -> EpochPosition {
+    fn begin_epoch(&self, batcher: BatcherPosition) -> EpochPosition {
         let sessions = &self.data.sessions;
-        let batcher = SessionBatcher::new(sessions, order.to_vec(), self.training.batch_size);
         let pairs_in_epoch = sessions.iter().map(|session| session.len().saturating_sub(1) as u64).sum();
         EpochPosition {
-            batcher: batcher.position().clone(),
+            batcher,
             progress: EpochProgress {
                 epoch: self.position.epochs + 1,
                 pairs_in_epoch,

@@ -2,12 +2,12 @@
 
 use super::TrainArgs;
 use crate::output::{thousands, warn};
-use crate::reading::refuse_known;
+use crate::reading::{bar, refuse_known};
 use anyhow::Context;
 use std::path::Path;
 use std::sync::Arc;
-use upnext_core::data::{Dataset, EventLog, ItemTable, ItemVocabulary, TestSessions};
-use upnext_core::data::{PartName, PreparedFolder};
+use upnext_core::data::{Dataset, DroppedSessions, EventLog, ItemTable, ItemVocabulary};
+use upnext_core::data::{PartName, PreparedFolder, TestSessions};
 
 /// The data for training and validation.
 pub(super) struct Data {
@@ -41,15 +41,22 @@ pub(super) fn read(
     }
     let known_items = known.as_ref().map(ItemVocabulary::len);
     let known = known.unwrap_or_default();
+    let folder = PreparedFolder::is_at(path).then(|| PreparedFolder::open(path)).transpose()?;
+    // Item numbers are taken as they are, unless other logs of ids come to them.
+    let indexed = folder.as_ref().and_then(PreparedFolder::indexed);
+    let indexed = indexed.filter(|_| args.older.is_none() && args.valid.is_none());
     let part_file = PreparedFolder::resolve(path, part)?;
-    let replayed;
+    let mut replayed = 0;
     let valid_file = match (&args.valid, args.validate) {
         (Some(file), _) => Some(PreparedFolder::resolve(file, PartName::Valid)?),
         (None, true) => Some(PreparedFolder::resolve(path, PartName::Valid)?),
         (None, false) => None,
     };
     let mut valid = valid_file.as_ref().map(|file| args.read.read(&[file], quiet)).transpose()?;
-    let (train, dropped) = {
+    let (train, dropped) = if let Some(folder) = indexed {
+        warn(&folder.statistics().warnings);
+        (folder.dataset(part, known.clone(), &mut bar(quiet))?, DroppedSessions::default())
+    } else {
         let mut log = args.read.read(&[&part_file], quiet)?;
         warn(&log.report().warnings);
         if let (Some(valid), Some(_)) = (&mut valid, &args.valid) {
@@ -77,6 +84,8 @@ pub(super) fn read(
             };
             let whole = if args.no_refit {
                 None
+            } else if let Some(folder) = indexed {
+                Some(folder.dataset(PartName::Train, known, &mut bar(quiet))?)
             } else {
                 // What is wrong with these files has been said.
                 let (mut log, _) = with_older(args, args.read.read(&files, quiet)?, seed)?;

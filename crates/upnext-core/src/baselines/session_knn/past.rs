@@ -27,22 +27,22 @@ pub(super) struct PastSessions {
 impl PastSessions {
     /// Stores the sessions of at least one event.
     pub(super) fn new(sessions: &Sessions, num_items: usize) -> Self {
-        let mut order: Vec<usize> =
-            (0..sessions.len()).filter(|&s| !sessions.session(s).is_empty()).collect();
-        order.sort_unstable_by_key(|&s| std::cmp::Reverse((sessions.start(s), s)));
+        let (rows, starts) = (sessions.rows(), sessions.starts().collect::<Vec<_>>());
+        let mut order: Vec<usize> = (0..sessions.len()).filter(|&s| !rows.session(s).is_empty()).collect();
+        order.sort_unstable_by_key(|&s| std::cmp::Reverse((starts[s], s)));
         let mut past = Self::default();
         // The last session in which each item was seen, counted from 1, so that nothing needs to be cleared.
         let mut seen = vec![0; num_items];
         for (number, &s) in order.iter().enumerate() {
             let begin = past.session_items.len();
-            for (position, &item) in sessions.session(s).iter().enumerate().rev() {
+            for (position, &item) in rows.session(s).iter().enumerate().rev() {
                 if std::mem::replace(&mut seen[item as usize], number + 1) != number + 1 {
                     past.session_items.push(SessionItem { item, position: position as u32 });
                 }
             }
             past.session_items[begin..].reverse();
             past.ends.push(past.session_items.len());
-            past.ages_us.push(sessions.start(order[0]).abs_diff(sessions.start(s)));
+            past.ages_us.push(starts[order[0]].abs_diff(starts[s]));
         }
         past
     }

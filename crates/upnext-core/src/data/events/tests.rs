@@ -1,6 +1,6 @@
 //! Logs in every supported format, and every kind of damage that is refused.
 
-use super::super::ReadOptions;
+use super::super::{ReadOptions, RowOrder};
 use super::*;
 use crate::data::time::TimeUnit;
 use std::io::Write;
@@ -224,4 +224,30 @@ fn events_that_are_none_are_named_by_position() {
     }
     let none = std::iter::empty::<(&str, &str, TimeMicros)>();
     assert!(matches!(EventLog::from_events(none), Err(Error::NoEvents { .. })));
+}
+
+#[test]
+fn by_ids_the_order_of_rows_does_not_matter() {
+    let rows = ["b,x,7,1", "b,10,7,0", "a,9,7,5", "b,9,7,0", "a,10,6,0", "a,9,7,5", "B,z,7,0"];
+    let mut options = ReadOptions { order: RowOrder::Ids, ..ReadOptions::default() };
+    for with_order in [false, true] {
+        options.order_column = Some(if with_order { "step" } else { "none" }.to_owned());
+        let read = |rows: &[&str]| {
+            let text = format!("session_id,item_id,time,step\n{}\n", rows.join("\n"));
+            read_with("log.csv", text.as_bytes(), &options).unwrap()
+        };
+        let first = read(&rows);
+        let expected = ["10", "9", "x"];
+        assert_eq!(triples(&first)[4..].iter().map(|row| row.1).collect::<Vec<_>>(), expected);
+        let sessions: Vec<&str> = triples(&first).iter().map(|row| row.0).collect();
+        assert_eq!(sessions, ["B", "a", "a", "a", "b", "b", "b"]);
+        let mut rows = rows.to_vec();
+        for _ in 0..rows.len() {
+            rows.rotate_left(1);
+            let other = read(&rows);
+            assert_eq!(triples(&other), triples(&first));
+            assert_eq!(other.copies(), first.copies());
+        }
+        assert_eq!(first.copies(), [3]);
+    }
 }
