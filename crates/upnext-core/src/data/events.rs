@@ -217,6 +217,7 @@ impl EventLog {
     /// and then by their items' ids.
     ///
     /// It takes twice the memory of the log.
+    #[cfg(feature = "logs")]
     pub(super) fn order_by_ids(&mut self) {
         let ranks = |ids: &IdTable| {
             let mut by_id: Vec<u32> = (0..ids.len() as u32).collect();

@@ -87,6 +87,7 @@ impl ItemVocabulary {
     ///
     /// # Panics
     /// If `item` is not below [`len`](Self::len).
+    #[cfg(feature = "logs")]
     pub(crate) fn add_support(&mut self, item: ItemIndex, count: u64) {
         self.support[item as usize] += count;
     }
