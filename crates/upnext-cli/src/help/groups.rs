@@ -6,29 +6,23 @@ type Groups = &'static [(&'static str, &'static [&'static str])];
 /// The options that every command has under the heading "Output".
 pub(super) const OUTPUT: [&str; 2] = ["json", "quiet"];
 
+/// The filters of a preparation.
+const FILTERS: &[&str] = &[
+    "since",
+    "until",
+    "min_item_support",
+    "min_session_length",
+    "max_session_length",
+    "drop_duplicates",
+    "drop_repeats",
+    "iterate_filters",
+    "scale",
+];
+
 /// The groups of each command, in the order of the options' declaration. Options that are in no group stand first, under
 /// "Options".
 pub(super) const GROUPS: &[(&str, Groups)] = &[
-    (
-        "prepare",
-        &[
-            (
-                "Filters",
-                &[
-                    "since",
-                    "until",
-                    "min_item_support",
-                    "min_session_length",
-                    "max_session_length",
-                    "drop_duplicates",
-                    "drop_repeats",
-                    "iterate_filters",
-                    "scale",
-                ],
-            ),
-            ("Output", &["format"]),
-        ],
-    ),
+    ("prepare", &[("Filters", FILTERS), ("Output", &["format"])]),
     (
         "train",
         &[
@@ -111,21 +105,8 @@ pub(super) const GROUPS: &[(&str, Groups)] = &[
                     "keep_null_ids",
                 ],
             ),
-            (
-                "Filters",
-                &[
-                    "since",
-                    "until",
-                    "min_item_support",
-                    "min_session_length",
-                    "max_session_length",
-                    "drop_duplicates",
-                    "drop_repeats",
-                    "iterate_filters",
-                    "scale",
-                    "rounds",
-                ],
-            ),
+            ("Filters", FILTERS),
+            ("Filters", &["rounds"]),
         ],
     ),
 ];

@@ -6,6 +6,7 @@
 //! byte by byte.
 
 use super::folder::{PreparedFolder, STATISTICS_FILE};
+use super::indexed::IndexedFolder;
 use crate::error::{Error, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -79,7 +80,7 @@ fn walk(
     if has("_temporary") && !has("_SUCCESS") {
         return Err(Error::Unfinished { path: folder.to_owned() });
     }
-    let is_prepared = has(STATISTICS_FILE) || (has("statistics") && has("items") && has("train"));
+    let is_prepared = has(STATISTICS_FILE) || IndexedFolder::is_whole_at(folder);
     if is_prepared && PreparedFolder::open(folder).is_ok() {
         return Err(Error::NotPrepared {
             path: folder.to_owned(),

@@ -21,6 +21,7 @@ use super::statistics::{DropRule, Statistics};
 use super::time::TimeUnit;
 use super::vocabulary::{ItemIndex, ItemVocabulary};
 use crate::error::{Error, Result};
+use crate::memory;
 use groups::{Column, Groups};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,11 @@ pub struct IndexedFolder {
 /// The observer of reading.
 type Observer<'a> = dyn FnMut(ReadProgress) -> ControlFlow<()> + 'a;
 
+/// Whether a folder has all of these folders.
+fn has_folders(path: &Path, names: &[&str]) -> bool {
+    names.iter().all(|name| path.join(name).is_dir())
+}
+
 /// What a training session is read into.
 trait Sink {
     /// Adds a session: the numbers of its items and their times. `number` is its place among all sessions of the training part.
@@ -45,7 +51,12 @@ trait Sink {
 impl IndexedFolder {
     /// Whether a folder is one of item numbers, complete or not.
     pub fn is_at(path: &Path) -> bool {
-        path.join("items").is_dir() && path.join("train").is_dir() || path.join("statistics").is_dir()
+        Self::is_whole_at(path) || has_folders(path, &["items", "train", "test_all"])
+    }
+
+    /// Whether a folder has the statistics, which are written last, and what is read besides them.
+    pub(super) fn is_whole_at(path: &Path) -> bool {
+        has_folders(path, &["items", "train", "statistics"])
     }
 
     /// Opens a folder.
@@ -54,10 +65,8 @@ impl IndexedFolder {
     /// [`Error::Unfinished`] for a folder that is being written, [`Error::NotPrepared`] for one that is damaged or of a newer
     /// version, [`Error::Io`].
     pub fn open(path: &Path) -> Result<Self> {
-        for part in ["items", "train", "statistics"] {
-            if !path.join(part).is_dir() {
-                return Err(Error::Unfinished { path: path.to_owned() });
-            }
+        if !Self::is_whole_at(path) {
+            return Err(Error::Unfinished { path: path.to_owned() });
         }
         let (statistics, options) = statistics::read(path)?;
         Ok(Self { path: path.to_owned(), statistics, options })
@@ -96,7 +105,7 @@ impl IndexedFolder {
     pub(super) fn of_part(path: &Path) -> Option<(&Path, PartName)> {
         let (folder, name) = (path.parent()?, path.file_name()?);
         let name = PartName::ALL.into_iter().find(|part| name == part.as_str())?;
-        (folder.join("statistics").is_dir() && folder.join("items").is_dir()).then_some((folder, name))
+        Self::is_whole_at(folder).then_some((folder, name))
     }
 
     /// How the parts of ids are read.
@@ -146,8 +155,8 @@ impl IndexedFolder {
     /// The peak memory is that of the data: 4 bytes an event and about 5 a session.
     ///
     /// # Errors
-    /// [`Error::NotPrepared`] for a folder that is damaged, incomplete or mixed; [`Error::Io`]; [`Error::Stopped`] if the observer
-    /// breaks.
+    /// [`Error::NotPrepared`] for a folder that is damaged, incomplete or mixed; [`Error::Memory`]; [`Error::Io`];
+    /// [`Error::Stopped`] if the observer breaks.
     ///
     /// # Panics
     /// If `part` is neither `train` nor `fit`.
@@ -164,6 +173,9 @@ impl IndexedFolder {
         };
         let counts = counts.ok_or_else(|| self.lacks(part))?;
         let all = self.items()?;
+        // The counts are those of a file: more than there is memory for are refused, and not reserved.
+        let bytes = counts.events.saturating_mul(4).saturating_add(counts.sessions.saturating_mul(5));
+        memory::require("the training data", bytes)?;
         let (sessions, events) = (counts.sessions as usize, counts.events as usize);
         let is_as_stored = part == PartName::Train && known.is_empty();
         let mut sink = Indices {
@@ -175,7 +187,7 @@ impl IndexedFolder {
             is_as_stored,
         };
         let supports = sink.all.supports().to_vec();
-        self.read_train(part, &supports, &mut sink, observe)?;
+        self.read_train(part, supports, &mut sink, observe)?;
         let Indices { items, all, sessions, .. } = sink;
         Ok(Dataset::new(if is_as_stored { all } else { items }, sessions))
     }
@@ -190,7 +202,7 @@ impl IndexedFolder {
         let all = self.items()?;
         let supports = all.supports().to_vec();
         let mut sink = Ids { all, log, is_full: false };
-        self.read_train(part, &supports, &mut sink, observe)?;
+        self.read_train(part, supports, &mut sink, observe)?;
         if sink.is_full {
             return Err(Error::TooManyEvents { path: self.part(part) });
         }
@@ -201,7 +213,7 @@ impl IndexedFolder {
     fn read_train(
         &self,
         part: PartName,
-        supports: &[u64],
+        supports: Vec<u64>,
         sink: &mut dyn Sink,
         observe: &mut Observer<'_>,
     ) -> Result<()> {
@@ -211,7 +223,7 @@ impl IndexedFolder {
         let columns = ["session", "position", "item", "time", "validation"].map(Column::Number);
         let groups = Groups::open(&self.path.join("train"), &columns, 2)?;
         let mut reader = TrainReader {
-            left: supports.to_vec(),
+            left: supports,
             is_fit: part == PartName::Fit,
             sink,
             session: -1,
@@ -235,8 +247,8 @@ impl IndexedFolder {
         }
         if let Some(item) = reader.left.iter().position(|&left| left != 0) {
             return Err(self.differs(
-                format!("another number of events on item {item}"),
-                format!("{}: its parts are of two preparations", supports[item]),
+                format!("other events on item {item} than its items count"),
+                format!("{} in all: its parts are of two preparations", train.events),
             ));
         }
         Ok(())

@@ -7,6 +7,9 @@ use crate::data::sql::{FORMAT_VERSION, SqlOptions};
 use crate::data::statistics::{DropRule, Dropped, Statistics};
 use crate::data::test_sessions::NextClicks;
 use crate::error::{Error, Result};
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::StrDeserializer;
 use std::path::Path;
 
 /// The columns of the table.
@@ -20,21 +23,6 @@ const COLUMNS: [Column; 9] = [
     Column::Number("first_time"),
     Column::Number("last_time"),
     Column::Text("text"),
-];
-
-/// The rules by their names.
-const RULES: [DropRule; 11] = [
-    DropRule::Duplicate,
-    DropRule::Since,
-    DropRule::Until,
-    DropRule::LongSession,
-    DropRule::Repeat,
-    DropRule::ShortSession,
-    DropRule::RareItem,
-    DropRule::ShortSessionAfterItems,
-    DropRule::UnknownItem,
-    DropRule::ShortTestSession,
-    DropRule::BeforeLastPairs,
 ];
 
 /// The rows of the table.
@@ -78,8 +66,8 @@ pub(super) fn read(path: &Path) -> Result<(Statistics, SqlOptions)> {
                     table.parts.push((name.to_owned(), counts));
                 }
                 "dropped" | "dropped_from_valid" => {
-                    let rule = RULES.into_iter().find(|rule| rule.as_str() == name);
-                    let rule = rule.ok_or_else(|| format!("there is no rule `{name}`"))?;
+                    let name: StrDeserializer<'_, serde::de::value::Error> = name.into_deserializer();
+                    let rule = DropRule::deserialize(name).map_err(|error| error.to_string())?;
                     let to =
                         if kind == "dropped" { &mut table.dropped } else { &mut table.dropped_from_valid };
                     if events > 0 {

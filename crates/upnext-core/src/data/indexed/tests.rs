@@ -277,6 +277,10 @@ fn a_folder_that_is_incomplete_or_mixed_is_refused() {
     fs::remove_dir_all(folder.at("statistics")).unwrap();
     assert!(matches!(folder.dataset(PartName::Train), Err(Error::Unfinished { .. })));
     assert!(PreparedFolder::is_at(folder.0.path()), "an unfinished folder is one");
+    counts[2].2 = i64::MAX;
+    let folder = Folder::of(&[&ROWS]);
+    write_statistics(&folder.at("statistics/part-0.parquet"), &counts);
+    assert!(matches!(folder.dataset(PartName::Train), Err(Error::Memory { .. })));
     counts[0].2 = 2;
     let folder = Folder::of(&[&ROWS]);
     write_statistics(&folder.at("statistics/part-0.parquet"), &counts);
