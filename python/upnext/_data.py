@@ -379,19 +379,19 @@ def prepare(
     Data
     """
     given = {
-        "holdout": span(holdout, "holdout"),
-        "validation": span(validation, "validation") or "none",
+        "holdout": holdout,
+        "validation": validation,
         "min_item_support": min_item_support,
         "min_session_length": min_session_length,
         "max_session_length": max_session_length,
-        "since": since if since is None or isinstance(since, str) else text_of_time(since),
-        "until": until if until is None or isinstance(until, str) else text_of_time(until),
+        "since": since,
+        "until": until,
         "drop_duplicates": drop_duplicates,
         "drop_repeats": drop_repeats,
         "iterate_filters": iterate_filters,
         "scale": scale,
     }
-    rules = {name: value for name, value in given.items() if value is not None}
+    rules = rules_of(given)
     unknown([name for name in options if name not in _READ_OPTIONS], [*rules, *given, *_READ_OPTIONS], "preparing a log")
     if isinstance(log, Data):
         raise DataError("this log has been prepared already")
@@ -401,6 +401,18 @@ def prepare(
     # A log that was read for this alone is not needed afterwards.
     parts, statistics = _split(sessions, rules, consume=not isinstance(log, Sessions))
     return Data(parts, statistics)
+
+
+def rules_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The rules of a preparation as the library takes them: the defaults of those that are ``None`` or not given."""
+    rules = {name: value for name, value in given.items() if value is not None}
+    for name in ("holdout", "validation"):
+        if name in rules:
+            rules[name] = span(rules[name], name)
+    for name in ("since", "until"):
+        if name in rules and not isinstance(rules[name], str):
+            rules[name] = text_of_time(rules[name])
+    return {"validation": "none", **rules}
 
 
 def _split(

@@ -134,7 +134,7 @@ const OPTIONS: [&str; 34] = [
 ];
 
 /// Other fields with which an error of the library may begin, and the flags that set them.
-const FIELDS: [(&str, &str); 25] = [
+const FIELDS: [(&str, &str); 26] = [
     ("objective", "--objective"),
     ("out", "--out"),
     ("seed", "--seed"),
@@ -142,6 +142,7 @@ const FIELDS: [(&str, &str); 25] = [
     ("evaluation.cutoffs", "-k"),
     ("evaluation.candidates", "--candidates"),
     ("resume", "--resume"),
+    ("from_disk", "--from-disk"),
     ("init", "--init"),
     ("refit", "--no-refit"),
     ("replay", "--replay"),

@@ -1,7 +1,17 @@
 //! Session-parallel mini-batches \[1, section 3.1.1\] (`docs/algorithms.md`, section 2).
 
-use crate::data::{ItemIndex, Sessions, TimeMicros};
+mod history;
+mod order;
+mod source;
+
+use crate::Result;
+use crate::data::{ItemIndex, Sessions};
 use serde::{Deserialize, Serialize};
+use source::InMemory;
+
+pub use history::HistoryBatcher;
+pub use order::{Order, by_start_time};
+pub use source::{SessionCounts, SessionSource, SessionStream};
 
 /// The source of a row's state. It covers both the reset at the start of a session and the move of rows when a
 /// mini-batch shrinks, in training and in evaluation.
@@ -24,13 +34,22 @@ pub struct Batch {
     pub carry: Vec<Carry>,
     /// The current event of each row.
     events: Vec<EventPosition>,
+    /// The items of each row's session; there may be more of them than rows.
+    rows: Vec<Vec<ItemIndex>>,
 }
 
 /// An event, by its session and its position there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct EventPosition {
-    session: u32,
+    session: u64,
     position: u32,
+}
+
+impl EventPosition {
+    /// Whether a session of these items has an event behind this one.
+    fn has_next(self, items: &[ItemIndex]) -> bool {
+        (self.position.wrapping_add(1) as usize) < items.len()
+    }
 }
 
 impl Batch {
@@ -52,13 +71,12 @@ impl Batch {
         self.events[b].session as usize
     }
 
-    /// The items of row `b`'s session so far, the current one last. `sessions` are those of the batcher.
+    /// The items of row `b`'s session so far, the current one last.
     ///
     /// # Panics
     /// If there is no row `b`.
-    pub fn history<'s>(&self, sessions: &'s Sessions, b: usize) -> &'s [ItemIndex] {
-        let event = self.events[b];
-        &sessions.session(event.session as usize)[..=event.position as usize]
+    pub fn history(&self, b: usize) -> &[ItemIndex] {
+        &self.rows[b][..=self.events[b].position as usize]
     }
 
     /// The position of row `b`'s current event in its session, from 0.
@@ -74,46 +92,10 @@ impl Batch {
 ///
 /// A row whose session has no further pair takes the next session in order. If none is left, the row is removed and the
 /// rows after it move up. A session of L ≥ 2 events yields exactly L − 1 pairs; shorter sessions are skipped.
-#[derive(Clone, Debug)]
 pub struct SessionBatcher<'s> {
-    sessions: &'s Sessions,
-    order: Order,
+    stream: Box<dyn SessionStream + 's>,
     position: BatcherPosition,
-    /// The session of each row of `position`.
-    rows: Vec<&'s [ItemIndex]>,
     batch: Batch,
-}
-
-/// The order in which sessions are dealt out to rows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// All of this number of sessions, as they are stored.
-    AsStored(usize),
-    /// These sessions, by their indices.
-    Listed(Vec<u32>),
-}
-
-impl Order {
-    /// The index of the `place`-th session; `None` after the last.
-    fn get(&self, place: usize) -> Option<usize> {
-        match self {
-            Self::AsStored(len) => (place < *len).then_some(place),
-            Self::Listed(order) => order.get(place).map(|&session| session as usize),
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::AsStored(len) => *len,
-            Self::Listed(order) => order.len(),
-        }
-    }
-}
-
-impl From<Vec<u32>> for Order {
-    fn from(order: Vec<u32>) -> Self {
-        Self::Listed(order)
-    }
 }
 
 /// The position of a [`SessionBatcher`], from which [`SessionBatcher::resume`] continues with the same sessions and
@@ -121,7 +103,7 @@ impl From<Vec<u32>> for Order {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatcherPosition {
     /// Number of sessions of the order that have been assigned to a row or skipped.
-    dealt: usize,
+    dealt: u64,
     /// The event that each row read last.
     rows: Vec<EventPosition>,
 }
@@ -139,17 +121,8 @@ impl<'s> SessionBatcher<'s> {
     /// # Panics
     /// If `rows` is 0.
     pub fn new(sessions: &'s Sessions, order: impl Into<Order>, rows: usize) -> Self {
-        assert!(rows > 0, "a mini-batch without rows");
-        let (position, batch) = (BatcherPosition::default(), Batch::default());
-        let mut batcher = Self { sessions, order: order.into(), position, rows: Vec::new(), batch };
-        while batcher.rows.len() < rows
-            && let Some((session, items)) = batcher.deal()
-        {
-            // One before the first event: `next_batch` advances every row.
-            batcher.position.rows.push(EventPosition { session, position: u32::MAX });
-            batcher.rows.push(items);
-        }
-        batcher
+        let stream = Box::new(InMemory { sessions, order: order.into(), place: 0 });
+        Self::begin(stream, rows).unwrap_or_else(|_| unreachable!("memory has no errors"))
     }
 
     /// Creates a batcher that continues from a position in the same sessions and order.
@@ -162,18 +135,59 @@ impl<'s> SessionBatcher<'s> {
     ) -> Option<Self> {
         let order = order.into();
         let row = |event: &EventPosition| {
-            let session = event.session as usize;
-            let items = (session < sessions.len()).then(|| sessions.session(session))?;
-            ((event.position.wrapping_add(1) as usize) < items.len()).then_some(items)
+            let session = usize::try_from(event.session).ok().filter(|&session| session < sessions.len())?;
+            Some(sessions.session(session).to_vec()).filter(|items| event.has_next(items))
         };
         let rows = position.rows.iter().map(row).collect::<Option<Vec<_>>>()?;
-        (position.dealt <= order.len()).then(|| Self {
-            sessions,
-            order,
-            position,
-            rows,
-            batch: Batch::default(),
-        })
+        let place = usize::try_from(position.dealt).ok().filter(|&dealt| dealt <= order.len())?;
+        let stream = Box::new(InMemory { sessions, order, place });
+        Some(Self { stream, position, batch: Batch { rows, ..Batch::default() } })
+    }
+
+    /// Creates a batcher of up to `rows` rows over all sessions of a source.
+    ///
+    /// # Errors
+    /// Those of the source.
+    ///
+    /// # Panics
+    /// If `rows` is 0.
+    pub fn of_source(source: &'s dyn SessionSource, rows: usize) -> Result<Self> {
+        Self::begin(source.from(0)?, rows)
+    }
+
+    /// Creates a batcher that continues from a position in the same source.
+    ///
+    /// Returns `None` if the position does not exist there.
+    ///
+    /// # Errors
+    /// Those of the source.
+    pub fn resume_source(source: &'s dyn SessionSource, position: BatcherPosition) -> Result<Option<Self>> {
+        if position.dealt > source.counts().sessions {
+            return Ok(None);
+        }
+        let mut rows = vec![Vec::new(); position.rows.len()];
+        for (event, items) in position.rows.iter().zip(&mut rows) {
+            let found = source.from(event.session)?.next(items)?;
+            if found != Some(event.session) || !event.has_next(items) {
+                return Ok(None);
+            }
+        }
+        let stream = source.from(position.dealt)?;
+        Ok(Some(Self { stream, position, batch: Batch { rows, ..Batch::default() } }))
+    }
+
+    fn begin(stream: Box<dyn SessionStream + 's>, rows: usize) -> Result<Self> {
+        assert!(rows > 0, "a mini-batch without rows");
+        let (position, batch) = (BatcherPosition::default(), Batch::default());
+        let mut batcher = Self { stream, position, batch };
+        while batcher.position.rows.len() < rows {
+            let row = batcher.position.rows.len();
+            batcher.batch.rows.push(Vec::new());
+            let Some(session) = batcher.deal(row)? else { break };
+            // One before the first event: `next_batch` advances every row.
+            batcher.position.rows.push(EventPosition { session, position: u32::MAX });
+        }
+        Ok(batcher)
     }
 
     /// The position after the last mini-batch.
@@ -181,112 +195,55 @@ impl<'s> SessionBatcher<'s> {
         &self.position
     }
 
-    /// The sessions.
-    pub fn sessions(&self) -> &'s Sessions {
-        self.sessions
-    }
-
-    /// Takes the next session of at least two events.
-    fn deal(&mut self) -> Option<(u32, &'s [ItemIndex])> {
-        while let Some(session) = self.order.get(self.position.dealt) {
+    /// Takes the next session of at least two events into a row.
+    fn deal(&mut self, row: usize) -> Result<Option<u64>> {
+        while let Some(session) = self.stream.next(&mut self.batch.rows[row])? {
             self.position.dealt += 1;
-            let items = self.sessions.session(session);
-            if items.len() >= 2 {
-                return Some((session as u32, items));
+            if self.batch.rows[row].len() >= 2 {
+                return Ok(Some(session));
             }
         }
-        None
+        Ok(None)
     }
 
     /// The next mini-batch, or `None` after the last pair.
-    pub fn next_batch(&mut self) -> Option<&Batch> {
-        let mut rows = std::mem::take(&mut self.position.rows);
+    ///
+    /// # Errors
+    /// Those of the source; sessions in memory have none.
+    pub fn next_batch(&mut self) -> Result<Option<&Batch>> {
         self.batch.carry.clear();
         self.batch.inputs.clear();
         self.batch.targets.clear();
         let mut kept = 0;
-        for row in 0..rows.len() {
-            let (EventPosition { session, position }, items) = (rows[row], self.rows[row]);
-            let next = position.wrapping_add(1);
-            let (event, items, carry) = if (next as usize) + 1 < items.len() {
+        for row in 0..self.position.rows.len() {
+            let event = self.position.rows[row];
+            let next = event.position.wrapping_add(1);
+            let (event, carry) = if (next as usize) + 1 < self.batch.rows[row].len() {
                 let carry = if next == 0 { Carry::Fresh } else { Carry::Row(row) };
-                (EventPosition { session, position: next }, items, carry)
-            } else if let Some((session, items)) = self.deal() {
-                (EventPosition { session, position: 0 }, items, Carry::Fresh)
+                (EventPosition { position: next, ..event }, carry)
+            } else if let Some(session) = self.deal(row)? {
+                (EventPosition { session, position: 0 }, Carry::Fresh)
             } else {
                 continue;
             };
-            (rows[kept], self.rows[kept]) = (event, items);
-            kept += 1;
-            let at = event.position as usize;
+            self.position.rows[kept] = event;
+            self.batch.rows.swap(kept, row);
+            let (items, at) = (&self.batch.rows[kept], event.position as usize);
             self.batch.carry.push(carry);
             self.batch.inputs.push(items[at]);
             self.batch.targets.push(items[at + 1]);
+            kept += 1;
         }
-        rows.truncate(kept);
-        self.rows.truncate(kept);
-        self.batch.events.clone_from(&rows);
-        self.position.rows = rows;
-        (kept > 0).then_some(&self.batch)
+        self.position.rows.truncate(kept);
+        self.batch.events.clone_from(&self.position.rows);
+        Ok((kept > 0).then_some(&self.batch))
     }
 }
 
-/// Forms batches without targets in which all sessions end in the last batch, to score each session after its last
-/// event.
-///
-/// The longest session begins, and shorter ones join later. A session scorer then scores once, after the last batch,
-/// for all rows. Empty sessions are skipped.
-#[derive(Clone, Debug)]
-pub struct HistoryBatcher<'s> {
-    sessions: &'s Sessions,
-    /// Sessions, longest first: the rows of a batch are the first of them.
-    order: Vec<u32>,
-    /// Number of remaining batches.
-    left: usize,
-    batch: Batch,
-}
-
-impl<'s> HistoryBatcher<'s> {
-    /// Creates a batcher of the sessions whose indices are in `order`, with up to one row each.
-    ///
-    /// # Panics
-    /// If an index is not below the number of sessions.
-    pub fn new(sessions: &'s Sessions, mut order: Vec<u32>) -> Self {
-        order.retain(|&s| !sessions.session(s as usize).is_empty());
-        order.sort_by_cached_key(|&s| std::cmp::Reverse(sessions.session(s as usize).len()));
-        let left = order.first().map_or(0, |&s| sessions.session(s as usize).len());
-        Self { sessions, order, left, batch: Batch::default() }
+impl std::fmt::Debug for SessionBatcher<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionBatcher").field("position", &self.position).finish_non_exhaustive()
     }
-
-    /// The next batch, without targets, or `None` after the last events.
-    pub fn next_batch(&mut self) -> Option<&Batch> {
-        if self.left == 0 {
-            return None;
-        }
-        self.batch.carry.clear();
-        self.batch.inputs.clear();
-        self.batch.events.clear();
-        for (row, &session) in self.order.iter().enumerate() {
-            let events = self.sessions.session(session as usize);
-            let Some(position) = events.len().checked_sub(self.left) else { break };
-            self.batch.carry.push(if position == 0 { Carry::Fresh } else { Carry::Row(row) });
-            self.batch.inputs.push(events[position]);
-            self.batch.events.push(EventPosition { session, position: position as u32 });
-        }
-        self.left -= 1;
-        Some(&self.batch)
-    }
-}
-
-/// Sessions by start time, oldest first. Sessions that start at the same time keep their order.
-pub fn by_start_time(sessions: &Sessions) -> Order {
-    if sessions.starts().is_sorted() {
-        return Order::AsStored(sessions.len());
-    }
-    let starts: Vec<TimeMicros> = sessions.starts().collect();
-    let mut order: Vec<u32> = (0..sessions.len() as u32).collect();
-    order.sort_by_key(|&s| starts[s as usize]);
-    Order::Listed(order)
 }
 
 #[cfg(test)]
@@ -295,7 +252,7 @@ mod tests {
     use proptest::prelude::*;
     use upnext_reference::batches::epoch;
 
-    fn sessions(lengths: &[usize]) -> (Sessions, Vec<Vec<u32>>) {
+    pub(super) fn sessions(lengths: &[usize]) -> (Sessions, Vec<Vec<u32>>) {
         let mut sessions = Sessions::new();
         let mut plain = Vec::new();
         let mut item = 0;
@@ -323,7 +280,7 @@ mod tests {
                     let position = serde_json::from_str(&position).unwrap();
                     batcher = SessionBatcher::resume(&sessions, order.clone(), position).unwrap();
                 }
-                let batch = batcher.next_batch().expect("a step of the reference");
+                let batch = batcher.next_batch().unwrap().expect("a step of the reference");
                 prop_assert_eq!(batch.len(), step.len());
                 for (b, row) in step.iter().enumerate() {
                     prop_assert_eq!(batch.inputs[b], row.input);
@@ -331,11 +288,11 @@ mod tests {
                     prop_assert_eq!(batch.session(b), row.session);
                     prop_assert_eq!(batch.position(b), row.position);
                     prop_assert_eq!(batch.carry[b], row.carried_from.map_or(Carry::Fresh, Carry::Row));
-                    prop_assert_eq!(batch.history(&sessions, b), &plain[row.session][..=row.position]);
+                    prop_assert_eq!(batch.history(b), &plain[row.session][..=row.position]);
                 }
             }
-            prop_assert!(batcher.next_batch().is_none());
-            prop_assert!(batcher.next_batch().is_none());
+            prop_assert!(batcher.next_batch().unwrap().is_none());
+            prop_assert!(batcher.next_batch().unwrap().is_none());
         }
     }
 
@@ -345,7 +302,7 @@ mod tests {
         let mut batcher = SessionBatcher::new(&sessions, vec![0, 1, 2], 2);
         let mut sizes = Vec::new();
         let mut carries = Vec::new();
-        while let Some(batch) = batcher.next_batch() {
+        while let Some(batch) = batcher.next_batch().unwrap() {
             sizes.push(batch.len());
             carries.push(batch.carry.clone());
         }
@@ -356,44 +313,11 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_session_comes_first_whatever_the_order_in_the_data() {
-        let mut sessions = Sessions::new();
-        for (item, start) in [(0, 30), (1, -5), (2, 30), (3, 7)] {
-            sessions.push(&[item, item], start);
-        }
-        assert_eq!(by_start_time(&sessions), Order::Listed(vec![1, 3, 0, 2]));
-        let mut sorted = Sessions::new();
-        [-5, 7, 7].iter().for_each(|&start| sorted.push(&[1, 2], start));
-        assert_eq!(by_start_time(&sorted), Order::AsStored(3));
-    }
-
-    #[test]
-    fn histories_of_any_length_end_in_the_last_batch() {
-        let (sessions, plain) = sessions(&[2, 0, 4, 1, 4]);
-        let mut batcher = HistoryBatcher::new(&sessions, vec![0, 1, 2, 3, 4]);
-        let mut read = vec![Vec::new(); 5];
-        let mut last = Vec::new();
-        while let Some(batch) = batcher.next_batch() {
-            assert!(batch.targets.is_empty());
-            for b in 0..batch.len() {
-                let session = batch.session(b);
-                let carry = if read[session].is_empty() { Carry::Fresh } else { Carry::Row(b) };
-                assert_eq!(batch.carry[b], carry);
-                read[session].push(batch.inputs[b]);
-                assert_eq!(batch.history(&sessions, b), read[session]);
-            }
-            last = (0..batch.len()).map(|b| batch.session(b)).collect();
-        }
-        assert_eq!(read, plain);
-        assert_eq!(last, [2, 4, 0, 3]);
-    }
-
-    #[test]
     fn a_position_of_other_sessions_is_refused() {
         let (long, _) = sessions(&[5, 5, 5]);
         let (short, _) = sessions(&[3, 2]);
         let mut batcher = SessionBatcher::new(&long, vec![0, 1, 2], 3);
-        batcher.next_batch();
+        batcher.next_batch().unwrap();
         assert!(SessionBatcher::resume(&short, vec![0, 1], batcher.position().clone()).is_none());
     }
 }

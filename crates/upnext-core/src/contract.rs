@@ -188,7 +188,7 @@ fn scored_alone(model: &dyn Recommender, sessions: &Sessions) -> Scores {
         let mut scorer = model.scorer(1);
         let mut batcher = HistoryBatcher::new(sessions, vec![s as u32]);
         while let Some(batch) = batcher.next_batch() {
-            scorer.read(batch, sessions);
+            scorer.read(batch);
             alone.insert((s, batch.position(0) + 1), row_scores(&mut *scorer, &all, 1).remove(0));
         }
     }
@@ -238,8 +238,8 @@ fn scores_are_the_same_in_any_batch(model: &dyn Recommender, sessions: &Sessions
     for (rows, order) in [(1, &forward), (2, &backward), (5, &forward), (17, &backward), (40, &forward)] {
         let mut scorer = model.scorer(rows);
         let mut batcher = SessionBatcher::new(sessions, order.clone(), rows);
-        while let Some(batch) = batcher.next_batch() {
-            scorer.read(batch, sessions);
+        while let Some(batch) = batcher.next_batch().unwrap() {
+            scorer.read(batch);
             same_as_alone(&mut *scorer, batch, &lists, alone);
         }
     }
@@ -252,7 +252,7 @@ fn scores_are_the_same_when_sessions_join_late(model: &dyn Recommender, sessions
     let mut batcher = HistoryBatcher::new(sessions, order);
     let lists = [(0..model.num_items() as ItemIndex).collect()];
     while let Some(batch) = batcher.next_batch() {
-        scorer.read(batch, sessions);
+        scorer.read(batch);
         same_as_alone(&mut *scorer, batch, &lists, alone);
     }
 }
@@ -482,7 +482,7 @@ struct ByLastItemScorer<'m, F> {
 }
 
 impl<F: Fn(ItemIndex, ItemIndex) -> f32> SessionScorer for ByLastItemScorer<'_, F> {
-    fn read(&mut self, batch: &Batch, _sessions: &Sessions) {
+    fn read(&mut self, batch: &Batch) {
         self.last.clone_from(&batch.inputs);
     }
 
@@ -515,7 +515,7 @@ struct ForgetfulScorer {
 }
 
 impl SessionScorer for ForgetfulScorer {
-    fn read(&mut self, batch: &Batch, _sessions: &Sessions) {
+    fn read(&mut self, batch: &Batch) {
         self.rows = batch.len();
         self.read[..self.rows].iter_mut().for_each(|read| *read += 1);
     }

@@ -1,5 +1,6 @@
 //! The progress of a training: events for an observer while it runs, and the record that is saved with the model.
 
+use crate::batch::SessionCounts;
 use crate::data::Dataset;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
@@ -222,11 +223,8 @@ impl TrainingSummary {
 
     /// The summary of a training on `data` before its first epoch.
     pub(crate) fn of(data: &Dataset) -> Self {
-        Self {
-            sessions: data.sessions.len() as u64,
-            events: data.sessions.num_events() as u64,
-            ..Self::default()
-        }
+        let SessionCounts { sessions, events, .. } = data.counts();
+        Self { sessions, events, ..Self::default() }
     }
 
     /// The epoch with the largest validation MRR, the first of equals; `None` without validation.

@@ -1,7 +1,9 @@
 //! Shared code of all readers and writers of Parquet files: opening files that may be damaged, decoding batch by batch,
 //! writer settings, and the operating system's error inside a Parquet error.
 
-use ::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use ::parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
 use ::parquet::arrow::{ArrowWriter, ProjectionMask};
 use ::parquet::basic::Compression;
 #[cfg(feature = "logs")]
@@ -26,12 +28,29 @@ pub(crate) struct ParquetFile<R: ChunkReader + 'static>(ParquetRecordBatchReader
 /// Decodes the rows of some columns of a file, batch by batch.
 pub(crate) struct Batches(ParquetRecordBatchReader);
 
-impl<R: ChunkReader + 'static> ParquetFile<R> {
+/// The metadata of a file that is opened several times: reading them takes as long as a row group of a file of many.
+#[derive(Clone, Debug)]
+pub(crate) struct Metadata(ArrowReaderMetadata);
+
+impl Metadata {
     /// Reads the metadata of a file of `size` bytes.
+    pub(crate) fn read<R: ChunkReader + 'static>(file: &R, size: u64) -> Result<Self, String> {
+        let metadata = guarded(|| ArrowReaderMetadata::load(file, Default::default()))?;
+        check_chunks(metadata.metadata(), size)?;
+        Ok(Self(metadata))
+    }
+}
+
+impl<R: ChunkReader + 'static> ParquetFile<R> {
+    /// Opens a file of `size` bytes.
     pub(crate) fn open(file: R, size: u64) -> Result<Self, String> {
-        let builder = guarded(|| ParquetRecordBatchReaderBuilder::try_new(file))?;
-        check_chunks(builder.metadata(), size)?;
-        Ok(Self(builder))
+        let metadata = Metadata::read(&file, size)?;
+        Ok(Self::with_metadata(file, &metadata))
+    }
+
+    /// Opens a file whose metadata have been read.
+    pub(crate) fn with_metadata(file: R, metadata: &Metadata) -> Self {
+        Self(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.0.clone()))
     }
 
     /// Names and types of the columns.

@@ -4,7 +4,7 @@ mod similarity;
 mod table;
 
 use crate::batch::Batch;
-use crate::data::{ItemIndex, Sessions};
+use crate::data::ItemIndex;
 pub use similarity::{Similarities, SimilarityMeasure};
 pub(crate) use table::TableProducts;
 use upnext_kernels::{Activation, Isa, Matrix, padded};
@@ -57,9 +57,8 @@ pub trait SessionScorer {
     /// Reads the current event of each row.
     ///
     /// `batch.carry` is the source of each row's state: a fresh row begins a session, the others continue a row of the
-    /// batch before. `sessions` are those of the batcher. A batch must not have more rows than the scorer was created
-    /// for.
-    fn read(&mut self, batch: &Batch, sessions: &Sessions);
+    /// batch before. A batch must not have more rows than the scorer was created for.
+    fn read(&mut self, batch: &Batch);
 
     /// Scores items as the next one of each row. The score of `items[i]` for row `b` is written to `scores[i * lanes +
     /// b]`, with `lanes` = [`lanes`]`(rows of the last batch)`; values in lanes beyond the rows are unspecified.

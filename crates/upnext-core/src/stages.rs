@@ -7,6 +7,7 @@
 use crate::arrays::{Arrays, TrainingState};
 use crate::data::{Dataset, Sessions};
 use crate::experiment::Experiment;
+use crate::gru4rec::config::SessionOrder;
 use crate::history::{Ended, FitEvent, Observer, Selection, TrainingSummary};
 use crate::kind::{AnyModel, CheckpointStore, Copies, Fit, MemberPlan, Snapshot, Start, TrainedMember};
 use crate::{Error, Result, models};
@@ -77,6 +78,7 @@ impl Stages<'_> {
         checkpoints: &mut dyn CheckpointStore,
     ) -> Result<Trained> {
         let has_epochs = self.experiment.model.network().is_some();
+        self.check_source(has_epochs)?;
         let whole = match self.refit.take() {
             Some(whole) if has_epochs => whole,
             whole => {
@@ -120,6 +122,25 @@ impl Stages<'_> {
         let second = stage(settings, whole, None, begin, observe, checkpoints)?;
         let ended = if second.ended == Ended::Complete { ended } else { second.ended };
         Ok(Trained { ended, ..second })
+    }
+}
+
+impl Stages<'_> {
+    /// Checks that data on a disk are read as they can be: one session after the other.
+    fn check_source(&self, is_network: bool) -> Result<()> {
+        let is_on_disk = |data: &Arc<Dataset>| data.source.is_some();
+        if !is_on_disk(&self.data) && !self.refit.as_ref().is_some_and(is_on_disk) {
+            return Ok(());
+        }
+        if !is_network {
+            let reason = "a model of this kind needs the whole log in memory: only networks learn from sessions on a disk";
+            return Err(Error::config("from_disk", reason));
+        }
+        if self.experiment.training.session_order != SessionOrder::Time {
+            let reason = "sessions on a disk are read in the order of time: leave it at \"time\", or read them into memory";
+            return Err(Error::config("training.session_order", reason));
+        }
+        Ok(())
     }
 }
 

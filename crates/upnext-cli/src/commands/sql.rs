@@ -1,6 +1,7 @@
 //! `upnext sql`: queries for the engine that has the log.
 
 use super::prepare::RulesArgs;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use crate::numbers::one_or_more;
 use crate::output::OutputArgs;
 use upnext_core::data::TimeSpan;
@@ -26,8 +27,8 @@ enum Queries {
 #[derive(clap::Args, Debug)]
 struct SqlPrepareArgs {
     /// The engine's SQL; Sail speaks Spark's
-    #[arg(long, value_name = "DIALECT", value_parser = ["duckdb", "spark", "datafusion"])]
-    dialect: String,
+    #[arg(long, value_name = "DIALECT", value_parser = PossibleValuesParser::new(Dialect::ALL.map(Dialect::as_str)).try_map(|name| name.parse::<Dialect>()))]
+    dialect: Dialect,
 
     /// The table or view of the log, or a query in parentheses, as it stands in the engine's SQL
     #[arg(long, value_name = "TABLE")]
@@ -118,7 +119,7 @@ impl TimeFormArg {
 pub(crate) fn run(args: &SqlArgs) -> anyhow::Result<()> {
     let Queries::Prepare(args) = &args.command;
     let column = |name: &String| IdColumn { name: name.clone(), form: IdForm::Text };
-    let dialect: Dialect = args.dialect.parse().map_err(anyhow::Error::msg)?;
+    let dialect = args.dialect;
     let plan = SqlPlan::new(&SqlOptions {
         dialect,
         source: args.source.clone(),

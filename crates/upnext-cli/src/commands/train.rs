@@ -70,6 +70,11 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "SHARE", requires = "older", value_parser = share)]
     replay: Option<f64>,
 
+    /// Read the training sessions from the disk in every epoch, for logs that are larger than memory: networks only, from a
+    /// folder that the queries of `upnext sql prepare` have written
+    #[arg(long, conflicts_with_all = ["valid", "older"])]
+    from_disk: bool,
+
     /// Time between two checkpoints within an epoch
     #[arg(long, value_name = "SPAN", default_value = "10m")]
     checkpoint_every: TimeSpan,

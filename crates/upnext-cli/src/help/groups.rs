@@ -46,6 +46,7 @@ pub(super) const GROUPS: &[(&str, Groups)] = &[
         "tune",
         &[
             ("Search", &["space", "show_space", "objective", "sampler", "halving", "no_refine"]),
+            ("Several machines", &["shared", "lease"]),
             ("Data", &["valid", "validation", "test"]),
             ("Model and training", &["model", "epochs", "seed", "config", "fields", "threads"]),
             ("Evaluation", &["k", "ties", "candidates"]),

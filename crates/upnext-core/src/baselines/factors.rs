@@ -311,7 +311,7 @@ impl<'m> MeanScorer<'m> {
 }
 
 impl SessionScorer for MeanScorer<'_> {
-    fn read(&mut self, batch: &Batch, _sessions: &Sessions) {
+    fn read(&mut self, batch: &Batch) {
         std::mem::swap(&mut self.sums, &mut self.before);
         std::mem::swap(&mut self.counts, &mut self.counts_before);
         self.counts.clear();

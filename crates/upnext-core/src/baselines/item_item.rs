@@ -291,7 +291,7 @@ struct LastItemScorer<'m> {
 }
 
 impl SessionScorer for LastItemScorer<'_> {
-    fn read(&mut self, batch: &Batch, _sessions: &Sessions) {
+    fn read(&mut self, batch: &Batch) {
         self.scores.reset(batch.len());
         for (b, &item) in batch.inputs.iter().enumerate() {
             self.scores.set(b, &self.model.popularity, self.model.row(item));

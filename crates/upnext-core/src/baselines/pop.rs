@@ -1,7 +1,7 @@
 //! POP: items by popularity, the same list for every session.
 
 use crate::batch::Batch;
-use crate::data::{ItemIndex, ItemVocabulary, Sessions};
+use crate::data::{ItemIndex, ItemVocabulary};
 use crate::recommender::{Recommender, SessionScorer, lanes};
 
 /// POP \[1, section 4.1\]: an item's score is its support.
@@ -79,7 +79,7 @@ impl<'m> FixedScorer<'m> {
 }
 
 impl SessionScorer for FixedScorer<'_> {
-    fn read(&mut self, batch: &Batch, _sessions: &Sessions) {
+    fn read(&mut self, batch: &Batch) {
         self.rows = batch.len();
     }
 

@@ -2,7 +2,7 @@
 
 use super::pop::support_levels;
 use crate::batch::{Batch, Carry};
-use crate::data::{ItemIndex, ItemVocabulary, Sessions};
+use crate::data::{ItemIndex, ItemVocabulary};
 use crate::recommender::{Recommender, SessionScorer, lanes};
 use std::collections::HashMap;
 
@@ -76,7 +76,7 @@ struct SPopScorer<'m> {
 }
 
 impl SessionScorer for SPopScorer<'_> {
-    fn read(&mut self, batch: &Batch, _sessions: &Sessions) {
+    fn read(&mut self, batch: &Batch) {
         let mut before = std::mem::take(&mut self.counts);
         for (&item, &carry) in batch.inputs.iter().zip(&batch.carry) {
             let mut counts = match carry {

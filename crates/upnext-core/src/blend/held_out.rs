@@ -68,19 +68,19 @@ impl HeldOut {
         let groups: Vec<&[u32]> = order.chunks(4 * ROWS).collect();
         let source = Source::new((model, scale), None, fixed((model, scale)));
         let (threads, is_stopped) = (threads.min(groups.len()).max(1), AtomicBool::new(false));
-        let work = |thread: usize, go_on: &mut dyn FnMut(usize) -> bool| {
+        let work = |thread: usize, go_on: &mut dyn FnMut(usize) -> bool| -> Result<Vec<(usize, List)>> {
             let mut lister = Lister::new(source.clone(), depth, ROWS);
             let mut found = Vec::new();
             for (number, group) in groups.iter().enumerate().skip(thread).step_by(threads) {
                 if !go_on(number) {
                     break;
                 }
-                self.group(&mut lister, catalogue, group, &mut found);
+                self.group(&mut lister, catalogue, group, &mut found)?;
             }
-            found
+            Ok(found)
         };
         let mut lists = vec![List::default(); self.len()];
-        std::thread::scope(|scope| {
+        std::thread::scope(|scope| -> Result<()> {
             let (work, is_stopped) = (&work, &is_stopped);
             let until_stopped = move |thread| work(thread, &mut |_| !is_stopped.load(Ordering::Relaxed));
             let others: Vec<_> =
@@ -94,8 +94,11 @@ impl HeldOut {
                 Ok(found) => found,
                 Err(panic) => std::panic::resume_unwind(panic),
             });
-            std::iter::once(own).chain(others).flatten().for_each(|(case, list)| lists[case] = list);
-        });
+            for found in std::iter::once(own).chain(others) {
+                found?.into_iter().for_each(|(case, list)| lists[case] = list);
+            }
+            Ok(())
+        })?;
         if is_stopped.into_inner() {
             return Err(Error::Stopped);
         }
@@ -117,14 +120,15 @@ impl HeldOut {
         catalogue: &Catalogue,
         group: &[u32],
         found: &mut Vec<(usize, List)>,
-    ) {
+    ) -> Result<()> {
         let mut batcher = SessionBatcher::new(&self.sessions, group.to_vec(), ROWS.min(group.len()));
-        while let Some(batch) = batcher.next_batch() {
-            lister.read(batch, &self.sessions);
+        while let Some(batch) = batcher.next_batch()? {
+            lister.read(batch);
             let case = |row: usize| self.first[batch.session(row)] + batch.position(row);
             let lists = lister.lists(catalogue).into_iter().enumerate();
             found.extend(lists.map(|(row, list)| (case(row), list)));
         }
+        Ok(())
     }
 
     /// The numbers of the cases of each session.

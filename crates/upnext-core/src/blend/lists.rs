@@ -170,7 +170,7 @@ pub(super) fn fixed((model, scale): (&dyn AnyModel, Scale)) -> Option<Arc<[f32]>
     sessions.push(&[0, 0], 0);
     let mut batcher = SessionBatcher::new(&sessions, vec![0], 1);
     let mut scorer = model.scorer(1);
-    scorer.read(batcher.next_batch()?, &sessions);
+    scorer.read(batcher.next_batch().ok().flatten()?);
     let items: Vec<ItemIndex> = (0..model.num_items() as ItemIndex).collect();
     let lanes = lanes(1);
     let mut scores = vec![0.0; items.len() * lanes];
@@ -196,8 +196,8 @@ impl<'m> Lister<'m> {
     }
 
     /// Reads an event of each row.
-    pub(super) fn read(&mut self, batch: &Batch, sessions: &Sessions) {
-        self.scorer.read(batch, sessions);
+    pub(super) fn read(&mut self, batch: &Batch) {
+        self.scorer.read(batch);
         self.rows = batch.len();
     }
 

@@ -5,7 +5,7 @@ use super::pool::Pool;
 use super::{Blend, Fitted};
 use crate::baselines::SparseScores;
 use crate::batch::Batch;
-use crate::data::{ItemIndex, Sessions};
+use crate::data::ItemIndex;
 use crate::recommender::{SessionScorer, lanes};
 
 pub(super) struct BlendScorer<'m> {
@@ -63,8 +63,8 @@ impl<'m> BlendScorer<'m> {
 }
 
 impl SessionScorer for BlendScorer<'_> {
-    fn read(&mut self, batch: &Batch, sessions: &Sessions) {
-        self.members.iter_mut().for_each(|member| member.read(batch, sessions));
+    fn read(&mut self, batch: &Batch) {
+        self.members.iter_mut().for_each(|member| member.read(batch));
         self.events.clear();
         self.events.extend((0..batch.len()).map(|row| batch.position(row) + 1));
         self.is_pooled = false;

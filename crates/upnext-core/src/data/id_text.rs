@@ -13,8 +13,12 @@ pub(super) fn trimmed(field: &[u8]) -> &[u8] {
     if is_plain(text.first()) && is_plain(text.last()) {
         return text;
     }
-    let is_space = |c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{2060}' | '\u{feff}');
     std::str::from_utf8(text).map_or(text, |text| text.trim_matches(is_space).as_bytes())
+}
+
+/// Whether a character at the end of a field is no part of an id, besides the white space of ASCII.
+pub(super) fn is_space(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{200b}' | '\u{2060}' | '\u{feff}')
 }
 
 /// A number with a fraction of zeros without the fraction, and any other text as it is.

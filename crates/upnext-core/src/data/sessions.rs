@@ -4,6 +4,7 @@ use super::items::ItemTable;
 use super::session_index::SessionIndex;
 use super::time::YEAR_1995;
 use super::vocabulary::{ItemIndex, ItemVocabulary};
+use crate::batch::{SessionCounts, SessionSource};
 use crate::checksum::Fingerprint;
 use std::sync::Arc;
 
@@ -141,12 +142,24 @@ pub struct Dataset {
     pub sessions: Sessions,
     /// Attributes of items, kept with the models that are fitted; it may lack some of `items` and have others.
     pub item_table: Option<Arc<ItemTable>>,
+    /// The sessions of data that stay on a disk, in place of `sessions`: networks learn from them.
+    pub source: Option<Arc<dyn SessionSource>>,
 }
 
 impl Dataset {
     /// A dataset of these sessions, without a table of items.
     pub fn new(items: ItemVocabulary, sessions: Sessions) -> Self {
-        Self { items, sessions, item_table: None }
+        Self { items, sessions, item_table: None, source: None }
+    }
+
+    /// A dataset of sessions that are not in memory.
+    pub fn on_disk(items: ItemVocabulary, source: Arc<dyn SessionSource>) -> Self {
+        Self { source: Some(source), ..Self::new(items, Sessions::new()) }
+    }
+
+    /// The counts of the sessions, wherever they are.
+    pub fn counts(&self) -> SessionCounts {
+        self.source.as_ref().map_or_else(|| SessionCounts::of(&self.sessions), |source| source.counts())
     }
 
     /// Some of the sessions, with their items in the order of their occurrence there; and the index there of each item.

@@ -211,9 +211,9 @@ impl<'a> Task<'a> {
         let [mut target, mut larger, mut equal] = [const { Vec::new() }; 3];
         let list_length = self.lists.as_ref().map_or(0, |lists| lists.length);
         let mut best = vec![TopK::new(list_length); rows];
-        while let Some(batch) = batcher.next_batch() {
+        while let Some(batch) = batcher.next_batch()? {
             let (rows, lanes) = (batch.len(), lanes(batch.len()));
-            scorer.read(batch, self.sessions);
+            scorer.read(batch);
 
             // All targets are scored for all rows; each row needs the score of its own target.
             scorer.score(&batch.targets, &mut scores[..rows * lanes]);

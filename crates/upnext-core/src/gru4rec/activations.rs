@@ -6,7 +6,6 @@ use super::input::StepInput;
 use super::layers::{Cpu, DenseBuffers, LayerBuffers, LayerInput};
 use super::network::{Network, Stream};
 use crate::batch::Batch;
-use crate::data::Sessions;
 use upnext_kernels::{CounterRng, Matrix};
 
 /// The activations and gradients of all layers for up to `B` rows, and the states that the rows carry.
@@ -59,13 +58,12 @@ impl Activations {
         cpu: Cpu,
         network: &Network,
         batch: &Batch,
-        sessions: &Sessions,
         dropout: Option<Dropout>,
     ) {
         let embedding = dropout.filter(|d| d.embedding > 0.0).map(|d| (d.embedding_rng, d.embedding));
         let hidden = dropout.filter(|d| d.hidden > 0.0);
         let hidden = |layer: usize| hidden.map(|d| (d.hidden_rng.substream(layer as u64), d.hidden));
-        self.input.read(cpu, &network.values, batch, sessions, embedding);
+        self.input.read(cpu, &network.values, batch, embedding);
         for l in 0..self.layers.len() {
             let (lower, upper) = self.layers.split_at_mut(l);
             let below =

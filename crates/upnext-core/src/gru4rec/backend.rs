@@ -4,7 +4,6 @@ use super::network::Network;
 use crate::Result;
 use crate::arrays::TrainingState;
 use crate::batch::Batch;
-use crate::data::Sessions;
 
 /// An implementation of the training steps of a network, such as [`CpuBackend`](super::CpuBackend).
 ///
@@ -22,9 +21,8 @@ pub trait Backend: Send + std::fmt::Debug {
         1
     }
 
-    /// Runs the training step of a mini-batch, or queues it. `step` is its number, from 0 over all epochs; `sessions`
-    /// are those that the mini-batch's rows refer to.
-    fn step(&mut self, step: u64, batch: &Batch, sessions: &Sessions);
+    /// Runs the training step of a mini-batch, or queues it. `step` is its number, from 0 over all epochs.
+    fn step(&mut self, step: u64, batch: &Batch);
 
     /// Calls `each` with the losses of finished steps, in order and once each: the sum over the rows divided by the
     /// configured batch size. With `wait`, all steps so far are finished first.

@@ -11,7 +11,7 @@ use super::step::{StepItems, TrainingStep, operations};
 use crate::Result;
 use crate::arrays::TrainingState;
 use crate::batch::Batch;
-use crate::data::{ItemVocabulary, Sessions};
+use crate::data::ItemVocabulary;
 use upnext_kernels::{Isa, OptimizerState, ThreadPool};
 
 /// Floating-point operations of a step below which a single thread computes it: between cores without a shared cache,
@@ -78,7 +78,7 @@ impl Backend for CpuBackend {
         self.pool.threads()
     }
 
-    fn step(&mut self, step: u64, batch: &Batch, sessions: &Sessions) {
+    fn step(&mut self, step: u64, batch: &Batch) {
         let dropout = Dropout::of_step(step, self.network.config(), &self.training);
         self.scored.prepare(step, &batch.targets);
         let (scores, mut draw_next) = self.scored.for_step(step + 1);
@@ -90,7 +90,7 @@ impl Backend for CpuBackend {
             background: draw_next.as_mut().map(|draw| draw as &mut (dyn FnMut() + Send)),
         };
         let cpu = Cpu { pool: &self.pool, isa: self.isa };
-        let loss = self.step.run(cpu, &mut self.network, &mut self.state, batch, sessions, items);
+        let loss = self.step.run(cpu, &mut self.network, &mut self.state, batch, items);
         self.loss = Some(loss);
     }
 

@@ -4,7 +4,6 @@ use super::config::{Input, NetworkConfig};
 use super::layers::Cpu;
 use super::parameters::Parameters;
 use crate::batch::Batch;
-use crate::data::Sessions;
 use std::collections::HashMap;
 use upnext_kernels::{CounterRng, Matrix, View, add_scaled, dropout_mask, multiply, product};
 
@@ -100,11 +99,10 @@ impl Entries {
 }
 
 /// The most entries that a row of the input has in any of these sessions.
-pub(crate) fn max_entries(config: &NetworkConfig, sessions: &Sessions) -> usize {
+pub(crate) fn max_entries(config: &NetworkConfig, longest: usize) -> usize {
     match config.input {
         Input::OneHot => 1,
         Input::Discounted => {
-            let longest = sessions.iter().map(<[u32]>::len).max().unwrap_or(0);
             let ages = MIN_WEIGHT.ln() / f64::from(config.discount).ln();
             // With γ = 1 the quotient is infinite: every event has an entry.
             if ages.is_finite() { longest.min(ages.ceil() as usize + 1) } else { longest }
@@ -140,7 +138,6 @@ impl StepInput {
         cpu: Cpu,
         parameters: &Parameters<Matrix>,
         batch: &Batch,
-        sessions: &Sessions,
         dropout: Option<(CounterRng, f32)>,
     ) {
         let rows = batch.len();
@@ -151,7 +148,7 @@ impl StepInput {
                     self.entries.items.push(batch.inputs[b]);
                     self.entries.weights.push(1.0);
                 } else {
-                    self.entries.push_discounted(batch.history(sessions, b), self.discount);
+                    self.entries.push_discounted(batch.history(b), self.discount);
                 }
                 self.entries.rows.resize(self.entries.items.len(), b as u32);
                 self.entries.ends.push(self.entries.items.len() as u32);

@@ -5,7 +5,7 @@ use super::layers::Cpu;
 use super::network::Network;
 use super::output::Top;
 use crate::batch::Batch;
-use crate::data::{ItemIndex, Sessions};
+use crate::data::ItemIndex;
 use crate::recommender::{Factors, Recommender, SessionScorer, TableProducts, lanes};
 use upnext_kernels::{Isa, ThreadPool, activate};
 
@@ -53,9 +53,9 @@ struct NetworkScorer<'n> {
 }
 
 impl SessionScorer for NetworkScorer<'_> {
-    fn read(&mut self, batch: &Batch, sessions: &Sessions) {
+    fn read(&mut self, batch: &Batch) {
         let cpu = Cpu { pool: &self.pool, isa: self.isa };
-        self.activations.forward(cpu, self.network, batch, sessions, None);
+        self.activations.forward(cpu, self.network, batch, None);
         self.rows = batch.len();
         self.top.read(self.activations.top(), self.rows);
     }

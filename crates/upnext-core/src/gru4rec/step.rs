@@ -8,7 +8,7 @@ use super::output::{Output, PARTS, Scored};
 use super::parameters::{Layout, Parameters};
 use super::update::{Gradients, Owned, Update};
 use crate::batch::Batch;
-use crate::data::{ItemIndex, Sessions};
+use crate::data::ItemIndex;
 use upnext_kernels::{LossFunction, Matrix, OptimizerState, RowGroups, UpdateRule};
 
 /// The buffers of a training step.
@@ -98,11 +98,10 @@ impl TrainingStep {
         network: &mut Network,
         state: &mut Parameters<OptimizerState>,
         batch: &Batch,
-        sessions: &Sessions,
         items: StepItems,
     ) -> f64 {
         let rows = batch.len();
-        self.activations.forward(cpu, network, batch, sessions, items.dropout);
+        self.activations.forward(cpu, network, batch, items.dropout);
         let (top, d_top) = self.activations.top_and_gradient();
         let scored = Scored {
             rows,

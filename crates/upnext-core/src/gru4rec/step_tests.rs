@@ -89,11 +89,11 @@ impl Case {
         let order: Vec<u32> = (0..sessions.len() as u32).collect();
         let mut batcher = SessionBatcher::new(&sessions, order, self.rows);
         for t in 0..2 {
-            let batch = batcher.next_batch().unwrap().clone();
+            let batch = batcher.next_batch().unwrap().unwrap().clone();
             self.run(cpu, &mut step, &mut network, &mut state, &batch, &sessions, t);
         }
         let before = network.tensors();
-        let batch = batcher.next_batch().unwrap().clone();
+        let batch = batcher.next_batch().unwrap().unwrap().clone();
         let (loss, dropout) = self.run(cpu, &mut step, &mut network, &mut state, &batch, &sessions, 2);
         let after = network.tensors();
         assert!(batch.carry.contains(&crate::batch::Carry::Fresh) || self.rows < 2, "{name}");
@@ -106,7 +106,7 @@ impl Case {
         };
         let lstm = self.network.unit == Unit::Lstm;
         let example = Example {
-            sessions: (0..rows).map(|b| batch.history(&sessions, b).to_vec()).collect(),
+            sessions: (0..rows).map(|b| batch.history(b).to_vec()).collect(),
             targets: batch.targets.clone(),
             samples: self.samples.clone(),
             hidden: step
@@ -367,7 +367,7 @@ fn trained(training: &TrainingConfig, network: &NetworkConfig, threads: usize) -
     let mut batcher =
         SessionBatcher::new(&sessions, (0..sessions.len() as u32).collect::<Vec<_>>(), case.rows);
     let mut t = 0;
-    while let Some(batch) = batcher.next_batch() {
+    while let Some(batch) = batcher.next_batch().unwrap() {
         let batch = batch.clone();
         case.run(cpu, &mut step, &mut net, &mut state, &batch, &sessions, t);
         t += 1;
@@ -441,11 +441,11 @@ fn follow_reference(network: &NetworkConfig, training: &TrainingConfig) {
     let mut batcher =
         SessionBatcher::new(&sessions, (0..sessions.len() as u32).collect::<Vec<_>>(), case.rows);
     for t in 0..4 {
-        let batch = batcher.next_batch().unwrap().clone();
+        let batch = batcher.next_batch().unwrap().unwrap().clone();
         case.run(cpu, &mut step, &mut net, &mut state, &batch, &sessions, t);
         let rows = batch.len();
         let example = Example {
-            sessions: (0..rows).map(|b| batch.history(&sessions, b).to_vec()).collect(),
+            sessions: (0..rows).map(|b| batch.history(b).to_vec()).collect(),
             targets: batch.targets.clone(),
             samples: case.samples.clone(),
             hidden: step

@@ -80,7 +80,7 @@ impl Trainer {
         threads: usize,
     ) -> Result<Self> {
         let data = data.into();
-        let training = &training.for_sessions(&data.sessions)?;
+        let training = &training.for_sessions(data.counts())?;
         let backend = CpuBackend::new(network, training, &data.items, threads, Isa::detect())?;
         Self::with_backend(Box::new(backend), training, data)
     }
@@ -95,7 +95,7 @@ impl Trainer {
         data: impl Into<Arc<Dataset>>,
     ) -> Result<Self> {
         let data = data.into();
-        let rows = training.for_sessions(&data.sessions)?.batch_size;
+        let rows = training.for_sessions(data.counts())?.batch_size;
         if rows < training.batch_size {
             let asked = training.batch_size;
             let reason = format!(
@@ -130,7 +130,7 @@ impl Trainer {
         mut saved: TrainingState,
     ) -> Result<Self> {
         let data = data.into();
-        let training = &training.for_sessions(&data.sessions)?;
+        let training = &training.for_sessions(data.counts())?;
         let position = read_position(&mut saved)?;
         let isa = Isa::by_name(&position.instruction_set).ok_or_else(|| {
             let reason = format!(
@@ -222,29 +222,32 @@ impl Trainer {
         observe: &mut dyn FnMut(&EpochProgress) -> ControlFlow<()>,
     ) -> Result<EpochEnd> {
         let data = Arc::clone(&self.data);
-        let order = self.order();
         let (mut at, mut batcher) = match self.position.epoch.take() {
             Some(at) => {
-                let batcher = SessionBatcher::resume(&data.sessions, order, at.batcher.clone());
+                let batcher = self.resumed(&data, at.batcher.clone())?;
                 let batcher = batcher.ok_or_else(|| {
                     Error::config("resume", "the saved position is not one of these sessions: train on the data that it was saved with")
                 })?;
                 (at, batcher)
             }
             None => {
-                let batcher = SessionBatcher::new(&data.sessions, order, self.training.batch_size);
+                let rows = self.training.batch_size;
+                let batcher = match &data.source {
+                    Some(source) => SessionBatcher::of_source(&**source, rows)?,
+                    None => SessionBatcher::new(&data.sessions, self.order(), rows),
+                };
                 (self.begin_epoch(batcher.position().clone()), batcher)
             }
         };
         let (begun, seconds_before) = (Instant::now(), at.progress.seconds);
         let mut losses = Losses::new(&at, self.training.batch_size);
         let mut ended = true;
-        while let Some(batch) = batcher.next_batch() {
+        while let Some(batch) = batcher.next_batch()? {
             if batch.len() == 1 && self.training.samples == 0 {
                 at.progress.pairs_left_out += 1;
                 continue;
             }
-            self.backend.step(self.position.steps, batch, &data.sessions);
+            self.backend.step(self.position.steps, batch);
             self.position.steps += 1;
             let progress = &mut at.progress;
             progress.mini_batches += 1;
@@ -276,6 +279,18 @@ impl Trainer {
         Ok(EpochEnd::Stopped(progress))
     }
 
+    /// A batcher that continues from a position; `None` if it does not exist in these data.
+    fn resumed<'d>(
+        &self,
+        data: &'d Dataset,
+        position: BatcherPosition,
+    ) -> Result<Option<SessionBatcher<'d>>> {
+        match &data.source {
+            Some(source) => SessionBatcher::resume_source(&**source, position),
+            None => Ok(SessionBatcher::resume(&data.sessions, self.order(), position)),
+        }
+    }
+
     fn order(&self) -> Order {
         match self.training.session_order {
             SessionOrder::Time => by_start_time(&self.data.sessions),
@@ -289,8 +304,7 @@ impl Trainer {
     }
 
     fn begin_epoch(&self, batcher: BatcherPosition) -> EpochPosition {
-        let sessions = &self.data.sessions;
-        let pairs_in_epoch = sessions.iter().map(|session| session.len().saturating_sub(1) as u64).sum();
+        let pairs_in_epoch = self.data.counts().pairs;
         EpochPosition {
             batcher,
             progress: EpochProgress {

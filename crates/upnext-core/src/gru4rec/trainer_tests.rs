@@ -65,7 +65,7 @@ fn follow_an_epoch(
     let (mut samples, mut drawn, mut sizes, mut cost_before) = (Vec::new(), Vec::new(), Vec::new(), 0.0);
     let mut states: Vec<Vec<f64>> = vec![Vec::new(); network.layers.len()];
     let (plain_network, plain_training) = plain(network, training);
-    while let Some(batch) = batcher.next_batch() {
+    while let Some(batch) = batcher.next_batch().unwrap() {
         let parameters = to_f64(&trainer.network().tensors());
         let end = trainer.run_epoch(&mut |_| ControlFlow::Break(())).unwrap();
         let EpochEnd::Stopped(progress) = end else { panic!("a mini-batch was left out") };
@@ -79,7 +79,7 @@ fn follow_an_epoch(
             .collect();
         let embedding_mask = activations.input.mask().map(|mask| values(mask, rows, mask.width()));
         let example = Example {
-            sessions: (0..rows).map(|b| batch.history(&data.sessions, b).to_vec()).collect(),
+            sessions: (0..rows).map(|b| batch.history(b).to_vec()).collect(),
             targets: batch.targets.clone(),
             samples: cpu.scored.items()[rows..].to_vec(),
             hidden: states.iter().zip(&network.layers).map(|(s, &h)| carried(s, h, &batch.carry)).collect(),

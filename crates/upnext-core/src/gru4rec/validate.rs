@@ -5,7 +5,7 @@
 //! refuse them.
 
 use super::config::{Activation, Input, Loss, NetworkConfig, Optimizer, TrainingConfig, Unit};
-use crate::data::Sessions;
+use crate::batch::SessionCounts;
 use crate::{Error, Result};
 use upnext_kernels::UpdateRule;
 
@@ -292,8 +292,8 @@ impl TrainingConfig {
     /// # Errors
     /// [`Error::Config`] if nothing can be learnt: there is no such session, or only one and no additional samples, so
     /// that there are no negatives.
-    pub fn for_sessions(&self, sessions: &Sessions) -> Result<Self> {
-        let usable = sessions.iter().filter(|session| session.len() >= 2).take(self.batch_size).count();
+    pub fn for_sessions(&self, sessions: SessionCounts) -> Result<Self> {
+        let usable = usize::try_from(sessions.with_pairs).unwrap_or(usize::MAX).min(self.batch_size);
         if usable == 0 {
             return refuse("training.batch_size", "there is no session of two or more events to learn from");
         }

@@ -61,7 +61,7 @@ impl Model {
             let mut scorer = self.recommender().scorer(chunk.len());
             let mut batcher = HistoryBatcher::new(&sessions, (first..first + chunk.len() as u32).collect());
             while let Some(batch) = batcher.next_batch() {
-                scorer.read(batch, &sessions);
+                scorer.read(batch);
             }
             let states = scorer.factors()?.states;
             for (row, &i) in chunk.iter().enumerate() {

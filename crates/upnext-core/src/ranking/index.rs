@@ -198,7 +198,7 @@ mod tests {
             sessions.push(history, 0);
             let mut batcher = crate::batch::HistoryBatcher::new(&sessions, vec![0]);
             while let Some(batch) = batcher.next_batch() {
-                scorer.read(batch, &sessions);
+                scorer.read(batch);
             }
             let own = Candidates::new(&items, &[], Some(&candidates));
             for k in [1, 900, candidates.len()] {

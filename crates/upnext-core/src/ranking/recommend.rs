@@ -264,7 +264,7 @@ impl Call<'_> {
             let mut scorer = self.model.scorer(chunk.len());
             let mut batcher = HistoryBatcher::new(&sessions, (first..first + chunk.len() as u32).collect());
             while let Some(batch) = batcher.next_batch() {
-                scorer.read(batch, &sessions);
+                scorer.read(batch);
                 self.check_stopped()?;
             }
             let requests: Vec<ListRequest> = chunk

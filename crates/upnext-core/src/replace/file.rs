@@ -43,6 +43,20 @@ impl Unfinished {
     }
 }
 
+impl Unfinished {
+    /// Flushes the file to disk and gives it the name `target` in the same folder, unless there is a file of that name: false.
+    fn put_if_first(self, target: &Path) -> io::Result<bool> {
+        self.file.sync_all()?;
+        match fs::hard_link(&self.path, target) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            // A file system without links: two that come at the same moment both count as the first.
+            Err(_) if target.exists() => Ok(false),
+            Err(_) => fs::rename(&self.path, target).map(|()| true),
+        }
+    }
+}
+
 impl Drop for Unfinished {
     fn drop(&mut self) {
         // A file that cannot be removed does no harm.
@@ -70,6 +84,21 @@ pub fn replace_file<T, E: From<Error>>(
     // The file is replaced, whether or not its name is on disk yet.
     _ = sync_folder(folder_of(target));
     Ok(result)
+}
+
+/// Creates a file atomically, as [`replace_file`] does, unless there is one of this name, which is left as it is: false.
+///
+/// # Errors
+/// Those of `fill`, and [`Error::Io`].
+pub(crate) fn create_file(
+    target: &Path,
+    fill: impl FnOnce(&File) -> Result<(), Error>,
+) -> Result<bool, Error> {
+    let unfinished = Unfinished::new_in(folder_of(target)).map_err(Error::io(target, "write"))?;
+    fill(unfinished.file())?;
+    let is_first = unfinished.put_if_first(target).map_err(Error::io(target, "write"))?;
+    _ = sync_folder(folder_of(target));
+    Ok(is_first)
 }
 
 /// Creates a file in a folder, which shows whether that is possible: permissions, quotas and read-only file systems do not

@@ -20,11 +20,15 @@ pub(super) fn same_training(saved: &Manifest, plan: &TrainingPlan) -> Result<()>
     }
     same_stages(&saved.training, plan.refit.is_some())?;
     let data = data_of(saved, plan);
-    let counts = |data: &Dataset| (data.sessions.len() as u64, data.sessions.num_events() as u64);
+    let counts = |data: &Dataset| {
+        let counts = data.counts();
+        (counts.sessions, counts.events)
+    };
+    let (sessions, events) = counts(data);
     let training = &saved.training;
     let chosen_on = training.selection.as_ref().map(|selection| (selection.sessions, selection.events));
     let same = saved.has_items(&data.items)
-        && (training.sessions, training.events) == counts(data)
+        && (training.sessions, training.events) == (sessions, events)
         && chosen_on.is_none_or(|chosen_on| chosen_on == counts(&plan.data));
     if !same {
         let reason = format!(
@@ -32,8 +36,8 @@ pub(super) fn same_training(saved: &Manifest, plan: &TrainingPlan) -> Result<()>
             saved.training.events,
             saved.training.sessions,
             saved.items,
-            data.sessions.num_events(),
-            data.sessions.len(),
+            events,
+            sessions,
             data.items.len()
         );
         return Err(Error::config("resume", reason));

@@ -9,8 +9,10 @@
 //!
 //! Every trial is stored when it ends, in an append-only file ([`TrialStore`]). The procedure is deterministic and
 //! takes stored trials instead of running them again, so that a search that was killed is continued by running it
-//! again, and ends with the same result.
+//! again, and ends with the same result. So do several processes, on machines that share the folder, each of which runs the
+//! trials that no other one does ([`TrialStore::share`]).
 
+mod claims;
 mod domain;
 mod importance;
 mod runner;

@@ -10,7 +10,7 @@ use crate::kind::Copies;
 use crate::model::Model;
 use crate::training::{TrainingPlan, checkpoint_of, train};
 use crate::{Error, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,6 +38,8 @@ pub(super) struct Runner<'p, 'd> {
     pub(super) pop_recall: f64,
     stop: AtomicBool,
     running: Mutex<BTreeMap<usize, RunningTrial>>,
+    /// Trials that shall stop: another process runs them.
+    abandoned: Mutex<BTreeSet<usize>>,
 }
 
 /// A model to train and evaluate.
@@ -55,7 +57,7 @@ pub(super) type Done = Option<(TrialResult, f64)>;
 
 impl<'p, 'd> Runner<'p, 'd> {
     pub(super) fn new(plan: &'p TuningPlan<'d>, pop_recall: f64) -> Self {
-        Self { plan, pop_recall, stop: AtomicBool::new(false), running: Mutex::default() }
+        Self { plan, pop_recall, stop: AtomicBool::new(false), running: Mutex::default(), abandoned: Mutex::default() }
     }
 
     /// Asks all jobs to stop after their mini-batch.
@@ -67,14 +69,14 @@ impl<'p, 'd> Runner<'p, 'd> {
         self.stop.load(Ordering::SeqCst)
     }
 
-    /// The running trials, by number.
-    pub(super) fn running(&self) -> Vec<RunningTrial> {
-        self.lock().values().copied().collect()
+    /// Asks one job to stop after some mini-batches.
+    pub(super) fn abandon(&self, trial: usize) {
+        lock(&self.abandoned).insert(trial);
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, RunningTrial>> {
-        // The map is only displayed: a panic of another thread does no harm.
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The running trials, by number.
+    pub(super) fn running(&self) -> Vec<RunningTrial> {
+        lock(&self.running).values().copied().collect()
     }
 
     /// Trains and evaluates a model on this thread. A job that was interrupted, even by a kill of the process,
@@ -84,9 +86,13 @@ impl<'p, 'd> Runner<'p, 'd> {
     /// Errors of reading and writing. A model that cannot be trained or evaluated is no error, but [`TrialResult::Failed`].
     pub(super) fn run(&self, job: &Job) -> Result<Done> {
         let begun = Instant::now();
-        self.lock().insert(job.trial, RunningTrial { trial: job.trial, ..RunningTrial::default() });
+        lock(&self.running).insert(job.trial, RunningTrial { trial: job.trial, ..RunningTrial::default() });
         let result = self.train_and_evaluate(job);
-        self.lock().remove(&job.trial);
+        lock(&self.running).remove(&job.trial);
+        if lock(&self.abandoned).remove(&job.trial) {
+            // Whatever has become of it.
+            return Ok(None);
+        }
         let verdict = match result {
             Ok(None) => return Ok(None),
             Ok(Some(verdict)) => verdict,
@@ -115,6 +121,7 @@ impl<'p, 'd> Runner<'p, 'd> {
             checkpoint_every: Duration::from_secs(600),
             keep_training_state: job.keep,
         };
+        let mut is_abandoned = false;
         let outcome = train(plan, &mut |event| {
             if let FitEvent::MiniBatch(progress) = event
                 && progress.mini_batches.is_multiple_of(32)
@@ -123,9 +130,10 @@ impl<'p, 'd> Runner<'p, 'd> {
                     (progress.pairs + progress.pairs_left_out) as f64 / progress.pairs_in_epoch.max(1) as f64;
                 let running =
                     RunningTrial { trial: job.trial, epoch: progress.epoch, share, loss: progress.loss };
-                self.lock().insert(job.trial, running);
+                lock(&self.running).insert(job.trial, running);
+                is_abandoned = lock(&self.abandoned).contains(&job.trial);
             }
-            if self.is_stopping() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if self.is_stopping() || is_abandoned { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         let outcome = match outcome {
             // A model without checkpoints: the trial begins anew.
@@ -149,6 +157,11 @@ impl<'p, 'd> Runner<'p, 'd> {
         let MetricsAt { recall, mrr, .. } = evaluation.at_largest();
         Ok(Some(TrialResult::Judged { recall, mrr, stable: recall > self.pop_recall }))
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is only displayed, and numbers: a panic of another thread does no harm.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Removes the model and the checkpoint of a trial.

@@ -6,14 +6,18 @@ use super::store::{self, TrialStore};
 use super::{Phase, Trial, TuningPlan, Values};
 use crate::Result;
 use crate::checksum::Fingerprint;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The interval between reports of the running trials to the observer.
 const REPORT_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The interval between looks at the trials that other processes run.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The next trial of a batch.
 pub(super) enum Next {
@@ -52,9 +56,53 @@ struct Point {
     epochs: Option<usize>,
 }
 
-/// A worker's message: the trial's index in the batch, its point, its bytes of memory, and the result or panic of its
-/// job.
-type Message = (usize, Point, u64, std::thread::Result<Result<Done>>);
+/// A trial that is to be run.
+struct Task {
+    /// Its index in the batch.
+    index: usize,
+    job: Job,
+    point: Point,
+    /// The key of its point in the store.
+    key: String,
+    /// Bytes of memory that it needs.
+    bytes: u64,
+}
+
+/// A worker's message: the task, and the result or panic of its job.
+type Message = (Task, std::thread::Result<Result<Done>>);
+
+/// What is next for a task.
+enum Turn {
+    /// It has ended, here or elsewhere.
+    Ended(usize, Trial),
+    /// It runs here.
+    Here(Task),
+    /// Another process runs it.
+    Elsewhere(Task),
+    /// There is no memory for it as long as others run.
+    Held(Task),
+}
+
+/// The trials that run in this process.
+#[derive(Default)]
+struct Running {
+    /// Their numbers and their keys in the store.
+    keys: BTreeMap<usize, String>,
+    /// Bytes of memory that they need together.
+    bytes: u64,
+}
+
+impl Running {
+    fn begin(&mut self, task: &Task) {
+        self.keys.insert(task.point.trial, task.key.clone());
+        self.bytes += task.bytes;
+    }
+
+    fn end(&mut self, task: &Task) {
+        self.keys.remove(&task.point.trial);
+        self.bytes -= task.bytes;
+    }
+}
 
 /// Runs the trials of a search, or takes them from the store.
 pub(super) struct Schedule<'s, 'd> {
@@ -76,62 +124,80 @@ impl Schedule<'_, '_> {
         let mut panic = None;
         std::thread::scope(|scope| {
             let (sender, receiver) = mpsc::channel::<Message>();
-            let (mut busy, mut busy_bytes, mut is_complete) = (0, 0, false);
-            let mut held: Option<(usize, Job, Point, u64)> = None;
+            let mut running = Running::default();
+            let mut is_complete = false;
+            let mut held: Option<Task> = None;
+            // Trials that other processes run, and when they were looked at last.
+            let (mut elsewhere, mut looked): (VecDeque<Task>, _) = (VecDeque::new(), Instant::now());
             loop {
-                while !is_complete && busy < self.plan.threads && !self.runner.is_stopping() {
-                    let asked = match held.take() {
-                        Some(held) => Ok(Some(held)),
-                        None => match (batch.next)(trials.len(), &trials) {
+                let mut left = if looked.elapsed() >= LOOK_INTERVAL { elsewhere.len() } else { 0 };
+                if left > 0 {
+                    looked = Instant::now();
+                }
+                while running.keys.len() < self.plan.threads && !self.runner.is_stopping() {
+                    let task = if let Some(held) = held.take() {
+                        Ok(Some(held))
+                    } else if left > 0 {
+                        left -= 1;
+                        Ok(elsewhere.pop_front())
+                    } else if is_complete {
+                        break;
+                    } else {
+                        match (batch.next)(trials.len(), &trials) {
                             Ok(Next::Wait) => break,
-                            Ok(Next::End) => Ok(None),
+                            Ok(Next::End) => {
+                                is_complete = true;
+                                break;
+                            }
                             Ok(Next::Point(values)) => {
                                 trials.push(None);
-                                self.job(batch, trials.len() - 1, values).map(Some)
+                                self.task(batch, trials.len() - 1, values).map(Some)
                             }
                             Err(error) => Err(error),
-                        },
+                        }
                     };
-                    let (index, job, point, bytes) = match asked {
-                        Ok(Some(asked)) => asked,
-                        Ok(None) => {
-                            is_complete = true;
+                    let turn = match task {
+                        Ok(Some(task)) => self.turn(task, phase, &running),
+                        Ok(None) => continue,
+                        Err(error) => Err(error),
+                    };
+                    match turn {
+                        Ok(Turn::Ended(index, trial)) => {
+                            self.notify(Event::Trial { trial: &trial, was_stored: true });
+                            trials[index] = Some(trial);
+                        }
+                        Ok(Turn::Elsewhere(task)) => elsewhere.push_back(task),
+                        Ok(Turn::Held(task)) => {
+                            held = Some(task);
                             break;
+                        }
+                        Ok(Turn::Here(task)) => {
+                            running.begin(&task);
+                            let (sender, runner) = (sender.clone(), self.runner);
+                            scope.spawn(move || {
+                                let done = catch_unwind(AssertUnwindSafe(|| runner.run(&task.job)));
+                                // The receiver lives as long as the scope.
+                                _ = sender.send((task, done));
+                            });
                         }
                         Err(error) => {
                             failure = failure.take().or(Some(error));
                             self.runner.stop();
                             break;
                         }
-                    };
-                    if let Some(known) =
-                        self.store.get(&store::key(&point.values, point.epochs), point.trial, phase)
-                    {
-                        self.notify(Event::Trial { trial: &known, was_stored: true });
-                        trials[index] = Some(known);
-                        continue;
                     }
-                    // A single trial fits into memory: that was checked before the search.
-                    if busy > 0 && busy_bytes + bytes > self.memory_bytes {
-                        held = Some((index, job, point, bytes));
-                        break;
-                    }
-                    (busy, busy_bytes) = (busy + 1, busy_bytes + bytes);
-                    let (sender, runner) = (sender.clone(), self.runner);
-                    scope.spawn(move || {
-                        let done = catch_unwind(AssertUnwindSafe(|| runner.run(&job)));
-                        // The receiver lives as long as the scope.
-                        _ = sender.send((index, point, bytes, done));
-                    });
                 }
-                if busy == 0 && (is_complete || self.runner.is_stopping()) {
+                let is_done = is_complete && elsewhere.is_empty() && held.is_none();
+                if running.keys.is_empty() && (is_done || self.runner.is_stopping()) {
                     break;
                 }
                 match receiver.recv_timeout(REPORT_INTERVAL) {
-                    Ok((index, point, bytes, done)) => {
-                        (busy, busy_bytes) = (busy - 1, busy_bytes - bytes);
-                        match done.map(|done| self.end(point, phase, done)) {
-                            Ok(Ok(trial)) => trials[index] = trial,
+                    Ok((task, done)) => {
+                        running.end(&task);
+                        let index = task.index;
+                        match done.map(|done| self.end(task, phase, done)) {
+                            Ok(Ok(Ok(trial))) => trials[index] = Some(trial),
+                            Ok(Ok(Err(task))) => elsewhere.push_back(task),
                             Ok(Err(error)) => {
                                 failure = failure.take().or(Some(error));
                                 self.runner.stop();
@@ -144,8 +210,10 @@ impl Schedule<'_, '_> {
                     }
                     // It is not disconnected: `sender` lives as long as this loop.
                     Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                        let running = self.runner.running();
-                        self.notify(Event::Running(&running));
+                        let lost = running.keys.iter().filter(|(_, key)| self.store.is_lost(key));
+                        lost.for_each(|(trial, _)| self.runner.abandon(*trial));
+                        let shown = self.runner.running();
+                        self.notify(Event::Running { trials: &shown, elsewhere: elsewhere.len() });
                     }
                 }
             }
@@ -160,14 +228,45 @@ impl Schedule<'_, '_> {
         }
     }
 
-    /// Stores the result of a job; `None` if it was stopped.
-    fn end(&mut self, point: Point, phase: Phase, done: Result<Done>) -> Result<Option<Trial>> {
-        let Some((verdict, seconds)) = done? else { return Ok(None) };
-        let Point { trial, values, epochs } = point;
-        let trial = Trial { trial, phase, values, epochs, verdict, seconds };
-        self.store.add(trial.clone())?;
+    /// What is next for a task, which is claimed if it runs here.
+    fn turn(&mut self, task: Task, phase: Phase, running: &Running) -> Result<Turn> {
+        if let Some(known) = self.store.get(&task.key, task.point.trial, phase)? {
+            return Ok(Turn::Ended(task.index, known));
+        }
+        // A single trial fits into memory: that was checked before the search.
+        if !running.keys.is_empty() && running.bytes + task.bytes > self.memory_bytes {
+            return Ok(Turn::Held(task));
+        }
+        if !self.store.take(&task.key)? {
+            return Ok(Turn::Elsewhere(task));
+        }
+        // It may have ended between the look and the claim.
+        if let Some(known) = self.store.get(&task.key, task.point.trial, phase)? {
+            self.store.give_back(&task.key);
+            return Ok(Turn::Ended(task.index, known));
+        }
+        Ok(Turn::Here(task))
+    }
+
+    /// Stores the result of a job. A task that has none was stopped, or is another process's now.
+    fn end(
+        &mut self,
+        task: Task,
+        phase: Phase,
+        done: Result<Done>,
+    ) -> Result<std::result::Result<Trial, Task>> {
+        if self.store.is_lost(&task.key) {
+            self.store.give_back(&task.key);
+            return Ok(Err(task));
+        }
+        let Some((verdict, seconds)) = done? else {
+            self.store.give_back(&task.key);
+            return Ok(Err(task));
+        };
+        let Point { trial, values, epochs } = task.point;
+        let trial = self.store.add(Trial { trial, phase, values, epochs, verdict, seconds })?;
         self.notify(Event::Trial { trial: &trial, was_stored: false });
-        Ok(Some(trial))
+        Ok(Ok(trial))
     }
 
     /// Calls the observer, and stops all jobs if it asks for that.
@@ -177,8 +276,8 @@ impl Schedule<'_, '_> {
         }
     }
 
-    /// The job of trial `i` of a batch, with the bytes of memory that it needs.
-    fn job(&self, batch: &Batch, i: usize, values: Values) -> Result<(usize, Job, Point, u64)> {
+    /// Trial `i` of a batch.
+    fn task(&self, batch: &Batch, i: usize, values: Values) -> Result<Task> {
         let mut experiment = self.plan.experiment_of(&values)?;
         if let Some(epochs) = batch.epochs {
             experiment.training.epochs = epochs;
@@ -187,7 +286,8 @@ impl Schedule<'_, '_> {
         let bytes = super::runner::bytes(&experiment, self.plan);
         let (trial, folder) = ((batch.number)(i), self.plan.folder_of(&values));
         let job = Job { trial, experiment, folder, keep: batch.keep };
-        Ok((i, job, Point { trial, values, epochs }, bytes))
+        let key = store::key(&values, epochs);
+        Ok(Task { index: i, job, point: Point { trial, values, epochs }, key, bytes })
     }
 }
 

@@ -1,22 +1,20 @@
-//! Stores the trials of a search in an append-only file: one line of JSON each, on disk before the search continues.
+//! Stores the trials of a search: in the file of one process, or in a folder that several machines share.
+
+mod file;
+mod shared;
 
 use super::{Phase, SearchSpace, Trial, TuningOptions, Values};
 use crate::data::{Dataset, Sessions};
 use crate::experiment::{Experiment, first_difference};
 use crate::{Error, Result};
+use file::{Locked, TrialFile};
 use serde::{Deserialize, Serialize};
+use shared::SharedTrials;
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Duration;
 
-/// The file's name in a search's folder.
-const FILE: &str = "trials.jsonl";
-
-/// Number of bytes by which an incomplete first line is distinguished from another program's file.
-const BEGINNING: usize = br#"{"made_by":"upnext tune""#.len();
-
-/// The first line: the settings shared by all trials.
+/// The settings shared by all trials, which are stored before the first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Header {
     made_by: String,
@@ -40,6 +38,8 @@ struct Data {
 
 impl Header {
     const MADE_BY: &str = "upnext tune";
+    /// What is said of a file of another program.
+    const FOREIGN: &str = "is not the beginning of a search by `upnext tune`: choose another folder";
     /// Version 1 had other fingerprints for the same data.
     const FORMAT_VERSION: u32 = 2;
 
@@ -63,160 +63,111 @@ impl Header {
             },
         }
     }
-}
 
-/// An exclusive lock on the search in a folder. Take it before reading the logs, which may take long.
-#[derive(Debug)]
-pub struct TrialLock {
-    path: PathBuf,
-    /// The locked file; `None` once a store has taken it.
-    file: Option<File>,
-}
-
-impl TrialLock {
-    fn take(self) -> (PathBuf, File) {
-        let mut lock = self;
-        let file = lock.file.take().unwrap_or_else(|| unreachable!("a lock is taken once"));
-        (std::mem::take(&mut lock.path), file)
-    }
-}
-
-impl Drop for TrialLock {
-    /// Removes the file if no search was begun.
-    fn drop(&mut self) {
-        if let Some(file) = &self.file
-            && file.metadata().is_ok_and(|file| file.len() == 0)
-        {
-            _ = fs::remove_file(&self.path);
+    /// Checks that a stored header, which is JSON, is of the same search. `bad` makes the error of a text that is none.
+    fn check(&self, stored: &[u8], bad: &dyn Fn(String) -> Error) -> Result<()> {
+        let is = serde_json::from_slice::<serde_json::Value>(stored).unwrap_or_default();
+        if is["made_by"] != Self::MADE_BY {
+            return Err(bad(Self::FOREIGN.to_owned()));
         }
-    }
-}
-
-/// The trials that have ended, and their file, which is locked for one search at a time.
-#[derive(Debug)]
-pub struct TrialStore {
-    path: PathBuf,
-    file: File,
-    /// The offset of the next line; bytes from there on belong to an incomplete line.
-    end: u64,
-    trials: Vec<Trial>,
-    /// The index of a trial in `trials` by its [`key`].
-    known: HashMap<String, usize>,
-}
-
-impl TrialStore {
-    /// The path of the file of the search in a folder.
-    pub fn path_in(folder: &Path) -> PathBuf {
-        folder.join(FILE)
-    }
-
-    /// Whether the folder holds a search.
-    pub fn exists_in(folder: &Path) -> bool {
-        Self::path_in(folder).exists()
-    }
-
-    /// Locks the search in a folder, which must exist, for this process. The search need not have begun.
-    ///
-    /// # Errors
-    /// [`Error::Config`] if another process holds the lock; [`Error::Io`].
-    pub fn lock(folder: &Path) -> Result<TrialLock> {
-        let path = Self::path_in(folder);
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(Error::io(&path, "open"))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let reason = format!(
-                    "another search is running in {}: wait for it, or choose another folder",
-                    folder.display()
-                );
-                return Err(Error::config("folder", reason));
-            }
-            Err(TryLockError::Error(error)) => return Err(Error::io(&path, "lock")(error)),
+        if is["format_version"].as_u64().is_none_or(|version| version > u64::from(Self::FORMAT_VERSION)) {
+            return Err(bad("was written by a newer upnext: use that one".to_owned()));
         }
-        Ok(TrialLock { path, file: Some(file) })
-    }
-
-    /// Opens the store of a folder, or begins one. An incomplete last line is dropped: the process was killed while it
-    /// wrote the line.
-    ///
-    /// # Errors
-    /// [`Error::Config`] with the field that differs, if the store is of another search; [`Error::TrialFile`] for a
-    /// line that cannot be parsed; [`Error::Io`].
-    pub(super) fn open(lock: TrialLock, header: &Header) -> Result<Self> {
-        let (path, file) = lock.take();
-        let mut store = Self { path, file, end: 0, trials: Vec::new(), known: HashMap::new() };
-        let text = fs::read(&store.path).map_err(Error::io(&store.path, "read"))?;
-        // Complete lines only: the rest was being written when the process was killed.
-        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-        store.read(&text[..whole], &text[whole..], header)?;
-        store.end = whole as u64;
-        if whole == 0 {
-            store.append(header)?;
-            // So that the file's name survives a power failure. Some systems refuse to sync folders.
-            if let Some(folder) = store.path.parent() {
-                _ = File::open(folder).and_then(|folder| folder.sync_all());
-            }
-        }
-        Ok(store)
-    }
-
-    /// Reads complete lines; `torn` is the incomplete line after them.
-    fn read(&mut self, text: &[u8], torn: &[u8], header: &Header) -> Result<()> {
-        let bad = |line: usize, reason: String| Error::TrialFile { path: self.path.clone(), line, reason };
-        let foreign =
-            || bad(1, "is not the beginning of a search by `upnext tune`: choose another folder".to_owned());
-        let mut lines = (1..).zip(text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()));
-        let Some((_, first)) = lines.next() else {
-            let begins = serde_json::to_vec(header)
-                .is_ok_and(|own| own.starts_with(&torn[..torn.len().min(BEGINNING)]));
-            return if begins { Ok(()) } else { Err(foreign()) };
-        };
-        let is = serde_json::from_slice::<serde_json::Value>(first).unwrap_or_default();
-        if is["made_by"] != Header::MADE_BY {
-            return Err(foreign());
-        }
-        if is["format_version"].as_u64().is_none_or(|version| version > u64::from(Header::FORMAT_VERSION)) {
-            return Err(bad(1, "was written by a newer upnext: use that one".to_owned()));
-        }
-        if is["format_version"] != Header::FORMAT_VERSION {
+        if is["format_version"] != Self::FORMAT_VERSION {
             let reason = "this search was begun by an older upnext, which told data apart in another way: end it with that version, or begin it anew in another folder";
-            return Err(bad(1, reason.to_owned()));
+            return Err(bad(reason.to_owned()));
         }
-        let was: Header = serde_json::from_slice(first).map_err(|e| bad(1, format!("is damaged ({e})")))?;
-        if let Some((key, was, is)) = first_difference(&was, header, &["options.trials"]) {
+        let was: Self = serde_json::from_slice(stored).map_err(|e| bad(format!("is damaged ({e})")))?;
+        if let Some((key, was, is)) = first_difference(&was, self, &["options.trials"]) {
             let reason = format!(
                 "{key} was {was} when this search was begun, and is {is} now: go on with the same, or begin another search in another folder"
             );
             return Err(Error::config("resume", reason));
         }
-        let mut trials = Vec::new();
-        for (line, text) in lines {
-            let trial = serde_json::from_slice::<Trial>(text);
-            trials.push(trial.map_err(|e| bad(line, format!("is no trial ({e})")))?);
-        }
-        trials.into_iter().for_each(|trial| self.note(trial));
         Ok(())
     }
+}
 
-    fn append<T: Serialize>(&mut self, line: &T) -> Result<()> {
-        let mut text = serde_json::to_vec(line).map_err(|e| Error::config("trial", e.to_string()))?;
-        text.push(b'\n');
-        // A line that could not be written to its end, as on a full disk, is overwritten by the next one.
-        let mut write = || {
-            self.file.set_len(self.end)?;
-            self.file.seek(SeekFrom::Start(self.end))?;
-            self.file.write_all(&text)?;
-            self.file.sync_data()
+/// The place of a search, taken for this process. Take it before reading the logs, which may take long.
+#[derive(Debug)]
+pub struct TrialLock(Taken);
+
+#[derive(Debug)]
+enum Taken {
+    /// By this process alone.
+    Alone(Locked),
+    /// Together with others.
+    Shared(SharedTrials),
+}
+
+/// The trials that have ended, and where they are stored.
+#[derive(Debug)]
+pub struct TrialStore {
+    place: Place,
+    trials: Vec<Trial>,
+    /// The index of a trial in `trials` by its [`key`].
+    known: HashMap<String, usize>,
+}
+
+#[derive(Debug)]
+enum Place {
+    File(TrialFile),
+    Shared(SharedTrials),
+}
+
+impl TrialStore {
+    /// Whether the folder holds a search.
+    pub fn exists_in(folder: &Path) -> bool {
+        file::path_in(folder).exists() || shared::exists_in(folder)
+    }
+
+    /// Locks the search in a folder, which must exist, for this process. The search need not have begun.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if another process holds the lock, or the search is one of several machines; [`Error::Io`].
+    pub fn lock(folder: &Path) -> Result<TrialLock> {
+        if shared::exists_in(folder) {
+            let reason = format!("the search in {} is one of several machines: go on with it in the same way (--shared)", folder.display());
+            return Err(Error::config("folder", reason));
+        }
+        Ok(TrialLock(Taken::Alone(Locked::new(folder)?)))
+    }
+
+    /// Takes part in the search in a folder, which must exist, as any number of processes can, on machines that share the
+    /// folder. Each trial is run by one of them; the trials of one that has given no sign of life for as long as the lease
+    /// are taken over.
+    ///
+    /// The processes have the same data and the same settings, and end with the same result.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the search is one of a single process; [`Error::Io`].
+    pub fn share(folder: &Path, lease: Duration) -> Result<TrialLock> {
+        if file::path_in(folder).exists() {
+            let reason = format!("the search in {} is one of a single process: go on with it alone, or choose another folder", folder.display());
+            return Err(Error::config("folder", reason));
+        }
+        Ok(TrialLock(Taken::Shared(SharedTrials::new(folder, lease)?)))
+    }
+
+    /// Opens the store of a folder, or begins one.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the field that differs, if the store is of another search; [`Error::TrialFile`] for a
+    /// line that cannot be parsed; [`Error::Io`].
+    pub(super) fn open(lock: TrialLock, header: &Header) -> Result<Self> {
+        let (place, trials) = match lock.0 {
+            Taken::Alone(lock) => {
+                let (file, trials) = TrialFile::open(lock, header)?;
+                (Place::File(file), trials)
+            }
+            Taken::Shared(shared) => {
+                let trials = shared.begin(header)?;
+                (Place::Shared(shared), trials)
+            }
         };
-        write().map_err(Error::io(&self.path, "write"))?;
-        self.end += text.len() as u64;
-        Ok(())
+        let mut store = Self { place, trials: Vec::new(), known: HashMap::new() };
+        trials.into_iter().for_each(|trial| store.note(trial));
+        Ok(store)
     }
 
     fn note(&mut self, trial: Trial) {
@@ -224,20 +175,72 @@ impl TrialStore {
         self.trials.push(trial);
     }
 
-    /// Stores a trial.
+    /// Stores a trial. Returns the one that counts: another process may have stored it before.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub(super) fn add(&mut self, trial: Trial) -> Result<()> {
-        self.append(&trial)?;
-        self.note(trial);
-        Ok(())
+    pub(super) fn add(&mut self, trial: Trial) -> Result<Trial> {
+        let kept = match &mut self.place {
+            Place::File(file) => {
+                file.append(&trial)?;
+                trial
+            }
+            Place::Shared(shared) => {
+                let key = key(&trial.values, trial.epochs);
+                let kept = shared.publish(&key, &trial)?;
+                shared.claims().give_back(&shared::name(&key));
+                Trial { trial: trial.trial, phase: trial.phase, ..kept }
+            }
+        };
+        self.note(kept.clone());
+        Ok(kept)
     }
 
     /// The stored trial with the key `wanted`, numbered as the trial of the procedure that requests it.
-    pub(super) fn get(&self, wanted: &str, trial: usize, phase: Phase) -> Option<Trial> {
-        let found = self.known.get(wanted)?;
-        Some(Trial { trial, phase, ..self.trials[*found].clone() })
+    ///
+    /// # Errors
+    /// [`Error::TrialFile`] for a file of another process that cannot be parsed; [`Error::Io`].
+    pub(super) fn get(&mut self, wanted: &str, trial: usize, phase: Phase) -> Result<Option<Trial>> {
+        if let (None, Place::Shared(shared)) = (self.known.get(wanted), &self.place)
+            && let Some(found) = shared.find(wanted)?
+        {
+            self.note(found);
+        }
+        Ok(self.known.get(wanted).map(|&found| Trial { trial, phase, ..self.trials[found].clone() }))
+    }
+
+    /// Claims a trial that is not stored; false if another process runs it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn take(&self, wanted: &str) -> Result<bool> {
+        match &self.place {
+            Place::File(_) => Ok(true),
+            Place::Shared(shared) => shared.claims().take(&shared::name(wanted)),
+        }
+    }
+
+    /// Whether a trial that this process has claimed has been taken over by another.
+    pub(super) fn is_lost(&self, wanted: &str) -> bool {
+        match &self.place {
+            Place::File(_) => false,
+            Place::Shared(shared) => shared.claims().is_lost(&shared::name(wanted)),
+        }
+    }
+
+    /// Gives back a trial that has not ended.
+    pub(super) fn give_back(&self, wanted: &str) {
+        if let Place::Shared(shared) = &self.place {
+            shared.claims().give_back(&shared::name(wanted));
+        }
+    }
+
+    /// Claims what comes after a search, which one process does; false if another one is at it. A process alone has it always.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn take_rest(&self) -> Result<bool> {
+        self.take(REST)
     }
 
     /// Number of trials that are stored.
@@ -251,6 +254,9 @@ impl TrialStore {
     }
 }
 
+/// The key of what comes after a search, which no trial has.
+const REST: &str = "the rest";
+
 /// The key of a trial in the store: its values and its number of epochs.
 pub(super) fn key(values: &Values, epochs: Option<usize>) -> String {
     let values: Vec<String> = values.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -262,6 +268,8 @@ pub(super) fn key(values: &Values, epochs: Option<usize>) -> String {
 mod tests {
     use super::super::TrialResult;
     use super::*;
+    use std::fs::{self, OpenOptions};
+    use std::io::Write;
 
     fn header_of(valid: &Sessions) -> Header {
         let experiment = Experiment::default();
@@ -296,9 +304,9 @@ mod tests {
         drop(lock);
         assert!(!TrialStore::exists_in(folder.path()));
         drop(open(&folder, &header(5, 0.1)).unwrap());
-        let begun = fs::read(TrialStore::path_in(folder.path())).unwrap();
+        let begun = fs::read(file::path_in(folder.path())).unwrap();
         drop(TrialStore::lock(folder.path()).unwrap());
-        assert_eq!(fs::read(TrialStore::path_in(folder.path())).unwrap(), begun);
+        assert_eq!(fs::read(file::path_in(folder.path())).unwrap(), begun);
     }
 
     #[test]
@@ -308,7 +316,7 @@ mod tests {
         for (number, rate) in [(1, 0.1), (2, 1.0)] {
             store.add(trial(number, rate)).unwrap();
         }
-        let path = store.path.clone();
+        let path = file::path_in(folder.path());
         drop(store);
         let whole = fs::read(&path).unwrap();
         // Killed anywhere within the last line, one trial is lost; with the whole line there, none.
@@ -317,7 +325,7 @@ mod tests {
             fs::write(&path, &whole[..cut]).unwrap();
             let mut store = open(&folder, &header(9, 0.1)).unwrap();
             assert_eq!(store.len(), 1);
-            let found = store.get(&key(&trial(1, 0.1).values, Some(3)), 7, Phase::Refine).unwrap();
+            let found = store.get(&key(&trial(1, 0.1).values, Some(3)), 7, Phase::Refine).unwrap().unwrap();
             assert_eq!(found, Trial { trial: 7, phase: Phase::Refine, ..trial(1, 0.1) });
             store.add(trial(2, 1.0)).unwrap();
             drop(store);
@@ -332,7 +340,8 @@ mod tests {
         let mut store = open(&folder, &header(5, 0.1)).unwrap();
         store.add(trial(1, 0.1)).unwrap();
         // As far as a full disk let it.
-        store.file.write_all(b"{\"trial\":2,\"pha").unwrap();
+        let torn = b"{\"trial\":2,\"pha";
+        OpenOptions::new().append(true).open(file::path_in(folder.path())).unwrap().write_all(torn).unwrap();
         store.add(trial(3, 0.3)).unwrap();
         drop(store);
         let store = open(&folder, &header(5, 0.1)).unwrap();
@@ -346,7 +355,7 @@ mod tests {
         store.add(trial(1, 0.1)).unwrap();
         let busy = open(&folder, &header(5, 0.1)).unwrap_err().to_string();
         assert!(busy.contains("another search is running"), "{busy}");
-        let path = store.path.clone();
+        let path = file::path_in(folder.path());
         drop(store);
         let other = open(&folder, &header(5, 0.2)).unwrap_err().to_string();
         assert!(other.contains("experiment.training.learning_rate was 0.1"), "{other}");
@@ -367,5 +376,38 @@ mod tests {
         }
         fs::write(&path, &whole[..100]).unwrap();
         assert!(open(&folder, &header(5, 0.1)).unwrap().is_empty(), "killed in the first line");
+    }
+
+    #[test]
+    fn processes_that_share_a_folder_see_each_others_trials_and_the_first_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let lease = Duration::from_secs(600);
+        let share = |header: &Header| TrialStore::open(TrialStore::share(folder.path(), lease)?, header);
+        let (mut one, mut two) = (share(&header(5, 0.1)).unwrap(), share(&header(7, 0.1)).unwrap());
+        let wanted = key(&trial(1, 0.1).values, Some(3));
+        assert!(one.take(&wanted).unwrap() && !two.take(&wanted).unwrap());
+        assert_eq!(two.get(&wanted, 1, Phase::Sample).unwrap(), None);
+        assert_eq!(one.add(trial(1, 0.1)).unwrap(), trial(1, 0.1));
+        let found = two.get(&wanted, 9, Phase::Refine).unwrap().unwrap();
+        assert_eq!(found, Trial { trial: 9, phase: Phase::Refine, ..trial(1, 0.1) });
+        let failed = TrialResult::Failed { reason: "it was slower".to_owned() };
+        let late = Trial { verdict: failed, ..trial(1, 0.1) };
+        assert_eq!(two.add(late).unwrap(), trial(1, 0.1));
+        two.give_back(&wanted);
+        assert_eq!(share(&header(5, 0.1)).unwrap().len(), 1);
+        assert!(one.take_rest().unwrap() && !two.take_rest().unwrap());
+        let other = share(&header(5, 0.2)).unwrap_err().to_string();
+        assert!(other.contains("experiment.training.learning_rate was 0.1"), "{other}");
+        let alone = TrialStore::lock(folder.path()).unwrap_err().to_string();
+        assert!(alone.contains("--shared"), "{alone}");
+        let of_one = tempfile::tempdir().unwrap();
+        drop(open(&of_one, &header(5, 0.1)).unwrap());
+        let error = TrialStore::share(of_one.path(), lease).unwrap_err().to_string();
+        assert!(error.contains("single process"), "{error}");
+        for entry in fs::read_dir(folder.path().join("ended")).unwrap() {
+            fs::write(entry.unwrap().path(), "{").unwrap();
+        }
+        let damaged = share(&header(5, 0.1)).unwrap_err().to_string();
+        assert!(damaged.contains("no trial"), "{damaged}");
     }
 }

@@ -6,7 +6,7 @@ use crate::reading::{bar, refuse_known};
 use anyhow::Context;
 use std::path::Path;
 use std::sync::Arc;
-use upnext_core::data::{Dataset, DroppedSessions, EventLog, ItemTable, ItemVocabulary};
+use upnext_core::data::{Dataset, DroppedSessions, EventLog, IndexedFolder, ItemTable, ItemVocabulary};
 use upnext_core::data::{PartName, PreparedFolder, TestSessions};
 
 /// The data for training and validation.
@@ -45,6 +45,17 @@ pub(super) fn read(
     // Item numbers are taken as they are, unless other logs of ids come to them.
     let indexed = folder.as_ref().and_then(PreparedFolder::indexed);
     let indexed = indexed.filter(|_| args.older.is_none() && args.valid.is_none());
+    if args.from_disk && indexed.is_none() {
+        let reason = "needs a folder of item numbers, which the queries of `upnext sql prepare` write: leave it out, or prepare the log by them";
+        return Err(upnext_core::Error::config("--from-disk", reason).into());
+    }
+    let dataset = |folder: &IndexedFolder, part, known| {
+        if args.from_disk {
+            folder.dataset_on_disk(part, known, &mut bar(quiet))
+        } else {
+            folder.dataset(part, known, &mut bar(quiet))
+        }
+    };
     let part_file = PreparedFolder::resolve(path, part)?;
     let mut replayed = 0;
     let valid_file = match (&args.valid, args.validate) {
@@ -55,7 +66,7 @@ pub(super) fn read(
     let mut valid = valid_file.as_ref().map(|file| args.read.read(&[file], quiet)).transpose()?;
     let (train, dropped) = if let Some(folder) = indexed {
         warn(&folder.statistics().warnings);
-        (folder.dataset(part, known.clone(), &mut bar(quiet))?, DroppedSessions::default())
+        (dataset(folder, part, known.clone())?, DroppedSessions::default())
     } else {
         let mut log = args.read.read(&[&part_file], quiet)?;
         warn(&log.report().warnings);
@@ -85,7 +96,7 @@ pub(super) fn read(
             let whole = if args.no_refit {
                 None
             } else if let Some(folder) = indexed {
-                Some(folder.dataset(PartName::Train, known, &mut bar(quiet))?)
+                Some(dataset(folder, PartName::Train, known)?)
             } else {
                 // What is wrong with these files has been said.
                 let (mut log, _) = with_older(args, args.read.read(&files, quiet)?, seed)?;

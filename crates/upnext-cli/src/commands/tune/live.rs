@@ -106,7 +106,7 @@ impl<'s> Live<'s> {
                     self.line(&line);
                 }
             }
-            Event::Running(running) => self.draw(running),
+            Event::Running { trials, elsewhere } => self.draw(trials, elsewhere),
             _ => {}
         }
     }
@@ -153,7 +153,7 @@ impl<'s> Live<'s> {
         shown.collect::<Vec<_>>().join(", ")
     }
 
-    fn draw(&mut self, running: &[RunningTrial]) {
+    fn draw(&mut self, running: &[RunningTrial], elsewhere: usize) {
         if self.bar.is_hidden() {
             return;
         }
@@ -192,6 +192,9 @@ impl<'s> Live<'s> {
                 trial.share * 100.0,
                 trial.loss
             ));
+        }
+        if elsewhere > 0 {
+            text.push_str(&format!("{elsewhere} trials are run by other processes\n"));
         }
         // The bar writes to the terminal by itself, whatever colours are wanted.
         self.bar.set_message(anstream::adapter::strip_str(text.trim_end()).to_string());
@@ -274,7 +277,7 @@ mod tests {
         let (sampled, refined) = live.of_search;
         assert!(refined > 0 && live.plan().contains(&format!("up to {} trials in all", sampled + refined)));
         live.at(&Event::Trial { trial: &trial(1, 0.5), was_stored: false });
-        live.at(&Event::Running(&[RunningTrial::default()]));
+        live.at(&Event::Running { trials: &[RunningTrial::default()], elsewhere: 2 });
         assert_eq!([59, 61, 7260].map(|s| clock(Duration::from_secs(s))), ["59 s", "2 min", "2 h 1 min"]);
     }
 }

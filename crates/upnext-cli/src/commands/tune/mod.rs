@@ -20,9 +20,10 @@ use outcome::{Outcome, describe};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use upnext_core::artifact::Artifact;
-use upnext_core::data::{Holdout, PreparedFolder};
+use upnext_core::data::{Holdout, PreparedFolder, TimeSpan};
 use upnext_core::experiment::{DataConfig, Experiment};
 use upnext_core::replace::replace_file;
 use upnext_core::training::checkpoint_of;
@@ -77,6 +78,15 @@ pub(crate) struct TuneArgs {
     /// Continue a search that was stopped or killed
     #[arg(long)]
     resume: bool,
+
+    /// Run the search together with other processes, on machines that share the folder: the same command on each of them.
+    /// Each trial is run by one; --resume is not needed
+    #[arg(long)]
+    shared: bool,
+
+    /// With --shared: how long the process of a trial may give no sign of life until another one takes the trial over
+    #[arg(long, value_name = "SPAN", default_value = "1m", requires = "shared")]
+    lease: TimeSpan,
 
     /// With a single log: a validation log of other sessions, instead of its end
     #[arg(long, value_name = "LOG")]
@@ -157,9 +167,12 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
     options.validate()?;
     check_out(args)?;
     // Locked before the logs are read, which may take long, so that a second search in the folder fails at once.
-    let lock = TrialStore::lock(&args.out)?;
+    let lock = if args.shared {
+        TrialStore::share(&args.out, Duration::from_micros(args.lease.micros().unsigned_abs()))?
+    } else {
+        TrialStore::lock(&args.out)?
+    };
     let test = data::test(args, path)?;
-    let earlier = EarlierResult::read(&args.out);
     let stop = interrupt::listen("stopping after these mini-batches or evaluations, to keep the search")?;
 
     let (found, valid_cases) = {
@@ -186,6 +199,9 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
             None => return Err(interrupted(&args.out)),
         }
     };
+    wait_for_rest(&found.store, args, &stop)?;
+    // Of an earlier process, or of one that was faster.
+    let earlier = EarlierResult::read(&args.out);
     let mut outcome = Outcome::of(path, &args.out.join(MODEL), options, space, &experiment, &found);
     outcome.valid_cases = Some(valid_cases);
     write(&args.out, &outcome)?;
@@ -208,6 +224,22 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
         (_, Some(reason)) => anyhow::bail!("the best point failed on all of the training part: {reason}"),
         _ => Ok(()),
     }
+}
+
+/// Waits until this process does what comes after the search; one does it, and the others then find it done.
+fn wait_for_rest(store: &TrialStore, args: &TuneArgs, stop: &AtomicBool) -> anyhow::Result<()> {
+    let mut is_told = args.output.quiet;
+    while !store.take_rest()? {
+        if !is_told {
+            eprintln!("the search has ended; another process trains the best point again");
+            is_told = true;
+        }
+        if stop.load(Ordering::SeqCst) {
+            return Err(interrupted(&args.out));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
 }
 
 /// Writes the result and the report.
@@ -238,7 +270,7 @@ fn options(args: &TuneArgs, experiment: &Experiment) -> TuningOptions {
 /// Checks that the search can be stored in its folder, before it begins.
 fn check_out(args: &TuneArgs) -> anyhow::Result<()> {
     let out = &args.out;
-    if TrialStore::exists_in(out) && !args.resume {
+    if TrialStore::exists_in(out) && !args.resume && !args.shared {
         let reason = format!(
             "there is a search in {}: go on with it by --resume, or choose another folder",
             out.display()

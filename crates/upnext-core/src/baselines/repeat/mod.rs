@@ -5,7 +5,7 @@ mod walk;
 
 use crate::arrays::{Arrays, Tensor};
 use crate::batch::{Batch, Carry};
-use crate::data::{ItemIndex, ItemVocabulary, Sessions};
+use crate::data::{ItemIndex, ItemVocabulary};
 use crate::documented::documented;
 use crate::recommender::{Recommender, SessionScorer, lanes};
 use crate::{Error, Result};
@@ -254,7 +254,7 @@ impl Row {
 }
 
 impl SessionScorer for RepeatScorer<'_> {
-    fn read(&mut self, batch: &Batch, _sessions: &Sessions) {
+    fn read(&mut self, batch: &Batch) {
         let mut before = std::mem::take(&mut self.rows);
         for row in &before {
             row.scores.iter().for_each(|&(item, _)| self.sessions_with[item as usize] -= 1);

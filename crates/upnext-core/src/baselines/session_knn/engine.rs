@@ -6,7 +6,7 @@ use crate::Result;
 use crate::arrays::Arrays;
 use crate::baselines::sparse::{Popularity, SparseScores};
 use crate::batch::{Batch, Carry};
-use crate::data::{Dataset, ItemIndex, ItemVocabulary, Sessions};
+use crate::data::{Dataset, ItemIndex, ItemVocabulary};
 use crate::recommender::{SessionScorer, Similarities, SimilarityMeasure};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -153,7 +153,7 @@ impl Drop for SessionKnnScorer<'_> {
 }
 
 impl SessionScorer for SessionKnnScorer<'_> {
-    fn read(&mut self, batch: &Batch, _sessions: &Sessions) {
+    fn read(&mut self, batch: &Batch) {
         let mut before = std::mem::take(&mut self.histories);
         for (&item, &carry) in batch.inputs.iter().zip(&batch.carry) {
             let mut history = match carry {

@@ -38,7 +38,7 @@ fn scores(model: &dyn Recommender, history: &[ItemIndex]) -> Vec<f32> {
     let mut scorer = model.scorer(1);
     let mut batcher = HistoryBatcher::new(&sessions, vec![0]);
     while let Some(batch) = batcher.next_batch() {
-        scorer.read(batch, &sessions);
+        scorer.read(batch);
     }
     let items: Vec<ItemIndex> = (0..model.num_items() as ItemIndex).collect();
     let mut scores = vec![f32::NAN; items.len() * lanes(1)];

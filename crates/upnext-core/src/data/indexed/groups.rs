@@ -1,16 +1,16 @@
 //! Reads the row groups of a folder of Parquet files in the order of their first rows, batch by batch.
 
-use super::Observer;
 use crate::data::parts::files_below;
 use crate::data::read::ReadProgress;
 use crate::error::{Error, Result};
-use crate::parquet::{Batches, ParquetFile};
+use crate::parquet::{Batches, Metadata, ParquetFile};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::DataType;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A column to read.
 #[derive(Clone, Copy, Debug)]
@@ -30,14 +30,17 @@ impl Column {
 }
 
 /// The row groups of a folder.
+#[derive(Debug)]
 pub(super) struct Groups {
+    folder: PathBuf,
     columns: Vec<Column>,
     groups: Vec<Group>,
     bytes: u64,
 }
 
+#[derive(Debug)]
 struct Group {
-    file: PathBuf,
+    file: Arc<Opened>,
     number: usize,
     /// The first columns of the first row, by which groups are ordered.
     first: Vec<i64>,
@@ -46,9 +49,14 @@ struct Group {
 
 /// Some rows.
 pub(super) struct Rows {
-    numbers: Vec<Option<Int64Array>>,
-    texts: Vec<Option<StringArray>>,
+    columns: Vec<Values>,
     rows: usize,
+}
+
+/// The values of a column.
+enum Values {
+    Numbers(Int64Array),
+    Texts(StringArray),
 }
 
 impl Rows {
@@ -58,18 +66,21 @@ impl Rows {
 
     /// A value of a column of numbers.
     pub(super) fn number(&self, column: usize, row: usize) -> i64 {
-        self.numbers[column].as_ref().map_or(0, |values| values.value(row))
+        match &self.columns[column] {
+            Values::Numbers(values) => values.value(row),
+            Values::Texts(_) => 0,
+        }
     }
 
     /// Whether a column of numbers has a value.
     pub(super) fn is_there(&self, column: usize, row: usize) -> bool {
-        self.numbers[column].as_ref().is_some_and(|values| values.is_valid(row))
+        matches!(&self.columns[column], Values::Numbers(values) if values.is_valid(row))
     }
 
     /// A value of a column of text; empty for a missing one.
     pub(super) fn text(&self, column: usize, row: usize) -> &str {
-        match &self.texts[column] {
-            Some(values) if values.is_valid(row) => values.value(row),
+        match &self.columns[column] {
+            Values::Texts(values) if values.is_valid(row) => values.value(row),
             _ => "",
         }
     }
@@ -79,27 +90,42 @@ fn not_prepared(path: &Path, reason: String) -> Error {
     Error::NotPrepared { path: path.to_owned(), reason }
 }
 
-/// Opens a file and the positions of its columns in the order of `columns`.
-fn open(path: &Path, columns: &[Column]) -> Result<(ParquetFile<File>, Vec<usize>)> {
-    let file = File::open(path).map_err(Error::io(path, "open"))?;
-    let size = file.metadata().map_err(Error::io(path, "read"))?.len();
-    let damaged = |reason| not_prepared(path, format!("is damaged: {reason}: prepare the log again"));
-    let file = ParquetFile::open(file, size).map_err(damaged)?;
-    let position = |column: &Column| {
-        let fields = file.schema().fields();
-        fields.iter().position(|field| field.name() == column.name()).ok_or_else(|| {
-            let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
-            not_prepared(path, format!("has no column `{}`, but {}", column.name(), names.join(", ")))
-        })
-    };
-    let positions = columns.iter().map(position).collect::<Result<_>>()?;
-    Ok((file, positions))
+/// A file whose metadata have been read.
+#[derive(Debug)]
+struct Opened {
+    path: PathBuf,
+    metadata: Metadata,
+    /// The places of the wanted columns among its own.
+    positions: Vec<usize>,
+}
+
+impl Opened {
+    fn new(path: PathBuf, columns: &[Column]) -> Result<Self> {
+        let file = File::open(&path).map_err(Error::io(&path, "open"))?;
+        let size = file.metadata().map_err(Error::io(&path, "read"))?.len();
+        let damaged = |reason| not_prepared(&path, format!("is damaged: {reason}: prepare the log again"));
+        let metadata = Metadata::read(&file, size).map_err(damaged)?;
+        let file = ParquetFile::with_metadata(file, &metadata);
+        let position = |column: &Column| {
+            let fields = file.schema().fields();
+            fields.iter().position(|field| field.name() == column.name()).ok_or_else(|| {
+                let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
+                not_prepared(&path, format!("has no column `{}`, but {}", column.name(), names.join(", ")))
+            })
+        };
+        let positions = columns.iter().map(position).collect::<Result<_>>()?;
+        Ok(Self { path, metadata, positions })
+    }
+
+    fn open(&self) -> Result<ParquetFile<File>> {
+        let file = File::open(&self.path).map_err(Error::io(&self.path, "open"))?;
+        Ok(ParquetFile::with_metadata(file, &self.metadata))
+    }
 }
 
 /// Takes the wanted columns out of a batch, which has them in the order of the file.
 fn rows(batch: &RecordBatch, columns: &[Column], may_be_null: bool) -> std::result::Result<Rows, String> {
-    let mut rows = Rows { numbers: Vec::new(), texts: Vec::new(), rows: batch.num_rows() };
-    for column in columns {
+    let values = |column: &Column| {
         let array =
             batch.column_by_name(column.name()).ok_or_else(|| format!("lacks `{}`", column.name()))?;
         if !may_be_null && array.null_count() > 0 {
@@ -108,14 +134,17 @@ fn rows(batch: &RecordBatch, columns: &[Column], may_be_null: bool) -> std::resu
         let cast = |to: &DataType| -> std::result::Result<ArrayRef, String> {
             arrow_cast::cast(array, to).map_err(|error| format!("`{}`: {error}", column.name()))
         };
-        let (number, text) = match column {
-            Column::Number(_) => (Some(cast(&DataType::Int64)?.as_primitive::<Int64Type>().clone()), None),
-            Column::Text(_) => (None, Some(cast(&DataType::Utf8)?.as_string::<i32>().clone())),
-        };
-        rows.numbers.push(number);
-        rows.texts.push(text);
-    }
-    Ok(rows)
+        Ok(match column {
+            Column::Number(_) => {
+                Values::Numbers(cast(&DataType::Int64)?.as_primitive::<Int64Type>().clone())
+            }
+            Column::Text(_) => Values::Texts(cast(&DataType::Utf8)?.as_string::<i32>().clone()),
+        })
+    };
+    Ok(Rows {
+        columns: columns.iter().map(values).collect::<std::result::Result<_, String>>()?,
+        rows: batch.num_rows(),
+    })
 }
 
 impl Groups {
@@ -123,66 +152,92 @@ impl Groups {
     pub(super) fn open(folder: &Path, columns: &[Column], keys: usize) -> Result<Self> {
         let mut groups = Vec::new();
         for file in files_below(folder)? {
-            let count = open(&file.path, columns)?.0.row_groups();
-            for number in 0..count {
-                let (opened, positions) = open(&file.path, &columns[..keys])?;
+            let file = Arc::new(Opened::new(file.path, columns)?);
+            for number in 0..file.open()?.row_groups() {
+                let opened = file.open()?;
                 let (rows_of_group, bytes) = opened.size_of_group(number);
                 if rows_of_group == 0 {
                     continue;
                 }
                 let damaged = |reason| not_prepared(&file.path, format!("is damaged: {reason}"));
+                let positions = file.positions[..keys].to_vec();
                 let mut first = opened.first_of_group(number, positions).map_err(damaged)?;
                 let Some(batch) = first.next().map_err(damaged)? else { continue };
                 let first = rows(&batch, &columns[..keys], false).map_err(damaged)?;
                 let first = (0..keys).map(|key| first.number(key, 0)).collect();
-                groups.push(Group { file: file.path.clone(), number, first, bytes });
+                groups.push(Group { file: Arc::clone(&file), number, first, bytes });
             }
         }
         groups.sort_by(|a, b| a.first.cmp(&b.first));
         let bytes = groups.iter().map(|group| group.bytes).sum();
-        Ok(Self { columns: columns.to_vec(), groups, bytes })
+        Ok(Self { folder: folder.to_owned(), columns: columns.to_vec(), groups, bytes })
     }
 
-    /// Calls `each` with all rows in their order. Its errors are told with the file.
-    pub(super) fn read(
-        &self,
-        observe: &mut Observer<'_>,
-        each: &mut dyn FnMut(&Rows) -> std::result::Result<(), String>,
-    ) -> Result<()> {
-        self.read_rows(false, observe, each)
+    /// Number of row groups.
+    pub(super) fn len(&self) -> usize {
+        self.groups.len()
     }
 
-    /// As [`read`](Self::read), with columns in which values may be missing.
-    pub(super) fn read_with_nulls(
-        &self,
-        each: &mut dyn FnMut(&Rows) -> std::result::Result<(), String>,
-    ) -> Result<()> {
-        self.read_rows(true, &mut |_| std::ops::ControlFlow::Continue(()), each)
+    /// All rows in their order, from those of a row group on.
+    pub(super) fn rows_from(&self, group: usize) -> Reader<'_> {
+        Reader { groups: self, next: group, batches: None, may_be_null: false, done: 0, events: 0 }
+    }
+}
+
+/// Reads rows, batch by batch.
+pub(super) struct Reader<'g> {
+    groups: &'g Groups,
+    /// The row group behind that of `batches`.
+    next: usize,
+    batches: Option<Batches>,
+    may_be_null: bool,
+    /// Bytes of the row groups that have been read.
+    done: u64,
+    events: u64,
+}
+
+impl Reader<'_> {
+    /// The same rows, of which values may be missing.
+    pub(super) fn with_nulls(self) -> Self {
+        Self { may_be_null: true, ..self }
     }
 
-    fn read_rows(
-        &self,
-        may_be_null: bool,
-        observe: &mut Observer<'_>,
-        each: &mut dyn FnMut(&Rows) -> std::result::Result<(), String>,
-    ) -> Result<()> {
-        let (mut done, mut events) = (0, 0);
-        for group in &self.groups {
-            let told = |reason: String| {
-                let advice = "prepare the log again";
-                not_prepared(&group.file, format!("row group {}: {reason}: {advice}", group.number + 1))
-            };
-            let (file, positions) = open(&group.file, &self.columns)?;
-            let mut batches: Batches = file.group(group.number, positions).map_err(told)?;
-            while let Some(batch) = batches.next().map_err(told)? {
-                each(&rows(&batch, &self.columns, may_be_null).map_err(told)?).map_err(told)?;
-                events += batch.num_rows() as u64;
-                if observe(ReadProgress { bytes: done, total_bytes: self.bytes, events }).is_break() {
-                    return Err(Error::Stopped);
+    /// The next rows; `None` after the last.
+    pub(super) fn next(&mut self) -> Result<Option<Rows>> {
+        loop {
+            if let Some(batches) = &mut self.batches {
+                let batch = batches.next();
+                if let Some(batch) = batch.map_err(|reason| self.wrong(reason))? {
+                    self.events += batch.num_rows() as u64;
+                    let found = rows(&batch, &self.groups.columns, self.may_be_null);
+                    return found.map(Some).map_err(|reason| self.wrong(reason));
                 }
+                self.done += self.groups.groups[self.group()].bytes;
+                self.batches = None;
             }
-            done += group.bytes;
+            let Some(group) = self.groups.groups.get(self.next) else { return Ok(None) };
+            self.next += 1;
+            let batches = group.file.open()?.group(group.number, group.file.positions.iter().copied());
+            self.batches = Some(batches.map_err(|reason| self.wrong(reason))?);
         }
-        Ok(())
+    }
+
+    /// The row group of the rows that were read last.
+    pub(super) fn group(&self) -> usize {
+        self.next.saturating_sub(1)
+    }
+
+    /// How far it has read.
+    pub(super) fn progress(&self) -> ReadProgress {
+        ReadProgress { bytes: self.done, total_bytes: self.groups.bytes, events: self.events }
+    }
+
+    /// An error in the rows that were read last.
+    pub(super) fn wrong(&self, reason: String) -> Error {
+        let Some(group) = self.groups.groups.get(self.group()) else {
+            return not_prepared(&self.groups.folder, reason);
+        };
+        let advice = "prepare the log again";
+        not_prepared(&group.file.path, format!("row group {}: {reason}: {advice}", group.number + 1))
     }
 }

@@ -9,22 +9,28 @@
 //! The other parts are logs of ids (`session_id`, `item_id`, `time`, `position`).
 
 mod groups;
+mod sessions;
 mod statistics;
+mod stream;
 
 use super::events::EventLog;
 use super::options::ReadOptions;
-use super::part::PartName;
+use super::part::{PartCounts, PartName};
 use super::read::ReadProgress;
-use super::sessions::{Dataset, Sessions, TimeMicros};
+use super::sessions::{Dataset, Sessions};
 use super::sql::SqlOptions;
 use super::statistics::{DropRule, Statistics};
 use super::time::TimeUnit;
 use super::vocabulary::{ItemIndex, ItemVocabulary};
+use crate::batch::SessionCounts;
 use crate::error::{Error, Result};
 use crate::memory;
 use groups::{Column, Groups};
+use sessions::{Session, SessionReader};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use stream::PartOnDisk;
 
 /// A folder of item numbers.
 #[derive(Clone, Debug)]
@@ -40,12 +46,6 @@ type Observer<'a> = dyn FnMut(ReadProgress) -> ControlFlow<()> + 'a;
 /// Whether a folder has all of these folders.
 fn has_folders(path: &Path, names: &[&str]) -> bool {
     names.iter().all(|name| path.join(name).is_dir())
-}
-
-/// What a training session is read into.
-trait Sink {
-    /// Adds a session: the numbers of its items and their times. `number` is its place among all sessions of the training part.
-    fn add(&mut self, number: u64, items: &[ItemIndex], times: &[TimeMicros]);
 }
 
 impl IndexedFolder {
@@ -127,19 +127,19 @@ impl IndexedFolder {
         let wanted = [Column::Number("item"), Column::Text("item_id"), Column::Number("support")];
         let groups = Groups::open(&folder, &wanted, 1)?;
         let mut items = ItemVocabulary::new();
-        groups.read(&mut |_| ControlFlow::Continue(()), &mut |batch| {
+        let mut reader = groups.rows_from(0);
+        while let Some(batch) = reader.next()? {
             for row in 0..batch.rows() {
                 let (number, id, support) = (batch.number(0, row), batch.text(1, row), batch.number(2, row));
                 if number != items.len() as i64 {
-                    return Err(format!("the item {number} comes after {} items", items.len()));
+                    return Err(reader.wrong(format!("the item {number} comes after {} items", items.len())));
                 }
                 items.add(id, u64::try_from(support).unwrap_or(0));
                 if items.len() as i64 != number + 1 {
-                    return Err(format!("the item {id:?} is there twice"));
+                    return Err(reader.wrong(format!("the item {id:?} is there twice")));
                 }
             }
-            Ok(())
-        })?;
+        }
         if items.len() as u64 != self.statistics.train.items {
             return Err(self.differs(
                 format!("{} items", items.len()),
@@ -166,30 +166,51 @@ impl IndexedFolder {
         known: ItemVocabulary,
         observe: &mut Observer<'_>,
     ) -> Result<Dataset> {
-        let counts = match part {
-            PartName::Train => Some(self.statistics.train),
-            PartName::Fit => self.statistics.fit,
-            _ => panic!("the part {} has ids", part.as_str()),
-        };
-        let counts = counts.ok_or_else(|| self.lacks(part))?;
+        let counts = self.counts_of(part)?;
         let all = self.items()?;
+        let supports = all.supports().to_vec();
+        let mut map = ItemMap::new(all, part, known);
         // The counts are those of a file: more than there is memory for are refused, and not reserved.
         let bytes = counts.events.saturating_mul(4).saturating_add(counts.sessions.saturating_mul(5));
         memory::require("the training data", bytes)?;
-        let (sessions, events) = (counts.sessions as usize, counts.events as usize);
-        let is_as_stored = part == PartName::Train && known.is_empty();
-        let mut sink = Indices {
-            index: if is_as_stored { Vec::new() } else { vec![None; all.len()] },
-            items: known,
-            sessions: Sessions::with_capacity(sessions, events),
-            row: Vec::new(),
-            all,
-            is_as_stored,
+        let mut sessions = Sessions::with_capacity(counts.sessions as usize, counts.events as usize);
+        let mut add = |session: &Session| {
+            sessions.push(map.map(&session.items), session.times.first().copied().unwrap_or(0));
         };
-        let supports = sink.all.supports().to_vec();
-        self.read_train(part, supports, &mut sink, observe)?;
-        let Indices { items, all, sessions, .. } = sink;
-        Ok(Dataset::new(if is_as_stored { all } else { items }, sessions))
+        self.read_train(part, &sessions::open(&self.path)?, supports, &mut add, observe)?;
+        Ok(Dataset::new(map.into_items(), sessions))
+    }
+
+    /// The same training data, which stay on the disk: every epoch reads them there. They are read once now, and checked.
+    ///
+    /// The peak memory is that of the items, and about a kilobyte for each row group of the files.
+    ///
+    /// # Errors
+    /// Those of [`dataset`](Self::dataset).
+    ///
+    /// # Panics
+    /// As [`dataset`](Self::dataset).
+    pub fn dataset_on_disk(
+        &self,
+        part: PartName,
+        known: ItemVocabulary,
+        observe: &mut Observer<'_>,
+    ) -> Result<Dataset> {
+        self.counts_of(part)?;
+        let all = self.items()?;
+        let (num_items, supports) = (all.len(), all.supports().to_vec());
+        let mut map = ItemMap::new(all, part, known);
+        let groups = sessions::open(&self.path)?;
+        let (mut counts, mut before) = (SessionCounts::default(), Vec::new());
+        let mut add = |session: &Session| {
+            before.resize(before.len().max(session.group + 1), counts.sessions);
+            counts.add(map.map(&session.items).len());
+        };
+        self.read_train(part, &groups, supports, &mut add, observe)?;
+        before.resize(groups.len(), counts.sessions);
+        let (index, is_fit) = (map.index(), part == PartName::Fit);
+        let source = PartOnDisk { groups, before, index, num_items, is_fit, counts };
+        Ok(Dataset::on_disk(map.into_items(), Arc::new(source)))
     }
 
     /// Adds the training part, or `fit`, to a log of ids; those of sessions are their numbers.
@@ -199,45 +220,53 @@ impl IndexedFolder {
         log: &mut EventLog,
         observe: &mut Observer<'_>,
     ) -> Result<()> {
+        self.counts_of(part)?;
         let all = self.items()?;
         let supports = all.supports().to_vec();
-        let mut sink = Ids { all, log, is_full: false };
-        self.read_train(part, supports, &mut sink, observe)?;
-        if sink.is_full {
+        let mut is_full = false;
+        let mut add = |session: &Session| {
+            is_full |= log.len() + session.items.len() >= u32::MAX as usize;
+            if !is_full {
+                // As text in the order of the numbers.
+                let name = format!("#{:010}", session.number);
+                let events = session.items.iter().zip(&session.times);
+                events.for_each(|(&item, &time)| log.push(&name, all.id(item), time));
+            }
+        };
+        self.read_train(part, &sessions::open(&self.path)?, supports, &mut add, observe)?;
+        if is_full {
             return Err(Error::TooManyEvents { path: self.part(part) });
         }
         Ok(())
     }
 
-    /// Reads the training part, or without the sessions of the validation part, and checks it.
+    /// Reads the training part, or without the sessions of the validation part, and checks all of it.
     fn read_train(
         &self,
         part: PartName,
+        groups: &Groups,
         supports: Vec<u64>,
-        sink: &mut dyn Sink,
+        add: &mut dyn FnMut(&Session),
         observe: &mut Observer<'_>,
     ) -> Result<()> {
-        if part == PartName::Fit && self.statistics.fit.is_none() {
-            return Err(self.lacks(part));
+        // For each item, the events that are still to come.
+        let mut left = supports;
+        let mut reader = SessionReader::new(groups, 0, left.len());
+        let (mut sessions, mut events) = (0, 0);
+        loop {
+            if let Some(progress) = reader.progress()
+                && observe(progress).is_break()
+            {
+                return Err(Error::Stopped);
+            }
+            let Some(session) = reader.next()? else { break };
+            sessions = session.number + 1;
+            events += session.items.len() as u64;
+            session.items.iter().for_each(|&item| left[item as usize] = left[item as usize].wrapping_sub(1));
+            if part != PartName::Fit || !session.is_validation {
+                add(session);
+            }
         }
-        let columns = ["session", "position", "item", "time", "validation"].map(Column::Number);
-        let groups = Groups::open(&self.path.join("train"), &columns, 2)?;
-        let mut reader = TrainReader {
-            left: supports,
-            is_fit: part == PartName::Fit,
-            sink,
-            session: -1,
-            is_validation: false,
-            items: Vec::new(),
-            times: Vec::new(),
-            events: 0,
-        };
-        groups.read(observe, &mut |batch| {
-            (0..batch.rows())
-                .try_for_each(|row| reader.add([0, 1, 2, 3, 4].map(|column| batch.number(column, row))))
-        })?;
-        reader.end_session();
-        let (sessions, events) = ((reader.session + 1) as u64, reader.events);
         let train = &self.statistics.train;
         if (sessions, events) != (train.sessions, train.events) {
             return Err(self.differs(
@@ -245,13 +274,23 @@ impl IndexedFolder {
                 format!("{} in {}", train.events, train.sessions),
             ));
         }
-        if let Some(item) = reader.left.iter().position(|&left| left != 0) {
+        if let Some(item) = left.iter().position(|&left| left != 0) {
             return Err(self.differs(
                 format!("other events on item {item} than its items count"),
                 format!("{} in all: its parts are of two preparations", train.events),
             ));
         }
         Ok(())
+    }
+
+    /// The counts of `train` or `fit`.
+    fn counts_of(&self, part: PartName) -> Result<PartCounts> {
+        let counts = match part {
+            PartName::Train => Some(self.statistics.train),
+            PartName::Fit => self.statistics.fit,
+            _ => panic!("the part {} has ids", part.as_str()),
+        };
+        counts.ok_or_else(|| self.lacks(part))
     }
 
     fn lacks(&self, part: PartName) -> Error {
@@ -269,98 +308,42 @@ impl IndexedFolder {
     }
 }
 
-/// Puts the rows of a training part together and checks them.
-struct TrainReader<'a> {
-    sink: &'a mut dyn Sink,
-    is_fit: bool,
-    /// The session at hand; −1 before the first.
-    session: i64,
-    is_validation: bool,
-    items: Vec<ItemIndex>,
-    times: Vec<TimeMicros>,
-    events: u64,
-    /// For each item, the events that are still to come.
-    left: Vec<u64>,
-}
-
-impl TrainReader<'_> {
-    fn add(
-        &mut self,
-        [session, position, item, time, validation]: [i64; 5],
-    ) -> std::result::Result<(), String> {
-        if session == self.session + 1 && position == 0 {
-            self.end_session();
-            (self.session, self.is_validation) = (session, validation != 0);
-        } else if session != self.session || position != self.items.len() as i64 {
-            return Err(format!(
-                "event {position} of session {session} comes after event {} of session {}: a file is missing, or there twice, or its rows are not in order",
-                self.items.len() as i64 - 1,
-                self.session
-            ));
-        }
-        let left = usize::try_from(item).ok().and_then(|item| self.left.get_mut(item));
-        let left = left.ok_or_else(|| format!("there is no item {item} in the items of the folder"))?;
-        *left = left.wrapping_sub(1);
-        self.items.push(item as ItemIndex);
-        self.times.push(time);
-        self.events += 1;
-        Ok(())
-    }
-
-    fn end_session(&mut self) {
-        let is_left_out = self.is_fit && self.is_validation;
-        if !self.items.is_empty() && !is_left_out {
-            self.sink.add(self.session as u64, &self.items, &self.times);
-        }
-        self.items.clear();
-        self.times.clear();
-    }
-}
-
-/// Training data of item indices.
-struct Indices {
+/// The indices of the items of a folder in a vocabulary.
+struct ItemMap {
     all: ItemVocabulary,
-    /// Whether items keep the numbers of the folder.
-    is_as_stored: bool,
     items: ItemVocabulary,
-    index: Vec<Option<ItemIndex>>,
-    sessions: Sessions,
-    row: Vec<ItemIndex>,
+    /// The index of each item that has occurred; `None`: items keep the numbers of the folder.
+    index: Option<Vec<Option<ItemIndex>>>,
+    session: Vec<ItemIndex>,
 }
 
-impl Sink for Indices {
-    fn add(&mut self, _: u64, items: &[ItemIndex], times: &[TimeMicros]) {
-        let start = times.first().copied().unwrap_or(0);
-        if self.is_as_stored {
-            return self.sessions.push(items, start);
-        }
-        self.row.clear();
-        for &item in items {
-            let of = &mut self.index[item as usize];
-            let index = *of.get_or_insert_with(|| self.items.add(self.all.id(item), 0));
-            self.items.add_support(index, 1);
-            self.row.push(index);
-        }
-        self.sessions.push(&self.row, start);
+impl ItemMap {
+    fn new(all: ItemVocabulary, part: PartName, known: ItemVocabulary) -> Self {
+        let is_as_stored = part == PartName::Train && known.is_empty();
+        let index = (!is_as_stored).then(|| vec![None; all.len()]);
+        Self { all, items: known, index, session: Vec::new() }
     }
-}
 
-/// A log of ids.
-struct Ids<'a> {
-    all: ItemVocabulary,
-    log: &'a mut EventLog,
-    is_full: bool,
-}
-
-impl Sink for Ids<'_> {
-    fn add(&mut self, number: u64, items: &[ItemIndex], times: &[TimeMicros]) {
-        if self.log.len() + items.len() >= u32::MAX as usize {
-            self.is_full = true;
-            return;
+    /// The indices of the items of a session, which are counted.
+    fn map<'s>(&'s mut self, items: &'s [ItemIndex]) -> &'s [ItemIndex] {
+        let Some(index) = &mut self.index else { return items };
+        self.session.clear();
+        for &item in items {
+            let add = || self.items.add(self.all.id(item), 0);
+            let of = *index[item as usize].get_or_insert_with(add);
+            self.items.add_support(of, 1);
+            self.session.push(of);
         }
-        // As text in the order of the numbers.
-        let session = format!("#{number:010}");
-        items.iter().zip(times).for_each(|(&item, &time)| self.log.push(&session, self.all.id(item), time));
+        &self.session
+    }
+
+    /// The index of each item of the folder; any of those that do not occur.
+    fn index(&self) -> Option<Vec<ItemIndex>> {
+        self.index.as_ref().map(|index| index.iter().map(|of| of.unwrap_or(0)).collect())
+    }
+
+    fn into_items(self) -> ItemVocabulary {
+        if self.index.is_some() { self.items } else { self.all }
     }
 }
 

@@ -51,7 +51,9 @@ pub(super) fn read(path: &Path) -> Result<(Statistics, SqlOptions)> {
     let not_prepared = |reason: String| Error::NotPrepared { path: path.to_owned(), reason };
     let folder = path.join("statistics");
     let mut table = Table::default();
-    Groups::open(&folder, &COLUMNS, 1)?.read_with_nulls(&mut |rows| {
+    let groups = Groups::open(&folder, &COLUMNS, 1)?;
+    let mut reader = groups.rows_from(0).with_nulls();
+    while let Some(rows) = reader.next()? {
         for row in 0..rows.rows() {
             let count = |column| u64::try_from(rows.number(column, row)).unwrap_or(0);
             let time = |column| rows.is_there(column, row).then(|| rows.number(column, row));
@@ -67,7 +69,7 @@ pub(super) fn read(path: &Path) -> Result<(Statistics, SqlOptions)> {
                 }
                 "dropped" | "dropped_from_valid" => {
                     let name: StrDeserializer<'_, serde::de::value::Error> = name.into_deserializer();
-                    let rule = DropRule::deserialize(name).map_err(|error| error.to_string())?;
+                    let rule = DropRule::deserialize(name).map_err(|error| reader.wrong(error.to_string()))?;
                     let to =
                         if kind == "dropped" { &mut table.dropped } else { &mut table.dropped_from_valid };
                     if events > 0 {
@@ -81,8 +83,7 @@ pub(super) fn read(path: &Path) -> Result<(Statistics, SqlOptions)> {
                 _ => {}
             }
         }
-        Ok(())
-    })?;
+    }
     let (version, program, options) = table
         .format
         .take()

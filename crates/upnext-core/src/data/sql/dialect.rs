@@ -56,8 +56,11 @@ pub enum TimeForm {
     FloatMs,
 }
 
-/// White space around ids, besides that of ASCII: the spaces of other scripts and the invisible ones, as for files.
-const SPACES: &str = " \t\n\u{c}\r\u{85}\u{a0}\u{1680}\u{2000}\u{2001}\u{2002}\u{2003}\u{2004}\u{2005}\u{2006}\u{2007}\u{2008}\u{2009}\u{200a}\u{200b}\u{2028}\u{2029}\u{202f}\u{205f}\u{2060}\u{3000}\u{feff}";
+/// The white space that is removed around ids, as when a file is read.
+fn spaces() -> String {
+    let of_others = ('\u{80}'..=char::MAX).filter(|&c| crate::data::id_text::is_space(c));
+    " \t\n\u{c}\r".chars().chain(of_others).collect()
+}
 
 impl Dialect {
     /// All dialects.
@@ -135,7 +138,8 @@ impl Dialect {
             }
             IdForm::Text => {
                 let text = self.text(&name);
-                let trimmed = self.replaced(&text, &format!("^[{SPACES}]+|[{SPACES}]+$"), None);
+                let spaces = spaces();
+                let trimmed = self.replaced(&text, &format!("^[{spaces}]+|[{spaces}]+$"), None);
                 self.present(&self.replaced(&trimmed, "^(-?[0-9]+)[.]0+$", Some(1)), keeps_markers)
             }
         }

@@ -134,8 +134,8 @@ FROM (
     SELECT session, item, time, place, {rule} AS rule
     FROM (
       SELECT session, item, time, nth,
-        ROW_NUMBER() OVER (PARTITION BY session ORDER BY time, ord, item) AS place,
-        LAG(item) OVER (PARTITION BY session ORDER BY time, ord, item) AS item_before,
+        ROW_NUMBER() OVER (PARTITION BY session ORDER BY time, ord, item, nth) AS place,
+        LAG(item) OVER (PARTITION BY session ORDER BY time, ord, item, nth) AS item_before,
         MIN(time) OVER (PARTITION BY session) AS first_time,
         MAX(time) OVER (PARTITION BY session) AS last_time,
         SUM(CASE WHEN nth = 1 THEN 1 ELSE 0 END) OVER (PARTITION BY session) AS number

@@ -1,7 +1,8 @@
 //! Preparation as SQL: the rules of [`prepare`](super::prepare()) as queries for the engine that has the log.
 //!
 //! A [`SqlPlan`] is a list of queries, each of which makes a table from those before it or a folder of the preparation. Who runs
-//! them (anyone with the script that `upnext sql prepare` prints) needs no other rule than this order, except that rounds of the filter may be repeated until one drops nothing.
+//! them (the Python package, or anyone with the script that `upnext sql prepare` prints) needs no other rule than this order, except
+//! that rounds of the filter may be repeated until one drops nothing.
 //!
 //! The result is a folder of item indices ([`IndexedFolder`](super::IndexedFolder)) with the events, sessions, items and counts of
 //! `prepare` with [`RowOrder::Ids`](super::RowOrder::Ids): a table has no order, so that events of a session at the same time are
@@ -141,6 +142,10 @@ impl SqlPlan {
 
     fn table(&mut self, name: &str, about: &str, query: String) -> String {
         self.add(SqlKind::Table, name, about, query)
+    }
+
+    fn folder(&mut self, name: &str, about: &str, query: String) {
+        self.add(SqlKind::Folder, name, about, query);
     }
 }
 

@@ -1,11 +1,14 @@
 //! The queries that write the folder: items, parts, and the statistics, which come last.
 
-use super::{SqlKind, SqlOptions, SqlPlan};
+use super::{SqlOptions, SqlPlan};
 use crate::data::prepare::PrepareOptions;
 use crate::data::statistics::DropRule;
 
 /// The version of the folder's format.
 pub(crate) const FORMAT_VERSION: u32 = 1;
+
+/// The training part before it is cut.
+const UNCUT: &str = "upnext_split WHERE is_train = 1";
 
 pub(super) fn add(options: &SqlOptions, plan: &mut SqlPlan) {
     let rules = &options.rules;
@@ -14,46 +17,35 @@ pub(super) fn add(options: &SqlOptions, plan: &mut SqlPlan) {
         "test_events",
         "The events of the test sessions, with the number of those of the session on known items",
         with_known(
-            "SELECT clean.session, clean.item, clean.time, clean.place
-    FROM upnext_clean AS clean JOIN upnext_parts AS parts ON clean.session = parts.session
-    WHERE parts.is_train = 0",
+            "SELECT session, item, time, place FROM upnext_split WHERE is_train = 0",
             "upnext_known",
         ),
     );
     plan.view(
         "fit_items",
         "The items of the training part without the validation part",
-        "SELECT DISTINCT events.item AS item
-FROM upnext_train_events AS events JOIN upnext_numbers AS numbers ON events.session = numbers.session
-WHERE numbers.is_validation = 0"
-            .to_owned(),
+        "SELECT DISTINCT item FROM upnext_numbered WHERE is_validation = 0".to_owned(),
     );
     plan.table(
         "validation_events",
         "The events of the validation sessions",
         with_known(
-            "SELECT events.session, events.item, events.time, events.place
-    FROM upnext_train_events AS events JOIN upnext_numbers AS numbers ON events.session = numbers.session
-    WHERE numbers.is_validation = 1",
+            "SELECT session, item, time, place FROM upnext_numbered WHERE is_validation = 1",
             "upnext_fit_items",
         ),
     );
-    folder(
-        plan,
+    plan.folder(
         "items",
         "The vocabulary",
         "SELECT CAST(item AS INTEGER) AS item, item_id, CAST(support AS BIGINT) AS support\nFROM upnext_items ORDER BY item"
             .to_owned(),
     );
-    folder(
-        plan,
+    plan.folder(
         "train",
         "The training part: items by their numbers, sessions one after the other",
-        "SELECT numbers.id AS session, CAST(events.place AS INTEGER) AS position, CAST(items.item AS INTEGER) AS item, events.time,
-  CAST(numbers.is_validation AS BOOLEAN) AS validation
-FROM upnext_train_events AS events
-JOIN upnext_numbers AS numbers ON events.session = numbers.session
-JOIN upnext_items AS items ON events.item = items.item_id
+        "SELECT numbered.id AS session, CAST(numbered.place AS INTEGER) AS position, CAST(items.item AS INTEGER) AS item, numbered.time,
+  CAST(numbered.is_validation AS BOOLEAN) AS validation
+FROM upnext_numbered AS numbered JOIN upnext_items AS items ON numbered.item = items.item_id
 ORDER BY session, position"
             .to_owned(),
     );
@@ -66,13 +58,9 @@ ORDER BY session, position"
         let query = format!(
             "SELECT session AS session_id, item AS item_id, time, CAST(position AS INTEGER) AS position\nFROM {table}{condition} ORDER BY session_id, position"
         );
-        folder(plan, name, about, query);
+        plan.folder(name, about, query);
     }
-    folder(plan, "statistics", "The counts; a folder with this part is complete", statistics(options));
-}
-
-fn folder(plan: &mut SqlPlan, name: &str, about: &str, query: String) {
-    plan.add(SqlKind::Folder, name, about, query);
+    plan.folder("statistics", "The counts; a folder with this part is complete", statistics(options));
 }
 
 /// The condition of an event of a part whose unknown items are dropped.
@@ -84,10 +72,7 @@ fn known(rules: &PrepareOptions) -> String {
     if rules.scale == 1 {
         return "SELECT item_id AS item FROM upnext_items".to_owned();
     }
-    "SELECT DISTINCT clean.item AS item
-FROM upnext_clean AS clean JOIN upnext_parts AS parts ON clean.session = parts.session
-WHERE parts.is_train = 1"
-        .to_owned()
+    format!("SELECT DISTINCT item FROM {UNCUT}")
 }
 
 /// Events with their positions in their sessions, and whether their items are known.
@@ -142,20 +127,14 @@ fn statistics(options: &SqlOptions) -> String {
         rest: ["COUNT(DISTINCT item)", "MIN(time)", "MAX(time)", "NULL"],
         from,
     };
-    let of_numbers = |condition: &str| {
-        format!(
-            "(SELECT events.session, events.item, events.time FROM upnext_train_events AS events JOIN upnext_numbers AS numbers ON events.session = numbers.session{condition}) AS part"
-        )
-    };
-    let uncut = "(SELECT clean.session, clean.item, clean.time FROM upnext_clean AS clean JOIN upnext_parts AS parts ON clean.session = parts.session WHERE parts.is_train = 1) AS part";
     rows.push(part("log", "upnext_events".to_owned()));
     rows.push(part("train", "upnext_train_events".to_owned()));
     if options.rules.scale > 1 {
-        rows.push(part("uncut_train", uncut.to_owned()));
+        rows.push(part("uncut_train", UNCUT.to_owned()));
     }
     rows.push(part("test", format!("upnext_test_events{}", kept(least))));
     rows.push(part("test_all", "upnext_test_events".to_owned()));
-    rows.push(part("fit", of_numbers(" WHERE numbers.is_validation = 0")));
+    rows.push(part("fit", "upnext_numbered WHERE is_validation = 0".to_owned()));
     rows.push(part("valid", format!("upnext_validation_events{}", kept(least))));
 
     let rounds = (1..=options.rounds).map(|round| format!("upnext_round_{round}"));
@@ -200,7 +179,7 @@ fn statistics(options: &SqlOptions) -> String {
     }
     if options.rules.scale > 1 {
         let fewer = |count: &str| {
-            format!("(SELECT {count} FROM {uncut}) - (SELECT {count} FROM upnext_train_events)")
+            format!("(SELECT {count} FROM {UNCUT}) - (SELECT {count} FROM upnext_train_events)")
         };
         rows.push(Row {
             kind: "dropped",
@@ -227,7 +206,7 @@ fn statistics(options: &SqlOptions) -> String {
         kind: "bad_rows",
         name: "all",
         events: "SUM(total)".to_owned(),
-        sessions: "SUM(without_session + without_item + without_time)".to_owned(),
+        sessions: "SUM(total) - (SELECT COUNT(*) FROM upnext_events)".to_owned(),
         rest: OF_NONE,
         from: "upnext_bad_rows".to_owned(),
     });

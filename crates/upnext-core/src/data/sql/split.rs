@@ -3,6 +3,9 @@
 use super::{SqlOptions, SqlPlan};
 use crate::data::Holdout;
 
+/// The condition that a session ends before a bound, of sessions that end at the same time by their ids.
+const ENDS_BEFORE: &str = "sessions.last_time < bound.last_time OR (sessions.last_time = bound.last_time AND sessions.session < bound.session)";
+
 pub(super) fn add(options: &SqlOptions, plan: &mut SqlPlan) {
     plan.table(
         "sessions",
@@ -18,10 +21,17 @@ pub(super) fn add(options: &SqlOptions, plan: &mut SqlPlan) {
     plan.table(
         "parts",
         "The sessions and their parts",
-        "SELECT sessions.session, sessions.first_time, sessions.last_time, sessions.number,
-  CASE WHEN sessions.last_time < bound.last_time
-      OR (sessions.last_time = bound.last_time AND sessions.session < bound.session) THEN 1 ELSE 0 END AS is_train
+        format!(
+            "SELECT sessions.session, sessions.first_time, sessions.number,
+  CASE WHEN {ENDS_BEFORE} THEN 1 ELSE 0 END AS is_train
 FROM upnext_sessions AS sessions CROSS JOIN upnext_limit AS bound"
+        ),
+    );
+    plan.view(
+        "split",
+        "The events that are left, with the parts of their sessions",
+        "SELECT clean.session, clean.item, clean.time, clean.place, parts.is_train
+FROM upnext_clean AS clean JOIN upnext_parts AS parts ON clean.session = parts.session"
             .to_owned(),
     );
     plan.view(
@@ -45,7 +55,7 @@ WHERE place >= 0"
     plan.table(
         "train_sessions",
         "The training sessions as they are trained on",
-        "SELECT session, first_time, last_time, COUNT(*) AS number\nFROM upnext_train_events GROUP BY session, first_time, last_time"
+        "SELECT DISTINCT session, first_time, last_time FROM upnext_train_events"
             .to_owned(),
     );
     plan.table(
@@ -62,11 +72,10 @@ WHERE place >= 0"
         "numbers",
         "The number of each training session, by start time and then by id",
         format!(
-            "SELECT sessions.session, sessions.number,
-  CASE WHEN sessions.last_time < bound.last_time
-      OR (sessions.last_time = bound.last_time AND sessions.session < bound.session) THEN 0 ELSE 1 END AS is_validation,
+            "SELECT sessions.session,
+  CASE WHEN {ENDS_BEFORE} THEN 0 ELSE 1 END AS is_validation,
   CAST(minutes.before + ROW_NUMBER() OVER (PARTITION BY minutes.minute ORDER BY sessions.first_time, sessions.session) - 1 AS BIGINT) AS id
-FROM (SELECT session, first_time, last_time, number, {minute} AS minute FROM upnext_train_sessions) AS sessions
+FROM (SELECT session, first_time, last_time, {minute} AS minute FROM upnext_train_sessions) AS sessions
 JOIN (
   SELECT minute, SUM(number) OVER (ORDER BY minute) - number AS before
   FROM (
@@ -79,14 +88,19 @@ CROSS JOIN upnext_validation_limit AS bound",
             minute = minute("first_time"),
         ),
     );
+    plan.view(
+        "numbered",
+        "The events of the training sessions, with the numbers of their sessions",
+        "SELECT events.session, events.item, events.time, events.place, numbers.id, numbers.is_validation
+FROM upnext_train_events AS events JOIN upnext_numbers AS numbers ON events.session = numbers.session"
+            .to_owned(),
+    );
     plan.table(
         "items",
         "The items of the training part, numbered by their first occurrence there",
         "SELECT item AS item_id, support, ROW_NUMBER() OVER (ORDER BY first_place) - 1 AS item
 FROM (
-  SELECT events.item, COUNT(*) AS support, MIN(numbers.id * 1073741824 + events.place) AS first_place
-  FROM upnext_train_events AS events JOIN upnext_numbers AS numbers ON events.session = numbers.session
-  GROUP BY events.item
+  SELECT item, COUNT(*) AS support, MIN(id * 1073741824 + place) AS first_place FROM upnext_numbered GROUP BY item
 ) AS firsts"
             .to_owned(),
     );
