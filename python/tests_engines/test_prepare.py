@@ -140,15 +140,17 @@ def test_ids_and_times_of_all_types(engine, tmp_path: Path, ids: str, kind: pyar
     same(engine.prepare(table, tmp_path, **options, **({"time_unit": unit} if unit else {})), expected)
 
 
-def shared_logs() -> list[tuple[Path, dict[str, Any]]]:
-    shared = os.environ.get("UPNEXT_SHARED")
-    if not shared:
-        return []
-    names = os.environ.get("UPNEXT_LOGS", "").split(",")
-    return [path for path in sorted(Path(shared, "data").iterdir()) if any(name and name in path.name for name in names)]
+def real_logs() -> list[Path]:
+    """The research data sets that the environment variable UPNEXT_LOGS names, such as rsc15_100k/clicks; `all` are all."""
+    names = [name for name in os.environ.get("UPNEXT_LOGS", "").split(",") if name]
+    folder = Path(os.environ.get("UPNEXT_DATA", ""))
+    logs = sorted(path for path in folder.rglob("*.tsv.gz") if path.stem.split(".")[0] != "items") if names else []
+    found = [path for path in logs if names == ["all"] or str(path.relative_to(folder)).startswith(tuple(names))]
+    assert bool(found) == bool(names), f"none of {names} is in {folder}"
+    return found
 
 
-@pytest.mark.parametrize("path", shared_logs(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", real_logs(), ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_real_logs(engine, tmp_path: Path, path: Path) -> None:
     table = upnext.read(path).to_arrow()
     columns = {"session": "session", "item": "item", "time": "time"}

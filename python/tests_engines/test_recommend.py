@@ -101,6 +101,25 @@ def test_a_model_of_a_newer_version_is_refused(case, tmp_path: Path) -> None:
         list(upnext.batches.recommend(in_order(sessions).to_batches(), tmp_path / "model", **COLUMNS))
 
 
+@pytest.mark.skipif(os.environ.get("UPNEXT_ENGINE") not in ("duckdb", "daft"), reason="an engine that gives Arrow batches")
+def test_batches_of_another_engine(case, tmp_path: Path) -> None:
+    folder, sessions, expected = case
+    text = sessions.append_column("text", sessions["item"].cast(pyarrow.string()))
+    pyarrow.parquet.write_table(text.take(np.random.default_rng(3).permutation(len(text))), tmp_path / "log.parquet")
+    log, order = str(tmp_path / "log.parquet"), ["session", "time", "text"]
+    if os.environ["UPNEXT_ENGINE"] == "daft":
+        import daft
+
+        stream = daft.read_parquet(log).sort(order).select("session", "item").to_arrow_iter()
+    else:
+        import duckdb
+
+        query = f"SELECT session, item FROM '{log}' ORDER BY {', '.join(order)}"
+        stream = duckdb.connect().sql(query).to_arrow_reader(1000)
+    found = list(upnext.batches.recommend(stream, folder / "model", 5, **COLUMNS))
+    assert lists_of(pyarrow.Table.from_batches(found)) == expected
+
+
 is_spark = pytest.mark.skipif(os.environ.get("UPNEXT_ENGINE") not in ("spark", "sail"), reason="not an engine of frames of Spark")
 
 

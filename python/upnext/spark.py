@@ -183,7 +183,8 @@ def recommend(
         The columns; several for ``session`` are a key together. Events at the same time are in the order of ``order``, or of
         their items' ids.
     partitions : int, default None
-        Number of partitions; by default Spark's. The lists do not depend on it. The largest session must fit into a worker's memory.
+        Number of partitions; by default Spark's. The lists do not depend on it. The largest session must fit into a worker's
+        memory, and with Spark Connect a partition.
     exclude_seen, exclude, only
         As in :meth:`upnext.Recommender.recommend`.
     n_threads : int, default 1
@@ -218,14 +219,19 @@ def recommend(
         column(time).alias("time"),
         (column(order) if order is not None else functions.lit(0)).cast("bigint").alias("order"),
     )
-    ties = [functions.col("order").asc_nulls_last(), functions.col("item").cast("string")]
-    # Sorted by time behind the shuffle, within each partition.
-    sorted_events = events.repartition(*number, *keys).sortWithinPartitions(*keys, "time", *ties)
     options = {"exclude_seen": exclude_seen, "exclude": exclude, "only": only, "n_threads": workers}
-    lists = partial(_lists, model=os.fspath(model), k=length, session=keys, options=options, given=(names, item, time))
+    work = {"model": os.fspath(model), "k": length, "session": keys, "options": options, "given": (names, item, time)}
     ids = ["bigint" if list(map(kinds.get, of)) == ["integer"] else "string" for of in (names, [item])]
     schema = f"session {ids[0]}, item {ids[1]}, rank int, score float, fell_back boolean"
-    return sorted_events.mapInArrow(lists, schema)
+    if hasattr(sessions.sparkSession, "_jvm"):
+        ties = [functions.col("order").asc_nulls_last(), functions.col("item").cast("string")]
+        sorted_events = events.repartition(*number, *keys).sortWithinPartitions(*keys, "time", *ties)
+        return sorted_events.mapInArrow(partial(_lists, **work), schema)
+    # Behind the protocol of Spark there may be an engine that leaves out a sort whose order no operator of its own needs.
+    buckets = number[0] if number else int(sessions.sparkSession.conf.get("spark.sql.shuffle.partitions", "200"))
+    bucket = functions.pmod(functions.hash(*keys), functions.lit(buckets))
+    groups = events.withColumn("bucket", bucket).groupBy("bucket")
+    return groups.applyInArrow(lambda events: _lists_of_bucket(events, **work), schema)
 
 
 def _lists(
@@ -243,6 +249,20 @@ def _lists(
     return stream.recommend(_checked(batches, session, *given), _on_this_worker(model), k, session=session, item="item", **options)
 
 
+def _lists_of_bucket(events: pyarrow.Table, **work: Any) -> pyarrow.Table:
+    """The lists of some sessions, whose events are in no order."""
+    import pyarrow
+
+    from . import batches as stream
+
+    by = [*work["session"], "time", "order", "text"]
+    text = events.append_column("text", events["item"].cast(pyarrow.string()))
+    in_order = text.sort_by([(name, "ascending") for name in by])
+    lists = list(_lists(in_order.to_batches(), **work))
+    schema = stream.schema(events.schema, session=work["session"], item="item")
+    return pyarrow.Table.from_batches(lists, schema)
+
+
 def _checked(
     batches: Iterable[pyarrow.RecordBatch], keys: list[str], session: list[str], item: str, time: str
 ) -> Iterator[pyarrow.RecordBatch]:
@@ -257,11 +277,11 @@ def _checked(
 def _on_this_worker(model: str) -> str:
     """The folder of a model that is there, or that Spark has sent."""
     if not os.path.exists(model):
-        from pyspark import SparkFiles
-
         try:
+            from pyspark import SparkFiles
+
             sent = SparkFiles.get(model)
-        except Exception:  # No such service: the message is about the path.
+        except Exception:  # Nothing is sent here: the message will be about the path.
             return model
         if os.path.exists(sent):
             return sent

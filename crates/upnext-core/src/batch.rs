@@ -296,6 +296,94 @@ mod tests {
         }
     }
 
+    /// Sessions that are made when they are read: of session `n` the items n, n + 1, … of as many as the number says.
+    #[derive(Debug)]
+    struct Made {
+        sessions: u64,
+        length: fn(u64) -> u32,
+    }
+
+    struct MadeStream<'m>(&'m Made, u64);
+
+    impl SessionStream for MadeStream<'_> {
+        fn next(&mut self, items: &mut Vec<ItemIndex>) -> Result<Option<u64>> {
+            let number = self.1;
+            if number >= self.0.sessions {
+                return Ok(None);
+            }
+            self.1 += 1;
+            items.clear();
+            items.extend((0..(self.0.length)(number)).map(|place| (number % 1000) as u32 + place));
+            Ok(Some(number))
+        }
+    }
+
+    impl SessionSource for Made {
+        fn counts(&self) -> SessionCounts {
+            let mut counts = SessionCounts::default();
+            // Enough of the many; the first are like the others.
+            (0..self.sessions.min(1000)).for_each(|number| counts.add((self.length)(number) as usize));
+            SessionCounts { sessions: self.sessions, ..counts }
+        }
+
+        fn from(&self, first: u64) -> Result<Box<dyn SessionStream + '_>> {
+            Ok(Box::new(MadeStream(self, first)))
+        }
+    }
+
+    #[test]
+    fn batches_of_a_source_are_those_of_memory_and_go_on_anywhere() {
+        let source = Made { sessions: 40, length: |number| [3, 1, 5, 2, 9][number as usize % 5] };
+        let mut sessions = Sessions::new();
+        let (mut stream, mut items) = (source.from(0).unwrap(), Vec::new());
+        while stream.next(&mut items).unwrap().is_some() {
+            sessions.push(&items, 0);
+        }
+        assert_eq!(SessionCounts::of(&sessions), source.counts());
+        let mut memory = SessionBatcher::new(&sessions, (0..40).collect::<Vec<_>>(), 7);
+        let mut streamed = SessionBatcher::of_source(&source, 7).unwrap();
+        loop {
+            let (expected, found) = (memory.next_batch().unwrap(), streamed.next_batch().unwrap());
+            assert_eq!(expected.is_some(), found.is_some());
+            let (Some(expected), Some(found)) = (expected, found) else { break };
+            assert_eq!((&found.inputs, &found.targets, &found.carry), (&expected.inputs, &expected.targets, &expected.carry));
+            assert_eq!(found.events, expected.events);
+            (0..found.len()).for_each(|row| assert_eq!(found.history(row), expected.history(row)));
+            assert_eq!(streamed.position(), memory.position());
+            streamed = SessionBatcher::resume_source(&source, memory.position().clone()).unwrap().unwrap();
+        }
+        let fewer = Made { sessions: 3, length: |_| 2 };
+        assert!(SessionBatcher::resume_source(&fewer, memory.position().clone()).unwrap().is_none());
+    }
+
+    #[test]
+    fn more_sessions_and_events_than_32_bits_count_are_dealt_out() {
+        let many = 3 << 32;
+        let source = Made { sessions: many, length: |number| 2 + (number % 3) as u32 };
+        // As after some days of training.
+        let far = (1 << 32) + 5;
+        let rows = (0..4).map(|row| EventPosition { session: far - 4 + row, position: 0 }).collect();
+        let position = BatcherPosition { dealt: far, rows };
+        let text = serde_json::to_string(&position).unwrap();
+        let position: BatcherPosition = serde_json::from_str(&text).unwrap();
+        let mut batcher = SessionBatcher::resume_source(&source, position).unwrap().unwrap();
+        let mut seen = Vec::new();
+        for _ in 0..40 {
+            let batch = batcher.next_batch().unwrap().unwrap();
+            assert_eq!(batch.len(), 4);
+            for row in 0..4 {
+                let items = batch.history(row);
+                assert_eq!(u64::from(items[0]), batch.session(row) as u64 % 1000);
+                if batch.carry[row] == Carry::Fresh {
+                    seen.push(batch.session(row) as u64);
+                }
+            }
+        }
+        let expected: Vec<u64> = (far..).take(seen.len()).collect();
+        assert_eq!(seen, expected);
+        assert!(batcher.position().dealt > u64::from(u32::MAX));
+    }
+
     #[test]
     fn every_pair_is_used_while_the_batch_shrinks() {
         let (sessions, _) = sessions(&[2, 5, 3]);

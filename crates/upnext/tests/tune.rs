@@ -357,3 +357,67 @@ fn the_space_that_is_shown_is_one_that_can_be_used() {
     let outcome = json(command.args(["--model", "vs-knn", "--space"]).arg(space));
     assert_eq!(outcome["space"]["parameters"].as_array().unwrap().len(), 5);
 }
+
+/// The trials that several processes have stored, as [`trials`].
+fn shared_trials(out: &Path) -> Vec<Value> {
+    let entries = std::fs::read_dir(out.join("ended")).unwrap().map(|entry| entry.unwrap().path());
+    let read = |path| serde_json::from_slice::<Value>(&std::fs::read(path).unwrap()).unwrap();
+    let mut trials: Vec<Value> = entries.map(read).collect();
+    trials.iter_mut().for_each(|trial| trial["seconds"] = 0.into());
+    trials.sort_by_key(|trial| trial["trial"].as_u64());
+    trials
+}
+
+#[test]
+fn four_processes_of_which_two_are_killed_end_as_one_alone() {
+    let folder = Folder::new();
+    let parts = folder.prepared_shop(500);
+    for halving in [false, true] {
+        let (whole, out) = (folder.path(&format!("whole{halving}")), folder.path(&format!("shared{halving}")));
+        let search = |out: &Path| {
+            let mut command = tune(&parts, out, 10);
+            set(&mut command, &["training.epochs=9"]);
+            command.args(halving.then_some("--halving"));
+            command
+        };
+        let expected = json(&mut search(&whole));
+        let together = || {
+            let mut command = search(&out);
+            command.args(["--shared", "--lease", "2s", "--threads", "1", "--json"]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            command
+        };
+        let claims = || std::fs::read_dir(out.join("claims")).map_or(0, |claims| claims.count());
+        for _ in 0..2 {
+            let mut child = together().spawn().unwrap();
+            let begun = Instant::now();
+            let before = claims();
+            while claims() == before && child.try_wait().unwrap().is_none() {
+                assert!(begun.elapsed() < Duration::from_secs(60), "no trial");
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            child.kill().unwrap();
+            assert!(was_killed(&child.wait_with_output().unwrap()), "killed while it searched");
+        }
+        assert_eq!(claims(), 2, "those of the killed processes");
+        let others: Vec<_> = (0..2).map(|_| together().spawn().unwrap()).collect();
+        for child in others {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", stderr(&output));
+            let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
+            for part in ["best", "test"] {
+                let without_time = |outcome: &Value| {
+                    let mut part = outcome[part].clone();
+                    part["seconds"] = 0.into();
+                    part
+                };
+                assert_eq!(without_time(&outcome), without_time(&expected), "{part}");
+            }
+        }
+        assert_eq!(shared_trials(&out), trials(&whole));
+        assert_eq!(claims(), 0);
+        assert!(!out.join("trials").exists(), "nothing is left of the trials' trainings");
+        refused(search(&out).arg("--resume"), 2, &["several machines", "--shared"]);
+        refused(search(&whole).args(["--shared"]), 2, &["single process", "another folder"]);
+    }
+}

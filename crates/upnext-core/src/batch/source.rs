@@ -82,3 +82,15 @@ impl SessionStream for InMemory<'_> {
         }))
     }
 }
+
+/// Sessions in memory, as they are stored.
+impl SessionSource for Sessions {
+    fn counts(&self) -> SessionCounts {
+        SessionCounts::of(self)
+    }
+
+    fn from(&self, first: u64) -> Result<Box<dyn SessionStream + '_>> {
+        let place = usize::try_from(first).unwrap_or(usize::MAX);
+        Ok(Box::new(InMemory { sessions: self, order: Order::AsStored(self.len()), place }))
+    }
+}

@@ -207,7 +207,7 @@ impl Case {
             dropout: Some(dropout),
             background: None,
         };
-        (step.run(cpu, network, state, batch, sessions, items), dropout)
+        (step.run(cpu, network, state, batch, items), dropout)
     }
 }
 

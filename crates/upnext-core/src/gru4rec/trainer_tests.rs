@@ -202,9 +202,9 @@ impl Backend for CountingBackend {
         self.cpu.name()
     }
 
-    fn step(&mut self, step: u64, batch: &Batch, sessions: &Sessions) {
+    fn step(&mut self, step: u64, batch: &Batch) {
         let (items, before) = (self.cpu.network.num_items(), self.cpu.network.tensors());
-        self.cpu.step(step, batch, sessions);
+        self.cpu.step(step, batch);
         let after = self.cpu.network.tensors();
         let changed = before.iter().filter(|(_, before)| before.shape[0] == items).map(|(name, before)| {
             let width = before.values.len() / items;
@@ -287,5 +287,40 @@ fn a_step_touches_the_same_number_of_rows_whatever_the_number_of_items() {
             assert!(counts.used.1 <= inputs, "{context}");
             assert_eq!((counts.tiles, counts.passes), (1, 1), "{context}");
         }
+    }
+}
+
+#[test]
+fn a_training_from_a_source_is_that_from_memory_to_the_bit_and_goes_on_anywhere() {
+    let data = dataset(20, 60);
+    let discounted = NetworkConfig { input: Input::Discounted, discount: 0.5, ..NetworkConfig::default() };
+    for network in [NetworkConfig { layers: vec![6], ..NetworkConfig::default() }, NetworkConfig { layers: vec![6], ..discounted }] {
+        let training = TrainingConfig { batch_size: 5, samples: 4, ..TrainingConfig::default() };
+        let source = Dataset { source: Some(Arc::new(data.sessions.clone())), sessions: Sessions::new(), ..data.clone() };
+        let mut memory = trainer(&network, &training, &data);
+        let mut streamed = trainer(&network, &training, &source);
+        for _ in 0..2 {
+            let EpochEnd::Finished(expected) = memory.run_epoch(&mut |_| ControlFlow::Continue(())).unwrap() else {
+                panic!("nobody asked to stop")
+            };
+            let found = loop {
+                // Saved and resumed after every few steps.
+                let mut steps = 0;
+                let end = streamed.run_epoch(&mut |_| {
+                    steps += 1;
+                    if steps == 7 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                });
+                match end.unwrap() {
+                    EpochEnd::Finished(found) => break found,
+                    EpochEnd::Stopped(_) => {
+                        let (saved, network) = (streamed.state(), streamed.network().clone());
+                        streamed = Trainer::resume(network, &training, source.clone(), 1, saved).unwrap();
+                    }
+                }
+            };
+            assert_eq!((found.loss.to_bits(), found.pairs), (expected.loss.to_bits(), expected.pairs));
+            assert_eq!((found.pairs_in_epoch, found.mini_batches), (expected.pairs_in_epoch, expected.mini_batches));
+        }
+        assert_eq!(streamed.network().tensors(), memory.network().tensors());
     }
 }

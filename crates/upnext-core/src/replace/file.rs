@@ -43,6 +43,7 @@ impl Unfinished {
     }
 }
 
+#[cfg(feature = "toml")]
 impl Unfinished {
     /// Flushes the file to disk and gives it the name `target` in the same folder, unless there is a file of that name: false.
     fn put_if_first(self, target: &Path) -> io::Result<bool> {
@@ -90,6 +91,7 @@ pub fn replace_file<T, E: From<Error>>(
 ///
 /// # Errors
 /// Those of `fill`, and [`Error::Io`].
+#[cfg(feature = "toml")]
 pub(crate) fn create_file(
     target: &Path,
     fill: impl FnOnce(&File) -> Result<(), Error>,

@@ -7,6 +7,8 @@
 mod file;
 mod folder;
 
-pub(crate) use file::{UNFINISHED, Unfinished, create_file, folder_of};
+#[cfg(feature = "toml")]
+pub(crate) use file::create_file;
+pub(crate) use file::{UNFINISHED, Unfinished, folder_of};
 pub use file::{check_file, replace_file};
 pub(crate) use folder::{LOCK_FILE, Lock, check_writable, is_of_the_system, names_in, sync_folder};

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_claim_of_a_process_that_is_gone_is_taken_over_by_one() {
+    fn the_claim_of_a_process_that_is_gone_is_taken_over_by_one_in_the_end() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a"), "process 7 (dead), renewed 3 times\n").unwrap();
         let all: Vec<Claims> = (0..8).map(|_| Claims::new(folder.path(), LEASE).unwrap()).collect();
@@ -236,8 +236,10 @@ mod tests {
             });
             !owners.is_empty()
         });
-        assert_eq!(owners.len(), 1);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left aside");
+        // Two may have it for a moment, and one of them then knows that it has lost it.
+        until(|| owners.iter().filter(|&&owner| !all[owner].is_lost("a")).count() == 1);
+        drop(all);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left aside");
     }
 
     #[test]

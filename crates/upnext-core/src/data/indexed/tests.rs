@@ -3,7 +3,7 @@
 use super::*;
 use crate::data::part::PartCounts;
 use crate::data::sql::{Dialect, IdColumn, IdForm, TimeForm};
-use crate::data::{Holdout, PreparedFolder, TestSessions};
+use crate::data::{Holdout, PreparedFolder, TestSessions, TimeMicros};
 use crate::parquet::{BatchWriter, writer_properties};
 use arrow_array::{ArrayRef, BooleanArray, Int32Array, Int64Array, StringArray};
 use arrow_schema::{DataType, Field};
@@ -295,4 +295,73 @@ fn an_observer_stops_the_reading() {
     let opened = IndexedFolder::open(folder.0.path()).unwrap();
     let stopped = opened.dataset(PartName::Train, ItemVocabulary::new(), &mut |_| ControlFlow::Break(()));
     assert!(matches!(stopped, Err(Error::Stopped)));
+}
+
+/// The sessions of a source from a number on.
+fn streamed(data: &Dataset, first: u64) -> Vec<(u64, Vec<ItemIndex>)> {
+    let mut stream = data.source.as_ref().unwrap().from(first).unwrap();
+    let (mut items, mut found) = (Vec::new(), Vec::new());
+    while let Some(number) = stream.next(&mut items).unwrap() {
+        found.push((number, items.clone()));
+    }
+    found
+}
+
+#[test]
+fn data_on_a_disk_are_those_in_memory_from_any_session_on() {
+    let (a, b) = ROWS.split_at(3);
+    let (b, c) = b.split_at(1);
+    // A session that is longer than its files, in files in which none begins.
+    let long: Vec<Row> = (0..9).map(|place| (0, place, place % 4, DAY, false)).collect();
+    let mut files: Vec<&[Row]> = long.chunks(2).collect();
+    let last = [(1, 0, 1, DAY + 5, true), (1, 1, 1, DAY + 5, true), (2, 0, 0, DAY + 7, false)];
+    files.push(&last);
+    let giant = Folder::of(&files);
+    write_items(&giant.at("items/part-0.parquet"), &[("b", 4), ("a", 4), ("39.0", 2), ("ä", 2)]);
+    let mut counts = counts();
+    (counts[2].2, counts[2].3, counts[5].2, counts[5].3) = (12, 3, 10, 2);
+    write_statistics(&giant.at("statistics/part-0.parquet"), &counts);
+    for folder in [Folder::of(&[&ROWS]), Folder::of(&[c, a, &[][..], b]), Folder::of(&[b, c, a]), giant] {
+        let opened = IndexedFolder::open(folder.0.path()).unwrap();
+        let mut known = ItemVocabulary::new();
+        ["z", "39.0"].iter().for_each(|id| _ = known.add(id, 3));
+        for (part, known) in
+            [(PartName::Train, ItemVocabulary::new()), (PartName::Fit, ItemVocabulary::new()), (PartName::Train, known)]
+        {
+            let read = |on_disk: bool| {
+                let observe = &mut |_| ControlFlow::Continue(());
+                let known = known.clone();
+                if on_disk {
+                    opened.dataset_on_disk(part, known, observe).unwrap()
+                } else {
+                    opened.dataset(part, known, observe).unwrap()
+                }
+            };
+            let (memory, disk) = (read(false), read(true));
+            assert_eq!(disk.counts(), memory.counts());
+            assert_eq!(disk.items.fingerprint(), memory.items.fingerprint());
+            assert_eq!(disk.items.supports(), memory.items.supports());
+            let all: Vec<(u64, Vec<ItemIndex>)> = (0..).zip(memory.sessions.iter().map(<[_]>::to_vec)).collect();
+            for first in 0..=all.len() + 1 {
+                assert_eq!(streamed(&disk, first as u64), all[first.min(all.len())..], "{part:?} from {first}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_damaged_between_two_epochs_is_an_error() {
+    let folder = Folder::of(&[&ROWS]);
+    let opened = IndexedFolder::open(folder.0.path()).unwrap();
+    let go_on = &mut |_| ControlFlow::Continue(());
+    let data = opened.dataset_on_disk(PartName::Train, ItemVocabulary::new(), go_on).unwrap();
+    let path = folder.at("train/part-0.parquet");
+    fs::write(&path, vec![7; fs::metadata(&path).unwrap().len() as usize]).unwrap();
+    let mut stream = data.source.as_ref().unwrap().from(0).unwrap();
+    let error = stream.next(&mut Vec::new()).unwrap_err().to_string();
+    assert!(error.contains("part-0.parquet") && error.contains("row group 1"), "{error}");
+    let folder = Folder::of(&[&ROWS[..5]]);
+    let opened = IndexedFolder::open(folder.0.path()).unwrap();
+    let error = opened.dataset_on_disk(PartName::Train, ItemVocabulary::new(), go_on).unwrap_err().to_string();
+    assert!(error.contains("5 events in 2 sessions"), "{error}");
 }

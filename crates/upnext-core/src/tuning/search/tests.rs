@@ -193,7 +193,7 @@ fn networks_that_do_not_stay_finite_are_counted_and_do_not_end_the_search() {
     assert!(failed > 0 && stable > 0, "{failed} {stable}");
     assert!(top(&found).is_stable() && found.pop_recall > 0.0);
     assert_eq!(found.sampled.len(), 4, "a space of four points has no more");
-    let text = fs::read_to_string(TrialStore::path_in(folder.path())).unwrap();
+    let text = fs::read_to_string(folder.path().join("trials.jsonl")).unwrap();
     assert_eq!(text.lines().count(), 1 + 4, "each is trained once: {text}");
 }
 
