@@ -2,16 +2,14 @@
 
 mod history;
 mod order;
-mod source;
 
 use crate::Result;
-use crate::data::{ItemIndex, Sessions};
+use crate::data::{ItemIndex, SessionSource, SessionStream, Sessions};
+use order::InMemory;
 use serde::{Deserialize, Serialize};
-use source::InMemory;
 
 pub use history::HistoryBatcher;
 pub use order::{Order, by_start_time};
-pub use source::{SessionCounts, SessionSource, SessionStream};
 
 /// The source of a row's state. It covers both the reset at the start of a session and the move of rows when a
 /// mini-batch shrinks, in training and in evaluation.
@@ -249,6 +247,7 @@ impl std::fmt::Debug for SessionBatcher<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::SessionCounts;
     use proptest::prelude::*;
     use upnext_reference::batches::epoch;
 
@@ -346,7 +345,10 @@ mod tests {
             let (expected, found) = (memory.next_batch().unwrap(), streamed.next_batch().unwrap());
             assert_eq!(expected.is_some(), found.is_some());
             let (Some(expected), Some(found)) = (expected, found) else { break };
-            assert_eq!((&found.inputs, &found.targets, &found.carry), (&expected.inputs, &expected.targets, &expected.carry));
+            assert_eq!(
+                (&found.inputs, &found.targets, &found.carry),
+                (&expected.inputs, &expected.targets, &expected.carry)
+            );
             assert_eq!(found.events, expected.events);
             (0..found.len()).for_each(|row| assert_eq!(found.history(row), expected.history(row)));
             assert_eq!(streamed.position(), memory.position());

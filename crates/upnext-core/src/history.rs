@@ -1,7 +1,7 @@
 //! The progress of a training: events for an observer while it runs, and the record that is saved with the model.
 
-use crate::batch::SessionCounts;
 use crate::data::Dataset;
+use crate::data::SessionCounts;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::path::Path;

@@ -35,7 +35,7 @@ fn trials(out: &Path) -> Vec<Value> {
             trial
         })
         .collect();
-    trials.sort_by_key(|trial| trial["trial"].as_u64());
+    trials.sort_by_key(|trial| (trial["trial"].as_u64(), trial["epochs"].as_u64()));
     trials
 }
 
@@ -364,7 +364,7 @@ fn shared_trials(out: &Path) -> Vec<Value> {
     let read = |path| serde_json::from_slice::<Value>(&std::fs::read(path).unwrap()).unwrap();
     let mut trials: Vec<Value> = entries.map(read).collect();
     trials.iter_mut().for_each(|trial| trial["seconds"] = 0.into());
-    trials.sort_by_key(|trial| trial["trial"].as_u64());
+    trials.sort_by_key(|trial| (trial["trial"].as_u64(), trial["epochs"].as_u64()));
     trials
 }
 
@@ -373,7 +373,8 @@ fn four_processes_of_which_two_are_killed_end_as_one_alone() {
     let folder = Folder::new();
     let parts = folder.prepared_shop(500);
     for halving in [false, true] {
-        let (whole, out) = (folder.path(&format!("whole{halving}")), folder.path(&format!("shared{halving}")));
+        let (whole, out) =
+            (folder.path(&format!("whole{halving}")), folder.path(&format!("shared{halving}")));
         let search = |out: &Path| {
             let mut command = tune(&parts, out, 10);
             set(&mut command, &["training.epochs=9"]);

@@ -1,9 +1,9 @@
 //! `upnext sql`: queries for the engine that has the log.
 
 use super::prepare::RulesArgs;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use crate::numbers::one_or_more;
 use crate::output::OutputArgs;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use upnext_core::data::TimeSpan;
 use upnext_core::data::sql::{Dialect, IdColumn, IdForm, SqlOptions, SqlPlan, TimeForm};
 

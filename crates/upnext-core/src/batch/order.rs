@@ -1,6 +1,7 @@
-//! The order in which sessions in memory are dealt out.
+//! Sessions in memory, in the order in which they are dealt out.
 
-use crate::data::{Sessions, TimeMicros};
+use crate::Result;
+use crate::data::{ItemIndex, SessionCounts, SessionSource, SessionStream, Sessions, TimeMicros};
 
 /// The order in which sessions are dealt out to rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,38 @@ pub fn by_start_time(sessions: &Sessions) -> Order {
     let mut order: Vec<u32> = (0..sessions.len() as u32).collect();
     order.sort_by_key(|&s| starts[s as usize]);
     Order::Listed(order)
+}
+
+/// Sessions in memory, in any order.
+pub(super) struct InMemory<'s> {
+    pub(super) sessions: &'s Sessions,
+    pub(super) order: Order,
+    /// The place in the order of the next session.
+    pub(super) place: usize,
+}
+
+impl SessionStream for InMemory<'_> {
+    fn next(&mut self, items: &mut Vec<ItemIndex>) -> Result<Option<u64>> {
+        let session = self.order.get(self.place);
+        Ok(session.map(|session| {
+            self.place += 1;
+            items.clear();
+            items.extend_from_slice(self.sessions.session(session));
+            session as u64
+        }))
+    }
+}
+
+/// Sessions in memory, as they are stored.
+impl SessionSource for Sessions {
+    fn counts(&self) -> SessionCounts {
+        SessionCounts::of(self)
+    }
+
+    fn from(&self, first: u64) -> Result<Box<dyn SessionStream + '_>> {
+        let place = usize::try_from(first).unwrap_or(usize::MAX);
+        Ok(Box::new(InMemory { sessions: self, order: Order::AsStored(self.len()), place }))
+    }
 }
 
 #[cfg(test)]

@@ -66,6 +66,7 @@ mod round_trip;
 mod row_reader;
 mod rows;
 mod session_index;
+mod session_source;
 pub mod sessions;
 pub mod shape;
 #[cfg(feature = "logs")]
@@ -106,6 +107,7 @@ pub use prepare::{PrepareOptions, PreparePhase, PrepareProgress, Prepared, prepa
 #[cfg(feature = "logs")]
 pub use read::ReadProgress;
 pub use report::ReadReport;
+pub use session_source::{SessionCounts, SessionSource, SessionStream};
 pub use sessions::{Dataset, Sessions, TimeMicros};
 pub use shape::LogShape;
 pub use statistics::{DropRule, Dropped, Statistics};

@@ -2,9 +2,9 @@
 
 use super::items::ItemTable;
 use super::session_index::SessionIndex;
+use super::session_source::{SessionCounts, SessionSource};
 use super::time::YEAR_1995;
 use super::vocabulary::{ItemIndex, ItemVocabulary};
-use crate::batch::{SessionCounts, SessionSource};
 use crate::checksum::Fingerprint;
 use std::sync::Arc;
 

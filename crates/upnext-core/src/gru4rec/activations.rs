@@ -53,13 +53,7 @@ impl Activations {
     }
 
     /// Reads the current event of each row and advances the row's state.
-    pub(crate) fn forward(
-        &mut self,
-        cpu: Cpu,
-        network: &Network,
-        batch: &Batch,
-        dropout: Option<Dropout>,
-    ) {
+    pub(crate) fn forward(&mut self, cpu: Cpu, network: &Network, batch: &Batch, dropout: Option<Dropout>) {
         let embedding = dropout.filter(|d| d.embedding > 0.0).map(|d| (d.embedding_rng, d.embedding));
         let hidden = dropout.filter(|d| d.hidden > 0.0);
         let hidden = |layer: usize| hidden.map(|d| (d.hidden_rng.substream(layer as u64), d.hidden));

@@ -90,11 +90,11 @@ impl Case {
         let mut batcher = SessionBatcher::new(&sessions, order, self.rows);
         for t in 0..2 {
             let batch = batcher.next_batch().unwrap().unwrap().clone();
-            self.run(cpu, &mut step, &mut network, &mut state, &batch, &sessions, t);
+            self.run(cpu, &mut step, &mut network, &mut state, &batch, t);
         }
         let before = network.tensors();
         let batch = batcher.next_batch().unwrap().unwrap().clone();
-        let (loss, dropout) = self.run(cpu, &mut step, &mut network, &mut state, &batch, &sessions, 2);
+        let (loss, dropout) = self.run(cpu, &mut step, &mut network, &mut state, &batch, 2);
         let after = network.tensors();
         assert!(batch.carry.contains(&crate::batch::Carry::Fresh) || self.rows < 2, "{name}");
 
@@ -165,7 +165,6 @@ impl Case {
         assert!(largest > least, "{name}: a gradient of nothing");
     }
 
-    #[allow(clippy::too_many_arguments)] // everything that a step touches
     fn run(
         &self,
         cpu: Cpu,
@@ -173,7 +172,6 @@ impl Case {
         network: &mut Network,
         state: &mut super::parameters::Parameters<upnext_kernels::OptimizerState>,
         batch: &Batch,
-        sessions: &Sessions,
         t: u64,
     ) -> (f64, Dropout) {
         let mut scored = batch.targets.clone();
@@ -369,7 +367,7 @@ fn trained(training: &TrainingConfig, network: &NetworkConfig, threads: usize) -
     let mut t = 0;
     while let Some(batch) = batcher.next_batch().unwrap() {
         let batch = batch.clone();
-        case.run(cpu, &mut step, &mut net, &mut state, &batch, &sessions, t);
+        case.run(cpu, &mut step, &mut net, &mut state, &batch, t);
         t += 1;
     }
     net.tensors()
@@ -442,7 +440,7 @@ fn follow_reference(network: &NetworkConfig, training: &TrainingConfig) {
         SessionBatcher::new(&sessions, (0..sessions.len() as u32).collect::<Vec<_>>(), case.rows);
     for t in 0..4 {
         let batch = batcher.next_batch().unwrap().unwrap().clone();
-        case.run(cpu, &mut step, &mut net, &mut state, &batch, &sessions, t);
+        case.run(cpu, &mut step, &mut net, &mut state, &batch, t);
         let rows = batch.len();
         let example = Example {
             sessions: (0..rows).map(|b| batch.history(b).to_vec()).collect(),

@@ -294,13 +294,21 @@ fn a_step_touches_the_same_number_of_rows_whatever_the_number_of_items() {
 fn a_training_from_a_source_is_that_from_memory_to_the_bit_and_goes_on_anywhere() {
     let data = dataset(20, 60);
     let discounted = NetworkConfig { input: Input::Discounted, discount: 0.5, ..NetworkConfig::default() };
-    for network in [NetworkConfig { layers: vec![6], ..NetworkConfig::default() }, NetworkConfig { layers: vec![6], ..discounted }] {
+    for network in [
+        NetworkConfig { layers: vec![6], ..NetworkConfig::default() },
+        NetworkConfig { layers: vec![6], ..discounted },
+    ] {
         let training = TrainingConfig { batch_size: 5, samples: 4, ..TrainingConfig::default() };
-        let source = Dataset { source: Some(Arc::new(data.sessions.clone())), sessions: Sessions::new(), ..data.clone() };
+        let source = Dataset {
+            source: Some(Arc::new(data.sessions.clone())),
+            sessions: Sessions::new(),
+            ..data.clone()
+        };
         let mut memory = trainer(&network, &training, &data);
         let mut streamed = trainer(&network, &training, &source);
         for _ in 0..2 {
-            let EpochEnd::Finished(expected) = memory.run_epoch(&mut |_| ControlFlow::Continue(())).unwrap() else {
+            let EpochEnd::Finished(expected) = memory.run_epoch(&mut |_| ControlFlow::Continue(())).unwrap()
+            else {
                 panic!("nobody asked to stop")
             };
             let found = loop {
@@ -319,7 +327,10 @@ fn a_training_from_a_source_is_that_from_memory_to_the_bit_and_goes_on_anywhere(
                 }
             };
             assert_eq!((found.loss.to_bits(), found.pairs), (expected.loss.to_bits(), expected.pairs));
-            assert_eq!((found.pairs_in_epoch, found.mini_batches), (expected.pairs_in_epoch, expected.mini_batches));
+            assert_eq!(
+                (found.pairs_in_epoch, found.mini_batches),
+                (expected.pairs_in_epoch, expected.mini_batches)
+            );
         }
         assert_eq!(streamed.network().tensors(), memory.network().tensors());
     }

@@ -5,7 +5,7 @@
 //! refuse them.
 
 use super::config::{Activation, Input, Loss, NetworkConfig, Optimizer, TrainingConfig, Unit};
-use crate::batch::SessionCounts;
+use crate::data::SessionCounts;
 use crate::{Error, Result};
 use upnext_kernels::UpdateRule;
 

@@ -230,8 +230,12 @@ mod tests {
         let mut owners = Vec::new();
         until(|| {
             std::thread::scope(|scope| {
-                let tries: Vec<_> = all.iter().map(|claims| scope.spawn(|| claims.take("a").unwrap())).collect();
-                let taken = tries.into_iter().enumerate().filter_map(|(owner, taken)| taken.join().unwrap().then_some(owner));
+                let tries: Vec<_> =
+                    all.iter().map(|claims| scope.spawn(|| claims.take("a").unwrap())).collect();
+                let taken = tries
+                    .into_iter()
+                    .enumerate()
+                    .filter_map(|(owner, taken)| taken.join().unwrap().then_some(owner));
                 owners.extend(taken);
             });
             !owners.is_empty()

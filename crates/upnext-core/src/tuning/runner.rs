@@ -57,7 +57,13 @@ pub(super) type Done = Option<(TrialResult, f64)>;
 
 impl<'p, 'd> Runner<'p, 'd> {
     pub(super) fn new(plan: &'p TuningPlan<'d>, pop_recall: f64) -> Self {
-        Self { plan, pop_recall, stop: AtomicBool::new(false), running: Mutex::default(), abandoned: Mutex::default() }
+        Self {
+            plan,
+            pop_recall,
+            stop: AtomicBool::new(false),
+            running: Mutex::default(),
+            abandoned: Mutex::default(),
+        }
     }
 
     /// Asks all jobs to stop after their mini-batch.
@@ -133,7 +139,11 @@ impl<'p, 'd> Runner<'p, 'd> {
                 lock(&self.running).insert(job.trial, running);
                 is_abandoned = lock(&self.abandoned).contains(&job.trial);
             }
-            if self.is_stopping() || is_abandoned { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if self.is_stopping() || is_abandoned {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         });
         let outcome = match outcome {
             // A model without checkpoints: the trial begins anew.

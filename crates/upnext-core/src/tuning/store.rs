@@ -127,7 +127,10 @@ impl TrialStore {
     /// [`Error::Config`] if another process holds the lock, or the search is one of several machines; [`Error::Io`].
     pub fn lock(folder: &Path) -> Result<TrialLock> {
         if shared::exists_in(folder) {
-            let reason = format!("the search in {} is one of several machines: go on with it in the same way (--shared)", folder.display());
+            let reason = format!(
+                "the search in {} is one of several machines: go on with it in the same way (--shared)",
+                folder.display()
+            );
             return Err(Error::config("folder", reason));
         }
         Ok(TrialLock(Taken::Alone(Locked::new(folder)?)))
@@ -143,7 +146,10 @@ impl TrialStore {
     /// [`Error::Config`] if the search is one of a single process; [`Error::Io`].
     pub fn share(folder: &Path, lease: Duration) -> Result<TrialLock> {
         if file::path_in(folder).exists() {
-            let reason = format!("the search in {} is one of a single process: go on with it alone, or choose another folder", folder.display());
+            let reason = format!(
+                "the search in {} is one of a single process: go on with it alone, or choose another folder",
+                folder.display()
+            );
             return Err(Error::config("folder", reason));
         }
         Ok(TrialLock(Taken::Shared(SharedTrials::new(folder, lease)?)))

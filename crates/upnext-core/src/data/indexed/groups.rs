@@ -64,6 +64,14 @@ impl Rows {
         self.rows
     }
 
+    /// All values of a column of numbers; none of another one.
+    pub(super) fn numbers(&self, column: usize) -> Int64Array {
+        match self.columns.get(column) {
+            Some(Values::Numbers(values)) => values.clone(),
+            _ => Int64Array::from(Vec::<i64>::new()),
+        }
+    }
+
     /// A value of a column of numbers.
     pub(super) fn number(&self, column: usize, row: usize) -> i64 {
         match &self.columns[column] {
@@ -135,9 +143,7 @@ fn rows(batch: &RecordBatch, columns: &[Column], may_be_null: bool) -> std::resu
             arrow_cast::cast(array, to).map_err(|error| format!("`{}`: {error}", column.name()))
         };
         Ok(match column {
-            Column::Number(_) => {
-                Values::Numbers(cast(&DataType::Int64)?.as_primitive::<Int64Type>().clone())
-            }
+            Column::Number(_) => Values::Numbers(cast(&DataType::Int64)?.as_primitive::<Int64Type>().clone()),
             Column::Text(_) => Values::Texts(cast(&DataType::Utf8)?.as_string::<i32>().clone()),
         })
     };

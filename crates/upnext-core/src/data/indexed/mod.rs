@@ -22,15 +22,15 @@ use super::sql::SqlOptions;
 use super::statistics::{DropRule, Statistics};
 use super::time::TimeUnit;
 use super::vocabulary::{ItemIndex, ItemVocabulary};
-use crate::batch::SessionCounts;
+use crate::data::SessionCounts;
 use crate::error::{Error, Result};
 use crate::memory;
 use groups::{Column, Groups};
-use sessions::{Session, SessionReader};
+use sessions::{Session, SessionReader, Times};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use stream::PartOnDisk;
+use stream::{PartOnDisk, Place};
 
 /// A folder of item numbers.
 #[derive(Clone, Debug)]
@@ -177,7 +177,7 @@ impl IndexedFolder {
         let mut add = |session: &Session| {
             sessions.push(map.map(&session.items), session.times.first().copied().unwrap_or(0));
         };
-        self.read_train(part, &sessions::open(&self.path)?, supports, &mut add, observe)?;
+        self.read_train(part, &sessions::open(&self.path, Times::Read)?, supports, &mut add, observe)?;
         Ok(Dataset::new(map.into_items(), sessions))
     }
 
@@ -200,7 +200,7 @@ impl IndexedFolder {
         let all = self.items()?;
         let (num_items, supports) = (all.len(), all.supports().to_vec());
         let mut map = ItemMap::new(all, part, known);
-        let groups = sessions::open(&self.path)?;
+        let groups = sessions::open(&self.path, Times::Skip)?;
         let (mut counts, mut before) = (SessionCounts::default(), Vec::new());
         let mut add = |session: &Session| {
             before.resize(before.len().max(session.group + 1), counts.sessions);
@@ -209,7 +209,8 @@ impl IndexedFolder {
         self.read_train(part, &groups, supports, &mut add, observe)?;
         before.resize(groups.len(), counts.sessions);
         let (index, is_fit) = (map.index(), part == PartName::Fit);
-        let source = PartOnDisk { groups, before, index, num_items, is_fit, counts };
+        let place = Arc::new(Place { groups, before, index, num_items, is_fit });
+        let source = PartOnDisk { place, counts };
         Ok(Dataset::on_disk(map.into_items(), Arc::new(source)))
     }
 
@@ -233,7 +234,7 @@ impl IndexedFolder {
                 events.for_each(|(&item, &time)| log.push(&name, all.id(item), time));
             }
         };
-        self.read_train(part, &sessions::open(&self.path)?, supports, &mut add, observe)?;
+        self.read_train(part, &sessions::open(&self.path, Times::Read)?, supports, &mut add, observe)?;
         if is_full {
             return Err(Error::TooManyEvents { path: self.part(part) });
         }

@@ -1,16 +1,25 @@
 //! Puts the rows of a training part together to sessions, and checks that none is missing.
 
-use super::groups::{Column, Groups, Reader, Rows};
+use super::groups::{Column, Groups, Reader};
 use crate::data::read::ReadProgress;
 use crate::data::sessions::TimeMicros;
 use crate::data::vocabulary::ItemIndex;
 use crate::error::Result;
+use arrow_array::Int64Array;
 use std::path::Path;
 
+/// Whether the times of events are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Times {
+    Read,
+    Skip,
+}
+
 /// Opens the training part of a folder.
-pub(super) fn open(folder: &Path) -> Result<Groups> {
-    let columns = ["session", "position", "item", "time", "validation"].map(Column::Number);
-    Groups::open(&folder.join("train"), &columns, 2)
+pub(super) fn open(folder: &Path, times: Times) -> Result<Groups> {
+    let columns = ["session", "position", "item", "validation", "time"].map(Column::Number);
+    let wanted = if times == Times::Read { 5 } else { 4 };
+    Groups::open(&folder.join("train"), &columns[..wanted], 2)
 }
 
 /// A training session.
@@ -23,14 +32,16 @@ pub(super) struct Session {
     pub(super) is_validation: bool,
     /// The numbers of its items.
     pub(super) items: Vec<ItemIndex>,
+    /// The times of its events; none if they were not wanted.
     pub(super) times: Vec<TimeMicros>,
 }
 
 /// Reads sessions one after the other.
 pub(super) struct SessionReader<'g> {
     reader: Reader<'g>,
-    batch: Option<Rows>,
-    /// The row of the batch that is read next.
+    /// The columns of the rows at hand: session, position, item, validation and time.
+    columns: [Int64Array; 5],
+    /// The row of them that is read next.
     row: usize,
     num_items: usize,
     session: Session,
@@ -44,7 +55,7 @@ impl<'g> SessionReader<'g> {
     pub(super) fn new(groups: &'g Groups, group: usize, num_items: usize) -> Self {
         Self {
             reader: groups.rows_from(group),
-            batch: None,
+            columns: std::array::from_fn(|_| Int64Array::from(Vec::<i64>::new())),
             row: 0,
             num_items,
             session: Session::default(),
@@ -61,13 +72,16 @@ impl<'g> SessionReader<'g> {
         self.session.items.clear();
         self.session.times.clear();
         let mut begun = None;
-        while let Some([session, position, item, time, validation]) = self.peek()? {
+        while self.has_row()? {
+            let [sessions, positions, items, validations, times] =
+                [0, 1, 2, 3, 4].map(|column| &self.columns[column].values()[..]);
+            let (session, position, item) = (sessions[self.row], positions[self.row], items[self.row]);
             match begun {
                 None if position == 0 && self.expected.is_none_or(|expected| session == expected) => {
                     begun = Some(session);
                     self.session.number = session as u64;
                     self.session.group = self.reader.group();
-                    self.session.is_validation = validation != 0;
+                    self.session.is_validation = validations[self.row] != 0;
                 }
                 // The rest of a session that began before.
                 None if self.expected.is_none() => {
@@ -82,7 +96,9 @@ impl<'g> SessionReader<'g> {
                 return Err(self.reader.wrong(format!("there is no item {item} in the items of the folder")));
             };
             self.session.items.push(item);
-            self.session.times.push(time);
+            if let Some(&time) = times.get(self.row) {
+                self.session.times.push(time);
+            }
             self.row += 1;
         }
         self.expected = begun.map_or(self.expected, |number| Some(number + 1));
@@ -99,17 +115,13 @@ impl<'g> SessionReader<'g> {
         ))
     }
 
-    /// The values of the next row.
-    fn peek(&mut self) -> Result<Option<[i64; 5]>> {
-        while self.batch.as_ref().is_none_or(|batch| self.row >= batch.rows()) {
-            self.batch = self.reader.next()?;
-            self.row = 0;
-            if self.batch.is_none() {
-                return Ok(None);
-            }
+    /// Whether there is another row, which is then at hand.
+    fn has_row(&mut self) -> Result<bool> {
+        while self.row >= self.columns[0].len() {
+            let Some(rows) = self.reader.next()? else { return Ok(false) };
+            (self.columns, self.row) = (std::array::from_fn(|column| rows.numbers(column)), 0);
         }
-        let row = self.row;
-        Ok(self.batch.as_ref().map(|batch| [0, 1, 2, 3, 4].map(|column| batch.number(column, row))))
+        Ok(true)
     }
 
     /// How far it has read, whenever it is further than when it was asked last.

@@ -69,7 +69,8 @@ pub(super) fn read(path: &Path) -> Result<(Statistics, SqlOptions)> {
                 }
                 "dropped" | "dropped_from_valid" => {
                     let name: StrDeserializer<'_, serde::de::value::Error> = name.into_deserializer();
-                    let rule = DropRule::deserialize(name).map_err(|error| reader.wrong(error.to_string()))?;
+                    let rule =
+                        DropRule::deserialize(name).map_err(|error| reader.wrong(error.to_string()))?;
                     let to =
                         if kind == "dropped" { &mut table.dropped } else { &mut table.dropped_from_valid };
                     if events > 0 {

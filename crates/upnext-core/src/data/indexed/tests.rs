@@ -325,9 +325,11 @@ fn data_on_a_disk_are_those_in_memory_from_any_session_on() {
         let opened = IndexedFolder::open(folder.0.path()).unwrap();
         let mut known = ItemVocabulary::new();
         ["z", "39.0"].iter().for_each(|id| _ = known.add(id, 3));
-        for (part, known) in
-            [(PartName::Train, ItemVocabulary::new()), (PartName::Fit, ItemVocabulary::new()), (PartName::Train, known)]
-        {
+        for (part, known) in [
+            (PartName::Train, ItemVocabulary::new()),
+            (PartName::Fit, ItemVocabulary::new()),
+            (PartName::Train, known),
+        ] {
             let read = |on_disk: bool| {
                 let observe = &mut |_| ControlFlow::Continue(());
                 let known = known.clone();
@@ -341,9 +343,14 @@ fn data_on_a_disk_are_those_in_memory_from_any_session_on() {
             assert_eq!(disk.counts(), memory.counts());
             assert_eq!(disk.items.fingerprint(), memory.items.fingerprint());
             assert_eq!(disk.items.supports(), memory.items.supports());
-            let all: Vec<(u64, Vec<ItemIndex>)> = (0..).zip(memory.sessions.iter().map(<[_]>::to_vec)).collect();
+            let all: Vec<(u64, Vec<ItemIndex>)> =
+                (0..).zip(memory.sessions.iter().map(<[_]>::to_vec)).collect();
             for first in 0..=all.len() + 1 {
-                assert_eq!(streamed(&disk, first as u64), all[first.min(all.len())..], "{part:?} from {first}");
+                assert_eq!(
+                    streamed(&disk, first as u64),
+                    all[first.min(all.len())..],
+                    "{part:?} from {first}"
+                );
             }
         }
     }
@@ -362,6 +369,7 @@ fn a_file_that_is_damaged_between_two_epochs_is_an_error() {
     assert!(error.contains("part-0.parquet") && error.contains("row group 1"), "{error}");
     let folder = Folder::of(&[&ROWS[..5]]);
     let opened = IndexedFolder::open(folder.0.path()).unwrap();
-    let error = opened.dataset_on_disk(PartName::Train, ItemVocabulary::new(), go_on).unwrap_err().to_string();
+    let error =
+        opened.dataset_on_disk(PartName::Train, ItemVocabulary::new(), go_on).unwrap_err().to_string();
     assert!(error.contains("5 events in 2 sessions"), "{error}");
 }

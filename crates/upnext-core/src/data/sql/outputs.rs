@@ -16,10 +16,7 @@ pub(super) fn add(options: &SqlOptions, plan: &mut SqlPlan) {
     plan.table(
         "test_events",
         "The events of the test sessions, with the number of those of the session on known items",
-        with_known(
-            "SELECT session, item, time, place FROM upnext_split WHERE is_train = 0",
-            "upnext_known",
-        ),
+        with_known("SELECT session, item, time, place FROM upnext_split WHERE is_train = 0", "upnext_known"),
     );
     plan.view(
         "fit_items",

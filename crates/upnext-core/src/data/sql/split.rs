@@ -55,8 +55,7 @@ WHERE place >= 0"
     plan.table(
         "train_sessions",
         "The training sessions as they are trained on",
-        "SELECT DISTINCT session, first_time, last_time FROM upnext_train_events"
-            .to_owned(),
+        "SELECT DISTINCT session, first_time, last_time FROM upnext_train_events".to_owned(),
     );
     plan.table(
         "validation_limit",

@@ -1,8 +1,8 @@
 //! Sessions that are read one after the other: from memory, or from a disk that has more of them than memory could hold.
 
-use super::Order;
-use crate::Result;
-use crate::data::{ItemIndex, Sessions};
+use super::sessions::Sessions;
+use super::vocabulary::ItemIndex;
+use crate::error::Result;
 
 /// What is known of all sessions before the first is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,36 +61,4 @@ pub trait SessionStream {
     /// # Errors
     /// Those of the medium.
     fn next(&mut self, items: &mut Vec<ItemIndex>) -> Result<Option<u64>>;
-}
-
-/// Sessions in memory, in any order.
-pub(super) struct InMemory<'s> {
-    pub(super) sessions: &'s Sessions,
-    pub(super) order: Order,
-    /// The place in the order of the next session.
-    pub(super) place: usize,
-}
-
-impl SessionStream for InMemory<'_> {
-    fn next(&mut self, items: &mut Vec<ItemIndex>) -> Result<Option<u64>> {
-        let session = self.order.get(self.place);
-        Ok(session.map(|session| {
-            self.place += 1;
-            items.clear();
-            items.extend_from_slice(self.sessions.session(session));
-            session as u64
-        }))
-    }
-}
-
-/// Sessions in memory, as they are stored.
-impl SessionSource for Sessions {
-    fn counts(&self) -> SessionCounts {
-        SessionCounts::of(self)
-    }
-
-    fn from(&self, first: u64) -> Result<Box<dyn SessionStream + '_>> {
-        let place = usize::try_from(first).unwrap_or(usize::MAX);
-        Ok(Box::new(InMemory { sessions: self, order: Order::AsStored(self.len()), place }))
-    }
 }
