@@ -131,6 +131,7 @@ _SLOW_IN_SPARK = (
     "test_ids_and_times_of_all_types[integer",
     "test_ids_and_times_of_all_types[float",
     "test_a_network_learns",
+    "test_a_training_from_the_disk",
     "test_partitions_do_not_matter[integer-1]",
     "test_partitions_do_not_matter[integer-40]",
 )

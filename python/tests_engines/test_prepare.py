@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +205,28 @@ def test_a_network_learns_the_same_from_either_folder(engine, tmp_path: Path) ->
     data = upnext.prepare(log.select(list(columns)), order="ids", **columns, **rules)
     of = [upnext.GRU4Rec(layers=[8], epochs=2, batch_size=16).fit(part.train) for part in (prepared, data)]
     assert np.array_equal(of[0].item_vectors(), of[1].item_vectors())
+
+
+def weights(folder: Path) -> list[str]:
+    """The files of a model's weights, whose names are hashes of them."""
+    found = sorted(path.name for path in folder.rglob("*") if path.suffix == ".safetensors")
+    assert found
+    return found
+
+
+def test_a_training_from_the_disk_is_that_from_memory(engine, tmp_path: Path) -> None:
+    columns = {"session": "session", "item": "item", "time": "time"}
+    prepared = engine.prepare(random_log(22), tmp_path, **columns, validation="1d")
+    upnext.prepare(random_log(22).select(list(columns)), order="ids", **columns, validation="1d").save(tmp_path / "parts")
+    small = ["--set", "model.layers=8", "--epochs", "3", "--quiet"]
+    for more in ([], ["--validate"]):
+        found = []
+        for number, (folder, flags) in enumerate([(prepared.path, ["--from-disk"]), (prepared.path, []), (tmp_path / "parts", [])]):
+            out = tmp_path / f"model{len(more)}{number}"
+            command = [sys.executable, "-m", "upnext", "train", folder, "--out", out, *small, *more, *flags]
+            subprocess.run(command, check=True, capture_output=True)
+            found.append(weights(out))
+        assert found[0] == found[1] == found[2]
+    command = [sys.executable, "-m", "upnext", "train", prepared.path, "--out", tmp_path / "knn", "--from-disk", "--model", "item-knn"]
+    refused = subprocess.run(command, capture_output=True, text=True)
+    assert refused.returncode != 0 and "--from-disk" in refused.stderr and "only networks" in refused.stderr, refused.stderr
