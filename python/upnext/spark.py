@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import _sql
 from ._checks import count
-from .errors import ConfigError, DataError, UpnextWarning
+from .errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import pyarrow
@@ -42,7 +41,7 @@ def prepare(
     """Filters a log and splits it by time, on the cluster, into a folder that ``upnext train`` reads.
 
     The parameters and the result are those of :func:`upnext.duckdb.prepare`, but for the log, a frame of Spark, and ``out``, a path or
-    URL that all workers write to. Tables between the queries are written into ``out`` and removed at the end, so that a worker that
+    URL that all workers write to. With Spark Connect (Sail), it is a folder of this machine, through whose memory the parts go. Tables between the queries are written into ``out`` and removed at the end, so that a worker that
     is lost costs its task only. Times without a zone are UTC.
     """
     request = _sql.Request.of(session, item, time, options)
@@ -64,6 +63,8 @@ class _Spark:
         self._log = log
         self._out = out
         self._local = _sql.local(out)
+        if self._local is None and not hasattr(self._spark, "_jvm"):
+            raise ConfigError(f"out: {out} is no folder of this machine, which writes it with Spark Connect: name one")
         self._made: set[str] = set()
         self._zone = ""
 
@@ -71,8 +72,8 @@ class _Spark:
         """Makes an empty folder."""
         if self._local is not None:
             _sql.make_folder(self._local, overwrite)
-        elif (hadoop := self._hadoop("")) is not None:
-            files, path = hadoop
+        else:
+            files, path = self._hadoop("")
             if files.exists(path):
                 if not overwrite:
                     raise ConfigError(
@@ -98,17 +99,13 @@ class _Spark:
             self._spark.catalog.dropTempView(name)
         if self._local is not None:
             shutil.rmtree(self._local / _sql.TEMPORARY, ignore_errors=True)
-        elif (hadoop := self._hadoop(f"/{_sql.TEMPORARY}")) is not None:
-            hadoop[0].delete(hadoop[1], True)
         else:
-            warnings.warn(f"{self._out}/{_sql.TEMPORARY} is no longer needed: remove it", UpnextWarning, stacklevel=3)
+            files, path = self._hadoop(f"/{_sql.TEMPORARY}")
+            files.delete(path, True)
 
-    def _hadoop(self, of: str) -> tuple[Any, Any] | None:
-        """The file system of the folder and a path in it; ``None`` where Spark runs in another process without them."""
-        machine = getattr(self._spark, "_jvm", None)
-        if machine is None:
-            return None
-        path = machine.org.apache.hadoop.fs.Path(self._out + of)
+    def _hadoop(self, of: str) -> tuple[Any, Any]:
+        """The file system of the folder, and a path in it."""
+        path = self._spark._jvm.org.apache.hadoop.fs.Path(self._out + of)
         return path.getFileSystem(self._spark._jsc.hadoopConfiguration()), path
 
     def columns(self) -> dict[str, str]:
@@ -126,7 +123,16 @@ class _Spark:
         self._made.add(name)
 
     def folder(self, name: str, query: str) -> None:
-        self._spark.sql(query).write.option("compression", "zstd").parquet(f"{self._out}/{name}")
+        frame = self._spark.sql(query)
+        if hasattr(self._spark, "_jvm"):
+            frame.write.option("compression", "zstd").parquet(f"{self._out}/{name}")
+            return
+        # Sail deals the rows of an ordered query to its files in turn, so that none of them has sessions one after the other.
+        import pyarrow.parquet
+
+        assert self._local is not None
+        (self._local / name).mkdir()
+        pyarrow.parquet.write_table(frame.toArrow(), self._local / name / "part-0.parquet", compression="zstd")
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in self._spark.sql(query).collect()]
