@@ -130,6 +130,8 @@ _SLOW_IN_SPARK = (
     "test_ids_and_times_of_all_types[text",
     "test_ids_and_times_of_all_types[integer",
     "test_ids_and_times_of_all_types[float",
+    "test_ids_and_times_of_all_types[decimal",
+    "test_what_is_wrong_is_told",
     "test_a_network_learns",
     "test_a_training_from_the_disk",
     "test_partitions_do_not_matter[integer-1]",
