@@ -1,7 +1,6 @@
 //! The progress of a training: events for an observer while it runs, and the record that is saved with the model.
 
 use crate::data::Dataset;
-use crate::data::SessionCounts;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -223,7 +222,7 @@ impl TrainingSummary {
 
     /// The summary of a training on `data` before its first epoch.
     pub(crate) fn of(data: &Dataset) -> Self {
-        let SessionCounts { sessions, events, .. } = data.counts();
+        let (sessions, events) = data.size();
         Self { sessions, events, ..Self::default() }
     }
 

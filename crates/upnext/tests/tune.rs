@@ -39,6 +39,13 @@ fn trials(out: &Path) -> Vec<Value> {
     trials
 }
 
+/// A part of an outcome, without the field that differs between runs.
+fn without_time(outcome: &Value, part: &str) -> Value {
+    let mut part = outcome[part].clone();
+    part["seconds"] = 0.into();
+    part
+}
+
 #[test]
 fn a_search_ends_with_a_model_a_report_and_figures_that_can_be_had_again() {
     let folder = Folder::new();
@@ -127,12 +134,7 @@ fn a_killed_search_goes_on_and_ends_as_one_that_was_not() {
     }
     let outcome = json(tune(&parts, &out, 10).arg("--resume"));
     for part in ["best", "test"] {
-        let without_time = |outcome: &Value| {
-            let mut part = outcome[part].clone();
-            part["seconds"] = 0.into();
-            part
-        };
-        assert_eq!(without_time(&outcome), without_time(&expected), "{part}");
+        assert_eq!(without_time(&outcome, part), without_time(&expected, part), "{part}");
     }
     assert_eq!(trials(&out), trials(&whole));
     assert!(!out.join("trials").exists(), "nothing is left of the trials' trainings");
@@ -407,12 +409,7 @@ fn four_processes_of_which_two_are_killed_end_as_one_alone() {
             assert!(output.status.success(), "{}", stderr(&output));
             let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
             for part in ["best", "test"] {
-                let without_time = |outcome: &Value| {
-                    let mut part = outcome[part].clone();
-                    part["seconds"] = 0.into();
-                    part
-                };
-                assert_eq!(without_time(&outcome), without_time(&expected), "{part}");
+                assert_eq!(without_time(&outcome, part), without_time(&expected, part), "{part}");
             }
         }
         assert_eq!(shared_trials(&out), trials(&whole));

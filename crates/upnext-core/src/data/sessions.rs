@@ -157,7 +157,15 @@ impl Dataset {
         Self { source: Some(source), ..Self::new(items, Sessions::new()) }
     }
 
-    /// The counts of the sessions, wherever they are.
+    /// Number of sessions and of events, which are known without a look at the sessions.
+    pub(crate) fn size(&self) -> (u64, u64) {
+        match &self.source {
+            Some(source) => (source.counts().sessions, source.counts().events),
+            None => (self.sessions.len() as u64, self.sessions.num_events() as u64),
+        }
+    }
+
+    /// The counts of the sessions, wherever they are. Those in memory are passed over for it.
     pub fn counts(&self) -> SessionCounts {
         self.source.as_ref().map_or_else(|| SessionCounts::of(&self.sessions), |source| source.counts())
     }

@@ -58,7 +58,7 @@ fn add_step(total: &mut Bytes, network: &NetworkConfig, training: &TrainingConfi
     total.add(PARTS, Matrix::bytes(updated, out));
     total.add(PARTS, floats(scored.saturating_mul(lanes)));
     // Lists of numbers: uses of rows and, one in eight at most, pairs of a row and a negative that is its target.
-    let entries = rows.saturating_mul(max_entries(network, data.counts().longest as usize));
+    let entries = rows.saturating_mul(max_entries(network, data));
     total.add(rows.saturating_add(samples).saturating_add(entries), 24 * size_of::<u32>());
     if training.mask_own_target {
         total.add(rows.saturating_add(samples), rows);

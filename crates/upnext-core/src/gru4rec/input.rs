@@ -4,6 +4,7 @@ use super::config::{Input, NetworkConfig};
 use super::layers::Cpu;
 use super::parameters::Parameters;
 use crate::batch::Batch;
+use crate::data::Dataset;
 use std::collections::HashMap;
 use upnext_kernels::{CounterRng, Matrix, View, add_scaled, dropout_mask, multiply, product};
 
@@ -99,10 +100,11 @@ impl Entries {
 }
 
 /// The most entries that a row of the input has in any of these sessions.
-pub(crate) fn max_entries(config: &NetworkConfig, longest: usize) -> usize {
+pub(crate) fn max_entries(config: &NetworkConfig, data: &Dataset) -> usize {
     match config.input {
         Input::OneHot => 1,
         Input::Discounted => {
+            let longest = data.counts().longest as usize;
             let ages = MIN_WEIGHT.ln() / f64::from(config.discount).ln();
             // With γ = 1 the quotient is infinite: every event has an entry.
             if ages.is_finite() { longest.min(ages.ceil() as usize + 1) } else { longest }

@@ -20,16 +20,12 @@ pub(super) fn same_training(saved: &Manifest, plan: &TrainingPlan) -> Result<()>
     }
     same_stages(&saved.training, plan.refit.is_some())?;
     let data = data_of(saved, plan);
-    let counts = |data: &Dataset| {
-        let counts = data.counts();
-        (counts.sessions, counts.events)
-    };
-    let (sessions, events) = counts(data);
+    let (sessions, events) = data.size();
     let training = &saved.training;
     let chosen_on = training.selection.as_ref().map(|selection| (selection.sessions, selection.events));
     let same = saved.has_items(&data.items)
         && (training.sessions, training.events) == (sessions, events)
-        && chosen_on.is_none_or(|chosen_on| chosen_on == counts(&plan.data));
+        && chosen_on.is_none_or(|chosen_on| chosen_on == plan.data.size());
     if !same {
         let reason = format!(
             "this training was begun with {} events of {} sessions on {} items, and these are {} of {} on {}: resume with the same data (and the same --init, if it had one)",

@@ -5,6 +5,7 @@
 //! claims: a trial ends in the same way wherever it is run, and the result that is stored first is everybody's. They save
 //! running it twice.
 
+use super::lock;
 use crate::replace::replace_file;
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -12,7 +13,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -42,11 +43,6 @@ enum Held {
     Since(u64),
     /// Another process has taken it over, or it cannot be renewed.
     Lost,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Maps whose entries are replaced as a whole.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Claims {

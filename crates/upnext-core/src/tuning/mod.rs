@@ -32,6 +32,7 @@ pub use store::{TrialLock, TrialStore};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Options of a search.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,6 +184,12 @@ pub fn ranked<'t>(trials: impl IntoIterator<Item = &'t Trial>, objective: Object
         b.1.total_cmp(&a.1).then_with(by_other).then_with(|| a.0.trial.cmp(&b.0.trial))
     });
     evaluated.into_iter().map(|(trial, _)| trial).collect()
+}
+
+/// Locks what threads of a search share: numbers, and maps whose entries are replaced as a whole, so that a panic of another
+/// thread leaves them as they are.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl TuningOptions {

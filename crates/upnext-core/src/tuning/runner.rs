@@ -1,6 +1,6 @@
 //! Runs one trial: trains and evaluates a model on one thread.
 
-use super::{TrialResult, TuningPlan};
+use super::{TrialResult, TuningPlan, lock};
 use crate::artifact::Artifact;
 use crate::evaluation::{MetricsAt, evaluate};
 use crate::experiment::{Experiment, ModelConfig};
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// The progress of a running trial.
@@ -167,11 +167,6 @@ impl<'p, 'd> Runner<'p, 'd> {
         let MetricsAt { recall, mrr, .. } = evaluation.at_largest();
         Ok(Some(TrialResult::Judged { recall, mrr, stable: recall > self.pop_recall }))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is only displayed, and numbers: a panic of another thread does no harm.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Removes the model and the checkpoint of a trial.
