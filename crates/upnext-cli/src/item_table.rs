@@ -3,6 +3,7 @@
 use crate::output::{Table, printable, thousands};
 use serde::Serialize;
 use std::path::Path;
+use std::sync::Arc;
 use upnext_core::data::Quote;
 use upnext_core::data::items::{Column, ColumnType, ItemTable, ItemTableOptions, RepeatedItem};
 
@@ -46,10 +47,31 @@ impl ItemTableArgs {
         quote: Quote,
     ) -> upnext_core::Result<ItemTable> {
         let mut options = ItemTableOptions::default();
+        options.delimiter = delimiter;
+        options.quote = quote;
+        self.read_by(path, item_column, options)
+    }
+
+    /// Reads a table of further items, whose columns have the types of `like`.
+    pub(crate) fn read_like(
+        &self,
+        path: &Path,
+        item_column: Option<&str>,
+        like: Option<&Arc<ItemTable>>,
+    ) -> upnext_core::Result<ItemTable> {
+        let options = like.map_or_else(ItemTableOptions::default, |like| ItemTableOptions::like(like));
+        self.read_by(path, item_column, options)
+    }
+
+    fn read_by(
+        &self,
+        path: &Path,
+        item_column: Option<&str>,
+        mut options: ItemTableOptions,
+    ) -> upnext_core::Result<ItemTable> {
         options.item_columns = item_column.map(str::to_owned).into_iter().collect();
         options.types = self.item_type.iter().cloned().collect();
-        (options.delimiter, options.list_separator) = (delimiter, self.list_separator);
-        options.quote = quote;
+        options.list_separator = self.list_separator.or(options.list_separator);
         if self.keep_last_item {
             options.repeated = RepeatedItem::KeepLast;
         }

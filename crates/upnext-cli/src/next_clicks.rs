@@ -17,6 +17,9 @@ pub(crate) enum Unknown {
     LeaveOut,
     /// They are cases that every model misses
     Miss,
+    /// They are cases where a table of items has the item: the model makes its vector of its attributes, and it is a candidate from
+    /// its first event on
+    Rank,
 }
 
 /// The test part.
@@ -52,7 +55,7 @@ impl Test {
         if !PreparedFolder::is_at(path) {
             let is_whole = path.file_stem().is_some_and(|stem| stem == PartName::TestAll.as_str());
             if PreparedFolder::is_part(path) && !is_whole {
-                if unknown == Unknown::Miss {
+                if unknown != Unknown::LeaveOut {
                     return Err(is_cut(
                         "`prepare` has dropped events on unknown items from such a part: name its folder",
                     )
@@ -68,14 +71,14 @@ impl Test {
         let folder = PreparedFolder::open(path)?;
         let has_all = folder.has_part(PartName::TestAll);
         let is_counted = folder.statistics().test_next_clicks.is_some();
-        if unknown == Unknown::Miss && !is_counted {
+        if unknown != Unknown::LeaveOut && !is_counted {
             return Err(is_cut(
                 "an older version dropped the next clicks on unknown items: prepare the log again",
             )
             .into());
         }
         let whole = if has_all && is_counted { Some(open(&folder.part(PartName::TestAll)?)?) } else { None };
-        if unknown == Unknown::Miss
+        if unknown != Unknown::LeaveOut
             && let Some((log, shape)) = whole
         {
             let sessions = sessions_of(log)?;

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use upnext_core::data::{ItemVocabulary, Sessions};
-use upnext_core::evaluation::{Evaluation, EvaluationConfig, evaluate};
+use upnext_core::evaluation::{Births, Evaluation, EvaluationConfig, evaluate, evaluate_with_births};
 use upnext_core::history::Ended;
 use upnext_core::model::Model;
 use upnext_core::recommender::Recommender;
@@ -55,6 +55,28 @@ pub(crate) fn rank(
     rank_while((model, items), sessions, options, threads, quiet, &|| ControlFlow::Continue(()))
 }
 
+/// As [`rank`], among the items that exist at the time of each case.
+pub(crate) fn rank_with_births(
+    model: &dyn Recommender,
+    items: &ItemVocabulary,
+    births: &Births<'_>,
+    options: &EvaluationConfig,
+    threads: usize,
+    quiet: bool,
+) -> upnext_core::Result<Evaluation> {
+    let progress = bar(births.sessions(), quiet);
+    evaluate_with_births(model, items, births, options, threads, &|more| {
+        progress.add(more as u64);
+        ControlFlow::Continue(())
+    })
+}
+
+fn bar(sessions: &Sessions, quiet: bool) -> Progress {
+    let progress = Progress::new(quiet, "ranking", Unit::Events);
+    progress.at(0, (sessions.num_events() - sessions.len()) as u64);
+    progress
+}
+
 /// As [`rank`], until `go_on` breaks.
 pub(crate) fn rank_while(
     (model, items): (&dyn Recommender, &ItemVocabulary),
@@ -64,8 +86,7 @@ pub(crate) fn rank_while(
     quiet: bool,
     go_on: &(dyn Fn() -> ControlFlow<()> + Sync),
 ) -> upnext_core::Result<Evaluation> {
-    let progress = Progress::new(quiet, "ranking", Unit::Events);
-    progress.at(0, (sessions.num_events() - sessions.len()) as u64);
+    let progress = bar(sessions, quiet);
     evaluate(model, items, sessions, options, threads, &|more| {
         progress.add(more as u64);
         go_on()

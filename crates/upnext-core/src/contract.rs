@@ -272,6 +272,7 @@ fn ranks_are_those_of_the_scores(
                 model,
                 items,
                 sessions,
+                None,
                 &options,
                 threads,
                 &|_| ControlFlow::Continue(()),

@@ -4,7 +4,8 @@
 
 use crate::Result;
 use crate::arrays::{Arrays, TrainingState};
-use crate::data::{Dataset, ItemVocabulary, Sessions};
+use crate::data::items::ColumnType;
+use crate::data::{Dataset, ItemTable, ItemVocabulary, Sessions};
 use crate::evaluation::EvaluationConfig;
 use crate::experiment::Experiment;
 use crate::gru4rec::config::TrainingConfig;
@@ -47,6 +48,24 @@ pub(crate) trait Kind: Recommender + Sized + 'static {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for an invalid configuration; those of the kind's training.
     fn fit(config: &Self::Config, fit: &mut Fit<'_>) -> Result<Self>;
+
+    /// The same model with more items, the last of `items`, which have no training events: their vectors are made of their rows of
+    /// `table`.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) if the model knows nothing of the content of items, or the table does not fit.
+    fn with_items(&self, _items: &ItemVocabulary, _table: &ItemTable) -> Result<Self> {
+        let reason = format!(
+            "a {} model learns nothing of the attributes of items: train a network with model.attributes",
+            self.name()
+        );
+        Err(crate::Error::config("items", reason))
+    }
+
+    /// The columns of a table of items that the model reads, with their types; none if it reads no content.
+    fn attributes(&self) -> Vec<(String, ColumnType)> {
+        Vec::new()
+    }
 
     /// The model's arrays: everything that is saved besides its configuration and its items.
     fn to_arrays(&self) -> Arrays;
@@ -103,6 +122,12 @@ pub(crate) trait AnyModel: Recommender {
     /// [`Kind::to_arrays`].
     fn arrays(&self) -> Arrays;
 
+    /// [`Kind::with_items`].
+    fn with_items(&self, items: &ItemVocabulary, table: &ItemTable) -> Result<Box<dyn AnyModel>>;
+
+    /// [`Kind::attributes`].
+    fn attributes(&self) -> Vec<(String, ColumnType)>;
+
     /// The model, to be downcast to its own type.
     fn as_any(&self) -> &dyn Any;
 
@@ -113,6 +138,14 @@ pub(crate) trait AnyModel: Recommender {
 impl<M: Kind> AnyModel for M {
     fn arrays(&self) -> Arrays {
         self.to_arrays()
+    }
+
+    fn with_items(&self, items: &ItemVocabulary, table: &ItemTable) -> Result<Box<dyn AnyModel>> {
+        Ok(Box::new(Kind::with_items(self, items, table)?))
+    }
+
+    fn attributes(&self) -> Vec<(String, ColumnType)> {
+        Kind::attributes(self)
     }
 
     fn as_any(&self) -> &dyn Any {

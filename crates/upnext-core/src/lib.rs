@@ -49,6 +49,7 @@ pub mod batch;
 pub mod blend;
 mod checksum;
 pub mod comparison;
+mod content;
 #[cfg(test)]
 mod contract;
 pub mod data;

@@ -17,11 +17,13 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+mod new_items;
 mod similar;
 #[cfg(feature = "logs")]
 mod vector_file;
 mod vectors;
 
+pub use new_items::NewItems;
 pub use similar::{Similar, SimilarItems};
 #[cfg(feature = "logs")]
 pub use vector_file::VectorWriter;

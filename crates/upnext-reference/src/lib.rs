@@ -13,6 +13,7 @@
 
 pub mod batches;
 pub mod config;
+pub mod content;
 pub mod difference;
 pub mod evaluation;
 pub mod example;

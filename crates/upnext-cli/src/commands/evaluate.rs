@@ -6,12 +6,15 @@ use crate::next_clicks::{Test, Unknown, sentence};
 use crate::output::{OutputArgs, Table, thousands};
 use crate::ranking::RankingArgs;
 use crate::reading::ReadArgs;
-use crate::train_and_rank::rank;
+use crate::train_and_rank::{rank, rank_with_births};
+use anyhow::Context;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use upnext_core::data::NextClicks;
+use upnext_core::data::items::{ItemTable, ItemTableOptions};
 use upnext_core::data::part::DroppedSessions;
-use upnext_core::evaluation::{Evaluation, EvaluationConfig, MetricsAt};
+use upnext_core::evaluation::{Births, Evaluation, EvaluationConfig, MetricsAt};
 use upnext_core::experiment::{ModelKind, TieRule};
 use upnext_core::model::Model;
 use upnext_core::replace::replace_file;
@@ -22,7 +25,7 @@ use upnext_core::replace::replace_file;
 /// precision is Recall@k / k); MRR@k is the mean of 1/rank, 0 behind k; NDCG@k the mean of 1/log2(1 + rank). "last hit" is Recall@k of the
 /// last event of each session alone, "repeats" the share of the hits on items that the session had before; --lists adds metrics of lists, which docs/evaluation.md defines. Test events on items that training
 /// never saw are dropped, then sessions of fewer than two events, as in the paper; --unknown miss counts such next items as
-/// misses. Ties count against the model unless told otherwise.
+/// misses, --unknown rank ranks them by their attributes, as candidates from their first event on. Ties count against the model unless told otherwise.
 #[derive(clap::Args, Debug)]
 pub(crate) struct EvaluateArgs {
     /// The model's folder
@@ -43,6 +46,11 @@ pub(crate) struct EvaluateArgs {
     #[command(flatten)]
     cases: CaseArgs,
 
+    /// With --unknown rank: attributes of the items that training has not seen, CSV or Parquet [default: the table that the model was
+    /// trained with]
+    #[arg(long, value_name = "FILE")]
+    item_table: Option<PathBuf>,
+
     #[command(flatten)]
     threads: ThreadArgs,
 
@@ -62,22 +70,41 @@ struct Done<'a> {
     items: usize,
     #[serde(flatten)]
     evaluation: &'a Evaluation,
+    /// The same by what the target is.
+    targets: Vec<OfTargets>,
     unknown: Unknown,
     /// All next clicks of the test part; absent if those on unknown items were dropped before, without being counted.
     next_clicks: Option<NextClicks>,
     dropped: DroppedSessions,
 }
 
+/// The cases of one kind of targets.
+#[derive(Serialize)]
+struct OfTargets {
+    /// `known`, `rare` (those of them with a support below 5) or `new`.
+    of: &'static str,
+    cases: usize,
+    metrics: Vec<MetricsAt>,
+}
+
+/// Support below which an item is rare.
+const RARE: u64 = 5;
+
 /// Runs the command.
 pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
     let threads = args.threads.threads()?;
-    let loaded = Model::load(&args.model)?;
+    let loaded = with_new_items(Model::load(&args.model)?, args)?;
     let options = options(args, &loaded)?;
     let (unknown, quiet, case_file) =
         (args.cases.unknown, args.output.quiet, args.cases.check(&[&args.test, &args.model])?);
     let test = Test::read(&args.test, loaded.items(), &args.read, unknown, quiet, false)?;
     let (model, items, sessions) = (loaded.recommender(), loaded.items(), &test.sessions.sessions);
-    let mut evaluation = rank(model, items, sessions, &options, threads, quiet)?;
+    let mut evaluation = if unknown == Unknown::Rank {
+        let births = Births::new(items, &test.sessions, |_| None);
+        rank_with_births(model, items, &births, &options, threads, quiet)?
+    } else {
+        rank(model, items, sessions, &options, threads, quiet)?
+    };
     if let Some((path, format)) = case_file {
         replace_file(path, |file| {
             let mut cases = CaseFile::begin(&args.cases, (path, format), file, false, threads)?;
@@ -87,17 +114,44 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
     }
     let misses = test.misses(unknown).iter().map(|&misses| u64::from(misses)).sum();
     evaluation = evaluation.counting_misses(misses);
+    let of = |of, among: &dyn Fn(u64) -> bool| {
+        let (cases, metrics) = evaluation.of_targets(sessions, |item| among(items.support(item)));
+        OfTargets { of, cases, metrics }
+    };
+    let targets = vec![
+        of("known", &|support| support > 0),
+        of("rare", &|support| (1..RARE).contains(&support)),
+        of("new", &|support| support == 0),
+    ];
     let done = Done {
         model: &args.model,
         kind: loaded.experiment().model.kind(),
         test: &args.test,
         items: loaded.items().len(),
         evaluation: &evaluation,
+        targets,
         unknown,
         next_clicks: test.next_clicks,
         dropped: test.sessions.dropped,
     };
     args.output.print(&done, describe)
+}
+
+/// The model with the items of the table, if unknown items are ranked.
+fn with_new_items(loaded: Model, args: &EvaluateArgs) -> anyhow::Result<Model> {
+    if args.cases.unknown != Unknown::Rank {
+        anyhow::ensure!(args.item_table.is_none(), "--item-table is read with `--unknown rank` only");
+        return Ok(loaded);
+    }
+    let own = loaded.item_table().cloned();
+    let table = match &args.item_table {
+        Some(path) => {
+            let options = own.as_deref().map_or_else(ItemTableOptions::default, ItemTableOptions::like);
+            Arc::new(ItemTable::read(path, &options)?)
+        }
+        None => own.context("the model has no table of items: name one (--item-table FILE)")?,
+    };
+    Ok(loaded.with_items(&table).context("items that training has not seen cannot be ranked")?.model)
 }
 
 /// The evaluation settings of the model's experiment, overridden by the arguments.
@@ -133,7 +187,26 @@ fn describe(done: &Done) -> String {
             thousands(done.dropped.short_sessions)
         ));
     }
-    format!("{text}\n{}", metrics_tables(done.evaluation))
+    text = format!("{text}\n{}", metrics_tables(done.evaluation));
+    if done.unknown == Unknown::Rank {
+        text = format!("{text}\n{}", targets_table(&done.targets));
+    }
+    text
+}
+
+/// The metrics at the largest cut-off by what the target is.
+fn targets_table(targets: &[OfTargets]) -> String {
+    let k = targets.first().and_then(|of| of.metrics.last()).map_or(0, |at| at.k);
+    let mut table = Table::new(&["targets", "cases", &format!("recall@{k}"), &format!("mrr@{k}")]);
+    for OfTargets { of, cases, metrics } in targets {
+        let cell = |of: fn(&MetricsAt) -> f64| match metrics.last() {
+            Some(at) if *cases > 0 => format!("{:.4}", of(at)),
+            _ => "–".to_owned(),
+        };
+        let row = vec![(*of).to_owned(), thousands(*cases as u64), cell(|at| at.recall), cell(|at| at.mrr)];
+        table.row(row);
+    }
+    table.to_string()
 }
 
 /// The name of a tie rule.

@@ -8,6 +8,7 @@ mod evaluate;
 mod export;
 mod health;
 mod inspect;
+mod items;
 mod load;
 mod man;
 mod prepare;
@@ -42,6 +43,7 @@ pub(crate) enum Command {
     Load(Box<load::LoadArgs>),
     Health(health::HealthArgs),
     Inspect(inspect::InspectArgs),
+    Items(items::ItemsArgs),
     Simulate(simulate::SimulateArgs),
     Sql(sql::SqlArgs),
     Completions(completions::CompletionsArgs),
@@ -68,6 +70,7 @@ impl Command {
             Self::Load(args) => load::run(&args),
             Self::Health(args) => health::run(&args),
             Self::Inspect(args) => inspect::run(&args),
+            Self::Items(args) => items::run(&args),
             Self::Simulate(args) => simulate::run(&args),
             Self::Sql(args) => sql::run(&args),
             Self::Completions(args) => completions::run(&args),

@@ -2,7 +2,7 @@
 
 use super::events::{Event, EventLog};
 use super::part::{DroppedSessions, Part};
-use super::sessions::Sessions;
+use super::sessions::{Sessions, TimeMicros};
 use super::vocabulary::{ItemIndex, ItemVocabulary};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -60,8 +60,12 @@ pub struct TestSessions {
     pub missed: Vec<MissedClick>,
     /// For each event of `sessions`, the number of events of its session before it, unknown ones included.
     positions: Vec<u32>,
-    /// `begins[s]` is the place of the first event of session `s` in `positions`.
+    /// For each event of `sessions`, its time.
+    times: Vec<TimeMicros>,
+    /// `begins[s]` is the place of the first event of session `s` in `positions` and `times`.
     begins: Vec<usize>,
+    /// For each item of the vocabulary, the time of its first event in the part, dropped sessions included.
+    first_events: Vec<Option<TimeMicros>>,
 }
 
 impl TestSessions {
@@ -108,7 +112,13 @@ impl TestSessions {
             });
         }
         others.retain(|(_, _, session)| session.len() > 1);
-        let mut test = Self { dropped, ..Self::default() };
+        let mut test = Self { dropped, first_events: vec![None; items.len()], ..Self::default() };
+        for event in part.sessions().flatten() {
+            if let Some(item) = known(event) {
+                let first = &mut test.first_events[item as usize];
+                *first = Some(first.map_or(event.time, |first| first.min(event.time)));
+            }
+        }
         test.next_clicks = NextClicks::of(part.sessions(), |item| index[item as usize].is_some());
         for sessions in [&mut kept, &mut others] {
             sessions.sort_unstable_by_key(|&(start, id, _)| (start, id));
@@ -128,6 +138,7 @@ impl TestSessions {
                 if let Some(item) = item {
                     row.push(item);
                     test.positions.push(position as u32);
+                    test.times.push(event.time);
                 }
             }
             if s < number {
@@ -143,6 +154,22 @@ impl TestSessions {
     /// If there is no such session or event.
     pub fn position(&self, session: usize, event: usize) -> u32 {
         self.positions[self.begins[session] + event]
+    }
+
+    /// The time of a session's `event`-th known event, counted from 0, in microseconds since 1970.
+    ///
+    /// # Panics
+    /// If there is no such session or event.
+    pub fn time(&self, session: usize, event: usize) -> TimeMicros {
+        self.times[self.begins[session] + event]
+    }
+
+    /// The time of an item's first event in the part, dropped sessions included; `None` if it has none.
+    ///
+    /// # Panics
+    /// If the item is not in the vocabulary.
+    pub fn first_event(&self, item: ItemIndex) -> Option<TimeMicros> {
+        self.first_events[item as usize]
     }
 
     /// The number of missed next clicks of each of [`ids`](Self::ids).

@@ -5,6 +5,7 @@
 //! is stored.
 
 mod across;
+mod births;
 #[cfg(feature = "logs")]
 mod cases;
 mod config;
@@ -20,6 +21,7 @@ mod spread;
 mod tests;
 
 pub use across::{Unranked, evaluate_across};
+pub use births::Births;
 #[cfg(feature = "logs")]
 pub use cases::{CaseFormat, CaseRow, CaseWriter};
 pub use config::EvaluationConfig;
@@ -57,14 +59,35 @@ pub fn evaluate(
     threads: usize,
     progress: &(dyn Fn(usize) -> ControlFlow<()> + Sync),
 ) -> Result<Evaluation> {
-    evaluate_in_blocks(model, items, sessions, options, threads, progress, (ROWS, BLOCK))
+    evaluate_in_blocks(model, items, sessions, None, options, threads, progress, (ROWS, BLOCK))
+}
+
+/// As [`evaluate`], where some items of the model begin to exist during the test part: before, they are no candidates.
+///
+/// # Errors
+/// As [`evaluate`].
+///
+/// # Panics
+/// As [`evaluate`].
+pub fn evaluate_with_births(
+    model: &dyn Recommender,
+    items: &ItemVocabulary,
+    births: &Births<'_>,
+    options: &EvaluationConfig,
+    threads: usize,
+    progress: &(dyn Fn(usize) -> ControlFlow<()> + Sync),
+) -> Result<Evaluation> {
+    let sessions = births.sessions();
+    evaluate_in_blocks(model, items, sessions, Some(births), options, threads, progress, (ROWS, BLOCK))
 }
 
 /// As [`evaluate`], with `rows` sessions at a time and `block` candidates per block, which change the time only.
+#[allow(clippy::too_many_arguments)] // those of `evaluate`, and three more
 pub(crate) fn evaluate_in_blocks(
     model: &dyn Recommender,
     items: &ItemVocabulary,
     sessions: &Sessions,
+    births: Option<&Births<'_>>,
     options: &EvaluationConfig,
     threads: usize,
     progress: &(dyn Fn(usize) -> ControlFlow<()> + Sync),
@@ -82,7 +105,7 @@ pub(crate) fn evaluate_in_blocks(
     }
     // Longest sessions first, so that all rows are in use until shortly before the end, and threads get equal shares.
     order.sort_by_key(|&s| std::cmp::Reverse(length(s)));
-    let task = Task::new(model, items, sessions, options, progress, (rows, block));
+    let task = Task { births, ..Task::new(model, items, sessions, options, progress, (rows, block)) };
     let threads = threads.min(order.len());
     let share = |thread: usize| order.iter().copied().skip(thread).step_by(threads).collect::<Vec<u32>>();
     let tallies: Vec<Result<Tally<'_>>> = std::thread::scope(|scope| {
@@ -159,6 +182,7 @@ struct Task<'a> {
     is_candidate: Vec<bool>,
     /// The task of the top-k lists, if they are formed.
     lists: Option<ListTask<'a>>,
+    births: Option<&'a Births<'a>>,
     rows: usize,
     block: usize,
 }
@@ -197,7 +221,7 @@ impl<'a> Task<'a> {
         candidates.sort_unstable();
         let mut is_candidate = vec![false; items.len()];
         candidates.iter().for_each(|&item| is_candidate[item as usize] = true);
-        Self { model, items, sessions, progress, candidates, is_candidate, lists, rows, block }
+        Self { model, items, sessions, progress, candidates, is_candidate, lists, births: None, rows, block }
     }
 
     /// Ranks all cases of the sessions whose indices are in `order`.
@@ -211,6 +235,7 @@ impl<'a> Task<'a> {
         let [mut target, mut larger, mut equal] = [const { Vec::new() }; 3];
         let list_length = self.lists.as_ref().map_or(0, |lists| lists.length);
         let mut best = vec![TopK::new(list_length); rows];
+        let mut times = Vec::new();
         while let Some(batch) = batcher.next_batch()? {
             let (rows, lanes) = (batch.len(), lanes(batch.len()));
             scorer.read(batch);
@@ -234,9 +259,16 @@ impl<'a> Task<'a> {
                 });
             }
 
+            if let Some(births) = self.births {
+                times.clear();
+                times.extend((0..rows).map(|b| births.time_of_target(batch.session(b), batch.position(b))));
+            }
             for block in self.candidates.chunks(self.block) {
                 let scores = &mut scores[..block.len() * lanes];
                 scorer.score(block, scores);
+                if let Some(births) = self.births {
+                    births.hide_unborn(block, lanes, &times, scores);
+                }
                 for counts in [&mut larger, &mut equal] {
                     counts.clear();
                     counts.resize(lanes, 0.0);

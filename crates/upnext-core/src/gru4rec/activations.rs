@@ -1,6 +1,7 @@
 //! The forward and backward passes of a network, from its input to the input of its output layer.
 
 use super::config::{NetworkConfig, TrainingConfig};
+use super::content::{DroppedItems, ItemRows};
 use super::head::Head;
 use super::input::StepInput;
 use super::layers::{Cpu, DenseBuffers, LayerBuffers, LayerInput};
@@ -24,6 +25,7 @@ pub(crate) struct Dropout {
     pub(crate) embedding_rng: CounterRng,
     pub(crate) hidden: f32,
     pub(crate) hidden_rng: CounterRng,
+    pub(crate) items: DroppedItems,
 }
 
 impl Dropout {
@@ -35,6 +37,10 @@ impl Dropout {
             embedding_rng: Stream::EmbeddingDropout.of(seed).substream(step),
             hidden: training.dropout_hidden,
             hidden_rng: Stream::HiddenDropout.of(seed).substream(step),
+            items: DroppedItems {
+                rng: Stream::ItemDropout.of(seed).substream(step),
+                probability: training.dropout_item,
+            },
         }
     }
 }
@@ -57,7 +63,12 @@ impl Activations {
         let embedding = dropout.filter(|d| d.embedding > 0.0).map(|d| (d.embedding_rng, d.embedding));
         let hidden = dropout.filter(|d| d.hidden > 0.0);
         let hidden = |layer: usize| hidden.map(|d| (d.hidden_rng.substream(layer as u64), d.hidden));
-        self.input.read(cpu, &network.values, batch, embedding);
+        let rows = match (&network.values.embedding, dropout) {
+            (Some(embedding), _) => ItemRows { own: embedding, content: None },
+            (None, Some(dropout)) => network.rows_to_train(dropout.items),
+            (None, None) => network.rows_to_read(),
+        };
+        self.input.read(cpu, rows, batch, embedding);
         for l in 0..self.layers.len() {
             let (lower, upper) = self.layers.split_at_mut(l);
             let below =

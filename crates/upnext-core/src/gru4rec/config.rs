@@ -67,6 +67,9 @@ documented! {
         /// (after NISER, Gupta et al. 2019): above 0 and up to 1,000. If absent, as in \[1\], vectors have any length.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub cosine_scale: Option<f32>,
+        /// Columns of the item table from which items get vectors besides their own: their names, `["*"]` for all, or `[]` for
+        /// none; with `shared` input only. The default is that of \[1\], which has none.
+        pub attributes: Vec<String>,
         /// Activation of the GRU's candidate and of the plain recurrent unit: `tanh`, `relu` or `linear`; the LSTM has
         /// `tanh` only. The default is that of \[1\].
         pub hidden_activation: Activation,
@@ -90,6 +93,7 @@ impl Default for NetworkConfig {
             feed_forward: Vec::new(),
             input_to_output: false,
             cosine_scale: None,
+            attributes: Vec::new(),
             hidden_activation: Activation::Tanh,
             output_activation: None,
         }
@@ -133,6 +137,9 @@ documented! {
         /// others.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub dropout_embedding: Option<f32>,
+        /// Probability of leaving out an item's own vector in a training step, 0 ≤ p < 1, so that those of its
+        /// `model.attributes` learn to stand alone (after DropoutNet, Volkovs et al. 2017). The default is our choice.
+        pub dropout_item: f32,
         /// Probability of dropping a unit of a layer's output in training, 0 ≤ p < 1. The default is that of Hidasi and
         /// Czapp (RecSys 2023) for RSC15.
         pub dropout_hidden: f32,
@@ -184,6 +191,7 @@ impl Default for TrainingConfig {
             logq: None,
             bpr_max_penalty: 1.0,
             dropout_embedding: None,
+            dropout_item: 0.1,
             dropout_hidden: 0.0,
             optimizer: Optimizer::Adagrad,
             learning_rate: 0.1,

@@ -86,7 +86,7 @@ impl Backend for CpuBackend {
             scored: scores.items,
             offsets: scores.offsets,
             masked: scores.masked,
-            dropout: Some(dropout),
+            dropout,
             background: draw_next.as_mut().map(|draw| draw as &mut (dyn FnMut() + Send)),
         };
         let cpu = Cpu { pool: &self.pool, isa: self.isa };

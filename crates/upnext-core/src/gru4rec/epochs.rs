@@ -1,11 +1,14 @@
 //! GRU4Rec as a model kind: the loop over epochs, with validation, early stopping and checkpoints.
 
 use super::config::NetworkConfig;
+use super::content::Content;
 use super::footprint::{self, Extent};
 use super::network::Network;
 use super::trainer::{EpochEnd, Trainer};
 use crate::arrays::{Arrays, TrainingState};
-use crate::data::{ItemVocabulary, Sessions};
+use crate::content::Encoder;
+use crate::data::items::ColumnType;
+use crate::data::{ItemTable, ItemVocabulary, Sessions};
 use crate::evaluation::evaluate;
 use crate::gru4rec::config::TrainingConfig;
 use crate::history::{Ended, EpochProgress, EpochSummary, FitEvent, TrainingSummary, ValidationSummary};
@@ -31,20 +34,42 @@ impl Kind for Network {
         if fit.training.patience > 0 && fit.validation.is_none() {
             return Err(Error::config("training.patience", "early stopping needs sessions to validate on"));
         }
+        let content = content_of(config, fit)?;
         let extent = Extent {
             data: &fit.data,
+            content: content.as_deref(),
             validation: fit.validation.map(|sessions| (sessions, fit.evaluation)),
             threads: fit.threads,
             copies: fit.checkpoints.copies(),
         };
         let memory_bytes = footprint::bytes(config, fit.training, extent);
         memory::require("the network's training", memory_bytes)?;
-        let trainer = begin(config, fit)?;
+        let trainer = begin(config, content, fit)?;
         run(trainer, config, memory_bytes, fit)
     }
 
+    fn with_items(&self, items: &ItemVocabulary, table: &ItemTable) -> Result<Self> {
+        let Some(content) = self.content() else {
+            let reason = "the network was trained without attributes: train it with an item table and model.attributes";
+            return Err(Error::config("items", reason));
+        };
+        let new = content.encoder.encode(table, items.ids().skip(self.num_items()))?;
+        let mut features = content.features.clone();
+        features.extend(&new);
+        Ok(self.extended(Arc::new(Content { encoder: content.encoder.clone(), features })))
+    }
+
+    fn attributes(&self) -> Vec<(String, ColumnType)> {
+        let types = self.content().into_iter().flat_map(|content| content.encoder.types());
+        types.map(|(name, of)| (name.to_owned(), of)).collect()
+    }
+
     fn to_arrays(&self) -> Arrays {
-        Arrays { tensors: self.tensors(), ..Arrays::default() }
+        let mut arrays = Arrays { tensors: self.tensors(), ..Arrays::default() };
+        if let Some(content) = self.content() {
+            content.add_to(&mut arrays);
+        }
+        arrays
     }
 
     fn from_arrays(
@@ -53,9 +78,9 @@ impl Kind for Network {
         items: &ItemVocabulary,
         mut arrays: Arrays,
     ) -> Result<Self> {
-        let activation = config.output_activation_for(training.loss);
-        let network =
-            Self::from_tensors_to_read(config.clone(), activation, items.len(), &mut arrays.tensors)?;
+        let content = saved_content(config, items.len(), &mut arrays)?;
+        let network = from_saved(config, training, items.len(), content, true, &mut arrays)?;
+        network.item_table();
         arrays.finish()?;
         Ok(network)
     }
@@ -63,7 +88,7 @@ impl Kind for Network {
 
 impl Snapshot for Trainer {
     fn arrays(&mut self) -> Arrays {
-        Arrays { tensors: self.network().tensors(), ..Arrays::default() }
+        self.network().to_arrays()
     }
 
     fn state(&mut self) -> TrainingState {
@@ -71,19 +96,82 @@ impl Snapshot for Trainer {
     }
 }
 
+/// The content of the items of a training: in the terms of the model that it starts from, or in new ones.
+fn content_of(config: &NetworkConfig, fit: &mut Fit<'_>) -> Result<Option<Arc<Content>>> {
+    if config.attributes.is_empty() {
+        return Ok(None);
+    }
+    let items = &fit.data.items;
+    let encoder = match &mut fit.start {
+        Start::Resume { arrays, .. } => return saved_content(config, items.len(), arrays),
+        Start::From { arrays, items: known, .. } => {
+            saved_content(config, *known, arrays)?.map(|content| content.encoder.clone())
+        }
+        Start::New => None,
+    };
+    let Some(table) = &fit.data.item_table else {
+        let reason = "the log has no item table: give one (--item-table FILE), or use []";
+        return Err(Error::config("model.attributes", reason));
+    };
+    let encoder = match encoder {
+        Some(encoder) => encoder,
+        None => Encoder::learn(table, items, &config.attributes)?,
+    };
+    let features = encoder.encode(table, items.ids())?;
+    Ok(Some(Arc::new(Content { encoder, features })))
+}
+
+/// Takes the content out of a saved model, if it has some.
+fn saved_content(config: &NetworkConfig, items: usize, arrays: &mut Arrays) -> Result<Option<Arc<Content>>> {
+    if config.attributes.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(Content::take(arrays, items)?)))
+}
+
+/// The network of a saved model, of which the content has been taken out, `to_read` or to train.
+fn from_saved(
+    config: &NetworkConfig,
+    training: &TrainingConfig,
+    items: usize,
+    content: Option<Arc<Content>>,
+    to_read: bool,
+    arrays: &mut Arrays,
+) -> Result<Network> {
+    let (config, activation) = (config.clone(), config.output_activation_for(training.loss));
+    let tensors = &mut arrays.tensors;
+    match content {
+        Some(content) => Network::from_tensors_with_content(config, activation, content, to_read, tensors),
+        None if to_read => Network::from_tensors_to_read(config, activation, items, tensors),
+        None => Network::from_tensors(config, activation, items, tensors),
+    }
+}
+
 /// Creates the trainer for `fit.start`: with a new network, from a model, or resumed.
-fn begin(config: &NetworkConfig, fit: &mut Fit<'_>) -> Result<Trainer> {
+fn begin(config: &NetworkConfig, content: Option<Arc<Content>>, fit: &mut Fit<'_>) -> Result<Trainer> {
     let (training, threads, data) = (fit.training, fit.threads, Arc::clone(&fit.data));
     let (count, activation) = (data.items.len(), config.output_activation_for(training.loss));
     match std::mem::take(&mut fit.start) {
         Start::New => {
-            let network = Network::new(config.clone(), activation, count, training.seed);
+            let network = match content {
+                Some(content) => Network::with_content(config.clone(), activation, content, training.seed),
+                None => Network::new(config.clone(), activation, count, training.seed),
+            };
             Trainer::new(network, training, data, threads)
         }
         Start::From { mut arrays, state, items } => {
             let known = items.min(count);
-            let mut network = Network::from_tensors(config.clone(), activation, known, &mut arrays.tensors)?;
-            network.add_items(count - known, training.seed);
+            let network = match content {
+                Some(content) => {
+                    let of_known = Arc::new(content.first(known));
+                    from_saved(config, training, known, Some(of_known), false, &mut arrays)?.extended(content)
+                }
+                None => {
+                    let mut network = from_saved(config, training, known, None, false, &mut arrays)?;
+                    network.add_items(count - known, training.seed);
+                    network
+                }
+            };
             let mut trainer = Trainer::new(network, training, data, threads)?;
             fit.optimizer_state_kept = Some(match state {
                 Some(state) => trainer.take_over_optimizer(state)?,
@@ -97,7 +185,7 @@ fn begin(config: &NetworkConfig, fit: &mut Fit<'_>) -> Result<Trainer> {
                     "the model was saved without its training state: start from it with --init instead";
                 Error::config("resume", reason)
             })?;
-            let network = Network::from_tensors(config.clone(), activation, count, &mut arrays.tensors)?;
+            let network = from_saved(config, training, count, content, false, &mut arrays)?;
             let trainer = Trainer::resume(network, training, data, threads, state)?;
             let begun = trainer.epochs_done() + usize::from(trainer.is_within_epoch());
             if begun > training.epochs {
@@ -164,8 +252,9 @@ fn run(
     drop(trainer);
     let (mut arrays, state) = fit.checkpoints.best()?;
     fit.state = state.filter(|_| fit.keeps_state);
-    let activation = config.output_activation_for(fit.training.loss);
-    Network::from_tensors(config.clone(), activation, fit.data.items.len(), &mut arrays.tensors)
+    let items = fit.data.items.len();
+    let content = saved_content(config, items, &mut arrays)?;
+    from_saved(config, fit.training, items, content, false, &mut arrays)
 }
 
 /// Validates the network after an epoch, records the epoch, and keeps the best network and a checkpoint.

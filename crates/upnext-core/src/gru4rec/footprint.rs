@@ -1,6 +1,7 @@
 //! The memory that a training needs, estimated before it starts. `tests/memory.rs` compares it with what is allocated.
 
 use super::config::{Input, NetworkConfig, TrainingConfig};
+use super::content::Content;
 use super::input::max_entries;
 use super::output::{PARTS, TILE};
 use super::parameters::Parameters;
@@ -14,6 +15,8 @@ use upnext_kernels::{Matrix, OptimizerState, SUMS, padded};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent<'a> {
     pub(crate) data: &'a Dataset,
+    /// The items' content, with `attributes`.
+    pub(crate) content: Option<&'a Content>,
     pub(crate) validation: Option<(&'a Sessions, &'a EvaluationConfig)>,
     pub(crate) threads: usize,
     pub(crate) copies: Copies,
@@ -27,10 +30,14 @@ pub(crate) fn bytes(network: &NetworkConfig, training: &TrainingConfig, extent: 
     let Copies { parameters, states: copied_states } = extent.copies;
     let copies = 1 + states + usize::from(parameters) + if copied_states { states } else { 0 };
     let mut total = Bytes::default();
-    for layout in Parameters::layouts(network, items).iter() {
+    let layouts = Parameters::layouts(network, items, extent.content.map(Content::shape));
+    for layout in layouts.iter() {
         total.add(copies, Matrix::bytes(layout.rows, layout.width()));
     }
     add_step(&mut total, network, training, extent.data);
+    if let Some(content) = extent.content {
+        add_content(&mut total, (network, training), content, items);
+    }
     if let Some((sessions, options)) = extent.validation {
         let mut scorer = Bytes::default();
         add_scorer(&mut scorer, network, items);
@@ -64,7 +71,9 @@ fn add_step(total: &mut Bytes, network: &NetworkConfig, training: &TrainingConfi
         total.add(rows.saturating_add(samples), rows);
     }
     if training.clip_norm > 0.0 {
-        for layout in Parameters::layouts(network, data.items.len()).iter().filter(|layout| !layout.table) {
+        for layout in
+            Parameters::layouts(network, data.items.len(), None).iter().filter(|layout| !layout.table)
+        {
             total.add(1, Matrix::bytes(layout.rows, layout.width()));
         }
     }
@@ -73,6 +82,26 @@ fn add_step(total: &mut Bytes, network: &NetworkConfig, training: &TrainingConfi
     let sampler = if samples > 0 { 28 } else { 0 };
     let log_support = if training.logq_for_loss() > 0.0 { 4 } else { 0 };
     total.add(data.items.len(), 8 * groups + sampler + log_support);
+}
+
+/// The content itself, the rows of all items with it for a validation, and the buffers of its gradients.
+fn add_content(
+    total: &mut Bytes,
+    (network, training): (&NetworkConfig, &TrainingConfig),
+    content: &Content,
+    items: usize,
+) {
+    let width = network.output_width() + 1;
+    let (rows, shape) = (2 * training.batch_size + training.samples, content.shape());
+    total.add(2, content.features.memory_bytes());
+    total.add(1, Matrix::bytes(items, width));
+    // In every part of the items and of the features: row groups, the vectors of the items, and their features' sums.
+    let entries = content.features.memory_bytes() / items.max(1) / 8;
+    total.add(rows.saturating_mul(entries), 24 * size_of::<u32>());
+    total.add(shape.features, 9 * 8);
+    total.add(2, Matrix::bytes(rows.saturating_mul(entries).min(PARTS * shape.features), width));
+    total.add(2, Matrix::bytes(rows, shape.width));
+    total.add(PARTS + 1, Matrix::bytes(shape.width, width));
 }
 
 /// The buffers of a session scorer for as many rows as an evaluation has at a time.

@@ -1,8 +1,8 @@
 //! The input of a step: weighted items (`one-hot`, `discounted`) or rows of an embedding table (`embedding`, `shared`).
 
 use super::config::{Input, NetworkConfig};
+use super::content::ItemRows;
 use super::layers::Cpu;
-use super::parameters::Parameters;
 use crate::batch::Batch;
 use crate::data::Dataset;
 use std::collections::HashMap;
@@ -26,6 +26,9 @@ pub(crate) struct StepInput {
     /// B × d: the dropout mask; valid if `dropped`.
     mask: Matrix,
     dropped: bool,
+    /// B × (d + 1): the rows of the items, and B × the width of content's vectors, if items have content.
+    rows: Matrix,
+    vectors: Matrix,
 }
 
 /// A sparse matrix in coordinate form: weighted items, row by row.
@@ -126,6 +129,12 @@ impl StepInput {
             d_dense: matrix(),
             mask: matrix(),
             dropped: false,
+            rows: if config.attributes.is_empty() {
+                Matrix::zeros(0, 0)
+            } else {
+                Matrix::zeros(rows, width + 1)
+            },
+            vectors: Matrix::zeros(0, 0),
         }
     }
 
@@ -134,11 +143,12 @@ impl StepInput {
         matches!(self.kind, Input::OneHot | Input::Discounted)
     }
 
-    /// Reads the current event of each row. Dropout applies to the elements of input vectors.
+    /// Reads the current event of each row. Dropout applies to the elements of input vectors, which are the first values of the
+    /// items' `rows`.
     pub(crate) fn read(
         &mut self,
         cpu: Cpu,
-        parameters: &Parameters<Matrix>,
+        items: ItemRows,
         batch: &Batch,
         dropout: Option<(CounterRng, f32)>,
     ) {
@@ -157,12 +167,18 @@ impl StepInput {
             }
             return;
         }
-        let table = parameters.embedding.as_ref().unwrap_or(&parameters.output);
+        if items.content.is_some() {
+            items.gather(cpu.isa, &batch.inputs, &mut self.vectors, &mut self.rows);
+        }
         let width = self.dense.width();
         self.dropped = dropout.is_some();
         for b in 0..rows {
+            let row = match items.content {
+                Some(_) => self.rows.row(b),
+                None => items.own.row(batch.inputs[b] as usize),
+            };
             // The output table's last column is its bias, which is not part of the item's vector.
-            self.dense.row_mut(b)[..width].copy_from_slice(&table.row(batch.inputs[b] as usize)[..width]);
+            self.dense.row_mut(b)[..width].copy_from_slice(&row[..width]);
             if let Some((rng, drop)) = dropout {
                 dropout_mask(cpu.isa, rng.substream(b as u64), drop, &mut self.mask.row_mut(b)[..width]);
                 multiply(cpu.isa, self.mask.row(b), self.dense.row_mut(b));

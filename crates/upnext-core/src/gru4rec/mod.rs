@@ -6,6 +6,8 @@
 mod activations;
 mod backend;
 pub mod config;
+mod content;
+mod content_step;
 mod cpu;
 mod epochs;
 pub(crate) mod footprint;

@@ -1,10 +1,12 @@
 //! A network: its configuration and the values of its parameters.
 
 use super::config::{Activation, NetworkConfig};
-use super::parameters::{Layout, OUTPUT_BIAS, Parameters};
+use super::content::{Content, ContentRows, DroppedItems, ItemRows, add_content};
+use super::parameters::{Layout, Parameters};
 use crate::arrays::Tensor;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 use upnext_kernels::{CounterRng, Matrix};
 
 /// A network over `n` items, with the values of all its parameters.
@@ -17,6 +19,10 @@ pub struct Network {
     items: usize,
     pub(crate) layouts: Parameters<Layout>,
     pub(crate) values: Parameters<Matrix>,
+    /// The content of the items, with `attributes`.
+    content: Option<Arc<Content>>,
+    /// With content, the items' rows including it, computed from the values on first use.
+    rows: OnceLock<Matrix>,
 }
 
 /// The random streams of a seed. Each purpose has its own, so that none depends on how many numbers another draws.
@@ -27,6 +33,7 @@ pub(crate) enum Stream {
     EmbeddingDropout,
     HiddenDropout,
     Order,
+    ItemDropout,
 }
 
 impl Stream {
@@ -41,21 +48,36 @@ impl Network {
     /// Weights are uniform in ±sqrt(6 / (rows + columns)), a pure function of `seed`; biases are 0
     /// (`docs/algorithms.md`, section 1). With `cosine_scale`, the vectors of items are then scaled to the length 1.
     pub fn new(config: NetworkConfig, activation: Activation, items: usize, seed: u64) -> Self {
-        let mut network = Self::zeros(config, activation, items, Layout::zeros);
-        network.initialise_rows(0, seed);
-        network.scale_items(0);
-        network
+        Self::zeros(config, activation, items, None, Layout::zeros).initialised(seed)
+    }
+
+    /// As [`new`](Self::new), over the items of `content`.
+    pub(crate) fn with_content(
+        config: NetworkConfig,
+        activation: Activation,
+        content: Arc<Content>,
+        seed: u64,
+    ) -> Self {
+        let items = content.features.len();
+        Self::zeros(config, activation, items, Some(content), Layout::zeros).initialised(seed)
     }
 
     fn zeros(
         config: NetworkConfig,
         activation: Activation,
         items: usize,
+        content: Option<Arc<Content>>,
         zeros: fn(&Layout) -> Matrix,
     ) -> Self {
-        let layouts = Parameters::layouts(&config, items);
+        let layouts = Parameters::layouts(&config, items, content.as_deref().map(Content::shape));
         let values = layouts.map(zeros);
-        Self { config, activation, items, layouts, values }
+        Self { config, activation, items, layouts, values, content, rows: OnceLock::new() }
+    }
+
+    fn initialised(mut self, seed: u64) -> Self {
+        self.initialise_rows(0, seed);
+        self.scale_items(0);
+        self
     }
 
     /// Draws the initial weights of table rows `first..`, and if `first` is 0 those of all other parameters.
@@ -68,11 +90,11 @@ impl Network {
         }
     }
 
-    /// Appends `count` items: each table gets as many rows, with initial weights drawn by `seed`.
+    /// Appends `count` items to a network without content: each table gets as many rows, with initial weights drawn by `seed`.
     pub fn add_items(&mut self, count: usize, seed: u64) {
         let known = self.items;
         self.items += count;
-        self.layouts = Parameters::layouts(&self.config, self.items);
+        self.layouts = Parameters::layouts(&self.config, self.items, None);
         for (layout, value) in self.layouts.iter().zip(self.values.iter_mut()) {
             if layout.table {
                 value.add_rows(count);
@@ -82,6 +104,73 @@ impl Network {
             self.initialise_rows(known, seed);
             self.scale_items(known);
         }
+    }
+
+    /// The same network over the items of `content`, the first of which are its own. Rows of the others are 0, so that their vectors are
+    /// those of their content.
+    ///
+    /// # Panics
+    /// If the content is in other terms, or of fewer items.
+    pub(crate) fn extended(&self, content: Arc<Content>) -> Self {
+        let shape = self.content.as_deref().map(Content::shape);
+        assert_eq!(shape, Some(content.shape()), "content in other terms");
+        let mut network = self.clone();
+        network.items = content.features.len();
+        let count = network.items.checked_sub(self.items).expect("content of fewer items");
+        network.layouts = Parameters::layouts(&self.config, network.items, shape);
+        network.values.output.add_rows(count);
+        network.rows = OnceLock::new();
+        if let (Some(rows), Some(parameters)) = (self.rows.get(), &network.values.content) {
+            let mut rows = rows.clone();
+            rows.add_rows(count);
+            add_content(&content.features, parameters, self.items, &mut rows);
+            network.rows = OnceLock::from(rows);
+        }
+        network.content = Some(content);
+        network
+    }
+
+    /// The content of the items, if the network has some.
+    pub(crate) fn content(&self) -> Option<&Arc<Content>> {
+        self.content.as_ref()
+    }
+
+    /// n × (out + 1): the rows of all items, their vectors and biases, content included.
+    pub(crate) fn item_table(&self) -> &Matrix {
+        let (Some(content), Some(parameters)) = (&self.content, &self.values.content) else {
+            return &self.values.output;
+        };
+        self.rows.get_or_init(|| {
+            let own = &self.values.output;
+            let mut rows = self.layouts.output.zeros_to_read();
+            for r in 0..rows.rows() {
+                let width = rows.width();
+                rows.row_mut(r)[..width].copy_from_slice(&own.row(r)[..width]);
+            }
+            add_content(&content.features, parameters, 0, &mut rows);
+            rows
+        })
+    }
+
+    /// The rows of items for inference.
+    pub(crate) fn rows_to_read(&self) -> ItemRows<'_> {
+        ItemRows { own: self.item_table(), content: None }
+    }
+
+    /// The rows of items in a training step that leaves out the own rows of some.
+    pub(crate) fn rows_to_train(&self, dropped: DroppedItems) -> ItemRows<'_> {
+        let content = self.content.as_ref().zip(self.values.content.as_ref());
+        let content = content.map(|(content, parameters)| ContentRows {
+            of_items: &content.features,
+            parameters,
+            dropped,
+        });
+        ItemRows { own: &self.values.output, content }
+    }
+
+    /// Forgets what was computed from values that have changed.
+    pub(crate) fn values_changed(&mut self) {
+        self.rows = OnceLock::new();
     }
 
     /// Scales the vectors of the items from `first` on to the length 1, if the configuration asks for it.
@@ -123,8 +212,8 @@ impl Network {
 
     /// Number of scalar parameters, biases included.
     pub fn num_parameters(&self) -> usize {
-        let bias = self.items;
-        bias + self.layouts.iter().map(|l| l.rows * l.blocks * l.columns).sum::<usize>()
+        let numbers = |l: &Layout| l.rows * (l.blocks * l.columns + usize::from(l.bias_column.is_some()));
+        self.layouts.iter().map(numbers).sum()
     }
 
     /// Copies all parameters, by the names of `docs/artifact.md`.
@@ -147,7 +236,23 @@ impl Network {
         items: usize,
         tensors: &mut BTreeMap<String, Tensor>,
     ) -> Result<Self> {
-        Self::zeros(config, activation, items, Layout::zeros).filled(tensors)
+        Self::zeros(config, activation, items, None, Layout::zeros).filled(tensors)
+    }
+
+    /// As [`from_tensors`](Self::from_tensors), or to read if that is wanted, over the items of `content`.
+    ///
+    /// # Errors
+    /// As [`from_tensors`](Self::from_tensors).
+    pub(crate) fn from_tensors_with_content(
+        config: NetworkConfig,
+        activation: Activation,
+        content: Arc<Content>,
+        to_read: bool,
+        tensors: &mut BTreeMap<String, Tensor>,
+    ) -> Result<Self> {
+        let zeros = if to_read { Layout::zeros_to_read } else { Layout::zeros };
+        let items = content.features.len();
+        Self::zeros(config, activation, items, Some(content), zeros).filled(tensors)
     }
 
     /// As [`from_tensors`](Self::from_tensors), in less memory: item vectors have no padding. For inference only.
@@ -160,7 +265,7 @@ impl Network {
         items: usize,
         tensors: &mut BTreeMap<String, Tensor>,
     ) -> Result<Self> {
-        Self::zeros(config, activation, items, Layout::zeros_to_read).filled(tensors)
+        Self::zeros(config, activation, items, None, Layout::zeros_to_read).filled(tensors)
     }
 
     /// The same network with padded rows, as training needs them.
@@ -204,9 +309,9 @@ fn length(vector: &[f32]) -> f64 {
 pub(crate) fn export(layout: &Layout, matrix: &Matrix, prefix: &str, tensors: &mut BTreeMap<String, Tensor>) {
     let tensor = Tensor { shape: shape_in_files(layout, layout.rows), values: layout.export(matrix) };
     tensors.insert(format!("{prefix}{}", layout.name), tensor);
-    if layout.bias_column {
+    if let Some(name) = layout.bias_column {
         let values = (0..layout.rows).map(|r| matrix.row(r)[layout.width() - 1]).collect();
-        tensors.insert(format!("{prefix}{OUTPUT_BIAS}"), Tensor { shape: vec![layout.rows], values });
+        tensors.insert(format!("{prefix}{name}"), Tensor { shape: vec![layout.rows], values });
     }
 }
 
@@ -235,8 +340,8 @@ pub(crate) fn import(
     };
     let (rows, values) = take(&layout.name, &|rows| shape_in_files(layout, rows))?;
     Layout { rows, ..layout.clone() }.import(values.into_iter(), matrix);
-    if layout.bias_column {
-        let (_, values) = take(OUTPUT_BIAS, &|rows| vec![rows])?;
+    if let Some(name) = layout.bias_column {
+        let (_, values) = take(name, &|rows| vec![rows])?;
         for (r, x) in values.into_iter().enumerate() {
             matrix.row_mut(r)[layout.width() - 1] = x;
         }

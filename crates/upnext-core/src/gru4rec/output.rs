@@ -8,6 +8,7 @@
 //! rows that it updated in the step before. A part is processed in tiles that fit the first-level cache. Its table rows
 //! are gathered once, for the scores and for the gradient of the layer's input.
 
+use super::content::{DroppedItems, ItemRows};
 use super::layers::Cpu;
 use crate::data::ItemIndex;
 use upnext_kernels::{
@@ -34,6 +35,8 @@ pub(crate) struct Output {
     top: Top,
     /// B × (out + 1): the targets' rows of the table.
     targets: Matrix,
+    /// B × the width of content's vectors, if items have some.
+    vectors: Matrix,
     pub(crate) parts: [Part; PARTS],
     lanes: Lanes,
     sums: Vec<f32>,
@@ -98,6 +101,10 @@ pub(crate) struct Part {
     pub(crate) d_rows: Matrix,
     /// The table rows that the step uses, each with the rows of `d_rows` that are its gradients.
     pub(crate) uses: RowGroups,
+    /// With content, the item of each row of `d_rows`.
+    used: Vec<ItemIndex>,
+    /// Items × the width of content's vectors, if items have some.
+    vectors: Matrix,
 }
 
 impl Part {
@@ -112,6 +119,8 @@ impl Part {
             d_top: Matrix::zeros(rows, out + 1),
             d_rows: Matrix::zeros(0, out + 1),
             uses: RowGroups::of_part(table_rows, part, PARTS),
+            used: Vec::new(),
+            vectors: Matrix::zeros(0, 0),
         }
     }
 
@@ -134,7 +143,14 @@ impl Part {
 
     /// Groups the gradients of the step by table row: those of the scored items and, with `shared` input, those of the
     /// `inputs` that belong to part `p`. Runs after the gradients of the scores are known.
-    pub(crate) fn group(&mut self, p: usize, inputs: Option<(&[ItemIndex], &Matrix)>) {
+    ///
+    /// With content, the rows of `dropped` items have no gradient, and the items are kept for [`used`](Self::used).
+    pub(crate) fn group(
+        &mut self,
+        p: usize,
+        inputs: Option<(&[ItemIndex], &Matrix)>,
+        dropped: Option<DroppedItems>,
+    ) {
         let Some((inputs, d_inputs)) = inputs else {
             return self.uses.group((0..).zip(self.items.iter().copied()));
         };
@@ -149,7 +165,17 @@ impl Part {
             row[..d_inputs.width()].copy_from_slice(d_inputs.values(b));
         }
         let items = self.items.iter().copied().chain(of_part().map(|(_, &item)| item));
-        self.uses.group((0..).zip(items));
+        let Some(dropped) = dropped else {
+            return self.uses.group((0..).zip(items));
+        };
+        self.used.clear();
+        self.used.extend(items);
+        self.uses.group((0..).zip(self.used.iter().copied()).filter(|&(_, item)| !dropped.has(item)));
+    }
+
+    /// With content, the item of each row of `d_rows`, in their order.
+    pub(crate) fn used(&self) -> &[ItemIndex] {
+        &self.used
     }
 }
 
@@ -178,6 +204,7 @@ impl Output {
             out,
             top: Top::new(out, rows),
             targets: Matrix::zeros(rows, out + 1),
+            vectors: Matrix::zeros(0, 0),
             parts: std::array::from_fn(|part| Part::new(part, table_rows, out, rows)),
             lanes: Lanes {
                 positive: numbers(),
@@ -203,11 +230,11 @@ impl Output {
     /// The forward and backward pass of a step. Returns the mini-batch's loss, and leaves the gradients of the table
     /// rows in the parts and the gradient of `state` in `d_state`.
     ///
-    /// `table`: n × (out + 1); `state`, `d_state`: B × out.
+    /// `table`: n × (out + 1), the rows of the items; `state`, `d_state`: B × out.
     pub(crate) fn step(
         &mut self,
         cpu: Cpu,
-        table: &Matrix,
+        table: ItemRows,
         state: &Matrix,
         scored: Scored,
         d_state: &mut Matrix,
@@ -235,14 +262,14 @@ impl Output {
     }
 
     /// Copies the layer's input and scores each row's own target.
-    fn read(&mut self, cpu: Cpu, table: &Matrix, state: &Matrix, scored: Scored) {
+    fn read(&mut self, cpu: Cpu, table: ItemRows, state: &Matrix, scored: Scored) {
         let (rows, isa) = (scored.rows, cpu.isa);
         self.top.read(state, rows);
         let negatives = scored.items.len() as f32 - 1.0;
         let lanes = &mut self.lanes;
         lanes.weight.fill(0.0);
         lanes.inverse_negatives.fill(0.0);
-        self.targets.gather(table, &scored.items[..rows]);
+        table.gather(isa, &scored.items[..rows], &mut self.vectors, &mut self.targets);
         for b in 0..rows {
             let score = dot(isa, self.top.rows.row(b), self.targets.row(b));
             lanes.positive[b] = score - scored.offsets.map_or(0.0, |offsets| offsets[b]);
@@ -271,7 +298,7 @@ impl Output {
     }
 
     /// Computes the scores of all items and the sums of the loss, part by part.
-    fn score(&mut self, cpu: Cpu, table: &Matrix, scored: Scored) {
+    fn score(&mut self, cpu: Cpu, table: ItemRows, scored: Scored) {
         let (loss, out, isa) = (self.loss, self.out, cpu.isa);
         let lanes = self.lanes.positive.len();
         let rows = Self::lane_rows(&self.lanes);
@@ -279,7 +306,7 @@ impl Output {
         cpu.pool.for_each_owned(&mut self.parts, |_, part| {
             LossFunction::reset(&mut part.sums);
             part.make_room(lanes);
-            part.gathered.gather(table, &part.items);
+            table.gather(isa, &part.items, &mut part.vectors, &mut part.gathered);
             for (t, order) in part.order.chunks(TILE).enumerate() {
                 let scores = &mut part.scores[t * TILE * lanes..][..order.len() * lanes];
                 let gathered = part.gathered.view(part.items.len()).from_row(t * TILE);

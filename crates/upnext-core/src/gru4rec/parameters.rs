@@ -1,6 +1,8 @@
 //! The parameters of a network, with their memory layouts and their names and shapes in files.
 
 use super::config::{Input, NetworkConfig};
+use super::content::ContentParameters;
+use super::content_step::ContentShape;
 use upnext_kernels::{CounterRng, Matrix, padded};
 
 /// One `T` per parameter of a network: its values, its gradient, its optimiser state or its layout.
@@ -17,6 +19,8 @@ pub(crate) struct Parameters<T> {
     pub(crate) layers: Vec<LayerParameters<T>>,
     /// The feed-forward layers, from the recurrent layers up.
     pub(crate) feed_forward: Vec<DenseParameters<T>>,
+    /// What items' rows of `output` are added to, with `attributes`.
+    pub(crate) content: Option<ContentParameters<T>>,
 }
 
 /// The parameters of a recurrent layer.
@@ -44,7 +48,7 @@ pub(crate) struct DenseParameters<T> {
 /// The name of a parameter, and its layout in a matrix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// Name in files (`docs/artifact.md`). The bias column is saved as [`OUTPUT_BIAS`].
+    /// Name in files (`docs/artifact.md`).
     pub(crate) name: String,
     /// Number of rows.
     pub(crate) rows: usize,
@@ -52,9 +56,9 @@ pub(crate) struct Layout {
     pub(crate) blocks: usize,
     /// Columns of a block, without padding.
     pub(crate) columns: usize,
-    /// Whether the last column is the output bias.
-    pub(crate) bias_column: bool,
-    /// Whether the parameter has one row per item, of which a step reads and updates only some.
+    /// The name in files of the last column, if that is a bias.
+    pub(crate) bias_column: Option<&'static str>,
+    /// Whether a step reads and updates only some of the rows: those of items or features.
     pub(crate) table: bool,
     /// Whether each row is the vector of an item, as opposed to an item's input to the gates.
     pub(crate) vectors: bool,
@@ -62,6 +66,9 @@ pub(crate) struct Layout {
 
 /// Name of the output bias in files.
 pub(crate) const OUTPUT_BIAS: &str = "output.bias";
+/// Names of the parameters of the content in files, and of their biases.
+const CONTENT_FEATURES: [&str; 2] = ["content.features", "content.features.bias"];
+const CONTENT_PROJECTION: [&str; 2] = ["content.projection", "content.projection.bias"];
 
 impl Layout {
     /// Columns from the start of one block to the start of the next.
@@ -71,7 +78,7 @@ impl Layout {
 
     /// Width of the matrix: all blocks with their padding, and the bias column.
     pub(crate) fn width(&self) -> usize {
-        self.blocks * self.block_step() + usize::from(self.bias_column)
+        self.blocks * self.block_step() + usize::from(self.bias_column.is_some())
     }
 
     /// A matrix of zeros of this layout.
@@ -131,11 +138,16 @@ impl Layout {
     fn is_bias(&self) -> bool {
         self.name.ends_with(".bias")
     }
+
+    /// Whether the gradient is computed before the update, as a sum of parts.
+    pub(crate) fn has_gradient_of_parts(&self) -> bool {
+        self.name == CONTENT_PROJECTION[0]
+    }
 }
 
 impl Parameters<Layout> {
-    /// The layouts of a network over `items` items.
-    pub(crate) fn layouts(config: &NetworkConfig, items: usize) -> Self {
+    /// The layouts of a network over `items` items, with content of this shape if it has some.
+    pub(crate) fn layouts(config: &NetworkConfig, items: usize, content: Option<ContentShape>) -> Self {
         let sparse = !config.has_embedding();
         let input_rows = if sparse { items } else { config.input_width(items) };
         let dense = |name: String, rows, blocks, columns| Layout {
@@ -143,9 +155,13 @@ impl Parameters<Layout> {
             rows,
             blocks,
             columns,
-            bias_column: false,
+            bias_column: None,
             table: false,
             vectors: false,
+        };
+        let of_content = |[name, bias]: [&'static str; 2], rows| Layout {
+            bias_column: Some(bias),
+            ..dense(name.into(), rows, 1, config.output_width())
         };
         let gates = config.unit.gates();
         let from_input = |name, units| Layout { table: sparse, ..dense(name, input_rows, gates, units) };
@@ -170,7 +186,7 @@ impl Parameters<Layout> {
             });
         Self {
             output: Layout {
-                bias_column: true,
+                bias_column: Some(OUTPUT_BIAS),
                 table: true,
                 vectors: true,
                 ..dense("output.weight".into(), items, 1, config.output_width())
@@ -182,6 +198,10 @@ impl Parameters<Layout> {
             }),
             layers: layers.collect(),
             feed_forward: feed_forward.collect(),
+            content: content.map(|shape| ContentParameters {
+                features: Layout { table: true, ..of_content(CONTENT_FEATURES, shape.features) },
+                projection: (shape.width > 0).then(|| of_content(CONTENT_PROJECTION, shape.width)),
+            }),
         }
     }
 }
@@ -207,6 +227,10 @@ impl<T> Parameters<T> {
                 .iter()
                 .map(|layer| DenseParameters { weight: f(&layer.weight), bias: f(&layer.bias) })
                 .collect(),
+            content: self.content.as_ref().map(|content| ContentParameters {
+                features: f(&content.features),
+                projection: content.projection.as_ref().map(&mut f),
+            }),
         }
     }
 
@@ -218,6 +242,11 @@ impl<T> Parameters<T> {
                 std::iter::once(&layer.input).chain(&layer.skip).chain([&layer.recurrent, &layer.bias])
             }))
             .chain(self.feed_forward.iter().flat_map(|layer| [&layer.weight, &layer.bias]))
+            .chain(
+                self.content
+                    .iter()
+                    .flat_map(|content| std::iter::once(&content.features).chain(&content.projection)),
+            )
     }
 
     /// Iterates over the parameters, mutably, in the order of [`map`](Self::map).
@@ -230,6 +259,11 @@ impl<T> Parameters<T> {
                     .chain([&mut layer.recurrent, &mut layer.bias])
             }))
             .chain(self.feed_forward.iter_mut().flat_map(|layer| [&mut layer.weight, &mut layer.bias]))
+            .chain(
+                self.content.iter_mut().flat_map(|content| {
+                    std::iter::once(&mut content.features).chain(&mut content.projection)
+                }),
+            )
     }
 }
 
@@ -269,7 +303,7 @@ mod tests {
         for config in networks() {
             let mut expected =
                 reference::Parameters::shapes(&plain(&config, &TrainingConfig::default()).0, 23);
-            let layouts = Parameters::layouts(&config, 23);
+            let layouts = Parameters::layouts(&config, 23, None);
             let mut places = Vec::new();
             for layout in layouts.iter() {
                 let shape =
@@ -287,7 +321,7 @@ mod tests {
     #[test]
     fn initial_weights_fill_their_range_block_by_block() {
         let config = NetworkConfig { layers: vec![40], input: Input::OneHot, ..NetworkConfig::default() };
-        let layouts = Parameters::layouts(&config, 500);
+        let layouts = Parameters::layouts(&config, 500, None);
         let input = &layouts.layers[0].input;
         let mut matrix = input.zeros();
         input.initialise(CounterRng::new(1, 2), 0, &mut matrix);

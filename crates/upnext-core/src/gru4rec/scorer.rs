@@ -19,11 +19,11 @@ impl Recommender for Network {
     }
 
     fn vector(&self, item: ItemIndex) -> Option<&[f32]> {
-        Some(&self.values.output.values(item as usize)[..self.config().output_width()])
+        Some(&self.item_table().values(item as usize)[..self.config().output_width()])
     }
 
     fn bias(&self, item: ItemIndex) -> Option<f32> {
-        self.values.output.values(item as usize).get(self.config().output_width()).copied()
+        self.item_table().values(item as usize).get(self.config().output_width()).copied()
     }
 
     fn scorer(&self, rows: usize) -> Box<dyn SessionScorer + '_> {
@@ -63,13 +63,13 @@ impl SessionScorer for NetworkScorer<'_> {
     fn score(&mut self, items: &[ItemIndex], scores: &mut [f32]) {
         let lanes = lanes(self.rows);
         let scores = &mut scores[..items.len() * lanes];
-        self.products.compute(&self.network.values.output, &self.top.lanes, items, lanes, scores);
+        self.products.compute(self.network.item_table(), &self.top.lanes, items, lanes, scores);
         activate(self.isa, self.network.output_activation(), scores);
     }
 
     fn factors(&self) -> Option<Factors<'_>> {
         Some(Factors {
-            items: &self.network.values.output,
+            items: self.network.item_table(),
             states: &self.top.lanes,
             activation: self.network.output_activation(),
             isa: self.isa,

@@ -2,6 +2,8 @@
 
 use super::activations::{Activations, Dropout};
 use super::config::{Input, NetworkConfig, TrainingConfig, Unit};
+use super::content::Content;
+use super::content_step::ContentStep;
 use super::layers::Cpu;
 use super::network::Network;
 use super::output::{Output, PARTS, Scored};
@@ -24,7 +26,9 @@ pub(crate) struct TrainingStep {
     weight: f32,
     /// The rows of the input tables that a step uses, part by part; `None` with `shared` input, which has none.
     input_uses: Option<[RowGroups; PARTS]>,
-    /// Gradients of the dense parameters, if they are clipped. Those of tables are rows of `Part::d_rows`, `d_dense`
+    /// With content, the gradients of its parameters.
+    content: Option<ContentStep>,
+    /// Gradients of the dense parameters, if they are clipped or sums of parts. Those of tables are rows of `Part::d_rows`, `d_dense`
     /// and `d_gates`.
     gradients: Parameters<Matrix>,
     /// B × 1, all 1: the input of a bias.
@@ -39,7 +43,7 @@ pub(crate) struct StepItems<'a> {
     pub(crate) offsets: Option<&'a [f32]>,
     /// (Index of a scored item, row), ascending: items that are not negatives of the row, besides its own target.
     pub(crate) masked: &'a [(u32, u32)],
-    pub(crate) dropout: Option<Dropout>,
+    pub(crate) dropout: Dropout,
     pub(crate) background: Background<'a>,
 }
 
@@ -60,8 +64,10 @@ impl TrainingStep {
         let mut ones = Matrix::zeros(rows, 1);
         (0..rows).for_each(|b| ones.row_mut(b)[0] = 1.0);
         let clip = training.clip_norm > 0.0;
-        let gradient_buffer =
-            |layout: &Layout| if clip && !layout.table { layout.zeros() } else { Matrix::zeros(0, 0) };
+        let gradient_buffer = |layout: &Layout| {
+            let is_kept = layout.has_gradient_of_parts() || (clip && !layout.table);
+            if is_kept { layout.zeros() } else { Matrix::zeros(0, 0) }
+        };
         Self {
             activations: Activations::new(config, rows),
             output: Output::new(loss, out, rows, items),
@@ -70,6 +76,7 @@ impl TrainingStep {
             unit: if config.cosine_scale.is_some() { out } else { 0 },
             weight: 1.0 / rows as f32,
             input_uses: (!shared).then(|| std::array::from_fn(|part| RowGroups::of_part(items, part, PARTS))),
+            content: network.content().map(|content| ContentStep::new(Content::shape(content), out + 1)),
             gradients: network.layouts.map(gradient_buffer),
             ones,
         }
@@ -101,7 +108,7 @@ impl TrainingStep {
         items: StepItems,
     ) -> f64 {
         let rows = batch.len();
-        self.activations.forward(cpu, network, batch, items.dropout);
+        self.activations.forward(cpu, network, batch, Some(items.dropout));
         let (top, d_top) = self.activations.top_and_gradient();
         let scored = Scored {
             rows,
@@ -110,13 +117,24 @@ impl TrainingStep {
             masked: items.masked,
             weight: self.weight,
         };
-        let loss = self.output.step(cpu, &network.values.output, top, scored, d_top);
+        let table = network.rows_to_train(items.dropout.items);
+        let loss = self.output.step(cpu, table, top, scored, d_top);
         self.activations.backward(cpu, network, rows);
+        if let (Some(step), Some(content)) = (&mut self.content, table.content) {
+            let inputs = Some((&batch.inputs[..], &self.activations.input.d_dense));
+            let dropped = Some(content.dropped);
+            cpu.pool.for_each_owned(&mut self.output.parts, |p, part| part.group(p, inputs, dropped));
+            let d_projection =
+                self.gradients.content.as_mut().and_then(|content| content.projection.as_mut());
+            step.differentiate(cpu, content, &self.output.parts, d_projection);
+        }
         let gradients =
             Gradients { rows, activations: &self.activations, inputs: &batch.inputs, ones: &self.ones };
-        let owned = Owned::all(&mut self.output.parts, self.input_uses.as_mut());
+        let features = self.content.as_ref().map(|content| &content.parts);
+        let owned = Owned::all(&mut self.output.parts, self.input_uses.as_mut(), features);
         let update = Update { cpu, rule: &self.rule, clip_norm: self.clip_norm, unit: self.unit };
         update.run(&mut network.values, state, &mut self.gradients, gradients, owned, items.background);
+        network.values_changed();
         loss
     }
 }

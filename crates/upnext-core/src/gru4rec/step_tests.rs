@@ -2,14 +2,17 @@
 
 use super::activations::Dropout;
 use super::config::*;
+use super::content::{Content, DroppedItems};
 use super::layers::Cpu;
 use super::network::Network;
 use super::reference_config::plain;
 use super::step::{StepItems, TrainingStep};
 use crate::arrays::Tensor;
 use crate::batch::{Batch, SessionBatcher};
+use crate::content::{Encoder, ItemFeatures};
 use crate::data::Sessions;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use upnext_kernels::{CounterRng, Isa, Matrix, ThreadPool};
 use upnext_reference::{self as reference, example::Example};
 
@@ -36,12 +39,53 @@ struct Case {
     samples: Vec<u32>,
     threads: usize,
     isa: Isa,
+    content: Option<Arc<Content>>,
+}
+
+/// Content of up to three features of 11 an item, and vectors of `width` numbers.
+fn content(width: usize) -> Arc<Content> {
+    let mut features = ItemFeatures::new(11, width);
+    for item in 0..ITEMS as u32 {
+        let of_item = (0..item % 4).map(|i| ((item * i * 5 + item / 3) % 11, 1.0 - 0.3 * i as f32));
+        let vector: Vec<f32> =
+            (0..width as u32).map(|k| ((item * 7 + k * 3) % 10) as f32 / 20.0 - 0.25).collect();
+        features.push(of_item, &vector);
+    }
+    Arc::new(Content { encoder: Encoder::of_shape(11, width), features })
 }
 
 impl Case {
     fn new(network: NetworkConfig, training: TrainingConfig) -> Self {
         let samples = (0..training.samples as u32).map(|i| (i * 7 + 3) % ITEMS as u32).collect();
-        Self { network, training, rows: 5, samples, threads: 2, isa: Isa::detect() }
+        Self { network, training, rows: 5, samples, threads: 2, isa: Isa::detect(), content: None }
+    }
+
+    fn new_network(&self) -> Network {
+        let (config, activation) =
+            (self.network.clone(), self.network.output_activation_for(self.training.loss));
+        match &self.content {
+            Some(content) => Network::with_content(config, activation, content.clone(), 5),
+            None => Network::new(config, activation, ITEMS, 5),
+        }
+    }
+
+    /// The content as the reference has it, without the own rows that step `t` drops.
+    fn plain_content(&self, t: u64) -> Option<reference::content::Content> {
+        let content = &self.content.as_ref()?.features;
+        let items = 0..ITEMS as u32;
+        let of = |item| content.of(item).map(|(f, w)| (f as usize, f64::from(w))).collect();
+        Some(reference::content::Content {
+            features: items.clone().map(of).collect(),
+            vectors: items
+                .clone()
+                .map(|i| content.vector(i).iter().map(|&x| f64::from(x)).collect())
+                .collect(),
+            dropped: items.map(|item| self.dropped(t).has(item)).collect(),
+        })
+    }
+
+    fn dropped(&self, t: u64) -> DroppedItems {
+        DroppedItems { rng: CounterRng::new(3, t), probability: self.training.dropout_item }
     }
 
     fn sessions(&self) -> Sessions {
@@ -66,7 +110,7 @@ impl Case {
         let pool = ThreadPool::new(self.threads);
         let cpu = Cpu { pool: &pool, isa: self.isa };
         let activation = self.network.output_activation_for(self.training.loss);
-        let mut network = Network::new(self.network.clone(), activation, ITEMS, 5);
+        let mut network = self.new_network();
         // Makes biases non-zero and scores larger.
         for (i, value) in network.values.iter_mut().enumerate() {
             let width = value.width();
@@ -80,8 +124,14 @@ impl Case {
         network.scale_items(0);
         // Resets the padding between the gates, which must be 0.
         let tensors = network.tensors();
-        network =
-            Network::from_tensors(self.network.clone(), activation, ITEMS, &mut tensors.clone()).unwrap();
+        let (config, mut tensors) = (self.network.clone(), tensors);
+        network = match &self.content {
+            Some(content) => {
+                Network::from_tensors_with_content(config, activation, content.clone(), false, &mut tensors)
+                    .unwrap()
+            }
+            None => Network::from_tensors(config, activation, ITEMS, &mut tensors).unwrap(),
+        };
 
         let mut step = TrainingStep::new(&network, &self.training);
         let mut state = TrainingStep::initial_state(&network, &self.training);
@@ -130,7 +180,10 @@ impl Case {
         };
         let parameters = to_f64(&before);
         let (network, training) = plain(&self.network, &self.training);
-        let expected = reference::forward(&network, &training, &parameters, &example.step());
+        let content = self.plain_content(2);
+        let composed = content.as_ref().map(|content| reference::content::composed(&parameters, content));
+        let composed = composed.as_ref().unwrap_or(&parameters);
+        let expected = reference::forward(&network, &training, composed, &example.step());
         assert!(
             (loss - expected.loss).abs() < 2e-6 * (1.0 + expected.loss),
             "{name}: {loss}, not {}",
@@ -142,7 +195,12 @@ impl Case {
             assert!(close, "{name}: state of layer {l}\n{is:?}\n{:?}", expected.hidden[l]);
         }
         // With SGD at rate 1, what a step subtracts is the gradient, before items are scaled.
-        let gradient = reference::gradient(&network, &training, &parameters, &example.step());
+        let gradient = match &content {
+            Some(content) => {
+                reference::content::gradient(&network, &training, &parameters, content, &example.step())
+            }
+            None => reference::gradient(&network, &training, &parameters, &example.step()),
+        };
         let mut moved = parameters.clone();
         for (tensor, g) in &gradient.0 {
             moved.tensor_mut(tensor).values.iter_mut().zip(&g.values).for_each(|(x, g)| *x -= g);
@@ -197,12 +255,13 @@ impl Case {
             embedding_rng: CounterRng::new(1, t),
             hidden: self.training.dropout_hidden,
             hidden_rng: CounterRng::new(2, t),
+            items: self.dropped(t),
         };
         let items = StepItems {
             scored: &scored,
             offsets: (q > 0.0).then_some(&offsets),
             masked: &masked,
-            dropout: Some(dropout),
+            dropout,
             background: None,
         };
         (step.run(cpu, network, state, batch, items), dropout)
@@ -352,13 +411,47 @@ fn every_instruction_set_and_batch_size_agrees_with_the_reference() {
     }
 }
 
+#[test]
+fn content_agrees_with_the_reference() {
+    for width in [0, 3, 17] {
+        for (layers, feed_forward, input_to_output) in
+            [(vec![6], vec![], false), (vec![17], vec![5], true), (vec![4, 18], vec![], false)]
+        {
+            for (dropout_item, clip_norm, samples) in [(0.0, 0.0, 6), (0.4, 0.0, 90), (0.4, 1e6, 6)] {
+                for isa in Isa::available() {
+                    let network = NetworkConfig {
+                        layers: layers.clone(),
+                        feed_forward: feed_forward.clone(),
+                        input_to_output,
+                        attributes: vec!["*".into()],
+                        ..NetworkConfig::default()
+                    };
+                    let training = TrainingConfig {
+                        dropout_item,
+                        clip_norm,
+                        samples,
+                        dropout_embedding: Some(0.3),
+                        dropout_hidden: 0.2,
+                        ..sgd()
+                    };
+                    Case { isa, content: Some(content(width)), ..Case::new(network, training) }.check();
+                }
+            }
+        }
+    }
+}
+
 /// All parameters after a few steps.
-fn trained(training: &TrainingConfig, network: &NetworkConfig, threads: usize) -> BTreeMap<String, Tensor> {
-    let case = Case { threads, ..Case::new(network.clone(), training.clone()) };
+fn trained(
+    training: &TrainingConfig,
+    network: &NetworkConfig,
+    content: Option<Arc<Content>>,
+    threads: usize,
+) -> BTreeMap<String, Tensor> {
+    let case = Case { threads, content, ..Case::new(network.clone(), training.clone()) };
     let pool = ThreadPool::new(threads);
     let cpu = Cpu { pool: &pool, isa: Isa::detect() };
-    let activation = network.output_activation_for(training.loss);
-    let mut net = Network::new(network.clone(), activation, ITEMS, 5);
+    let mut net = case.new_network();
     let mut step = TrainingStep::new(&net, training);
     let mut state = TrainingStep::initial_state(&net, training);
     let sessions = case.sessions();
@@ -398,9 +491,19 @@ fn any_number_of_threads_gives_the_same_bits() {
                 samples: 100,
                 ..sgd()
             };
-            let one = trained(&training, &network, 1);
+            let one = trained(&training, &network, None, 1);
             for threads in [2, 3, 7] {
-                assert_eq!(trained(&training, &network, threads), one, "{threads} threads");
+                assert_eq!(trained(&training, &network, None, threads), one, "{threads} threads");
+            }
+            if input != Input::Shared || cosine_scale.is_some() {
+                continue;
+            }
+            let network = NetworkConfig { attributes: vec!["*".into()], ..network };
+            let training = TrainingConfig { dropout_item: 0.3, ..training };
+            let one = trained(&training, &network, Some(content(5)), 1);
+            for threads in [2, 3, 7] {
+                let others = trained(&training, &network, Some(content(5)), threads);
+                assert_eq!(others, one, "{threads} threads");
             }
         }
     }

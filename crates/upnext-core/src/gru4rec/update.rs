@@ -2,6 +2,7 @@
 //! applied block by block.
 
 use super::activations::Activations;
+use super::content_step::FeaturePart;
 use super::layers::Cpu;
 use super::output::{PARTS, Part, part_of};
 use super::parameters::Parameters;
@@ -35,6 +36,8 @@ pub(crate) struct Owned<'a> {
     output: &'a mut Part,
     /// The rows of the input tables that the step uses; `None` with `shared` input.
     input: Option<&'a mut RowGroups>,
+    /// The rows of features that the step uses, with content: the part's items are grouped then.
+    features: Option<&'a FeaturePart>,
 }
 
 impl<'a> Owned<'a> {
@@ -42,18 +45,22 @@ impl<'a> Owned<'a> {
     pub(crate) fn all(
         output: &'a mut [Part; PARTS],
         input: Option<&'a mut [RowGroups; PARTS]>,
+        features: Option<&'a [FeaturePart; PARTS]>,
     ) -> [Self; PARTS] {
-        let mut input = input.into_iter().flatten();
-        output.each_mut().map(|output| Self { output, input: input.next() })
+        let (mut input, mut features) = (input.into_iter().flatten(), features.into_iter().flatten());
+        output.each_mut().map(|output| Self { output, input: input.next(), features: features.next() })
     }
 
     /// Groups the gradients of the step by table row.
     fn group(&mut self, p: usize, gradients: Gradients) {
+        if self.features.is_some() {
+            return;
+        }
         let Gradients { activations, inputs, .. } = gradients;
         let Some(uses) = &mut self.input else {
-            return self.output.group(p, Some((inputs, &activations.input.d_dense)));
+            return self.output.group(p, Some((inputs, &activations.input.d_dense)), None);
         };
-        self.output.group(p, None);
+        self.output.group(p, None, None);
         let items = if activations.input.is_sparse() { &activations.input.entries.items } else { inputs };
         uses.group((0..).zip(items.iter().copied()).filter(|&(_, item)| part_of(item) == p));
     }
@@ -62,6 +69,10 @@ impl<'a> Owned<'a> {
     fn rows<'s>(&'s self, table: &TableKind<'s>) -> (&'s RowGroups, GradientRows<'s>) {
         match (table, &self.input) {
             (TableKind::Input(gradients), Some(uses)) => (uses, *gradients),
+            (TableKind::Features, _) => {
+                let features = self.features.expect("a step of a network with content has its gradients");
+                (&features.uses, features.gradients())
+            }
             _ => (&self.output.uses, GradientRows { gradients: &self.output.d_rows, source: None }),
         }
     }
@@ -74,6 +85,8 @@ enum TableKind<'a> {
     Output,
     /// A table of the input, with the gradients of its rows.
     Input(GradientRows<'a>),
+    /// The table of the features.
+    Features,
 }
 
 /// The inputs of a dense parameter: up to two matrices, B × in each, with the first column of the parameter that reads
@@ -101,12 +114,20 @@ impl Source<'_> {
     }
 }
 
-/// A dense parameter to be updated. `buffer` receives its gradient if it is clipped, else it is empty.
+/// The gradient of a dense parameter.
+#[derive(Clone, Copy)]
+enum Gradient<'a> {
+    Known(&'a Matrix),
+    Product(Source<'a>),
+}
+
+/// A dense parameter to be updated. `buffer` receives its gradient if it is clipped, has it if there is no source, and else is
+/// empty.
 struct Dense<'a> {
     value: &'a mut Matrix,
     state: &'a mut OptimizerState,
     buffer: &'a mut Matrix,
-    source: Source<'a>,
+    source: Option<Source<'a>>,
 }
 
 /// A table to be updated in the rows that the step uses.
@@ -125,8 +146,8 @@ enum Parameter<'a> {
 /// A task that any thread may take.
 enum Task<'a, 'm> {
     Background(&'m mut (dyn FnMut() + Send)),
-    /// A block of a dense parameter, the factors of its gradient, and the gradient itself if it has been computed.
-    Dense(DenseBlock<'a>, Source<'a>, Option<&'a Matrix>),
+    /// A block of a dense parameter, and its gradient.
+    Dense(DenseBlock<'a>, Gradient<'a>),
 }
 
 /// The update of all parameters by one step.
@@ -185,15 +206,18 @@ impl Update<'_> {
             }
         }
         let blocks = dense.into_iter().flat_map(|Dense { value, state, buffer, source }| {
-            let known = clip.then_some(&*buffer);
+            let gradient = match source {
+                Some(source) if !clip => Gradient::Product(source),
+                _ => Gradient::Known(buffer),
+            };
             let rows = block_rows(value.stride());
-            DenseBlocks::new(value, state, rows).map(move |block| Task::Dense(block, source, known))
+            DenseBlocks::new(value, state, rows).map(move |block| Task::Dense(block, gradient))
         });
         cpu.pool.for_each_then_owned(
             background.into_iter().map(Task::Background).chain(blocks),
             |task| match task {
                 Task::Background(work) => work(),
-                Task::Dense(block, source, known) => self.update_block(scale, block, source, known),
+                Task::Dense(block, gradient) => self.update_block(scale, block, gradient),
             },
             &mut owned,
             |p, owned| {
@@ -213,21 +237,26 @@ impl Update<'_> {
         let Dense { value, buffer, source, .. } = parameter;
         let (stride, rows) = (buffer.stride(), buffer.rows());
         let block = block_rows(stride);
-        self.cpu.pool.for_each(buffer.blocks_mut(block).enumerate(), |(i, floats)| {
-            let first = i * block;
-            source.differentiate(self.cpu, first, block.min(rows - first), floats, stride);
-        });
+        if let Some(source) = source {
+            self.cpu.pool.for_each(buffer.blocks_mut(block).enumerate(), |(i, floats)| {
+                let first = i * block;
+                source.differentiate(self.cpu, first, block.min(rows - first), floats, stride);
+            });
+        }
         dense_norm_squared(self.cpu.isa, self.rule.l2, value, buffer)
     }
 
     /// Updates a block of a dense parameter, after computing its gradient if that has not been done.
-    fn update_block(&self, scale: f32, block: DenseBlock, source: Source, known: Option<&Matrix>) {
+    fn update_block(&self, scale: f32, block: DenseBlock, gradient: Gradient) {
         let Self { cpu, rule, .. } = *self;
         let (stride, needed) = (block.stride(), block.count() * block.stride());
-        if let Some(gradient) = known {
-            let floats = &gradient.data()[block.first() * stride..][..needed];
-            return update_dense(cpu.isa, rule, scale, block, floats);
-        }
+        let source = match gradient {
+            Gradient::Product(source) => source,
+            Gradient::Known(gradient) => {
+                let floats = &gradient.data()[block.first() * stride..][..needed];
+                return update_dense(cpu.isa, rule, scale, block, floats);
+            }
+        };
         BLOCK.with_borrow_mut(|floats| {
             if floats.data().len() < needed {
                 *floats = Matrix::zeros(1, needed);
@@ -260,7 +289,7 @@ fn parameters<'a>(
 ) -> impl Iterator<Item = Parameter<'a>> {
     let Gradients { rows, activations, ones, .. } = gradients;
     let dense = move |value, state, buffer, reads, d| {
-        Parameter::Dense(Dense { value, state, buffer, source: Source { rows, reads, d } })
+        Parameter::Dense(Dense { value, state, buffer, source: Some(Source { rows, reads, d }) })
     };
     let entries = &activations.input.entries;
     let sparse = activations.input.is_sparse();
@@ -310,7 +339,22 @@ fn parameters<'a>(
         }
         _ => None,
     };
+    let content = match (&mut values.content, &mut state.content, &mut buffers.content) {
+        (Some(value), Some(state), Some(buffer)) => {
+            let kind = TableKind::Features;
+            let features =
+                Parameter::Table(Table { value: &mut value.features, state: &mut state.features, kind });
+            let projection = match (&mut value.projection, &mut state.projection, &mut buffer.projection) {
+                (Some(value), Some(state), Some(buffer)) => {
+                    Some(Parameter::Dense(Dense { value, state, buffer, source: None }))
+                }
+                _ => None,
+            };
+            [Some(features), projection]
+        }
+        _ => [None, None],
+    };
     let (value, state) = (&mut values.output, &mut state.output);
     let output = Parameter::Table(Table { value, state, kind: TableKind::Output });
-    layers.chain(forward).chain(embedding).chain([output])
+    layers.chain(forward).chain(embedding).chain([output]).chain(content.into_iter().flatten())
 }

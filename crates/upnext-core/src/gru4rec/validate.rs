@@ -36,6 +36,7 @@ pub(crate) fn idle(key: &str, network: &NetworkConfig, training: &TrainingConfig
     let (has_effect, depends_on, wanted) = match key {
         "model.discount" => (network.input == Input::Discounted, "model.input", "discounted"),
         "model.embedding_size" => (network.input == Input::Embedding, "model.input", "embedding"),
+        "training.dropout_item" => (!network.attributes.is_empty(), "model.attributes", "a list of columns"),
         "training.sample_alpha" => (training.samples > 0, "training.samples", "above 0"),
         "training.bpr_max_penalty" => (training.loss == Loss::BprMax, "training.loss", "bpr-max"),
         "training.epsilon" => {
@@ -161,6 +162,18 @@ impl NetworkConfig {
                 "only the vectors of shared input can be added to the output: use input shared, or false",
             );
         }
+        if !self.attributes.is_empty() && self.input != Input::Shared {
+            return refuse(
+                "model.attributes",
+                "only the vectors of shared input can be made of attributes: use input shared, or []",
+            );
+        }
+        if !self.attributes.is_empty() && self.cosine_scale.is_some() {
+            return refuse(
+                "model.attributes",
+                "a sum of vectors has no length that model.cosine_scale could keep at 1: leave that field out, or use []",
+            );
+        }
         if let Some(scale) = self.cosine_scale {
             check(scale > 0.0 && scale <= 1000.0, "model.cosine_scale", scale, "above 0 and at most 1000")?;
         }
@@ -233,6 +246,9 @@ impl TrainingConfig {
         let mut resolved = Self { logq, dropout_embedding, epsilon, ..self.clone() };
         let default = Self::default();
         let has_no_effect = |key| idle(key, network, self).is_some();
+        if has_no_effect("training.dropout_item") {
+            resolved.dropout_item = default.dropout_item;
+        }
         if has_no_effect("training.sample_alpha") {
             resolved.sample_alpha = default.sample_alpha;
         }

@@ -180,6 +180,7 @@ pub(super) fn bytes(experiment: &Experiment, plan: &TuningPlan) -> u64 {
     let ModelConfig::Gru4rec(network) = &experiment.model else { return 0 };
     let extent = Extent {
         data: plan.fit,
+        content: None,
         validation: Some((plan.valid, &experiment.evaluation)),
         threads: 1,
         copies: Copies { parameters: true, states: true },

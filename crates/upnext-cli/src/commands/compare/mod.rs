@@ -10,6 +10,7 @@ mod windows;
 use crate::cases::{CaseArgs, CaseFile};
 use crate::experiment::ThreadArgs;
 use crate::interrupt;
+use crate::next_clicks::Unknown;
 use crate::numbers::{one_or_more, seed, within};
 use crate::output::{OutputArgs, command_line, in_flags, thousands, warn};
 use crate::page;
@@ -126,6 +127,11 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
     if args.test.is_none() && args.windows.is_none() && !PreparedFolder::is_at(&args.train) {
         let reason = "a single log is no test of what was learnt from it: name a test log, or prepare a folder with both by `upnext prepare`";
         return Err(upnext_core::Error::config("TEST", reason).into());
+    }
+    if args.cases.unknown == Unknown::Rank {
+        let reason =
+            "models that know other items would rank other cases: use `miss`, or `upnext evaluate` for each";
+        return Err(upnext_core::Error::config("--unknown", reason).into());
     }
     let evaluation = evaluation(args)?;
     let mut inputs = vec![args.train.as_path(), args.test()];

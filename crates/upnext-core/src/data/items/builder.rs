@@ -79,6 +79,11 @@ pub(super) fn choose(
     };
     let chosen = options.columns.iter().map(|name| find(name)).collect::<Result<Vec<_>>>()?;
     let mut types = vec![(options.other_types, false); names.len()];
+    for (name, &wanted) in &options.usual_types {
+        if let Some(at) = column(&names, name) {
+            types[at] = (Some(wanted), false);
+        }
+    }
     for (name, &wanted) in &options.types {
         types[find(name)?] = (Some(wanted), true);
     }

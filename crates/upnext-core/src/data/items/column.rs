@@ -340,6 +340,11 @@ impl Lists {
         self.ends.push(self.codes.len());
     }
 
+    /// The names of a row.
+    pub(super) fn names_of(&self, row: usize) -> impl Iterator<Item = &str> {
+        self.get(row).iter().map(|&code| self.names.get(code))
+    }
+
     fn get(&self, row: usize) -> &[u32] {
         &self.codes[if row == 0 { 0 } else { self.ends[row - 1] }..self.ends[row]]
     }
@@ -382,7 +387,7 @@ impl Vectors {
         Ok(())
     }
 
-    fn append(&mut self, vector: &[f32]) {
+    pub(super) fn append(&mut self, vector: &[f32]) {
         if self.width == 0 {
             self.width = vector.len();
             self.values.resize(self.rows * self.width, f32::NAN);
@@ -391,7 +396,7 @@ impl Vectors {
         self.values.extend_from_slice(vector);
     }
 
-    fn get(&self, row: usize) -> Option<&[f32]> {
+    pub(super) fn get(&self, row: usize) -> Option<&[f32]> {
         assert!(row < self.rows, "row {row} of {} rows", self.rows);
         let vector = &self.values[row * self.width..(row + 1) * self.width];
         vector.first().is_some_and(|first| !first.is_nan()).then_some(vector)

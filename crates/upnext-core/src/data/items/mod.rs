@@ -26,6 +26,7 @@
 mod builder;
 mod column;
 mod columnar;
+mod extend;
 mod file;
 mod inspection;
 mod options;

@@ -1,5 +1,6 @@
 //! Options of reading an item table.
 
+use super::ItemTable;
 use crate::data::options::Quote;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -96,7 +97,9 @@ pub struct ItemTableOptions {
     pub columns: Vec<String>,
     /// The types of columns by their names; the types of other columns are inferred.
     pub types: BTreeMap<String, ColumnType>,
-    /// The type of the columns that `types` does not name; columns of Parquet that cannot have it keep their own.
+    /// The types of columns that the file may have or lack; `types` comes first.
+    pub usual_types: BTreeMap<String, ColumnType>,
+    /// The type of the columns that neither of them names; columns of Parquet that cannot have it keep their own.
     /// Absent: their types are inferred.
     pub other_types: Option<ColumnType>,
     /// The character that separates the categories of a field. Absent: `|` or `;`, if a column clearly uses it.
@@ -112,6 +115,24 @@ pub struct ItemTableOptions {
 }
 
 impl ItemTableOptions {
+    /// Options for a file of further items of a table: columns of the same names have the same types. Lists of categories are separated by
+    /// `|`, or by `;` if a category of the table has that character.
+    pub fn like(table: &ItemTable) -> Self {
+        let types = table.columns().iter().map(|column| (column.name().to_owned(), column.column_type()));
+        let has = |separator: char| {
+            table.columns().iter().any(|column| column.category_names().any(|name| name.contains(separator)))
+        };
+        let has_lists = table
+            .columns()
+            .iter()
+            .any(|column| (0..column.len()).any(|row| column.categories(row).len() > 1));
+        Self {
+            usual_types: types.collect(),
+            list_separator: if has_lists { ['|', ';'].into_iter().find(|&of| !has(of)) } else { None },
+            ..Self::default()
+        }
+    }
+
     /// Options for a catalogue of titles: the ids are in the column `item`, `item_id` or `id`, and all fields are texts, separated
     /// by commas, whatever they look like.
     pub fn catalogue() -> Self {

@@ -1,0 +1,66 @@
+//! Items that come after the training, with vectors from their attributes.
+
+use super::Model;
+use crate::data::items::{ColumnType, ItemTable};
+use crate::{Error, Result};
+use std::sync::Arc;
+
+/// A model with more items than it was trained on.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NewItems {
+    /// The model with the new items, which are the last of its vocabulary and have no support. All others are as they were.
+    pub model: Model,
+    /// Number of items of the table that the model did not have.
+    pub added: usize,
+    /// Number of items of the table that the model had already, which stay as they are.
+    pub known: usize,
+}
+
+impl Model {
+    /// This model with the items of a table that it does not have yet. Their vectors are made of their attributes, so that they can be read
+    /// in sessions and recommended at once; no training takes place.
+    ///
+    /// The table has the columns of the model's table, or some of them, but all that the model reads ([`attributes`](Self::attributes)), with
+    /// the same types.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the model does not read attributes, or the table does not fit.
+    pub fn with_items(&self, table: &ItemTable) -> Result<NewItems> {
+        let own = self.item_table().ok_or_else(|| {
+            Error::config(
+                "items",
+                "the model has no table of items: train it with one (--item-table) and model.attributes",
+            )
+        })?;
+        let (all, _) = own.with_rows_of(table)?;
+        let mut items = self.items().clone();
+        let known = items.len();
+        table.ids().for_each(|id| _ = items.add(id, 0));
+        let added = items.len() - known;
+        let inner = &*self.inner;
+        let model = inner.model.with_items(&items, &all)?;
+        let model = Self::new(
+            model,
+            (items, Some(Arc::new(all))),
+            inner.experiment.clone(),
+            inner.training.clone(),
+            None,
+            None,
+        );
+        Ok(NewItems { model, added, known: table.len() - added })
+    }
+
+    /// The columns of the item table of which the model makes vectors of items, with their types; none if it reads no attributes.
+    pub fn attributes(&self) -> Vec<(String, ColumnType)> {
+        self.inner.model.attributes()
+    }
+
+    /// Whether an item has come after the training: it has no training events.
+    ///
+    /// # Panics
+    /// If the item is not in the vocabulary.
+    pub fn is_new(&self, item: crate::data::ItemIndex) -> bool {
+        self.items().support(item) == 0
+    }
+}
