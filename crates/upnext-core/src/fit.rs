@@ -165,7 +165,8 @@ fn start_from(init: &Model, experiment: &Experiment, data: &Dataset) -> Result<S
     init.experiment().check_same_model(experiment)?;
     check_extends(init, data)?;
     let items = init.items().len();
-    Ok(Start::From { arrays: init.arrays(), state: init.training_state().cloned(), items })
+    let (state, item_table) = (init.training_state().cloned(), init.item_table().cloned());
+    Ok(Start::From { arrays: init.arrays(), state, items, item_table })
 }
 
 /// Checks that the items of a model are the first of the data's.

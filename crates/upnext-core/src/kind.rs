@@ -222,8 +222,8 @@ pub(crate) enum Start {
     /// A new model.
     #[default]
     New,
-    /// An earlier model, whose items are the first `items` of the data's.
-    From { arrays: Arrays, state: Option<TrainingState>, items: usize },
+    /// An earlier model, whose items are the first `items` of the data's, with its item table, for data that have none.
+    From { arrays: Arrays, state: Option<TrainingState>, items: usize, item_table: Option<Arc<ItemTable>> },
     /// A checkpoint of the same training.
     Resume { arrays: Arrays, state: Option<TrainingState> },
 }

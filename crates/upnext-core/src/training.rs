@@ -93,7 +93,7 @@ pub fn train(
     let initial = init.map_or(Start::New, |init| {
         let (init, arrays) = init.take_arrays();
         let items = usize::try_from(init.manifest.items).unwrap_or(usize::MAX);
-        Start::From { arrays, state: init.training, items }
+        Start::From { arrays, state: init.training, items, item_table: init.item_table }
     });
     let members = members_of(plan.out);
     if !plan.resume && std::fs::symlink_metadata(&members).is_ok() {

@@ -17,6 +17,7 @@ const MODULES: &[&str] = &[
     "replace",
     "parquet",
     "data",
+    "content",
     "simulate",
     "batch",
     "recommender",

@@ -187,3 +187,65 @@ fn cases_of_a_hand_made_log_are_those_counted_by_hand() {
     }
     assert_eq!(folder.names(), ["cases.csv", "cases.parquet", "clicks.csv", "markov", "parts"]);
 }
+
+const TABLE: &str = "item,shelf\na,left\nb,left\nc,right\nnew,left\nother,right\nlast,left\n";
+
+#[test]
+fn new_items_are_ranked_by_their_attributes_and_added_to_a_model() {
+    let folder = Folder::new();
+    let (parts, table) = (prepared(&folder), folder.file("items.csv", TABLE));
+    let network = folder.path("network");
+    let mut train = upnext();
+    train.arg("train").arg(&parts).arg("--out").arg(&network).arg("--item-table").arg(&table);
+    train.args(["--item-type", "shelf=categories", "--epochs", "1", "--quiet", "--set", "model.layers=[8]"]);
+    train.args(["--set", "model.attributes=[\"shelf\"]", "--set", "training.batch_size=4"]);
+    done(&mut train);
+
+    let ranked = json(&mut evaluate(&network, &parts, &["-k", "6", "--unknown", "rank"]));
+    assert_eq!((&ranked["cases"], &ranked["items"]), (&25.into(), &6.into()));
+    assert_eq!(
+        (&ranked["next_clicks"]["total"], &ranked["next_clicks"]["unknown"]),
+        (&25.into(), &10.into())
+    );
+    let targets: Vec<(&str, i64)> = ranked["targets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|of| (of["of"].as_str().unwrap(), of["cases"].as_i64().unwrap()))
+        .collect();
+    assert_eq!(targets, [("known", 15), ("rare", 0), ("new", 10)]);
+    // Five items are born, and six places are enough for all.
+    assert_eq!(ranked["targets"][2]["metrics"][0]["recall"], 1.0);
+    let text =
+        String::from_utf8(done(&mut evaluate(&network, &parts, &["--unknown", "rank"])).stdout).unwrap();
+    assert!(text.contains("10 of them are ranked by their attributes"), "{text}");
+
+    // Without the item, with it, and once more.
+    let two = folder.path("two");
+    let add = |out: &Path, file: &Path| {
+        let mut command = upnext();
+        command.args(["items", "add"]).arg(&network).arg("--items").arg(file).arg("--out").arg(out);
+        command
+    };
+    let added = json(&mut add(&two, &table));
+    assert_eq!((&added["added"], &added["known"], &added["items"]), (&3.into(), &3.into(), &6.into()));
+    let list = |model: &Path| {
+        let mut command = upnext();
+        command.arg("recommend").arg(model).args(["--session", "new,other", "-k", "6"]);
+        json(&mut command)
+    };
+    assert_eq!(list(&network)["fell_back"], true);
+    assert_eq!((&list(&two)["fell_back"], list(&two)["items"].as_array().unwrap().len()), (&false.into(), 6));
+
+    let other = folder.file("other.csv", "item,colour\nx,red\n");
+    refused(&mut add(&two, &other), 1, &["other.csv", "`colour`", "`shelf`"]);
+    refused(
+        &mut add(&folder.path("x"), &folder.file("empty.csv", "item,shelf\n,left\n")),
+        1,
+        &["empty.csv:2"],
+    );
+    let pop = model(&folder, &parts, "pop");
+    refused(&mut evaluate(&pop, &parts, &["--unknown", "rank"]), 1, &["--item-table"]);
+    let mut with_table = evaluate(&pop, &parts, &["--unknown", "rank", "--item-table"]);
+    refused(with_table.arg(&table), 1, &["item table", "attributes"]);
+}

@@ -90,6 +90,9 @@ struct OfTargets {
 /// Support below which an item is rare.
 const RARE: u64 = 5;
 
+/// The targets that training has not seen.
+const NEW: &str = "new";
+
 /// Runs the command.
 pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
     let threads = args.threads.threads()?;
@@ -121,7 +124,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
     let targets = vec![
         of("known", &|support| support > 0),
         of("rare", &|support| (1..RARE).contains(&support)),
-        of("new", &|support| support == 0),
+        of(NEW, &|support| support == 0),
     ];
     let done = Done {
         model: &args.model,
@@ -179,19 +182,34 @@ fn describe(done: &Done) -> String {
         thousands(*candidates as u64),
         shown_ties(done.evaluation.ties),
     );
-    text.push_str(&sentence(done.next_clicks, *cases as u64, done.evaluation.misses));
+    let ranks_new = done.unknown == Unknown::Rank;
+    text.push_str(&match done.next_clicks {
+        Some(clicks) if ranks_new => format!(
+            "of {} next clicks {} are on items that training has not seen: {} of them are ranked by their attributes\n",
+            thousands(clicks.total),
+            thousands(clicks.unknown),
+            thousands(new_cases(&done.targets) as u64)
+        ),
+        clicks => sentence(clicks, *cases as u64, done.evaluation.misses),
+    });
     if done.dropped != DroppedSessions::default() {
         text.push_str(&format!(
-            "left out: {} events on items that training never saw, then {} sessions of fewer than two events\n",
+            "left out: {} events on items that {}, then {} sessions of fewer than two events\n",
             thousands(done.dropped.unknown_events),
+            if ranks_new { "neither training nor the table has" } else { "training never saw" },
             thousands(done.dropped.short_sessions)
         ));
     }
     text = format!("{text}\n{}", metrics_tables(done.evaluation));
-    if done.unknown == Unknown::Rank {
+    if ranks_new {
         text = format!("{text}\n{}", targets_table(&done.targets));
     }
     text
+}
+
+/// Number of cases whose target is new.
+fn new_cases(targets: &[OfTargets]) -> usize {
+    targets.iter().find(|targets| targets.of == NEW).map_or(0, |targets| targets.cases)
 }
 
 /// The metrics at the largest cut-off by what the target is.

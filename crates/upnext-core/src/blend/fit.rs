@@ -5,7 +5,7 @@ use super::lists::{Catalogue, List};
 use super::pool::Pool;
 use super::{Blend, BlendConfig, Fitted, take_weights};
 use crate::arrays::Arrays;
-use crate::data::{Dataset, Sessions};
+use crate::data::{Dataset, ItemTable, Sessions};
 use crate::experiment::Experiment;
 use crate::history::{Ended, FitEvent, Selection};
 use crate::kind::{Fit, MemberPlan, Scale, Start, TrainedMember};
@@ -31,7 +31,7 @@ pub(super) fn fit(config: &BlendConfig, fit: &mut Fit<'_>) -> Result<Blend> {
     let count = all.len();
     // Learning the weights takes a training of each member before these.
     let (before, (pool, planned)) = match std::mem::take(&mut fit.start) {
-        Start::From { arrays, items, .. } => (0, start_from(all, arrays, items)?),
+        Start::From { arrays, items, item_table, .. } => (0, start_from(all, arrays, (items, item_table))?),
         Start::New | Start::Resume { .. } => (count, learn_weights(config, all, fit)?),
     };
     let of = before + planned.len();
@@ -54,14 +54,17 @@ pub(super) fn fit(config: &BlendConfig, fit: &mut Fit<'_>) -> Result<Blend> {
 fn start_from(
     all: Vec<(String, Experiment)>,
     mut arrays: Arrays,
-    items: usize,
+    (items, item_table): (usize, Option<Arc<ItemTable>>),
 ) -> Result<(Pool, Vec<Planned>)> {
     let mut planned = Vec::new();
     for (name, experiment) in all {
         // A member that was left out of the earlier blend has no weight.
         let Some(at) = arrays.members.iter().position(|(other, _)| *other == name) else { continue };
         let start = match experiment.model.network() {
-            Some(_) => Start::From { arrays: arrays.members.swap_remove(at).1, state: None, items },
+            Some(_) => {
+                let (arrays, item_table) = (arrays.members.swap_remove(at).1, item_table.clone());
+                Start::From { arrays, state: None, items, item_table }
+            }
             None => Start::New,
         };
         planned.push(Planned { name, experiment, start, selection: None });

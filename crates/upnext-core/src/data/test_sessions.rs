@@ -119,7 +119,10 @@ impl TestSessions {
                 *first = Some(first.map_or(event.time, |first| first.min(event.time)));
             }
         }
-        test.next_clicks = NextClicks::of(part.sessions(), |item| index[item as usize].is_some());
+        test.next_clicks = NextClicks::of(part.sessions(), |item| {
+            // A model may know more items than training has seen, by their attributes.
+            index[item as usize].is_some_and(|item| items.support(item) > 0)
+        });
         for sessions in [&mut kept, &mut others] {
             sessions.sort_unstable_by_key(|&(start, id, _)| (start, id));
         }

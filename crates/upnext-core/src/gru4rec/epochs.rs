@@ -102,14 +102,15 @@ fn content_of(config: &NetworkConfig, fit: &mut Fit<'_>) -> Result<Option<Arc<Co
         return Ok(None);
     }
     let items = &fit.data.items;
-    let encoder = match &mut fit.start {
+    let (encoder, earlier_table) = match &mut fit.start {
         Start::Resume { arrays, .. } => return saved_content(config, items.len(), arrays),
-        Start::From { arrays, items: known, .. } => {
-            saved_content(config, *known, arrays)?.map(|content| content.encoder.clone())
+        Start::From { arrays, items: known, item_table, .. } => {
+            let content = saved_content(config, *known, arrays)?;
+            (content.map(|content| content.encoder.clone()), item_table.take())
         }
-        Start::New => None,
+        Start::New => (None, None),
     };
-    let Some(table) = &fit.data.item_table else {
+    let Some(table) = fit.data.item_table.as_deref().or(earlier_table.as_deref()) else {
         let reason = "the log has no item table: give one (--item-table FILE), or use []";
         return Err(Error::config("model.attributes", reason));
     };
@@ -159,7 +160,7 @@ fn begin(config: &NetworkConfig, content: Option<Arc<Content>>, fit: &mut Fit<'_
             };
             Trainer::new(network, training, data, threads)
         }
-        Start::From { mut arrays, state, items } => {
+        Start::From { mut arrays, state, items, .. } => {
             let known = items.min(count);
             let network = match content {
                 Some(content) => {

@@ -8,6 +8,8 @@ mod backend;
 pub mod config;
 mod content;
 mod content_step;
+#[cfg(test)]
+mod content_tests;
 mod cpu;
 mod epochs;
 pub(crate) mod footprint;

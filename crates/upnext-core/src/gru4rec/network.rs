@@ -225,6 +225,17 @@ impl Network {
         tensors
     }
 
+    /// Copies all parameters of the network without content that gives the same scores: that of the items' rows including it.
+    #[cfg(any(feature = "onnx", test))]
+    pub(crate) fn tensors_without_content(&self) -> BTreeMap<String, Tensor> {
+        let mut tensors = self.tensors();
+        if self.content.is_some() {
+            tensors.retain(|name, _| !name.starts_with("content."));
+            export(&self.layouts.output, self.item_table(), "", &mut tensors);
+        }
+        tensors
+    }
+
     /// Creates a network from its parameters, which are removed from `tensors`.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ mod graph;
 mod network;
 mod proto;
 
+use crate::arrays::Arrays;
 use crate::model::Model;
 use crate::replace::replace_file;
 use crate::{Error, Result};
@@ -46,7 +47,8 @@ pub fn export(model: &Model, path: &Path, k: Option<usize>) -> Result<()> {
     if k == Some(0) {
         return Err(Error::config("k", "a list has at least one item"));
     }
-    let graph = network::build(network, model.arrays(), k)?.proto;
+    let arrays = Arrays { tensors: network.tensors_without_content(), ..Arrays::default() };
+    let graph = network::build(network, arrays, k)?.proto;
     let metadata = [
         ("model_kind", model.kind().name().to_owned()),
         ("vocabulary_fingerprint", model.items().fingerprint().to_string()),
