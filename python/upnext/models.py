@@ -46,6 +46,9 @@ class GRU4Rec(Recommender):
         Length s of the session's vector, whose scores are then `s cos + bias`, since the items' vectors have the
         length 1 (after NISER, Gupta et al. 2019): above 0 and up to 1,000. If absent, as in [1], vectors have any
         length.
+    attributes : str, default ()
+        Columns of the item table from which items get vectors besides their own: their names, `["*"]` for all, or
+        `()` for none; with `shared` input only. The default is that of [1], which has none.
     hidden_activation : str, default "tanh"
         Activation of the GRU's candidate and of the plain recurrent unit: `tanh`, `relu` or `linear`; the LSTM has
         `tanh` only. The default is that of [1].
@@ -81,6 +84,9 @@ class GRU4Rec(Recommender):
         Probability of dropping an element of the input vector in training, 0 ≤ p < 1, for `embedding` and `shared`
         input only. If absent, 0.1 for these inputs, as in Hidasi and Czapp (RecSys 2023) for RSC15, and 0 for the
         others.
+    dropout_item : float, default 0.1
+        Probability of leaving out an item's own vector in a training step, 0 ≤ p < 1, so that those of its
+        `model.attributes` learn to stand alone (after DropoutNet, Volkovs et al. 2017). The default is our choice.
     dropout_hidden : float, default 0.0
         Probability of dropping a unit of a layer's output in training, 0 ≤ p < 1. The default is that of Hidasi and
         Czapp (RecSys 2023) for RSC15.
@@ -120,8 +126,8 @@ class GRU4Rec(Recommender):
     """
 
     kind = "gru4rec"
-    _model_fields = ("unit", "layers", "input", "discount", "embedding_size", "input_to_deeper_layers", "feed_forward", "input_to_output", "cosine_scale", "hidden_activation", "output_activation",)
-    _training_fields = ("epochs", "batch_size", "samples", "sample_alpha", "mask_own_target", "loss", "logq", "bpr_max_penalty", "dropout_embedding", "dropout_hidden", "optimizer", "learning_rate", "momentum", "epsilon", "rmsprop_decay", "adam_beta1", "adam_beta2", "l2", "clip_norm", "session_order", "patience", "seed",)
+    _model_fields = ("unit", "layers", "input", "discount", "embedding_size", "input_to_deeper_layers", "feed_forward", "input_to_output", "cosine_scale", "attributes", "hidden_activation", "output_activation",)
+    _training_fields = ("epochs", "batch_size", "samples", "sample_alpha", "mask_own_target", "loss", "logq", "bpr_max_penalty", "dropout_embedding", "dropout_item", "dropout_hidden", "optimizer", "learning_rate", "momentum", "epsilon", "rmsprop_decay", "adam_beta1", "adam_beta2", "l2", "clip_norm", "session_order", "patience", "seed",)
 
     def __init__(
         self,
@@ -135,6 +141,7 @@ class GRU4Rec(Recommender):
         feed_forward: Sequence[int] = (),
         input_to_output: bool = False,
         cosine_scale: float | None = None,
+        attributes: str = (),
         hidden_activation: str = "tanh",
         output_activation: str | None = None,
         epochs: int = 10,
@@ -146,6 +153,7 @@ class GRU4Rec(Recommender):
         logq: float | None = None,
         bpr_max_penalty: float = 1.0,
         dropout_embedding: float | None = None,
+        dropout_item: float = 0.1,
         dropout_hidden: float = 0.0,
         optimizer: str = "adagrad",
         learning_rate: float = 0.1,
@@ -169,6 +177,7 @@ class GRU4Rec(Recommender):
         self.feed_forward = feed_forward
         self.input_to_output = input_to_output
         self.cosine_scale = cosine_scale
+        self.attributes = attributes
         self.hidden_activation = hidden_activation
         self.output_activation = output_activation
         self.epochs = epochs
@@ -180,6 +189,7 @@ class GRU4Rec(Recommender):
         self.logq = logq
         self.bpr_max_penalty = bpr_max_penalty
         self.dropout_embedding = dropout_embedding
+        self.dropout_item = dropout_item
         self.dropout_hidden = dropout_hidden
         self.optimizer = optimizer
         self.learning_rate = learning_rate
@@ -677,6 +687,9 @@ class Blend(Recommender):
         Probability of dropping an element of the input vector in training, 0 ≤ p < 1, for `embedding` and `shared`
         input only. If absent, 0.1 for these inputs, as in Hidasi and Czapp (RecSys 2023) for RSC15, and 0 for the
         others.
+    dropout_item : float, default 0.1
+        Probability of leaving out an item's own vector in a training step, 0 ≤ p < 1, so that those of its
+        `model.attributes` learn to stand alone (after DropoutNet, Volkovs et al. 2017). The default is our choice.
     dropout_hidden : float, default 0.0
         Probability of dropping a unit of a layer's output in training, 0 ≤ p < 1. The default is that of Hidasi and
         Czapp (RecSys 2023) for RSC15.
@@ -717,7 +730,7 @@ class Blend(Recommender):
 
     kind = "blend"
     _model_fields = ("members", "depth", "held_out",)
-    _training_fields = ("epochs", "batch_size", "samples", "sample_alpha", "mask_own_target", "loss", "logq", "bpr_max_penalty", "dropout_embedding", "dropout_hidden", "optimizer", "learning_rate", "momentum", "epsilon", "rmsprop_decay", "adam_beta1", "adam_beta2", "l2", "clip_norm", "session_order", "patience", "seed",)
+    _training_fields = ("epochs", "batch_size", "samples", "sample_alpha", "mask_own_target", "loss", "logq", "bpr_max_penalty", "dropout_embedding", "dropout_item", "dropout_hidden", "optimizer", "learning_rate", "momentum", "epsilon", "rmsprop_decay", "adam_beta1", "adam_beta2", "l2", "clip_norm", "session_order", "patience", "seed",)
 
     def __init__(
         self,
@@ -734,6 +747,7 @@ class Blend(Recommender):
         logq: float | None = None,
         bpr_max_penalty: float = 1.0,
         dropout_embedding: float | None = None,
+        dropout_item: float = 0.1,
         dropout_hidden: float = 0.0,
         optimizer: str = "adagrad",
         learning_rate: float = 0.1,
@@ -760,6 +774,7 @@ class Blend(Recommender):
         self.logq = logq
         self.bpr_max_penalty = bpr_max_penalty
         self.dropout_embedding = dropout_embedding
+        self.dropout_item = dropout_item
         self.dropout_hidden = dropout_hidden
         self.optimizer = optimizer
         self.learning_rate = learning_rate

@@ -134,7 +134,8 @@ const OPTIONS: [&str; 34] = [
 ];
 
 /// Other fields with which an error of the library may begin, and the flags that set them.
-const FIELDS: [(&str, &str); 26] = [
+const FIELDS: [(&str, &str); 27] = [
+    ("items", "--items"),
     ("objective", "--objective"),
     ("out", "--out"),
     ("seed", "--seed"),

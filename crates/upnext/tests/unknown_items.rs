@@ -235,7 +235,10 @@ fn new_items_are_ranked_by_their_attributes_and_added_to_a_model() {
         json(&mut command)
     };
     assert_eq!(list(&network)["fell_back"], true);
-    assert_eq!((&list(&two)["fell_back"], list(&two)["items"].as_array().unwrap().len()), (&false.into(), 6));
+    assert_eq!(
+        (&list(&two)["fell_back"], list(&two)["recommendations"].as_array().unwrap().len()),
+        (&false.into(), 6)
+    );
 
     let other = folder.file("other.csv", "item,colour\nx,red\n");
     refused(&mut add(&two, &other), 1, &["other.csv", "`colour`", "`shelf`"]);

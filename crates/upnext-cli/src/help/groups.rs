@@ -235,6 +235,14 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
             "upnext inspect products.csv --items --item-type price=number",
         ],
     ),
+    ("items", &["upnext items add model --items new.csv --out model2"]),
+    (
+        "items add",
+        &[
+            "upnext items add model --items new.csv --out model2",
+            "upnext items add model --items new.parquet --out model",
+        ],
+    ),
     (
         "simulate",
         &[

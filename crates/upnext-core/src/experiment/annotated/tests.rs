@@ -101,7 +101,7 @@ fn idle_fields() -> Vec<(String, Idle)> {
 #[test]
 fn a_field_without_effect_is_refused_in_files_and_assignments() {
     let fields = idle_fields();
-    assert_eq!(fields.len(), 8, "{fields:?}");
+    assert_eq!(fields.len(), 9, "{fields:?}");
     let text = "[training]\nmomentum = 0.2\nadam_beta1 = 0.8\n";
     let message = Experiment::from_toml(text, "mine.toml").unwrap_err().to_string();
     assert!(message.starts_with("mine.toml:3:1: training.adam_beta1: has no effect"), "{message}");
