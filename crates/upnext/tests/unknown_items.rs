@@ -241,7 +241,7 @@ fn new_items_are_ranked_by_their_attributes_and_added_to_a_model() {
     );
 
     let other = folder.file("other.csv", "item,colour\nx,red\n");
-    refused(&mut add(&two, &other), 1, &["other.csv", "`colour`", "`shelf`"]);
+    refused(&mut add(&two, &other), 2, &["other.csv", "`colour`", "`shelf`"]);
     refused(
         &mut add(&folder.path("x"), &folder.file("empty.csv", "item,shelf\n,left\n")),
         1,
@@ -250,5 +250,5 @@ fn new_items_are_ranked_by_their_attributes_and_added_to_a_model() {
     let pop = model(&folder, &parts, "pop");
     refused(&mut evaluate(&pop, &parts, &["--unknown", "rank"]), 1, &["--item-table"]);
     let mut with_table = evaluate(&pop, &parts, &["--unknown", "rank", "--item-table"]);
-    refused(with_table.arg(&table), 1, &["item table", "attributes"]);
+    refused(with_table.arg(&table), 2, &["table of items", "attributes"]);
 }
