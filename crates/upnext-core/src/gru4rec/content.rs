@@ -5,10 +5,11 @@
 //! the bias.
 
 use super::content_step::ContentShape;
-use crate::Result;
+use super::parameters::CONTENT_FEATURES;
 use crate::arrays::Arrays;
 use crate::content::{Encoder, ItemFeatures};
 use crate::data::ItemIndex;
+use crate::{Error, Result};
 use upnext_kernels::{CounterRng, Isa, Matrix, add_scaled, product};
 
 /// The content of a network's items, and the terms in which later items are described.
@@ -41,6 +42,11 @@ impl Content {
     /// [`Error::Weights`](crate::Error::Weights) if an array is missing or damaged.
     pub(crate) fn take(arrays: &mut Arrays, items: usize) -> Result<Self> {
         let encoder = Encoder::take(arrays)?;
+        // Before a table of as many rows is allocated.
+        let rows = arrays.tensors.get(CONTENT_FEATURES[0]).and_then(|table| table.shape.first()).copied();
+        if rows != Some(encoder.shape().0) {
+            return Err(Error::weights(CONTENT_FEATURES[0], "it has not the features of the encoder"));
+        }
         let features = ItemFeatures::take(arrays, items, encoder.shape())?;
         Ok(Self { encoder, features })
     }

@@ -1,5 +1,6 @@
 //! Networks whose items have content, from training to new items.
 
+use super::content::Content;
 use super::network::Network;
 use crate::data::items::{ColumnType, ItemTable, ItemTableOptions};
 use crate::data::{Dataset, EventLog, TestSessions};
@@ -75,6 +76,14 @@ fn a_saved_model_has_the_same_bits_and_a_damaged_one_is_refused() {
     model.save(&path).unwrap();
     let loaded = Model::load(&path).unwrap();
     assert_eq!(loaded.arrays(), model.arrays());
+    let mut arrays = model.arrays();
+    let table = arrays.tensors.get_mut("content.features").unwrap();
+    table.shape[0] -= 1;
+    let refused = Content::take(&mut arrays, 32).unwrap_err().to_string();
+    assert!(refused.contains("content.features"), "{refused}");
+    let mut all = experiment();
+    all.set("training.dropout_item=1").unwrap();
+    assert!(all.validate().unwrap_err().to_string().contains("training.dropout_item"));
     assert_eq!(scores(&loaded, &["i0-1", "i0-2"]), scores(&model, &["i0-1", "i0-2"]));
     assert_eq!(
         model.attributes(),

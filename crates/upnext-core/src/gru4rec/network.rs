@@ -91,7 +91,11 @@ impl Network {
     }
 
     /// Appends `count` items to a network without content: each table gets as many rows, with initial weights drawn by `seed`.
+    ///
+    /// # Panics
+    /// If the network has content.
     pub fn add_items(&mut self, count: usize, seed: u64) {
+        assert!(self.content.is_none(), "items without content in a network with content");
         let known = self.items;
         self.items += count;
         self.layouts = Parameters::layouts(&self.config, self.items, None);

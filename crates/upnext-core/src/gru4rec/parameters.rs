@@ -67,7 +67,7 @@ pub(crate) struct Layout {
 /// Name of the output bias in files.
 pub(crate) const OUTPUT_BIAS: &str = "output.bias";
 /// Names of the parameters of the content in files, and of their biases.
-const CONTENT_FEATURES: [&str; 2] = ["content.features", "content.features.bias"];
+pub(crate) const CONTENT_FEATURES: [&str; 2] = ["content.features", "content.features.bias"];
 const CONTENT_PROJECTION: [&str; 2] = ["content.projection", "content.projection.bias"];
 
 impl Layout {

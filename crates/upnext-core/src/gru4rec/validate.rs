@@ -275,6 +275,7 @@ impl TrainingConfig {
         self.validate_batch()?;
         self.validate_loss()?;
         share("training.dropout_embedding", self.dropout_embedding.unwrap_or(0.0))?;
+        share("training.dropout_item", self.dropout_item)?;
         share("training.dropout_hidden", self.dropout_hidden)?;
         check(
             positive(self.learning_rate),
