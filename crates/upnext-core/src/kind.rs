@@ -4,7 +4,6 @@
 
 use crate::Result;
 use crate::arrays::{Arrays, TrainingState};
-use crate::data::items::ColumnType;
 use crate::data::{Dataset, ItemTable, ItemVocabulary, Sessions};
 use crate::evaluation::EvaluationConfig;
 use crate::experiment::Experiment;
@@ -60,11 +59,6 @@ pub(crate) trait Kind: Recommender + Sized + 'static {
             self.name()
         );
         Err(crate::Error::config("items", reason))
-    }
-
-    /// The columns of a table of items that the model reads, with their types; none if it reads no content.
-    fn attributes(&self) -> Vec<(String, ColumnType)> {
-        Vec::new()
     }
 
     /// The model's arrays: everything that is saved besides its configuration and its items.
@@ -125,9 +119,6 @@ pub(crate) trait AnyModel: Recommender {
     /// [`Kind::with_items`].
     fn with_items(&self, items: &ItemVocabulary, table: &ItemTable) -> Result<Box<dyn AnyModel>>;
 
-    /// [`Kind::attributes`].
-    fn attributes(&self) -> Vec<(String, ColumnType)>;
-
     /// The model, to be downcast to its own type.
     fn as_any(&self) -> &dyn Any;
 
@@ -142,10 +133,6 @@ impl<M: Kind> AnyModel for M {
 
     fn with_items(&self, items: &ItemVocabulary, table: &ItemTable) -> Result<Box<dyn AnyModel>> {
         Ok(Box::new(Kind::with_items(self, items, table)?))
-    }
-
-    fn attributes(&self) -> Vec<(String, ColumnType)> {
-        Kind::attributes(self)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -74,15 +74,11 @@ impl GroupBy {
         sessions: &Sessions,
         (train, ages): (&Dataset, &Ages),
     ) -> (Vec<Group>, Vec<usize>) {
-        let value = |case: &RankedCase| {
-            let session = sessions.session(case.session as usize);
-            let target = session[case.position as usize + 1];
-            match self {
-                Self::EventsSeen => u64::from(case.position) + 1,
-                Self::SessionLength => session.len() as u64,
-                Self::TargetSupport => train.items.support(target),
-                Self::TargetAgeDays | Self::TargetAgeShare => ages.of_item(target),
-            }
+        let value = |case: &RankedCase| match self {
+            Self::EventsSeen => u64::from(case.position) + 1,
+            Self::SessionLength => sessions.session(case.session as usize).len() as u64,
+            Self::TargetSupport => train.items.support(case.target(sessions)),
+            Self::TargetAgeDays | Self::TargetAgeShare => ages.of_item(case.target(sessions)),
         };
         let values: Vec<u64> = cases.iter().map(value).collect();
         let firsts = match self {

@@ -1,6 +1,6 @@
 //! How attributes become numbers: learnt from the items of a training, and saved with the model.
 
-use super::features::ItemFeatures;
+use super::features::{ContentShape, ItemFeatures};
 use super::tokens::{PARTS, parts, words};
 use crate::arrays::Arrays;
 use crate::data::ItemVocabulary;
@@ -145,21 +145,13 @@ impl Encoder {
     }
 
     /// Number of features, and the width of the vectors.
-    pub(crate) fn shape(&self) -> (usize, usize) {
-        (self.features as usize, self.width)
+    pub(crate) fn shape(&self) -> ContentShape {
+        ContentShape { features: self.features as usize, width: self.width }
     }
 
-    /// The columns and their types, so that another table is read in the same way.
+    /// The columns and their types.
     pub(crate) fn types(&self) -> impl Iterator<Item = (&str, ColumnType)> {
-        self.columns.iter().map(|column| {
-            let column_type = match column.terms {
-                Terms::Categories { .. } => ColumnType::Categories,
-                Terms::Text { .. } => ColumnType::Text,
-                Terms::Number { .. } => ColumnType::Number,
-                Terms::Vector { .. } => ColumnType::Vector,
-            };
-            (column.name.as_str(), column_type)
-        })
+        self.columns.iter().map(|column| (column.name.as_str(), column.terms.column_type()))
     }
 
     /// The content of items by their ids. One without a row has the features of missing values.
@@ -171,25 +163,8 @@ impl Encoder {
         table: &ItemTable,
         ids: impl Iterator<Item = &'a str>,
     ) -> Result<ItemFeatures> {
-        let columns = self.types().zip(&self.columns).map(|((name, wanted), encoder)| {
-            let column = table.column(name).ok_or_else(|| no_column(table, name))?;
-            let (found, width) = (column.column_type(), column.width());
-            let fits = match &encoder.terms {
-                Terms::Vector { mean, .. } => found == wanted && (width == mean.len() || width == 0),
-                _ => found == wanted,
-            };
-            if !fits {
-                let reason = match &encoder.terms {
-                    Terms::Vector { mean, .. } if found == wanted => {
-                        format!("the vectors of column {} have {width} numbers, and those of the model {}", quoted(name), mean.len())
-                    }
-                    _ => format!("the column {} has values of type {found}, and was trained on values of type {wanted}: request that type", quoted(name)),
-                };
-                return Err(Error::config("model.attributes", reason));
-            }
-            Ok(column)
-        });
-        let columns: Vec<&Column> = columns.collect::<Result<_>>()?;
+        let columns: Vec<&Column> =
+            self.columns.iter().map(|encoder| encoder.column_of(table)).collect::<Result<_>>()?;
         let mut content = ItemFeatures::new(self.features as usize, self.width);
         let (mut features, mut vector) = (Vec::new(), vec![0.0; self.width]);
         for id in ids {
@@ -197,13 +172,7 @@ impl Encoder {
             features.clear();
             vector.fill(0.0);
             for (encoder, column) in self.columns.iter().zip(&columns) {
-                encoder.encode(
-                    row.and_then(|row| column.value(row)),
-                    column,
-                    row,
-                    &mut features,
-                    &mut vector,
-                );
+                encoder.encode(column, row, &mut features, &mut vector);
             }
             content.push(features.iter().copied(), &vector);
         }
@@ -255,23 +224,56 @@ impl Encoder {
     }
 }
 
+impl Terms {
+    fn column_type(&self) -> ColumnType {
+        match self {
+            Self::Categories { .. } => ColumnType::Categories,
+            Self::Text { .. } => ColumnType::Text,
+            Self::Number { .. } => ColumnType::Number,
+            Self::Vector { .. } => ColumnType::Vector,
+        }
+    }
+}
+
 impl ColumnEncoder {
-    /// Adds what a value becomes.
+    /// The column of a table, which has to have the type and the width that the terms are of.
+    fn column_of<'t>(&self, table: &'t ItemTable) -> Result<&'t Column> {
+        let column = table.column(&self.name).ok_or_else(|| no_column(table, &self.name))?;
+        let refuse = |reason: String| Err(Error::config("model.attributes", reason));
+        let (name, found, wanted) = (quoted(&self.name), column.column_type(), self.terms.column_type());
+        if found != wanted {
+            return refuse(format!(
+                "the column {name} has values of type {found}, and was trained on values of type {wanted}: request that type"
+            ));
+        }
+        let width = column.width();
+        if let Terms::Vector { mean, .. } = &self.terms
+            && width != mean.len()
+            && width != 0
+        {
+            let own = mean.len();
+            return refuse(format!(
+                "the vectors of column {name} have {width} numbers, and those of the model {own}"
+            ));
+        }
+        Ok(column)
+    }
+
+    /// Adds what the value of a row becomes; without a row, it is missing.
     fn encode(
         &self,
-        value: Option<Value<'_>>,
         column: &Column,
         row: Option<usize>,
         features: &mut Vec<(u32, f32)>,
         vector: &mut [f32],
     ) {
         let before = features.len();
-        match (&self.terms, value, row) {
-            (Terms::Categories { known, rare }, Some(_), Some(row)) => {
-                let of = |name: &str| known.get(name).copied().unwrap_or(*rare);
-                features.extend(column.categories(row).map(|name| (of(name), 1.0)));
+        match (&self.terms, row.and_then(|row| column.value(row))) {
+            (Terms::Categories { known, rare }, Some(Value::Categories(codes))) => {
+                let of = |&code: &u32| known.get(column.category(code)).copied().unwrap_or(*rare);
+                features.extend(codes.iter().map(|code| (of(code), 1.0)));
             }
-            (Terms::Text { known, parts: first }, Some(Value::Text(text)), _) => {
+            (Terms::Text { known, parts: first }, Some(Value::Text(text))) => {
                 for word in words(text) {
                     match known.get(&word) {
                         Some(&feature) => features.push((feature, 1.0)),
@@ -279,10 +281,10 @@ impl ColumnEncoder {
                     }
                 }
             }
-            (Terms::Number { limits, first }, Some(Value::Number(number)), _) => {
+            (Terms::Number { limits, first }, Some(Value::Number(number))) => {
                 features.push((first + limits.partition_point(|&limit| limit <= number) as u32, 1.0));
             }
-            (Terms::Vector { first, mean, factor }, Some(Value::Vector(values)), _) => {
+            (Terms::Vector { first, mean, factor }, Some(Value::Vector(values))) => {
                 let place = &mut vector[*first..][..mean.len()];
                 for ((x, value), mean) in place.iter_mut().zip(values).zip(mean) {
                     *x = (value - mean) * factor;
@@ -314,8 +316,7 @@ fn chosen<'t>(table: &'t ItemTable, names: &[String]) -> Result<Vec<&'t Column>>
 }
 
 fn no_column(table: &ItemTable, name: &str) -> Error {
-    let names: Vec<String> = table.columns().iter().map(|column| quoted(column.name())).collect();
-    let reason = format!("the item table has no column {}: it has {}", quoted(name), names.join(", "));
+    let reason = format!("the item table has no column {}: it has {}", quoted(name), table.listed_columns());
     Error::config("model.attributes", reason)
 }
 

@@ -18,6 +18,13 @@ pub(crate) struct ItemFeatures {
     vectors: Vec<f32>,
 }
 
+/// Number of features, and width of the vectors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ContentShape {
+    pub(crate) features: usize,
+    pub(crate) width: usize,
+}
+
 /// Names of the arrays in files (`docs/artifact.md`).
 const ENDS: &str = "content.ends";
 const FEATURES: &str = "content.of_items";
@@ -106,7 +113,8 @@ impl ItemFeatures {
     ///
     /// # Errors
     /// [`Error::Weights`] if an array is missing or contradicts another.
-    pub(crate) fn take(arrays: &mut Arrays, items: usize, (count, width): (usize, usize)) -> Result<Self> {
+    pub(crate) fn take(arrays: &mut Arrays, items: usize, shape: ContentShape) -> Result<Self> {
+        let ContentShape { features: count, width } = shape;
         let ends: Vec<usize> = arrays.take_counts(ENDS)?.into_iter().map(|end| end as usize).collect();
         let features = arrays.take_counts(FEATURES)?;
         let entries = features.len();
@@ -142,6 +150,8 @@ impl ItemFeatures {
 mod tests {
     use super::*;
 
+    const SHAPE: ContentShape = ContentShape { features: 5, width: 2 };
+
     fn content() -> ItemFeatures {
         let mut content = ItemFeatures::new(5, 2);
         content.push([(4, 1.0), (0, 0.5)], &[1.0, 2.0]);
@@ -167,18 +177,24 @@ mod tests {
         let content = content();
         let mut arrays = Arrays::default();
         content.add_to(&mut arrays);
-        assert_eq!(ItemFeatures::take(&mut arrays.clone(), 3, (5, 2)).unwrap(), content);
-        assert!(ItemFeatures::take(&mut arrays.clone(), 2, (5, 2)).unwrap_err().to_string().contains(ENDS));
+        assert_eq!(ItemFeatures::take(&mut arrays.clone(), 3, SHAPE).unwrap(), content);
+        assert!(ItemFeatures::take(&mut arrays.clone(), 2, SHAPE).unwrap_err().to_string().contains(ENDS));
         assert!(
-            ItemFeatures::take(&mut arrays.clone(), 3, (4, 2)).unwrap_err().to_string().contains(FEATURES)
+            ItemFeatures::take(&mut arrays.clone(), 3, ContentShape { features: 4, ..SHAPE })
+                .unwrap_err()
+                .to_string()
+                .contains(FEATURES)
         );
         assert!(
-            ItemFeatures::take(&mut arrays.clone(), 3, (5, 3)).unwrap_err().to_string().contains(VECTORS)
+            ItemFeatures::take(&mut arrays.clone(), 3, ContentShape { width: 3, ..SHAPE })
+                .unwrap_err()
+                .to_string()
+                .contains(VECTORS)
         );
         let mut broken = arrays.clone();
         broken.counts.get_mut(ENDS).unwrap()[0] = 9;
-        assert!(ItemFeatures::take(&mut broken, 3, (5, 2)).is_err());
+        assert!(ItemFeatures::take(&mut broken, 3, SHAPE).is_err());
         arrays.tensors.get_mut(WEIGHTS).unwrap().values[0] = f32::NAN;
-        assert!(ItemFeatures::take(&mut arrays, 3, (5, 2)).is_err());
+        assert!(ItemFeatures::take(&mut arrays, 3, SHAPE).is_err());
     }
 }

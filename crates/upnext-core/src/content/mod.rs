@@ -11,4 +11,4 @@ mod tests;
 mod tokens;
 
 pub(crate) use encoder::Encoder;
-pub(crate) use features::ItemFeatures;
+pub(crate) use features::{ContentShape, ItemFeatures};

@@ -87,8 +87,16 @@ impl TestSessions {
         let mut dropped = DroppedSessions::default();
         let (mut kept, mut others) = (Vec::new(), Vec::new());
         let mut events = 0;
+        let mut first_events: Vec<Option<TimeMicros>> = vec![None; items.len()];
         for session in part.sessions() {
-            let of_known = session.iter().filter(|event| known(event).is_some()).count();
+            let mut of_known = 0;
+            for event in session {
+                if let Some(item) = known(event) {
+                    of_known += 1;
+                    let first = &mut first_events[item as usize];
+                    *first = Some(first.map_or(event.time, |first| first.min(event.time)));
+                }
+            }
             events += session.len() as u64;
             dropped.unknown_events += (session.len() - of_known) as u64;
             let entry = (session[0].time, part.session_id(&session[0]), session);
@@ -112,13 +120,7 @@ impl TestSessions {
             });
         }
         others.retain(|(_, _, session)| session.len() > 1);
-        let mut test = Self { dropped, first_events: vec![None; items.len()], ..Self::default() };
-        for event in part.sessions().flatten() {
-            if let Some(item) = known(event) {
-                let first = &mut test.first_events[item as usize];
-                *first = Some(first.map_or(event.time, |first| first.min(event.time)));
-            }
-        }
+        let mut test = Self { dropped, first_events, ..Self::default() };
         test.next_clicks = NextClicks::of(part.sessions(), |item| {
             // A model may know more items than training has seen, by their attributes.
             index[item as usize].is_some_and(|item| items.support(item) > 0)

@@ -1,6 +1,5 @@
 //! Items that begin to exist during the test part, and metrics of some of the targets.
 
-use super::metrics;
 use super::outcome::{Evaluation, MetricsAt};
 use crate::data::{ItemIndex, ItemVocabulary, Sessions, TestSessions, TimeMicros};
 
@@ -77,17 +76,9 @@ impl Evaluation {
         sessions: &Sessions,
         among: impl Fn(ItemIndex) -> bool,
     ) -> (usize, Vec<MetricsAt>) {
-        let target =
-            |case: &super::RankedCase| sessions.session(case.session as usize)[case.position as usize + 1];
-        let of = self.ranked.iter().filter(|case| among(target(case)));
+        let of = self.ranked.iter().filter(|case| among(case.target(sessions)));
         let ranks: Vec<f64> = of.map(|case| case.rank(self.ties)).collect();
-        let at = |of_all: &MetricsAt| MetricsAt {
-            k: of_all.k,
-            recall: metrics::recall(&ranks, of_all.k),
-            mrr: metrics::mrr(&ranks, of_all.k),
-            ndcg: metrics::ndcg(&ranks, of_all.k),
-            ..MetricsAt::default()
-        };
+        let at = |of_all: &MetricsAt| MetricsAt { k: of_all.k, ..MetricsAt::default() }.of_ranks(&ranks);
         (ranks.len(), self.metrics.iter().map(at).collect())
     }
 }

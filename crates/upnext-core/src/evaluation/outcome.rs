@@ -1,6 +1,7 @@
 //! The result of an evaluation: its cases, and its metrics at each cut-off.
 
 use super::metrics;
+use crate::data::{ItemIndex, Sessions};
 use crate::ranking::TieRule;
 use serde::{Deserialize, Serialize};
 
@@ -191,6 +192,11 @@ pub struct RankedCase {
 impl RankedCase {
     /// The number of larger scores of a target that the model does not know, which is behind all items.
     pub(crate) const BEHIND_ALL: u32 = u32::MAX;
+
+    /// The target of the case, in the sessions that were evaluated.
+    pub(crate) fn target(&self, sessions: &Sessions) -> ItemIndex {
+        sessions.session(self.session as usize)[self.position as usize + 1]
+    }
 
     /// The target's rank, from 1; infinite for one that the model does not know.
     pub fn rank(&self, ties: TieRule) -> f64 {

@@ -4,10 +4,10 @@
 //! Shapes: `n` items, `f` features, `d` width of the vectors, `out` width of the output layer's input; all tables have a last column for
 //! the bias.
 
-use super::content_step::ContentShape;
+use super::output::TILE;
 use super::parameters::CONTENT_FEATURES;
 use crate::arrays::Arrays;
-use crate::content::{Encoder, ItemFeatures};
+use crate::content::{ContentShape, Encoder, ItemFeatures};
 use crate::data::ItemIndex;
 use crate::{Error, Result};
 use upnext_kernels::{CounterRng, Isa, Matrix, add_scaled, product};
@@ -21,8 +21,7 @@ pub(crate) struct Content {
 
 impl Content {
     pub(crate) fn shape(&self) -> ContentShape {
-        let (features, width) = self.encoder.shape();
-        ContentShape { features, width }
+        self.encoder.shape()
     }
 
     /// The content of the first `items` items.
@@ -44,7 +43,7 @@ impl Content {
         let encoder = Encoder::take(arrays)?;
         // Before a table of as many rows is allocated.
         let rows = arrays.tensors.get(CONTENT_FEATURES[0]).and_then(|table| table.shape.first()).copied();
-        if rows != Some(encoder.shape().0) {
+        if rows != Some(encoder.shape().features) {
             return Err(Error::weights(CONTENT_FEATURES[0], "it has not the features of the encoder"));
         }
         let features = ItemFeatures::take(arrays, items, encoder.shape())?;
@@ -113,7 +112,7 @@ impl ItemRows<'_> {
             }
         }
         if let Some(projection) = &parameters.projection {
-            gather_vectors(of_items, items.iter().copied(), vectors);
+            gather_vectors(of_items, items, vectors);
             let shape = (items.len(), projection.width(), of_items.width());
             let stride = to.stride();
             let vectors = vectors.view(items.len());
@@ -123,23 +122,24 @@ impl ItemRows<'_> {
 }
 
 /// Copies the vectors of items into the first rows of `to`, which grows to as many rows.
-pub(crate) fn gather_vectors(
-    of_items: &ItemFeatures,
-    items: impl ExactSizeIterator<Item = ItemIndex>,
-    to: &mut Matrix,
-) {
+pub(crate) fn gather_vectors(of_items: &ItemFeatures, items: &[ItemIndex], to: &mut Matrix) {
     if to.width() != of_items.width() {
         *to = Matrix::zeros(0, of_items.width());
     }
-    if to.rows() < items.len() {
-        to.add_rows(items.len() - to.rows());
-    }
-    for (r, item) in items.enumerate() {
+    make_room(items.len(), to);
+    for (r, &item) in items.iter().enumerate() {
         to.row_mut(r)[..of_items.width()].copy_from_slice(of_items.vector(item));
     }
 }
 
-/// The rows of all items for inference: adds their content to their own rows, in any layout.
+/// Grows a buffer to at least `rows` rows, whose number varies from step to step.
+pub(crate) fn make_room(rows: usize, buffer: &mut Matrix) {
+    if buffer.rows() < rows {
+        buffer.add_rows(rows.next_multiple_of(TILE) - buffer.rows());
+    }
+}
+
+/// The rows of items for inference: adds the content of items `first..` to their own rows, in any layout.
 pub(crate) fn add_content(
     content: &ItemFeatures,
     parameters: &ContentParameters<Matrix>,
@@ -147,9 +147,9 @@ pub(crate) fn add_content(
     table: &mut Matrix,
 ) {
     let width = table.width();
-    for (r, item) in (first..content.len()).enumerate() {
-        let item = item as ItemIndex;
-        let row = &mut table.row_mut(first + r)[..width];
+    for r in first..content.len() {
+        let item = r as ItemIndex;
+        let row = &mut table.row_mut(r)[..width];
         let mut add = |weight: f32, of: &Matrix, from: usize| {
             row.iter_mut().zip(of.values(from)).for_each(|(x, value)| *x += weight * value);
         };

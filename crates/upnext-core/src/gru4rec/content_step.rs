@@ -3,9 +3,10 @@
 //! Shapes as in `content.rs`. Each part of the items sums the gradients of its own items' features, and each part of the features then
 //! takes the sums of all parts of the items, so that no result depends on the number of threads.
 
-use super::content::{ContentRows, gather_vectors};
+use super::content::{ContentRows, gather_vectors, make_room};
 use super::layers::Cpu;
 use super::output::{PARTS, Part, part_of};
+use crate::content::ContentShape;
 use crate::data::ItemIndex;
 use upnext_kernels::{GradientRows, Isa, Matrix, RowGroups, add_scaled, padded, product};
 
@@ -54,9 +55,7 @@ impl ContentSums {
         }
         self.uses.group((0..).zip(self.features.iter().copied()));
         let groups = self.uses.rows().len();
-        if self.sums.rows() < groups {
-            self.sums.add_rows(groups.next_multiple_of(64) - self.sums.rows());
-        }
+        make_room(groups, &mut self.sums);
         for g in 0..groups {
             let sum = self.sums.row_mut(g);
             sum.fill(0.0);
@@ -66,7 +65,7 @@ impl ContentSums {
         }
         let width = content.of_items.width();
         if width > 0 {
-            gather_vectors(content.of_items, items.iter().copied(), &mut self.vectors);
+            gather_vectors(content.of_items, items, &mut self.vectors);
             let stride = self.d_projection.stride();
             self.d_projection.clear();
             let shape = (width, d_rows.width(), items.len());
@@ -75,13 +74,6 @@ impl ContentSums {
             product(isa, shape, vectors, d_rows.view(items.len()), d_projection, stride, true);
         }
     }
-}
-
-/// Number of features, and width of the vectors.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ContentShape {
-    pub(crate) features: usize,
-    pub(crate) width: usize,
 }
 
 /// The gradients of one part of the features.
@@ -110,9 +102,7 @@ impl FeaturePart {
         }
         let feature = |&(p, group): &(u32, u32)| sums[p as usize].uses.rows()[group as usize];
         self.uses.group((0..).zip(self.from.iter().map(feature)));
-        if self.gradients.rows() < self.from.len() {
-            self.gradients.add_rows(self.from.len().next_multiple_of(64) - self.gradients.rows());
-        }
+        make_room(self.from.len(), &mut self.gradients);
         for (u, &(p, group)) in self.from.iter().enumerate() {
             self.gradients.row_mut(u).copy_from_slice(sums[p as usize].sums.row(group as usize));
         }

@@ -7,7 +7,6 @@ use super::network::Network;
 use super::trainer::{EpochEnd, Trainer};
 use crate::arrays::{Arrays, TrainingState};
 use crate::content::Encoder;
-use crate::data::items::ColumnType;
 use crate::data::{ItemTable, ItemVocabulary, Sessions};
 use crate::evaluation::evaluate;
 use crate::gru4rec::config::TrainingConfig;
@@ -57,11 +56,6 @@ impl Kind for Network {
         let mut features = content.features.clone();
         features.extend(&new);
         Ok(self.extended(Arc::new(Content { encoder: content.encoder.clone(), features })))
-    }
-
-    fn attributes(&self) -> Vec<(String, ColumnType)> {
-        let types = self.content().into_iter().flat_map(|content| content.encoder.types());
-        types.map(|(name, of)| (name.to_owned(), of)).collect()
     }
 
     fn to_arrays(&self) -> Arrays {
@@ -139,13 +133,8 @@ fn from_saved(
     to_read: bool,
     arrays: &mut Arrays,
 ) -> Result<Network> {
-    let (config, activation) = (config.clone(), config.output_activation_for(training.loss));
-    let tensors = &mut arrays.tensors;
-    match content {
-        Some(content) => Network::from_tensors_with_content(config, activation, content, to_read, tensors),
-        None if to_read => Network::from_tensors_to_read(config, activation, items, tensors),
-        None => Network::from_tensors(config, activation, items, tensors),
-    }
+    let activation = config.output_activation_for(training.loss);
+    Network::restored(config.clone(), activation, (items, content), to_read, &mut arrays.tensors)
 }
 
 /// Creates the trainer for `fit.start`: with a new network, from a model, or resumed.

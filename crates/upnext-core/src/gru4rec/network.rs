@@ -251,23 +251,22 @@ impl Network {
         items: usize,
         tensors: &mut BTreeMap<String, Tensor>,
     ) -> Result<Self> {
-        Self::zeros(config, activation, items, None, Layout::zeros).filled(tensors)
+        Self::restored(config, activation, (items, None), false, tensors)
     }
 
-    /// As [`from_tensors`](Self::from_tensors), or to read if that is wanted, over the items of `content`.
+    /// A network from its parameters, to read or to train, over items and their content, if they have some.
     ///
     /// # Errors
     /// As [`from_tensors`](Self::from_tensors).
-    pub(crate) fn from_tensors_with_content(
+    pub(crate) fn restored(
         config: NetworkConfig,
         activation: Activation,
-        content: Arc<Content>,
+        (items, content): (usize, Option<Arc<Content>>),
         to_read: bool,
         tensors: &mut BTreeMap<String, Tensor>,
     ) -> Result<Self> {
         let zeros = if to_read { Layout::zeros_to_read } else { Layout::zeros };
-        let items = content.features.len();
-        Self::zeros(config, activation, items, Some(content), zeros).filled(tensors)
+        Self::zeros(config, activation, items, content, zeros).filled(tensors)
     }
 
     /// As [`from_tensors`](Self::from_tensors), in less memory: item vectors have no padding. For inference only.
@@ -280,7 +279,7 @@ impl Network {
         items: usize,
         tensors: &mut BTreeMap<String, Tensor>,
     ) -> Result<Self> {
-        Self::zeros(config, activation, items, None, Layout::zeros_to_read).filled(tensors)
+        Self::restored(config, activation, (items, None), true, tensors)
     }
 
     /// The same network with padded rows, as training needs them.

@@ -2,7 +2,7 @@
 
 use super::config::{Input, NetworkConfig};
 use super::content::ContentParameters;
-use super::content_step::ContentShape;
+use crate::content::ContentShape;
 use upnext_kernels::{CounterRng, Matrix, padded};
 
 /// One `T` per parameter of a network: its values, its gradient, its optimiser state or its layout.

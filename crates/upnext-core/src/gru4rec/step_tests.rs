@@ -125,13 +125,8 @@ impl Case {
         // Resets the padding between the gates, which must be 0.
         let tensors = network.tensors();
         let (config, mut tensors) = (self.network.clone(), tensors);
-        network = match &self.content {
-            Some(content) => {
-                Network::from_tensors_with_content(config, activation, content.clone(), false, &mut tensors)
-                    .unwrap()
-            }
-            None => Network::from_tensors(config, activation, ITEMS, &mut tensors).unwrap(),
-        };
+        let items = (ITEMS, self.content.clone());
+        network = Network::restored(config, activation, items, false, &mut tensors).unwrap();
 
         let mut step = TrainingStep::new(&network, &self.training);
         let mut state = TrainingStep::initial_state(&network, &self.training);

@@ -53,7 +53,9 @@ impl Model {
 
     /// The columns of the item table of which the model makes vectors of items, with their types; none if it reads no attributes.
     pub fn attributes(&self) -> Vec<(String, ColumnType)> {
-        self.inner.model.attributes()
+        let content = self.network().and_then(|network| network.content());
+        let types = content.into_iter().flat_map(|content| content.encoder.types());
+        types.map(|(name, of)| (name.to_owned(), of)).collect()
     }
 
     /// Whether an item has come after the training: it has no training events.

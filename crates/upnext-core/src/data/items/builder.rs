@@ -47,6 +47,15 @@ impl Origin<'_> {
     }
 }
 
+/// Names for a message, the first of them if they are many.
+pub(super) fn listed<S: AsRef<str>>(names: &[S]) -> String {
+    let mut list = String::new();
+    for name in names.iter().take(MAX_NAMED) {
+        list.push_str(&format!("{}`{}`", if list.is_empty() { "" } else { ", " }, shortened(name.as_ref())));
+    }
+    if names.len() > MAX_NAMED { format!("{list} and {} more", names.len() - MAX_NAMED) } else { list }
+}
+
 /// Selects the columns to read by their names.
 pub(super) fn choose(
     origin: Origin<'_>,
@@ -55,13 +64,6 @@ pub(super) fn choose(
 ) -> Result<Chosen> {
     let header = (origin.place == "line").then_some(1);
     let refused = |reason: String| origin.error(header, None, reason);
-    let listed = |names: &[String]| {
-        let mut list = String::new();
-        for name in names.iter().take(MAX_NAMED) {
-            list.push_str(&format!("{}`{}`", if list.is_empty() { "" } else { ", " }, shortened(name)));
-        }
-        if names.len() > MAX_NAMED { format!("{list} and {} more", names.len() - MAX_NAMED) } else { list }
-    };
     let Some(id) = item_column(&names, &options.item_columns) else {
         let found = listed(&names);
         return Err(refused(match options.item_columns.as_slice() {

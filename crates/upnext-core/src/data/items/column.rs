@@ -127,7 +127,7 @@ impl Column {
     }
 
     /// The name of a category.
-    fn category(&self, code: u32) -> &str {
+    pub(crate) fn category(&self, code: u32) -> &str {
         match &self.values {
             Values::Categories(lists) => lists.names.get(code),
             _ => "",

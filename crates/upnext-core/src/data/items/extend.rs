@@ -15,11 +15,9 @@ impl ItemTable {
         for column in &other.columns {
             let name = shortened(&column.name);
             let Some(own) = self.column(&column.name) else {
-                let names: Vec<String> =
-                    self.columns.iter().map(|c| format!("`{}`", shortened(&c.name))).collect();
                 return refuse(format!(
                     "the model's table of items has no column `{name}`, but {}: leave it out, or rename it",
-                    names.join(", ")
+                    self.listed_columns()
                 ));
             };
             let (is, found) = (own.column_type(), column.column_type());

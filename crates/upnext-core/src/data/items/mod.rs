@@ -120,6 +120,12 @@ impl ItemTable {
         self.columns.iter().find(|column| column.name == name)
     }
 
+    /// The names of the columns besides the ids, for a message.
+    pub(crate) fn listed_columns(&self) -> String {
+        let names: Vec<&str> = self.columns.iter().map(Column::name).collect();
+        builder::listed(&names)
+    }
+
     /// The position of the column of titles among the columns; `None` if none has one of the names
     /// [`TITLE_COLUMNS`](Self::TITLE_COLUMNS).
     pub fn title_column(&self) -> Option<usize> {
