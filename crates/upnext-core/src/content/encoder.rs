@@ -287,7 +287,8 @@ impl ColumnEncoder {
             (Terms::Vector { first, mean, factor }, Some(Value::Vector(values))) => {
                 let place = &mut vector[*first..][..mean.len()];
                 for ((x, value), mean) in place.iter_mut().zip(values).zip(mean) {
-                    *x = (value - mean) * factor;
+                    // The difference of two large numbers is beyond f32.
+                    *x = ((f64::from(*value) - f64::from(*mean)) * f64::from(*factor)) as f32;
                 }
                 return;
             }
@@ -342,6 +343,7 @@ fn mean_and_factor(vectors: &[&[f32]], width: usize) -> (Vec<f32>, f32) {
         .iter()
         .flat_map(|vector| vector.iter().zip(&mean).map(|(&x, mean)| (f64::from(x) - mean).powi(2)))
         .sum();
-    let factor = if squares > 0.0 { (count / squares).sqrt() } else { 0.0 };
-    (mean.into_iter().map(|x| x as f32).collect(), factor as f32)
+    // Of equal vectors, or of some that f32 hardly tells apart, nothing is left.
+    let factor = Some((count / squares).sqrt() as f32).filter(|factor| factor.is_finite()).unwrap_or(0.0);
+    (mean.into_iter().map(|x| x as f32).collect(), factor)
 }

@@ -132,6 +132,20 @@ fn vectors_have_mean_0_and_length_1_on_average() {
 }
 
 #[test]
+fn vectors_of_any_size_stay_finite_and_can_be_saved() {
+    for (a, b) in [("3e38", "-3e38"), ("1e-45", "0"), ("2", "2")] {
+        let text = format!("item,v\ni0,\"[{a}, 1]\"\ni1,\"[{b}, 1]\"\n");
+        let table = table(&text, &[("v", ColumnType::Vector)]);
+        let encoder = Encoder::learn(&table, &items(2), &all()).unwrap();
+        let content = encode(&encoder, &table, &["i0", "i1"]);
+        assert!((0..2).flat_map(|item| content.vector(item)).all(|x| x.is_finite()), "{a}");
+        let mut arrays = Arrays::default();
+        encoder.add_to(&mut arrays);
+        assert_eq!(Encoder::take(&mut arrays).unwrap(), encoder);
+    }
+}
+
+#[test]
 fn only_items_of_the_training_teach_terms() {
     let table = table("item,c\ni0,a\ni1,a\nx,b\ny,b\n", &[("c", ColumnType::Categories)]);
     let mut items = items(2);
