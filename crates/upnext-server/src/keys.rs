@@ -236,15 +236,12 @@ async fn require(
     response
 }
 
-/// Middleware that requires a data key if the server has any.
+/// Middleware that requires a data key.
 pub(crate) async fn require_key(
     State(service): State<Arc<Service>>,
     request: Request,
     next: Next,
 ) -> Response {
-    if service.keys.load().data.is_empty() {
-        return next.run(request).await;
-    }
     require(&service, request, next, ([true, false], "a key")).await
 }
 

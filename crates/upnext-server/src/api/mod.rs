@@ -14,6 +14,8 @@ mod sessions;
 mod similar;
 mod strict;
 
+pub(crate) use strict::check_head;
+
 use crate::ServerConfig;
 use crate::keys::{require_admin_key, require_any_key, require_key};
 use crate::page;
@@ -21,15 +23,18 @@ use crate::problem::Problem;
 use crate::requests::observe;
 use crate::service::Service;
 use axum::Router;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use hyper::body::Incoming;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
-use strict::check_head;
-use tower_http::compression::{CompressionLayer, predicate::SizeAbove};
+use tower_http::compression::{Compression, predicate::SizeAbove};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 /// Headers that pages of other sites may send and read.
@@ -47,6 +52,9 @@ const READ: [HeaderName; 3] =
 /// Time for which browsers remember that a page may call the server.
 const CORS_AGE: Duration = Duration::from_secs(86_400);
 
+/// The size of many answers, which grow beyond it where they are larger.
+const ANSWER_BYTES: usize = 2_048;
+
 /// The routes of the two addresses.
 #[derive(Clone, Debug)]
 pub(crate) struct Routes {
@@ -54,6 +62,26 @@ pub(crate) struct Routes {
     pub(crate) main: Router,
     /// Those for operators.
     pub(crate) admin: Router,
+    /// Which responses are compressed for clients that accept it; `None`: none.
+    large: Option<SizeAbove>,
+}
+
+impl Routes {
+    /// Answers a request by `router`, one of these.
+    pub(crate) async fn answer(&self, router: Router, request: Request<Incoming>) -> Response {
+        // Not a layer of the router, which costs all requests something.
+        match &self.large {
+            Some(large) if request.headers().contains_key(header::ACCEPT_ENCODING) => {
+                let router = Compression::new(router).gzip(true).compress_when(*large);
+                let Ok(response) = TowerToHyperService::new(router).call(request).await;
+                response.map(Body::new)
+            }
+            _ => {
+                let Ok(response) = TowerToHyperService::new(router).call(request).await;
+                response
+            }
+        }
+    }
 }
 
 /// All routes.
@@ -65,12 +93,17 @@ pub(crate) fn routes(service: &Arc<Service>) -> Routes {
     };
     let main = dressed(main, service, cors(&service.config));
     let operators = probes().merge(admin(service)).merge(metrics(service)).merge(models(service));
-    Routes { main, admin: dressed(operators, service, None) }
+    let compressed_from = service.config.compress_from_bytes;
+    Routes {
+        main,
+        admin: dressed(operators, service, None),
+        large: (compressed_from > 0).then(|| SizeAbove::new(compressed_from)),
+    }
 }
 
 /// Recommendations, sessions and items.
 fn data(service: &Arc<Service>) -> Router<Arc<Service>> {
-    Router::new()
+    let routes = Router::new()
         .route("/v1/recommend", post(recommend::recommend))
         .route("/v1/recommend/batch", post(recommend::recommend_batch))
         .route("/v1/sessions/{id}/events", post(sessions::add_event))
@@ -79,8 +112,12 @@ fn data(service: &Arc<Service>) -> Router<Arc<Service>> {
         .route("/v1/items/lookup", post(items::look_up))
         .route("/v1/catalogue", get(catalogue::catalogue))
         .route("/v1/examples", get(catalogue::examples))
-        .route("/v1/items/{id}/similar", get(similar::similar))
-        .route_layer(from_fn_with_state(Arc::clone(service), require_key))
+        .route("/v1/items/{id}/similar", get(similar::similar));
+    // A server that is started without keys never has any.
+    if service.keys.load().data.is_empty() {
+        return routes;
+    }
+    routes.route_layer(from_fn_with_state(Arc::clone(service), require_key))
 }
 
 fn models(service: &Arc<Service>) -> Router<Arc<Service>> {
@@ -130,18 +167,11 @@ fn dressed(routes: Router<Arc<Service>>, service: &Arc<Service>, cors: Option<Co
         .method_not_allowed_fallback(async || {
             let detail = "the path does not take this method: the header `allow` lists those that it takes";
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
-        })
-        .layer(from_fn_with_state(state(), check_head));
+        });
     if let Some(cors) = cors {
         routes = routes.layer(cors);
     }
-    routes = routes.layer(from_fn_with_state(state(), observe));
-    // Outside of what logs sizes.
-    if service.config.compress_from_bytes > 0 {
-        let large = SizeAbove::new(service.config.compress_from_bytes);
-        routes = routes.layer(CompressionLayer::new().gzip(true).compress_when(large));
-    }
-    routes.with_state(state())
+    routes.layer(from_fn_with_state(state(), observe)).with_state(state())
 }
 
 /// What browsers let pages of other sites do; `None`: nothing.
@@ -166,8 +196,9 @@ fn cors(config: &ServerConfig) -> Option<CorsLayer> {
 
 /// A response with a JSON body.
 fn ok(document: &impl Serialize) -> Response {
-    match serde_json::to_vec(document) {
-        Ok(body) => {
+    let mut body = Vec::with_capacity(ANSWER_BYTES);
+    match serde_json::to_writer(&mut body, document) {
+        Ok(()) => {
             ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
         }
         Err(error) => {

@@ -2,27 +2,23 @@
 
 use crate::problem::Problem;
 use crate::service::Service;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::uri::Authority;
 use axum::http::{HeaderValue, StatusCode, Version, header};
-use axum::middleware::Next;
-use axum::response::Response;
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 /// The routes that take parameters in their query.
 const WITH_PARAMETERS: [&str; 2] = ["/v1/items", "/v1/items/{id}/similar"];
 
-/// Middleware that refuses requests for another host, and parameters where there are none.
+/// Refuses requests for another host, and parameters where there are none.
 ///
 /// A page of another site could make a browser ask a server of its own machine, under a name that leads there (DNS rebinding):
 /// a server without keys answers only to names of the machine itself.
-pub(crate) async fn check_head(
-    State(service): State<Arc<Service>>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
+///
+/// # Errors
+/// With status 400 or 421.
+pub(crate) fn check_head(service: &Service, request: &Request) -> Result<(), Problem> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (host, others) = (hosts.next(), hosts.next());
     // In HTTP/2, the host is part of the target.
@@ -46,7 +42,7 @@ pub(crate) async fn check_head(
         let detail = "the path takes no parameters: leave out what follows the question mark";
         return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
     }
-    Ok(next.run(request).await)
+    Ok(())
 }
 
 fn is_of_this_machine(host: &str) -> bool {

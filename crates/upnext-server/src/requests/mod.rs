@@ -5,13 +5,14 @@ mod export;
 mod failures;
 mod trace;
 
+use crate::api::check_head;
 use crate::keys::{KeyName, KeyRefusal};
 use crate::service::Service;
 use axum::body::HttpBody;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use failures::Line;
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
@@ -33,6 +34,9 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// The policy of responses that are no pages: a browser that shows one loads nothing.
 const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// Most headers that are added to a response.
+const ADDED: usize = 6;
 
 /// Maximum length in bytes of an id that a client gives.
 const MAX_ID: usize = 128;
@@ -72,7 +76,11 @@ pub(crate) async fn observe(
     let agent = request.headers().get(header::USER_AGENT).map(shortened);
     let trace = Trace::of(request.headers(), random);
 
-    let mut response = next.run(request).await;
+    // Not a middleware of its own, which costs more than the check.
+    let mut response = match check_head(&service, &request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
 
     let (duration, status) = (started.elapsed(), response.status().as_u16());
     let route = route.as_ref().map_or("other", MatchedPath::as_str);
@@ -83,13 +91,14 @@ pub(crate) async fn observe(
         let answered = export::Answered { method, route, status, duration, request_id: &id };
         exporter.record(trace.as_ref(), &answered);
     }
+    response.headers_mut().reserve(ADDED);
     add_headers(response.headers_mut(), &service);
     for (header, value) in [
-        (SERVER_TIMING, Some(format!("total;dur={ms:.3}"))),
-        (REQUEST_ID, Some(id.to_string())),
-        (trace::RESPONSE, trace.as_ref().map(Trace::response)),
+        (SERVER_TIMING, Some(HeaderValue::try_from(format!("total;dur={ms:.3}")))),
+        (REQUEST_ID, Some(HeaderValue::from_str(&id))),
+        (trace::RESPONSE, trace.as_ref().map(|trace| HeaderValue::try_from(trace.response()))),
     ] {
-        if let Some(Ok(value)) = value.map(|value| HeaderValue::from_str(&value)) {
+        if let Some(Ok(value)) = value {
             response.headers_mut().insert(header, value);
         }
     }

@@ -8,12 +8,12 @@ use super::tls::Tls;
 use crate::ServerConfig;
 use crate::metrics::Metrics;
 use crate::requests::Peer;
-use axum::body::Body;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use std::convert::Infallible;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -118,8 +118,8 @@ impl Connections {
             request.extensions_mut().insert(Peer(peer.ip()));
             let (gate, port, answering) = (Arc::clone(&self.gate), self.port, taken.answering());
             async move {
-                let answered = gate.answer(port, request).await;
-                answered.map(|response| response.map(|body| Body::new(Sending::new(body, answering))))
+                let response = gate.answer(port, request).await;
+                Ok::<_, Infallible>(response.map(|body| Sending::new(body, answering)))
             }
         });
         let connection = self.http.serve_connection(TokioIo::new(stream), service);
@@ -130,6 +130,7 @@ impl Connections {
         let mut ends: Option<Instant> = None;
         loop {
             let until = tokio::select! {
+                biased;
                 done = connection.as_mut() => return done,
                 _ = closing.wait_for(|&closing| closing), if ends.is_none() => self.header_limit,
                 () = taken.place().is_to_leave(), if ends.is_none() => IDLE,

@@ -2,14 +2,10 @@
 
 use crate::api::Routes;
 use crate::problem::Problem;
-use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use hyper::body::Incoming;
-use hyper::service::Service as _;
-use hyper_util::service::TowerToHyperService;
-use std::convert::Infallible;
 use std::sync::OnceLock;
 
 /// The port that a connection came to.
@@ -35,17 +31,13 @@ impl Gate {
         &self,
         port: Port,
         request: Request<Incoming>,
-    ) -> Result<Response<Body>, Infallible> {
-        let routes = |routes: &Routes| -> Router {
-            match port {
-                Port::Main => routes.main.clone(),
-                Port::Admin => routes.admin.clone(),
-            }
+    ) -> Response<Body> {
+        let Some(routes) = self.0.get() else { return while_loading(request.uri().path()) };
+        let router = match port {
+            Port::Main => routes.main.clone(),
+            Port::Admin => routes.admin.clone(),
         };
-        match self.0.get().map(routes) {
-            Some(router) => TowerToHyperService::new(router).call(request).await,
-            None => Ok(while_loading(request.uri().path())),
-        }
+        routes.answer(router, request).await
     }
 }
 
