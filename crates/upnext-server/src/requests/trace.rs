@@ -81,6 +81,7 @@ impl Trace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::HeaderValue;
 
     fn trace(text: &str) -> Option<Trace> {
         Trace::of(&HeaderMap::from_iter([(PARENT, text.parse().unwrap())]), || 0xab)
@@ -106,5 +107,9 @@ mod tests {
         ] {
             assert_eq!(trace(wrong), None, "{wrong}");
         }
+        let one: HeaderValue = format!("00-{id}-b7ad6b7169203331-01").parse().unwrap();
+        let mut two = HeaderMap::from_iter([(PARENT, one.clone())]);
+        two.append(PARENT, one);
+        assert_eq!(Trace::of(&two, || 1), None);
     }
 }

@@ -4,10 +4,10 @@ use crate::shop::{Shop, metric};
 use serde_json::json;
 use upnext_server::{ApiKeys, Keys};
 
-const SHOP: &str = "the-key-of-the-shop";
-const APP: &str = "the-key-of-the-app";
+pub(crate) const SHOP: &str = "the-key-of-the-shop";
+pub(crate) const APP: &str = "the-key-of-the-app";
 
-fn two_keys() -> ApiKeys {
+pub(crate) fn two_keys() -> ApiKeys {
     let text = format!("shop {SHOP}\napp {APP}\n");
     ApiKeys { data: Keys::parse(&text, "keys").unwrap(), admin: Keys::default() }
 }
@@ -33,23 +33,6 @@ fn a_key_that_asks_for_too_much_is_told_when_to_come_back_and_others_are_answere
     events.problem(429);
     other.get("/v1/sessions/v").problem(404);
     assert_eq!(metric(&mut other, "upnext_rate_limited_total"), 16.0);
-}
-
-#[test]
-fn one_key_cannot_fill_the_queue() {
-    let shop = Shop::with(|_, setup| {
-        setup.keys = two_keys();
-        (setup.config.queue_sessions, setup.config.max_batch_sessions) = (10, 5);
-        setup.config.batch_queue_share = 0.5;
-    });
-    let batch = |count: usize| json!({"requests": vec![json!({"session": []}); count]});
-    shop.client().with_key(SHOP).post("/v1/recommend/batch", batch(5)).json(200);
-    // Nothing waits, so that only the parts of the queue can refuse.
-    let single = Shop::with(|_, setup| {
-        (setup.config.queue_sessions, setup.config.max_batch_sessions) = (10, 5);
-        setup.config.key_queue_share = 0.5;
-    });
-    single.client().post("/v1/recommend/batch", batch(5)).json(200);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Tests of overload: clients that do not read, full queues, and expensive requests.
 
+use crate::fairness::{APP, SHOP, two_keys};
 use crate::shop::{Client, MORNING, Shop, save_model_of, until};
 use crate::tls::{self, Certificate};
 use serde_json::{Value, json};
@@ -96,6 +97,38 @@ fn a_full_queue_refuses_and_stores_nothing_and_the_server_answers_again_afterwar
     assert_eq!(third.post("/v1/sessions/v/events", &click).json(200)["events"], 1);
     until_metrics_say("upnext_queue_sessions 0");
     until_metrics_say(r#"upnext_requests_total{method="POST",route="/v1/recommend",status="503"} 1"#);
+}
+
+#[test]
+fn one_key_cannot_fill_the_queue() {
+    let shop = Shop::with(|place, setup| {
+        large(place, setup);
+        setup.keys = two_keys();
+        setup.config.queue_sessions = 4 * SESSIONS;
+        setup.config.key_queue_share = 0.25;
+    });
+    let client = |key| shop.client().with_key(key);
+    let mut watching = client(APP);
+    let mut until_metrics_say = |expected: &str| {
+        until(|| watching.get("/metrics").text().lines().any(|line| line == expected));
+    };
+    let long: Vec<String> = (0..200).map(item).collect();
+    let (mut first, mut second, mut third, mut other) =
+        (client(SHOP), client(SHOP), client(SHOP), client(APP));
+    let busy = batch(json!({"session": long, "k": ITEMS, "why": true}));
+    first.ask("POST", "/v1/recommend/batch", Some(busy.as_bytes()));
+    until_metrics_say("upnext_batch_sessions_count 1");
+    let waiting = batch(json!({"session": [item(1)], "k": 1}));
+    second.ask("POST", "/v1/recommend/batch", Some(waiting.as_bytes()));
+    until_metrics_say(&format!("upnext_queue_sessions {SESSIONS}"));
+
+    let visit = json!({"session": [item(1)], "k": 1}).to_string();
+    third.post("/v1/recommend", json!({"session": []})).problem(503);
+    other.ask("POST", "/v1/recommend", Some(visit.as_bytes()));
+    for waited in [&mut first, &mut second, &mut other] {
+        waited.reply().unwrap().json(200);
+    }
+    third.post("/v1/recommend", json!({"session": []})).json(200);
 }
 
 #[test]

@@ -113,6 +113,33 @@ async fn events_are_taken_before_the_sessions_of_before_are_read() {
     assert_eq!(found(&path, "v2"), None);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn files_that_cannot_be_read_are_left_as_they_are_and_continued() {
+    let config = ServerConfig::default();
+    let (_dir, path) = temporary_path();
+    let store = loaded(&path, &config);
+    store.append("v1", Event::click("a")).await;
+    assert_eq!(store.close(), 0);
+    drop(store);
+    let unreadable = Files::new(&path).log(9);
+    std::os::unix::fs::symlink(&unreadable, &unreadable).unwrap();
+    let store = loaded(&path, &config);
+    assert!(store.state().fault.is_some());
+    // A snapshot would lack what could not be read, and take its place.
+    store.shared.wanted.store(true, Ordering::Relaxed);
+    store.append("v2", Event::click("b")).await;
+    until(|| !store.shared.wanted.load(Ordering::Relaxed)).await;
+    // Written after a snapshot would have begun.
+    store.append("v2", Event::click("c")).await;
+    until(|| !store.shared.snapping.load(Ordering::Relaxed)).await;
+    assert_eq!(store.close(), 0);
+    assert!(!path.exists());
+    std::fs::remove_file(unreadable).unwrap();
+    assert_eq!(found(&path, "v1"), Some(("a".to_owned(), 1)));
+    assert_eq!(found(&path, "v2"), Some(("bc".to_owned(), 2)));
+}
+
 #[tokio::test]
 async fn while_the_disk_is_full_events_and_removals_wait_in_memory() {
     let config = ServerConfig::default();
