@@ -12,6 +12,7 @@ from __future__ import annotations
 from . import _upnext, errors
 from ._commands import Auto, Comparison, Tuning, auto, compare, tune
 from ._data import Data, Sessions, prepare, read
+from ._items import ItemTable, read_items
 from ._load import load
 from ._recommender import Recommender
 from ._results import Evaluation, Item, Recommendations
@@ -28,6 +29,7 @@ __all__ = [
     "Data",
     "Evaluation",
     "Item",
+    "ItemTable",
     "Recommendations",
     "Recommender",
     "Sessions",
@@ -41,6 +43,7 @@ __all__ = [
     "load",
     "prepare",
     "read",
+    "read_items",
     "tune",
     *_kinds,
 ]

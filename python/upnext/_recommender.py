@@ -18,6 +18,8 @@ from . import _upnext
 from ._checks import count, counts, plain, span, threads, to_json, translated, warn
 from ._data import Sessions, _split, read
 from ._ids import text, texts
+from ._items import ItemTable
+from ._items import _read as read_table
 from ._pages import frame
 from ._progress import Bar, is_shown
 from ._results import Evaluation, Item, Recommendations
@@ -25,7 +27,7 @@ from ._table import Table
 from .errors import ConfigError, NotFittedError, UpnextError
 
 #: What becomes of next clicks on items that a model does not know.
-_UNKNOWN = ("leave-out", "miss")
+_UNKNOWN = ("leave-out", "miss", "rank")
 
 
 class Recommender:
@@ -143,6 +145,7 @@ class Recommender:
         validation: Any = None,
         refit: bool = True,
         init: Recommender | str | os.PathLike[str] | None = None,
+        item_table: Any = None,
         n_threads: int | None = None,
         callback: Callable[[str, dict[str, Any]], object] | None = None,
         progress: bool | None = None,
@@ -162,6 +165,9 @@ class Recommender:
             Whether a validated model is trained again; otherwise it has the weights of the best epoch.
         init : model or path, default None
             A fitted model of the same configuration, whose training goes on; new items are added.
+        item_table : ItemTable, path, frame or mapping, default None
+            The attributes of items, whatever :func:`upnext.read_items` takes: kept with the model, and read by networks with
+            ``attributes``.
         n_threads : int, default None
             Number of threads; all cores for ``None`` and -1. The model does not depend on it.
         callback : function, default None
@@ -181,6 +187,7 @@ class Recommender:
         data = read(sessions, **options)
         fit, valid, whole = self._validation(data, validation, options)
         start = self._start(init)
+        table = _items(item_table, start.item_table if start is not None else None)
         bar = Bar() if is_shown(progress) else None
 
         def tell(event: str, record: str) -> object:
@@ -198,6 +205,7 @@ class Recommender:
                 refit,
                 whole._inner if whole is not None else None,
                 start,
+                table._inner if table is not None else None,
                 threads(n_threads),
                 keep_training_state,
                 tell if bar is not None or callback is not None else None,
@@ -292,6 +300,33 @@ class Recommender:
         """Number of items."""
         return self._model.num_items
 
+    @property
+    def item_table_(self) -> ItemTable | None:
+        """The table of items that the model was fitted with."""
+        table = self._model.item_table
+        return ItemTable(table) if table is not None else None
+
+    @property
+    def new_items_(self) -> list[str | int]:
+        """The ids of the items that have come after the training, by ``with_items``."""
+        return self._model.new_items(self._numbers)
+
+    def with_items(self, items: Any, **options: Any) -> Recommender:
+        """The same model with more items, whose vectors are made of their attributes: no training takes place.
+
+        ``items`` is whatever :func:`upnext.read_items` takes, with its options; it must have all columns that the model reads. Items
+        that the model has already stay as they are. The new ones can be read in sessions and recommended at once.
+        """
+        model = self._model
+        table = _items(items, model.item_table, **options)
+        assert table is not None
+        extended, added, known = model.with_items(table._inner)
+        if not added:
+            warn(f"none of the {known:,} items is new: the model has all of them")
+        other = copy.copy(self)
+        other._fitted = extended
+        return other
+
     # Recommending.
 
     def recommend(
@@ -377,6 +412,7 @@ class Recommender:
         candidates: int | None = None,
         lists: bool = False,
         unknown: str = "leave-out",
+        item_table: Any = None,
         n_threads: int | None = None,
         **options: Any,
     ) -> Evaluation:
@@ -395,8 +431,11 @@ class Recommender:
         lists : bool, default False
             Form the list of every case, for coverage, popularity, novelty and others.
         unknown : str, default "leave-out"
-            What becomes of next clicks on items that the model does not know: ``"leave-out"``, or ``"miss"``, as every model
-            misses them.
+            What becomes of next clicks on items that the model does not know: ``"leave-out"``, ``"miss"``, as every model
+            misses them, or ``"rank"``: those with attributes are ranked by them, as ``with_items`` would add them, each from its
+            first event in the sessions on.
+        item_table : ItemTable, path, frame or mapping, default None
+            The attributes of these items; by default those of the model's own table.
         """
         model = self._model
         if unknown not in _UNKNOWN:
@@ -404,11 +443,18 @@ class Recommender:
         chosen: dict[str, Any] = {"cutoffs": counts(k, "k"), "ties": ties, "lists": bool(lists)}
         if candidates is not None:
             chosen["candidates"] = count(candidates, "candidates")
+        if unknown == "rank":
+            table = _items(item_table, model.item_table) or self.item_table_
+            if table is None:
+                raise ConfigError("item_table: the model has no table of items: give one, or fit it with one")
+            model, _, _ = model.with_items(table._inner)
+        elif item_table is not None:
+            raise ConfigError('item_table: it is read with unknown="rank" only')
         test = read(sessions, **options)
         if _overlap(self._fitted_on, test._inner.origin):
             warn("the model was fitted to these sessions: its figures are too good")
         try:
-            return Evaluation(model.evaluate(test._inner, to_json(chosen), unknown == "miss", threads(n_threads)))
+            return Evaluation(model.evaluate(test._inner, to_json(chosen), unknown, threads(n_threads)))
         except UpnextError as error:
             raise translated(error) from None
 
@@ -479,6 +525,11 @@ def _member(member: Any) -> Any:
         experiment = member._experiment()
         return {**experiment["model"], **({"training": experiment["training"]} if experiment["training"] else {})}
     return plain(member)
+
+
+def _items(items: Any, like: _upnext.ItemTable | None, **options: Any) -> ItemTable | None:
+    """A table of items, if there is one, with the types of an earlier one."""
+    return read_table(items, like, **options) if items is not None else None
 
 
 def _filters(exclude: Any, only: Any) -> tuple[list[str], list[str] | None]:

@@ -48,6 +48,7 @@ class Evaluation:
     def __init__(self, inner: _upnext.Evaluation) -> None:
         self._record = json.loads(inner.json())
         self._ranks, self._page, self._next_clicks = inner.ranks(), inner.page(), inner.next_clicks
+        self._record["targets"] = json.loads(inner.targets())
         if self._next_clicks is not None:
             self._record |= dict(zip(("next_clicks", "unknown_next_clicks"), self._next_clicks))
 
@@ -60,6 +61,12 @@ class Evaluation:
     def cases(self) -> int:
         """Number of next clicks that were ranked."""
         return self._record["cases"]
+
+    @property
+    def targets(self) -> list[dict[str, Any]]:
+        """The figures by what the target is (``of``): items that are ``"known"`` to training, those of them that are ``"rare"``
+        (a support below 5), and ``"new"`` ones; each with its number of ``cases`` and its ``metrics``."""
+        return self._record["targets"]
 
     @property
     def ranks(self) -> Any:

@@ -46,7 +46,7 @@ class GRU4Rec(Recommender):
         Length s of the session's vector, whose scores are then `s cos + bias`, since the items' vectors have the
         length 1 (after NISER, Gupta et al. 2019): above 0 and up to 1,000. If absent, as in [1], vectors have any
         length.
-    attributes : str, default ()
+    attributes : Sequence[str], default ()
         Columns of the item table from which items get vectors besides their own: their names, `["*"]` for all, or
         `()` for none; with `shared` input only. The default is that of [1], which has none.
     hidden_activation : str, default "tanh"
@@ -141,7 +141,7 @@ class GRU4Rec(Recommender):
         feed_forward: Sequence[int] = (),
         input_to_output: bool = False,
         cosine_scale: float | None = None,
-        attributes: str = (),
+        attributes: Sequence[str] = (),
         hidden_activation: str = "tanh",
         output_activation: str | None = None,
         epochs: int = 10,

@@ -2,10 +2,12 @@
 
 use crate::data::Sessions;
 use crate::errors::{OrRaise, options, raise_as};
+use crate::items::ItemTable;
 use crate::model::Model;
 use crate::work::{observed, threads};
 use pyo3::prelude::*;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use upnext_core::history::Ended;
 use upnext_core::{Experiment, FitEvent, FitOptions};
@@ -22,7 +24,7 @@ type Fit = (Model, &'static str, Vec<String>, Option<PyErr>);
 /// `"left-out"`, and a record as JSON; if it returns `False`, the training stops as if Ctrl-C had been pressed. With `refit`, a
 /// validated model is trained again on everything: on those sessions, or else on both.
 #[pyfunction]
-#[pyo3(signature = (experiment, sessions, validation=None, refit=false, whole=None, init=None, num_threads=None, keep_training_state=true, callback=None))]
+#[pyo3(signature = (experiment, sessions, validation=None, refit=false, whole=None, init=None, item_table=None, num_threads=None, keep_training_state=true, callback=None))]
 #[allow(clippy::too_many_arguments)] // the options of a fit, by name in Python
 pub(crate) fn fit(
     py: Python<'_>,
@@ -32,6 +34,7 @@ pub(crate) fn fit(
     refit: bool,
     whole: Option<&Sessions>,
     init: Option<&Model>,
+    item_table: Option<&ItemTable>,
     num_threads: Option<usize>,
     keep_training_state: bool,
     callback: Option<Py<PyAny>>,
@@ -39,9 +42,15 @@ pub(crate) fn fit(
     let experiment: Experiment = options(py, experiment)?;
     let work = |stop: &crate::work::Stop, tell: &dyn Fn((&'static str, String))| {
         let mut doubts = Vec::new();
-        let dataset = |of: &Sessions| match init {
-            Some(init) => of.extending(init.inner.items()),
-            None => of.dataset(),
+        let dataset = |of: &Sessions| {
+            let (data, dropped) = match init {
+                Some(init) => of.extending(init.inner.items())?,
+                None => of.dataset()?,
+            };
+            let with = |table: &ItemTable| {
+                Arc::new(Arc::unwrap_or_clone(Arc::clone(&data)).with_item_table(Arc::clone(&table.inner)))
+            };
+            upnext_core::Result::Ok((item_table.map_or_else(|| Arc::clone(&data), with), dropped))
         };
         let (data, dropped) = dataset(sessions)?;
         let validating = validation.map(|validation| validation.cases(&data.items, false)).transpose()?;

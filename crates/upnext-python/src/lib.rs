@@ -7,6 +7,7 @@ mod arrow;
 mod data;
 mod errors;
 mod fit;
+mod items;
 mod model;
 mod program;
 mod table;
@@ -21,6 +22,8 @@ mod _upnext {
     use super::data::{Sessions, option_names, prepared_folder, read, read_arrow, read_lists};
     #[pymodule_export]
     use super::fit::fit;
+    #[pymodule_export]
+    use super::items::{ItemTable, read_items, read_items_arrow};
     #[pymodule_export]
     use super::model::{Evaluation, Model};
     #[pymodule_export]

@@ -3,14 +3,16 @@
 use crate::arrow::Table;
 use crate::data::Sessions;
 use crate::errors::{OrRaise, json, options, raise, raise_as};
+use crate::items::ItemTable;
 use crate::table::{Cell, Id, Ids, Rows};
 use crate::work::{threads, whole};
 use numpy::{PyArray1, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 use std::path::PathBuf;
+use std::sync::Arc;
 use upnext_core::Error;
 use upnext_core::data::{Event, ItemIndex, NextClicks, Part};
-use upnext_core::evaluation::EvaluationConfig;
+use upnext_core::evaluation::{Births, EvaluationConfig, OfTargets, evaluate_with_births};
 use upnext_core::ranking::{Filter, recommend_parallel};
 
 /// A fitted model.
@@ -23,6 +25,7 @@ pub(crate) struct Model {
 #[pyclass(frozen, module = "upnext._upnext")]
 pub(crate) struct Evaluation {
     inner: upnext_core::evaluation::Evaluation,
+    targets: [OfTargets; 3],
     next_clicks: Option<NextClicks>,
 }
 
@@ -117,6 +120,30 @@ impl Model {
         self.inner.kind().can_train_further()
     }
 
+    /// This model with the items of a table that it does not have yet; how many these are, and how many it has already.
+    fn with_items(&self, py: Python<'_>, table: &ItemTable) -> PyResult<(Self, usize, usize)> {
+        let new = py.detach(|| self.inner.with_items(&table.inner)).or_raise(py)?;
+        Ok((Self::new(new.model), new.added, new.known))
+    }
+
+    /// Its table of items.
+    #[getter]
+    fn item_table(&self) -> Option<ItemTable> {
+        self.inner.item_table().map(|table| ItemTable { inner: Arc::clone(table) })
+    }
+
+    /// The columns of the table that it reads, with their types.
+    #[getter]
+    fn attributes(&self) -> Vec<(String, &'static str)> {
+        self.inner.attributes().into_iter().map(|(name, of)| (name, of.name())).collect()
+    }
+
+    /// The ids of the items without training events.
+    fn new_items(&self, are_numbers: bool) -> Vec<Id> {
+        let (ids, items) = (Ids::given(are_numbers), self.inner.items());
+        (0..).zip(items.ids()).filter(|(item, _)| self.inner.is_new(*item)).map(|(_, id)| ids.id(id)).collect()
+    }
+
     /// Number of items.
     #[getter]
     fn num_items(&self) -> usize {
@@ -206,27 +233,36 @@ impl Model {
         Ok((table, fell_back, unknown))
     }
 
-    /// Evaluates the model on sessions, by the options of the library as JSON.
-    #[pyo3(signature = (sessions, evaluation_options, count_unknown=false, num_threads=None))]
+    /// Evaluates the model on sessions, by the options of the library as JSON. `unknown` says what becomes of next clicks on items
+    /// without training events: `leave-out`, `miss`, or `rank` by the attributes of those that the model has.
+    #[pyo3(signature = (sessions, evaluation_options, unknown="leave-out", num_threads=None))]
     fn evaluate(
         &self,
         py: Python<'_>,
         sessions: &Sessions,
         evaluation_options: &str,
-        count_unknown: bool,
+        unknown: &str,
         num_threads: Option<usize>,
     ) -> PyResult<Evaluation> {
         let given: EvaluationConfig = options(py, evaluation_options)?;
-        let (inner, next_clicks) = whole(py, |stop| {
-            let (cases, next_clicks) = sessions.cases(self.inner.items(), count_unknown)?;
+        let (inner, targets, next_clicks) = whole(py, |stop| {
+            let (items, threads) = (self.inner.items(), threads(num_threads));
+            let (cases, next_clicks) = sessions.cases(items, unknown != "leave-out")?;
             let observe = &|_| stop.check();
-            let found =
-                self.inner.evaluate_observed(&cases.sessions, &given, threads(num_threads), observe)?;
-            let misses =
-                if count_unknown { cases.misses().iter().map(|&misses| u64::from(misses)).sum() } else { 0 };
-            Ok((found.counting_misses(misses), next_clicks))
+            let found = if unknown == "rank" {
+                let births = Births::new(items, &cases, |_| None);
+                evaluate_with_births(self.inner.recommender(), items, &births, &given, threads, observe)?
+            } else {
+                self.inner.evaluate_observed(&cases.sessions, &given, threads, observe)?
+            };
+            let targets = found.by_support(&cases.sessions, items);
+            let misses = match unknown {
+                "miss" => cases.misses().iter().map(|&misses| u64::from(misses)).sum(),
+                _ => 0,
+            };
+            Ok((found.counting_misses(misses), targets, next_clicks))
         })?;
-        Ok(Evaluation { inner, next_clicks })
+        Ok(Evaluation { inner, targets, next_clicks })
     }
 
     /// The items that are most similar to an item, with their similarities, and what these are.
@@ -322,6 +358,11 @@ impl Evaluation {
     /// The figures, as JSON.
     fn json(&self, py: Python<'_>) -> PyResult<String> {
         json(py, &self.inner)
+    }
+
+    /// The figures by what the target is, as JSON.
+    fn targets(&self, py: Python<'_>) -> PyResult<String> {
+        json(py, &self.targets)
     }
 
     /// The number of next clicks, and of those on items that training has not seen; `None` if they were dropped before.

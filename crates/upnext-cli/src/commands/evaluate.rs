@@ -14,7 +14,7 @@ use std::sync::Arc;
 use upnext_core::data::NextClicks;
 use upnext_core::data::items::{ItemTable, ItemTableOptions};
 use upnext_core::data::part::DroppedSessions;
-use upnext_core::evaluation::{Births, Evaluation, EvaluationConfig, MetricsAt};
+use upnext_core::evaluation::{Births, Evaluation, EvaluationConfig, MetricsAt, OfTargets};
 use upnext_core::experiment::{ModelKind, TieRule};
 use upnext_core::model::Model;
 use upnext_core::replace::replace_file;
@@ -71,24 +71,12 @@ struct Done<'a> {
     #[serde(flatten)]
     evaluation: &'a Evaluation,
     /// The same by what the target is.
-    targets: Vec<OfTargets>,
+    targets: [OfTargets; 3],
     unknown: Unknown,
     /// All next clicks of the test part; absent if those on unknown items were dropped before, without being counted.
     next_clicks: Option<NextClicks>,
     dropped: DroppedSessions,
 }
-
-/// The cases of one kind of targets.
-#[derive(Serialize)]
-struct OfTargets {
-    /// `known`, `rare` (those of them with a support below 5) or `new`.
-    of: &'static str,
-    cases: usize,
-    metrics: Vec<MetricsAt>,
-}
-
-/// Support below which an item is rare.
-const RARE: u64 = 5;
 
 /// The targets that training has not seen.
 const NEW: &str = "new";
@@ -117,15 +105,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
     }
     let misses = test.misses(unknown).iter().map(|&misses| u64::from(misses)).sum();
     evaluation = evaluation.counting_misses(misses);
-    let of = |of, among: &dyn Fn(u64) -> bool| {
-        let (cases, metrics) = evaluation.of_targets(sessions, |item| among(items.support(item)));
-        OfTargets { of, cases, metrics }
-    };
-    let targets = vec![
-        of("known", &|support| support > 0),
-        of("rare", &|support| (1..RARE).contains(&support)),
-        of(NEW, &|support| support == 0),
-    ];
+    let targets = evaluation.by_support(sessions, items);
     let done = Done {
         model: &args.model,
         kind: loaded.experiment().model.kind(),
@@ -216,7 +196,7 @@ fn new_cases(targets: &[OfTargets]) -> usize {
 fn targets_table(targets: &[OfTargets]) -> String {
     let k = targets.first().and_then(|of| of.metrics.last()).map_or(0, |at| at.k);
     let mut table = Table::new(&["targets", "cases", &format!("recall@{k}"), &format!("mrr@{k}")]);
-    for OfTargets { of, cases, metrics } in targets {
+    for OfTargets { of, cases, metrics, .. } in targets {
         let cell = |of: fn(&MetricsAt) -> f64| match metrics.last() {
             Some(at) if *cases > 0 => format!("{:.4}", of(at)),
             _ => "–".to_owned(),

@@ -2,6 +2,7 @@
 
 use super::outcome::{Evaluation, MetricsAt};
 use crate::data::{ItemIndex, ItemVocabulary, Sessions, TestSessions, TimeMicros};
+use serde::Serialize;
 
 /// The items that exist at the time of a case: those of the training, and new ones from their birth on.
 ///
@@ -69,7 +70,35 @@ impl<'a> Births<'a> {
     }
 }
 
+/// Support below which an item is rare.
+const RARE: u64 = 5;
+
+/// The cases whose targets are of one sort.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct OfTargets {
+    /// `known`, `rare` (those of them with a support below 5) or `new` (items without training events).
+    pub of: &'static str,
+    /// Number of cases.
+    pub cases: usize,
+    /// The metrics of ranks over them, by cut-off; zeros without cases.
+    pub metrics: Vec<MetricsAt>,
+}
+
 impl Evaluation {
+    /// The cases on known, on rare and on new items, each by themselves.
+    pub fn by_support(&self, sessions: &Sessions, items: &ItemVocabulary) -> [OfTargets; 3] {
+        let of = |of, among: &dyn Fn(u64) -> bool| {
+            let (cases, metrics) = self.of_targets(sessions, |item| among(items.support(item)));
+            OfTargets { of, cases, metrics }
+        };
+        [
+            of("known", &|support| support > 0),
+            of("rare", &|support| (1..RARE).contains(&support)),
+            of("new", &|support| support == 0),
+        ]
+    }
+
     /// The number of the cases whose target is among some items, and the metrics of ranks over them alone.
     pub fn of_targets(
         &self,

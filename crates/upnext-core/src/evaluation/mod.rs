@@ -21,7 +21,7 @@ mod spread;
 mod tests;
 
 pub use across::{Unranked, evaluate_across};
-pub use births::Births;
+pub use births::{Births, OfTargets};
 #[cfg(feature = "logs")]
 pub use cases::{CaseFormat, CaseRow, CaseWriter};
 pub use config::EvaluationConfig;

@@ -171,6 +171,8 @@ fn models_without_content_refuse_new_items_and_attributes_need_a_table() {
         let refused = model.with_items(&table(&all_items())).unwrap_err().to_string();
         assert!(refused.contains(says), "{refused}");
     }
+    let lacking = trained().with_items(&table("item,shelf\ni9-9,shelf 1\n")).unwrap_err().to_string();
+    assert!(lacking.contains("lacks the column `price`"), "{lacking}");
 }
 
 #[test]

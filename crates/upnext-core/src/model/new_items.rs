@@ -33,6 +33,12 @@ impl Model {
                 "the model has no table of items: train it with one (--item-table) and model.attributes",
             )
         })?;
+        if let Some((lacking, _)) = self.attributes().iter().find(|(name, _)| table.column(name).is_none()) {
+            let reason = format!(
+                "the table of new items lacks the column `{lacking}`, which the model reads: add it, empty where it is not known"
+            );
+            return Err(Error::config("items", reason));
+        }
         let (all, _) = own.with_rows_of(table)?;
         let mut items = self.items().clone();
         let known = items.len();

@@ -27,11 +27,7 @@ impl Gate {
         _ = self.0.set(routes);
     }
 
-    pub(super) async fn answer(
-        &self,
-        port: Port,
-        request: Request<Incoming>,
-    ) -> Response<Body> {
+    pub(super) async fn answer(&self, port: Port, request: Request<Incoming>) -> Response<Body> {
         let Some(routes) = self.0.get() else { return while_loading(request.uri().path()) };
         let router = match port {
             Port::Main => routes.main.clone(),

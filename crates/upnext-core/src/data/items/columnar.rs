@@ -1,4 +1,4 @@
-//! Reads an item table from Parquet.
+//! Reads an item table from Parquet, and from Arrow record batches.
 
 use super::ItemTable;
 use super::builder::{Builder, Origin, choose};
@@ -10,9 +10,9 @@ use crate::parquet::ParquetFile;
 use ::parquet::file::reader::ChunkReader;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type};
-use arrow_array::{Array, ArrayRef, Float32Array, Float64Array, StringArray};
+use arrow_array::{Array, ArrayRef, Float32Array, Float64Array, RecordBatch, StringArray};
 use arrow_cast::cast;
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Schema};
 use std::ops::Range;
 use std::path::Path;
 
@@ -161,9 +161,49 @@ pub(super) fn read<R: ChunkReader + 'static>(
     options: &ItemTableOptions,
 ) -> Result<ItemTable> {
     let damaged = |reason: String| damaged_parquet(path, &reason);
-    let origin = Origin { path, place: "row" };
     let file = ParquetFile::open(file, size).map_err(damaged)?;
     let schema = file.schema().clone();
+    let open = |columns: &[usize]| {
+        let mut batches = file.batches(columns.iter().copied()).map_err(damaged)?;
+        Ok(move || batches.next().map_err(damaged))
+    };
+    read_columns(path, &schema, options, open, &damaged)
+}
+
+/// Reads a table from record batches.
+#[cfg(feature = "arrow")]
+pub(super) fn read_batches(
+    path: &Path,
+    mut batches: impl arrow_array::RecordBatchReader,
+    options: &ItemTableOptions,
+) -> Result<ItemTable> {
+    let refused = |reason: String| Error::RecordBatch { position: 1, reason };
+    let schema = batches.schema();
+    let open = |columns: &[usize]| {
+        let columns = columns.to_vec();
+        let mut number = 0;
+        Ok(move || {
+            number += 1;
+            let refused = |error: arrow_schema::ArrowError| Error::RecordBatch {
+                position: number,
+                reason: error.to_string(),
+            };
+            let batch = batches.next().transpose().map_err(refused)?;
+            batch.map(|batch| batch.project(&columns)).transpose().map_err(refused)
+        })
+    };
+    read_columns(path, &schema, options, open, &refused)
+}
+
+/// Reads a table from the batches that `open` gives for the positions of columns, ascending, until `None`.
+fn read_columns<N: FnMut() -> Result<Option<RecordBatch>>>(
+    path: &Path,
+    schema: &Schema,
+    options: &ItemTableOptions,
+    open: impl FnOnce(&[usize]) -> Result<N>,
+    damaged: &dyn Fn(String) -> Error,
+) -> Result<ItemTable> {
+    let origin = Origin { path, place: "row" };
     let names = schema.fields().iter().map(|field| field.name().clone()).collect();
     let chosen = choose(origin, names, options)?;
     let unsupported = |name: &str, data_type: &DataType, advice| Error::Unsupported {
@@ -192,13 +232,15 @@ pub(super) fn read<R: ChunkReader + 'static>(
     let mut builder = Builder::new(origin, options, &chosen, values);
 
     let at = || chosen.others.iter().map(|column| column.at);
-    let mut batches = file.batches(at().chain([chosen.id])).map_err(damaged)?;
-    // The decoder gives the chosen columns in the order of the file.
-    let place = |column: usize| at().chain([chosen.id]).filter(|&other| other < column).count();
+    let mut columns: Vec<usize> = at().chain([chosen.id]).collect();
+    columns.sort_unstable();
+    let mut next = open(&columns)?;
+    // The batches have the chosen columns in the order of the file.
+    let place = |column: usize| columns.partition_point(|&other| other < column);
     let (places, id_place): (Vec<usize>, usize) = (at().map(place).collect(), place(chosen.id));
     let mut position = 0;
     let mut vector = Vec::new();
-    while let Some(batch) = batches.next().map_err(damaged)? {
+    while let Some(batch) = next()? {
         let array = |place: usize| {
             batch.columns().get(place).ok_or_else(|| damaged("a column is missing in a row group".to_owned()))
         };

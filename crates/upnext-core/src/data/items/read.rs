@@ -54,6 +54,19 @@ impl ItemTable {
             }
         }
     }
+
+    /// Reads a table from Arrow record batches, with the rules of [`read`](Self::read) for Parquet.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read) about ids, columns and values, with `record batches` in place of a path;
+    /// [`Error::RecordBatch`] with the number of the batch for an error of the reader.
+    #[cfg(feature = "arrow")]
+    pub fn from_batches(
+        batches: impl arrow_array::RecordBatchReader,
+        options: &ItemTableOptions,
+    ) -> Result<Self> {
+        columnar::read_batches(Path::new("record batches"), batches, options)
+    }
 }
 
 /// Reads the rows of a text file.

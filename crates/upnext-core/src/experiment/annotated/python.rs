@@ -34,6 +34,7 @@ fn annotation(of: &str) -> String {
         "f32" | "f64" => "float".to_owned(),
         "bool" => "bool".to_owned(),
         "Vec<usize>" => "Sequence[int]".to_owned(),
+        "Vec<String>" => "Sequence[str]".to_owned(),
         "Vec<Member>" => "Sequence[str | dict | Recommender]".to_owned(),
         _ => "str".to_owned(),
     }

@@ -285,3 +285,44 @@ fn a_file_that_is_no_table_of_a_model_is_damage() {
         }
     }
 }
+
+#[cfg(feature = "arrow")]
+#[test]
+fn record_batches_give_the_table_of_a_parquet_file() {
+    use arrow_array::RecordBatchIterator;
+    use arrow_schema::ArrowError;
+    let batch = |ids: [i64; 2], tags: [Option<&str>; 2], price: [f64; 2]| {
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("tag", Arc::new(StringArray::from(tags.to_vec()))),
+            ("unread", Arc::new(StringArray::from(vec!["", "x"]))),
+            ("sku", Arc::new(Int64Array::from(ids.to_vec()))),
+            ("price", Arc::new(Float64Array::from(price.to_vec()))),
+        ];
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap()
+    };
+    let batches = [
+        batch([7, 8], [Some("a"), Some("a")], [1.5, f64::NAN]),
+        batch([9, 10], [Some("b"), None], [2.0, 3.0]),
+    ];
+    let mut options = ItemTableOptions::default();
+    options.columns = vec!["price".to_owned(), "tag".to_owned()];
+    options.types = [("tag".to_owned(), ColumnType::Categories)].into();
+    let reader = |batches: Vec<Result<RecordBatch, ArrowError>>| {
+        let schema = batches[0].as_ref().unwrap().schema();
+        ItemTable::from_batches(RecordBatchIterator::new(batches, schema), &options)
+    };
+    let read = reader(batches.iter().cloned().map(Ok).collect()).unwrap();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batches[0].schema(), None).unwrap();
+    batches.iter().for_each(|batch| writer.write(batch).unwrap());
+    writer.close().unwrap();
+    let of_file = read_file("items.parquet", bytes, |change| *change = options.clone()).unwrap();
+    assert_eq!(read, of_file);
+    assert_eq!((read.len(), read.columns().len(), read.column("price").unwrap().missing()), (4, 2, 1));
+    let broken = vec![Ok(batches[0].clone()), Err(ArrowError::ComputeError("the cable is cut".to_owned()))];
+    let error = reader(broken).unwrap_err().to_string();
+    assert!(error.contains('2') && error.contains("the cable is cut"), "{error}");
+    let twice = vec![Ok(batches[0].clone()), Ok(batch([8, 7], [None, None], [0.0, 0.0]))];
+    let error = reader(twice).unwrap_err().to_string();
+    assert!(error.contains("record batches") && error.contains("row 3"), "{error}");
+}
