@@ -3,9 +3,9 @@
 use super::features::{ContentShape, ItemFeatures};
 use super::tokens::{PARTS, parts, words};
 use crate::arrays::Arrays;
-use crate::data::ItemVocabulary;
 use crate::data::items::{Column, ColumnType, ItemTable, Value};
 use crate::data::shortened_to;
+use crate::data::{ItemIndex, ItemVocabulary};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,6 +30,9 @@ pub(crate) struct Encoder {
     /// Width of the vectors of all columns together.
     width: usize,
     columns: Vec<ColumnEncoder>,
+    /// The factor of the weights of each feature: 1 / ∛n if n items of the training have it (our choice). Without it, the features that
+    /// many items share take larger steps than these, and known items are recommended worse.
+    factors: Vec<f32>,
 }
 
 /// The terms of a column.
@@ -61,8 +64,8 @@ impl Encoder {
     /// # Errors
     /// [`Error::Config`] if a column is not in the table, or no item of the training is.
     pub(crate) fn learn(table: &ItemTable, items: &ItemVocabulary, columns: &[String]) -> Result<Self> {
-        let trained = items.ids().zip(items.supports()).filter(|&(_, &support)| support > 0);
-        let rows: Vec<usize> = trained.filter_map(|(id, _)| table.row(id)).collect();
+        let trained = || items.ids().zip(items.supports()).filter(|&(_, &support)| support > 0);
+        let rows: Vec<usize> = trained().filter_map(|(id, _)| table.row(id)).collect();
         if rows.is_empty() {
             let reason = format!(
                 "the item table has none of the {} items of the log: does its column {} have the same ids?",
@@ -77,6 +80,12 @@ impl Encoder {
             let terms = encoder.terms_of(column, &rows);
             encoder.columns.push(ColumnEncoder { name: column.name().to_owned(), missing, terms });
         }
+        encoder.factors = vec![1.0; encoder.features as usize];
+        let content = encoder.encode(table, trained().map(|(id, _)| id))?;
+        let mut uses = vec![0_u32; encoder.features as usize];
+        let all = (0..content.len() as ItemIndex).flat_map(|item| content.of(item));
+        all.for_each(|(feature, _)| uses[feature as usize] += 1);
+        encoder.factors = uses.into_iter().map(|uses| 1.0 / (uses.max(1) as f32).cbrt()).collect();
         Ok(encoder)
     }
 
@@ -141,7 +150,7 @@ impl Encoder {
     /// An encoder without columns, for content that is made by hand.
     #[cfg(test)]
     pub(crate) fn of_shape(features: u32, width: usize) -> Self {
-        Self { features, width, columns: Vec::new() }
+        Self { features, width, columns: Vec::new(), factors: vec![1.0; features as usize] }
     }
 
     /// Number of features, and the width of the vectors.
@@ -174,6 +183,7 @@ impl Encoder {
             for (encoder, column) in self.columns.iter().zip(&columns) {
                 encoder.encode(column, row, &mut features, &mut vector);
             }
+            features.iter_mut().for_each(|(feature, weight)| *weight *= self.factors[*feature as usize]);
             content.push(features.iter().copied(), &vector);
         }
         Ok(content)
@@ -205,22 +215,25 @@ impl Encoder {
     /// Whether every feature and place is within the encoder's shape.
     fn is_consistent(&self) -> bool {
         let below = |feature: u32| feature < self.features;
-        self.columns.iter().all(|column| {
-            below(column.missing)
-                && match &column.terms {
-                    Terms::Categories { known, rare } => known.values().chain([rare]).all(|&f| below(f)),
-                    Terms::Text { known, parts } => {
-                        known.values().all(|&f| below(f))
-                            && u64::from(*parts) + u64::from(PARTS) <= u64::from(self.features)
+        let has_factors = self.factors.len() == self.features as usize
+            && self.factors.iter().all(|factor| (0.0..=1.0).contains(factor));
+        has_factors
+            && self.columns.iter().all(|column| {
+                below(column.missing)
+                    && match &column.terms {
+                        Terms::Categories { known, rare } => known.values().chain([rare]).all(|&f| below(f)),
+                        Terms::Text { known, parts } => {
+                            known.values().all(|&f| below(f))
+                                && u64::from(*parts) + u64::from(PARTS) <= u64::from(self.features)
+                        }
+                        Terms::Number { limits, first } => {
+                            u64::from(*first) + (limits.len() as u64) < u64::from(self.features)
+                        }
+                        Terms::Vector { first, mean, .. } => {
+                            first.checked_add(mean.len()).is_some_and(|end| end <= self.width)
+                        }
                     }
-                    Terms::Number { limits, first } => {
-                        u64::from(*first) + (limits.len() as u64) < u64::from(self.features)
-                    }
-                    Terms::Vector { first, mean, .. } => {
-                        first.checked_add(mean.len()).is_some_and(|end| end <= self.width)
-                    }
-                }
-        })
+            })
     }
 }
 

@@ -44,7 +44,7 @@ fn all() -> Vec<String> {
 }
 
 #[test]
-fn categories_of_one_item_share_a_feature_and_lists_have_weights_of_length_1() {
+fn categories_of_one_item_share_a_feature_and_weights_fall_with_lists_and_with_users() {
     let table = table(
         "item,colour\ni0,red\ni1,red|blue\ni2,blue\ni3,odd\ni4,rare|red\ni5,\nnew,red|never\nlater,green|green\n",
         &[("colour", ColumnType::Categories)],
@@ -60,8 +60,12 @@ fn categories_of_one_item_share_a_feature_and_lists_have_weights_of_length_1() {
     assert_eq!((missing.len(), features(&content, 6)), (1, missing.clone()));
     assert_eq!(features(&content, 7), [red, rare]);
     assert!([red, blue, rare].iter().all(|&f| f != missing[0] && f < 4));
-    for (item, count) in [(0, 1), (1, 2), (8, 2)] {
-        assert!(content.of(item).all(|(_, weight)| (weight - 1.0 / (count as f32).sqrt()).abs() < 1e-6));
+    // 1 / √ of the length of the list, 1 / ∛ of the number of items of the training that have the category.
+    let users = |feature| if feature == red { 3.0_f32 } else { 2.0 };
+    for (item, length) in [(0, 1.0_f32), (1, 2.0), (7, 2.0), (8, 2.0)] {
+        for (feature, weight) in content.of(item) {
+            assert!((weight - 1.0 / (length.sqrt() * users(feature).cbrt())).abs() < 1e-6, "{item}");
+        }
     }
 }
 
@@ -104,8 +108,8 @@ fn words_of_several_items_have_features_and_rare_ones_share_parts() {
     let shared = features(&content, 2).iter().filter(|f| features(&content, 4).contains(f)).count();
     assert!(shared >= 4, "{shared}");
     assert_eq!(features(&content, 3).len(), 1);
-    let length: f32 = content.of(4).map(|(_, weight)| weight * weight).sum();
-    assert!((length - 1.0).abs() < 1e-5);
+    let (weight, count) = (content.of(4).find(|&(feature, _)| feature == blue), content.of(4).count() as f32);
+    assert!((weight.unwrap().1 - 1.0 / (count.sqrt() * 2.0_f32.cbrt())).abs() < 1e-6);
 }
 
 #[test]

@@ -14,8 +14,8 @@ fn table(text: &str) -> ItemTable {
     let path = place.path().join("items.csv");
     std::fs::write(&path, text).unwrap();
     let mut options = ItemTableOptions::default();
-    options.types.insert("shelf".to_owned(), ColumnType::Categories);
-    options.types.insert("price".to_owned(), ColumnType::Number);
+    options.usual_types.insert("shelf".to_owned(), ColumnType::Categories);
+    options.usual_types.insert("price".to_owned(), ColumnType::Number);
     ItemTable::read(&path, &options).unwrap()
 }
 
