@@ -35,7 +35,8 @@ impl Model {
         })?;
         if let Some((lacking, _)) = self.attributes().iter().find(|(name, _)| table.column(name).is_none()) {
             let reason = format!(
-                "the table of new items lacks the column `{lacking}`, which the model reads: add it, empty where it is not known"
+                "the table of new items lacks the column `{lacking}`, which the model reads, and has {}: add it, empty where it is not known",
+                table.listed_columns()
             );
             return Err(Error::config("items", reason));
         }
