@@ -304,9 +304,11 @@ fn record_batches_give_the_table_of_a_parquet_file() {
         batch([7, 8], [Some("a"), Some("a")], [1.5, f64::NAN]),
         batch([9, 10], [Some("b"), None], [2.0, 3.0]),
     ];
-    let mut options = ItemTableOptions::default();
-    options.columns = vec!["price".to_owned(), "tag".to_owned()];
-    options.types = [("tag".to_owned(), ColumnType::Categories)].into();
+    let options = ItemTableOptions {
+        columns: vec!["price".to_owned(), "tag".to_owned()],
+        types: [("tag".to_owned(), ColumnType::Categories)].into(),
+        ..ItemTableOptions::default()
+    };
     let reader = |batches: Vec<Result<RecordBatch, ArrowError>>| {
         let schema = batches[0].as_ref().unwrap().schema();
         ItemTable::from_batches(RecordBatchIterator::new(batches, schema), &options)
