@@ -250,16 +250,9 @@ def _read(log: Any, options: str, given: dict[str, Any]) -> _upnext.Sessions:
         if not any(os.path.exists(path) for path in log):
             raise DataError(f"{log[0]}: there is no such file; if these are item ids, one session is [{list(log[:3])!r}]")
         return _upnext.read(list(log), options)
-    if isinstance(log, Mapping):
-        log = _arrow_table(log)
-    if hasattr(log, "collect") and hasattr(log, "lazy") and not hasattr(log, "__arrow_c_stream__"):
-        raise DataError("a lazy frame has no rows yet: call collect() first")
     if type(log).__name__ in ("Series", "Array", "ChunkedArray") or type(log).__name__.endswith("Array"):
         log = _lists(log)
-    if hasattr(log, "to_arrow_table") and not hasattr(log, "__arrow_c_stream__"):  # DuckDB before it had the interface.
-        log = log.to_arrow_table()
-    if type(log).__module__.split(".")[0] == "pandas" and not hasattr(log, "__arrow_c_stream__"):
-        log = _arrow().Table.from_pandas(log, preserve_index=False)
+    log = _streamed(log)
     if hasattr(log, "__arrow_c_stream__"):
         return _frame(log, options, given)
     if getattr(getattr(log, "dtype", None), "names", None):  # An array of records.
@@ -289,6 +282,21 @@ def _read(log: Any, options: str, given: dict[str, Any]) -> _upnext.Sessions:
     if empty:
         warn(f"{empty:,} of {len(sessions):,} sessions are empty: they are left out")
     return _upnext.read_lists(sessions, numbers)
+
+
+def _streamed(table: Any) -> Any:
+    """A table by the Arrow interface, if it is a mapping or a frame of a library that lacks it; anything else as it is."""
+    if isinstance(table, Mapping):
+        return _arrow_table(table)
+    if hasattr(table, "__arrow_c_stream__"):
+        return table
+    if hasattr(table, "collect") and hasattr(table, "lazy"):
+        raise DataError("a lazy frame has no rows yet: call collect() first")
+    if hasattr(table, "to_arrow_table"):  # DuckDB before it had the interface.
+        return table.to_arrow_table()
+    if type(table).__module__.split(".")[0] == "pandas":
+        return _arrow().Table.from_pandas(table, preserve_index=False)
+    return table
 
 
 def _lists(array: Any) -> Any:

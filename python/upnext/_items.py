@@ -8,7 +8,7 @@ from typing import Any
 
 from . import _upnext
 from ._checks import to_json
-from ._data import _arrow, _arrow_table
+from ._data import _streamed
 from .errors import DataError, UpnextError
 
 
@@ -44,13 +44,14 @@ def read_items(
     types: Mapping[str, str] | None = None,
     list_separator: str | None = None,
     keep_last: bool = False,
+    like: ItemTable | None = None,
 ) -> ItemTable:
     """Reads a table of items.
 
     Parameters
     ----------
-    items : path, frame or mapping
-        A CSV or Parquet file, whatever has the Arrow interface (pandas, polars, pyarrow, DuckDB), or a mapping from column names to
+    items : ItemTable, path, frame or mapping
+        A table that is read already, a CSV or Parquet file, whatever has the Arrow interface (pandas, polars, pyarrow, DuckDB), or a mapping from column names to
         columns. Lists of texts are categories, lists of numbers are vectors.
     item : str, default None
         The column of ids; by default the one that is named like one, such as ``item_id``.
@@ -62,21 +63,9 @@ def read_items(
         The character between the categories of a field; by default ``|`` or ``;``, if a column plainly uses it.
     keep_last : bool, default False
         Whether an item in two rows with different values has those of the last one; otherwise it is an error.
+    like : ItemTable, default None
+        Another table: columns of the same names have the same types, if no others are given.
     """
-    return _read(items, None, item=item, columns=columns, types=types, list_separator=list_separator, keep_last=keep_last)
-
-
-def _read(
-    items: Any,
-    like: _upnext.ItemTable | None,
-    *,
-    item: str | None = None,
-    columns: Sequence[str] = (),
-    types: Mapping[str, str] | None = None,
-    list_separator: str | None = None,
-    keep_last: bool = False,
-) -> ItemTable:
-    """Reads a table, whose columns have the types of ``like`` if they are not given."""
     if isinstance(items, ItemTable):
         return items
     if isinstance(columns, str):
@@ -90,16 +79,14 @@ def _read(
             "keep_last": bool(keep_last),
         }
     )
+    other = like._inner if like is not None else None
     if isinstance(items, (str, os.PathLike)):
-        return ItemTable(_upnext.read_items(items, reading, like))
-    if isinstance(items, Mapping):
-        items = _arrow_table(items)
-    if type(items).__module__.split(".")[0] == "pandas" and not hasattr(items, "__arrow_c_stream__"):
-        items = _arrow().Table.from_pandas(items, preserve_index=False)
+        return ItemTable(_upnext.read_items(items, reading, other))
+    items = _streamed(items)
     if not hasattr(items, "__arrow_c_stream__"):
         raise DataError(f"a table of items cannot be a {type(items).__name__}: give a path, a frame, or a mapping of columns")
     try:
-        return ItemTable(_upnext.read_items_arrow(items, reading, like))
+        return ItemTable(_upnext.read_items_arrow(items, reading, other))
     except UpnextError:
         raise
     except Exception as error:  # Of the library that has made the frame, or of its types.

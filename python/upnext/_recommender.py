@@ -18,8 +18,7 @@ from . import _upnext
 from ._checks import count, counts, plain, span, threads, to_json, translated, warn
 from ._data import Sessions, _split, read
 from ._ids import text, texts
-from ._items import ItemTable
-from ._items import _read as read_table
+from ._items import ItemTable, read_items
 from ._pages import frame
 from ._progress import Bar, is_shown
 from ._results import Evaluation, Item, Recommendations
@@ -187,7 +186,7 @@ class Recommender:
         data = read(sessions, **options)
         fit, valid, whole = self._validation(data, validation, options)
         start = self._start(init)
-        table = _items(item_table, start.item_table if start is not None else None)
+        table = _items(item_table, start)
         bar = Bar() if is_shown(progress) else None
 
         def tell(event: str, record: str) -> object:
@@ -318,8 +317,7 @@ class Recommender:
         that the model has already stay as they are. The new ones can be read in sessions and recommended at once.
         """
         model = self._model
-        table = _items(items, model.item_table, **options)
-        assert table is not None
+        table = read_items(items, like=self.item_table_, **options)
         extended, added, known = model.with_items(table._inner)
         if not added:
             warn(f"none of the {known:,} items is new: the model has all of them")
@@ -444,7 +442,7 @@ class Recommender:
         if candidates is not None:
             chosen["candidates"] = count(candidates, "candidates")
         if unknown == "rank":
-            table = _items(item_table, model.item_table) or self.item_table_
+            table = self.item_table_ if item_table is None else _items(item_table, model)
             if table is None:
                 raise ConfigError("item_table: the model has no table of items: give one, or fit it with one")
             model, _, _ = model.with_items(table._inner)
@@ -527,9 +525,12 @@ def _member(member: Any) -> Any:
     return plain(member)
 
 
-def _items(items: Any, like: _upnext.ItemTable | None, **options: Any) -> ItemTable | None:
-    """A table of items, if there is one, with the types of an earlier one."""
-    return read_table(items, like, **options) if items is not None else None
+def _items(items: Any, earlier: _upnext.Model | None) -> ItemTable | None:
+    """A table of items, if there is one, with the types of an earlier model's."""
+    if items is None:
+        return None
+    like = earlier.item_table if earlier is not None else None
+    return read_items(items, like=ItemTable(like) if like is not None else None)
 
 
 def _filters(exclude: Any, only: Any) -> tuple[list[str], list[str] | None]:

@@ -47,10 +47,11 @@ pub(crate) fn fit(
                 Some(init) => of.extending(init.inner.items())?,
                 None => of.dataset()?,
             };
-            let with = |table: &ItemTable| {
-                Arc::new(Arc::unwrap_or_clone(Arc::clone(&data)).with_item_table(Arc::clone(&table.inner)))
+            let data = match item_table {
+                Some(table) => Arc::new(Arc::unwrap_or_clone(data).with_item_table(Arc::clone(&table.inner))),
+                None => data,
             };
-            upnext_core::Result::Ok((item_table.map_or_else(|| Arc::clone(&data), with), dropped))
+            upnext_core::Result::Ok((data, dropped))
         };
         let (data, dropped) = dataset(sessions)?;
         let validating = validation.map(|validation| validation.cases(&data.items, false)).transpose()?;

@@ -2,7 +2,6 @@
 
 use crate::arrow::batches;
 use crate::errors::{OrRaise, options, raise_as};
-use crate::model::Model;
 use pyo3::prelude::*;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -92,11 +91,5 @@ impl ItemTable {
     #[getter]
     fn item(&self) -> &str {
         self.inner.id_name()
-    }
-
-    /// Number of items of the model that have a row, and number of its items.
-    fn coverage(&self, model: &Model) -> (usize, usize) {
-        let items = model.inner.items();
-        (items.ids().filter(|id| self.inner.row(id).is_some()).count(), items.len())
     }
 }

@@ -132,12 +132,6 @@ impl Model {
         self.inner.item_table().map(|table| ItemTable { inner: Arc::clone(table) })
     }
 
-    /// The columns of the table that it reads, with their types.
-    #[getter]
-    fn attributes(&self) -> Vec<(String, &'static str)> {
-        self.inner.attributes().into_iter().map(|(name, of)| (name, of.name())).collect()
-    }
-
     /// The ids of the items without training events.
     fn new_items(&self, are_numbers: bool) -> Vec<Id> {
         let (ids, items) = (Ids::given(are_numbers), self.inner.items());

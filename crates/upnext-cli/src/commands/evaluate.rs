@@ -78,9 +78,6 @@ struct Done<'a> {
     dropped: DroppedSessions,
 }
 
-/// The targets that training has not seen.
-const NEW: &str = "new";
-
 /// Runs the command.
 pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
     let threads = args.threads.threads()?;
@@ -163,12 +160,13 @@ fn describe(done: &Done) -> String {
         shown_ties(done.evaluation.ties),
     );
     let ranks_new = done.unknown == Unknown::Rank;
+    let [_, _, new] = &done.targets;
     text.push_str(&match done.next_clicks {
         Some(clicks) if ranks_new => format!(
             "of {} next clicks {} are on items that training has not seen: {} of them are ranked by their attributes\n",
             thousands(clicks.total),
             thousands(clicks.unknown),
-            thousands(new_cases(&done.targets) as u64)
+            thousands(new.cases as u64)
         ),
         clicks => sentence(clicks, *cases as u64, done.evaluation.misses),
     });
@@ -185,11 +183,6 @@ fn describe(done: &Done) -> String {
         text = format!("{text}\n{}", targets_table(&done.targets));
     }
     text
-}
-
-/// Number of cases whose target is new.
-fn new_cases(targets: &[OfTargets]) -> usize {
-    targets.iter().find(|targets| targets.of == NEW).map_or(0, |targets| targets.cases)
 }
 
 /// The metrics at the largest cut-off by what the target is.

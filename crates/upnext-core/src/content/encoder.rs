@@ -3,9 +3,9 @@
 use super::features::{ContentShape, ItemFeatures};
 use super::tokens::{PARTS, parts, words};
 use crate::arrays::Arrays;
+use crate::data::ItemVocabulary;
 use crate::data::items::{Column, ColumnType, ItemTable, Value};
 use crate::data::shortened_to;
-use crate::data::{ItemIndex, ItemVocabulary};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -59,13 +59,18 @@ enum Terms {
 }
 
 impl Encoder {
-    /// Learns the terms for columns of a table from the items of a training; `*` stands for all columns.
+    /// Learns the terms for columns of a table from the items of a training; `*` stands for all columns. Returns them with the content of
+    /// the items.
     ///
     /// # Errors
     /// [`Error::Config`] if a column is not in the table, or no item of the training is.
-    pub(crate) fn learn(table: &ItemTable, items: &ItemVocabulary, columns: &[String]) -> Result<Self> {
-        let trained = || items.ids().zip(items.supports()).filter(|&(_, &support)| support > 0);
-        let rows: Vec<usize> = trained().filter_map(|(id, _)| table.row(id)).collect();
+    pub(crate) fn learn(
+        table: &ItemTable,
+        items: &ItemVocabulary,
+        columns: &[String],
+    ) -> Result<(Self, ItemFeatures)> {
+        let trained = items.ids().zip(items.supports()).filter(|&(_, &support)| support > 0);
+        let rows: Vec<usize> = trained.filter_map(|(id, _)| table.row(id)).collect();
         if rows.is_empty() {
             let reason = format!(
                 "the item table has none of the {} items of the log: does its column {} have the same ids?",
@@ -80,13 +85,14 @@ impl Encoder {
             let terms = encoder.terms_of(column, &rows);
             encoder.columns.push(ColumnEncoder { name: column.name().to_owned(), missing, terms });
         }
-        encoder.factors = vec![1.0; encoder.features as usize];
-        let content = encoder.encode(table, trained().map(|(id, _)| id))?;
+        let mut content = encoder.unscaled(table, items.ids())?;
         let mut uses = vec![0_u32; encoder.features as usize];
-        let all = (0..content.len() as ItemIndex).flat_map(|item| content.of(item));
-        all.for_each(|(feature, _)| uses[feature as usize] += 1);
+        let trained = (0..).zip(items.supports()).filter(|&(_, &support)| support > 0);
+        let used = trained.flat_map(|(item, _)| content.of(item));
+        used.for_each(|(feature, _)| uses[feature as usize] += 1);
         encoder.factors = uses.into_iter().map(|uses| 1.0 / (uses.max(1) as f32).cbrt()).collect();
-        Ok(encoder)
+        content.scale(&encoder.factors);
+        Ok((encoder, content))
     }
 
     /// Reserves `count` features; returns the first.
@@ -172,6 +178,13 @@ impl Encoder {
         table: &ItemTable,
         ids: impl Iterator<Item = &'a str>,
     ) -> Result<ItemFeatures> {
+        let mut content = self.unscaled(table, ids)?;
+        content.scale(&self.factors);
+        Ok(content)
+    }
+
+    /// As [`encode`](Self::encode), without the factors of the features.
+    fn unscaled<'a>(&self, table: &ItemTable, ids: impl Iterator<Item = &'a str>) -> Result<ItemFeatures> {
         let columns: Vec<&Column> =
             self.columns.iter().map(|encoder| encoder.column_of(table)).collect::<Result<_>>()?;
         let mut content = ItemFeatures::new(self.features as usize, self.width);
@@ -183,7 +196,6 @@ impl Encoder {
             for (encoder, column) in self.columns.iter().zip(&columns) {
                 encoder.encode(column, row, &mut features, &mut vector);
             }
-            features.iter_mut().for_each(|(feature, weight)| *weight *= self.factors[*feature as usize]);
             content.push(features.iter().copied(), &vector);
         }
         Ok(content)

@@ -62,6 +62,15 @@ impl ItemFeatures {
         self.vectors.extend_from_slice(vector);
     }
 
+    /// Multiplies the weights of each feature by its factor.
+    ///
+    /// # Panics
+    /// If a feature has none.
+    pub(crate) fn scale(&mut self, factors: &[f32]) {
+        let uses = self.weights.iter_mut().zip(&self.features);
+        uses.for_each(|(weight, &feature)| *weight *= factors[feature as usize]);
+    }
+
     /// The content of the first `items` items.
     pub(crate) fn first(&self, items: usize) -> Self {
         let entries = if items == 0 { 0 } else { self.ends[items - 1] };

@@ -39,6 +39,12 @@ fn features(content: &ItemFeatures, item: u32) -> Vec<u32> {
     content.of(item).map(|(feature, _)| feature).collect()
 }
 
+fn learn(table: &ItemTable, items: &ItemVocabulary, columns: &[String]) -> crate::Result<Encoder> {
+    let (encoder, content) = Encoder::learn(table, items, columns)?;
+    assert_eq!(content, encoder.encode(table, items.ids())?);
+    Ok(encoder)
+}
+
 fn all() -> Vec<String> {
     vec!["*".to_owned()]
 }
@@ -49,7 +55,7 @@ fn categories_of_one_item_share_a_feature_and_weights_fall_with_lists_and_with_u
         "item,colour\ni0,red\ni1,red|blue\ni2,blue\ni3,odd\ni4,rare|red\ni5,\nnew,red|never\nlater,green|green\n",
         &[("colour", ColumnType::Categories)],
     );
-    let encoder = Encoder::learn(&table, &items(6), &all()).unwrap();
+    let encoder = learn(&table, &items(6), &all()).unwrap();
     // Missing, red, blue, rare.
     assert_eq!(shape(&encoder), (4, 0));
     let content = encode(&encoder, &table, &["i0", "i1", "i2", "i3", "i4", "i5", "no row", "new", "later"]);
@@ -75,7 +81,7 @@ fn numbers_fall_into_bins_of_as_many_items_and_new_extremes_into_the_outermost()
     (0..100).for_each(|i| text += &format!("i{i},{}\n", i * i));
     text += "cheap,-5\ndear,1e9\nunknown,\n";
     let table = table(&text, &[("price", ColumnType::Number)]);
-    let encoder = Encoder::learn(&table, &items(100), &all()).unwrap();
+    let encoder = learn(&table, &items(100), &all()).unwrap();
     assert_eq!(shape(&encoder), (11, 0));
     let ids: Vec<String> = (0..100).map(|i| format!("i{i}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).chain(["cheap", "dear", "unknown"]).collect();
@@ -91,7 +97,7 @@ fn numbers_fall_into_bins_of_as_many_items_and_new_extremes_into_the_outermost()
 #[test]
 fn equal_numbers_are_one_bin() {
     let table = table("item,n\ni0,1\ni1,1\ni2,1\ni3,1\n", &[("n", ColumnType::Number)]);
-    assert_eq!(shape(&Encoder::learn(&table, &items(4), &all()).unwrap()), (2, 0));
+    assert_eq!(shape(&learn(&table, &items(4), &all()).unwrap()), (2, 0));
 }
 
 #[test]
@@ -100,7 +106,7 @@ fn words_of_several_items_have_features_and_rare_ones_share_parts() {
         "item,title\ni0,Blue cup\ni1,BLUE pot\ni2,Green teapot\ni3,...\nnew,blue teapots\n",
         &[("title", ColumnType::Text)],
     );
-    let encoder = Encoder::learn(&table, &items(4), &all()).unwrap();
+    let encoder = learn(&table, &items(4), &all()).unwrap();
     assert_eq!(encoder.shape().features, 1 + 1 + PARTS as usize);
     let content = encode(&encoder, &table, &["i0", "i1", "i2", "i3", "new"]);
     let blue = features(&content, 0)[0];
@@ -122,7 +128,7 @@ fn vectors_have_mean_0_and_length_1_on_average() {
             .as_str(),
         &[("v", ColumnType::Vector)],
     );
-    let encoder = Encoder::learn(&table, &items(4), &all()).unwrap();
+    let encoder = learn(&table, &items(4), &all()).unwrap();
     assert_eq!(shape(&encoder), (1, 2));
     let content = encode(&encoder, &table, &["i0", "i1", "i2", "i3", "new"]);
     for k in 0..2 {
@@ -140,7 +146,7 @@ fn vectors_of_any_size_stay_finite_and_can_be_saved() {
     for (a, b) in [("3e38", "-3e38"), ("1e-45", "0"), ("2", "2")] {
         let text = format!("item,v\ni0,\"[{a}, 1]\"\ni1,\"[{b}, 1]\"\n");
         let table = table(&text, &[("v", ColumnType::Vector)]);
-        let encoder = Encoder::learn(&table, &items(2), &all()).unwrap();
+        let encoder = learn(&table, &items(2), &all()).unwrap();
         let content = encode(&encoder, &table, &["i0", "i1"]);
         assert!((0..2).flat_map(|item| content.vector(item)).all(|x| x.is_finite()), "{a}");
         let mut arrays = Arrays::default();
@@ -155,25 +161,25 @@ fn only_items_of_the_training_teach_terms() {
     let mut items = items(2);
     items.add("x", 0);
     items.add("y", 0);
-    assert_eq!(shape(&Encoder::learn(&table, &items, &all()).unwrap()), (3, 0));
+    assert_eq!(shape(&learn(&table, &items, &all()).unwrap()), (3, 0));
 }
 
 #[test]
 fn a_column_that_is_not_there_and_one_of_another_type_are_named() {
     let trained = table("item,a,b\ni0,x,1\ni1,x,2\n", &[("a", ColumnType::Categories)]);
-    let learn = |names: &[&str]| {
+    let learn_from = |names: &[&str]| {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        Encoder::learn(&trained, &items(2), &names)
+        learn(&trained, &items(2), &names)
     };
-    let error = learn(&["a", "colour"]).unwrap_err().to_string();
+    let error = learn_from(&["a", "colour"]).unwrap_err().to_string();
     assert!(error.contains("`colour`") && error.contains("`a`, `b`"), "{error}");
-    let encoder = learn(&["b", "a"]).unwrap();
+    let encoder = learn_from(&["b", "a"]).unwrap();
     let refuse = |table: &ItemTable| encoder.encode(table, std::iter::once("i0")).unwrap_err().to_string();
     let error = refuse(&table("item,a\ni0,x\n", &[]));
     assert!(error.contains("`b`"), "{error}");
     let error = refuse(&table("item,a,b\ni0,x,much\n", &[("a", ColumnType::Categories)]));
     assert!(error.contains("`b`") && error.contains("number"), "{error}");
-    let error = Encoder::learn(&table("item,a\nother,x\n", &[]), &items(2), &all()).unwrap_err().to_string();
+    let error = learn(&table("item,a\nother,x\n", &[]), &items(2), &all()).unwrap_err().to_string();
     assert!(error.contains("none of the 2 items"), "{error}");
 }
 
@@ -183,7 +189,7 @@ fn an_encoder_is_saved_and_a_damaged_one_refused() {
         "item,c,n,t\ni0,ä\"b,1,blue\ni1,ä\"b,2,blue\ni2,z,,pot\n",
         &[("c", ColumnType::Categories), ("t", ColumnType::Text)],
     );
-    let encoder = Encoder::learn(&table, &items(3), &all()).unwrap();
+    let encoder = learn(&table, &items(3), &all()).unwrap();
     let mut arrays = Arrays::default();
     encoder.add_to(&mut arrays);
     assert_eq!(Encoder::take(&mut arrays.clone()).unwrap(), encoder);

@@ -108,11 +108,13 @@ fn content_of(config: &NetworkConfig, fit: &mut Fit<'_>) -> Result<Option<Arc<Co
         let reason = "the log has no item table: give one (--item-table FILE), or use []";
         return Err(Error::config("model.attributes", reason));
     };
-    let encoder = match encoder {
-        Some(encoder) => encoder,
+    let (encoder, features) = match encoder {
+        Some(encoder) => {
+            let features = encoder.encode(table, items.ids())?;
+            (encoder, features)
+        }
         None => Encoder::learn(table, items, &config.attributes)?,
     };
-    let features = encoder.encode(table, items.ids())?;
     Ok(Some(Arc::new(Content { encoder, features })))
 }
 

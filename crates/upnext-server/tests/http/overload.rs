@@ -38,6 +38,23 @@ fn batch(request: Value) -> String {
     json!({"requests": vec![request; SESSIONS]}).to_string()
 }
 
+/// Waits until the metrics have this line.
+fn until_metrics_say(watching: &mut Client, expected: &str) {
+    until(|| watching.get("/metrics").text().lines().any(|line| line == expected));
+}
+
+/// Occupies the only thread with a batch of the first client, and the queue with one of the second. Comparing every entry of every
+/// list with every item of a long session takes far longer than the next requests.
+fn fill(watching: &mut Client, first: &mut Client, second: &mut Client) {
+    let long: Vec<String> = (0..200).map(item).collect();
+    let busy = batch(json!({"session": long, "k": ITEMS, "why": true}));
+    first.ask("POST", "/v1/recommend/batch", Some(busy.as_bytes()));
+    until_metrics_say(watching, "upnext_batch_sessions_count 1");
+    let waiting = batch(json!({"session": [item(1)], "k": 1}));
+    second.ask("POST", "/v1/recommend/batch", Some(waiting.as_bytes()));
+    until_metrics_say(watching, &format!("upnext_queue_sessions {SESSIONS}"));
+}
+
 #[test]
 fn a_client_that_never_reads_loses_its_connection_and_another_gets_the_place() {
     fn check<S: Read + Write>(secure: bool, connect: impl Fn(SocketAddr, &Certificate) -> Client<S>) {
@@ -68,20 +85,8 @@ fn a_client_that_never_reads_loses_its_connection_and_another_gets_the_place() {
 #[test]
 fn a_full_queue_refuses_and_stores_nothing_and_the_server_answers_again_afterwards() {
     let shop = Shop::with(large);
-    let mut watching = shop.client();
-    let mut until_metrics_say = |expected: &str| {
-        until(|| watching.get("/metrics").text().lines().any(|line| line == expected));
-    };
-    // Comparing every entry of every list with every item of a long session occupies the only thread far longer than
-    // the next requests take.
-    let long: Vec<String> = (0..200).map(item).collect();
-    let [mut first, mut second, mut third] = [(); 3].map(|()| shop.client());
-    let busy = batch(json!({"session": long, "k": ITEMS, "why": true}));
-    first.ask("POST", "/v1/recommend/batch", Some(busy.as_bytes()));
-    until_metrics_say("upnext_batch_sessions_count 1");
-    let waiting = batch(json!({"session": [item(1)], "k": 1}));
-    second.ask("POST", "/v1/recommend/batch", Some(waiting.as_bytes()));
-    until_metrics_say(&format!("upnext_queue_sessions {SESSIONS}"));
+    let [mut watching, mut first, mut second, mut third] = [(); 4].map(|()| shop.client());
+    fill(&mut watching, &mut first, &mut second);
 
     let click = json!({"item": item(1), "k": 1});
     for (path, body) in [("/v1/sessions/v/events", &click), ("/v1/recommend", &json!({"session": []}))] {
@@ -95,8 +100,11 @@ fn a_full_queue_refuses_and_stores_nothing_and_the_server_answers_again_afterwar
         assert_eq!(waited.reply().unwrap().json(200)["lists"].as_array().unwrap().len(), SESSIONS);
     }
     assert_eq!(third.post("/v1/sessions/v/events", &click).json(200)["events"], 1);
-    until_metrics_say("upnext_queue_sessions 0");
-    until_metrics_say(r#"upnext_requests_total{method="POST",route="/v1/recommend",status="503"} 1"#);
+    until_metrics_say(&mut watching, "upnext_queue_sessions 0");
+    until_metrics_say(
+        &mut watching,
+        r#"upnext_requests_total{method="POST",route="/v1/recommend",status="503"} 1"#,
+    );
 }
 
 #[test]
@@ -108,19 +116,9 @@ fn one_key_cannot_fill_the_queue() {
         setup.config.key_queue_share = 0.25;
     });
     let client = |key| shop.client().with_key(key);
-    let mut watching = client(APP);
-    let mut until_metrics_say = |expected: &str| {
-        until(|| watching.get("/metrics").text().lines().any(|line| line == expected));
-    };
-    let long: Vec<String> = (0..200).map(item).collect();
-    let (mut first, mut second, mut third, mut other) =
-        (client(SHOP), client(SHOP), client(SHOP), client(APP));
-    let busy = batch(json!({"session": long, "k": ITEMS, "why": true}));
-    first.ask("POST", "/v1/recommend/batch", Some(busy.as_bytes()));
-    until_metrics_say("upnext_batch_sessions_count 1");
-    let waiting = batch(json!({"session": [item(1)], "k": 1}));
-    second.ask("POST", "/v1/recommend/batch", Some(waiting.as_bytes()));
-    until_metrics_say(&format!("upnext_queue_sessions {SESSIONS}"));
+    let [mut first, mut second, mut third] = [(); 3].map(|()| client(SHOP));
+    let mut other = client(APP);
+    fill(&mut client(APP), &mut first, &mut second);
 
     let visit = json!({"session": [item(1)], "k": 1}).to_string();
     third.post("/v1/recommend", json!({"session": []})).problem(503);

@@ -13,6 +13,8 @@ use arrow_array::types::{Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, Float32Array, Float64Array, RecordBatch, StringArray};
 use arrow_cast::cast;
 use arrow_schema::{DataType, Schema};
+#[cfg(feature = "arrow")]
+use std::cell::Cell;
 use std::ops::Range;
 use std::path::Path;
 
@@ -177,22 +179,18 @@ pub(super) fn read_batches(
     mut batches: impl arrow_array::RecordBatchReader,
     options: &ItemTableOptions,
 ) -> Result<ItemTable> {
-    let refused = |reason: String| Error::RecordBatch { position: 1, reason };
+    let position = &Cell::new(0);
+    let refused = &|reason: String| Error::RecordBatch { position: position.get(), reason };
     let schema = batches.schema();
     let open = |columns: &[usize]| {
         let columns = columns.to_vec();
-        let mut number = 0;
         Ok(move || {
-            number += 1;
-            let refused = |error: arrow_schema::ArrowError| Error::RecordBatch {
-                position: number,
-                reason: error.to_string(),
-            };
-            let batch = batches.next().transpose().map_err(refused)?;
-            batch.map(|batch| batch.project(&columns)).transpose().map_err(refused)
+            position.set(position.get() + 1);
+            let batch = batches.next().map(|batch| batch?.project(&columns)).transpose();
+            batch.map_err(|error| refused(error.to_string()))
         })
     };
-    read_columns(path, &schema, options, open, &refused)
+    read_columns(path, &schema, options, open, refused)
 }
 
 /// Reads a table from the batches that `open` gives for the positions of columns, ascending, until `None`.
