@@ -32,8 +32,9 @@ impl Reading {
         let mut found =
             like.map_or_else(ItemTableOptions::default, |like| ItemTableOptions::like(&like.inner));
         for (name, of) in self.types {
-            let of: ColumnType =
-                of.parse().map_err(|error: String| raise_as(py, "ConfigError", &format!("types: {error}")))?;
+            let of: ColumnType = of
+                .parse()
+                .map_err(|error: String| raise_as(py, "ConfigError", &format!("types: {error}")))?;
             found.types.insert(name, of);
         }
         found.item_columns = self.item.into_iter().collect();

@@ -135,7 +135,11 @@ impl Model {
     /// The ids of the items without training events.
     fn new_items(&self, are_numbers: bool) -> Vec<Id> {
         let (ids, items) = (Ids::given(are_numbers), self.inner.items());
-        (0..).zip(items.ids()).filter(|(item, _)| self.inner.is_new(*item)).map(|(_, id)| ids.id(id)).collect()
+        (0..)
+            .zip(items.ids())
+            .filter(|(item, _)| self.inner.is_new(*item))
+            .map(|(_, id)| ids.id(id))
+            .collect()
     }
 
     /// Number of items.
