@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ._recommender import Recommender
 
-__all__ = ["GRU4Rec", "Pop", "DecayPop", "SPop", "Repeat", "ItemKNN", "Markov", "AR", "SR", "SKNN", "VSKNN", "STAN", "VSTAN", "BPRMF", "SessionAverage", "Blend"]
+__all__ = ["GRU4Rec", "Pop", "DecayPop", "SPop", "Repeat", "ItemKNN", "Markov", "AR", "SR", "ContentKNN", "SKNN", "VSKNN", "STAN", "VSTAN", "BPRMF", "SessionAverage", "Blend"]
 
 
 class GRU4Rec(Recommender):
@@ -362,6 +362,38 @@ class SR(Recommender):
         self.steps = steps
         self.pruning = pruning
         self.half_life = half_life
+
+
+class ContentKNN(Recommender):
+    """Items whose attributes are like those of the session's latest items, with an item table.
+
+    Parameters
+    ----------
+    attributes : Sequence[str], default ("*",)
+        Columns of the item table that are compared, all with the same weight; `*` stands for all. With one column
+        of a category each, the model is POP of the category. The default is our choice.
+    decay : float, default 0.5
+        Weight of an event relative to the next one of the session, 0 ≤ decay < 1; with 0 the last item decides
+        alone. The default is our choice.
+    neighbours : int, default 1000
+        Number of most similar items that get a score, 1 or more; all others follow by popularity. The default is
+        our choice.
+    """
+
+    kind = "content-knn"
+    _model_fields = ("attributes", "decay", "neighbours",)
+    _training_fields = ()
+
+    def __init__(
+        self,
+        *,
+        attributes: Sequence[str] = ("*",),
+        decay: float = 0.5,
+        neighbours: int = 1000,
+    ) -> None:
+        self.attributes = attributes
+        self.decay = decay
+        self.neighbours = neighbours
 
 
 class SKNN(Recommender):

@@ -1,11 +1,12 @@
 //! How a table of items is read, and how it is shown, for all commands.
 
 use crate::output::{Table, printable, thousands};
+use crate::reading::ReadArgs;
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use upnext_core::data::Quote;
 use upnext_core::data::items::{Column, ColumnType, ItemTable, ItemTableOptions, RepeatedItem};
+use upnext_core::data::{Dataset, ItemVocabulary, Quote};
 
 /// How a table of items is read. The argument that gives the table has the id `items`.
 #[derive(clap::Args, Clone, Debug)]
@@ -22,6 +23,52 @@ pub(crate) struct ItemTableArgs {
     /// Keep the last row of an item that has rows with different values, instead of failing
     #[arg(long, requires = "items")]
     keep_last_item: bool,
+}
+
+/// The table of items of a training.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct TrainedItemsArgs {
+    /// Table of items (titles, prices, categories, vectors), CSV or Parquet, to be saved with the model
+    #[arg(id = "items", long = "item-table", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// The table's column of item ids [default: found by its name, as in a log]
+    #[arg(long, value_name = "COLUMN", requires = "items")]
+    item_table_column: Option<String>,
+
+    #[command(flatten)]
+    table: ItemTableArgs,
+}
+
+impl TrainedItemsArgs {
+    /// Reads the table, if there is one, with fields quoted as those of the log.
+    pub(crate) fn read(&self, read: &ReadArgs) -> upnext_core::Result<Option<Arc<ItemTable>>> {
+        let Some(file) = &self.file else { return Ok(None) };
+        let table = self.table.read(file, self.item_table_column.as_deref(), None, read.options().quote)?;
+        Ok(Some(Arc::new(table)))
+    }
+}
+
+/// The data with the item table, if there is one.
+pub(crate) fn described(data: Dataset, table: Option<&Arc<ItemTable>>) -> Dataset {
+    match table {
+        Some(table) => data.with_item_table(Arc::clone(table)),
+        None => data,
+    }
+}
+
+/// Returns a warning if the item table lacks a tenth of the log's items: its ids may be of another kind.
+pub(crate) fn uncovered(table: &ItemTable, items: &ItemVocabulary) -> Option<String> {
+    let coverage = table.coverage(items);
+    let lacking = coverage.items - coverage.described_items;
+    (lacking * 10 > coverage.items).then(|| {
+        format!(
+            "the item table lacks {} of the log's {} items: is `{}` the column of the same ids?",
+            thousands(lacking as u64),
+            thousands(coverage.items as u64),
+            table.id_name()
+        )
+    })
 }
 
 fn parse_character(text: &str) -> Result<char, String> {

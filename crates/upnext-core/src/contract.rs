@@ -1,11 +1,13 @@
 //! The contract of [`Recommender`] as one test suite, which every model passes on the same sessions.
 
 use crate::baselines::{
-    AssociationRules, AssociationRulesConfig, BprMf, BprMfConfig, ItemKnn, ItemKnnConfig, Markov, NoFields,
-    Pop, Repeat, RepeatConfig, SKnn, SKnnConfig, SPop, SequentialRules, SequentialRulesConfig,
-    SessionAverage, SessionAverageConfig, Stan, StanConfig, VsKnn, VsKnnConfig, Vstan, VstanConfig,
+    AssociationRules, AssociationRulesConfig, BprMf, BprMfConfig, ContentKnn, ContentKnnConfig, ItemKnn,
+    ItemKnnConfig, Markov, NoFields, Pop, Repeat, RepeatConfig, SKnn, SKnnConfig, SPop, SequentialRules,
+    SequentialRulesConfig, SessionAverage, SessionAverageConfig, Stan, StanConfig, VsKnn, VsKnnConfig, Vstan,
+    VstanConfig,
 };
 use crate::batch::{Batch, HistoryBatcher, SessionBatcher};
+use crate::data::items::{ColumnType, ItemTable, ItemTableOptions, tests::read_file};
 use crate::data::{Dataset, ItemIndex, ItemVocabulary, Sessions};
 use crate::evaluation::{Evaluation, EvaluationConfig, evaluate_in_blocks};
 use crate::gru4rec::Network;
@@ -76,6 +78,20 @@ fn models_of_item_to_item_weights_obey_the_contract_and_return_from_their_arrays
     check!(AssociationRules, AssociationRulesConfig { pruning: 2 });
     check!(SequentialRules, SequentialRulesConfig::default());
     check!(SequentialRules, SequentialRulesConfig { steps: 2, pruning: 2, half_life: 0.3 });
+}
+
+#[test]
+fn neighbours_by_attributes_obey_the_contract() {
+    let data = example();
+    for config in [
+        ContentKnnConfig::default(),
+        ContentKnnConfig { attributes: vec!["shelves".into()], decay: 0.0, neighbours: 5 },
+    ] {
+        let model = ContentKnn::fit(&config, &data).unwrap();
+        obeys_the_contract(&model, &data.items, &data.sessions);
+        let again = ContentKnn::from_arrays(&config, &data.items, model.arrays()).unwrap();
+        assert_eq!(scored_alone(&again, &data.sessions), scored_alone(&model, &data.sessions));
+    }
 }
 
 #[test]
@@ -153,7 +169,21 @@ pub(crate) fn example() -> Dataset {
         }
         sessions.push(&items, 0);
     }
-    Dataset::new(vocabulary(&supports), sessions)
+    Dataset::new(vocabulary(&supports), sessions).with_item_table(attributes())
+}
+
+/// Attributes of most of the items of [`example`]: categories, numbers and vectors, not all of them given.
+fn attributes() -> ItemTable {
+    let row = |i: usize| {
+        let shelf = if i % 9 == 4 { String::new() } else { format!("{}|{}", i % 5, i % 7) };
+        format!("{i},{shelf},{},\"[{}, 0.5]\"\n", i * i % 31, i % 11)
+    };
+    let rows: String = (0..65).map(row).collect();
+    let types = |options: &mut ItemTableOptions| {
+        options.types.insert("shelves".to_owned(), ColumnType::Categories);
+        options.list_separator = Some('|');
+    };
+    read_file("items.csv", format!("item,shelves,price,look\n{rows}"), types).unwrap()
 }
 
 /// Items "0", "1", … with these supports.

@@ -4,6 +4,7 @@
 
 use crate::Result;
 use crate::arrays::{Arrays, TrainingState};
+use crate::content::Encoder;
 use crate::data::{Dataset, ItemTable, ItemVocabulary, Sessions};
 use crate::evaluation::EvaluationConfig;
 use crate::experiment::Experiment;
@@ -36,6 +37,9 @@ pub(crate) trait Kind: Recommender + Sized + 'static {
     /// Whether a fitted model can be trained further on other sessions.
     const CAN_TRAIN_FURTHER: bool = false;
 
+    /// Whether a fit needs a table of items.
+    const NEEDS_ITEM_TABLE: bool = false;
+
     /// Checks a configuration, together with the `[training]` table where the kind reads that.
     ///
     /// # Errors
@@ -47,6 +51,11 @@ pub(crate) trait Kind: Recommender + Sized + 'static {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for an invalid configuration; those of the kind's training.
     fn fit(config: &Self::Config, fit: &mut Fit<'_>) -> Result<Self>;
+
+    /// The terms in which the model describes items by their attributes; `None` if it does not.
+    fn encoder(&self) -> Option<&Encoder> {
+        None
+    }
 
     /// The same model with more items, the last of `items`, which have no training events: their vectors are made of their rows of
     /// `table`.
@@ -116,6 +125,9 @@ pub(crate) trait AnyModel: Recommender {
     /// [`Kind::to_arrays`].
     fn arrays(&self) -> Arrays;
 
+    /// [`Kind::encoder`].
+    fn encoder(&self) -> Option<&Encoder>;
+
     /// [`Kind::with_items`].
     fn with_items(&self, items: &ItemVocabulary, table: &ItemTable) -> Result<Box<dyn AnyModel>>;
 
@@ -129,6 +141,10 @@ pub(crate) trait AnyModel: Recommender {
 impl<M: Kind> AnyModel for M {
     fn arrays(&self) -> Arrays {
         self.to_arrays()
+    }
+
+    fn encoder(&self) -> Option<&Encoder> {
+        Kind::encoder(self)
     }
 
     fn with_items(&self, items: &ItemVocabulary, table: &ItemTable) -> Result<Box<dyn AnyModel>> {

@@ -24,6 +24,8 @@ macro_rules! for_each_kind {
             Ar(crate::baselines::AssociationRules, crate::baselines::AssociationRulesConfig) = "ar",
             /// Sequential rules: items that follow the last item within some steps.
             Sr(crate::baselines::SequentialRules, crate::baselines::SequentialRulesConfig) = "sr",
+            /// Items whose attributes are like those of the session's latest items, with an item table.
+            ContentKnn(crate::baselines::ContentKnn, crate::baselines::ContentKnnConfig) = "content-knn",
             /// Session-based nearest neighbours: the items of similar sessions.
             SKnn(crate::baselines::SKnn, crate::baselines::SKnnConfig) = "s-knn",
             /// The items of similar sessions, with larger weights for the latest events.

@@ -63,6 +63,13 @@ macro_rules! dispatch {
                 }
             }
 
+            /// Whether a fit of this kind needs a table of items ([`Dataset::with_item_table`](crate::Dataset::with_item_table)).
+            pub fn needs_item_table(self) -> bool {
+                match self {
+                    $(Self::$variant => <$model as Kind>::NEEDS_ITEM_TABLE,)*
+                }
+            }
+
             /// What the scores of models of this kind mean.
             pub(crate) fn scale(self) -> Scale {
                 match self {

@@ -129,7 +129,7 @@ fn what_makes_no_sense_on_windows_is_refused() {
     let trained = format!("pop,{}", model.display());
     refused(&mut compare(&data, &trained, 2), 2, &["--windows: model is a trained model", "name kinds"]);
     refused(compare(&data, "pop", 2).arg(&data), 2, &["--windows", "TEST", "no test log is read"]);
-    refused(compare(&data, "pop", 2).args(["--unknown", "miss"]), 2, &["--windows", "--unknown miss"]);
+    refused(compare(&data, "pop", 2).args(["--unknown", "miss"]), 2, &["--windows", "--unknown", "left out"]);
     refused(compare(&data, "pop", 2).arg("--keep").arg(folder.path("kept")), 2, &["--windows", "--keep"]);
     let cases = folder.path("cases.csv");
     refused(compare(&data, "pop", 2).arg("--cases").arg(&cases), 2, &["--windows", "--cases"]);

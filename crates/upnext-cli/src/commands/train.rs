@@ -5,7 +5,7 @@ mod report;
 
 use crate::experiment::{ExperimentArgs, ThreadArgs};
 use crate::interrupt;
-use crate::item_table::ItemTableArgs;
+use crate::item_table::TrainedItemsArgs;
 use crate::output::{OutputArgs, command_again, print};
 use crate::progress::EpochBar;
 use crate::reading::ReadArgs;
@@ -87,16 +87,8 @@ pub(crate) struct TrainArgs {
     #[arg(long)]
     show_config: bool,
 
-    /// Table of items (titles, prices, categories, vectors), CSV or Parquet, to be saved with the model
-    #[arg(id = "items", long = "item-table", value_name = "FILE")]
-    item_table: Option<PathBuf>,
-
-    /// The table's column of item ids [default: found by its name, as in a log]
-    #[arg(long, value_name = "COLUMN", requires = "items")]
-    item_table_column: Option<String>,
-
     #[command(flatten)]
-    table: ItemTableArgs,
+    item_table: TrainedItemsArgs,
 
     #[command(flatten)]
     threads: ThreadArgs,
@@ -139,10 +131,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     }
     // Checked before the log is read, which may take long.
     Artifact::check_target(out)?;
-    let table = args.item_table.as_ref();
-    let table = table
-        .map(|file| args.table.read(file, args.item_table_column.as_deref(), None, args.read.options().quote))
-        .transpose()?;
+    let table = args.item_table.read(&args.read)?;
     let mut init = args.init.as_ref().map(Artifact::load).transpose()?;
     let known = init.as_mut().map(|init| std::mem::take(&mut init.items));
     let data = read(args, path, known, table, experiment.training.seed)?;

@@ -132,6 +132,7 @@ impl ItemItem {
         weight: impl Fn(Counted) -> f64,
     ) -> Self {
         let n = items.len();
+        let popularity = Popularity::new(items);
         let occurrences = Occurrences::new(n, sessions);
         let rows = sessions.rows();
         let mut sums = Sums { of: vec![0.0; n], touched: Vec::new() };
@@ -150,21 +151,13 @@ impl ItemItem {
                 let sum = std::mem::take(&mut sums.of[neighbour as usize]);
                 row.push((neighbour, weight(Counted { item, neighbour, sum, total }) as f32));
             }
-            if row.len() > keep {
-                row.select_nth_unstable_by(keep, |a, b| {
-                    let support = |item| items.support(item);
-                    b.1.total_cmp(&a.1)
-                        .then_with(|| support(b.0).cmp(&support(a.0)))
-                        .then_with(|| a.0.cmp(&b.0))
-                });
-                row.truncate(keep);
-            }
+            popularity.keep_best(keep, &mut row);
             row.sort_unstable_by_key(|&(neighbour, _)| neighbour);
             neighbours.extend(row.iter().map(|&(neighbour, _)| neighbour));
             weights.extend(row.iter().map(|&(_, weight)| weight));
             offsets.push(neighbours.len());
         }
-        Self { popularity: Popularity::new(items), offsets, neighbours, weights }
+        Self { popularity, offsets, neighbours, weights }
     }
 
     /// Number of items.

@@ -76,6 +76,7 @@ macro_rules! support_kind {
 }
 
 mod bpr_mf;
+mod content_knn;
 mod decay;
 mod decay_pop;
 mod factors;
@@ -94,6 +95,7 @@ use crate::Result;
 use serde::{Deserialize, Serialize};
 
 pub use bpr_mf::{BprMf, BprMfConfig};
+pub use content_knn::{ContentKnn, ContentKnnConfig};
 pub use decay_pop::{DecayPop, DecayPopConfig};
 pub use item_knn::{ItemKnn, ItemKnnConfig};
 pub use markov::Markov;

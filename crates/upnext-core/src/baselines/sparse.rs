@@ -31,6 +31,17 @@ impl Popularity {
         self.levels.len()
     }
 
+    /// Keeps the `keep` best of scored items, in any order: of equal scores those of larger support, then of lower index.
+    pub(crate) fn keep_best(&self, keep: usize, scored: &mut Vec<(ItemIndex, f32)>) {
+        if scored.len() > keep {
+            let level = |item: ItemIndex| self.levels[item as usize];
+            scored.select_nth_unstable_by(keep, |a, b| {
+                b.1.total_cmp(&a.1).then_with(|| level(b.0).cmp(&level(a.0))).then_with(|| a.0.cmp(&b.0))
+            });
+            scored.truncate(keep);
+        }
+    }
+
     /// The score of an item that the model leaves unscored.
     fn base(&self, item: ItemIndex) -> f32 {
         // Exact below 2²⁴ distinct supports, which would need as many items.

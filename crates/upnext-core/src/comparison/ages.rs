@@ -15,7 +15,8 @@ pub(super) struct Ages {
 impl Ages {
     /// The age of every item: in days, from the start of the first session with it to the start of the last session, if the
     /// times are real and the sessions span a day; else the share of the sessions after the first with it, in percent. Both are
-    /// rounded down. Items of an earlier training, without a session, are as old as the first session.
+    /// rounded down. Items of an earlier training, without a session, are as old as the first session, and items without
+    /// any training are of age 0.
     pub(super) fn of(train: &Dataset) -> Self {
         let order = Order::of(train);
         let Some(last) = order.sessions.len().checked_sub(1) else {
@@ -30,8 +31,13 @@ impl Ages {
                 ((last - place) as u128 * 100 / (last as u128 + 1)) as u64
             }
         };
-        let of_item = |&place: &usize| age(if place > last { 0 } else { place });
-        Self { in_days, of_item: order.first_seen.iter().map(of_item).collect() }
+        let of_item = |(&place, &support): (&usize, &u64)| match place {
+            _ if support == 0 => 0,
+            place if place > last => age(0),
+            place => age(place),
+        };
+        let of_item = order.first_seen.iter().zip(train.items.supports()).map(of_item).collect();
+        Self { in_days, of_item }
     }
 
     /// The age of an item.

@@ -2,7 +2,7 @@
 
 use super::ages::Ages;
 use crate::data::{Dataset, Sessions};
-use crate::evaluation::RankedCase;
+use crate::evaluation::{RARE, RankedCase};
 use serde::{Deserialize, Serialize};
 
 /// The quantity by which cases are grouped.
@@ -14,7 +14,8 @@ pub enum GroupBy {
     EventsSeen,
     /// The number of events of the whole session.
     SessionLength,
-    /// The support of the target. The groups are about fifths of the cases; cases of equal support are in one group.
+    /// The support of the target. The groups are about fifths of the cases; cases of equal support are in one group. Where some targets have
+    /// none, since they are new, these are a group, and so are those with a support below 5.
     TargetSupport,
     /// The age of the target in days: from the first training session with it to the last training session, by the starts of
     /// the two, rounded down. 0 days are the new items of the last day. Only where the training sessions have real times.
@@ -83,7 +84,15 @@ impl GroupBy {
         let values: Vec<u64> = cases.iter().map(value).collect();
         let firsts = match self {
             Self::EventsSeen | Self::SessionLength => FIRST_VALUES.to_vec(),
-            Self::TargetSupport => first_of_parts(&values, FIFTHS),
+            Self::TargetSupport => {
+                let mut firsts = first_of_parts(&values, FIFTHS);
+                if values.contains(&0) {
+                    firsts.retain(|&first| first >= RARE);
+                    firsts.splice(0..0, [0, 1, RARE]);
+                    firsts.dedup();
+                }
+                firsts
+            }
             Self::TargetAgeDays => FIRST_DAYS.to_vec(),
             Self::TargetAgeShare => FIRST_SHARES.to_vec(),
         };

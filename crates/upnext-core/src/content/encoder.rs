@@ -9,6 +9,7 @@ use crate::data::shortened_to;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Number of items that a category or a word needs for a feature of its own: one that a single item has tells nothing about
 /// others. (Our choice.)
@@ -30,9 +31,38 @@ pub(crate) struct Encoder {
     /// Width of the vectors of all columns together.
     width: usize,
     columns: Vec<ColumnEncoder>,
-    /// The factor of the weights of each feature: 1 / ∛n if n items of the training have it (our choice). Without it, the features that
-    /// many items share take larger steps than these, and known items are recommended worse.
+    /// The factor of the weights of each feature ([`Factors`]).
     factors: Vec<f32>,
+}
+
+/// What the weights of features are multiplied by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Factors {
+    /// 1 / ∛n if n items of the training have the feature (our choice). Without it, the features that many items share take larger
+    /// steps than these, and known items are recommended worse.
+    Damped,
+    /// ln(N / n) / ln N if n of N items have it: 1 for a feature of a single item, 0 for one of all, and for missing and for rare values,
+    /// which are no likeness.
+    Telling,
+}
+
+impl Factors {
+    /// The factor of a feature that `n` of `all` items have.
+    fn of(self, n: u32, all: usize) -> f32 {
+        let n = n.max(1) as f32;
+        match self {
+            Self::Damped => 1.0 / n.cbrt(),
+            Self::Telling if all < 2 => 1.0,
+            Self::Telling => (1.0 - n.ln() / (all as f32).ln()).clamp(0.0, 1.0),
+        }
+    }
+}
+
+/// The features and the numbers of the vectors that one column has.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ColumnSpan {
+    pub(crate) features: Range<u32>,
+    pub(crate) vector: Range<usize>,
 }
 
 /// The terms of a column.
@@ -68,6 +98,7 @@ impl Encoder {
         table: &ItemTable,
         items: &ItemVocabulary,
         columns: &[String],
+        factors: Factors,
     ) -> Result<(Self, ItemFeatures)> {
         let trained = items.ids().zip(items.supports()).filter(|&(_, &support)| support > 0);
         let rows: Vec<usize> = trained.filter_map(|(id, _)| table.row(id)).collect();
@@ -90,7 +121,15 @@ impl Encoder {
         let trained = (0..).zip(items.supports()).filter(|&(_, &support)| support > 0);
         let used = trained.flat_map(|(item, _)| content.of(item));
         used.for_each(|(feature, _)| uses[feature as usize] += 1);
-        encoder.factors = uses.into_iter().map(|uses| 1.0 / (uses.max(1) as f32).cbrt()).collect();
+        let all = items.supports().iter().filter(|&&support| support > 0).count();
+        encoder.factors = uses.into_iter().map(|uses| factors.of(uses, all)).collect();
+        if factors == Factors::Telling {
+            for column in &encoder.columns {
+                let rare = if let Terms::Categories { rare, .. } = column.terms { Some(rare) } else { None };
+                let silent = [Some(column.missing), rare].into_iter().flatten();
+                silent.for_each(|feature| encoder.factors[feature as usize] = 0.0);
+            }
+        }
         content.scale(&encoder.factors);
         Ok((encoder, content))
     }
@@ -167,6 +206,20 @@ impl Encoder {
     /// The columns and their types.
     pub(crate) fn types(&self) -> impl Iterator<Item = (&str, ColumnType)> {
         self.columns.iter().map(|column| (column.name.as_str(), column.terms.column_type()))
+    }
+
+    /// What each column has of the features and vectors.
+    pub(crate) fn spans(&self) -> Vec<ColumnSpan> {
+        // The features of a column begin with that of missing values.
+        let ends = self.columns.iter().skip(1).map(|column| column.missing).chain([self.features]);
+        let span = |(column, end): (&ColumnEncoder, u32)| ColumnSpan {
+            features: column.missing..end,
+            vector: match &column.terms {
+                Terms::Vector { first, mean, .. } => *first..first + mean.len(),
+                _ => 0..0,
+            },
+        };
+        self.columns.iter().zip(ends).map(span).collect()
     }
 
     /// The content of items by their ids. One without a row has the features of missing values.

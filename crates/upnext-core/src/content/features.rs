@@ -1,5 +1,6 @@
 //! The content of items as numbers: some weighted features of each item, and a vector.
 
+use super::encoder::ColumnSpan;
 use crate::arrays::{Arrays, Tensor};
 use crate::data::ItemIndex;
 use crate::{Error, Result};
@@ -69,6 +70,39 @@ impl ItemFeatures {
     pub(crate) fn scale(&mut self, factors: &[f32]) {
         let uses = self.weights.iter_mut().zip(&self.features);
         uses.for_each(|(weight, &feature)| *weight *= factors[feature as usize]);
+    }
+
+    /// The same content as vectors whose products are likenesses: what each column has is scaled to the length 1 / √(number of columns), so
+    /// that the product of two items is the mean over the columns of the cosines of their values. What has no length stays without.
+    pub(crate) fn as_unit_vectors(&self, columns: &[ColumnSpan]) -> Self {
+        let mut unit = Self::new(self.count, self.width);
+        let (mut features, mut vector): (Vec<(u32, f32)>, _) = (Vec::new(), vec![0.0; self.width]);
+        let length = 1.0 / (columns.len().max(1) as f64).sqrt();
+        let factor = |squares: f64| if squares > 0.0 { (length / squares.sqrt()) as f32 } else { 0.0 };
+        for item in 0..self.len() as ItemIndex {
+            features.clear();
+            features.extend(self.of(item));
+            features.sort_by_key(|&(feature, _)| feature);
+            features.dedup_by(|next, kept| {
+                let same = next.0 == kept.0;
+                kept.1 += if same { next.1 } else { 0.0 };
+                same
+            });
+            vector.copy_from_slice(self.vector(item));
+            let mut rest = &mut features[..];
+            for column in columns {
+                let (own, others) =
+                    rest.split_at_mut(rest.partition_point(|&(f, _)| f < column.features.end));
+                let scale = factor(own.iter().map(|&(_, weight)| f64::from(weight).powi(2)).sum());
+                own.iter_mut().for_each(|(_, weight)| *weight *= scale);
+                rest = others;
+                let own = &mut vector[column.vector.clone()];
+                let scale = factor(own.iter().map(|&x| f64::from(x).powi(2)).sum());
+                own.iter_mut().for_each(|x| *x *= scale);
+            }
+            unit.push(features.iter().copied().filter(|&(_, weight)| weight > 0.0), &vector);
+        }
+        unit
     }
 
     /// The content of the first `items` items.
@@ -179,6 +213,36 @@ mod tests {
             assert_eq!(all.of(first + 2).collect::<Vec<_>>(), [(3, 2.0)]);
             assert_eq!(all.vector(first + 2), [-1.0, 0.5]);
         }
+    }
+
+    #[test]
+    fn products_of_unit_vectors_are_the_mean_cosines_of_columns() {
+        let columns = [
+            ColumnSpan { features: 0..3, vector: 0..0 },
+            ColumnSpan { features: 3..5, vector: 0..0 },
+            ColumnSpan { features: 5..5, vector: 0..2 },
+        ];
+        let mut content = ItemFeatures::new(5, 2);
+        content.push([(2, 0.5), (0, 1.0), (2, 0.5), (4, 0.2)], &[3.0, 4.0]);
+        content.push([(0, 2.0), (3, 1.0)], &[0.0, -0.1]);
+        content.push([(0, 0.0), (4, 1.0)], &[0.0, 0.0]);
+        let unit = content.as_unit_vectors(&columns);
+        let product = |a, b| {
+            let of = |item, feature| unit.of(item).filter(|f| f.0 == feature).map(|f| f.1).sum::<f32>();
+            let vectors = unit.vector(a).iter().zip(unit.vector(b)).map(|(x, y)| x * y);
+            (0..5).map(|feature| of(a, feature) * of(b, feature)).chain(vectors).sum::<f32>()
+        };
+        let close = |found: f32, wanted: f32| assert!((found - wanted).abs() < 1e-6, "{found} {wanted}");
+        close(product(0, 0), 1.0);
+        close(product(1, 1), 1.0);
+        close(product(2, 2), 1.0 / 3.0);
+        close(product(0, 1), (0.5_f32.sqrt() - 0.8) / 3.0);
+        close(product(0, 2), 1.0 / 3.0);
+        assert_eq!(
+            unit.of(2).collect::<Vec<_>>(),
+            [(4, unit.of(2).next().unwrap().1)],
+            "nothing weighs nothing"
+        );
     }
 
     #[test]

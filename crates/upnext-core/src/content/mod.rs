@@ -10,5 +10,5 @@ mod features;
 mod tests;
 mod tokens;
 
-pub(crate) use encoder::Encoder;
+pub(crate) use encoder::{Encoder, Factors};
 pub(crate) use features::{ContentShape, ItemFeatures};

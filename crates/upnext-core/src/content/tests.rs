@@ -1,6 +1,6 @@
 //! What attributes become, on small tables with known answers.
 
-use super::encoder::Encoder;
+use super::encoder::{Encoder, Factors};
 use super::features::ItemFeatures;
 use super::tokens::PARTS;
 use crate::arrays::Arrays;
@@ -40,7 +40,7 @@ fn features(content: &ItemFeatures, item: u32) -> Vec<u32> {
 }
 
 fn learn(table: &ItemTable, items: &ItemVocabulary, columns: &[String]) -> crate::Result<Encoder> {
-    let (encoder, content) = Encoder::learn(table, items, columns)?;
+    let (encoder, content) = Encoder::learn(table, items, columns, Factors::Damped)?;
     assert_eq!(content, encoder.encode(table, items.ids())?);
     Ok(encoder)
 }

@@ -71,7 +71,7 @@ impl<'a> Births<'a> {
 }
 
 /// Support below which an item is rare.
-const RARE: u64 = 5;
+pub(crate) const RARE: u64 = 5;
 
 /// The cases whose targets are of one sort.
 #[derive(Clone, Debug, PartialEq, Serialize)]

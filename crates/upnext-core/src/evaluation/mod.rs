@@ -21,6 +21,7 @@ mod spread;
 mod tests;
 
 pub use across::{Unranked, evaluate_across};
+pub(crate) use births::RARE;
 pub use births::{Births, OfTargets};
 #[cfg(feature = "logs")]
 pub use cases::{CaseFormat, CaseRow, CaseWriter};

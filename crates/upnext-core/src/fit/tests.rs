@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::data::ItemVocabulary;
+use crate::data::items::{ColumnType, ItemTableOptions, tests::read_file};
 use crate::evaluation::EvaluationConfig;
 use crate::experiment::{ModelConfig, ModelKind};
 use crate::ranking::Filter;
@@ -25,7 +26,11 @@ fn dataset(sessions: u32) -> Dataset {
         }
         data.sessions.push(&items, i64::from(s));
     }
-    data
+    let rows: String = (0..12).map(|i| format!("item {i},{}\n", i / 3)).collect();
+    let types = |options: &mut ItemTableOptions| {
+        options.types.insert("shelf".to_owned(), ColumnType::Categories);
+    };
+    data.with_item_table(read_file("items.csv", format!("item,shelf\n{rows}"), types).unwrap())
 }
 
 fn experiment(kind: ModelKind) -> Experiment {

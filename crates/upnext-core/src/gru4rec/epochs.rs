@@ -6,7 +6,7 @@ use super::footprint::{self, Extent};
 use super::network::Network;
 use super::trainer::{EpochEnd, Trainer};
 use crate::arrays::{Arrays, TrainingState};
-use crate::content::Encoder;
+use crate::content::{Encoder, Factors};
 use crate::data::{ItemTable, ItemVocabulary, Sessions};
 use crate::evaluation::evaluate;
 use crate::gru4rec::config::TrainingConfig;
@@ -45,6 +45,10 @@ impl Kind for Network {
         memory::require("the network's training", memory_bytes)?;
         let trainer = begin(config, content, fit)?;
         run(trainer, config, memory_bytes, fit)
+    }
+
+    fn encoder(&self) -> Option<&Encoder> {
+        self.content().map(|content| &content.encoder)
     }
 
     fn with_items(&self, items: &ItemVocabulary, table: &ItemTable) -> Result<Self> {
@@ -113,7 +117,7 @@ fn content_of(config: &NetworkConfig, fit: &mut Fit<'_>) -> Result<Option<Arc<Co
             let features = encoder.encode(table, items.ids())?;
             (encoder, features)
         }
-        None => Encoder::learn(table, items, &config.attributes)?,
+        None => Encoder::learn(table, items, &config.attributes, Factors::Damped)?,
     };
     Ok(Some(Arc::new(Content { encoder, features })))
 }

@@ -1,6 +1,7 @@
 //! Items that come after the training, with vectors from their attributes.
 
 use super::Model;
+use crate::content::Encoder;
 use crate::data::items::{ColumnType, ItemTable};
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -60,8 +61,7 @@ impl Model {
 
     /// The columns of the item table of which the model makes vectors of items, with their types; none if it reads no attributes.
     pub fn attributes(&self) -> Vec<(String, ColumnType)> {
-        let content = self.network().and_then(|network| network.content());
-        let types = content.into_iter().flat_map(|content| content.encoder.types());
+        let types = self.inner.model.encoder().into_iter().flat_map(Encoder::types);
         types.map(|(name, of)| (name.to_owned(), of)).collect()
     }
 

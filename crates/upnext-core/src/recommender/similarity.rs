@@ -15,6 +15,8 @@ pub enum SimilarityMeasure {
     /// The cosine of the sets of stored sessions that contain the items: the number of sessions with both, divided by
     /// the square root of the product of the numbers of sessions with each. Above 0, up to 1.
     SessionCosine,
+    /// The mean over the columns of an item table of the cosine of the items' values, above 0, up to 1.
+    ContentCosine,
     /// The model's weight of the other item if this one is the last of a session: above 0. The weight in the other
     /// direction may differ.
     Weight,
@@ -22,13 +24,14 @@ pub enum SimilarityMeasure {
 
 impl SimilarityMeasure {
     /// All measures.
-    pub const ALL: [Self; 3] = [Self::VectorCosine, Self::SessionCosine, Self::Weight];
+    pub const ALL: [Self; 4] = [Self::VectorCosine, Self::SessionCosine, Self::ContentCosine, Self::Weight];
 
     /// The name in JSON, such as `vector-cosine`.
     pub fn name(self) -> &'static str {
         match self {
             Self::VectorCosine => "vector-cosine",
             Self::SessionCosine => "session-cosine",
+            Self::ContentCosine => "content-cosine",
             Self::Weight => "weight",
         }
     }
@@ -38,6 +41,7 @@ impl SimilarityMeasure {
         match self {
             Self::VectorCosine => "cosine of the items' vectors",
             Self::SessionCosine => "cosine of the items' sets of sessions",
+            Self::ContentCosine => "mean cosine of the items' attributes",
             Self::Weight => "weight of the model from the item to the other",
         }
     }

@@ -34,6 +34,9 @@ struct Data {
     fit_fingerprint: String,
     /// The fingerprint of the sessions that models are evaluated on.
     valid_fingerprint: String,
+    /// The fingerprint of the item table, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    item_table_fingerprint: Option<String>,
 }
 
 impl Header {
@@ -60,6 +63,7 @@ impl Header {
                 vocabulary_fingerprint: fit.items.fingerprint(),
                 fit_fingerprint: fit.sessions.fingerprint(),
                 valid_fingerprint: valid.fingerprint(),
+                item_table_fingerprint: fit.item_table.as_ref().map(|table| table.fingerprint()),
             },
         }
     }

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use upnext_core::data::items::{ColumnType, ItemTable, ItemTableOptions};
 use upnext_core::data::{Dataset, EventLog};
 use upnext_core::experiment::{Experiment, ModelConfig, ModelKind};
 use upnext_core::{FitOptions, fit};
@@ -35,7 +36,18 @@ pub(crate) fn save_model_of(kind: ModelKind, path: &Path, sessions: &[&str]) {
     }
     let (data, _) = Dataset::from_log(log).unwrap();
     let experiment = Experiment { model: ModelConfig::of_kind(kind), ..Experiment::default() };
+    let data = if kind.needs_item_table() { data.with_item_table(attributes(path)) } else { data };
     fit(data, &experiment, FitOptions::default()).unwrap().model.save(path).unwrap();
+}
+
+/// Attributes of the items: what is drunk from, and what is eaten.
+fn attributes(beside: &Path) -> ItemTable {
+    let path = beside.with_extension("csv");
+    std::fs::write(&path, "item_id,sort\ntea,hot\nkettle,hot\ncup,hot\npot,hot\nbread,food\njam,food\n")
+        .unwrap();
+    let mut options = ItemTableOptions::default();
+    options.types.insert("sort".to_owned(), ColumnType::Categories);
+    ItemTable::read(&path, &options).unwrap()
 }
 
 /// A folder with models, and a running server.

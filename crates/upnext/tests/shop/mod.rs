@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
+use upnext_core::data::items::{ItemTable, ItemTableOptions};
 use upnext_core::data::{Dataset, EventLog};
 use upnext_core::experiment::{Experiment, ModelConfig, ModelKind};
 use upnext_core::model::Model;
@@ -31,7 +32,15 @@ impl Shop {
             log.push(session, "line\nbreak", 2);
         }
         let (data, _) = Dataset::from_log(log).unwrap();
-        Self { place: tempfile::tempdir().unwrap(), data }
+        let place = tempfile::tempdir().unwrap();
+        // Without titles, which lists would show.
+        let rows: String = (0..60).map(|item| format!("{item},{}\n", ["a", "b", "c"][item % 3])).collect();
+        let table = place.path().join("attributes.csv");
+        std::fs::write(&table, format!("item_id,shelf\n{rows}\"{WITH_COMMA}\",a\n\"line\nbreak\",b\n"))
+            .unwrap();
+        let table_read = ItemTable::read(&table, &ItemTableOptions::default()).unwrap();
+        std::fs::remove_file(table).unwrap();
+        Self { place, data: data.with_item_table(table_read) }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

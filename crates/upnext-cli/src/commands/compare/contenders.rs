@@ -80,6 +80,9 @@ impl Contender {
             ] {
                 command.extend(value.map(|value| format!(" {option} {value}")));
             }
+            if let Some(table) = &args.item_table.file {
+                command.push_str(&format!(" --item-table {}", word(table)));
+            }
             if self.is_validated {
                 command.push_str(" --validate");
             }
@@ -94,9 +97,11 @@ impl Contender {
             shown_ties(*ties)
         );
         command.extend(candidates.map(|m| format!(" --candidates {m}")));
-        if args.cases.unknown == Unknown::Miss {
-            command.push_str(" --unknown miss");
-        }
+        command.push_str(match args.cases.unknown {
+            Unknown::LeaveOut => "",
+            Unknown::Miss => " --unknown miss",
+            Unknown::Rank => " --unknown rank",
+        });
         commands.push(command);
         commands
     }
@@ -178,7 +183,9 @@ pub(super) fn contenders(args: &CompareArgs, evaluation: &EvaluationConfig) -> R
     let mut found = Vec::new();
     if args.models.is_empty() {
         // A blend would train the others once more.
-        found.extend(ModelKind::ALL.into_iter().filter(|&kind| kind != ModelKind::Blend).map(of_kind));
+        let has_table = args.item_table.file.is_some();
+        let usual = |kind: &ModelKind| *kind != ModelKind::Blend && (has_table || !kind.needs_item_table());
+        found.extend(ModelKind::ALL.into_iter().filter(usual).map(of_kind));
     }
     for word in &args.models {
         found.push(contender(word)?);

@@ -3,7 +3,8 @@
 use super::CompareArgs;
 use super::contenders::{Contender, Source};
 use super::outcome::{Example, LogReport};
-use crate::next_clicks::Test;
+use crate::item_table::{described, uncovered};
+use crate::next_clicks::{Test, Unknown};
 use crate::output::warn;
 use anyhow::Context;
 use std::collections::BTreeMap;
@@ -11,12 +12,13 @@ use std::path::Path;
 use std::sync::Arc;
 use upnext_core::artifact::Manifest;
 use upnext_core::data::items::{ItemTable, ItemTableOptions};
-use upnext_core::data::{Dataset, LogShape, TestSessions};
-use upnext_core::data::{PartName, PreparedFolder};
+use upnext_core::data::{Dataset, ItemVocabulary, LogShape, PartName, PreparedFolder, TestSessions};
 
 /// The training and test data, and reports about their logs.
 pub(super) struct Data {
     pub(super) train: Arc<Dataset>,
+    /// The vocabulary of the test sessions: the items of `train`, and then those of the item table, if unknown items are ranked.
+    pub(super) items: ItemVocabulary,
     pub(super) test: Test,
     /// The training part without the validation part, and that one, for models whose epochs are chosen by validation.
     pub(super) selection: Option<(Arc<Dataset>, TestSessions)>,
@@ -27,6 +29,7 @@ impl Data {
     /// Reads the logs; `with_selection` reads the validation part, too.
     pub(super) fn read(args: &CompareArgs, with_selection: bool) -> anyhow::Result<Self> {
         let quiet = args.output.quiet;
+        let table = args.item_table.read(&args.read)?;
         let read = |part| args.read.read(&[&PreparedFolder::resolve(&args.train, part)?], quiet);
         let mut log = read(PartName::Train)?;
         warn(&log.report().warnings);
@@ -39,7 +42,14 @@ impl Data {
             events: train.sessions.num_events(),
             sessions: train.sessions.len(),
         };
-        let mut test = Test::read(args.test(), &train.items, &args.read, args.cases.unknown, quiet, true)?;
+        let mut items = train.items.clone();
+        if let Some(table) = &table {
+            warn(uncovered(table, &items).as_slice());
+            if args.cases.unknown == Unknown::Rank {
+                table.ids().for_each(|id| _ = items.add(id, 0));
+            }
+        }
+        let mut test = Test::read(args.test(), &items, &args.read, args.cases.unknown, quiet, true)?;
         let sessions = &test.sessions;
         let test_report = LogReport {
             path: args.test().to_owned(),
@@ -52,11 +62,12 @@ impl Data {
             let (fit, _) = Dataset::from_log(read(PartName::Fit)?)?;
             let valid = TestSessions::from_log(read(PartName::Valid)?, &fit.items)
                 .context("the validation part cannot be used")?;
-            Some((Arc::new(fit), valid))
+            Some((Arc::new(described(fit, table.as_ref())), valid))
         } else {
             None
         };
-        Ok(Self { train: train.into(), test, selection, reports: (train_report, test_report) })
+        let train = described(train, table.as_ref()).into();
+        Ok(Self { train, items, test, selection, reports: (train_report, test_report) })
     }
 }
 

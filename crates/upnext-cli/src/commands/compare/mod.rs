@@ -10,6 +10,7 @@ mod windows;
 use crate::cases::{CaseArgs, CaseFile};
 use crate::experiment::ThreadArgs;
 use crate::interrupt;
+use crate::item_table::TrainedItemsArgs;
 use crate::next_clicks::Unknown;
 use crate::numbers::{one_or_more, seed, within};
 use crate::output::{OutputArgs, command_line, in_flags, thousands, warn};
@@ -17,7 +18,7 @@ use crate::page;
 use crate::ranking::RankingArgs;
 use crate::reading::ReadArgs;
 use crate::serving::{model_bytes, request_ms};
-use crate::train_and_rank::{Trained, rank, train_until_stopped};
+use crate::train_and_rank::{Trained, rank, rank_with_births, train_until_stopped};
 use anyhow::Context;
 use contenders::{Contender, Source, contenders};
 use data::{Data, catalogue, titles, warn_of_other_data};
@@ -31,7 +32,7 @@ use upnext_core::artifact::Artifact;
 use upnext_core::comparison::{BootstrapOptions, compare, examples};
 use upnext_core::data::folder::PreparedFolder;
 use upnext_core::data::items::ItemTable;
-use upnext_core::evaluation::{Evaluation, EvaluationConfig, Unranked, evaluate_across};
+use upnext_core::evaluation::{Births, Evaluation, EvaluationConfig, Unranked, evaluate_across};
 use upnext_core::experiment::Experiment;
 use upnext_core::model::Model;
 use upnext_core::ranking::Filter;
@@ -61,7 +62,7 @@ pub(crate) struct CompareArgs {
     #[arg(value_name = "TEST")]
     test: Option<PathBuf>,
 
-    /// Models: kinds, experiment files (.toml), folders of saved models [default: all kinds]
+    /// Models: kinds, experiment files (.toml), folders of saved models [default: all kinds; content-knn with an item table]
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     models: Vec<String>,
 
@@ -69,13 +70,16 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
 
-    /// Titles of items, for the report's examples: a file as for `serve --catalogue` [default: the item table of a saved model]
+    /// Titles of items, for the report's examples: a file as for `serve --catalogue` [default: the item table]
     #[arg(long, value_name = "FILE", requires = "report")]
     catalogue: Option<PathBuf>,
 
     /// Keep the trained models in this folder; an interrupted comparison then continues from their checkpoints
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
+
+    #[command(flatten)]
+    item_table: TrainedItemsArgs,
 
     #[command(flatten)]
     ranking: RankingArgs,
@@ -128,9 +132,9 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
         let reason = "a single log is no test of what was learnt from it: name a test log, or prepare a folder with both by `upnext prepare`";
         return Err(upnext_core::Error::config("TEST", reason).into());
     }
-    if args.cases.unknown == Unknown::Rank {
+    if args.cases.unknown == Unknown::Rank && args.item_table.file.is_none() {
         let reason =
-            "models that know other items would rank other cases: use `miss`, or `upnext evaluate` for each";
+            "`rank` needs the attributes of the items that training has not seen: add --item-table FILE";
         return Err(upnext_core::Error::config("--unknown", reason).into());
     }
     let evaluation = evaluation(args)?;
@@ -200,8 +204,7 @@ fn evaluate_all(
     let mut shown: Vec<Example> = histories
         .iter()
         .map(|session| {
-            let mut seen: Vec<String> =
-                session.iter().map(|&item| data.train.items.id(item).to_owned()).collect();
+            let mut seen: Vec<String> = session.iter().map(|&item| data.items.id(item).to_owned()).collect();
             let next = seen.pop().unwrap_or_default();
             Example { seen, next, lists: Vec::new() }
         })
@@ -216,7 +219,7 @@ fn evaluate_all(
     for contender in contenders {
         let evaluated = evaluate(args, contender, options, &data, folder, threads, &stop).and_then(|model| {
             let EvaluatedModel { loaded, evaluation, unranked, training_seconds } = model;
-            let items = &data.train.items;
+            let items = &data.items;
             if let Some(cases) = &mut cases {
                 cases.write((&contender.name, &loaded), (test, items), &evaluation)?;
             }
@@ -242,6 +245,8 @@ fn evaluate_all(
                     selection: loaded.training().selection.clone(),
                     items: loaded.items().len(),
                     unranked,
+                    targets: (args.cases.unknown == Unknown::Rank)
+                        .then(|| evaluation.by_support(&test.sessions, items)),
                     metrics: evaluation.metrics.clone(),
                 },
                 evaluation,
@@ -273,8 +278,12 @@ fn evaluate_all(
     }
     let bootstrap = BootstrapOptions { resamples: args.resamples, seed: args.seed.unwrap_or(1) };
     let evaluations: Vec<&Evaluation> = evaluations.iter().collect();
+    let mut train = Arc::clone(&data.train);
+    if args.cases.unknown == Unknown::Rank {
+        Arc::make_mut(&mut train).items = data.items.clone();
+    }
     let comparison =
-        compare(&evaluations, (&test.sessions, &misses), &data.train, &options.cutoffs, bootstrap, threads);
+        compare(&evaluations, (&test.sessions, &misses), &train, &options.cutoffs, bootstrap, threads);
     let next_clicks = data.test.next_clicks;
     let (train, test) = data.reports;
     Ok(Outcome {
@@ -349,10 +358,22 @@ fn evaluate(
     if stop.load(Ordering::SeqCst) {
         anyhow::bail!("interrupted");
     }
-    let (items, sessions) = (&data.train.items, &data.test.sessions.sessions);
+    let loaded = match &data.train.item_table {
+        Some(table) if args.cases.unknown == Unknown::Rank && !loaded.attributes().is_empty() => {
+            loaded.with_items(table)?.model
+        }
+        _ => loaded,
+    };
+    let (items, sessions) = (&data.items, &data.test.sessions.sessions);
     let (model, quiet) = (loaded.recommender(), args.output.quiet);
     let (evaluation, unranked) = if loaded.items().fingerprint() == items.fingerprint() {
-        (rank(model, items, sessions, options, threads, quiet)?, None)
+        let evaluation = if args.cases.unknown == Unknown::Rank {
+            let births = Births::new(items, &data.test.sessions, |_| None);
+            rank_with_births(model, items, &births, options, threads, quiet)?
+        } else {
+            rank(model, items, sessions, options, threads, quiet)?
+        };
+        (evaluation, None)
     } else {
         let progress = |_| interrupt::check();
         let across = evaluate_across((model, loaded.items()), items, sessions, options, threads, &progress);

@@ -10,7 +10,7 @@ use upnext_core::artifact::EpochSummary;
 use upnext_core::comparison::{Comparison, Interval, Metric};
 use upnext_core::data::part::DroppedSessions;
 use upnext_core::data::{LogShape, NextClicks};
-use upnext_core::evaluation::{EvaluationConfig, MetricsAt, Unranked};
+use upnext_core::evaluation::{EvaluationConfig, MetricsAt, OfTargets, Unranked};
 use upnext_core::experiment::{Experiment, ModelKind};
 use upnext_core::history::Selection;
 
@@ -84,6 +84,9 @@ pub(super) struct Row {
     /// The cases that a model with other items could not rank.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unranked: Option<Unranked>,
+    /// The metrics by what the target is, if unknown items are ranked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) targets: Option<[OfTargets; 3]>,
     pub(super) metrics: Vec<MetricsAt>,
 }
 
@@ -214,6 +217,10 @@ pub(super) fn describe(outcome: &Outcome) -> String {
         }
         text.push_str(&format!("{table}\n"));
     }
+    text.push_str(
+        &by_targets(outcome, &order, k)
+            .map_or_else(String::new, |table| format!("by target, at {k}\n{table}\n")),
+    );
     text.push_str(&format!("beyond accuracy, at {k}\n{}\n", beyond_accuracy(outcome, &order, k)));
     let names: Vec<&str> = outcome.models.iter().map(|model| model.name.as_str()).collect();
     for metric in [Metric::Recall, Metric::Mrr] {
@@ -223,6 +230,26 @@ pub(super) fn describe(outcome: &Outcome) -> String {
         text.push_str(&format!("{} failed: {}\n", failed.name, failed.reason));
     }
     text
+}
+
+/// The table of Recall and MRR at a cut-off by what the target is, if unknown items are ranked.
+fn by_targets(outcome: &Outcome, order: &[usize], k: usize) -> Option<Table> {
+    let of_first = outcome.models.first()?.targets.as_ref()?;
+    let heading = |of: &OfTargets| format!("{} ({})", of.of, thousands(of.cases as u64));
+    let headings = of_first.iter().flat_map(|of| [format!("{}: recall", heading(of)), "mrr".to_owned()]);
+    let headings: Vec<String> = std::iter::once("model".to_owned()).chain(headings).collect();
+    let mut table = Table::new(&headings.iter().map(String::as_str).collect::<Vec<_>>());
+    for &i in order {
+        let row = &outcome.models[i];
+        let of = row.targets.iter().flatten();
+        let cells = of.flat_map(|of| {
+            let at = of.metrics.iter().find(|at| at.k == k);
+            [at.map(|at| at.recall), at.map(|at| at.mrr)]
+                .map(|x| x.map_or("–".to_owned(), |x| format!("{x:.4}")))
+        });
+        table.row(std::iter::once(row.name.clone()).chain(cells).collect());
+    }
+    Some(table)
 }
 
 /// The metrics besides accuracy, coverage and popularity, with their names in tables.

@@ -8,6 +8,7 @@ use super::folder::ModelsFolder;
 use super::outcome::Failed;
 use super::{CompareArgs, report};
 use crate::interrupt;
+use crate::item_table::described;
 use crate::next_clicks::Unknown;
 use crate::output::{command_line, in_flags, warn};
 use crate::page;
@@ -42,8 +43,8 @@ pub(super) fn check(args: &CompareArgs, contenders: &[Contender]) -> upnext_core
         ),
         (args.cases.cases.is_some(), "--cases", "cases are written of a test part"),
         (
-            args.cases.unknown == Unknown::Miss,
-            "--unknown miss",
+            args.cases.unknown != Unknown::LeaveOut,
+            "--unknown",
             "next clicks on items that are new in a window are left out",
         ),
         (args.keep.is_some(), "--keep", "every window trains models of its own, which are not kept"),
@@ -67,6 +68,7 @@ pub(super) fn run(
         args.read.read(&[&PreparedFolder::resolve(&args.train, PartName::Train)?], args.output.quiet)?;
     warn(&log.report().warnings);
     let (train, _) = Dataset::from_log(log)?;
+    let train = described(train, args.item_table.read(&args.read)?.as_ref());
     let has_times = !train.sessions.times_are_counter();
     let windows = windows(&train, count)?;
     drop(train);

@@ -1,6 +1,7 @@
 //! The logs that `train` learns from and validates on.
 
 use super::TrainArgs;
+use crate::item_table::{described, uncovered};
 use crate::output::{thousands, warn};
 use crate::reading::{bar, refuse_known};
 use anyhow::Context;
@@ -30,7 +31,7 @@ pub(super) fn read(
     args: &TrainArgs,
     path: &Path,
     known: Option<ItemVocabulary>,
-    table: Option<ItemTable>,
+    table: Option<Arc<ItemTable>>,
     seed: u64,
 ) -> anyhow::Result<Data> {
     let quiet = args.output.quiet;
@@ -106,14 +107,11 @@ pub(super) fn read(
         }
         None => (None, None),
     };
-    let (train, whole) = match table {
-        Some(table) => {
-            warn(uncovered(&table, &whole.as_ref().unwrap_or(&train).items).as_slice());
-            let whole = whole.map(|whole| whole.with_item_table(table.clone()));
-            (train.with_item_table(table), whole)
-        }
-        None => (train, whole),
-    };
+    if let Some(table) = &table {
+        warn(uncovered(table, &whole.as_ref().unwrap_or(&train).items).as_slice());
+    }
+    let whole = whole.map(|whole| described(whole, table.as_ref()));
+    let train = described(train, table.as_ref());
     Ok(Data { train: train.into(), whole: whole.map(Arc::new), known_items, valid })
 }
 
@@ -122,18 +120,4 @@ fn with_older(args: &TrainArgs, log: EventLog, seed: u64) -> anyhow::Result<(Eve
     let (Some(older), Some(share)) = (&args.older, args.replay) else { return Ok((log, 0)) };
     let older = args.read.read(&[PreparedFolder::resolve(older, PartName::Train)?], args.output.quiet)?;
     Ok(log.replaying(older, share, seed)?)
-}
-
-/// Returns a warning if the item table lacks a tenth of the log's items: its ids may be of another kind.
-fn uncovered(table: &ItemTable, items: &ItemVocabulary) -> Option<String> {
-    let coverage = table.coverage(items);
-    let lacking = coverage.items - coverage.described_items;
-    (lacking * 10 > coverage.items).then(|| {
-        format!(
-            "the item table lacks {} of the log's {} items: is `{}` the column of the same ids?",
-            thousands(lacking as u64),
-            thousands(coverage.items as u64),
-            table.id_name()
-        )
-    })
 }

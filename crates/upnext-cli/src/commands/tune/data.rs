@@ -2,12 +2,13 @@
 
 use super::TuneArgs;
 use crate::interrupt;
+use crate::item_table::described;
 use crate::output::warn;
 use crate::reading::refuse_known;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use upnext_core::data::{Dataset, EventLog, PrepareOptions, TestSessions, prepare};
+use upnext_core::data::{Dataset, EventLog, ItemTable, PrepareOptions, TestSessions, prepare};
 use upnext_core::data::{PartName, PreparedFolder};
 
 /// The sessions of a search.
@@ -19,14 +20,16 @@ pub(super) struct SearchData {
 const NO_VALIDATION: &str = "the validation part cannot be used";
 
 impl SearchData {
-    pub(super) fn read(args: &TuneArgs, path: &Path) -> anyhow::Result<Self> {
+    pub(super) fn read(args: &TuneArgs, path: &Path, table: Option<&Arc<ItemTable>>) -> anyhow::Result<Self> {
         if PreparedFolder::is_at(path) {
             let part = |part| read(args, &PreparedFolder::resolve(path, part)?);
-            return Self::of(part(PartName::Fit)?, part(PartName::Valid)?);
+            return Self::of(part(PartName::Fit)?, part(PartName::Valid)?, table);
         }
         let log = read(args, path)?;
         match &args.valid {
-            Some(valid) => Self::of(log, read(args, &PreparedFolder::resolve(valid, PartName::Valid)?)?),
+            Some(valid) => {
+                Self::of(log, read(args, &PreparedFolder::resolve(valid, PartName::Valid)?)?, table)
+            }
             None => {
                 // No filters: the log is prepared training data, of which only the end is split off.
                 let mut rules = PrepareOptions::default();
@@ -41,16 +44,16 @@ impl SearchData {
                 let (fit, _) = Dataset::from_part(&parts.train())?;
                 let valid = TestSessions::from_part(&parts.test(), &fit.items)
                     .with_context(|| format!("{NO_VALIDATION}: use a longer --validation"))?;
-                Ok(Self { fit: fit.into(), valid })
+                Ok(Self { fit: described(fit, table).into(), valid })
             }
         }
     }
 
-    fn of(mut fit: EventLog, mut valid: EventLog) -> anyhow::Result<Self> {
+    fn of(mut fit: EventLog, mut valid: EventLog, table: Option<&Arc<ItemTable>>) -> anyhow::Result<Self> {
         refuse_known(&fit.grouped(), &valid.grouped(), "settings")?;
         let (fit, _) = Dataset::from_log(fit)?;
         let valid = TestSessions::from_log(valid, &fit.items).context(NO_VALIDATION)?;
-        Ok(Self { fit: fit.into(), valid })
+        Ok(Self { fit: described(fit, table).into(), valid })
     }
 }
 
@@ -64,7 +67,12 @@ pub(super) struct FinalData {
 
 /// Reads the final data after the search. It is read before the best point is trained, so that errors in the test part
 /// are found first.
-pub(super) fn read_final(args: &TuneArgs, path: &Path, test: Option<&Path>) -> anyhow::Result<FinalData> {
+pub(super) fn read_final(
+    args: &TuneArgs,
+    path: &Path,
+    test: Option<&Path>,
+    table: Option<&Arc<ItemTable>>,
+) -> anyhow::Result<FinalData> {
     let mut test = test.map(|test| read(args, test)).transpose()?;
     let mut logs = vec![PreparedFolder::resolve(path, PartName::Train)?];
     if let Some(valid) = &args.valid {
@@ -75,7 +83,7 @@ pub(super) fn read_final(args: &TuneArgs, path: &Path, test: Option<&Path>) -> a
     let (train, _) = Dataset::from_log(train)?;
     let test = test.map(|test| TestSessions::from_log(test, &train.items)).transpose();
     let test = test.context("the test part cannot be used")?.map(|test| (test, common));
-    Ok(FinalData { train: Arc::new(train), test })
+    Ok(FinalData { train: Arc::new(described(train, table)), test })
 }
 
 /// The path of the test log, if there is one. Its sessions are not read yet.

@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use upnext_core::artifact::{Artifact, Manifest};
 use upnext_core::comparison::{BootstrapOptions, compare};
-use upnext_core::data::Sessions;
+use upnext_core::data::{ItemTable, Sessions};
 use upnext_core::evaluation::{Evaluation, EvaluationConfig};
 use upnext_core::experiment::{Experiment, ModelConfig, ModelKind};
 use upnext_core::model::Model;
@@ -26,6 +26,7 @@ pub(super) struct FinalStage<'a> {
     pub(super) args: &'a TuneArgs,
     pub(super) path: &'a Path,
     pub(super) test: Option<&'a Path>,
+    pub(super) table: Option<&'a Arc<ItemTable>>,
     pub(super) threads: usize,
     pub(super) stop: &'a AtomicBool,
 }
@@ -38,7 +39,8 @@ impl FinalStage<'_> {
         model: &Path,
         experiment: &Experiment,
     ) -> anyhow::Result<Result<(FinalData, Model), String>> {
-        let parts = unless_stopped(data::read_final(self.args, self.path, self.test), &self.args.out)?;
+        let parts =
+            unless_stopped(data::read_final(self.args, self.path, self.test, self.table), &self.args.out)?;
         if !self.args.output.quiet {
             eprintln!("training the best point again, on all of the training part");
         }

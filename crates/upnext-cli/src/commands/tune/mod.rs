@@ -8,6 +8,7 @@ mod report;
 
 use crate::experiment::{ExperimentArgs, ThreadArgs};
 use crate::interrupt;
+use crate::item_table::TrainedItemsArgs;
 use crate::numbers::one_or_more;
 use crate::output::{OutputArgs, command_again, print};
 use crate::page;
@@ -104,6 +105,9 @@ pub(crate) struct TuneArgs {
     experiment: ExperimentArgs,
 
     #[command(flatten)]
+    item_table: TrainedItemsArgs,
+
+    #[command(flatten)]
     ranking: RankingArgs,
 
     #[command(flatten)]
@@ -173,10 +177,11 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
         TrialStore::lock(&args.out)?
     };
     let test = data::test(args, path)?;
+    let table = args.item_table.read(&args.read)?;
     let stop = interrupt::listen("stopping after these mini-batches or evaluations, to keep the search")?;
 
     let (found, valid_cases) = {
-        let data = unless_stopped(SearchData::read(args, path), &args.out)?;
+        let data = unless_stopped(SearchData::read(args, path, table.as_ref()), &args.out)?;
         let plan = TuningPlan {
             fit: &data.fit,
             valid: &data.valid.sessions,
@@ -206,7 +211,8 @@ pub(crate) fn run(args: &TuneArgs) -> anyhow::Result<()> {
     outcome.valid_cases = Some(valid_cases);
     write(&args.out, &outcome)?;
     if let Some((_, best)) = &found.best {
-        let end = FinalStage { args, path, test: test.as_deref(), threads, stop: &stop };
+        let end =
+            FinalStage { args, path, test: test.as_deref(), table: table.as_ref(), threads, stop: &stop };
         match end.train(&outcome.model, best)? {
             Ok((parts, loaded)) => {
                 outcome.train_events = Some(parts.train.sessions.num_events());

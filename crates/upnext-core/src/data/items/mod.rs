@@ -36,6 +36,7 @@ mod read;
 pub use column::{Column, Value};
 pub use options::{ColumnType, ItemTableLimits, ItemTableOptions, RepeatedItem};
 
+use crate::checksum::Fingerprint;
 use crate::data::ItemVocabulary;
 use crate::data::ids::IdTable;
 use serde::Serialize;
@@ -157,6 +158,37 @@ impl ItemTable {
         coverage
     }
 
+    /// A fingerprint, which differs for tables that are not equal.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Fingerprint::new();
+        let mut add = |bytes: &[u8]| {
+            hash.add(&(bytes.len() as u64).to_le_bytes());
+            hash.add(bytes);
+        };
+        add(self.id_name.as_bytes());
+        self.ids().for_each(|id| add(id.as_bytes()));
+        for column in &self.columns {
+            add(column.name.as_bytes());
+            add(column.column_type().name().as_bytes());
+            for row in 0..self.len() {
+                match column.value(row) {
+                    None => add(b"-"),
+                    Some(Value::Text(text)) => add(text.as_bytes()),
+                    Some(Value::Number(number)) => add(&number.to_bits().to_le_bytes()),
+                    Some(Value::Categories(codes)) => {
+                        add(&codes.len().to_le_bytes());
+                        column.categories(row).for_each(|name| add(name.as_bytes()));
+                    }
+                    Some(Value::Vector(vector)) => {
+                        add(&vector.len().to_le_bytes());
+                        vector.iter().for_each(|x| add(&x.to_bits().to_le_bytes()));
+                    }
+                }
+            }
+        }
+        hash.digits()
+    }
+
     /// Bytes of memory that the table takes.
     pub fn memory_bytes(&self) -> usize {
         self.ids.memory_bytes() + self.columns.iter().map(Column::memory_bytes).sum::<usize>()
@@ -177,4 +209,4 @@ impl PartialEq for ItemTable {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

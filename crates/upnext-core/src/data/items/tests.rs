@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::result::Result;
 
 /// Reads a file of this name and these bytes; errors name it without its folder.
-pub(super) fn read_file(
+pub(crate) fn read_file(
     name: &str,
     bytes: impl AsRef<[u8]>,
     change: impl FnOnce(&mut ItemTableOptions),
@@ -311,5 +311,21 @@ proptest! {
         let mut same = Vec::new();
         from_parquet.to_parquet(&mut same).unwrap();
         prop_assert!(same == bytes, "equal tables have equal bytes");
+    }
+}
+
+#[test]
+fn the_fingerprint_tells_ids_columns_and_values_apart() {
+    let base = "item,tags,price\n1,a|b,2\n2,,3\n";
+    let of = |text: &str| read_as(text, |options| options.list_separator = Some('|')).unwrap().fingerprint();
+    assert_eq!(of(base), of(base));
+    for other in [
+        "item,tags,price\n1,b|a,2\n2,,3\n",
+        "item,tags,price\n1,a|b,2\n3,,3\n",
+        "item,tags,price\n1,a|b,2\n2,,\n",
+        "item,tags,cost\n1,a|b,2\n2,,3\n",
+        "item,price,tags\n1,2,a|b\n2,3,\n",
+    ] {
+        assert_ne!(of(base), of(other), "{other}");
     }
 }

@@ -16,6 +16,7 @@ fn class(kind: ModelKind) -> String {
         ModelKind::Gru4rec => "GRU4Rec".to_owned(),
         ModelKind::ItemKnn => "ItemKNN".to_owned(),
         ModelKind::Ar | ModelKind::Sr | ModelKind::Stan | ModelKind::Vstan => kind.name().to_uppercase(),
+        ModelKind::ContentKnn => "ContentKNN".to_owned(),
         ModelKind::SKnn => "SKNN".to_owned(),
         ModelKind::VsKnn => "VSKNN".to_owned(),
         ModelKind::BprMf => "BPRMF".to_owned(),
