@@ -32,6 +32,7 @@ pub mod load;
 mod logs;
 mod metrics;
 mod models;
+mod new_items;
 mod page;
 mod pem;
 mod problem;

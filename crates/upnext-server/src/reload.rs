@@ -28,6 +28,14 @@ pub(crate) enum ReloadError {
     /// The server has no lists.
     #[error("the server has no block file and no allow file: start it with --block FILE or --allow FILE")]
     NoLists,
+    /// Items cannot be added: a field, and what is wrong with it.
+    #[error("{0}: {1}")]
+    Items(String, String),
+    /// No served model reads attributes.
+    #[error(
+        "no served model reads attributes of items: train a network with an item table and `model.attributes`"
+    )]
+    NoAttributes,
 }
 
 /// What a caller wants to be loaded.
@@ -141,7 +149,12 @@ impl Service {
     }
 
     /// Replaces the model of a role by one that was loaded with the lists `loaded_under`.
-    async fn swap(&self, role: Role, served: Arc<Served>, loaded_under: &Arc<Lists>) -> Arc<Served> {
+    pub(crate) async fn swap(
+        &self,
+        role: Role,
+        served: Arc<Served>,
+        loaded_under: &Arc<Lists>,
+    ) -> Arc<Served> {
         let changing = self.changing.lock().await;
         let lists = self.lists.load_full();
         if !Arc::ptr_eq(&lists, loaded_under) {
@@ -194,6 +207,7 @@ impl Service {
         if self.changing.lock().await.any() {
             _ = self.reload_lists(true, "SIGHUP").await;
         }
+        // Every model that is loaded gets the items of the file.
         for role in self.models.all().map(Engine::role) {
             drop(self.reload(role, Wanted::default(), "SIGHUP".to_owned()).await);
         }
@@ -221,7 +235,8 @@ impl Service {
         }
         let lists = self.lists.load_full();
         let served = Served::load(&path, &name, &lists, self.config.max_catalogue_columns);
-        served.map(|served| (served, lists)).map_err(|error| ReloadError::Model(error.to_string()))
+        let served = served.map_err(|error| ReloadError::Model(error.to_string()))?;
+        Ok((self.with_new_items(served), lists))
     }
 
     /// Checks that an admin call may load `path`, and returns the model's folder.
@@ -241,7 +256,7 @@ impl Service {
     }
 
     /// The timer of checks for changed files.
-    fn poll_timer(&self) -> Interval {
+    pub(crate) fn poll_timer(&self) -> Interval {
         let mut timer = tokio::time::interval(Duration::from_millis(self.config.poll_ms));
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         timer

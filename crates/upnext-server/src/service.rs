@@ -9,6 +9,7 @@ use crate::keys::ApiKeys;
 use crate::lists::{ListFiles, Lists};
 use crate::metrics::Metrics;
 use crate::models::Models;
+use crate::new_items::NewItems;
 use crate::problem::Problem;
 use crate::requests::Failures;
 use crate::sessions::{self, SessionStore};
@@ -45,6 +46,8 @@ pub(crate) struct Service {
     pub(crate) metrics: Arc<Metrics>,
     /// `models_dir` with symbolic links resolved, if set.
     pub(crate) models_dir: Option<PathBuf>,
+    /// The items that come after the training.
+    pub(crate) new_items: NewItems,
     /// The current block and allow lists.
     pub(crate) lists: ArcSwap<Lists>,
     /// Held while a model is loaded.
@@ -81,7 +84,8 @@ impl Service {
         let catalogue = |path: &PathBuf| Catalogue::read(path, &config);
         let examples = |path: &PathBuf| Examples::read(path, &config);
         let event_log = |dir: &PathBuf| EventLog::open(dir, &config, Arc::clone(&metrics));
-        let models = Models::load(&model, config.name.as_deref(), &config, &lists, &metrics)?;
+        let new_items = NewItems::new(&config);
+        let models = Models::load(&model, config.name.as_deref(), &config, (&lists, &new_items), &metrics)?;
         if models.first().served().allowed() == 0 {
             let field = if config.allow_file.is_some() { "allow_file" } else { "block_file" };
             let reason = "leaves no item of the model to recommend: give a list with ids of its items";
@@ -97,6 +101,7 @@ impl Service {
             is_local: keys.data.is_empty() && !config.allow_open,
             keys: ArcSwap::from_pointee(keys),
             metrics,
+            new_items,
             lists: ArcSwap::from_pointee(lists),
             loading: Mutex::default(),
             searching: Arc::new(Semaphore::new(1)),
@@ -166,6 +171,7 @@ impl Service {
             };
             found.push(format!("the store of sessions does not keep events{waits}: the log says why"));
         }
+        found.extend(self.new_items.fault());
         for served in self.models.all().map(Engine::served).filter(|served| served.allowed() == 0) {
             found.push(format!("the block and allow lists leave no item of `{}`", served.name));
         }

@@ -22,6 +22,9 @@ impl Model {
     /// This model with the items of a table that it does not have yet. Their vectors are made of their attributes, so that they can be read
     /// in sessions and recommended at once; no training takes place.
     ///
+    /// The version ([`version`](Self::version)) of the new model is that of the trained one with a fingerprint of
+    /// all new items.
+    ///
     /// The table has the columns of the model's table, or some of them, but all that the model reads ([`attributes`](Self::attributes)), with
     /// the same types.
     ///
@@ -48,13 +51,19 @@ impl Model {
         let added = items.len() - known;
         let inner = &*self.inner;
         let model = inner.model.with_items(&items, &all)?;
+        let version = inner.version.as_ref().map(|version| {
+            let new = (0..).zip(items.supports()).filter(|&(_, &support)| support == 0);
+            let rows: Vec<usize> = new.filter_map(|(item, _)| all.row(items.id(item))).collect();
+            let trained = version.split('+').next().unwrap_or_default();
+            format!("{trained}+{}", &all.fingerprint_of(rows.iter().copied())[..8])
+        });
         let model = Self::new(
             model,
             (items, Some(Arc::new(all))),
             inner.experiment.clone(),
             inner.training.clone(),
             None,
-            None,
+            version,
         );
         Ok(NewItems { model, added, known: table.len() - added })
     }

@@ -33,7 +33,10 @@ impl From<ReloadError> for Problem {
     fn from(error: ReloadError) -> Self {
         match error {
             ReloadError::Path(detail) => Self::field("path", detail),
-            ReloadError::NoLists => Self::new(StatusCode::CONFLICT, error.to_string()),
+            ReloadError::NoLists | ReloadError::NoAttributes => {
+                Self::new(StatusCode::CONFLICT, error.to_string())
+            }
+            ReloadError::Items(field, detail) => Self::field(field, detail),
             ReloadError::Lists(detail) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{detail}. The lists of before stay"))
             }

@@ -23,11 +23,16 @@ pub(super) const NDJSON: &str = "application/x-ndjson";
 /// An extractor for JSON bodies.
 pub(crate) struct Json<T>(pub(crate) T);
 
-/// Checks the media type of a body.
-fn check_kind(request: &Request, wanted: &str) -> Result<(), Problem> {
+/// Whether the media type of a body is `wanted`.
+pub(super) fn is_kind(request: &Request, wanted: &str) -> bool {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let essence = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case(wanted) {
+    essence.eq_ignore_ascii_case(wanted)
+}
+
+/// Checks the media type of a body.
+fn check_kind(request: &Request, wanted: &str) -> Result<(), Problem> {
+    if is_kind(request, wanted) {
         return Ok(());
     }
     let detail = format!("the body must be JSON: send it with `content-type: {wanted}`");

@@ -153,6 +153,7 @@ impl Examples {
             "/v1/items/lookup" => json!({"ids": items}),
             "/v1/admin/reload" | "/v1/admin/lists" => json!({}),
             "/v1/admin/share" => json!({"share": 0.1}),
+            "/v1/admin/items" => json!({"items": []}),
             "/v1/admin/sessions" => {
                 json!({"session_id": "visitor-1", "items": items, "events": items.len(), "began_ms": 0, "last_event_ms": 0, "idle_ms": 0})
             }

@@ -1,6 +1,6 @@
 //! `/openapi.json` and `/docs`: the description of the HTTP interface.
 
-use super::{admin, catalogue, items, moving, operation, recommend, sessions, similar};
+use super::{admin, catalogue, items, moving, new_items, operation, recommend, sessions, similar};
 use super::{bounds, ok};
 use crate::problem::Problem;
 use crate::service::Service;
@@ -39,6 +39,7 @@ const PAGE: &str = include_str!("docs.html");
         admin::reload,
         admin::lists,
         admin::share,
+        new_items::add,
         moving::export,
         moving::import,
     ),

@@ -8,6 +8,7 @@ mod description;
 mod headers;
 mod items;
 mod moving;
+mod new_items;
 mod operation;
 mod recommend;
 mod sessions;
@@ -132,6 +133,7 @@ fn admin(service: &Arc<Service>) -> Router<Arc<Service>> {
         .route("/v1/admin/reload", post(admin::reload))
         .route("/v1/admin/lists", post(admin::lists))
         .route("/v1/admin/share", post(admin::share))
+        .route("/v1/admin/items", post(new_items::add))
         .route("/v1/admin/sessions", get(moving::export).post(moving::import))
         .route_layer(from_fn_with_state(Arc::clone(service), require_admin_key))
 }

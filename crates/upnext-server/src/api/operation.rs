@@ -64,6 +64,8 @@ pub(crate) struct ModelAnswer<'a> {
     model: ModelName<'a>,
     /// Number of items in its vocabulary.
     items: usize,
+    /// Number of them that training has not seen, whose vectors are made of their attributes.
+    new_items: usize,
     /// Number of items that the block and allow lists leave.
     allowed_items: usize,
     /// Whether the option `why` of a list has an effect: the model has item vectors.
@@ -79,6 +81,7 @@ impl<'a> ModelAnswer<'a> {
         Self {
             model: ModelName::of(served),
             items: served.loaded.items().len(),
+            new_items: served.new_items,
             allowed_items: served.allowed(),
             explains: served.width() > 0,
             created: served.created_s.map(|seconds| format_time(seconds * 1_000_000)),

@@ -184,6 +184,9 @@ pub(crate) struct Entry<'a> {
     item_id: &'a str,
     /// Comparable within a list only; in a list that fell back, the item's number of training events.
     score: f32,
+    /// Whether training has not seen the item; absent: it has.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    new: bool,
     /// With `why`: the item of the session that is most similar to this one. Absent in a list that fell back, and for
     /// models without item vectors; `gru4rec`, `bpr-mf` and `session-average` have them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -208,7 +211,8 @@ impl<'a> List<'a> {
         };
         let entry = |(i, entry): (usize, &Recommendation)| {
             let item_id = items.id(entry.item);
-            Entry { rank: i + 1, item_id, score: entry.score, because: because(i) }
+            let new = served.loaded.is_new(entry.item);
+            Entry { rank: i + 1, item_id, score: entry.score, new, because: because(i) }
         };
         Self {
             unknown_items: listed.unknown.iter().map(|id| &**id).collect(),

@@ -196,6 +196,13 @@ documented! {
         /// A file of item ids, one per line; no other items are recommended. Read again when it changes.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub allow_file: Option<PathBuf>,
+        /// A CSV or Parquet file of items that training has not seen, with the attributes that the model reads: they are served at once,
+        /// with vectors made of these. Read again when it changes.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub items_file: Option<PathBuf>,
+        /// Maximum number of items that admin calls may add until the server ends. The default is a month of a large shop: items are part
+        /// of the next training.
+        pub max_new_items: usize,
         /// Milliseconds between two checks of watched files.
         pub poll_ms: u64,
 
@@ -320,6 +327,8 @@ impl Default for ServerConfig {
             models_dir: None,
             block_file: None,
             allow_file: None,
+            items_file: None,
+            max_new_items: 100_000,
             poll_ms: 1_000,
             watch_models: false,
             reload_min_items: 0.5,

@@ -17,6 +17,7 @@ impl ServerConfig {
             ("max_k", self.max_k),
             ("max_answer_entries", self.max_answer_entries),
             ("max_list_items", self.max_list_items),
+            ("max_new_items", self.max_new_items),
             ("max_connections", self.max_connections),
             ("event_log_queue", self.event_log_queue),
         ] {

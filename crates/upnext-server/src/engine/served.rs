@@ -8,7 +8,7 @@ use crate::sessions::now_ms;
 use crate::stamp::Stamp;
 use arc_swap::ArcSwap;
 use std::collections::HashSet;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Deref};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::UNIX_EPOCH;
@@ -22,9 +22,9 @@ use upnext_core::ranking::{
 /// Multiplications between two checks whether the answer is still wanted: some tens of microseconds.
 const WORK_PER_CHECK: usize = 1 << 16;
 
-/// A loaded model with its name, its restrictions and its indices.
-#[derive(Debug)]
-pub(crate) struct Served {
+/// Where a model comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
     pub(crate) name: String,
     /// The model's folder.
     pub(crate) path: PathBuf,
@@ -33,7 +33,15 @@ pub(crate) struct Served {
     /// The times at which the model was saved, if known, and loaded, in seconds since 1970.
     pub(crate) created_s: Option<i64>,
     pub(crate) loaded_s: i64,
+}
+
+/// A loaded model with its name, its restrictions and its indices.
+#[derive(Debug)]
+pub(crate) struct Served {
+    origin: Origin,
     pub(crate) loaded: Model,
+    /// Number of its items that training has not seen.
+    pub(crate) new_items: usize,
     /// The index for fast top-k retrieval, for models that support one.
     index: Option<Index>,
     /// The items that the block and allow lists leave.
@@ -43,22 +51,47 @@ pub(crate) struct Served {
     own_catalogue: Option<Catalogue>,
 }
 
+impl Deref for Served {
+    type Target = Origin;
+
+    fn deref(&self) -> &Origin {
+        &self.origin
+    }
+}
+
 impl Served {
     /// Loads a model and computes one list to check that it works. Of its item table, at most `max_columns` columns are
     /// shown beside titles.
     pub(crate) fn load(path: &Path, name: &str, lists: &Lists, max_columns: usize) -> Result<Self, Error> {
         let stamp = Stamp::of(path);
         let loaded = Model::load(path)?;
-        let candidates = ArcSwap::from_pointee(lists.candidates(loaded.items()));
-        let index = Index::new(loaded.recommender());
-        let (name, path) = (name.to_owned(), path.to_owned());
-        let own_catalogue = loaded.item_table().and_then(|table| Catalogue::of_model(table, max_columns));
-        let search = OnceLock::new();
-        let (created_s, loaded_s) = (created_s(&path, &loaded), (now_ms() / 1_000) as i64);
-        let served =
-            Self { name, path, stamp, created_s, loaded_s, loaded, index, candidates, search, own_catalogue };
-        served.check().map_err(|reason| Error::Model { path: served.path.clone(), reason })?;
+        let origin = Origin {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            stamp,
+            created_s: created_s(path, &loaded),
+            loaded_s: (now_ms() / 1_000) as i64,
+        };
+        let served = Self::of(origin, loaded, lists, max_columns);
+        served.check().map_err(|reason| Error::Model { path: path.to_owned(), reason })?;
         Ok(served)
+    }
+
+    /// The same with another model, that with more items.
+    pub(crate) fn with_model(&self, model: Model, lists: &Lists, max_columns: usize) -> Self {
+        Self::of(self.origin.clone(), model, lists, max_columns)
+    }
+
+    fn of(origin: Origin, loaded: Model, lists: &Lists, max_columns: usize) -> Self {
+        Self {
+            origin,
+            new_items: loaded.items().supports().iter().filter(|&&support| support == 0).count(),
+            index: Index::new(loaded.recommender()),
+            candidates: ArcSwap::from_pointee(lists.candidates(loaded.items())),
+            search: OnceLock::new(),
+            own_catalogue: loaded.item_table().and_then(|table| Catalogue::of_model(table, max_columns)),
+            loaded,
+        }
     }
 
     /// Checks that all weights are finite and that the model scores all items after a session of the first item.

@@ -132,6 +132,10 @@ metrics! {
     allowed_items: Family<RoleLabels, Gauge> = Family::default();
     /// Changed lists while serving
     list_changes: Family<OutcomeLabels, Counter> = Family::default();
+    /// Items of the served models that training has not seen, by the model's role
+    new_items: Family<RoleLabels, Gauge> = Family::default();
+    /// New items that were added to a model while serving, or refused
+    item_changes: Family<OutcomeLabels, Counter> = Family::default();
     /// Requests without a key, or with one that does not open what they ask for
     keys_refused: Family<ReasonLabels, Counter> = Family::default();
     /// Files of keys read while serving
@@ -191,7 +195,9 @@ impl Metrics {
             drop(metrics.keys_refused.get_or_create(&ReasonLabels { reason }));
         }
         for outcome in ["loaded", "refused"] {
-            for family in [&metrics.reloads, &metrics.list_changes, &metrics.key_changes] {
+            for family in
+                [&metrics.reloads, &metrics.list_changes, &metrics.item_changes, &metrics.key_changes]
+            {
                 drop(family.get_or_create(&OutcomeLabels { outcome }));
             }
         }
@@ -295,6 +301,11 @@ impl Metrics {
         count_outcome(&self.list_changes, applied);
     }
 
+    /// Counts an attempt to add items to a model while serving.
+    pub(crate) fn item_change(&self, added: bool) {
+        count_outcome(&self.item_changes, added);
+    }
+
     /// Counts a request whose key was refused.
     pub(crate) fn key_refused(&self, refusal: KeyRefusal) {
         self.keys_refused.get_or_create(&ReasonLabels { reason: refusal.name() }).inc();
@@ -343,6 +354,7 @@ impl Metrics {
     pub(crate) fn models<'e>(&self, engines: impl Iterator<Item = &'e Engine>) {
         self.model_info.clear();
         self.allowed_items.clear();
+        self.new_items.clear();
         self.model_created_seconds.clear();
         self.model_loaded_seconds.clear();
         for engine in engines {
@@ -352,6 +364,7 @@ impl Metrics {
             self.model_info.get_or_create(&labels).set(1);
             let role = RoleLabels { role };
             self.allowed_items.get_or_create(&role).set(served.allowed() as i64);
+            self.new_items.get_or_create(&role).set(served.new_items as i64);
             self.model_loaded_seconds.get_or_create(&role).set(served.loaded_s);
             if let Some(created) = served.created_s {
                 self.model_created_seconds.get_or_create(&role).set(created);

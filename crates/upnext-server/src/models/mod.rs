@@ -10,6 +10,7 @@ mod trial;
 use crate::engine::{Answer, Engine, Question, Refusal, Reservation, Served};
 use crate::lists::Lists;
 use crate::metrics::Metrics;
+use crate::new_items::NewItems;
 use crate::problem::Problem;
 use crate::reload::name_of;
 use crate::requests::RequestId;
@@ -69,16 +70,24 @@ impl Models {
         model: &Path,
         name: Option<&str>,
         config: &ServerConfig,
-        lists: &Lists,
+        (lists, new_items): (&Lists, &NewItems),
         metrics: &Arc<Metrics>,
     ) -> Result<Self, Error> {
         let load = |path: &Path, name: &str| Served::load(path, name, lists, config.max_catalogue_columns);
-        let first = load(model, &name_of(name, model))?;
+        let first = new_items.added_at_start(
+            load(model, &name_of(name, model))?,
+            lists,
+            config.max_catalogue_columns,
+        )?;
         let second = config.compare_model.as_deref();
         let second = second.map(|path| load(path, &name_of(None, path))).transpose()?;
-        if let Some(Served { name, .. }) = second.as_ref().filter(|second| second.name == first.name) {
-            return Err(Error::SameName { name: name.clone() });
+        if let Some(second) = second.as_ref().filter(|second| second.name == first.name) {
+            return Err(Error::SameName { name: second.name.clone() });
         }
+        let second = second
+            .map(|second| new_items.added_at_start(second, lists, config.max_catalogue_columns))
+            .transpose()?;
+        new_items.check_use([Some(&first), second.as_ref()].into_iter().flatten())?;
         let start = |served: Served, role, config: &ServerConfig| {
             let engine = Engine::start(Arc::new(served), role, config, Arc::clone(metrics))?;
             Ok::<_, Error>(Arc::new(engine))

@@ -234,6 +234,9 @@ impl Server {
             if service.changing.lock().await.any() {
                 tokio::spawn(Arc::clone(&service).watch_lists());
             }
+            if service.new_items.has_file() {
+                tokio::spawn(Arc::clone(&service).watch_items());
+            }
             if service.config.watch_models {
                 tokio::spawn(Arc::clone(&service).watch_models());
                 tokio::spawn(Arc::clone(&service).watch_keys());

@@ -5,6 +5,7 @@ mod events;
 mod fairness;
 mod gate;
 mod items;
+mod new_items;
 mod operation;
 mod otel;
 mod overload;

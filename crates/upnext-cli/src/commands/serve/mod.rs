@@ -99,6 +99,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     allow: Option<PathBuf>,
 
+    /// Serve the items of this table, which training has not seen, by their attributes; read again when it changes
+    #[arg(long, value_name = "FILE")]
+    items: Option<PathBuf>,
+
     /// Load the model again when its folder changes
     #[arg(long)]
     watch: bool,

@@ -19,7 +19,7 @@ use upnext_server::{ServerConfig, StoreUrl};
 const PREFIX: &str = "UPNEXT_";
 
 /// The options of the command line that set a field, and the field.
-const FLAGS: [(&str, &str); 26] = [
+const FLAGS: [(&str, &str); 27] = [
     ("MODEL", "model"),
     ("--name", "name"),
     ("--listen", "listen"),
@@ -35,6 +35,7 @@ const FLAGS: [(&str, &str); 26] = [
     ("--session-store", "session_store"),
     ("--block", "block_file"),
     ("--allow", "allow_file"),
+    ("--items", "items_file"),
     ("--watch", "watch_models"),
     ("--compare", "compare_model"),
     ("--share", "compare_share"),
@@ -217,6 +218,7 @@ impl Given {
             text(args.session_store.as_ref()),
             path(&args.block),
             path(&args.allow),
+            path(&args.items),
             switch(args.watch),
             path(&args.compare),
             text(args.share),

@@ -29,11 +29,13 @@ mod columnar;
 mod extend;
 mod file;
 mod inspection;
+mod json;
 mod options;
 #[cfg(feature = "logs")]
 mod read;
 
 pub use column::{Column, Value};
+pub use json::JsonItem;
 pub use options::{ColumnType, ItemTableLimits, ItemTableOptions, RepeatedItem};
 
 use crate::checksum::Fingerprint;
@@ -160,17 +162,22 @@ impl ItemTable {
 
     /// A fingerprint, which differs for tables that are not equal.
     pub fn fingerprint(&self) -> String {
+        self.fingerprint_of(0..self.len())
+    }
+
+    /// The fingerprint of a table of these rows.
+    pub(crate) fn fingerprint_of(&self, rows: impl Iterator<Item = usize> + Clone) -> String {
         let mut hash = Fingerprint::new();
         let mut add = |bytes: &[u8]| {
             hash.add(&(bytes.len() as u64).to_le_bytes());
             hash.add(bytes);
         };
         add(self.id_name.as_bytes());
-        self.ids().for_each(|id| add(id.as_bytes()));
+        rows.clone().for_each(|row| add(self.id(row).as_bytes()));
         for column in &self.columns {
             add(column.name.as_bytes());
             add(column.column_type().name().as_bytes());
-            for row in 0..self.len() {
+            for row in rows.clone() {
                 match column.value(row) {
                     None => add(b"-"),
                     Some(Value::Text(text)) => add(text.as_bytes()),
