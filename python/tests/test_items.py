@@ -76,6 +76,17 @@ def test_clicks_on_new_items_are_ranked_by_their_attributes(reading):
     assert left.cases == 1
 
 
+def test_items_alike_need_no_training(data):
+    known = {name: values[:30] for name, values in table().items()}
+    model = upnext.ContentKNN(attributes=["shelf"], decay=0.0).fit(data.train, item_table=known)
+    assert all(entry.id < 10 for entry in model.recommend([3], k=5))
+    more = model.with_items(table())
+    alike = {entry.id for entry in more.recommend([35], k=19)}
+    assert alike == set(range(10)) | set(range(30, 40)) - {35}
+    with pytest.raises(ConfigError, match="item table"):
+        upnext.ContentKNN().fit(data.train)
+
+
 def test_what_does_not_fit_is_refused(reading, network, data):
     with pytest.raises(ConfigError, match="no table of items"):
         network.with_items(table())

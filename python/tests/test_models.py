@@ -18,6 +18,9 @@ KINDS = [getattr(upnext, name) for name in upnext.models.__all__]
 #: Parameters that make a kind small.
 PARAMETERS = {"GRU4Rec": SMALL, "Blend": {"members": ["sr", "repeat", upnext.GRU4Rec(**SMALL)]}}
 
+#: Attributes of the items, which one kind needs.
+SHELVES = {"item": list(range(30)), "shelf": [f"s{item % 3}" for item in range(30)]}
+
 
 def made(kind: type) -> upnext.Recommender:
     return kind(**PARAMETERS.get(kind.__name__, {}))
@@ -28,7 +31,7 @@ def test_contract(kind, data, tmp_path):
     model = made(kind)
     with pytest.raises(upnext.errors.NotFittedError, match="call fit"):
         model.recommend([1])
-    assert model.fit(data.train) is model
+    assert model.fit(data.train, item_table=SHELVES) is model
     first = model.recommend([3, 4], k=7, exclude_seen=True)
     assert len(first) == 7 and not {3, 4} & set(first.ids)
     assert all(a.score >= b.score for a, b in zip(first, first[1:]))

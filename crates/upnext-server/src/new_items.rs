@@ -10,7 +10,7 @@ use crate::reload::ReloadError;
 use crate::service::Service;
 use crate::stamp::{Settling, Stamp};
 use crate::{Error, ServerConfig, locked};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use upnext_core::data::items::{ItemTable, ItemTableOptions, JsonItem};
@@ -270,12 +270,19 @@ impl Service {
                     format!("has {} bytes: give at most {most}", id.len()),
                 );
             }
-            // Where each model has other columns, none of them can say that it is wrong.
-            if let Some(name) = values.keys().find(|name| !has(name))
-                && tables.len() > 1
-            {
-                let reason = "is no attribute of any model's table".to_owned();
-                return refused(format!("items[{i}].{name}"), reason);
+            if let Some(name) = values.keys().find(|name| !has(name)) {
+                let all = tables
+                    .iter()
+                    .flat_map(|table| table.columns())
+                    .map(|column| format!("`{}`", column.name()));
+                let all: BTreeSet<String> = all.collect();
+                let all = all.into_iter().collect::<Vec<_>>().join(", ");
+                return refused(
+                    format!("items[{i}].{name}"),
+                    format!(
+                        "is no attribute of the model's table, which has {all}: correct it, or leave it out"
+                    ),
+                );
             }
         }
         Ok(())

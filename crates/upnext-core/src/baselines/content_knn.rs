@@ -397,7 +397,7 @@ mod tests {
     #[test]
     fn scores_are_the_mean_cosines_of_columns_with_less_for_earlier_events() {
         let model = ContentKnn::fit(&config(&["category", "tags"], 0.5), &data()).unwrap();
-        // Of five items, two have x and two y: each tells as much. z has one item, which is no category of its own.
+        // Of five items, two have x and two y: each tells as much. No other item has z.
         let half = 0.5_f32.sqrt() / 2.0;
         let close = |found: &[(ItemIndex, f32)], wanted: &[(ItemIndex, f32)]| {
             let same =

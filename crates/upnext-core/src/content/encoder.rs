@@ -11,9 +11,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Number of items that a category or a word needs for a feature of its own: one that a single item has tells nothing about
-/// others. (Our choice.)
-const MIN_ITEMS: usize = 2;
 /// Largest number of values of a column that have features of their own, those of the most items. (Our choice.)
 const MAX_VALUES: usize = 100_000;
 /// Number of bins of a column of numbers, with as many items each. (Our choice.)
@@ -47,6 +44,15 @@ pub(crate) enum Factors {
 }
 
 impl Factors {
+    /// Number of items that a category or a word needs for a feature of its own. What is learnt of one that a single item has tells nothing
+    /// about others; a likeness to that item does. (Our choice.)
+    fn least_items(self) -> usize {
+        match self {
+            Self::Damped => 2,
+            Self::Telling => 1,
+        }
+    }
+
     /// The factor of a feature that `n` of `all` items have.
     fn of(self, n: u32, all: usize) -> f32 {
         let n = n.max(1) as f32;
@@ -113,7 +119,7 @@ impl Encoder {
         let mut encoder = Self::default();
         for column in chosen(table, columns)? {
             let missing = encoder.add_features(1);
-            let terms = encoder.terms_of(column, &rows);
+            let terms = encoder.terms_of(column, &rows, factors.least_items());
             encoder.columns.push(ColumnEncoder { name: column.name().to_owned(), missing, terms });
         }
         let mut content = encoder.unscaled(table, items.ids())?;
@@ -141,15 +147,16 @@ impl Encoder {
         first
     }
 
-    fn terms_of(&mut self, column: &Column, rows: &[usize]) -> Terms {
+    fn terms_of(&mut self, column: &Column, rows: &[usize], least: usize) -> Terms {
         match column.column_type() {
             ColumnType::Categories => {
-                let known = self.frequent(rows.iter().map(|&row| column.categories(row).map(str::to_owned)));
+                let lists = rows.iter().map(|&row| column.categories(row).map(str::to_owned));
+                let known = self.frequent(lists, least);
                 Terms::Categories { known, rare: self.add_features(1) }
             }
             ColumnType::Text => {
                 let texts = rows.iter().map(|&row| words(column.text(row).unwrap_or_default()));
-                let known = self.frequent(texts);
+                let known = self.frequent(texts, least);
                 Terms::Text { known, parts: self.add_features(PARTS as usize) }
             }
             ColumnType::Number => {
@@ -167,10 +174,11 @@ impl Encoder {
         }
     }
 
-    /// Gives a feature to each value that enough items have.
+    /// Gives a feature to each value that `least` items or more have.
     fn frequent<I: Iterator<Item = String>>(
         &mut self,
         items: impl Iterator<Item = I>,
+        least: usize,
     ) -> BTreeMap<String, u32> {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         let mut of_item: Vec<String> = Vec::new();
@@ -184,7 +192,7 @@ impl Encoder {
             }
         }
         let mut frequent: Vec<(String, usize)> =
-            counts.into_iter().filter(|&(_, count)| count >= MIN_ITEMS).collect();
+            counts.into_iter().filter(|&(_, count)| count >= least).collect();
         // Stable: among equals, the first by name.
         frequent.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
         frequent.truncate(MAX_VALUES);
