@@ -14,6 +14,15 @@ pub(crate) fn filled<T: Copy>(count: usize, value: T) -> Vec<T> {
     array
 }
 
+/// A copy of `values` with more copies of `value` behind it, `count` elements in all.
+pub(crate) fn extended<T: Copy>(values: &[T], count: usize, value: T) -> Vec<T> {
+    let mut array = Vec::with_capacity(count);
+    advise(array.as_mut_ptr(), count * size_of::<T>());
+    array.extend_from_slice(values);
+    array.resize(count, value);
+    array
+}
+
 #[cfg(target_os = "linux")]
 fn advise<T>(start: *mut T, bytes: usize) {
     const PAGE: usize = 4096;
@@ -42,6 +51,8 @@ mod tests {
         for count in [0, 1, LARGE / 8 - 1, LARGE / 8 + 12_345] {
             let array = filled(count, 7u64);
             assert!(array.len() == count && array.iter().all(|&x| x == 7));
+            let more = extended(&array, count + 3, 9);
+            assert!(more[..count] == array && more[count..] == [9; 3]);
         }
     }
 }

@@ -162,6 +162,16 @@ impl Matrix {
         self.rows = rows;
     }
 
+    /// A copy with `count` more rows of zeros.
+    ///
+    /// # Panics
+    /// If its size in floats overflows `usize`.
+    pub fn with_rows(&self, count: usize) -> Self {
+        let rows = self.rows.checked_add(count).expect("a matrix larger than any memory");
+        let lines = huge::extended(&self.lines, Self::lines(rows, self.stride), Line([0.0; LINE]));
+        Self { lines, rows, ..*self }
+    }
+
     /// Copies the rows `indices` of `table` into the first rows of this matrix.
     ///
     /// # Panics
@@ -331,7 +341,9 @@ mod tests {
                 assert!(gathered.row(row)[width..].iter().all(|&x| x == 0.0), "{width}");
                 assert_eq!(padded.row(r), gathered.row(row));
             }
+            let more = compact.with_rows(1);
             compact.add_rows(1);
+            assert_eq!((more.data(), more.rows()), (compact.data(), compact.rows()));
             assert_eq!((compact.rows(), compact.values(rows)[width - 1]), (rows + 1, 0.0));
         }
     }

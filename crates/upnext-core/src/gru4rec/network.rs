@@ -118,20 +118,30 @@ impl Network {
     pub(crate) fn extended(&self, content: Arc<Content>) -> Self {
         let shape = self.content.as_deref().map(Content::shape);
         assert_eq!(shape, Some(content.shape()), "content in other terms");
-        let mut network = self.clone();
-        network.items = content.features.len();
-        let count = network.items.checked_sub(self.items).expect("content of fewer items");
-        network.layouts = Parameters::layouts(&self.config, network.items, shape);
-        network.values.output.add_rows(count);
-        network.rows = OnceLock::new();
-        if let (Some(rows), Some(parameters)) = (self.rows.get(), &network.values.content) {
-            let mut rows = rows.clone();
-            rows.add_rows(count);
+        let items = content.features.len();
+        let count = items.checked_sub(self.items).expect("content of fewer items");
+        // No other parameter has a row for each item.
+        let Parameters { output, embedding, layers, feed_forward, content: parameters } = &self.values;
+        let rows = self.rows.get().zip(parameters.as_ref()).map(|(rows, parameters)| {
+            let mut rows = rows.with_rows(count);
             add_content(&content.features, parameters, self.items, &mut rows);
-            network.rows = OnceLock::from(rows);
+            rows
+        });
+        Self {
+            config: self.config.clone(),
+            activation: self.activation,
+            items,
+            layouts: Parameters::layouts(&self.config, items, shape),
+            values: Parameters {
+                output: output.with_rows(count),
+                embedding: embedding.clone(),
+                layers: layers.clone(),
+                feed_forward: feed_forward.clone(),
+                content: parameters.clone(),
+            },
+            content: Some(content),
+            rows: rows.map_or_else(OnceLock::new, OnceLock::from),
         }
-        network.content = Some(content);
-        network
     }
 
     /// The content of the items, if the network has some.

@@ -44,6 +44,16 @@ impl Index {
         bytes.is_finite().then_some(Self { bytes })
     }
 
+    /// The index of a model with more items, of which the first are those of this index's model.
+    ///
+    /// # Panics
+    /// If its factors are of another width, or of fewer items.
+    pub fn extended(&self, model: &dyn Recommender) -> Option<Self> {
+        let scorer = model.scorer(1);
+        let bytes = self.bytes.extended(scorer.factors()?.items);
+        bytes.is_finite().then_some(Self { bytes })
+    }
+
     /// The best candidates for each row of the scorer, of items with these supports; `None` if scoring every candidate is expected to be faster.
     ///
     /// It is also `None` if a score is not finite; scoring every candidate then reports the number of such scores.

@@ -72,6 +72,29 @@ impl ScanTable {
         new
     }
 
+    /// The same for a table that has more rows, of which the first are those of this one's.
+    ///
+    /// # Panics
+    /// If the table has fewer rows, or another number of columns; as [`new`](Self::new).
+    pub fn extended(&self, table: &Matrix) -> Self {
+        let rows = table.rows();
+        assert!(rows >= self.rows && table.width() == self.width, "a table of another shape");
+        assert!(u32::try_from(rows).is_ok(), "a table of {rows} rows, more than row numbers");
+        let blocks = rows.div_ceil(BLOCK);
+        let extended = |values: &[f32], value: f32| huge::extended(values, blocks * BLOCK, value);
+        let mut new = Self {
+            rows,
+            width: self.width,
+            groups: huge::extended(&self.groups, blocks * self.depth(), Group([OFFSET as u8; GROUP])),
+            scales: extended(&self.scales, f32::MIN_POSITIVE),
+            last: extended(&self.last, 0.0),
+            errors: huge::extended(&self.errors, blocks, [0.0; 3]),
+            norm: self.norm,
+        };
+        (self.rows..rows).for_each(|r| new.set(r, table.values(r)));
+        new
+    }
+
     /// Bytes of memory that [`new`](Self::new) allocates for a table of this shape.
     pub fn bytes(rows: usize, width: usize) -> usize {
         let block = width.saturating_sub(1).div_ceil(4).saturating_mul(GROUP) + BLOCK * 8 + 12;
@@ -253,4 +276,27 @@ fn quantise(x: f32, step: f32, levels: f64) -> (i32, f64) {
 /// A float above `x` by a margin for a few roundings.
 fn up(x: f64) -> f32 {
     ((x * (1.0 + 1e-6)) as f32).next_up()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CounterRng;
+
+    #[test]
+    fn a_table_with_more_rows_has_the_bytes_and_bounds_of_a_new_one() {
+        let rng = CounterRng::new(5, 0);
+        for (before, after) in [(0, 3), (1, 1), (31, 70), (32, 33), (64, 200)] {
+            let mut table = Matrix::zeros(after, 11);
+            for r in 0..after {
+                (0..11).for_each(|j| table.row_mut(r)[j] = rng.unit_f32((r * 11 + j) as u64) - 0.4);
+            }
+            let mut first = Matrix::zeros(before, 11);
+            (0..before).for_each(|r| first.row_mut(r).copy_from_slice(table.row(r)));
+            let (extended, new) = (ScanTable::new(&first).extended(&table), ScanTable::new(&table));
+            assert!(extended.groups.iter().map(|group| group.0).eq(new.groups.iter().map(|group| group.0)));
+            assert_eq!((extended.scales, extended.last), (new.scales, new.last));
+            assert_eq!((extended.errors, extended.norm), (new.errors, new.norm));
+        }
+    }
 }

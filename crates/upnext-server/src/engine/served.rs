@@ -72,21 +72,28 @@ impl Served {
             created_s: created_s(path, &loaded),
             loaded_s: (now_ms() / 1_000) as i64,
         };
-        let served = Self::of(origin, loaded, lists, max_columns);
+        let index = Index::new(loaded.recommender());
+        let served = Self::of(origin, (loaded, index), lists, max_columns);
         served.check().map_err(|reason| Error::Model { path: path.to_owned(), reason })?;
         Ok(served)
     }
 
-    /// The same with another model, that with more items.
+    /// The same with its model with more items.
     pub(crate) fn with_model(&self, model: Model, lists: &Lists, max_columns: usize) -> Self {
-        Self::of(self.origin.clone(), model, lists, max_columns)
+        let index = self.index.as_ref().and_then(|index| index.extended(model.recommender()));
+        Self::of(self.origin.clone(), (model, index), lists, max_columns)
     }
 
-    fn of(origin: Origin, loaded: Model, lists: &Lists, max_columns: usize) -> Self {
+    fn of(
+        origin: Origin,
+        (loaded, index): (Model, Option<Index>),
+        lists: &Lists,
+        max_columns: usize,
+    ) -> Self {
         Self {
             origin,
             new_items: loaded.items().supports().iter().filter(|&&support| support == 0).count(),
-            index: Index::new(loaded.recommender()),
+            index,
             candidates: ArcSwap::from_pointee(lists.candidates(loaded.items())),
             search: OnceLock::new(),
             own_catalogue: loaded.item_table().and_then(|table| Catalogue::of_model(table, max_columns)),

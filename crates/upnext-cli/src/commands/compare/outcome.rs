@@ -149,8 +149,12 @@ pub(super) fn remarks(outcome: &Outcome) -> Vec<String> {
             ));
         }
         if let Some(unranked) = row.unranked.filter(|unranked| unranked.cases > 0) {
+            let why = match row.targets {
+                Some(_) => "does not get the new items",
+                None => "knows other items than the training log",
+            };
             remarks.push(format!(
-                "{}: {} cases are misses, since it knows other items than the training log ({} targets that it does not know, and {} after nothing that it knows); it ranks among its own {}",
+                "{}: {} cases are misses, since it {why} ({} targets that it does not know, and {} after nothing that it knows); it ranks among its own {}",
                 row.name,
                 thousands(unranked.cases as u64),
                 thousands(unranked.unknown_targets as u64),
