@@ -185,7 +185,7 @@ impl Service {
         self.metrics.item_change(added.is_ok());
         match &added {
             Ok(Added { added, known }) => tracing::info!(added, known, by, "items added"),
-            Err(error) => tracing::error!(%error, by, "items refused"),
+            Err(error) => tracing::warn!(%error, by, "items refused"),
         }
         added
     }

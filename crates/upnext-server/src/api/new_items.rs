@@ -32,7 +32,7 @@ pub(crate) struct NewItem {
 /// The items of a request.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ItemsRequest {
+pub(crate) struct NewItemsRequest {
     /// The items: texts, numbers, categories (a text or a list of texts) and vectors; what is absent or null is not known.
     #[schema(value_type = Vec<NewItem>)]
     items: Vec<GivenItem>,
@@ -80,7 +80,7 @@ impl FromRequest<Arc<Service>> for Items {
 
     async fn from_request(request: Request, service: &Arc<Service>) -> Result<Self, Problem> {
         if !is_kind(&request, NDJSON) {
-            let Json(request) = Json::<ItemsRequest>::from_request(request, service).await?;
+            let Json(request) = Json::<NewItemsRequest>::from_request(request, service).await?;
             return Ok(Self(request.items.into_iter().map(|item| item.0).collect()));
         }
         let mut lines = Lines::from_request(request, service).await?;
@@ -101,7 +101,7 @@ impl FromRequest<Arc<Service>> for Items {
 
 /// What became of the items, and the models that are served now.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ItemsAnswer<'a> {
+pub(crate) struct NewItemsAnswer<'a> {
     /// Number of items that a model did not have.
     added: usize,
     /// Number of items that the models had already, and which stay as they are.
@@ -117,9 +117,9 @@ pub(crate) struct ItemsAnswer<'a> {
     post,
     path = "/v1/admin/items",
     tag = "admin",
-    request_body(content((ItemsRequest = "application/json"), (NewItem = "application/x-ndjson")), description = "The items; in `application/x-ndjson`, one a line, as many as `max_new_items`"),
+    request_body(content = NewItemsRequest, description = "The items; they may also come as `application/x-ndjson`, one a line, as many as `max_new_items`"),
     responses(
-        (status = 200, description = "They are served", body = ItemsAnswer),
+        (status = 200, description = "They are served", body = NewItemsAnswer),
         (status = 409, description = "No model reads attributes", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", description = "What is wrong with an item; none of them is added", body = Problem, content_type = "application/problem+json"),
     ),
@@ -133,5 +133,5 @@ pub(crate) async fn add(
     let added = service.add_items(items, caller.to_string()).await?;
     let models: Vec<Arc<Served>> = service.models.all().map(|engine| engine.served()).collect();
     let models = models.iter().map(|served| ModelAnswer::of(served)).collect();
-    Ok(ok(&ItemsAnswer { added: added.added, known: added.known, models }))
+    Ok(ok(&NewItemsAnswer { added: added.added, known: added.known, models }))
 }
