@@ -1,10 +1,11 @@
 //! Training of a model and ranking of its test cases, with progress bars and a flag that stops training.
 
+use crate::next_clicks::Unknown;
 use crate::progress::{EpochBar, Progress, Unit};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use upnext_core::data::{ItemVocabulary, Sessions};
+use upnext_core::data::{ItemVocabulary, Sessions, TestSessions};
 use upnext_core::evaluation::{Births, Evaluation, EvaluationConfig, evaluate, evaluate_with_births};
 use upnext_core::history::Ended;
 use upnext_core::model::Model;
@@ -55,17 +56,21 @@ pub(crate) fn rank(
     rank_while((model, items), sessions, options, threads, quiet, &|| ControlFlow::Continue(()))
 }
 
-/// As [`rank`], among the items that exist at the time of each case.
-pub(crate) fn rank_with_births(
+/// As [`rank`], for a test part; if unknown items are ranked, among the items that exist at the time of each case.
+pub(crate) fn rank_test(
     model: &dyn Recommender,
     items: &ItemVocabulary,
-    births: &Births<'_>,
+    (test, unknown): (&TestSessions, Unknown),
     options: &EvaluationConfig,
     threads: usize,
     quiet: bool,
 ) -> upnext_core::Result<Evaluation> {
-    let progress = bar(births.sessions(), quiet);
-    evaluate_with_births(model, items, births, options, threads, &|more| {
+    if unknown != Unknown::Rank {
+        return rank(model, items, &test.sessions, options, threads, quiet);
+    }
+    let births = Births::new(items, test, |_| None);
+    let progress = bar(&test.sessions, quiet);
+    evaluate_with_births(model, items, &births, options, threads, &|more| {
         progress.add(more as u64);
         ControlFlow::Continue(())
     })

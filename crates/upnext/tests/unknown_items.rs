@@ -220,6 +220,25 @@ fn new_items_are_ranked_by_their_attributes_and_added_to_a_model() {
         String::from_utf8(done(&mut evaluate(&network, &parts, &["--unknown", "rank"])).stdout).unwrap();
     assert!(text.contains("10 of them are ranked by their attributes"), "{text}");
 
+    // Compared, models without attributes miss what the others rank.
+    let mut command = upnext();
+    command.arg("compare").arg(&parts).arg("--models").arg(format!("{},content-knn,pop", network.display()));
+    command.args(["-k", "6", "--quiet", "--unknown", "rank"]);
+    refused(&mut command, 2, &["--unknown", "--item-table"]);
+    let compared = json(command.arg("--item-table").arg(&table).args(["--item-type", "shelf=categories"]));
+    let of = |model: usize, target: usize| {
+        let of = &compared["models"][model]["targets"][target];
+        (of["cases"].as_i64().unwrap(), of["metrics"][0]["recall"].as_f64().unwrap())
+    };
+    assert_eq!((of(0, 0).0, of(0, 2)), (15, (10, 1.0)));
+    assert_eq!((of(1, 2), of(2, 2)), ((10, 1.0), (10, 0.0)));
+    assert_eq!(compared["models"][2]["unranked"]["unknown_targets"], 10);
+    let by_support = &compared["comparison"]["breakdowns"][2];
+    assert_eq!(
+        (&by_support["groups"][0]["from"], &by_support["groups"][0]["cases"]),
+        (&0.into(), &10.into())
+    );
+
     // Without the item, with it, and once more.
     let two = folder.path("two");
     let add = |out: &Path, file: &Path| {

@@ -6,7 +6,7 @@ use crate::next_clicks::{Test, Unknown, sentence};
 use crate::output::{OutputArgs, Table, thousands};
 use crate::ranking::RankingArgs;
 use crate::reading::ReadArgs;
-use crate::train_and_rank::{rank, rank_with_births};
+use crate::train_and_rank::rank_test;
 use anyhow::Context;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use upnext_core::data::NextClicks;
 use upnext_core::data::items::{ItemTable, ItemTableOptions};
 use upnext_core::data::part::DroppedSessions;
-use upnext_core::evaluation::{Births, Evaluation, EvaluationConfig, MetricsAt, OfTargets};
+use upnext_core::evaluation::{Evaluation, EvaluationConfig, MetricsAt, OfTargets};
 use upnext_core::experiment::{ModelKind, TieRule};
 use upnext_core::model::Model;
 use upnext_core::replace::replace_file;
@@ -87,12 +87,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
         (args.cases.unknown, args.output.quiet, args.cases.check(&[&args.test, &args.model])?);
     let test = Test::read(&args.test, loaded.items(), &args.read, unknown, quiet, false)?;
     let (model, items, sessions) = (loaded.recommender(), loaded.items(), &test.sessions.sessions);
-    let mut evaluation = if unknown == Unknown::Rank {
-        let births = Births::new(items, &test.sessions, |_| None);
-        rank_with_births(model, items, &births, &options, threads, quiet)?
-    } else {
-        rank(model, items, sessions, &options, threads, quiet)?
-    };
+    let mut evaluation = rank_test(model, items, (&test.sessions, unknown), &options, threads, quiet)?;
     if let Some((path, format)) = case_file {
         replace_file(path, |file| {
             let mut cases = CaseFile::begin(&args.cases, (path, format), file, false, threads)?;

@@ -1,9 +1,9 @@
 //! Content-KNN: items whose attributes are like those of the session's latest items.
 
+use super::history_scorer::HistoryScorer;
 use super::item_item::check_kept;
 use super::sparse::{Popularity, SparseScores};
 use crate::arrays::Arrays;
-use crate::batch::{Batch, Carry};
 use crate::content::{Encoder, Factors, ItemFeatures};
 use crate::data::{Dataset, ItemIndex, ItemTable, ItemVocabulary};
 use crate::documented::documented;
@@ -242,9 +242,12 @@ impl Recommender for ContentKnn {
     }
 
     fn scorer(&self, rows: usize) -> Box<dyn SessionScorer + '_> {
-        let mut scores = SparseScores::default();
-        scores.reset(rows);
-        Box::new(Scorer { model: self, sessions: Vec::new(), buffers: Buffers::new(self), scores })
+        let mut buffers = Buffers::new(self);
+        let search = move |row: usize, history: &[ItemIndex], scores: &mut SparseScores| {
+            let neighbours = self.neighbours(history, self.config.neighbours, &mut buffers);
+            scores.set(row, &self.popularity, neighbours.iter().copied());
+        };
+        Box::new(HistoryScorer::new(&self.popularity, rows, search))
     }
 }
 
@@ -303,44 +306,6 @@ impl Buffers {
             touched: Vec::new(),
             scored: Vec::new(),
         }
-    }
-}
-
-struct Scorer<'m> {
-    model: &'m ContentKnn,
-    /// The events of the session of each row.
-    sessions: Vec<Vec<ItemIndex>>,
-    buffers: Buffers,
-    scores: SparseScores,
-}
-
-impl SessionScorer for Scorer<'_> {
-    fn read(&mut self, batch: &Batch) {
-        let mut before = std::mem::take(&mut self.sessions);
-        self.scores.reset(batch.len());
-        for (b, (&item, &carry)) in batch.inputs.iter().zip(&batch.carry).enumerate() {
-            let mut session = match carry {
-                Carry::Fresh => Vec::new(),
-                Carry::Row(from) => std::mem::take(&mut before[from]),
-            };
-            session.push(item);
-            let keep = self.model.config.neighbours;
-            let neighbours = self.model.neighbours(&session, keep, &mut self.buffers);
-            self.scores.set(b, &self.model.popularity, neighbours.iter().copied());
-            self.sessions.push(session);
-        }
-    }
-
-    fn score(&mut self, items: &[ItemIndex], scores: &mut [f32]) {
-        self.scores.score(&self.model.popularity, items, scores);
-    }
-
-    fn fell_back(&self, b: usize) -> bool {
-        self.scores.is_empty(b)
-    }
-
-    fn weights(&mut self, b: usize) -> Option<&[(ItemIndex, f32)]> {
-        Some(self.scores.row(b))
     }
 }
 

@@ -80,6 +80,7 @@ mod content_knn;
 mod decay;
 mod decay_pop;
 mod factors;
+mod history_scorer;
 mod item_item;
 mod item_knn;
 mod markov;

@@ -44,7 +44,11 @@ impl Model {
             );
             return Err(Error::config("items", reason));
         }
-        let (all, _) = own.with_rows_of(table)?;
+        let (all, described) = own.with_rows_of(table)?;
+        if described == 0 && table.ids().all(|id| self.items().index_of(id).is_some()) {
+            // No copy of a large network for nothing.
+            return Ok(NewItems { model: self.clone(), added: 0, known: table.len() });
+        }
         let mut items = self.items().clone();
         let known = items.len();
         table.ids().for_each(|id| _ = items.add(id, 0));

@@ -17,8 +17,8 @@ use upnext_core::data::{Dataset, ItemVocabulary, LogShape, PartName, PreparedFol
 /// The training and test data, and reports about their logs.
 pub(super) struct Data {
     pub(super) train: Arc<Dataset>,
-    /// The vocabulary of the test sessions: the items of `train`, and then those of the item table, if unknown items are ranked.
-    pub(super) items: ItemVocabulary,
+    /// If unknown items are ranked, the items of `train`, and then those of the item table.
+    pub(super) with_new_items: Option<ItemVocabulary>,
     pub(super) test: Test,
     /// The training part without the validation part, and that one, for models whose epochs are chosen by validation.
     pub(super) selection: Option<(Arc<Dataset>, TestSessions)>,
@@ -42,14 +42,16 @@ impl Data {
             events: train.sessions.num_events(),
             sessions: train.sessions.len(),
         };
-        let mut items = train.items.clone();
         if let Some(table) = &table {
-            warn(uncovered(table, &items).as_slice());
-            if args.cases.unknown == Unknown::Rank {
-                table.ids().for_each(|id| _ = items.add(id, 0));
-            }
+            warn(uncovered(table, &train.items).as_slice());
         }
-        let mut test = Test::read(args.test(), &items, &args.read, args.cases.unknown, quiet, true)?;
+        let with_new_items = table.as_ref().filter(|_| args.cases.unknown == Unknown::Rank).map(|table| {
+            let mut items = train.items.clone();
+            table.ids().for_each(|id| _ = items.add(id, 0));
+            items
+        });
+        let items = with_new_items.as_ref().unwrap_or(&train.items);
+        let mut test = Test::read(args.test(), items, &args.read, args.cases.unknown, quiet, true)?;
         let sessions = &test.sessions;
         let test_report = LogReport {
             path: args.test().to_owned(),
@@ -67,7 +69,12 @@ impl Data {
             None
         };
         let train = described(train, table.as_ref()).into();
-        Ok(Self { train, items, test, selection, reports: (train_report, test_report) })
+        Ok(Self { train, with_new_items, test, selection, reports: (train_report, test_report) })
+    }
+
+    /// The vocabulary of the test sessions.
+    pub(super) fn items(&self) -> &ItemVocabulary {
+        self.with_new_items.as_ref().unwrap_or(&self.train.items)
     }
 }
 

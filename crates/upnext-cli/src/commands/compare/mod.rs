@@ -18,7 +18,7 @@ use crate::page;
 use crate::ranking::RankingArgs;
 use crate::reading::ReadArgs;
 use crate::serving::{model_bytes, request_ms};
-use crate::train_and_rank::{Trained, rank, rank_with_births, train_until_stopped};
+use crate::train_and_rank::{Trained, rank_test, train_until_stopped};
 use anyhow::Context;
 use contenders::{Contender, Source, contenders};
 use data::{Data, catalogue, titles, warn_of_other_data};
@@ -32,7 +32,7 @@ use upnext_core::artifact::Artifact;
 use upnext_core::comparison::{BootstrapOptions, compare, examples};
 use upnext_core::data::folder::PreparedFolder;
 use upnext_core::data::items::ItemTable;
-use upnext_core::evaluation::{Births, Evaluation, EvaluationConfig, Unranked, evaluate_across};
+use upnext_core::evaluation::{Evaluation, EvaluationConfig, Unranked, evaluate_across};
 use upnext_core::experiment::Experiment;
 use upnext_core::model::Model;
 use upnext_core::ranking::Filter;
@@ -204,7 +204,8 @@ fn evaluate_all(
     let mut shown: Vec<Example> = histories
         .iter()
         .map(|session| {
-            let mut seen: Vec<String> = session.iter().map(|&item| data.items.id(item).to_owned()).collect();
+            let mut seen: Vec<String> =
+                session.iter().map(|&item| data.items().id(item).to_owned()).collect();
             let next = seen.pop().unwrap_or_default();
             Example { seen, next, lists: Vec::new() }
         })
@@ -219,7 +220,7 @@ fn evaluate_all(
     for contender in contenders {
         let evaluated = evaluate(args, contender, options, &data, folder, threads, &stop).and_then(|model| {
             let EvaluatedModel { loaded, evaluation, unranked, training_seconds } = model;
-            let items = &data.items;
+            let items = data.items();
             if let Some(cases) = &mut cases {
                 cases.write((&contender.name, &loaded), (test, items), &evaluation)?;
             }
@@ -279,8 +280,8 @@ fn evaluate_all(
     let bootstrap = BootstrapOptions { resamples: args.resamples, seed: args.seed.unwrap_or(1) };
     let evaluations: Vec<&Evaluation> = evaluations.iter().collect();
     let mut train = Arc::clone(&data.train);
-    if args.cases.unknown == Unknown::Rank {
-        Arc::make_mut(&mut train).items = data.items.clone();
+    if let Some(items) = &data.with_new_items {
+        Arc::make_mut(&mut train).items = items.clone();
     }
     let comparison =
         compare(&evaluations, (&test.sessions, &misses), &train, &options.cutoffs, bootstrap, threads);
@@ -364,16 +365,11 @@ fn evaluate(
         }
         _ => loaded,
     };
-    let (items, sessions) = (&data.items, &data.test.sessions.sessions);
+    let (items, sessions) = (data.items(), &data.test.sessions.sessions);
     let (model, quiet) = (loaded.recommender(), args.output.quiet);
     let (evaluation, unranked) = if loaded.items().fingerprint() == items.fingerprint() {
-        let evaluation = if args.cases.unknown == Unknown::Rank {
-            let births = Births::new(items, &data.test.sessions, |_| None);
-            rank_with_births(model, items, &births, options, threads, quiet)?
-        } else {
-            rank(model, items, sessions, options, threads, quiet)?
-        };
-        (evaluation, None)
+        let test = (&data.test.sessions, args.cases.unknown);
+        (rank_test(model, items, test, options, threads, quiet)?, None)
     } else {
         let progress = |_| interrupt::check();
         let across = evaluate_across((model, loaded.items()), items, sessions, options, threads, &progress);

@@ -4,8 +4,8 @@ use super::past::{Index, PastSessions};
 use super::scheme::Scheme;
 use crate::Result;
 use crate::arrays::Arrays;
+use crate::baselines::history_scorer::HistoryScorer;
 use crate::baselines::sparse::{Popularity, SparseScores};
-use crate::batch::{Batch, Carry};
 use crate::data::{Dataset, ItemIndex, ItemVocabulary};
 use crate::recommender::{SessionScorer, Similarities, SimilarityMeasure};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -107,77 +107,28 @@ impl Engine {
     }
 
     pub(super) fn scorer(&self, rows: usize) -> Box<dyn SessionScorer + '_> {
-        Box::new(SessionKnnScorer {
-            engine: self,
-            histories: Vec::with_capacity(rows),
-            scored: true,
-            scores: SparseScores::default(),
-            search: self.spare.take().unwrap_or_else(|| Search::new(self)),
-        })
+        let search = self.spare.take().unwrap_or_else(|| Search::new(self));
+        let mut taken = TakenSearch { engine: self, search };
+        let search = move |row: usize, history: &[ItemIndex], scores: &mut SparseScores| {
+            taken.search.score(taken.engine, history);
+            scores.set(row, &taken.engine.popularity, taken.search.take_scores());
+        };
+        Box::new(HistoryScorer::new(&self.popularity, rows, search))
     }
 }
 
-/// The session scorer of an [`Engine`].
-struct SessionKnnScorer<'m> {
+/// The buffers of a search, which go back to the engine in the end.
+struct TakenSearch<'m> {
     engine: &'m Engine,
-    /// The events of each row's session so far.
-    histories: Vec<Vec<ItemIndex>>,
-    /// Whether `scores` are those of `histories`. They are computed on demand, since callers that read a whole session
-    /// need only those after its last event.
-    scored: bool,
-    scores: SparseScores,
     search: Search,
 }
 
-impl SessionKnnScorer<'_> {
-    /// Computes the scores after the last read, once.
-    fn search_all(&mut self) {
-        if std::mem::replace(&mut self.scored, true) {
-            return;
-        }
-        self.scores.reset(self.histories.len());
-        for (row, history) in self.histories.iter().enumerate() {
-            self.search.score(self.engine, history);
-            self.scores.set(row, &self.engine.popularity, self.search.take_scores());
-        }
-    }
-}
-
-impl Drop for SessionKnnScorer<'_> {
+impl Drop for TakenSearch<'_> {
     fn drop(&mut self) {
         // After a panic, its sums may not be cleared.
         if !std::thread::panicking() {
             self.engine.spare.give_back(std::mem::take(&mut self.search));
         }
-    }
-}
-
-impl SessionScorer for SessionKnnScorer<'_> {
-    fn read(&mut self, batch: &Batch) {
-        let mut before = std::mem::take(&mut self.histories);
-        for (&item, &carry) in batch.inputs.iter().zip(&batch.carry) {
-            let mut history = match carry {
-                Carry::Fresh => Vec::new(),
-                Carry::Row(from) => std::mem::take(&mut before[from]),
-            };
-            history.push(item);
-            self.histories.push(history);
-        }
-        self.scored = false;
-    }
-
-    fn score(&mut self, items: &[ItemIndex], scores: &mut [f32]) {
-        self.search_all();
-        self.scores.score(&self.engine.popularity, items, scores);
-    }
-
-    fn fell_back(&self, b: usize) -> bool {
-        self.scores.is_empty(b)
-    }
-
-    fn weights(&mut self, b: usize) -> Option<&[(ItemIndex, f32)]> {
-        self.search_all();
-        Some(self.scores.row(b))
     }
 }
 
